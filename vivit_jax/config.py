@@ -1,0 +1,180 @@
+"""An experiment's configuration, and the one crossing from `ml_collections.ConfigDict` to frozen dataclasses.
+
+A file under `configs/` starts from `base_config()`, which holds every key with its default, and sets what differs; the command line may
+override any key (`--config.optimizer.learning_rate=0.1`). `resolve` then checks names and types and builds an `Experiment`, after which
+no code sees a ConfigDict again. Each section is a dataclass that lives in the room it configures and refuses impossible values itself.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+from vivit_jax.data.config import AugmentConfig, DataConfig
+from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.training.config import (
+    CheckpointConfig,
+    EvaluationConfig,
+    LossConfig,
+    OptimizerConfig,
+    ParallelConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
+from vivit_jax.weights.config import InitConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One run, completely described: the same Experiment, versions and device count give the same bits.
+
+    Attributes:
+      model: the network. `num_classes` of None means the data set's.
+      name: what the run is called in logs and reports.
+      seed: of initialisation, data order, augmentation and dropout.
+      init: the weights training starts from.
+      data: the data set and how clips are sampled from it.
+      augment: transforms of a training clip.
+      loss: what is minimised.
+      optimizer: how.
+      schedule: the learning rate over time.
+      training: batch size, length, regularisers of the step.
+      evaluation: when and with which views.
+      checkpoint: when training state is saved and how much of it is kept.
+      parallel: how the step is spread over devices.
+    """
+
+    model: ViViTConfig
+    name: str = "experiment"
+    seed: int = 0
+    init: InitConfig = InitConfig()
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    parallel: ParallelConfig = ParallelConfig()
+
+
+def base_config() -> ml_collections.ConfigDict:
+    """Every key of an experiment with its default, locked: a misspelt key is an error where it is written."""
+    return _config_dict(Experiment)
+
+
+def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
+    """Checks a configuration and freezes it.
+
+    Args:
+      config: a ConfigDict, or the plain dict of an earlier run's `config.json`.
+
+    Raises:
+      UserError: for an unknown key (with the nearest right one), a wrong type, or values that contradict each other.
+    """
+    plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else dict(config)
+    return _build(Experiment, plain, "config")
+
+
+def to_dict(experiment: Experiment) -> dict:
+    """The experiment as plain values for JSON; `resolve` makes the same experiment of them."""
+    return _plain(experiment)
+
+
+def _config_dict(cls: type) -> ml_collections.ConfigDict:
+    config = ml_collections.ConfigDict()
+    for field, hint in _fields(cls):
+        if dataclasses.is_dataclass(hint):
+            config[field.name] = _config_dict(hint)
+        elif field.default is None:
+            config[field.name] = placeholder(_runtime_type(hint))
+        else:
+            config[field.name] = field.default
+    return config.lock()
+
+
+def _fields(cls: type) -> list[tuple[dataclasses.Field, typing.Any]]:
+    hints = typing.get_type_hints(cls)
+    return [(field, hints[field.name]) for field in dataclasses.fields(cls)]
+
+
+def _alternatives(hint: typing.Any) -> tuple[typing.Any, ...]:
+    """The members of a union, None last; any other hint alone."""
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return tuple(sorted(typing.get_args(hint), key=lambda member: member is types.NoneType)) if union else (hint,)
+
+
+def _runtime_type(hint: typing.Any) -> type:
+    first = _alternatives(hint)[0]
+    return typing.get_origin(first) or first
+
+
+def _build(cls: type, values: Mapping, path: str) -> typing.Any:
+    known = {field.name: hint for field, hint in _fields(cls)}
+    for key in values:
+        if key not in known:
+            raise unknown_name(f"key in {path}", str(key), known)
+    arguments = {key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()}
+    try:
+        return cls(**arguments)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _value(hint: typing.Any, value: object, path: str) -> object:
+    """`value` as the type `hint`: an int may stand for a float and a list for a tuple, nothing else is converted."""
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise UserError(f"{path} must be a section with keys, got {value!r}")
+        return _build(hint, value, path)
+    for member in _alternatives(hint):
+        fits, converted = _fit(member, value, path)
+        if fits:
+            return converted
+    raise UserError(f"{path} must be {_describe(hint)}, got {value!r} ({type(value).__name__})")
+
+
+def _fit(hint: typing.Any, value: object, path: str) -> tuple[bool, object]:
+    origin = typing.get_origin(hint)
+    if hint is types.NoneType:
+        return value is None, None
+    if hint is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number, float(value) if number else None
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool), value
+    if origin is tuple:
+        return _fit_tuple(typing.get_args(hint), value, path)
+    return isinstance(value, origin or hint), value
+
+
+def _fit_tuple(members: tuple, value: object, path: str) -> tuple[bool, object]:
+    if not isinstance(value, list | tuple):
+        return False, None
+    if members[-1:] == (Ellipsis,):
+        members = members[:1] * len(value)
+    if len(members) != len(value):
+        return False, None
+    return True, tuple(_value(member, item, f"{path}[{i}]") for i, (member, item) in enumerate(zip(members, value, strict=True)))
+
+
+def _describe(hint: typing.Any) -> str:
+    return " or ".join(
+        "none" if member is types.NoneType else str(member) if typing.get_origin(member) else member.__name__
+        for member in _alternatives(hint)
+    )
+
+
+def _plain(value: object) -> typing.Any:
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

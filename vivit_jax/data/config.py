@@ -1,0 +1,60 @@
+"""The `data` and `augment` sections of an experiment. A clip's frames and crop are the model's `clip`: they are said once, there."""
+
+import dataclasses
+
+from vivit_jax.errors import UserError, unknown_name
+
+TEMPORAL_ORDERS = ("forward", "shuffled", "one_frame")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """A prepared data set and how clips are sampled from it.
+
+    Attributes:
+      name: the data set's name, as given to `vivit prepare --name`; `motion_digits` is made on first use.
+      data_dir: the folder of prepared data sets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+      train_split: a tfds split, such as `train`, `train[:10%]` or `train+val`.
+      val_split: evaluated during training; None to leave it out.
+      test_split: evaluated at the end; None to leave it out.
+      stride: source frames between two frames of a clip.
+      resize: short side in pixels that frames are scaled to before the crop.
+      mean: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
+      std: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
+      temporal_order: `forward`; or a control that tells what motion is worth: `shuffled` (the clip's frames in random order) or
+        `one_frame` (one random frame repeated).
+      readers: threads that read and decode in this process.
+      processes: worker processes, each with `readers` threads; 0 decodes in this process.
+    """
+
+    name: str = "motion_digits"
+    data_dir: str | None = None
+    train_split: str = "train"
+    val_split: str | None = "val"
+    test_split: str | None = "test"
+    stride: int = 2
+    resize: int = 256
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    temporal_order: str = "forward"
+    readers: int = 16
+    processes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.temporal_order not in TEMPORAL_ORDERS:
+            raise unknown_name("data.temporal_order", self.temporal_order, TEMPORAL_ORDERS)
+        if min(self.stride, self.resize, self.readers) < 1 or self.processes < 0:
+            raise UserError(f"stride, resize and readers must be at least 1 and processes at least 0, got {self}")
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentConfig:
+    """Transforms of a training clip, each drawn once a clip and the same for all its frames.
+
+    Attributes:
+      flip: probability of a horizontal flip; 0 where left and right tell classes apart.
+      scale_jitter: (lowest, highest) factor on the short side before the random crop, or None.
+    """
+
+    flip: float = 0.5
+    scale_jitter: tuple[float, float] | None = None

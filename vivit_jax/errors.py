@@ -1,0 +1,26 @@
+"""The one kind of error that is the user's to mend.
+
+Every check on something a user gave (a key, a file, a shape) raises `UserError` with a single line that says what is wrong, what was
+expected, what came, and what to do. The commands print that line without a traceback and exit with code 2; any other exception is a bug.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_BAD_INPUT = 2
+
+
+class UserError(ValueError):
+    """Bad input, described in one line for the person who gave it."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """An error for `name` not being among `known`, with the nearest right name first.
+
+    >>> str(unknown_name("layout", "flder", ["folder", "csv"]))
+    "unknown layout 'flder': did you mean 'folder'? (known: csv, folder)"
+    """
+    known = sorted(known)
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return UserError(f"unknown {kind} {name!r}: {hint}(known: {', '.join(known)})")

@@ -1,0 +1,215 @@
+"""What a ViViT is: one frozen dataclass, checked when it is made.
+
+A `ViViTConfig` that exists is possible to build: every combination that cannot work is refused here, with the values, so that the modules
+need no checks of their own. Everything else in the package (weights, training, commands) describes a model by this class.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from flax.core import FrozenDict
+
+from vivit_jax.errors import UserError, unknown_name
+
+FACTORISATIONS = (
+    "spatio_temporal_attention",
+    "factorised_encoder",
+    "factorised_self_attention",
+    "factorised_dot_product_attention",
+)
+TOKENIZERS = ("tubelet", "frames")
+POOLS = ("token", "mean", "max", "sum")
+ACTIVATIONS = ("gelu_tanh", "gelu")
+ATTENTION_ORDERS = ("space_time", "time_space")
+ATTENTION_BACKENDS = ("auto", "xla", "cudnn")
+DTYPES = ("float32", "bfloat16")
+
+# Backbones of ViT (Dosovitskiy et al., Table 1; Ti and S from DeiT), used by the paper in B, L and H.
+SIZES = {
+    "Ti": {"hidden_size": 192, "num_layers": 12, "num_heads": 3, "mlp_dim": 768},
+    "S": {"hidden_size": 384, "num_layers": 12, "num_heads": 6, "mlp_dim": 1536},
+    "B": {"hidden_size": 768, "num_layers": 12, "num_heads": 12, "mlp_dim": 3072},
+    "L": {"hidden_size": 1024, "num_layers": 24, "num_heads": 16, "mlp_dim": 4096},
+    "H": {"hidden_size": 1280, "num_layers": 32, "num_heads": 16, "mlp_dim": 5120},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ViViTConfig:
+    """A ViViT, completely described. Section numbers are those of Arnab et al. 2021.
+
+    Attributes:
+      factorisation: what attends to what (Sec. 3.3): `spatio_temporal_attention` (Model 1), `factorised_encoder` (Model 2),
+        `factorised_self_attention` (Model 3) or `factorised_dot_product_attention` (Model 4).
+      size: a backbone by name (Ti, S, B, L, H); the four widths below override it one by one, and are filled in from it.
+      hidden_size: width d of a token.
+      num_layers: encoder layers; for the factorised encoder, those of the spatial encoder.
+      num_heads: attention heads; must divide `hidden_size`, and be even for Model 4.
+      mlp_dim: hidden width of the MLPs.
+      temporal_layers: layers of Model 2's temporal encoder; 0 averages the frames instead (Table 2, last row).
+      tokenizer: `tubelet` embeds blocks of `tubelet` pixels; `frames` samples frames uniformly and embeds each alone (Sec. 3.2).
+      tubelet: (t, h, w) in frames and pixels. Under `frames`, t only sets how many frames are sampled: clip t / tubelet t.
+      sampled_frames: under `frames`, the number of frames where it is not clip t / tubelet t.
+      clip: (t, h, w) of the input video, in frames and pixels.
+      num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
+        then returns its features.
+      pool: how tokens become one feature: `token` (a learned cls token), `mean`, `max` or `sum`. Models 3 and 4 have no cls token.
+      attention_order: in each block of Model 3, `space_time` or `time_space`.
+      activation: the MLP's: `gelu_tanh` (the original's) or `gelu` (exact, by erf).
+      norm_eps: epsilon of every LayerNorm.
+      dropout: rate after the position embedding, each attention projection and each MLP layer.
+      attention_dropout: rate on the attention weights; any value above 0 needs the `xla` backend.
+      stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
+      stochastic_depth_rescale: divide a kept residual by its probability to be kept; the original does not.
+      dtype: of the computation, `float32` or `bfloat16`; parameters, softmax statistics and logits are float32.
+      attention: backend of the attention products: `auto`, `xla` or `cudnn`.
+      remat: recompute each layer in the backward pass instead of keeping its activations.
+      scan_layers: run the layers as one `nn.scan`, which compiles faster; parameters then carry a leading layer axis.
+
+    Raises:
+      UserError: when the values contradict each other.
+    """
+
+    factorisation: str = "spatio_temporal_attention"
+    size: str | None = None
+    hidden_size: int | None = None
+    num_layers: int | None = None
+    num_heads: int | None = None
+    mlp_dim: int | None = None
+    temporal_layers: int = 4
+    tokenizer: str = "tubelet"
+    tubelet: tuple[int, int, int] = (2, 16, 16)
+    sampled_frames: int | None = None
+    clip: tuple[int, int, int] = (32, 224, 224)
+    num_classes: int | Mapping[str, int] | None = None
+    pool: str | None = None
+    attention_order: str = "space_time"
+    activation: str = "gelu_tanh"
+    norm_eps: float = 1e-6
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    stochastic_depth: float = 0.0
+    stochastic_depth_rescale: bool = False
+    dtype: str = "float32"
+    attention: str = "auto"
+    remat: bool = False
+    scan_layers: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        self._fill_in()
+        self._check_numbers()
+
+    def _check_names(self) -> None:
+        for field, known in (
+            ("factorisation", FACTORISATIONS),
+            ("tokenizer", TOKENIZERS),
+            ("attention_order", ATTENTION_ORDERS),
+            ("activation", ACTIVATIONS),
+            ("dtype", DTYPES),
+            ("attention", ATTENTION_BACKENDS),
+        ):
+            if getattr(self, field) not in known:
+                raise unknown_name(f"model.{field}", str(getattr(self, field)), known)
+        if self.pool is not None and self.pool not in POOLS:
+            raise unknown_name("model.pool", str(self.pool), POOLS)
+        if self.size is not None and self.size not in SIZES:
+            raise unknown_name("model.size", str(self.size), SIZES)
+
+    def _fill_in(self) -> None:
+        """Makes the defaults that depend on other values explicit, so that two equal models compare equal."""
+        widths = SIZES.get(self.size, {})
+        for field in ("hidden_size", "num_layers", "num_heads", "mlp_dim"):
+            value = getattr(self, field)
+            if value is None and field not in widths:
+                raise UserError(f"model.{field} is not set: give a model.size ({', '.join(SIZES)}) or all four widths")
+            self._set(field, widths[field] if value is None else value)
+        if self.pool is None:
+            self._set("pool", "token" if self.has_cls else "mean")
+        if isinstance(self.num_classes, Mapping):
+            self._set("num_classes", FrozenDict(self.num_classes))
+        self._set("tubelet", tuple(self.tubelet))
+        self._set("clip", tuple(self.clip))
+
+    def _set(self, field: str, value: object) -> None:
+        object.__setattr__(self, field, value)
+
+    def _check_numbers(self) -> None:
+        for field in (
+            "hidden_size",
+            "num_layers",
+            "num_heads",
+            "mlp_dim",
+            *(("sampled_frames",) if self.sampled_frames is not None else ()),
+        ):
+            _positive(field, getattr(self, field))
+        for field in ("tubelet", "clip"):
+            value = getattr(self, field)
+            if len(value) != 3:
+                raise UserError(f"model.{field} must be (t, h, w), got {value}")
+            for extent in value:
+                _positive(field, extent)
+        for field in ("dropout", "attention_dropout", "stochastic_depth"):
+            if not 0.0 <= getattr(self, field) < 1.0:
+                raise UserError(f"model.{field} must be in [0, 1), got {getattr(self, field)}")
+        if self.temporal_layers < 0:
+            raise UserError(f"model.temporal_layers must be 0 or more, got {self.temporal_layers}")
+        if self.norm_eps <= 0:
+            raise UserError(f"model.norm_eps must be above 0, got {self.norm_eps}")
+        for name, count in self.heads.items():
+            _positive(f"num_classes{f'.{name}' if name else ''}", count)
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if self.hidden_size % self.num_heads:
+            raise UserError(f"model.hidden_size {self.hidden_size} does not divide into model.num_heads {self.num_heads}")
+        if self.factorisation == "factorised_dot_product_attention" and self.num_heads % 2:
+            raise UserError(
+                f"factorised_dot_product_attention gives half the heads to time, so model.num_heads must be even, got {self.num_heads}"
+            )
+        if self.pool == "token" and self.factorisation in (
+            "factorised_self_attention",
+            "factorised_dot_product_attention",
+        ):
+            raise UserError(f"{self.factorisation} has no cls token (Sec. 3.3): set model.pool to mean, got token")
+        for axis, extent, patch in zip("thw", self.clip, self.tubelet, strict=True):
+            if extent % patch and not (axis == "t" and self.sampled_frames is not None):
+                raise UserError(
+                    f"model.clip {self.clip} is not divisible by model.tubelet {self.tubelet} along {axis}: {extent} % {patch} != 0"
+                )
+        if self.sampled_frames is not None and self.tokenizer != "frames":
+            raise UserError(f"model.sampled_frames needs model.tokenizer frames, got {self.tokenizer}")
+        if self.sampled_frames is not None and self.sampled_frames > self.clip[0]:
+            raise UserError(f"model.sampled_frames {self.sampled_frames} is more than the {self.clip[0]} frames of model.clip")
+        if self.attention_dropout and self.attention == "cudnn":
+            raise UserError(f"model.attention_dropout {self.attention_dropout} needs model.attention xla or auto, got cudnn")
+
+    @property
+    def has_cls(self) -> bool:
+        """Whether this factorisation can have a cls token."""
+        return self.factorisation in ("spatio_temporal_attention", "factorised_encoder")
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """(n_t, n_h, n_w): tokens along time, height and width."""
+        time, height, width = (extent // patch for extent, patch in zip(self.clip, self.tubelet, strict=True))
+        return (self.sampled_frames or time, height, width)
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """Classes of each head by name; a single head has the empty name."""
+        if self.num_classes is None:
+            return {}
+        return dict(self.num_classes) if isinstance(self.num_classes, Mapping) else {"": self.num_classes}
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON; `ViViTConfig(**config.to_dict())` is the same model."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if isinstance(self.num_classes, Mapping):
+            values["num_classes"] = dict(self.num_classes)
+        return values | {"tubelet": list(self.tubelet), "clip": list(self.clip)}
+
+
+def _positive(field: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"model.{field} must be a whole number of at least 1, got {value!r}")

@@ -1,0 +1,136 @@
+"""The transformer encoder: one block, stacked, with learned positions, stochastic depth, rematerialisation and scan.
+
+There is one block for all models. It holds one attention for Models 1, 2 and 4 and two for Model 3, each pre-norm with a residual, then
+the MLP; what the tokens of an attention attend to is that attention's pattern.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vivit_jax.models.attention import MultiHeadAttention, Pattern, padded_length
+from vivit_jax.models.config import ViViTConfig
+
+GELU = {"gelu_tanh": functools.partial(nn.gelu, approximate=True), "gelu": functools.partial(nn.gelu, approximate=False)}
+
+Attentions = tuple[tuple[str, Pattern], ...]
+
+
+class Encoder(nn.Module):
+    """Adds positions, runs the blocks, and normalises.
+
+    Parameters: `position` (n, d); `block_00`, `block_01`, ... (or, scanned, `blocks` with a leading layer axis); `norm`.
+
+    Attributes:
+      config: widths, regularisation and precision.
+      num_layers: blocks.
+      attentions: the attentions of each block in order, as (name, pattern).
+    """
+
+    config: ViViTConfig
+    num_layers: int
+    attentions: Attentions
+
+    @nn.compact
+    def __call__(self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool) -> Float[Array, "b *n d"]:
+        """Encodes tokens; `positions` are the trailing token axes that have learned positions of their own."""
+        config = self.config
+        dtype = jnp.dtype(config.dtype)
+        width = tokens.shape[-1]
+        position = self.param("position", nn.initializers.normal(0.02), (*positions, width))
+        x = tokens + position.astype(dtype)
+        x = nn.Dropout(config.dropout, deterministic=not train)(x)
+
+        length = x.shape[-2]
+        padding = padded_length(length, config.attention, width // config.num_heads, dtype) - length
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
+        x = self._blocks(x, length, train)
+        x = x[..., :length, :]
+        return nn.LayerNorm(epsilon=config.norm_eps, dtype=dtype, name="norm")(x)
+
+    def _blocks(self, x: Array, length: int, train: bool) -> Array:
+        config = self.config
+        rates = [config.stochastic_depth * layer / max(self.num_layers - 1, 1) for layer in range(self.num_layers)]
+        block = nn.remat(Block, prevent_cse=not config.scan_layers) if config.remat else Block
+        arguments = {"config": config, "attentions": self.attentions, "length": length, "train": train}
+        if config.scan_layers:
+            scanned = nn.scan(
+                block,
+                variable_axes={"params": 0, "intermediates": 0},
+                split_rngs={"params": True, "dropout": True},
+                length=self.num_layers,
+            )
+            return scanned(**arguments, name="blocks")(x, jnp.asarray(rates))[0]
+        for layer, rate in enumerate(rates):
+            x, _ = block(**arguments, name=f"block_{layer:02d}")(x, rate)
+        return x
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)) for each attention, then x + mlp(norm(x)).
+
+    Parameters: for each attention `norm_<name>` and `<name>`; `norm_mlp` and `mlp`.
+    """
+
+    config: ViViTConfig
+    attentions: Attentions
+    length: int
+    train: bool
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *n d"], drop_rate: float | Array) -> tuple[Float[Array, "b *n d"], None]:
+        """Returns (x, None), the pair that `nn.scan` asks for; `drop_rate` is the chance that a residual is dropped."""
+        config = self.config
+        dtype = jnp.dtype(config.dtype)
+        norm = functools.partial(nn.LayerNorm, epsilon=config.norm_eps, dtype=dtype)
+        dropout = nn.Dropout(config.dropout, deterministic=not self.train)
+        for name, pattern in self.attentions:
+            attention = MultiHeadAttention(
+                num_heads=config.num_heads,
+                pattern=pattern,
+                length=self.length,
+                backend=config.attention,
+                dropout=config.attention_dropout,
+                train=self.train,
+                dtype=dtype,
+                name=name,
+            )
+            y = dropout(attention(norm(name=f"norm_{name}")(x)))
+            x = x + self._stochastic_depth(y, drop_rate)
+        y = MLP(config.mlp_dim, config.activation, config.dropout, self.train, dtype, name="mlp")(norm(name="norm_mlp")(x))
+        return x + self._stochastic_depth(y, drop_rate), None
+
+    def _stochastic_depth(self, residual: Array, rate: float | Array) -> Array:
+        """Drops the residual of whole examples at random (Huang et al. 2016)."""
+        if not self.train or not self.config.stochastic_depth:
+            return residual
+        shape = (residual.shape[0],) + (1,) * (residual.ndim - 1)
+        kept = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - rate, shape)
+        scale = 1.0 / (1.0 - rate) if self.config.stochastic_depth_rescale else 1.0
+        return residual * (kept * scale).astype(residual.dtype)
+
+
+class MLP(nn.Module):
+    """Two dense layers with a GELU between. Parameters: `in` with kernel (d, m), `out` with kernel (m, d)."""
+
+    hidden: int
+    activation: str
+    dropout: float
+    train: bool
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+        """Transforms each token alone."""
+        dense = functools.partial(
+            nn.Dense,
+            kernel_init=nn.initializers.xavier_uniform(),
+            bias_init=nn.initializers.normal(1e-6),
+            dtype=self.dtype,
+        )
+        dropout = nn.Dropout(self.dropout, deterministic=not self.train)
+        hidden = dropout(GELU[self.activation](dense(self.hidden, name="in")(x)))
+        return dropout(dense(x.shape[-1], name="out")(hidden))

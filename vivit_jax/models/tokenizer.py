@@ -1,0 +1,48 @@
+"""From a video to a grid of tokens (Sec. 3.2): tubelet embedding and uniform frame sampling."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vivit_jax.models.config import ViViTConfig
+
+
+class Tokenizer(nn.Module):
+    """Embeds non-overlapping blocks of pixels, each by the same linear map.
+
+    Parameters: `kernel` (t, h, w, 3, d) and `bias` (d); under uniform frame sampling t is 1.
+    """
+
+    config: ViViTConfig
+
+    @nn.compact
+    def __call__(self, video: Float[Array, "b t h w 3"]) -> Float[Array, "b n_t n_hw d"]:
+        """Tokens in the order t, then h, then w."""
+        config = self.config
+        dtype = jnp.dtype(config.dtype)
+        time, height, width = config.tubelet
+        if config.tokenizer == "frames":
+            video = video[:, uniform_frames(video.shape[1], config.grid[0])]
+            time = 1
+        kernel_init = nn.initializers.lecun_normal(in_axis=(0, 1, 2, 3), out_axis=4)
+        kernel = self.param("kernel", kernel_init, (time, height, width, 3, config.hidden_size))
+        bias = self.param("bias", nn.initializers.zeros, (config.hidden_size,))
+
+        n_t, n_h, n_w = config.grid
+        blocks = video.astype(dtype).reshape(-1, n_t, time, n_h, height, n_w, width, 3)
+        tokens = jnp.einsum("bitjhkwc,thwcd->bijkd", blocks, kernel.astype(dtype))
+        return tokens.reshape(-1, n_t, n_h * n_w, config.hidden_size) + bias.astype(dtype)
+
+
+def uniform_frames(frames: int, sampled: int) -> tuple[int, ...]:
+    """Indices of `sampled` frames spread evenly inside a clip of `frames`, the ends left out.
+
+    The original steps through the clip in floats and returns one frame more for some lengths; this returns `sampled` frames always, and the
+    original's wherever that is right.
+
+    >>> uniform_frames(32, 4)
+    (6, 13, 19, 26)
+    """
+    if sampled == frames:
+        return tuple(range(frames))
+    return tuple(min(round(i * frames / (sampled + 1)), frames - 1) for i in range(1, sampled + 1))
