@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vivit_jax.models.config import ViViTConfig
@@ -37,12 +38,14 @@ class Tokenizer(nn.Module):
 def uniform_frames(frames: int, sampled: int) -> tuple[int, ...]:
     """Indices of `sampled` frames spread evenly inside a clip of `frames`, the ends left out.
 
-    The original steps through the clip in floats and returns one frame more for some lengths; this returns `sampled` frames always, and the
-    original's wherever that is right.
+    The steps are taken in float32 as the original takes them, so that its checkpoints see the frames they were trained on; where its
+    rounding yields one frame too many, that last frame is left out.
 
     >>> uniform_frames(32, 4)
     (6, 13, 19, 26)
     """
     if sampled == frames:
         return tuple(range(frames))
-    return tuple(min(round(i * frames / (sampled + 1)), frames - 1) for i in range(1, sampled + 1))
+    step = frames / (sampled + 1)
+    positions = np.arange(step, frames, step, dtype=np.float32)[:sampled]
+    return tuple(int(i) for i in np.minimum(np.rint(positions), frames - 1))

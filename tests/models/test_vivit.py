@@ -1,0 +1,159 @@
+"""The four factorisations against the NumPy reference, and against each other in their compiled forms."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit import ViViT, create_model
+
+SMALL = {"hidden_size": 24, "num_layers": 3, "num_heads": 4, "mlp_dim": 40, "tubelet": (2, 4, 6), "clip": (6, 12, 18), "num_classes": 5}
+
+CASES = {
+    "joint, cls": {"factorisation": "spatio_temporal_attention"},
+    "joint, mean": {"factorisation": "spatio_temporal_attention", "pool": "mean"},
+    "joint, uniform frames": {"factorisation": "spatio_temporal_attention", "tokenizer": "frames"},
+    "encoder, cls": {"factorisation": "factorised_encoder", "temporal_layers": 2},
+    "encoder, max": {"factorisation": "factorised_encoder", "temporal_layers": 1, "pool": "max"},
+    "encoder, spatial only": {"factorisation": "factorised_encoder", "temporal_layers": 0},
+    "self-attention, space then time": {"factorisation": "factorised_self_attention"},
+    "self-attention, time then space": {"factorisation": "factorised_self_attention", "attention_order": "time_space"},
+    "dot product": {"factorisation": "factorised_dot_product_attention"},
+    "dot product, sum, erf": {"factorisation": "factorised_dot_product_attention", "pool": "sum", "activation": "gelu"},
+}
+
+
+def random_parameters(model: ViViT, seed: int = 0) -> dict:
+    """Random values everywhere, biases, scales and the head included, so that no part of the model is a no-op."""
+    video = jnp.zeros((1, *model.config.clip, 3))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), video)["params"]
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), shapes)
+
+
+def random_video(model: ViViT, batch: int = 2, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, (batch, *model.config.clip, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_logits_equal_the_numpy_reference(case):
+    model = create_model(**SMALL, **CASES[case])
+    params, video = random_parameters(model), random_video(model)
+    expected = reference.forward(jax.tree.map(np.float64, params), video, model.config.to_dict())
+    actual = jax.jit(model.apply)({"params": params}, video)
+    assert actual.dtype == jnp.float32
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("factorisation", ["spatio_temporal_attention", "factorised_self_attention"])
+@pytest.mark.parametrize("remat", [False, True])
+def test_scanned_and_rematerialised_layers_compute_the_same_with_the_same_gradients(factorisation, remat):
+    plain = create_model(**SMALL, factorisation=factorisation)
+    scanned = ViViT(dataclasses.replace(plain.config, scan_layers=True, remat=remat))
+    params, video = random_parameters(plain), random_video(plain)
+    stacked = jax.tree.map(lambda leaf: leaf, params)
+    encoder = dict(stacked["transformer"]["encoder"])
+    blocks = [encoder.pop(f"block_{layer:02d}") for layer in range(plain.config.num_layers)]
+    encoder["blocks"] = jax.tree.map(lambda *leaves: np.stack(leaves), *blocks)
+    stacked["transformer"] = stacked["transformer"] | {"encoder": encoder}
+
+    def loss(model, params):
+        return jnp.sum(model.apply({"params": params}, video) ** 2)
+
+    value, gradient = jax.jit(jax.value_and_grad(lambda p: loss(plain, p)))(params)
+    scanned_value, scanned_gradient = jax.jit(jax.value_and_grad(lambda p: loss(scanned, p)))(stacked)
+    np.testing.assert_allclose(scanned_value, value, rtol=1e-5)
+    last = jax.tree.map(lambda leaf: leaf[-1], scanned_gradient["transformer"]["encoder"]["blocks"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3), last, gradient["transformer"]["encoder"]["block_02"])
+
+
+def test_stochastic_depth_follows_the_given_draws():
+    """With every residual of every example dropped or kept by its own draw, an all-dropped example keeps its embedding."""
+    model = create_model(**SMALL, factorisation="factorised_dot_product_attention", stochastic_depth=0.9)
+    params, video = random_parameters(model), random_video(model, batch=64)
+    kept = model.apply({"params": params}, video)
+    drawn = model.apply({"params": params}, video, train=True, rngs={"dropout": jax.random.key(3)})
+    again = model.apply({"params": params}, video, train=True, rngs={"dropout": jax.random.key(3)})
+    np.testing.assert_array_equal(drawn, again)
+    same = np.isclose(drawn, kept, rtol=1e-4, atol=1e-4).all(axis=1)
+    # Rates are 0, 0.45 and 0.9 over three layers of two residuals: all six are kept with probability (0.55 * 0.1)^2 = 0.003.
+    assert same.sum() <= 3
+    layers = np.array([0.0, 0.45, 0.9])
+    assert (1 - layers).prod() ** 2 == pytest.approx(0.003, abs=1e-4)
+
+
+def test_rescaled_stochastic_depth_keeps_the_expectation():
+    model = create_model(
+        hidden_size=8, num_layers=2, num_heads=2, mlp_dim=8, tubelet=(2, 4, 4), clip=(2, 4, 4), num_classes=None,
+        factorisation="factorised_dot_product_attention", stochastic_depth=0.5, stochastic_depth_rescale=True,
+    )  # fmt: skip
+    params = random_parameters(model)
+    params = jax.tree.map(lambda leaf: leaf * 0.02, params)
+    # One tiny last layer makes the features linear in its residuals, so that their mean is the deterministic value.
+    params["transformer"]["encoder"]["norm"] = {"scale": np.ones(8, np.float32), "bias": np.zeros(8, np.float32)}
+    params["tokenizer"]["bias"] = np.arange(8, dtype=np.float32)
+    video = np.repeat(random_video(model, batch=1), 4096, axis=0)
+    expected = model.apply({"params": params}, video[:1])[0]
+    drawn = model.apply({"params": params}, video, train=True, rngs={"dropout": jax.random.key(0)})
+    assert drawn.std(axis=0).max() > 1e-5
+    np.testing.assert_allclose(drawn.mean(axis=0), expected, atol=4 * float(drawn.std(axis=0).max()) / 64)
+
+
+def test_bfloat16_stays_within_two_percent_of_float32():
+    model = create_model(**SMALL, factorisation="factorised_encoder")
+    half = create_model(**SMALL, factorisation="factorised_encoder", dtype="bfloat16")
+    params, video = jax.tree.map(lambda leaf: leaf * 0.5, random_parameters(model)), random_video(model, batch=8)
+    full = model.apply({"params": params}, video)
+    drift = np.abs(half.apply({"params": params}, video) - full).max() / np.abs(full).max()
+    assert 0 < drift < 0.02
+
+
+def test_several_heads_give_logits_by_name():
+    model = create_model(**SMALL | {"num_classes": {"verb": 3, "noun": 4}})
+    logits = model.apply({"params": random_parameters(model)}, random_video(model))
+    assert {name: value.shape for name, value in logits.items()} == {"verb": (2, 3), "noun": (2, 4)}
+
+
+@pytest.mark.parametrize(
+    ("video", "message"),
+    [
+        (np.zeros((2, 6, 12, 18, 3), np.uint8), "must be floating point"),
+        (np.zeros((2, 5, 12, 18, 3), np.float32), r"\(b, 6, 12, 18, 3\), got \(2, 5, 12, 18, 3\)"),
+        (np.zeros((6, 12, 18, 3), np.float32), "must have shape"),
+        (np.zeros((2, 6, 12, 18, 1), np.float32), "must have shape"),
+    ],
+)
+def test_a_wrong_video_is_refused_with_what_was_expected(video, message):
+    model = create_model(**SMALL)
+    with pytest.raises(UserError, match=message):
+        model.apply({"params": random_parameters(model)}, video)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"siz": "B"}, "did you mean 'size'"),
+        ({"factorisation": "factorized_encoder"}, "did you mean 'factorised_encoder'"),
+        ({"clip": (7, 12, 18)}, r"\(7, 12, 18\) is not divisible by model.tubelet \(2, 4, 6\) along t"),
+        ({"num_heads": 5}, "hidden_size 24 does not divide into model.num_heads 5"),
+        ({"num_heads": 3, "factorisation": "factorised_dot_product_attention"}, "must be even, got 3"),
+        ({"pool": "token", "factorisation": "factorised_self_attention"}, "set model.pool to mean"),
+        ({"dropout": 1.5}, r"dropout must be in \[0, 1\), got 1.5"),
+        ({"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0"),
+        ({"hidden_size": None}, "give a model.size"),
+    ],
+)
+def test_an_impossible_model_is_refused_with_its_values(options, message):
+    with pytest.raises(UserError, match=message):
+        create_model(**SMALL | options)
+
+
+def test_a_config_survives_json():
+    config = ViViTConfig(**SMALL | {"num_classes": {"verb": 3, "noun": 4}}, factorisation="factorised_encoder")
+    assert ViViTConfig(**config.to_dict()) == config
+    assert hash(ViViTConfig(**config.to_dict())) == hash(config)

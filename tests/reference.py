@@ -1,0 +1,128 @@
+"""ViViT in NumPy and float64, written from the paper alone: the truth that the Flax modules are tested against.
+
+It shares no code with the package and prefers explicit loops over groups of tokens to reshapes, so that it can be checked by eye against
+Section 3 of the paper. Only the names of the parameters are the package's.
+"""
+
+import math
+
+import numpy as np
+
+
+def forward(params: dict, video: np.ndarray, config: dict) -> np.ndarray:
+    """Logits (b, classes) of clips (b, t, h, w, 3), one clip at a time."""
+    return np.stack([_forward_clip(params, clip, config) for clip in video.astype(np.float64)])
+
+
+def _forward_clip(params: dict, clip: np.ndarray, config: dict) -> np.ndarray:
+    tokens = _tokenize(params["tokenizer"], clip, config)
+    transformer = params["transformer"]
+    name = config["factorisation"]
+    if name == "spatio_temporal_attention":
+        feature = _encode(transformer, "encoder", tokens.reshape(-1, tokens.shape[-1]), config)
+    elif name == "factorised_encoder":
+        frames = np.stack([_encode(transformer, "spatial_encoder", frame, config) for frame in tokens])
+        temporal = config["temporal_layers"]
+        feature = _encode(transformer, "temporal_encoder", frames, config) if temporal else frames.mean(axis=0)
+    else:
+        feature = _encode_grid(transformer["encoder"], tokens, config)
+    return feature @ params["head"]["kernel"] + params["head"]["bias"]
+
+
+def _tokenize(params: dict, clip: np.ndarray, config: dict) -> np.ndarray:
+    """(t, h, w, 3) to (n_t, n_h n_w, d)."""
+    time, height, width = config["tubelet"]
+    if config.get("tokenizer", "tubelet") == "frames":
+        total, wanted = clip.shape[0], clip.shape[0] // time
+        clip = clip[[round(i * total / (wanted + 1)) for i in range(1, wanted + 1)]]
+        time = 1
+    rows = []
+    for t in range(0, clip.shape[0], time):
+        row = []
+        for i in range(0, clip.shape[1], height):
+            for j in range(0, clip.shape[2], width):
+                block = clip[t : t + time, i : i + height, j : j + width]
+                row.append(np.tensordot(block, params["kernel"], axes=4) + params["bias"])
+        rows.append(row)
+    return np.array(rows)
+
+
+def _encode(params: dict, name: str, tokens: np.ndarray, config: dict) -> np.ndarray:
+    """A sequence (n, d) to its feature (d)."""
+    if config["pool"] == "token":
+        tokens = np.concatenate([params[f"{name}_cls"][None], tokens])
+    encoder = params[name]
+    x = tokens + encoder["position"]
+    for block in _blocks(encoder):
+        x = x + _self_attention(block["attention"], _norm(block["norm_attention"], x), config)
+        x = x + _mlp(block, x, config)
+    x = _norm(encoder["norm"], x)
+    return x[0] if config["pool"] == "token" else _pool(x, config)
+
+
+def _encode_grid(encoder: dict, tokens: np.ndarray, config: dict) -> np.ndarray:
+    """A grid (t, s, d) to its feature (d), for Models 3 and 4."""
+    x = tokens + encoder["position"]
+    for block in _blocks(encoder):
+        if config["factorisation"] == "factorised_self_attention":
+            order = ("spatial", "temporal") if config.get("attention_order", "space_time") == "space_time" else ("temporal", "spatial")
+            for kind in order:
+                y = _norm(block[f"norm_{kind}_attention"], x)
+                mixed = np.empty_like(y)
+                for index in range(y.shape[0] if kind == "spatial" else y.shape[1]):
+                    group = (index, slice(None)) if kind == "spatial" else (slice(None), index)
+                    mixed[group] = _self_attention(block[f"{kind}_attention"], y[group], config)
+                x = x + mixed
+        else:
+            x = x + _dot_product_factorised(block["attention"], _norm(block["norm_attention"], x), config)
+        x = x + _mlp(block, x, config)
+    return _pool(_norm(encoder["norm"], x).reshape(-1, x.shape[-1]), config)
+
+
+def _dot_product_factorised(params: dict, x: np.ndarray, config: dict) -> np.ndarray:
+    """The first half of the heads attends over time at each place, the second over space at each time."""
+    mixed = np.zeros((*x.shape[:2], *params["query"]["kernel"].shape[1:]))
+    for head in range(config["num_heads"]):
+        temporal = head < config["num_heads"] // 2
+        for index in range(x.shape[1] if temporal else x.shape[0]):
+            group = (slice(None), index) if temporal else (index, slice(None))
+            mixed[(*group, head)] = _head(params, x[group], head)
+    return np.einsum("tskf,kfd->tsd", mixed, params["out"]["kernel"]) + params["out"]["bias"]
+
+
+def _self_attention(params: dict, x: np.ndarray, config: dict) -> np.ndarray:
+    heads = [_head(params, x, head) @ params["out"]["kernel"][head] for head in range(config["num_heads"])]
+    return sum(heads) + params["out"]["bias"]
+
+
+def _head(params: dict, x: np.ndarray, head: int) -> np.ndarray:
+    """One head's softmax(q k^T / sqrt f) v, (n, d) to (n, f)."""
+    query, key, value = (x @ params[name]["kernel"][:, head] + params[name]["bias"][head] for name in ("query", "key", "value"))
+    scores = query @ key.T / math.sqrt(query.shape[-1])
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True) @ value
+
+
+def _mlp(block: dict, x: np.ndarray, config: dict) -> np.ndarray:
+    mlp = block["mlp"]
+    hidden = _norm(block["norm_mlp"], x) @ mlp["in"]["kernel"] + mlp["in"]["bias"]
+    return _gelu(hidden, config) @ mlp["out"]["kernel"] + mlp["out"]["bias"]
+
+
+def _gelu(x: np.ndarray, config: dict) -> np.ndarray:
+    if config.get("activation", "gelu_tanh") == "gelu":
+        return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _norm(params: dict, x: np.ndarray, eps: float = 1e-6) -> np.ndarray:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps) * params["scale"] + params["bias"]
+
+
+def _pool(x: np.ndarray, config: dict) -> np.ndarray:
+    return {"mean": np.mean, "max": np.max, "sum": np.sum}[config["pool"]](x, axis=0)
+
+
+def _blocks(encoder: dict) -> list[dict]:
+    return [encoder[name] for name in sorted(encoder) if name.startswith("block_")]
