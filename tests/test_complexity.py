@@ -1,0 +1,70 @@
+"""Counting a model's cost: against XLA's own count, arithmetic done by hand, and arrays really allocated."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from vivit_jax import complexity
+from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
+from vivit_jax.models.vivit import ViViT
+
+SMALL = {"hidden_size": 16, "num_layers": 3, "num_heads": 2, "mlp_dim": 32, "clip": (4, 32, 32), "tubelet": (2, 8, 8), "num_classes": 5}
+
+
+def small(factorisation="factorised_encoder", **options):
+    return ViViTConfig(factorisation=factorisation, **(SMALL | options))
+
+
+@pytest.mark.parametrize("factorisation", FACTORISATIONS)
+def test_arithmetic_is_what_xla_counts(factorisation):
+    config = small(factorisation)
+    video = jax.ShapeDtypeStruct((1, *config.clip, 3), jnp.float32)
+    lowered = jax.jit(ViViT(config).apply).lower({"params": complexity.parameter_shapes(config)}, video)
+    assert complexity.count_arithmetic(config).multiply_accumulates == pytest.approx(lowered.cost_analysis()["flops"] / 2, rel=0.01)
+
+
+@pytest.mark.parametrize("options", [{"scan_layers": True}, {"remat": True}, {"scan_layers": True, "remat": True}])
+def test_arithmetic_does_not_depend_on_how_the_layers_are_run(options):
+    assert complexity.count_arithmetic(small(**options)) == complexity.count_arithmetic(small())
+
+
+def test_products_and_convolutions_are_counted_by_hand():
+    def program(x, kernel, image):
+        y = jax.lax.fori_loop(0, 3, lambda _, x: x @ x, x)
+        y = jax.lax.cond(y.sum() > 0, lambda y: y @ y, lambda y: y, y)
+        return y, jax.lax.conv_general_dilated(image, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    jaxpr = jax.make_jaxpr(program)(jnp.ones((4, 4)), jnp.ones((2, 2, 3, 5)), jnp.ones((1, 8, 8, 3))).jaxpr
+    assert complexity.arithmetic(jaxpr).products == (3 + 1) * 4**3 + (4 * 4 * 5) * (2 * 2 * 3)
+
+
+def test_a_loop_of_unknown_length_is_not_guessed():
+    jaxpr = jax.make_jaxpr(lambda x: jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ x, x))(jnp.ones((2, 2))).jaxpr
+    with pytest.raises(ValueError, match="while loop"):
+        complexity.arithmetic(jaxpr)
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_groups_hold_every_parameter_once(scan_layers):
+    config = small(num_classes={"verb": 3, "noun": 4}, scan_layers=scan_layers)
+    variables = ViViT(config).init(jax.random.key(0), jnp.zeros((1, *config.clip, 3)))
+    groups = complexity.parameter_groups(config)
+    assert sum(group.parameters for group in groups) == sum(leaf.size for leaf in jax.tree.leaves(variables))
+    assert sum(group.parameters for group in groups) == complexity.count_parameters(config)
+    assert [groups[0].name, {groups[-2].name, groups[-1].name}] == ["tokenizer", {"head_verb", "head_noun"}]
+    attention = next(group for group in groups if group.name == "transformer/spatial_encoder/blocks/attention")
+    assert (attention.tensors, attention.parameters) == (3 * 8, 3 * 4 * (16 * 16 + 16))
+
+
+def test_kept_activations_grow_with_the_batch_and_shrink_with_remat():
+    config = small()
+    one, four = complexity.activation_bytes(config), complexity.activation_bytes(config, batch=4)
+    assert 3.5 * one < four <= 4 * one + 4096
+    assert complexity.activation_bytes(dataclasses.replace(config, remat=True)) < one / 3
+
+
+def test_a_model_too_big_for_this_machine_is_counted_without_allocating_it():
+    config = ViViTConfig(size="H", hidden_size=16384, num_layers=48, mlp_dim=65536, scan_layers=True, num_classes=10)
+    assert complexity.count_parameters(config) > 1e11

@@ -1,0 +1,184 @@
+"""What a model costs, counted without running it: parameters, arithmetic, and memory.
+
+Arithmetic is counted on the traced program, so it is that of the code that runs, whatever its loops, scans and rematerialisation. Nothing
+is allocated: a model that would not fit is counted all the same.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator
+
+import flax
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit import ViViT
+
+ELEMENTWISE = frozenset({"add", "sub", "mul", "div", "max", "min", "neg", "abs", "square", "integer_pow", "select_n"})
+REDUCTIONS = frozenset({"reduce_sum", "reduce_max", "reduce_min"})
+
+
+def parameter_shapes(config: ViViTConfig) -> dict:
+    """The tree of a model's parameters as `jax.ShapeDtypeStruct`s."""
+    variables = jax.eval_shape(ViViT(config).init, jax.random.key(0), _video(config, batch=1))
+    return variables["params"]
+
+
+def count_parameters(config: ViViTConfig) -> int:
+    """Parameters of the model, its head included."""
+    return sum(leaf.size for leaf in jax.tree.leaves(parameter_shapes(config)))
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterGroup:
+    """One part of a model, summed over its layers.
+
+    Attributes:
+      name: path of the module, as `transformer/encoder/blocks/attention`.
+      tensors: arrays as they are stored, layer by layer.
+      parameters: numbers in them.
+    """
+
+    name: str
+    tensors: int
+    parameters: int
+
+
+def parameter_groups(config: ViViTConfig) -> list[ParameterGroup]:
+    """The parameters by module, in the order in which a video meets them; the layers of an encoder are one group each."""
+    unrolled = parameter_shapes(dataclasses.replace(config, scan_layers=False))
+    totals: dict[str, tuple[int, int]] = {}
+    for path, leaf in flax.traverse_util.flatten_dict(unrolled, sep="/").items():
+        name = _group_name(path)
+        tensors, parameters = totals.get(name, (0, 0))
+        totals[name] = (tensors + 1, parameters + leaf.size)
+    return [ParameterGroup(name, *totals[name]) for name in sorted(totals, key=_order_of_use)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arithmetic:
+    """The work of a program.
+
+    Attributes:
+      products: multiply-accumulates of products of matrices and of convolutions.
+      elementwise: all other floating-point operations: of softmax, GELU, LayerNorm, biases and residuals. As XLA counts, exp and tanh are
+        left out.
+    """
+
+    products: int = 0
+    elementwise: int = 0
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Half of all floating-point operations: what the paper's Table 2 gives under the name of FLOPs."""
+        return self.products + self.elementwise // 2
+
+    def __add__(self, other: "Arithmetic") -> "Arithmetic":
+        return Arithmetic(self.products + other.products, self.elementwise + other.elementwise)
+
+    def __mul__(self, times: int) -> "Arithmetic":
+        return Arithmetic(self.products * times, self.elementwise * times)
+
+
+def count_arithmetic(config: ViViTConfig) -> Arithmetic:
+    """The work of one forward pass over one view; the same for every attention backend."""
+    config = dataclasses.replace(config, attention="xla")
+    params = {"params": parameter_shapes(config)}
+    return arithmetic(jax.make_jaxpr(ViViT(config).apply)(params, _video(config, batch=1)).jaxpr)
+
+
+def arithmetic(jaxpr: core.Jaxpr) -> Arithmetic:
+    """The work of a traced program, through every call, scan and branch in it (the dearest branch of a `cond`).
+
+    Raises:
+      ValueError: at a `while` loop with work in it, since the program does not tell its number of rounds.
+    """
+    return sum((_equation_arithmetic(equation) for equation in jaxpr.eqns), start=Arithmetic())
+
+
+def bytes_of(tree: object) -> int:
+    """Bytes of the arrays (or shapes of arrays) in a tree."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype"))
+
+
+def activation_bytes(config: ViViTConfig, batch: int = 1) -> int:
+    """Bytes that training keeps from the forward pass for the backward pass, for `batch` clips.
+
+    Counted on the traced program before XLA fuses it, so it is an estimate from above. It depends on `remat`, `dtype` and on the
+    attention backend that this machine would use.
+    """
+    model = ViViT(config)
+
+    def residuals(params: dict, video: jax.Array, key: jax.Array) -> object:
+        def logits(params: dict) -> object:
+            return model.apply({"params": params}, video, train=True, rngs={"dropout": key})
+
+        return jax.vjp(logits, params)[1]
+
+    jaxpr = jax.make_jaxpr(residuals)(parameter_shapes(config), _video(config, batch), jax.random.key(0)).jaxpr
+    kept = {variable for variable in jaxpr.outvars if isinstance(variable, core.Var)} - set(jaxpr.invars) - set(jaxpr.constvars)
+    return sum(variable.aval.size * variable.aval.dtype.itemsize for variable in kept)
+
+
+def _video(config: ViViTConfig, batch: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((batch, *config.clip, 3), jnp.float32)
+
+
+def _group_name(path: str) -> str:
+    modules = path.split("/")
+    if modules[-1] in ("kernel", "bias", "scale"):
+        modules.pop()
+    modules = ["blocks" if re.fullmatch(r"block_\d+", module) else module for module in modules]
+    if "blocks" in modules:
+        modules = modules[: modules.index("blocks") + 2]
+    return "/".join(modules)
+
+
+def _order_of_use(name: str) -> tuple[int, int]:
+    part = next(i for i, part in enumerate(("tokenizer", "spatial_encoder", "temporal_encoder", "encoder", "head")) if part in name)
+    step = next((i for i, step in enumerate(("_cls", "/position", "/blocks/")) if step in name), 3)
+    return part, step
+
+
+def _equation_arithmetic(equation: core.JaxprEqn) -> Arithmetic:
+    name = equation.primitive.name
+    if name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        left = equation.invars[0].aval.shape
+        return Arithmetic(products=_outputs(equation) * math.prod(left[axis] for axis in contracted))
+    if name == "conv_general_dilated":
+        kernel = equation.invars[1].aval.shape
+        features = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+        return Arithmetic(products=_outputs(equation) * math.prod(kernel) // features)
+    inner = [arithmetic(jaxpr) for jaxpr in _inner_programs(equation)]
+    if inner:
+        return _call_arithmetic(name, equation.params, inner)
+    if not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.floating):
+        return Arithmetic()
+    if name in ELEMENTWISE:
+        return Arithmetic(elementwise=_outputs(equation))
+    return Arithmetic(elementwise=equation.invars[0].aval.size if name in REDUCTIONS else 0)
+
+
+def _call_arithmetic(name: str, params: dict, inner: list[Arithmetic]) -> Arithmetic:
+    if name == "cond":
+        return max(inner, key=lambda branch: branch.multiply_accumulates)
+    if name == "while" and any(part.multiply_accumulates for part in inner):
+        raise ValueError("a while loop does its work an unknown number of times: this program cannot be counted")
+    return sum(inner, start=Arithmetic()) * (params["length"] if name == "scan" else 1)
+
+
+def _outputs(equation: core.JaxprEqn) -> int:
+    return equation.outvars[0].aval.size
+
+
+def _inner_programs(equation: core.JaxprEqn) -> Iterator[core.Jaxpr]:
+    for parameter in equation.params.values():
+        for value in parameter if isinstance(parameter, tuple | list) else (parameter,):
+            if isinstance(value, core.ClosedJaxpr):
+                yield value.jaxpr
+            elif isinstance(value, core.Jaxpr):
+                yield value
