@@ -1,5 +1,30 @@
-"""ViViT, the video vision transformer (Arnab et al. 2021), in JAX and Flax."""
+"""ViViT, the video vision transformer (Arnab et al. 2021), in JAX and Flax.
 
-from vivit_jax.models.vivit import create_model
+Names are imported when first used, so that `vivit --help` does not wait for JAX.
+"""
 
-__all__ = ["create_model"]
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.models.vivit import create_model
+    from vivit_jax.weights import from_pretrained
+    from vivit_jax.weights.model_dir import save_pretrained
+
+__all__ = ["create_model", "from_pretrained", "save_pretrained"]
+
+_HOMES = {
+    "create_model": "vivit_jax.models.vivit",
+    "from_pretrained": "vivit_jax.weights",
+    "save_pretrained": "vivit_jax.weights.model_dir",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

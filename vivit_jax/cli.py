@@ -1,0 +1,120 @@
+"""`vivit`: one command, its sub-commands each a module that is imported when it is chosen.
+
+A command's module offers `add_arguments(parser)` and `run(arguments)`; its docstring's first line and `Example:` block are its help. To add
+a command, write the module and add its line to `COMMANDS`.
+"""
+
+import argparse
+import difflib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+
+from vivit_jax.errors import EXIT_BAD_INPUT, UserError, unknown_name
+from vivit_jax.quiet import silence_libraries
+
+EXIT_FAILURE = 1
+EXIT_INTERRUPTED = 130
+
+# Each command's module, and what it does.
+COMMANDS = {
+    "evaluate": ("vivit_jax.evaluate", "score a model on a split of a data set"),
+    "predict": ("vivit_jax.predict", "classify video files"),
+    "explain": ("vivit_jax.explain", "show where in a video a model looks"),
+    "inspect": ("vivit_jax.inspection", "describe a config, a model or a data set"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+      argv: the arguments after the program's name; None takes the process's own.
+
+    Returns:
+      The exit code: 0 on success, 1 where the system failed us (a full disk), 2 for bad input, 130 when interrupted.
+    """
+    silence_libraries()
+    try:
+        _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except UserError as error:
+        return _fail(error, EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output went away, as `vivit ... | head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    except OSError as error:
+        return _fail(error, EXIT_FAILURE)
+    return 0
+
+
+def _run(argv: list[str]) -> None:
+    name = argv[0] if argv else "--help"
+    if not name.startswith("-") and name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    if name not in COMMANDS:
+        _overview().parse_args([name])
+        return
+    module = importlib.import_module(COMMANDS[name][0])
+    parser = _Parser(
+        prog=f"vivit {name}",
+        description=inspect.getdoc(module),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    module.run(parser.parse_args(argv[1:]))
+
+
+def _overview() -> argparse.ArgumentParser:
+    parser = _Parser(prog="vivit", description="Video classification with ViViT.", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
+    parser.usage = "vivit COMMAND ..."
+    parser.epilog = (
+        f"commands:\n{lines}\n\n`vivit COMMAND --help` explains one, with an example. Train with `vivit train` or `python train.py`."
+    )
+    return parser
+
+
+class _PrintVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"vivit_jax {version('vivit_jax')}")
+        except PackageNotFoundError:
+            print("vivit_jax (not installed, run from its source)")
+        parser.exit()
+
+
+class _Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose errors are one line and name the option that was meant."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> None:
+        """Raises what argparse would print below a usage of many lines."""
+        raise UserError(f"{message}{self._meant(message)} (see {self.prog} --help)")
+
+    def _meant(self, message: str) -> str:
+        _, unrecognised, rest = message.partition("unrecognized arguments: ")
+        if not unrecognised:
+            return ""
+        options = [option for action in self._actions for option in action.option_strings]
+        nearest = difflib.get_close_matches(rest.split()[0].split("=")[0], options, n=1)
+        return f": did you mean {nearest[0]}?" if nearest else ""
+
+
+def _fail(error: object, code: int) -> int:
+    print(f"vivit: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""The one place where the chatter of libraries is silenced, so that what a command prints is what it has to say.
+
+`VIVIT_VERBOSE=1` leaves everything on, for whoever hunts a fault in a library.
+"""
+
+import logging
+import os
+import warnings
+
+from absl import logging as absl_logging
+
+ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",  # XLA's C++ log: notes on cuDNN, autotuning, slow compilation
+    "GRPC_VERBOSITY": "ERROR",  # jax.distributed and orbax
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+LOGGERS = (
+    "etils",
+    "grain",
+    "jax",  # "Unable to initialize backend 'tpu'" and its like
+    "libav",
+    "matplotlib",  # building its font cache
+    "orbax",
+    "tensorflow_datasets",
+)
+
+
+def silence_libraries() -> None:
+    """Lets libraries report errors alone. Call it before importing them; errors of this package are untouched."""
+    if os.environ.get("VIVIT_VERBOSE"):
+        return
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
