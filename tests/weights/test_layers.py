@@ -1,0 +1,36 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vivit_jax.models.vivit import create_model
+from vivit_jax.weights.layers import flatten, stack_layers, unflatten, unstack_layers
+
+TINY = {"hidden_size": 8, "num_heads": 2, "mlp_dim": 16, "tubelet": (2, 4, 4), "clip": (4, 8, 8), "num_classes": 3}
+
+
+@pytest.mark.parametrize("factorisation", ["factorised_encoder", "factorised_self_attention"])
+def test_stacked_parameters_are_those_of_the_scanned_model_and_give_its_logits(factorisation):
+    layered = create_model(factorisation=factorisation, num_layers=3, temporal_layers=2, **TINY)
+    scanned = create_model(factorisation=factorisation, num_layers=3, temporal_layers=2, scan_layers=True, **TINY)
+    video = jax.random.normal(jax.random.key(1), (1, 4, 8, 8, 3))
+    params = layered.init(jax.random.key(0), video)["params"]
+    params["head"]["kernel"] = jnp.ones_like(params["head"]["kernel"])
+    expected = jax.eval_shape(scanned.init, jax.random.key(0), video)["params"]
+    stacked = stack_layers(params)
+    assert jax.tree.map(jnp.shape, stacked) == jax.tree.map(jnp.shape, expected)
+    np.testing.assert_allclose(scanned.apply({"params": stacked}, video), layered.apply({"params": params}, video), atol=1e-6)
+
+
+def test_unstacking_is_the_inverse_of_stacking_bit_by_bit_beyond_ten_layers():
+    layered = {"encoder": {f"block_{i:02d}": {"kernel": np.full((2,), float(i))} for i in range(102)}, "head": np.ones(3)}
+    restored = unstack_layers(stack_layers(layered))
+    assert jax.tree.structure(restored) == jax.tree.structure(layered)
+    jax.tree.map(np.testing.assert_array_equal, restored, layered)
+
+
+def test_flat_paths_name_every_layer_and_lead_back_to_the_scanned_tree():
+    stacked = {"encoder": {"blocks": {"mlp": {"kernel": np.arange(6.0).reshape(3, 2)}}}}
+    flat = flatten(stacked)
+    assert list(flat) == [f"encoder/block_0{i}/mlp/kernel" for i in range(3)]
+    jax.tree.map(np.testing.assert_array_equal, unflatten(flat, scan_layers=True), stacked)

@@ -1,0 +1,172 @@
+import dataclasses
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.weights.layers import flatten
+from vivit_jax.weights.model_dir import load_model_dir, save_pretrained
+
+CONFIG = ViViTConfig(
+    factorisation="factorised_encoder",
+    hidden_size=8,
+    num_layers=2,
+    num_heads=2,
+    mlp_dim=16,
+    temporal_layers=1,
+    tubelet=(2, 4, 4),
+    clip=(4, 8, 8),
+    num_classes=3,
+)
+PREPROCESS = Preprocess(frames=4, stride=2, resize=9, crop=(8, 8), mean=(0.1, 0.2, 0.3))
+LABELS = ("ant", "bée", "cat")
+
+
+def variables_of(config):
+    return ViViT(config).init(jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    return save_pretrained(tmp_path / "model", CONFIG, variables_of(CONFIG), PREPROCESS, LABELS)
+
+
+def edit_weights(model_dir, edit):
+    tensors = load_file(model_dir / "model.safetensors")
+    edit(tensors)
+    save_file(tensors, model_dir / "model.safetensors")
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_what_is_saved_comes_back_bit_by_bit(tmp_path, scan_layers):
+    config = dataclasses.replace(CONFIG, scan_layers=scan_layers)
+    variables = variables_of(config)
+    pretrained = load_model_dir(save_pretrained(tmp_path / "model", config, variables, PREPROCESS, LABELS))
+    assert (pretrained.model.config, pretrained.preprocess, pretrained.labels) == (config, PREPROCESS, LABELS)
+    jax.tree.map(np.testing.assert_array_equal, pretrained.variables, jax.tree.map(np.asarray, variables))
+
+
+def test_files_hold_the_layers_one_by_one_whatever_scan_layers_is(tmp_path):
+    config = dataclasses.replace(CONFIG, scan_layers=True)
+    path = save_pretrained(tmp_path / "model", config, variables_of(config), PREPROCESS, LABELS)
+    assert set(load_file(path / "model.safetensors")) == set(flatten(variables_of(CONFIG)["params"]))
+
+
+def test_several_heads_keep_their_labels_and_no_head_has_none(tmp_path):
+    two = dataclasses.replace(CONFIG, num_classes={"verb": 2, "noun": 1})
+    labels = {"verb": ("run", "sit"), "noun": ("cup",)}
+    pretrained = load_model_dir(save_pretrained(tmp_path / "two", two, variables_of(two), PREPROCESS, labels))
+    assert pretrained.labels == labels
+    assert pretrained.model.config == two
+    none = dataclasses.replace(CONFIG, num_classes=None)
+    assert load_model_dir(save_pretrained(tmp_path / "none", none, variables_of(none), PREPROCESS, None)).labels == ()
+
+
+def test_saving_again_replaces_a_model_but_nothing_else(tmp_path, model_dir):
+    save_pretrained(model_dir, CONFIG, variables_of(CONFIG), PREPROCESS, ("x", "y", "z"))
+    assert load_model_dir(model_dir).labels == ("x", "y", "z")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
+    with pytest.raises(UserError, match="is not a model directory"):
+        save_pretrained(tmp_path / "photos", CONFIG, variables_of(CONFIG), PREPROCESS, LABELS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "photos"]
+
+
+def test_a_failed_save_leaves_the_older_model_whole(model_dir, monkeypatch):
+    def disk_full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vivit_jax.weights.model_dir.save_file", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        save_pretrained(model_dir, CONFIG, variables_of(CONFIG), PREPROCESS, ("x", "y", "z"))
+    assert load_model_dir(model_dir).labels == LABELS
+    assert [p.name for p in model_dir.parent.iterdir()] == ["model"]
+
+
+def test_variables_and_labels_that_are_not_the_models_are_refused(tmp_path):
+    variables = variables_of(CONFIG)
+    del variables["params"]["head"]["bias"]
+    with pytest.raises(UserError, match=r"1 missing: head/bias \(3,\)"):
+        save_pretrained(tmp_path / "m", CONFIG, variables, PREPROCESS, LABELS)
+    with pytest.raises(UserError, match="the model has 3 classes, got 2 classes"):
+        save_pretrained(tmp_path / "m", CONFIG, variables_of(CONFIG), PREPROCESS, ("a", "b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_and_extra_parameters_are_both_listed_with_shapes(model_dir):
+    def edit(tensors):
+        tensors["head/scale"] = tensors.pop("head/bias")
+
+    edit_weights(model_dir, edit)
+    with pytest.raises(UserError, match=r"1 missing: head/bias \(3,\); 1 left over: head/scale \(3,\)"):
+        load_model_dir(model_dir)
+
+
+def test_a_wrong_shape_and_a_wrong_type_are_named(model_dir):
+    edit_weights(model_dir, lambda tensors: tensors.update({"head/bias": np.zeros(4, np.float32)}))
+    with pytest.raises(UserError, match=r"head/bias \(4,\) where \(3,\) is expected"):
+        load_model_dir(model_dir)
+    edit_weights(model_dir, lambda tensors: tensors.update({"head/bias": np.zeros(3, np.float16)}))
+    with pytest.raises(UserError, match=r"must be float32.*head/bias F16"):
+        load_model_dir(model_dir)
+
+
+def test_a_flipped_bit_is_refused(model_dir):
+    weights = model_dir / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(UserError, match="SHA-256"):
+        load_model_dir(model_dir)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: (1 << 60).to_bytes(8, "little") + data[8:],
+        lambda data: data.replace(b"[3]", b"[9]"),
+    ],
+    ids=["truncated", "empty", "header said to be an exabyte", "shape that is not the data's"],
+)
+def test_a_lying_or_truncated_weights_file_is_refused_in_one_line(model_dir, damage):
+    weights = model_dir / "model.safetensors"
+    weights.write_bytes(damage(weights.read_bytes()))
+    with pytest.raises(UserError, match=r"model\.safetensors") as error:
+        load_model_dir(model_dir)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocess.json", "model.safetensors"])
+def test_a_missing_file_is_named(model_dir, name):
+    (model_dir / name).unlink()
+    with pytest.raises(UserError, match=name):
+        load_model_dir(model_dir)
+
+
+def test_unknown_and_impossible_configuration_is_refused(model_dir):
+    config = json.loads((model_dir / "config.json").read_text())
+    for change, message in (
+        ({"num_heds": 2}, "did you mean 'num_heads'"),
+        ({"num_heads": 3}, "does not divide"),
+        ({"clip": 4}, "config.json"),
+    ):
+        (model_dir / "config.json").write_text(json.dumps(config | {"model": config["model"] | change}))
+        with pytest.raises(UserError, match=message):
+            load_model_dir(model_dir)
+
+
+def test_loading_runs_no_python_that_lies_in_the_directory(model_dir, tmp_path):
+    trap = f"import pathlib; pathlib.Path({str(tmp_path / 'sprung')!r}).touch()"
+    for name in ("config.py", "modeling.py", "__init__.py", "sitecustomize.py", "model.pkl"):
+        (model_dir / name).write_text(trap)
+    load_model_dir(model_dir)
+    assert not pathlib.Path(tmp_path / "sprung").exists()

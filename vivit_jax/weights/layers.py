@@ -1,0 +1,59 @@
+"""Layer by layer or scanned: the two shapes of an encoder's parameters, and the flat form that files use.
+
+A model with `scan_layers` keeps its blocks stacked along a leading axis under `blocks`; without it, and in every file, they lie one by one
+as `block_00`, `block_01`, ... Leaves may be arrays of NumPy or JAX, or `jax.ShapeDtypeStruct`.
+"""
+
+import re
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+BLOCK = re.compile(r"block_(\d+)")
+
+
+def stack_layers(params: Mapping) -> dict:
+    """`block_00`, `block_01`, ... of every encoder as one `blocks` with a leading layer axis."""
+    if not isinstance(params, Mapping):
+        return params
+    layers = sorted((name for name in params if BLOCK.fullmatch(name)), key=lambda name: int(name.removeprefix("block_")))
+    stacked = {name: stack_layers(child) for name, child in params.items() if name not in layers}
+    if layers:
+        stacked["blocks"] = jax.tree.map(lambda *leaves: _stack(leaves), *(params[name] for name in layers))
+    return stacked
+
+
+def unstack_layers(params: Mapping) -> dict:
+    """The inverse of `stack_layers`; parameters that are not stacked come back as they are."""
+    if not isinstance(params, Mapping):
+        return params
+    unstacked = {name: unstack_layers(child) for name, child in params.items() if name != "blocks"}
+    if "blocks" in params:
+        depth = jax.tree.leaves(params["blocks"])[0].shape[0]
+        for layer in range(depth):
+            unstacked[f"block_{layer:02d}"] = jax.tree.map(lambda leaf, layer=layer: _layer(leaf, layer), params["blocks"])
+    return unstacked
+
+
+def flatten(params: Mapping) -> dict:
+    """Layer by layer, as {"transformer/encoder/block_00/mlp/in/kernel": leaf, ...}, sorted by path."""
+    return dict(sorted(traverse_util.flatten_dict(unstack_layers(params), sep="/").items()))
+
+
+def unflatten(flat: Mapping, *, scan_layers: bool = False) -> dict:
+    """The inverse of `flatten`: the parameter tree of a model, stacked for one with `scan_layers`."""
+    params = traverse_util.unflatten_dict(dict(flat), sep="/")
+    return stack_layers(params) if scan_layers else params
+
+
+def _stack(leaves: tuple) -> object:
+    if isinstance(leaves[0], jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct((len(leaves), *leaves[0].shape), leaves[0].dtype)
+    return np.stack(leaves) if isinstance(leaves[0], np.ndarray) else jnp.stack(leaves)
+
+
+def _layer(leaf: object, layer: int) -> object:
+    return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf[layer]

@@ -1,0 +1,240 @@
+"""Our model directory: config.json, preprocess.json and model.safetensors. Data only; nothing in it is ever executed.
+
+`config.json` holds the model's configuration, its class names by index (`id2label`; for several heads, one such table a head) and the
+SHA-256 of the weights. `model.safetensors` holds float32 parameters by path, layer by layer whatever `scan_layers` is.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping, Sequence
+
+import flax.linen as nn
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.weights.layers import flatten, unflatten
+from vivit_jax.weights.parameters import check_parameters, parameter_shapes
+
+CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
+ARCHITECTURE = "vivit_jax"
+
+Labels = tuple[str, ...] | dict[str, tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """A model with its weights, and all that is needed to use them as they were trained.
+
+    Attributes:
+      model: the Flax module; `model.config` describes it.
+      variables: {"params": ...} of NumPy arrays on the host, in the shape that `model` wants; `jax.device_put` them to apply often.
+      preprocess: how a video becomes the model's input.
+      labels: class names in the order of the logits, or of each head by name; empty for a model without a head.
+    """
+
+    model: nn.Module
+    variables: dict
+    preprocess: Preprocess
+    labels: Labels
+
+    def predict(self, video: str | os.PathLike, top_k: int = 5, views: tuple[int, int] = (4, 3)) -> list[tuple[str, float]]:
+        """The most probable classes of a video.
+
+        Args:
+          video: a video file.
+          top_k: how many classes.
+          views: (temporal clips, spatial crops) whose scores are averaged.
+
+        Returns:
+          (label, probability) pairs, the most probable first.
+        """
+        from vivit_jax.predict import predict  # the commands know this room, not the other way round
+
+        return predict(self, video, top_k=top_k, views=views)
+
+
+def save_pretrained(
+    path: str | os.PathLike,
+    model_config: ViViTConfig,
+    variables: Mapping,
+    preprocess: Preprocess,
+    labels: Sequence[str] | Mapping[str, Sequence[str]] | None,
+) -> pathlib.Path:
+    """Writes a model directory, whole or not at all.
+
+    The files are written to a temporary directory beside `path`, synced, and moved into place; an older model directory at `path` is
+    replaced, anything else there is refused.
+
+    Args:
+      path: the directory to make.
+      model_config: the model's.
+      variables: {"params": ...} of the model, stacked or layer by layer.
+      preprocess: how a video becomes the model's input.
+      labels: class names in the order of the logits (a table by head for several heads); None names them LABEL_0, LABEL_1, ...
+
+    Raises:
+      UserError: if the parameters or the labels are not the model's, or if something else lies at `path`.
+    """
+    path = pathlib.Path(path)
+    flat = {name: np.ascontiguousarray(leaf, dtype=np.float32) for name, leaf in flatten(variables["params"]).items()}
+    check_parameters({name: leaf.shape for name, leaf in flat.items()}, parameter_shapes(model_config), "variables")
+    config = {
+        "architecture": ARCHITECTURE,
+        "model": model_config.to_dict(),
+        "id2label": _id2label(model_config, labels),
+    }
+    _check_replaceable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary:
+        new = pathlib.Path(temporary) / "new"
+        new.mkdir()
+        save_file(flat, new / WEIGHTS, metadata={"format": "np"})
+        _write_json(new / CONFIG, config | {"weights_sha256": sha256(new / WEIGHTS)})
+        _write_json(new / PREPROCESS, preprocess.to_dict())
+        for file in (*new.iterdir(), new):
+            _sync(file)
+        if path.exists():
+            path.rename(pathlib.Path(temporary) / "old")
+        new.rename(path)
+    _sync(path.parent)
+    return path
+
+
+def load_model_dir(path: str | os.PathLike) -> Pretrained:
+    """Reads a model directory, refusing it unless every parameter is there with its shape and type and the checksum holds.
+
+    Raises:
+      UserError: naming what is wrong.
+    """
+    path = pathlib.Path(path)
+    config = read_json(path / CONFIG)
+    if config.get("architecture") != ARCHITECTURE:
+        raise UserError(
+            f"{path / CONFIG} is not of a vivit_jax model: architecture is {config.get('architecture')!r}, not {ARCHITECTURE!r}"
+        )
+    model_config = _dataclass(ViViTConfig, config.get("model"), path / CONFIG)
+    preprocess = _dataclass(Preprocess, read_json(path / PREPROCESS), path / PREPROCESS)
+    labels = _labels(model_config, config.get("id2label"), path / CONFIG)
+    flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
+    variables = {"params": unflatten(flat, scan_layers=model_config.scan_layers)}
+    return Pretrained(ViViT(model_config), variables, preprocess, labels)
+
+
+def is_model_dir(path: str | os.PathLike) -> bool:
+    """Whether a directory is one of ours."""
+    config = pathlib.Path(path) / CONFIG
+    return config.is_file() and read_json(config).get("architecture") == ARCHITECTURE
+
+
+def read_json(path: pathlib.Path) -> dict:
+    """The JSON object in a file.
+
+    Raises:
+      UserError: if it is missing or holds anything else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a JSON object, got {type(value).__name__}")
+    return value
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def default_labels(model_config: ViViTConfig) -> Labels:
+    """LABEL_0, LABEL_1, ... of each head."""
+    names = {head: tuple(f"LABEL_{index}" for index in range(count)) for head, count in model_config.heads.items()}
+    return names.get("", names or ())
+
+
+def _read_weights(path: pathlib.Path, model_config: ViViTConfig, digest: str | None) -> dict[str, np.ndarray]:
+    """Shapes and types are checked against the header before any parameter is read; the checksum after them, as it names less."""
+    try:
+        with safe_open(path, framework="np") as file:
+            headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+            shapes = {name: tuple(header.get_shape()) for name, header in headers.items()}
+            check_parameters(shapes, parameter_shapes(model_config), str(path))
+            other = [f"{name} {header.get_dtype()}" for name, header in headers.items() if header.get_dtype() != "F32"]
+            if other:
+                raise UserError(f"{path}: parameters must be float32 (F32), got {', '.join(other)}")
+            if sha256(path) != digest:
+                raise UserError(f"{path} does not have the SHA-256 that {CONFIG} records: it was damaged or changed; get it again")
+            return {name: file.get_tensor(name) for name in headers}
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def _id2label(model_config: ViViTConfig, labels: Sequence[str] | Mapping[str, Sequence[str]] | None) -> dict:
+    labels = default_labels(model_config) if labels is None else labels
+    by_head = labels if isinstance(labels, Mapping) else {"": labels} if model_config.heads else {}
+    counts = {head: len(names) for head, names in by_head.items()}
+    if counts != model_config.heads:
+        raise UserError(f"labels must name every class once: the model has {_counts(model_config.heads)}, got {_counts(counts)}")
+    tables = {head: {str(index): str(name) for index, name in enumerate(names)} for head, names in by_head.items()}
+    return tables.get("", tables)
+
+
+def _labels(model_config: ViViTConfig, id2label: object, path: pathlib.Path) -> Labels:
+    tables = {"": id2label} if "" in model_config.heads else id2label
+    try:
+        labels = {head: tuple(tables[head][str(index)] for index in range(count)) for head, count in model_config.heads.items()}
+    except (KeyError, TypeError):
+        raise UserError(f"{path}: id2label must name every class, {_counts(model_config.heads)}, by its index") from None
+    return labels.get("", labels or ())
+
+
+def _counts(heads: Mapping[str, int]) -> str:
+    return " and ".join(f"{count} classes{f' of {head}' if head else ''}" for head, count in heads.items()) or "no head"
+
+
+def _dataclass(cls: type, values: object, path: pathlib.Path) -> object:
+    """`cls` of a JSON object, every key known and every required one there."""
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must describe a {cls.__name__} by a JSON object, got {values!r}")
+    known = [field.name for field in dataclasses.fields(cls)]
+    for key in values:
+        if key not in known:
+            raise unknown_name(f"key in {path}", key, known)
+    try:
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _check_replaceable(path: pathlib.Path) -> None:
+    if path.is_dir() and (not any(path.iterdir()) or (path / WEIGHTS).exists()):
+        return
+    if path.exists() or path.is_symlink():
+        raise UserError(f"{path} exists and is not a model directory: it is left alone; give another path")
+
+
+def _write_json(path: pathlib.Path, values: dict) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _sync(path: pathlib.Path) -> None:
+    """Flushes a file or a directory to disk, so that a rename after it cannot outrun its contents."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

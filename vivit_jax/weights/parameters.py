@@ -1,0 +1,63 @@
+"""What parameters a model has, and the check that a set of parameters is exactly those."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+
+import jax
+import jax.numpy as jnp
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.weights.layers import flatten
+
+Shapes = dict[str, tuple[int, ...]]
+
+LISTED = 12
+
+
+@functools.lru_cache(maxsize=32)
+def _shapes(config: ViViTConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    video = jax.ShapeDtypeStruct((1, *config.clip, 3), jnp.float32)
+    variables = jax.eval_shape(ViViT(config).init, jax.random.key(0), video)
+    return tuple((path, leaf.shape) for path, leaf in flatten(variables["params"]).items())
+
+
+def parameter_shapes(config: ViViTConfig) -> Shapes:
+    """Shape of every parameter by its path, layer by layer whatever `scan_layers` is. Nothing is computed."""
+    return dict(_shapes(dataclasses.replace(config, scan_layers=True, remat=False, dtype="float32", attention="xla")))
+
+
+def check_parameters(given: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
+    """Refuses parameters that are not exactly the expected ones.
+
+    Args:
+      given: shapes by path.
+      expected: shapes by path.
+      what: named at the start of the error, such as the file.
+
+    Raises:
+      UserError: listing what is missing, what is left over and what has another shape.
+    """
+    missing = [f"{path} {shape}" for path, shape in expected.items() if path not in given]
+    extra = [f"{path} {shape}" for path, shape in given.items() if path not in expected]
+    wrong = [
+        f"{path} {tuple(given[path])} where {tuple(shape)} is expected"
+        for path, shape in expected.items()
+        if path in given and tuple(given[path]) != tuple(shape)
+    ]
+    problems = [
+        f"{len(paths)} {kind}: {listing(paths)}"
+        for kind, paths in (("missing", missing), ("left over", extra), ("of another shape", wrong))
+        if paths
+    ]
+    if problems:
+        raise UserError(f"{what}: the parameters are not the model's; {'; '.join(problems)}")
+
+
+def listing(items: Iterable[str]) -> str:
+    """The first dozen items, and how many more there are."""
+    items = list(items)
+    more = f", and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return ", ".join(items[:LISTED]) + more
