@@ -2,12 +2,16 @@
 
 import dataclasses
 
-from vivit_jax.errors import unknown_name
+from vivit_jax.errors import UserError, unknown_name
+
+OPTIMIZERS = ("sgd", "adamw", "lamb", "lion")
+SCHEDULES = ("cosine", "constant", "step")
+MODES = ("jit", "pmap")
 
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """What is minimised: softmax cross-entropy.
+    """What is minimised: softmax cross-entropy, the mean over the heads where there are several.
 
     Attributes:
       label_smoothing: share of the target spread evenly over all classes, in [0, 1).
@@ -15,50 +19,215 @@ class LossConfig:
 
     label_smoothing: float = 0.0
 
+    def __post_init__(self) -> None:
+        _within("loss.label_smoothing", self.label_smoothing, 0.0, 1.0)
+
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """How the loss is minimised, by optax."""
+    """How the loss is minimised, by optax. Patterns are regular expressions searched in parameter paths.
+
+    A path reads `transformer/encoder/block_00/mlp/in/kernel`, whether or not the layers are scanned.
+
+    Attributes:
+      name: `sgd`, `adamw`, `lamb` or `lion`.
+      learning_rate: its peak; the schedule and the factors below scale it.
+      momentum: of `sgd`.
+      nesterov: of `sgd`.
+      b1: decay of the first moment, of the others.
+      b2: decay of the second moment, of the others.
+      weight_decay: coupled (added to the gradient) in `sgd`, decoupled in the others.
+      weight_decay_pattern: the parameters that decay; kernels alone, unless said otherwise.
+      clip_norm: the largest global norm of a gradient; None does not clip.
+      multipliers: (pattern, factor) pairs on the learning rate; the first that matches a parameter wins, and a parameter that none
+        matches has factor 1. Factor 0 freezes.
+      layer_decay: factor on the learning rate from each layer to the one below it; the head has 1.
+    """
 
     name: str = "adamw"
     learning_rate: float = 1e-3
+    momentum: float = 0.9
+    nesterov: bool = False
+    b1: float = 0.9
+    b2: float = 0.999
     weight_decay: float = 0.0
+    weight_decay_pattern: str = "kernel$"
+    clip_norm: float | None = None
+    multipliers: tuple[tuple[str, float], ...] = ()
+    layer_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        _named("optimizer.name", self.name, OPTIMIZERS)
+        for field in ("learning_rate", "weight_decay"):
+            _at_least(f"optimizer.{field}", getattr(self, field), 0)
+        for field in ("momentum", "b1", "b2"):
+            _within(f"optimizer.{field}", getattr(self, field), 0.0, 1.0)
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise UserError(f"optimizer.clip_norm must be above 0, or None to not clip, got {self.clip_norm}")
+        if not 0 < self.layer_decay <= 1:
+            raise UserError(f"optimizer.layer_decay must be in (0, 1], got {self.layer_decay}")
+        for pattern, factor in self.multipliers:
+            _at_least(f"optimizer.multipliers {pattern!r}", factor, 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleConfig:
-    """The learning rate over time."""
+    """The learning rate over time: a linear warm-up from 0, then the named curve.
+
+    Attributes:
+      name: `cosine` (to `final`), `constant` or `step` (times `drop` at each milestone).
+      warmup_epochs: length of the warm-up.
+      warmup_steps: where given, instead of `warmup_epochs`.
+      final: where `cosine` ends, as a share of the peak.
+      milestones: where `step` drops, as shares of the run in (0, 1).
+      drop: the factor of each drop.
+    """
 
     name: str = "cosine"
+    warmup_epochs: float = 0.0
+    warmup_steps: int | None = None
+    final: float = 0.0
+    milestones: tuple[float, ...] = ()
+    drop: float = 0.1
+
+    def __post_init__(self) -> None:
+        _named("schedule.name", self.name, SCHEDULES)
+        _at_least("schedule.warmup_epochs", self.warmup_epochs, 0)
+        _at_least("schedule.warmup_steps", self.warmup_steps, 0)
+        if any(not 0 < milestone < 1 for milestone in self.milestones):
+            raise UserError(f"schedule.milestones are shares of the run, each between 0 and 1, got {self.milestones}")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """Batch size, length and regularisers of the step."""
+    """Batch size, length and regularisers of the step, and what is told of it.
+
+    Attributes:
+      batch_size: clips a step, over all devices and hosts.
+      epochs: length of the run, in passes over the training split.
+      steps: where given, the length instead of `epochs`.
+      accumulation: microbatches a step is computed in; only the memory it takes depends on it.
+      mixup: alpha of the Beta distribution two clips are mixed by (Zhang et al. 2018), drawn once a batch; 0 is off.
+      cutmix: alpha for pasting a box of one clip into another (Yun et al. 2019); with both on, each batch draws one of them.
+      ema_decay: of the moving average of the weights, which is then what is evaluated and saved as the model; 0 is off.
+      log_every: steps between two rows of training metrics.
+      prefetch: batches held on the device ahead of the step.
+      tensorboard: whether to write TensorBoard events into the work directory.
+      wandb: a Weights & Biases project to log to.
+      compilation_cache: folder of compiled steps kept for later runs; None keeps none.
+    """
 
     batch_size: int = 64
+    epochs: float = 30.0
+    steps: int | None = None
+    accumulation: int = 1
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema_decay: float = 0.0
+    log_every: int = 20
+    prefetch: int = 2
+    tensorboard: bool = True
+    wandb: str | None = None
+    compilation_cache: str | None = "~/.cache/vivit_jax/compiled"
+
+    def __post_init__(self) -> None:
+        for field in ("batch_size", "steps", "accumulation", "log_every", "prefetch"):
+            _at_least(f"training.{field}", getattr(self, field), 1)
+        for field in ("mixup", "cutmix"):
+            _at_least(f"training.{field}", getattr(self, field), 0)
+        _within("training.ema_decay", self.ema_decay, 0.0, 1.0)
+        if self.epochs <= 0:
+            raise UserError(f"training.epochs must be above 0, got {self.epochs}")
+        if self.batch_size % self.accumulation:
+            raise UserError(f"training.batch_size {self.batch_size} does not divide into training.accumulation {self.accumulation}")
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """When the model is evaluated, and with which views."""
+    """When the model is evaluated, and with which views.
 
+    Attributes:
+      every_epochs: epochs between two evaluations on the validation split; there is always one after the last step.
+      every_steps: where given, steps instead of `every_epochs`.
+      views: (temporal, spatial) views of a video, whose logits are averaged, during training.
+      test_views: the same for the test split at the end.
+      batch_size: videos a step over all devices; None is `training.batch_size`.
+    """
+
+    every_epochs: float = 1.0
+    every_steps: int | None = None
     views: tuple[int, int] = (1, 1)
+    test_views: tuple[int, int] = (1, 1)
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _interval("evaluation", self)
+        _at_least("evaluation.batch_size", self.batch_size, 1)
+        if min(*self.views, *self.test_views) < 1:
+            raise UserError(f"evaluation.views and test_views count at least 1 each way, got {self.views} and {self.test_views}")
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointConfig:
-    """When training state is saved and how much is kept."""
+    """When training state is saved and how much is kept.
 
+    Attributes:
+      every_epochs: epochs between two checkpoints; there is always one after the last step and one when interrupted.
+      every_steps: where given, steps instead of `every_epochs`.
+      keep: the newest whole checkpoints kept.
+    """
+
+    every_epochs: float = 1.0
+    every_steps: int | None = None
     keep: int = 2
+
+    def __post_init__(self) -> None:
+        _interval("checkpoint", self)
+        _at_least("checkpoint.keep", self.keep, 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class ParallelConfig:
-    """How the step is spread over devices."""
+    """How the step is spread over devices: the numbers stay the same, but for the order of sums and the draws of dropout in `pmap`.
+
+    Attributes:
+      mode: `jit` over a mesh of three axes, or `pmap` over all devices.
+      data: devices along the axis that divides the batch; -1 is as many as there are.
+      fsdp: devices along the axis that divides the batch, the parameters and the optimiser's state.
+      tensor: devices along the axis that divides heads and hidden units.
+    """
 
     mode: str = "jit"
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
 
     def __post_init__(self) -> None:
-        if self.mode not in ("jit", "pmap"):
-            raise unknown_name("parallel.mode", self.mode, ("jit", "pmap"))
+        _named("parallel.mode", self.mode, MODES)
+        if self.data != -1:
+            _at_least("parallel.data", self.data, 1)
+        _at_least("parallel.fsdp", self.fsdp, 1)
+        _at_least("parallel.tensor", self.tensor, 1)
+        if self.mode == "pmap" and (self.fsdp, self.tensor) != (1, 1):
+            raise UserError(f"parallel.mode pmap divides the batch alone: fsdp {self.fsdp} and tensor {self.tensor} need mode jit")
+
+
+def _named(field: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise unknown_name(field, value, known)
+
+
+def _at_least(field: str, value: float | None, least: int) -> None:
+    if value is not None and value < least:
+        raise UserError(f"{field} must be at least {least}, got {value}")
+
+
+def _within(field: str, value: float, low: float, high: float) -> None:
+    if not low <= value < high:
+        raise UserError(f"{field} must be in [{low:g}, {high:g}), got {value}")
+
+
+def _interval(section: str, config: EvaluationConfig | CheckpointConfig) -> None:
+    _at_least(f"{section}.every_steps", config.every_steps, 1)
+    if config.every_epochs <= 0:
+        raise UserError(f"{section}.every_epochs must be above 0, got {config.every_epochs}")

@@ -1,0 +1,203 @@
+"""Exact evaluation: every example of a split counted once, on any number of devices and hosts."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.training import console
+from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.losses import by_head
+from vivit_jax.training.metrics import Scores, joint_hits, log_softmax, score
+from vivit_jax.training.parallel import Executor, make_executor
+from vivit_jax.training.step import make_eval_step
+
+Labels = Sequence[str] | Mapping[str, Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A model's scores on a split, with what it said of each example.
+
+    Attributes:
+      views: views of each video, whose logits were averaged.
+      heads: scores by head; a single head has the empty name.
+      hits: examples of which every head is right.
+      hits5: examples whose label (of several heads: combination of labels) is among the five most probable.
+      index: (b,) the examples' numbers in the split, ascending.
+      label: (b,) by head.
+      logits: (b, classes) by head.
+    """
+
+    views: int
+    heads: dict[str, Scores]
+    hits: int
+    hits5: int
+    index: np.ndarray
+    label: dict[str, np.ndarray]
+    logits: dict[str, np.ndarray]
+
+    @property
+    def examples(self) -> int:
+        """The denominator."""
+        return len(self.index)
+
+    @property
+    def top1(self) -> float:
+        """Share of examples that are right, in 0..1."""
+        return self.hits / self.examples
+
+    @property
+    def top5(self) -> float:
+        """Share of examples right within five, in 0..1."""
+        return self.hits5 / self.examples
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy over examples and heads."""
+        return float(np.mean([scores.loss for scores in self.heads.values()]))
+
+    @property
+    def probabilities(self) -> dict[str, np.ndarray]:
+        """(b, classes) by head."""
+        return {name: np.exp(log_softmax(logits)) for name, logits in self.logits.items()}
+
+    def summary(self) -> dict[str, float]:
+        """The few numbers that are logged during training."""
+        return {"top1": self.top1, "top5": self.top5, "loss": self.loss}
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON; of several heads those of each are under `heads`, and top1 and top5 are of the combination."""
+        common = {"views": self.views, "examples": self.examples}
+        if list(self.heads) == [""]:
+            return common | self.heads[""].to_dict()
+        joint = {"top1": self.top1, "top5": self.top5, "loss": self.loss, "hits": self.hits}
+        return common | joint | {"heads": {name: scores.to_dict() for name, scores in self.heads.items()}}
+
+
+def evaluate(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    preprocess: Preprocess,
+    batches: Iterable[dict[str, Any]],
+    *,
+    parallel: ParallelConfig,
+    labels: Labels,
+    progress: bool = True,
+) -> Evaluation:
+    """Scores a model on a split.
+
+    Args:
+      model: takes (b, t, h, w, 3) and gives logits.
+      variables: the model's, with the collection `params`.
+      preprocess: normalises the uint8 video.
+      batches: evaluation batches of this host, of any size; rows with `valid` False count nowhere.
+      parallel: the devices.
+      labels: names of the classes, or of those of each head.
+      progress: show a progress bar.
+
+    Raises:
+      UserError: for a split without examples, or a label that is no class.
+    """
+    executor = make_executor(parallel)
+    evaluator = Evaluator(model, preprocess, executor, labels)
+    return evaluator(executor.place_params(jax.device_get(variables["params"])), batches, progress=progress)
+
+
+class Evaluator:
+    """An evaluation that is compiled once and run many times."""
+
+    def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, labels: Labels) -> None:
+        self._executor = executor
+        self._labels = {name: tuple(names) for name, names in (labels if isinstance(labels, Mapping) else {"": labels}).items()}
+        self._step = make_eval_step(model, preprocess, axis_name=executor.axis_name)
+        self._compiled: dict[tuple, Callable] = {}
+
+    def __call__(
+        self,
+        params: Any,
+        batches: Iterable[dict[str, Any]],
+        *,
+        progress: bool = True,
+        title: str = "evaluating",
+        between: Callable[[], None] = lambda: None,
+    ) -> Evaluation:
+        """Scores `params`, which lie on the executor's devices. `between` is called after each batch and may raise to leave."""
+        rows, views = [], 0
+        for batch in console.tracked(_same_shape(batches, self._executor), title, _length(batches), shown=progress):
+            views = batch["video"].shape[1]
+            rows.append(_valid_rows(self._run(params, batch)))
+            between()
+        if not sum(len(row["index"]) for row in rows):
+            raise UserError("the split to evaluate has no examples")
+        return self._scores(jax.tree.map(lambda *parts: np.concatenate(parts), *rows), views)
+
+    def _run(self, params: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        shape = batch["video"].shape
+        if shape not in self._compiled:
+            # A function of its own for each shape: a second trace of one is an error.
+            self._compiled[shape] = self._executor.compile_eval(lambda params, batch: self._step(params, batch), params)
+        return self._compiled[shape](params, batch)
+
+    def _scores(self, rows: dict[str, Any], views: int) -> Evaluation:
+        rows = jax.tree.map(lambda x: x[np.argsort(rows["index"], kind="stable")], rows)
+        label, logits = by_head(rows["label"]), by_head(rows["logits"])
+        for name, values in label.items():
+            _check_labels(values, logits[name].shape[1], self._labels.get(name, ()), name)
+        heads = {name: score(logits[name], values, self._labels[name]) for name, values in label.items()}
+        hits, hits5 = joint_hits({name: logits[name] for name in label}, label)
+        return Evaluation(views, heads, hits, hits5, rows["index"], label, logits)
+
+
+def _check_labels(label: np.ndarray, classes: int, names: Sequence[str], head: str) -> None:
+    of_head = f" of head {head!r}" if head else ""
+    if len(names) != classes:
+        raise UserError(f"the model has {classes} classes{of_head} and the data set {len(names)}")
+    if label.min() < 0 or label.max() >= classes:
+        raise UserError(f"labels{of_head} must be in 0..{classes - 1}, got {label.min()}..{label.max()}")
+
+
+def _same_shape(batches: Iterable[dict[str, Any]], executor: Executor) -> Iterator[dict[str, Any]]:
+    """The batches with as many rows as the first, rounded up to what the devices divide, and as many batches on every host.
+
+    Added rows are zeros with `valid` False.
+    """
+    shards = executor.batch_shards // jax.process_count()
+    iterator = iter(batches)
+    first = next(iterator, None)
+    if first is None:
+        return
+    count = -(-len(first["index"]) // shards) * shards
+    produced = 0
+    for batch in itertools.chain([first], iterator):
+        produced += 1
+        yield _padded(batch, count)
+    for _ in range(_most_over_hosts(produced) - produced):
+        yield jax.tree.map(lambda x: np.zeros((count, *x.shape[1:]), x.dtype), first)
+
+
+def _padded(batch: dict[str, Any], count: int) -> dict[str, Any]:
+    missing = count - len(batch["index"])
+    return jax.tree.map(lambda x: np.pad(x, [(0, missing)] + [(0, 0)] * (np.ndim(x) - 1)) if missing else x, batch)
+
+
+def _most_over_hosts(count: int) -> int:
+    if jax.process_count() == 1:
+        return count
+    return int(np.max(multihost_utils.process_allgather(np.asarray(count))))
+
+
+def _valid_rows(rows: dict[str, Any]) -> dict[str, Any]:
+    valid = np.asarray(rows["valid"])
+    return {name: jax.tree.map(lambda x: np.asarray(x)[valid], value) for name, value in rows.items() if name != "valid"}
+
+
+def _length(batches: Iterable) -> int | None:
+    return len(batches) if hasattr(batches, "__len__") else None

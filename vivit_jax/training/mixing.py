@@ -1,0 +1,38 @@
+"""Mixup and cutmix on device: each clip of a batch with its partner, the clip at the same place counted from the batch's end.
+
+Both are one operation: a weight for each pixel, video = weight * own + (1 - weight) * partner's, the same for all frames; the label's
+weight is the mean over the pixels. Mixup's weight is constant over the frame, cutmix's is 0 in a box and 1 around it.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def partners(batch: Array, axis_name: str | None = None) -> Array:
+    """Each row's partner: the batch (b, ...) in reverse, across the devices of `axis_name` where it is divided over one."""
+    reverse = batch[::-1]
+    if axis_name is None:
+        return reverse
+    size = jax.lax.axis_size(axis_name)
+    return jax.lax.ppermute(reverse, axis_name, [(device, size - 1 - device) for device in range(size)])
+
+
+def pixel_weights(key: Array, mixup: float, cutmix: float, height: int, width: int) -> Float[Array, "h w"]:
+    """Draws the weight of a clip's own pixels: of mixup, of cutmix, or with both alphas above 0 of one by the toss of a coin."""
+    choice, share, place = jax.random.split(key, 3)
+    is_cutmix = jax.random.bernoulli(choice, 0.5) if mixup and cutmix else bool(cutmix)
+    alpha = jnp.where(is_cutmix, cutmix, mixup)
+    own = jax.random.beta(share, alpha, alpha)
+    return jnp.where(is_cutmix, box_weights(place, own, height, width), own)
+
+
+def box_weights(key: Array, own: Array, height: int, width: int) -> Float[Array, "h w"]:
+    """0 in a box of the frame's aspect that covers 1 - `own` of it before it is cut at the edges, 1 elsewhere."""
+    centre = jax.random.uniform(key, (2,)) * jnp.array([height, width])
+    half = jnp.sqrt(1 - own) * jnp.array([height, width]) / 2
+    low, high = jnp.round(centre - half), jnp.round(centre + half)
+    rows, columns = jnp.arange(height), jnp.arange(width)
+    inside_rows = (rows >= low[0]) & (rows < high[0])
+    inside_columns = (columns >= low[1]) & (columns < high[1])
+    return 1.0 - (inside_rows[:, None] & inside_columns[None, :])

@@ -1,0 +1,160 @@
+"""The optimiser of a config: an optax chain, with a learning rate of its own for each parameter where the config asks for it.
+
+Patterns see one name a layer whether or not the layers are scanned; of scanned layers a factor is then an array along the layer axis.
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.training.config import OptimizerConfig
+from vivit_jax.training.paths import layer_names, leaf_names, map_named
+
+Tree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """An optax transformation and what else the step asks of it.
+
+    Attributes:
+      transform: from gradients to updates.
+      factors: what each parameter's learning rate is multiplied by; 0 where it is frozen.
+      learning_rate: of each step, before the factors.
+    """
+
+    transform: optax.GradientTransformation
+    factors: Tree
+    learning_rate: optax.Schedule
+
+    def without_frozen(self, gradients: Tree) -> Tree:
+        """The gradients with zeros for frozen parameters, so that they count in no norm and are not even computed."""
+        return jax.tree.map(lambda gradient, factor: jnp.where(factor == 0, 0, gradient), gradients, self.factors)
+
+
+def make_optimizer(config: OptimizerConfig, learning_rate: optax.Schedule, params: Tree, model: Any) -> Optimizer:
+    """Builds the optimiser for `params` (arrays or their shapes) of `model`, a model's config.
+
+    Raises:
+      UserError: for a pattern that matches no parameter.
+    """
+    factors = _factors(config, params, model)
+    trainable = jax.tree.map(lambda factor: bool(np.any(factor)), factors)
+    if not any(jax.tree.leaves(trainable)):
+        raise UserError("optimizer.multipliers freeze every parameter: there is nothing to train")
+    decay = optax.add_decayed_weights(config.weight_decay, _matches(config.weight_decay_pattern, params))
+    stages = [
+        *([optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []),
+        *_stages(config, decay if config.weight_decay else optax.identity(), params),
+        optax.stateless(lambda updates, _: _scaled(updates, factors)),
+        optax.scale_by_learning_rate(learning_rate),
+    ]
+    # Masked, a frozen parameter takes no optimiser state; its update is then its gradient, which `without_frozen` made zero.
+    return Optimizer(optax.masked(optax.chain(*stages), trainable), factors, learning_rate)
+
+
+def _stages(config: OptimizerConfig, decay: optax.GradientTransformation, params: Tree) -> tuple[optax.GradientTransformation, ...]:
+    if config.name == "sgd":
+        return decay, optax.trace(config.momentum, config.nesterov) if config.momentum else optax.identity()
+    if config.name == "lion":
+        return optax.scale_by_lion(config.b1, config.b2), decay
+    if config.name == "lamb":
+        return optax.scale_by_adam(config.b1, config.b2, eps=1e-6), decay, _trust_ratio_by_layer(params)
+    return optax.scale_by_adam(config.b1, config.b2), decay
+
+
+def _scaled(updates: Tree, factors: Tree) -> Tree:
+    """Of updates some of which are masked out, each times its factor."""
+    return jax.tree.map(
+        lambda update, factor: update if isinstance(update, optax.MaskedNode) else update * factor,
+        updates,
+        factors,
+        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
+    )
+
+
+def _trust_ratio_by_layer(params: Tree) -> optax.GradientTransformation:
+    """LAMB's trust ratio, one a layer also where the layers are scanned."""
+    ratio = optax.scale_by_trust_ratio()
+    scanned = map_named(lambda path, _: "/blocks/" in path, params)
+
+    def scale(update: Any, parameter: Any, is_scanned: bool) -> Any:
+        if isinstance(update, optax.MaskedNode):
+            return update
+        one = lambda u, p: ratio.update(u, optax.EmptyState(), p)[0]  # noqa: E731
+        return jax.vmap(one)(update, parameter) if is_scanned else one(update, parameter)
+
+    is_masked = lambda node: isinstance(node, optax.MaskedNode)  # noqa: E731
+    return optax.stateless(lambda updates, parameters: jax.tree.map(scale, updates, parameters, scanned, is_leaf=is_masked))
+
+
+def _matches(pattern: str, params: Tree) -> Tree:
+    expression = _compiled("optimizer.weight_decay_pattern", pattern)
+    matches = map_named(lambda path, leaf: any(expression.search(name) for name in layer_names(path, leaf.shape)), params)
+    if not any(jax.tree.leaves(matches)):
+        raise _unmatched("optimizer.weight_decay_pattern", pattern, params)
+    return matches
+
+
+def _factors(config: OptimizerConfig, params: Tree, model: Any) -> Tree:
+    """For each parameter its factor: a number, or (l, 1, ...) where scanned layers have different ones."""
+    rules = [(_compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
+    used = set()
+
+    def factor_of(name: str) -> float:
+        decay = config.layer_decay ** (depth(model, "head") - depth(model, name)) if config.layer_decay != 1.0 else 1.0
+        for i, (expression, factor) in enumerate(rules):
+            if expression.search(name):
+                used.add(i)
+                return factor * decay
+        return decay
+
+    def factor_of_leaf(path: str, leaf: Any) -> float | np.ndarray:
+        factors = [factor_of(name) for name in layer_names(path, leaf.shape)]
+        if len(set(factors)) == 1:
+            return factors[0]
+        return np.asarray(factors, np.float32).reshape(-1, *(1,) * (len(leaf.shape) - 1))
+
+    factors = map_named(factor_of_leaf, params)
+    for i, (pattern, _) in enumerate(config.multipliers):
+        if i not in used:
+            raise _unmatched("optimizer.multipliers", pattern, params)
+    return factors
+
+
+def depth(model: ViViTConfig, name: str) -> int:
+    """The height of a parameter in the network: 0 for the tokenizer, 1 for what the first block holds, the largest for the head.
+
+    The temporal encoder of Model 2 stands on the spatial one.
+
+    Raises:
+      UserError: for a model that is no stack of such layers.
+    """
+    if not isinstance(model, ViViTConfig):
+        raise UserError(f"optimizer.layer_decay is for vision transformers, and this model is a {type(model).__name__}: set it to 1")
+    layers = model.num_layers + (model.temporal_layers if model.factorisation == "factorised_encoder" else 0)
+    below = model.num_layers if "temporal_encoder" in name else 0
+    if block := re.search(r"block_(\d+)/", name):
+        return below + int(block.group(1)) + 1
+    if name.startswith("tokenizer") or name.endswith(("position", "_cls")):
+        return below
+    return model.num_layers if "spatial_encoder" in name and model.temporal_layers else layers + 1
+
+
+def _compiled(field: str, pattern: str) -> re.Pattern:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"{field} {pattern!r} is no regular expression: {error}") from None
+
+
+def _unmatched(field: str, pattern: str, params: Tree) -> UserError:
+    examples = ", ".join(leaf_names(params)[:: max(1, len(leaf_names(params)) // 4)][:4])
+    return UserError(f"{field} {pattern!r} matches no parameter that an earlier pattern left (parameters are named as {examples})")

@@ -1,0 +1,29 @@
+"""Names of the leaves of a tree, as `transformer/encoder/block_00/mlp/in/kernel`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def name_of(key_path: tuple) -> str:
+    """The names along a key path, joined by slashes."""
+    return jax.tree_util.keystr(key_path, simple=True, separator="/")
+
+
+def leaf_names(tree: Any) -> list[str]:
+    """The path of each leaf, in the order of `jax.tree.leaves`."""
+    return [name_of(key_path) for key_path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def map_named(function: Callable, tree: Any) -> Any:
+    """`function(path, leaf)` of each leaf."""
+    return jax.tree_util.tree_map_with_path(lambda key_path, leaf: function(name_of(key_path), leaf), tree)
+
+
+def layer_names(path: str, shape: tuple[int, ...]) -> list[str]:
+    """The path by layer: scanned layers hold one parameter `blocks/...` for `block_00/...`, `block_01/...`; any other is itself."""
+    before, scanned, after = path.partition("/blocks/")
+    if not scanned:
+        return [path]
+    return [f"{before}/block_{layer:02d}/{after}" for layer in range(shape[0])]

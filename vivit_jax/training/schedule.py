@@ -1,0 +1,32 @@
+"""Lengths in steps, and the learning rate over them."""
+
+import optax
+
+from vivit_jax.errors import UserError
+from vivit_jax.training.config import ScheduleConfig
+
+
+def length_in_steps(epochs: float, steps: int | None, *, examples: int, batch_size: int) -> int:
+    """`steps` where given, else that many `epochs` of `examples`, rounded, in steps of `batch_size`."""
+    return round(epochs * examples / batch_size) if steps is None else steps
+
+
+def make_schedule(config: ScheduleConfig, peak: float, *, total: int, warmup: int) -> optax.Schedule:
+    """The learning rate of each step: linear from 0 to `peak` over `warmup` steps, then the configured curve up to step `total`.
+
+    Raises:
+      UserError: where the warm-up is longer than the run.
+    """
+    if warmup >= total:
+        raise UserError(f"the warm-up of {warmup} steps does not fit into a run of {total} steps: lower schedule.warmup_epochs")
+    rest = total - warmup
+    curve = {
+        "cosine": lambda: optax.cosine_decay_schedule(peak, rest, alpha=config.final),
+        "constant": lambda: optax.constant_schedule(peak),
+        "step": lambda: optax.piecewise_constant_schedule(
+            peak, {round(milestone * total) - warmup: config.drop for milestone in config.milestones}
+        ),
+    }[config.name]()
+    if not warmup:
+        return curve
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), curve], [warmup])

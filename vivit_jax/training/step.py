@@ -1,0 +1,159 @@
+"""The train step and the eval step: pure functions, which `parallel` runs on any number of devices.
+
+A step sees the batch it is given: under `jit` the whole one, under `pmap` a device's part, with the name of the axis to average over.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.training.config import LossConfig, TrainingConfig
+from vivit_jax.training.losses import by_head, cross_entropy, targets_of
+from vivit_jax.training.mixing import partners, pixel_weights
+from vivit_jax.training.optimizer import Optimizer
+from vivit_jax.training.paths import leaf_names
+from vivit_jax.training.state import TrainState
+
+Batch = dict[str, Any]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict]]
+EvalStep = Callable[[Any, Batch], dict]
+
+
+def checked_names(params: Any) -> list[str]:
+    """What the entries of a train step's `finite` say of: the loss, then each parameter's gradient."""
+    return ["the loss", *(f"the gradient of {name}" for name in leaf_names(params))]
+
+
+def make_train_step(
+    model: nn.Module,
+    preprocess: Preprocess,
+    optimizer: Optimizer,
+    loss: LossConfig,
+    training: TrainingConfig,
+    *,
+    seed: int,
+    axis_name: str | None = None,
+    gather: Callable = lambda params: params,
+) -> TrainStep:
+    """The one train step.
+
+    Args:
+      model: takes (b, t, h, w, 3) and `train`, gives logits.
+      preprocess: normalises the uint8 video.
+      optimizer: updates the parameters.
+      loss: the loss.
+      training: accumulation, mixing and averaging.
+      seed: of every draw, together with the step's number.
+      axis_name: the axis of `pmap` to average over.
+      gather: applied to the parameters before they are used, to say how they are laid out there.
+
+    Returns:
+      (state, batch) to (state, metrics). Metrics are `loss`, `top1`, `grad_norm`, `learning_rate`, and `finite` as in `checked_names`.
+    """
+    mixes = bool(training.mixup or training.cutmix)
+
+    def average(tree: Any) -> Any:
+        return jax.lax.pmean(tree, axis_name) if axis_name else tree
+
+    def loss_of(params: Any, batch: Batch, weights: jax.Array | None, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        video = preprocess.normalise(batch["video"])
+        if mixes:
+            weights_of_pixels = weights[:, :, None]
+            video = weights_of_pixels * video + (1 - weights_of_pixels) * preprocess.normalise(batch["partner_video"])
+        logits = model.apply({"params": gather(params)}, video, train=True, rngs={"dropout": key})
+        targets = targets_of(batch["label"], logits)
+        if mixes:
+            own = weights.mean()
+            others = targets_of(batch["partner_label"], logits)
+            targets = {name: own * target + (1 - own) * others[name] for name, target in targets.items()}
+        return cross_entropy(by_head(logits), targets, label_smoothing=loss.label_smoothing), _top1(logits, batch["label"])
+
+    def gradients_of(params: Any, batch: Batch, weights: jax.Array | None, key: jax.Array) -> tuple:
+        """((loss, top1), gradients) of the whole batch, computed in `training.accumulation` microbatches."""
+        gradient = jax.value_and_grad(loss_of, has_aux=True)
+        count = training.accumulation
+        if count == 1:
+            return gradient(params, batch, weights, key)
+
+        def add(total: tuple, part: tuple) -> tuple:
+            microbatch, part_key = part
+            return jax.tree.map(jnp.add, total, gradient(params, microbatch, weights, part_key)), None
+
+        # Every count-th row, so that each device's part of the batch gives its share of each microbatch.
+        microbatches = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), batch)
+        zero = ((jnp.zeros(()), jnp.zeros(())), jax.tree.map(jnp.zeros_like, params))
+        total, _ = jax.lax.scan(add, zero, (microbatches, jax.random.split(key, count)))
+        return jax.tree.map(lambda x: x / count, total)
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict]:
+        mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        batch = {name: batch[name] for name in ("video", "label")}
+        weights = None
+        if mixes:
+            weights = pixel_weights(mix_key, training.mixup, training.cutmix, *batch["video"].shape[2:4])
+            mirrored = jax.tree.map(lambda x: partners(x, axis_name), batch)
+            batch |= {f"partner_{name}": value for name, value in mirrored.items()}
+        if axis_name:
+            dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(axis_name))
+
+        (value, top1), gradients = average(gradients_of(state.params, batch, weights, dropout_key))
+        gradients = optimizer.without_frozen(gradients)
+        updates, opt_state = optimizer.transform.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        norms = [optax.global_norm(gradient) for gradient in jax.tree.leaves(gradients)]
+        metrics = {
+            "loss": value,
+            "top1": top1,
+            "grad_norm": optax.global_norm(norms),
+            "learning_rate": optimizer.learning_rate(state.step),
+            "finite": jnp.isfinite(jnp.stack([value, *norms])),
+        }
+        new_state = state.replace(
+            step=state.step + 1,
+            params=params,
+            opt_state=opt_state,
+            average=_moved(state.average, params, state.step, training.ema_decay),
+        )
+        return new_state, metrics
+
+    return train_step
+
+
+def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str | None = None) -> EvalStep:
+    """The one eval step: (params, batch) to the batch's `label`, `index`, `valid`, and `logits` (b, classes) averaged over the views.
+
+    The views (v) are computed one after another, so that memory does not depend on their number.
+    """
+
+    def eval_step(params: Any, batch: Batch) -> dict:
+        def logits_of(view: jax.Array) -> Any:
+            return model.apply({"params": params}, preprocess.normalise(view))
+
+        logits = jax.lax.map(logits_of, batch["video"].swapaxes(0, 1))
+        result = {name: batch[name] for name in ("label", "index", "valid")}
+        result["logits"] = jax.tree.map(lambda x: x.astype(jnp.float32).mean(axis=0), logits)
+        if axis_name:
+            result = jax.tree.map(lambda x: jax.lax.all_gather(x, axis_name, tiled=True), result)
+        return result
+
+    return eval_step
+
+
+def _top1(logits: Any, labels: Any) -> jax.Array:
+    """Share of examples of which every head is right."""
+    labels = by_head(labels)
+    right = [by_head(logits)[name].argmax(axis=-1) == label for name, label in labels.items()]
+    return jnp.stack(right).all(axis=0).mean()
+
+
+def _moved(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
+    """The moving average after `step` + 1 steps; it follows faster at first, so that it forgets the initial weights in short runs too."""
+    if average is None:
+        return None
+    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
