@@ -49,6 +49,7 @@ RANGES = {
 }
 PERIODS = (20.0, 40.0)  # frames for one whole range: at stride 2 a step is at most a tenth of a turn, far from aliasing
 
+LUMA = np.array([0.299, 0.587, 0.114])
 SPRITE = 24  # pixels of a side that an 8x8 digit is enlarged to, once
 
 
@@ -154,7 +155,7 @@ def _random_colours(generator: np.random.Generator) -> tuple[np.ndarray, np.ndar
     """A digit's colour and a still background of gradient and soft texture that it stands out from."""
     while True:
         colour, base = generator.uniform(0, 255, (2, 3))
-        if np.abs(colour - base).max() > 120:
+        if abs((colour - base) @ LUMA) > 60:
             break
     direction = generator.uniform(0, 2 * math.pi)
     ramp = np.linspace(-0.5, 0.5, SIZE)

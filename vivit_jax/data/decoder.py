@@ -1,0 +1,272 @@
+"""An open video: its table of frames, and decoding of chosen ones from the nearest keyframe."""
+
+import bisect
+import contextlib
+import dataclasses
+import io
+import itertools
+import pathlib
+import time
+import typing
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+
+from vivit_jax.errors import UserError
+
+Source = str | pathlib.Path | bytes
+"""A video: its path, or its bytes."""
+
+# The only containers a file is opened as, so that a playlist or a script in disguise reads no other file and no network.
+CONTAINERS = ("mov", "matroska", "avi", "gif", "mpeg", "mpegts", "asf", "flv", "ogg")
+
+# FFmpeg's numbers. OpenCV's planar conversion is BT.601 (also what FFmpeg takes an untagged video for) in limited range.
+BT601 = (2, 5, 6)  # unspecified, BT.470BG, SMPTE 170M
+FULL_RANGE = 2
+
+# Frames that must be skippable before a jump to a keyframe pays for the decoder's refilling (it reorders up to so many).
+JUMP = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one video may cost; more is refused.
+
+    Attributes:
+      pixels: of one frame.
+      frames: shown frames of the whole video.
+      seconds: of wall-clock time to read it.
+    """
+
+    pixels: int = 4096 * 2304
+    frames: int = 216_000
+    seconds: float = 600.0
+
+
+LIMITS = Limits()
+
+
+@contextlib.contextmanager
+def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = False) -> Iterator["OpenVideo"]:
+    """Opens a video for reading; whatever goes wrong with it becomes one `UserError` that names it.
+
+    Args:
+      source: path or bytes.
+      name: what errors call it; its path if None.
+      limits: what it may cost.
+      strict: damage is an error, where FFmpeg by itself paints over it, and so is a file that ends before its header says.
+    """
+    label = name or ("video" if isinstance(source, bytes) else str(source))
+    try:
+        with _open_container(source, limits, strict) as container:
+            yield OpenVideo(container, limits, strict)
+    except UserError as error:
+        raise UserError(f"{label}: {error}") from None
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(f"{label}: cannot be read as a video ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _open_container(source: Source, limits: Limits, strict: bool) -> av.container.InputContainer:
+    if not isinstance(source, bytes):
+        path = pathlib.Path(source)
+        if not path.exists():
+            raise UserError("no such file")
+        if not path.is_file():
+            raise UserError("not a file")
+        if not path.stat().st_size:
+            raise UserError("the file is empty")
+    elif not source:
+        raise UserError("the file is empty")
+    file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{path}"
+    # FFmpeg checks max_pixels against the coded stream, whatever the container's header says.
+    options = {"format_whitelist": ",".join(CONTAINERS), "max_pixels": str(limits.pixels), "threads": "1"}
+    if strict:
+        options["err_detect"] = "explode"
+    return av.open(file, options=options, metadata_errors="replace")
+
+
+class _PacketInfo(typing.NamedTuple):
+    pts: int | None
+    duration: int
+    is_keyframe: bool
+    is_discard: bool
+
+
+class OpenVideo:
+    """A video stream, ready to decode. Frame numbers count frames in the order shown, from 0."""
+
+    def __init__(self, container: av.container.InputContainer, limits: Limits, strict: bool = False) -> None:
+        """Finds the video stream; raises `UserError` if there is none or it is too large."""
+        self._container = container
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.seconds
+        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            raise UserError("has no video stream")
+        self._stream = streams[0]
+        if self._stream.codec_context is None:
+            raise UserError("its video codec is unknown")
+        self._stream.thread_type = "NONE"
+        width, height = self._stream.width, self._stream.height
+        if width * height > limits.pixels:
+            raise UserError(f"{width}x{height} pixels are more than the limit of {limits.pixels}")
+        self._aspect = float(self._stream.sample_aspect_ratio or 1)
+        self._pts, self._keyframes = self._read_index(strict)
+        if not self._pts:
+            raise UserError("holds no frames")
+
+    def __len__(self) -> int:
+        """Frames of the video."""
+        return len(self._pts)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Seconds from the first frame to each, float64 (frames,)."""
+        ticks = np.asarray(self._pts, np.int64)
+        return (ticks - ticks[0]) * float(self._stream.time_base)
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second: as the file says where the frames bear it out, else their mean rate."""
+        nominal = self._stream.average_rate
+        if len(self) < 2:
+            return nominal or Fraction(1)
+        span = (self._pts[-1] - self._pts[0]) * self._stream.time_base
+        mean = (Fraction(len(self) - 1) / span).limit_denominator(1001)
+        return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
+
+    def decode(self) -> Iterator[av.VideoFrame]:
+        """Every frame from the first on."""
+        self._rewind()
+        for frame in self._container.decode(self._stream):
+            self._check_time()
+            yield frame
+
+    def select(self, numbers: Sequence[int]) -> Iterator[av.VideoFrame]:
+        """The frames with these numbers, which ascend. Starts anew from a keyframe wherever that leaves frames undecoded."""
+        if self._keyframes is None:
+            yield from self._select_by_count(numbers)
+            return
+        position, decoding = -JUMP - 1, iter(())
+        for number in numbers:
+            keyframe = self._keyframes[bisect.bisect_right(self._keyframes, number) - 1]
+            if keyframe - position > JUMP:
+                self._container.seek(self._pts[keyframe], stream=self._stream, backward=True)
+                decoding = self._container.decode(self._stream)
+            frame = self._next_at(decoding, self._pts[number])
+            if frame is None:  # the container's own index led past it
+                self._rewind()
+                decoding = self._container.decode(self._stream)
+                frame = self._next_at(decoding, self._pts[number])
+            if frame is None:
+                raise UserError(f"frame {number} cannot be decoded")
+            position = number
+            yield frame
+
+    def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        """A frame as RGB uint8 (h, w, 3): its own colour matrix and range, alpha over black, square pixels, upright."""
+        image = _pixels(frame)
+        if self._aspect != 1:
+            image = cv2.resize(image, (max(1, round(image.shape[1] * self._aspect)), image.shape[0]), interpolation=cv2.INTER_LINEAR)
+        turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+    def _read_index(self, strict: bool) -> tuple[list[int], list[int] | None]:
+        """Sorted presentation times of all frames, and the numbers of the keyframes; None where the container does not tell in advance."""
+        packets = [packet for packet in self._packets() if not packet.is_discard]
+        if strict:
+            self._check_whole(packets)
+        pts = sorted(packet.pts for packet in packets if packet.pts is not None)
+        if len(set(pts)) < len(packets) or not packets or not packets[0].is_keyframe or packets[0].pts != pts[0]:
+            return self._index_by_decoding(), None
+        return pts, [bisect.bisect_left(pts, pts_of_key) for pts_of_key in sorted(p.pts for p in packets if p.is_keyframe)]
+
+    def _packets(self) -> Iterator[_PacketInfo]:
+        count = 0
+        for packet in self._container.demux(self._stream):
+            if packet.size:
+                count += 1
+                self._check_count(count)
+                yield _PacketInfo(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard)
+
+    def _check_whole(self, packets: Sequence[_PacketInfo]) -> None:
+        """Compares what is there with what the header promises."""
+        if len(packets) < 0.9 * self._stream.frames:
+            raise UserError(f"it is cut off: {len(packets)} of {self._stream.frames} frames are there")
+        promised = _promised_seconds(self._stream)
+        ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
+        if ends and promised is not None:
+            end = float((max(ends) - (self._stream.start_time or 0)) * self._stream.time_base)
+            if end < 0.9 * promised - 0.5:
+                raise UserError(f"it is cut off: it ends at {end:.1f} s of {promised:.1f} s")
+
+    def _index_by_decoding(self) -> list[int]:
+        """Presentation times as the decoder makes them up, or evenly spread if it does not."""
+        pts = []
+        for frame in self.decode():
+            pts.append(frame.pts)
+            self._check_count(len(pts))
+        if None not in pts and all(a < b for a, b in itertools.pairwise(pts)):
+            return pts
+        step = 1 / (self._stream.average_rate or Fraction(25)) / self._stream.time_base
+        return [round(number * step) for number in range(len(pts))]
+
+    def _select_by_count(self, numbers: Sequence[int]) -> Iterator[av.VideoFrame]:
+        wanted = iter(numbers)
+        number = next(wanted, None)
+        for position, frame in enumerate(self.decode()):
+            if position == number:
+                yield frame
+                number = next(wanted, None)
+            if number is None:
+                return
+        raise UserError(f"frame {number} cannot be decoded")
+
+    def _next_at(self, decoding: Iterator[av.VideoFrame], pts: int) -> av.VideoFrame | None:
+        """The frame shown at `pts`, if it still comes."""
+        for frame in decoding:
+            self._check_time()
+            if frame.pts is not None and frame.pts >= pts:
+                return frame if frame.pts == pts else None
+        return None
+
+    def _rewind(self) -> None:
+        self._container.seek(self._pts[0] if getattr(self, "_pts", None) else 0, stream=self._stream, backward=True)
+
+    def _check_count(self, count: int) -> None:
+        if count > self._limits.frames:
+            raise UserError(f"it has more frames than the limit of {self._limits.frames}")
+        self._check_time()
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise UserError(f"reading it takes longer than the limit of {self._limits.seconds:g} s")
+
+
+def _promised_seconds(stream: av.VideoStream) -> float | None:
+    """How long the stream is by its header, if that says; Matroska has it as text, such as `00:00:05.280000000`."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if len(parts) == 3 else None
+    except ValueError:
+        return None
+
+
+def _pixels(frame: av.VideoFrame) -> np.ndarray:
+    """A frame as stored, RGB uint8 (h, w, 3)."""
+    even = frame.height % 2 == frame.width % 2 == 0
+    if frame.format.name == "yuv420p" and even and frame.colorspace in BT601 and frame.color_range != FULL_RANGE:
+        return cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
+    if any(component.is_alpha for component in frame.format.components):
+        rgba = frame.to_ndarray(format="rgba")
+        return (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
+    return frame.to_ndarray(format="rgb24")
