@@ -1,0 +1,113 @@
+"""Which parts of a clip speak for a class: integrated gradients of its log-odds (Sundararajan, Taly and Yan, ICML 2017), a number a token.
+
+Attention weights alone tell little here: the factorisations attend over different axes, and Models 3 and 4 have no token whose attention
+could be followed. Integrated gradients need only the function from video to score, so that one method serves all four models, and they are
+complete: the relevances of a clip's tokens add up to how far its score lies above that of a blank clip, one still image of the clip's mean
+colour. The tokenizer is linear, so the sum over a token's pixels is the relevance of the token itself.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.tokenizer import uniform_frames
+
+FIRST_PARTS = 4
+
+Score = Callable[[Float[Array, "b t h w 3"]], Float[Array, "b"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Relevance:
+    """The evidence for a class in a clip.
+
+    Attributes:
+      tokens: (n_t, n_h, n_w) float64; positive where a token speaks for the class, negative where against it.
+      times: (n_t,) float64, the clip frame at each token's centre.
+      score: of the clip.
+      blank: the score of the blank clip; `tokens` add up to about `score - blank`.
+    """
+
+    tokens: np.ndarray
+    times: np.ndarray
+    score: float
+    blank: float
+
+
+def log_odds(logits: Float[Array, "b classes"], label: int) -> Float[Array, "b"]:
+    """log(p / (1 - p)) of a class. Unlike its logit it counts evidence against the others; unlike p it does not level off."""
+    others = jnp.delete(logits, label, axis=-1)
+    return logits[:, label] - jax.nn.logsumexp(others, axis=-1)
+
+
+def integrated_gradients(
+    score: Score, video: Float[Array, "t h w 3"], config: ViViTConfig, *, tolerance: float = 0.02, max_steps: int = 64
+) -> Relevance:
+    """Attributes a score to the tokens of one clip.
+
+    The gradient is integrated along the straight path from the blank clip. A score can rise within a hundredth of that path, so the part
+    of it where the relevances miss the score's rise by most is halved again and again.
+
+    Args:
+      score: of normalised clips, one number each.
+      video: the clip, normalised.
+      config: of the model, for its grid of tokens.
+      tolerance: stop when the parts miss the score's rise by no more than this share of it.
+      max_steps: stop after this many gradients in any case.
+    """
+    blank = jnp.broadcast_to(video.mean(axis=(0, 1, 2)), video.shape)
+    value = jax.jit(lambda clip: score(clip[None])[0])
+    value_and_gradient = jax.jit(jax.value_and_grad(lambda clip: score(clip[None])[0]))
+
+    def part(start: float, stop: float, low: float, high: float) -> _Part:
+        middle, gradient = value_and_gradient(blank + (start + stop) / 2 * (video - blank))
+        pixels = np.asarray((video - blank) * gradient, np.float64).sum(-1) * (stop - start)
+        return _Part(start, stop, low, float(middle), high, _sum_over_tokens(pixels, config))
+
+    points = [i / FIRST_PARTS for i in range(FIRST_PARTS + 1)]
+    scores = [float(value(blank + point * (video - blank))) for point in points]
+    parts = [part(*span, *ends) for span, ends in zip(itertools.pairwise(points), itertools.pairwise(scores), strict=True)]
+    steps = len(parts)
+    while sum(p.error for p in parts) > tolerance * abs(scores[-1] - scores[0]) and steps + 2 <= max_steps:
+        worst = parts.pop(max(range(len(parts)), key=lambda i: parts[i].error))
+        halfway = (worst.start + worst.stop) / 2
+        parts.append(part(worst.start, halfway, worst.low, worst.middle))
+        parts.append(part(halfway, worst.stop, worst.middle, worst.high))
+        steps += 2
+    return Relevance(sum(p.tokens for p in parts), _token_times(config), score=scores[-1], blank=scores[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A part of the path: its ends, the score at its ends and in its middle, and the relevances by the gradient in its middle."""
+
+    start: float
+    stop: float
+    low: float
+    middle: float
+    high: float
+    tokens: np.ndarray
+
+    @property
+    def error(self) -> float:
+        return abs(self.tokens.sum() - (self.high - self.low))
+
+
+def _sum_over_tokens(pixels: np.ndarray, config: ViViTConfig) -> np.ndarray:
+    n_t, n_h, n_w = config.grid
+    if config.tokenizer == "frames":
+        pixels = pixels[list(uniform_frames(config.clip[0], n_t))]
+    return pixels.reshape(n_t, -1, n_h, config.tubelet[1], n_w, config.tubelet[2]).sum((1, 3, 5))
+
+
+def _token_times(config: ViViTConfig) -> np.ndarray:
+    n_t = config.grid[0]
+    if config.tokenizer == "frames":
+        return np.asarray(uniform_frames(config.clip[0], n_t), np.float64)
+    return (np.arange(n_t) + 0.5) * config.tubelet[0] - 0.5
