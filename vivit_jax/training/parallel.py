@@ -4,6 +4,8 @@ An executor knows where things lie: it places a state and a batch on the devices
 for. Everything else (loop, checkpoints, evaluation) is the same for both.
 """
 
+# ruff: noqa: D102 (the methods of an executor are described in `Executor`)
+
 import functools
 import itertools
 from collections.abc import Callable

@@ -1,0 +1,134 @@
+"""A data set in memory and an experiment small enough for a test: clips of 4 frames of 16 x 16 pixels, four classes of a brighter corner.
+
+`python tests/training/tiny.py --config=... --workdir=...` is `train.py` on that data set.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from vivit_jax.config import Experiment, resolve
+from vivit_jax.data.config import DataConfig
+from vivit_jax.preprocess import Preprocess
+
+CLASSES = ("north_west", "north_east", "south_west", "south_east")
+CLIP = (4, 16, 16)
+MODEL = {"clip": CLIP, "tubelet": (2, 8, 8), "hidden_size": 16, "num_layers": 2, "num_heads": 2, "mlp_dim": 32, "temporal_layers": 1}
+PREPROCESS = Preprocess(frames=4, stride=1, resize=16, crop=(16, 16))
+EXAMPLES = {"train": 64, "val": 21, "test": 27}
+
+
+def experiment(**sections) -> Experiment:
+    """A tiny experiment; sections are dicts of their keys."""
+    values = {
+        "model": MODEL | {"num_classes": len(CLASSES)},
+        "data": {"stride": 1, "resize": 16},
+        "training": {"batch_size": 16, "steps": 20, "log_every": 2, "tensorboard": False, "compilation_cache": None},
+        "optimizer": {"learning_rate": 1e-2},
+        "evaluation": {"every_steps": 10},
+        "checkpoint": {"every_steps": 5},
+    }
+    for section, keys in sections.items():
+        values[section] = values.get(section, {}) | keys if isinstance(keys, dict) else keys
+    return resolve(values)
+
+
+def examples(split: str, clip=CLIP) -> dict[str, np.ndarray]:
+    """All examples of a split: noise, with one corner brighter."""
+    generator = np.random.default_rng(sorted(EXAMPLES).index(split))
+    count = EXAMPLES[split]
+    label = generator.integers(0, len(CLASSES), count).astype(np.int32)
+    video = generator.integers(0, 150, (count, *clip, 3), np.uint8)
+    half = clip[1] // 2
+    for clip_of, corner in zip(video, label, strict=True):
+        clip_of[:, half * (corner // 2) :, half * (corner % 2) :][:, :half, :half] += 100
+    return {"video": video, "label": label, "index": np.arange(count)}
+
+
+class Batches:
+    """Endless training batches; their order is a function of the position, so that they can go on anywhere."""
+
+    def __init__(self, batch_size: int, shard=(0, 1), seed: int = 0) -> None:
+        self._examples, self._position = examples("train"), 0
+        self._batch_size, self._shard, self._seed = batch_size, shard, seed
+        self.drawn = []
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        generator = np.random.default_rng((self._seed, self._position))
+        self._position += 1
+        host, hosts = self._shard
+        rows = generator.choice(EXAMPLES["train"], self._batch_size * hosts)[host * self._batch_size :][: self._batch_size]
+        self.drawn.append(rows.tolist())
+        batch = {name: values[rows] for name, values in self._examples.items()}
+        if poison := os.environ.get("TINY_LABEL_OUT_OF_RANGE_AT"):
+            batch["label"] = batch["label"] + (100 if self._position == int(poison) else 0)
+        return batch
+
+    def get_state(self) -> dict:
+        return {"position": self._position}
+
+    def set_state(self, state: dict) -> None:
+        self._position = state["position"]
+
+
+class EvaluationBatches:
+    """Each example of this host's shard once, in views; the last batch is padded."""
+
+    def __init__(self, split: str, batch_size: int, views=(1, 1), shard=(0, 1)) -> None:
+        self._examples = {name: values[shard[0] :: shard[1]] for name, values in examples(split).items()}
+        self._batch_size, self._views = batch_size, views[0] * views[1]
+
+    def __len__(self) -> int:
+        return -(-len(self._examples["index"]) // self._batch_size)
+
+    def __iter__(self):
+        for i in range(len(self)):
+            rows = {name: values[i * self._batch_size :][: self._batch_size] for name, values in self._examples.items()}
+            missing = self._batch_size - len(rows["index"])
+            rows["valid"] = np.ones(len(rows["index"]), bool)
+            rows = {name: np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1)) for name, values in rows.items()}
+            yield rows | {"video": np.repeat(rows["video"][:, None], self._views, axis=1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """What `open_dataset` gives."""
+
+    name: str = "tiny"
+    labels: tuple = CLASSES
+    splits: dict = dataclasses.field(default_factory=lambda: dict(EXAMPLES))
+
+    def source(self, split: str) -> range:
+        return range(EXAMPLES[split])
+
+
+def training_batches(dataset, split, preprocess, data: DataConfig, augment, *, batch_size, seed, shard=(0, 1)) -> Batches:
+    return Batches(batch_size, shard, seed)
+
+
+def evaluation_batches(dataset, split, preprocess, data: DataConfig, *, views=(1, 1), batch_size, shard=(0, 1)) -> EvaluationBatches:
+    return EvaluationBatches(split, batch_size, views, shard)
+
+
+def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
+    """The rows of `metrics.jsonl`, without what depends on the machine's speed unless `timing`."""
+    from vivit_jax.training.writers import TIMING_KEYS
+
+    parsed = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if timing or key not in TIMING_KEYS} for row in parsed]
+
+
+def main() -> int:
+    from vivit_jax.training import launch
+
+    launch.ensure_dataset = lambda name, data_dir: DataSet()
+    launch.training_batches, launch.evaluation_batches = training_batches, evaluation_batches
+    return launch.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

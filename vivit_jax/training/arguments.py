@@ -1,0 +1,117 @@
+"""The command line of training: a config file, overrides of its keys, and a work directory."""
+
+import dataclasses
+import difflib
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from vivit_jax.config import Experiment, base_config, resolve
+from vivit_jax.errors import UserError
+
+HELP = """\
+Train a video classifier.
+
+  python train.py --config=configs/NAME.py[:ARG] --workdir=DIR [--config.KEY=VALUE ...]
+
+  --config=FILE[:ARG]   the experiment; ARG goes to its get_config
+  --workdir=DIR         where everything is written; the same one goes on where it was interrupted
+  --config.KEY=VALUE    overrides a key, such as --config.optimizer.learning_rate=3e-4
+  --coordinator=HOST:PORT --processes=N --process=I
+                        joins N processes on several hosts; not needed under Slurm, Open MPI or on a TPU slice
+  --help                prints this
+
+Example:
+  python train.py --config=configs/motion_digits.py --workdir=runs/digits --config.training.epochs=5
+
+Exit codes: 0 done, 1 stopped for the reason printed, 2 bad input, 143 interrupted by SIGTERM or SIGINT with everything saved.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What the command line says.
+
+    Attributes:
+      experiment: checked.
+      workdir: as given.
+      coordinator: address of the first process, or None.
+      processes: how many there are.
+      process: which of them this is.
+      command: the command line itself, for a person to repeat.
+    """
+
+    experiment: Experiment
+    workdir: str
+    coordinator: str | None
+    processes: int | None
+    process: int | None
+    command: str
+
+
+def parse(argv: list[str]) -> Arguments | None:
+    """Reads the command line; None where it asked for help, which is printed.
+
+    Raises:
+      UserError: for anything that is not right, with the nearest right name.
+    """
+    if {"--help", "-h", "-help"} & set(argv):
+        print(HELP, end="")
+        return None
+    values = _flags()
+    try:
+        rest = values([sys.argv[0], *argv])[1:]
+        config = values.config
+    except UserError:
+        raise
+    except Exception as error:  # of the config file's own code, or one of the many that the flag libraries raise
+        raise UserError(_explained(error, argv)) from None
+    if rest:
+        raise UserError(f"unexpected argument {rest[0]!r} (see --help)")
+    for name in ("config", "workdir"):
+        if values[name].value is None:
+            raise UserError(f"--{name} is missing (see --help)")
+    return Arguments(
+        experiment=resolve(config),
+        workdir=values.workdir,
+        coordinator=values.coordinator,
+        processes=values.processes,
+        process=values.process,
+        command=shlex.join([Path(sys.executable).name, sys.argv[0], *argv]),
+    )
+
+
+def _flags() -> flags.FlagValues:
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "the experiment", flag_values=values)
+    flags.DEFINE_string("workdir", None, "where everything is written", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of the first process", flag_values=values)
+    flags.DEFINE_integer("processes", None, "how many processes", flag_values=values)
+    flags.DEFINE_integer("process", None, "which of them this is", flag_values=values)
+    return values
+
+
+def _explained(error: Exception, argv: Iterable[str]) -> str:
+    """One line for a person of an error in parsing."""
+    known = dict(_keys(base_config()))
+    for argument in argv:
+        override = re.match(r"--?config\.([\w.]+)(=|$)", argument)
+        if override and override.group(1) not in known:
+            nearest = difflib.get_close_matches(override.group(1), known, n=1, cutoff=0.5)
+            return f"unknown key --config.{override.group(1)}" + (f": did you mean --config.{nearest[0]}?" if nearest else "")
+    text = " ".join(str(error).split())
+    return text if isinstance(error, flags.Error) else f"--config cannot be read: {type(error).__name__}: {text}"
+
+
+def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> Iterable[tuple[str, object]]:
+    for key, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,86 @@
+"""Batches on the devices ahead of the step, so that decoding, transfer and computation overlap."""
+
+import contextlib
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+
+class Batches(Protocol):
+    """An endless iterator over training batches of this host whose position can be saved; grain's iterators are."""
+
+    def __next__(self) -> dict[str, Any]:
+        """The next batch: `video` uint8 (b, t, h, w, 3), `label` int32 (b,) or a dict of them by head."""
+
+    def get_state(self) -> dict:
+        """The position after the last batch, as plain values."""
+
+    def set_state(self, state: dict) -> None:
+        """Goes to a position."""
+
+
+class Feed(Iterator):
+    """Draws batches in a thread and hands out (batch on the devices, position of the data after it).
+
+    The position belongs to the batch that was handed out, not to the thread, which is ahead: so a checkpoint's data goes on right after
+    the last batch that was trained on.
+
+    Attributes:
+      waited: seconds that `next` has waited so far.
+    """
+
+    def __init__(self, batches: Batches, to_devices: Callable, depth: int) -> None:
+        self.waited = 0.0
+        self._batches = batches
+        self._to_devices = to_devices
+        self._queue: queue.Queue = queue.Queue(depth)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._fill, name="feed", daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> tuple[dict[str, Any], str]:
+        start = time.perf_counter()
+        item = self._queue.get()
+        self.waited += time.perf_counter() - start
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._closed.set()
+        self._thread.join()
+
+    def _fill(self) -> None:
+        while not self._closed.is_set():
+            try:
+                batch = next(self._batches)
+                item = self._to_devices({name: batch[name] for name in ("video", "label")}), json.dumps(self._batches.get_state())
+            except Exception as error:  # raised again where the batch is asked for
+                item = error
+            self._put(item)
+            if isinstance(item, Exception):
+                return
+
+    def _put(self, item: object) -> None:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(item, timeout=0.1)
+                return
+
+
+def positions_of_all_hosts(position: str) -> list[str]:
+    """The data positions of all hosts, on every host, by process index."""
+    if jax.process_count() == 1:
+        return [position]
+    encoded = np.frombuffer(position.encode(), np.uint8)
+    longest = int(np.max(multihost_utils.process_allgather(np.asarray(len(encoded)))))
+    rows = multihost_utils.process_allgather(np.pad(encoded, (0, longest - len(encoded)), constant_values=ord(" ")))
+    return [bytes(row).decode().rstrip() for row in np.asarray(rows)]

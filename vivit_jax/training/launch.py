@@ -1,0 +1,225 @@
+"""An experiment from its config to its report: what `train.py` and `vivit train` run."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags
+
+from vivit_jax.config import Experiment
+from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.data.pipeline import evaluation_batches, training_batches
+from vivit_jax.errors import EXIT_BAD_INPUT, UserError
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.quiet import silence_libraries
+from vivit_jax.report import write_report
+from vivit_jax.training import console
+from vivit_jax.training.arguments import Arguments, parse
+from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
+from vivit_jax.training.loop import Loop, Run
+from vivit_jax.training.manifest import write_atomically
+from vivit_jax.training.parallel import Executor, make_executor
+from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Stopped
+from vivit_jax.training.workdir import Workdir
+from vivit_jax.training.writers import check_wandb
+from vivit_jax.weights.initialise import initialise
+from vivit_jax.weights.model_dir import load_model_dir
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains an experiment.
+
+    Args:
+      argv: the arguments after the program's name; None takes the process's own.
+
+    Returns:
+      The exit code: 0 when trained and evaluated, 1 when the run cannot go on, 2 for bad input, 143 when a signal interrupted it.
+    """
+    silence_libraries()
+    try:
+        arguments = parse(list(sys.argv[1:] if argv is None else argv))
+        if arguments is not None:
+            train(arguments)
+    except UserError as error:
+        return _fail(error, EXIT_BAD_INPUT)
+    except Stopped as error:
+        return _fail(error, error.exit_code)
+    except OSError as error:
+        return _fail(error, EXIT_STOPPED)
+    return 0
+
+
+def train(arguments: Arguments) -> None:
+    """Trains, evaluates on the test split and writes the report.
+
+    Raises:
+      UserError: for anything in the experiment that cannot work.
+      Stopped: where the run ends early.
+    """
+    _connect(arguments)
+    flags.FLAGS.mark_as_parsed()  # grain's worker processes ask for it
+    resume = f"the same command goes on: {arguments.command}"
+    with _owned(Workdir(arguments.workdir)) as workdir, Interruption(resume) as interruption:
+        try:
+            _train(arguments.experiment, workdir, interruption)
+        except Stopped as stop:
+            raise type(stop)(f"{stop}; {resume}") from stop
+
+
+def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption) -> None:
+    _prepare_process(experiment)
+    dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
+    experiment, params, preprocess = _complete(experiment, dataset.labels)
+    workdir.record(experiment)
+    executor = make_executor(experiment.parallel)
+    run = _run(experiment, dataset, params, preprocess, executor)
+    del params
+    loop = Loop(run, workdir, interruption)
+    _describe(run, loop)
+    try:
+        loop.train()
+        test = _test(run, dataset, workdir, loop, interruption)
+    finally:
+        loop.close()
+    if jax.process_index() == 0:
+        write_report(workdir.path)
+        _tell(workdir, test)
+
+
+def _prepare_process(experiment: Experiment) -> None:
+    if experiment.training.wandb:
+        check_wandb()
+    if cache := experiment.training.compilation_cache:
+        jax.config.update("jax_compilation_cache_dir", str(Path(cache).expanduser()))
+
+
+def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Preprocess]:
+    """Fills in what the data set and the initial weights decide; the initial parameters; and how a video becomes input."""
+    model = _with_classes(experiment, labels)
+    start = initialise(model, experiment.init, jax.random.key(experiment.seed))
+    data = experiment.data
+    data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
+    preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean, data.std)
+    completed = dataclasses.replace(experiment, model=start.model, data=data)
+    return completed, jax.device_get(start.variables["params"]), preprocess
+
+
+def _with_classes(experiment: Experiment, labels: Labels) -> Any:
+    """The model's config with a head for each of the data set's.
+
+    Raises:
+      UserError: where the config asks for other ones.
+    """
+    classes = {name: len(names) for name, names in labels.items()} if isinstance(labels, Mapping) else len(labels)
+    wanted = experiment.model.num_classes
+    if wanted is not None and wanted != classes:
+        raise UserError(f"model.num_classes is {wanted} and data set {experiment.data.name} has {classes}: set it to None or to that")
+    return dataclasses.replace(experiment.model, num_classes=classes)
+
+
+def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess: Preprocess, executor: Executor) -> Run:
+    data, training = experiment.data, experiment.training
+    batch_size = training.batch_size // jax.process_count()
+    batches = training_batches(
+        dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard()
+    )
+    return Run(
+        experiment=experiment,
+        model=ViViT(experiment.model),
+        params=params,
+        preprocess=preprocess,
+        labels=dataset.labels,
+        batches=batches,
+        examples=len(dataset.source(data.train_split)),
+        val_batches=_evaluation_batches(experiment, dataset, data.val_split, preprocess, experiment.evaluation.views),
+        executor=executor,
+    )
+
+
+def _evaluation_batches(
+    experiment: Experiment, dataset: VideoDataset, split: str | None, preprocess: Preprocess, views: tuple[int, int]
+) -> Any:
+    """The batches of a split, or None where there is no such split."""
+    if split is None or (split.isidentifier() and split not in dataset.splits):
+        return None
+    batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
+    host_size = -(-batch_size // jax.process_count())
+    return evaluation_batches(dataset, split, preprocess, experiment.data, views=views, batch_size=host_size, shard=_shard())
+
+
+def _shard() -> tuple[int, int]:
+    return jax.process_index(), jax.process_count()
+
+
+def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interruption: Interruption) -> Evaluation | None:
+    """Scores the model to use on the test split; writes `evaluation.json` and a last row of metrics."""
+    experiment = run.experiment
+    batches = _evaluation_batches(experiment, dataset, experiment.data.test_split, run.preprocess, experiment.evaluation.test_views)
+    if batches is None:
+        return None
+    model = load_model_dir(workdir.model)
+    evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels)
+    leave = interruption.check if jax.process_count() == 1 else lambda: None
+    scores = evaluator(run.executor.place_params(model.variables["params"]), batches, title="testing", between=leave)
+    loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
+    if jax.process_index() == 0:
+        result = {"name": experiment.data.name, "split": experiment.data.test_split} | scores.to_dict()
+        write_atomically(workdir.path / "evaluation.json", json.dumps(result, indent=2) + "\n")
+    return scores
+
+
+def _describe(run: Run, loop: Loop) -> None:
+    experiment, count = run.experiment, sum(leaf.size for leaf in jax.tree.leaves(run.params))
+    device = jax.devices()[0]
+    console.say(
+        f"{experiment.name}: {count / 1e6:.2f} M parameters, {run.examples} training clips, {loop.plan.total} steps of "
+        f"{experiment.training.batch_size} on {jax.device_count()} x {device.device_kind} ({experiment.parallel.mode}), "
+        f"{loop.bytes_per_device() / 1e6:.0f} MB of state on each"
+    )
+
+
+def _tell(workdir: Workdir, test: Evaluation | None) -> None:
+    """The last words: what was made, and where."""
+    here = Path(os.path.relpath(workdir.path))
+    if test is not None:
+        console.say(f"test top1 {test.top1:.4f} ({test.hits} of {test.examples}, {test.views} views each)", style="bold")
+    console.say(f"model    {here / workdir.model.name}")
+    if test is not None:
+        console.say(f"scores   {here / 'evaluation.json'}")
+    console.say(f"report   {here / 'report.html'}")
+
+
+def _connect(arguments: Arguments) -> None:
+    """Joins the other hosts, where there are any."""
+    if jax.distributed.is_initialized():
+        return
+    if arguments.coordinator:
+        jax.distributed.initialize(arguments.coordinator, arguments.processes, arguments.process)
+    elif _in_cluster(os.environ):
+        jax.distributed.initialize()
+
+
+def _in_cluster(environment: Mapping[str, str]) -> bool:
+    """Whether the environment is that of one of several tasks under Slurm, Open MPI, Kubernetes or on a TPU slice, as jax detects them."""
+    counts = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "JAX_NUM_PROCESSES")
+    return any(environment.get(name, "1") not in ("", "1") for name in counts) or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
+
+
+@contextlib.contextmanager
+def _owned(workdir: Workdir) -> Iterator[Workdir]:
+    try:
+        yield workdir
+    finally:
+        workdir.release()
+
+
+def _fail(error: object, code: int) -> int:
+    print(f"train: {error}", file=sys.stderr)
+    return code

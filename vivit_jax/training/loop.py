@@ -1,0 +1,379 @@
+"""The training loop.
+
+What happens at step n happens in this order, and everything about resuming follows from it:
+  1. Batch n is taken and the step dispatched; nothing waits for it.
+  2. The metrics of earlier steps arrive, a few steps late. Each is checked to be finite, and the due ones become rows.
+  3. If anything more is due at n (evaluation, checkpoint, the end, a signal), all metrics up to n are awaited, checked and written first.
+  4. The evaluation runs, its row is written, and the model is saved if it is the best so far.
+  5. The checkpoint is saved: the state after n, the position of the data after batch n, and what was evaluated and best so far.
+So a checkpoint never holds a step that was not finite, all rows up to n are on disk before the checkpoint n is, and a run that resumes from
+n drops the rows past n and writes them again, equal to those of a run that was never interrupted.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from vivit_jax.config import Experiment, to_dict
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.training import console
+from vivit_jax.training.checkpoint import Checkpoints
+from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
+from vivit_jax.training.feed import Batches, Feed, positions_of_all_hosts
+from vivit_jax.training.optimizer import Optimizer, make_optimizer
+from vivit_jax.training.parallel import Executor, check_batch_size
+from vivit_jax.training.placement import bytes_per_device
+from vivit_jax.training.schedule import length_in_steps, make_schedule
+from vivit_jax.training.state import create_state
+from vivit_jax.training.step import TrainStep, checked_names, make_train_step
+from vivit_jax.training.stopping import Interrupted, Interruption, Stopped
+from vivit_jax.training.workdir import Workdir
+from vivit_jax.training.writers import JsonLines, TensorBoard, WeightsAndBiases, Writers
+from vivit_jax.weights.model_dir import save_pretrained
+
+# Steps whose metrics may still be on their way: enough to keep the device busy, few enough to bound what is queued on it.
+STEPS_IN_FLIGHT = 2
+
+# A run is told what to raise once it has spent this share of its time, and this long, waiting for data.
+SHARE_WORTH_TELLING, SECONDS_WORTH_TELLING = 0.3, 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a loop trains and on what.
+
+    Attributes:
+      experiment: resolved.
+      model: takes (b, t, h, w, 3) and gives logits.
+      params: the initial parameters, on the host.
+      preprocess: normalises the video.
+      labels: names of the classes, or of those of each head.
+      batches: endless training batches of this host.
+      examples: of the training split, over all hosts.
+      val_batches: of the validation split, or None.
+      executor: the devices.
+    """
+
+    experiment: Experiment
+    model: nn.Module
+    params: Any
+    preprocess: Preprocess
+    labels: Labels
+    batches: Batches
+    examples: int
+    val_batches: Iterable | None
+    executor: Executor
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Lengths and intervals of a run, in steps."""
+
+    total: int
+    warmup: int
+    evaluate_every: int
+    save_every: int
+
+    @classmethod
+    def of(cls, experiment: Experiment, examples: int) -> "Plan":
+        """The plan for a training split of `examples`.
+
+        Raises:
+          UserError: for a run without a step.
+        """
+        training, schedule = experiment.training, experiment.schedule
+
+        def steps(epochs: float, given: int | None) -> int:
+            return length_in_steps(epochs, given, examples=examples, batch_size=training.batch_size)
+
+        total = steps(training.epochs, training.steps)
+        if total < 1:
+            raise UserError(
+                f"{training.epochs} epochs of {examples} examples are no whole step of {training.batch_size}: raise training.epochs"
+            )
+        return cls(
+            total=total,
+            warmup=steps(schedule.warmup_epochs, schedule.warmup_steps),
+            evaluate_every=max(1, steps(experiment.evaluation.every_epochs, experiment.evaluation.every_steps)),
+            save_every=max(1, steps(experiment.checkpoint.every_epochs, experiment.checkpoint.every_steps)),
+        )
+
+    def evaluates(self, step: int) -> bool:
+        """Whether the validation split is evaluated after `step`."""
+        return step > 0 and (step % self.evaluate_every == 0 or step == self.total)
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is saved after `step`."""
+        return step % self.save_every == 0 or step == self.total
+
+
+class Loop:
+    """One run in one work directory, from its newest checkpoint or from the beginning.
+
+    Attributes:
+      evaluator: scores the model; compiled once for the whole run.
+      best: step and validation top1 of the best model so far; empty before the first evaluation.
+    """
+
+    def __init__(self, run: Run, workdir: Workdir, interruption: Interruption) -> None:
+        experiment = run.experiment
+        check_batch_size(experiment.training.batch_size, run.executor, accumulation=experiment.training.accumulation)
+        self.run, self.workdir, self.interruption = run, workdir, interruption
+        self.plan = Plan.of(experiment, run.examples)
+        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels)
+        self.best: dict[str, float] = {}
+        self._evaluated = 0
+        self._optimizer = self._make_optimizer()
+        self._state = run.executor.place(
+            lambda params: create_state(params, self._optimizer, averaged=bool(experiment.training.ema_decay)), run.params
+        )
+        self._train_step = run.executor.compile_train(self._make_step(), self._state)
+        self._checked = checked_names(run.params)
+        self._pending: collections.deque[tuple[int, Any]] = collections.deque()
+        self._writers = Writers({})
+        self._checkpoints = Checkpoints(workdir.checkpoints, experiment.checkpoint.keep)
+
+    def train(self) -> None:
+        """Trains to the last step; at the end the checkpoint is whole and the models are saved.
+
+        Raises:
+          Interrupted: after a signal, once all is saved.
+          Stopped: where the run cannot go on.
+        """
+        step = self._restore()
+        self._writers = self._make_writers(step)
+        if self.plan.evaluates(step) and self._evaluated < step and self._evaluate(step):  # interrupted between a step and its evaluation
+            raise Interrupted(f"interrupted after step {step} of {self.plan.total}; all of it is saved")
+        self._feed = Feed(self.run.batches, self.run.executor.to_devices, self.run.experiment.training.prefetch)
+        self._clock = _Clock(self._feed)
+        try:
+            with console.progress_bar() as bar:
+                self._bar, self._task = bar, bar.add_task(self.run.experiment.name, total=self.plan.total, completed=step, note="")
+                while step < self.plan.total:
+                    step += 1
+                    self._take(step)
+            self._checkpoints.finish()
+        finally:
+            self._feed.close()
+            self._checkpoints.close()
+        self._save_last_model(step)
+
+    def close(self) -> None:
+        """Closes the metrics' writers."""
+        self._writers.close()
+
+    def write(self, step: int, row: dict[str, float]) -> None:
+        """Adds a row of metrics to those of the run."""
+        if jax.process_index() == 0:
+            self._writers.write(step, row)
+
+    def params(self) -> Any:
+        """The last model's parameters, on the devices."""
+        return self._state.model_params
+
+    def bytes_per_device(self) -> int:
+        """Bytes that the training state takes on each device."""
+        return bytes_per_device(self._state)
+
+    def _take(self, step: int) -> None:
+        if not self.interruption.unsaved:
+            self.interruption.check()
+        batch, self._position = next(self._feed)
+        self._state, metrics = self._train_step(self._state, batch)
+        self._pending.append((step, metrics))
+        self._settle(STEPS_IN_FLIGHT)
+        self._checkpoints.poll()
+        interrupted = self._interrupted(step)
+        evaluates, saves = self.plan.evaluates(step), self.plan.saves(step)
+        if not (evaluates or saves or interrupted):
+            return
+        self._settle(0)
+        with self._clock.stopped():
+            if evaluates and not interrupted:
+                interrupted = self._evaluate(step)
+            if saves or interrupted:
+                self._save(step)
+        if interrupted:
+            self._checkpoints.finish()
+            raise Interrupted(f"interrupted after step {step} of {self.plan.total}; all of it is saved")
+
+    def _settle(self, in_flight: int) -> None:
+        """Takes in the metrics of all steps but the newest `in_flight`: checks them and writes the due rows."""
+        while len(self._pending) > in_flight:
+            step, on_device = self._pending.popleft()
+            metrics = self.run.executor.metrics(on_device)
+            self.interruption.unsaved = True
+            self._clock.count(self.run.experiment.training.batch_size)
+            self._advance(step, metrics)
+            finite = bool(metrics["finite"].all())
+            if step % self.run.experiment.training.log_every == 0 or step == self.plan.total or not finite:
+                self._log(step, metrics)
+            if not finite:
+                raise Stopped(self._not_finite(step, metrics))
+
+    def _log(self, step: int, metrics: dict[str, Any]) -> None:
+        row = {f"train/{name}": float(metrics[name]) for name in ("loss", "top1", "grad_norm", "learning_rate")}
+        clips_per_second, waiting = self._clock.lap()
+        row |= {"train/clips_per_second": clips_per_second, "train/data_wait": waiting}
+        self.write(step, row)
+        if not self._bar.console.is_terminal:
+            console.say(f"step {step}/{self.plan.total}  loss {row['train/loss']:.4f}  {clips_per_second:.1f} clips/s")
+        if waiting > SHARE_WORTH_TELLING and self._feed.waited > SECONDS_WORTH_TELLING and not self._told_of_waiting:
+            self._told_of_waiting = True
+            console.warn(f"the step waits for data {waiting:.0%} of the time: raise data.readers or data.processes")
+
+    _told_of_waiting = False
+
+    def _advance(self, step: int, metrics: dict[str, Any]) -> None:
+        note = f"loss {metrics['loss']:.3f}  lr {metrics['learning_rate']:.2e}  {self._clock.clips_per_second:.0f} clips/s"
+        self._bar.update(self._task, completed=step, note=note)
+
+    def _not_finite(self, step: int, metrics: dict[str, Any]) -> str:
+        bad = [name for name, finite in zip(self._checked, metrics["finite"], strict=True) if not finite]
+        others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        saved = self._checkpoints.steps()
+        kept = f"the checkpoint of step {saved[-1]} is kept" if saved else "there was no checkpoint yet"
+        return (
+            f"step {step}: {bad[0]}{others} is not finite; {kept} in {self.workdir.checkpoints}. Lower optimizer.learning_rate, lengthen "
+            "the warm-up, or set optimizer.clip_norm"
+        )
+
+    def _interrupted(self, step: int) -> bool:
+        """Whether to end after this step, on all hosts alike; several hosts ask each other only when they log."""
+        if jax.process_count() == 1:
+            return self.interruption.requested
+        if step % self.run.experiment.training.log_every:
+            return False
+        return bool(np.any(multihost_utils.process_allgather(np.asarray(self.interruption.requested))))
+
+    def _evaluate(self, step: int) -> bool:
+        """Scores the validation split and saves the model if it is the best; True if a signal came in between, and nothing was done."""
+        if self.run.val_batches is None:
+            return False
+        leave = self.interruption.check if jax.process_count() == 1 else lambda: None
+        try:
+            scores = self.evaluator(self.params(), self.run.val_batches, title="validating", between=leave)
+        except Interrupted:
+            return True
+        self._evaluated = step
+        self.write(step, {f"val/{name}": value for name, value in scores.summary().items()})
+        console.say(
+            f"step {step}/{self.plan.total}  val top1 {scores.top1:.4f}  ({scores.hits} of {scores.examples})  loss {scores.loss:.4f}"
+        )
+        self._keep_best(step, scores)
+        return False
+
+    def _keep_best(self, step: int, scores: Evaluation) -> None:
+        if not self.best or scores.top1 > self.best["top1"]:
+            self.best = {"step": step, "top1": scores.top1}
+            self._save_model(self.workdir.model)
+
+    def _save_last_model(self, step: int) -> None:
+        if not self.best:
+            self._save_model(self.workdir.model)
+        elif self.best["step"] != step:
+            self._save_model(self.workdir.last_model)
+
+    def _save_model(self, path: Any) -> None:
+        params = self.run.executor.to_host(self.params())
+        if jax.process_index() == 0:
+            save_pretrained(path, self.run.model.config, {"params": params}, self.run.preprocess, self.run.labels)
+
+    def _save(self, step: int) -> None:
+        facts = {"data": positions_of_all_hosts(self._position), "best": self.best, "evaluated": self._evaluated}
+        self._checkpoints.save(step, self.run.executor.saved_form(self._state), facts)
+
+    def _restore(self) -> int:
+        """Takes up the newest whole checkpoint; the number of steps it has behind it."""
+        restored = self._checkpoints.restore_latest(self.run.executor.saved_form(self._state))
+        if restored is None:
+            return 0
+        state, facts = restored
+        if len(facts["data"]) != jax.process_count():
+            raise UserError(f"the checkpoint is of {len(facts['data'])} hosts and this run has {jax.process_count()}: use as many")
+        self._state = self.run.executor.from_saved_form(state)
+        self._position = facts["data"][jax.process_index()]
+        self.run.batches.set_state(json.loads(self._position))
+        self.best, self._evaluated = facts["best"], facts["evaluated"]
+        step = int(self.run.executor.to_host(self._state.step))
+        console.say(f"going on after step {step} of {self.plan.total}, from {self.workdir.checkpoints / str(step)}")
+        return step
+
+    def _make_optimizer(self) -> Optimizer:
+        experiment = self.run.experiment
+        schedule = make_schedule(experiment.schedule, experiment.optimizer.learning_rate, total=self.plan.total, warmup=self.plan.warmup)
+        return make_optimizer(experiment.optimizer, schedule, self.run.params, self.run.model.config)
+
+    def _make_step(self) -> TrainStep:
+        experiment, executor = self.run.experiment, self.run.executor
+        return make_train_step(
+            self.run.model,
+            self.run.preprocess,
+            self._optimizer,
+            experiment.loss,
+            experiment.training,
+            seed=experiment.seed,
+            axis_name=executor.axis_name,
+            gather=executor.gather,
+        )
+
+    def _make_writers(self, step: int) -> Writers:
+        if jax.process_index() != 0:
+            return Writers({})
+        experiment, path = self.run.experiment, self.workdir.path
+        writers = {"metrics.jsonl": lambda: JsonLines(path / "metrics.jsonl", step)}
+        if experiment.training.tensorboard:
+            writers["TensorBoard"] = lambda: TensorBoard(path, step)
+        if project := experiment.training.wandb:
+            writers["Weights & Biases"] = lambda: WeightsAndBiases(project, experiment.name, path, to_dict(experiment))
+        return Writers(writers)
+
+
+class _Clock:
+    """Time spent training, without evaluations, checkpoints and the first step with its compilation."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._started = False
+        self._restart()
+
+    @property
+    def clips_per_second(self) -> float:
+        """Since the last lap."""
+        return self._clips / max(time.perf_counter() - self._start, 1e-9)
+
+    def count(self, clips: int) -> None:
+        """Counts the clips of a step that is done."""
+        if self._started:
+            self._clips += clips
+        else:
+            self._started = True
+            self._restart()
+
+    def lap(self) -> tuple[float, float]:
+        """(clips a second, share of the time spent waiting for data) since the last lap."""
+        seconds = max(time.perf_counter() - self._start, 1e-9)
+        result = self._clips / seconds, min((self._feed.waited - self._waited) / seconds, 1.0)
+        self._restart()
+        return result
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Leaves out what happens meanwhile."""
+        start, waited = time.perf_counter(), self._feed.waited
+        yield
+        self._start += time.perf_counter() - start
+        self._waited += self._feed.waited - waited
+
+    def _restart(self) -> None:
+        self._start, self._waited, self._clips = time.perf_counter(), self._feed.waited, 0
