@@ -142,6 +142,16 @@ class OpenVideo:
         mean = (Fraction(len(self) - 1) / span).limit_denominator(1001)
         return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What `to_rgb` does to this video beyond its colours, in words; looks at the first frame."""
+        frame = next(self.decode(), None)
+        if frame is None:
+            raise UserError("no frame can be decoded")
+        alpha = any(component.is_alpha for component in frame.format.components)
+        done = {"rotated": round(frame.rotation / 90) % 4, "made square in pixels": self._aspect != 1, "laid over black": alpha}
+        return tuple(change for change, happens in done.items() if happens)
+
     def decode(self) -> Iterator[av.VideoFrame]:
         """Every frame from the first on."""
         self._rewind()

@@ -21,7 +21,7 @@ class Encoder:
 
     def __init__(self, fps: Fraction | float) -> None:
         """Frames come at `fps`, kept as a fraction with a denominator of at most 1001."""
-        self._rate = Fraction(fps).limit_denominator(1001)
+        self.rate = Fraction(fps).limit_denominator(1001)
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="mp4")
         self._stream = None
@@ -36,7 +36,7 @@ class Encoder:
             self._stream = self._add_stream(height, width)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         picture = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG)
-        picture.pts, picture.time_base = self.frames, 1 / self._rate
+        picture.pts, picture.time_base = self.frames, 1 / self.rate
         self._container.mux(self._stream.encode(picture))
         self.frames += 1
 
@@ -49,7 +49,7 @@ class Encoder:
         return self._buffer.getvalue()
 
     def _add_stream(self, height: int, width: int) -> av.VideoStream:
-        stream = self._container.add_stream("libx264", rate=self._rate, options=X264)
+        stream = self._container.add_stream("libx264", rate=self.rate, options=X264)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.colorspace = 6  # SMPTE 170M, FFmpeg's name of BT.601
         stream.codec_context.color_range = ColorRange.MPEG

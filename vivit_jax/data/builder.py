@@ -1,0 +1,100 @@
+"""The stored form: an ordinary tfds data set in ArrayRecord, whose videos are the bytes of mp4 files.
+
+No TensorFlow is needed to write or to read it: `tfds.builder_from_directory(...).as_data_source(split)` gives random access.
+"""
+
+import contextlib
+import dataclasses
+import io
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from vivit_jax.errors import UserError
+
+VERSION = "1.0.0"
+Examples = Callable[[str], Iterator[tuple[str, dict]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a data set is made of.
+
+    Attributes:
+      splits: names.
+      labels: class names in the order of their numbers, or those of each head.
+      examples: from a split's name to its keys and examples, see `features`.
+      description: where it came from.
+    """
+
+    splits: Sequence[str]
+    labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]
+    examples: Examples
+    description: str
+
+
+def features(labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> tfds.features.FeaturesDict:
+    """What a record holds. `features.Text` keeps bytes as they are; `features.Video` would need TensorFlow to be read."""
+    if isinstance(labels, Mapping):
+        label = tfds.features.FeaturesDict({head: tfds.features.ClassLabel(names=list(names)) for head, names in labels.items()})
+    else:
+        label = tfds.features.ClassLabel(names=list(labels))
+    return tfds.features.FeaturesDict(
+        {
+            "video": tfds.features.Text(),
+            "label": label,
+            "name": tfds.features.Text(),
+            "frames": tfds.features.Scalar(np.int32),
+            "fps": tfds.features.Scalar(np.float32),
+            "width": tfds.features.Scalar(np.int32),
+            "height": tfds.features.Scalar(np.int32),
+            "duration": tfds.features.Scalar(np.float32),
+        }
+    )
+
+
+def check_name(name: str) -> None:
+    """Refuses what tfds does not take for a data set's name."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UserError(f"a data set's name must be lower-case letters, digits and _, beginning with a letter, got {name!r}")
+
+
+def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path:
+    """Writes `data_dir/name/VERSION` and returns it. Records lie in the order of a hash of their keys, so that any slice is mixed."""
+    tfds.disable_progress_bar()
+    builder = _builder_class(name)(contents=contents, data_dir=str(data_dir), file_format="array_record")
+    with contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
+        builder.download_and_prepare()
+    return pathlib.Path(builder.data_dir)
+
+
+def _builder_class(name: str) -> type:
+    """tfds takes a data set's name from its builder's class."""
+    return type(name, (_VideoBuilder,), {"name": name, "VERSION": tfds.core.Version(VERSION)})
+
+
+class _VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Writes `Contents`."""
+
+    VERSION = tfds.core.Version(VERSION)
+
+    def __init__(self, *, contents: Contents, **options: object) -> None:
+        self._contents = contents
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self._contents.description,
+            features=features(self._contents.labels),
+            supervised_keys=("video", "label") if not isinstance(self._contents.labels, Mapping) else None,
+        )
+
+    def _split_generators(self, dl_manager: object) -> dict[str, Iterator]:
+        return {split: self._generate_examples(split) for split in self._contents.splits}
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict]]:
+        return self._contents.examples(split)

@@ -1,0 +1,151 @@
+"""Worker processes that may hang or crash, as decoders of unknown files do: results come in order, and each failure names its item.
+
+Workers are fresh interpreters on a socket, not forks, so that they inherit no threads, and import nothing of the caller's main module.
+"""
+
+import collections
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+
+from vivit_jax.errors import UserError
+
+T = typing.TypeVar("T")
+
+LOOK_AHEAD = 4  # items a worker may be ahead of the oldest unfinished one, which bounds the results held
+START = "import sys; sys.path[:] = {path!r}; from vivit_jax.data.workers import serve; serve({socket})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why an item has no result: what its `UserError` said, or how its worker ended."""
+
+    reason: str
+
+
+def map_in_order(
+    function: Callable[[T], object], items: Iterable[T], *, workers: int, seconds: float
+) -> Iterator[tuple[T, object | Failure]]:
+    """Applies `function` to each item in one of `workers` processes.
+
+    Args:
+      function: a module's function, or a partial of one; it, the items and the results are pickled.
+      items: what to apply it to; drawn as needed.
+      workers: number of processes.
+      seconds: wall-clock time after which a worker is killed and its item has failed.
+
+    Yields:
+      Each item with its result or `Failure`, in the order of `items` whatever their number.
+
+    Raises:
+      RuntimeError: if `function` raises anything but a `UserError`, which is a bug of ours.
+    """
+    queue, done = enumerate(items), {}
+    waiting = collections.deque()  # tasks handed out, oldest first
+    pool = [_Worker(function) for _ in range(workers)]
+    try:
+        while True:
+            idle = [number for number, worker in enumerate(pool) if worker.task is None]
+            for number, task in zip(idle[: LOOK_AHEAD * workers - len(waiting)], queue, strict=False):
+                waiting.append(task)
+                pool[number] = pool[number].give(task, seconds)
+            if not waiting:
+                return
+            done |= _collect([worker for worker in pool if worker.task is not None])
+            while waiting and waiting[0][0] in done:
+                position, item = waiting.popleft()
+                yield item, done.pop(position)
+    finally:
+        for worker in pool:
+            worker.kill()
+
+
+def serve(descriptor: int) -> None:
+    """A worker's life: a function first, then items to apply it to until the other side hangs up."""
+    with Connection(descriptor) as connection:
+        try:
+            function = connection.recv()
+            while True:
+                connection.send(_apply(function, connection.recv()))
+        except (EOFError, ConnectionError):
+            return
+
+
+def _apply(function: Callable, item: object) -> object:
+    try:
+        return function(item)
+    except UserError as error:
+        return Failure(str(error))
+    except Exception:
+        import traceback
+
+        return RuntimeError(f"while working on {item!r}:\n{traceback.format_exc()}")
+
+
+class _Worker:
+    """One process and the task it works on."""
+
+    def __init__(self, function: Callable) -> None:
+        self.task = None
+        self._function = function
+        self._deadline = 0.0
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-c", START.format(path=sys.path, socket=theirs.fileno())]
+            # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+        self.connection = Connection(ours.detach())
+        self.connection.send(function)
+
+    def give(self, task: tuple[int, object], seconds: float) -> "_Worker":
+        """Hands over a task; returns the worker that has it, a new one if this one has died."""
+        worker = self if self._process.poll() is None else _Worker(self._function)
+        worker.task, worker._deadline = task, time.monotonic() + seconds
+        worker.connection.send(task[1])
+        return worker
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the current task is overdue."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def take(self) -> tuple[int, object]:
+        """The finished, failed or overdue task's position and result."""
+        position, self.task = self.task[0], None
+        try:
+            if not self.connection.poll():
+                self.kill()
+                return position, Failure("took too long and was stopped")
+            result = self.connection.recv()
+        except (EOFError, ConnectionError):
+            code = self._process.wait()
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            return position, Failure(f"the process that read it died ({how})")
+        if isinstance(result, RuntimeError):
+            raise result
+        return position, result
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self.connection.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def _collect(busy: list[_Worker]) -> dict[int, object]:
+    """Waits until a worker is finished or overdue; the results, by position."""
+    ready = wait([worker.connection for worker in busy], timeout=min(worker.seconds_left for worker in busy))
+    return dict(worker.take() for worker in busy if worker.connection in ready or not worker.seconds_left)
