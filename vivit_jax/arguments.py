@@ -1,0 +1,51 @@
+"""Arguments that several commands share."""
+
+import argparse
+import re
+
+Views = tuple[int, int]
+
+
+def views(text: str) -> Views:
+    """`4x3` as (4, 3): temporal clips x spatial crops of each.
+
+    Raises:
+      argparse.ArgumentTypeError: for anything else.
+    """
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"views must be temporal clips x spatial crops, such as 4x3, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1.
+
+    Raises:
+      argparse.ArgumentTypeError: for anything else.
+    """
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """`--model`."""
+    parser.add_argument("--model", metavar="DIR", required=True, help="model directory, such as a run's model/")
+
+
+def add_views(parser: argparse.ArgumentParser, default: Views | None = (4, 3), otherwise: str = "4x3") -> None:
+    """`--views`."""
+    parser.add_argument(
+        "--views",
+        type=views,
+        default=default,
+        metavar="TxS",
+        help=f"temporal clips x spatial crops whose logits are averaged (default {otherwise})",
+    )
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """`--name` and `--data_dir`."""
+    parser.add_argument("--name", help="data set, as named by `vivit prepare --name`")
+    parser.add_argument("--data_dir", metavar="DIR", help="folder of prepared data sets (default $TFDS_DATA_DIR or ~/tensorflow_datasets)")

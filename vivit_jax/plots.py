@@ -1,0 +1,75 @@
+"""The figures of a report, as data URIs: SVG without a background of its own, in colours that read on light and on dark."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+INK = "#8a8f98"
+COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444")
+STYLE = {
+    "font.size": 9,
+    "svg.fonttype": "none",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "svg.hashsalt": "vivit_jax",
+}
+CLASSES_NUMBERED = 15
+
+Curve = tuple[Sequence[float], Sequence[float]]
+
+
+def curves(named: Mapping[str, Curve], *, ylabel: str, share: bool = False) -> str:
+    """Lines of (steps, values) by name over the steps, from 0 up; a curve of few points has them marked. `share` ends the axis at 1."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.4, 2.8), layout="constrained")
+        axes = figure.subplots()
+        for (name, (steps, values)), colour in zip(named.items(), COLOURS, strict=False):
+            axes.plot(steps, values, label=name, color=colour, linewidth=1.5, marker="o" if len(steps) <= 30 else None, markersize=3)
+        axes.set_xlabel("step")
+        axes.set_ylabel(ylabel)
+        axes.grid(True)
+        axes.set_ylim(0, 1.02 if share else None)
+        if len(named) > 1:
+            axes.legend()
+        return _uri(figure)
+
+
+def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
+    """A confusion matrix: each row's shares as colour, the counts as numbers where there is room for them."""
+    counts = np.asarray(counts)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 1.6 + min(max(0.36 * len(labels), 2.0), 9.0)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(side, side), layout="constrained")
+        axes = figure.subplots()
+        axes.imshow(np.dstack([np.broadcast_to(to_rgb(COLOURS[0]), (*shares.shape, 3)), shares]))
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("label")
+        if len(labels) <= 50:
+            axes.set_xticks(range(len(labels)), labels, rotation=90)
+            axes.set_yticks(range(len(labels)), labels)
+        if len(labels) <= CLASSES_NUMBERED:
+            for (row, column), count in np.ndenumerate(counts):
+                if count:
+                    ink = "white" if shares[row, column] > 0.5 else INK
+                    axes.text(column, row, str(count), ha="center", va="center", color=ink, fontsize=8)
+        return _uri(figure)
+
+
+def _uri(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
