@@ -14,6 +14,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from vivit_jax.errors import UserError
 
@@ -117,6 +118,7 @@ class OpenVideo:
         width, height = self._stream.width, self._stream.height
         if width * height > limits.pixels:
             raise UserError(f"{width}x{height} pixels are more than the limit of {limits.pixels}")
+        self._reformatter = VideoReformatter()
         self._aspect = float(self._stream.sample_aspect_ratio or 1)
         self._pts, self._keyframes = self._read_index(strict)
         if not self._pts:
@@ -182,11 +184,21 @@ class OpenVideo:
 
     def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """A frame as RGB uint8 (h, w, 3): its own colour matrix and range, alpha over black, square pixels, upright."""
-        image = _pixels(frame)
+        image = self._pixels(frame)
         if self._aspect != 1:
             image = cv2.resize(image, (max(1, round(image.shape[1] * self._aspect)), image.shape[0]), interpolation=cv2.INTER_LINEAR)
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
+        """A frame as stored, RGB uint8 (h, w, 3)."""
+        even = frame.height % 2 == frame.width % 2 == 0
+        if frame.format.name == "yuv420p" and even and frame.colorspace in BT601 and frame.color_range != FULL_RANGE:
+            return cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
+        if any(component.is_alpha for component in frame.format.components):
+            rgba = self._reformatter.reformat(frame, format="rgba").to_ndarray()
+            return (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
+        return self._reformatter.reformat(frame, format="rgb24").to_ndarray()
 
     def _read_index(self, strict: bool) -> tuple[list[int], list[int] | None]:
         """Sorted presentation times of all frames, and the numbers of the keyframes; None where the container does not tell in advance."""
@@ -269,14 +281,3 @@ def _promised_seconds(stream: av.VideoStream) -> float | None:
         return sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if len(parts) == 3 else None
     except ValueError:
         return None
-
-
-def _pixels(frame: av.VideoFrame) -> np.ndarray:
-    """A frame as stored, RGB uint8 (h, w, 3)."""
-    even = frame.height % 2 == frame.width % 2 == 0
-    if frame.format.name == "yuv420p" and even and frame.colorspace in BT601 and frame.color_range != FULL_RANGE:
-        return cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
-    if any(component.is_alpha for component in frame.format.components):
-        rgba = frame.to_ndarray(format="rgba")
-        return (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
-    return frame.to_ndarray(format="rgb24")

@@ -15,6 +15,8 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
+import cv2
+
 from vivit_jax.errors import UserError
 
 T = typing.TypeVar("T")
@@ -69,6 +71,7 @@ def map_in_order(
 
 def serve(descriptor: int) -> None:
     """A worker's life: a function first, then items to apply it to until the other side hangs up."""
+    cv2.setNumThreads(0)
     with Connection(descriptor) as connection:
         try:
             function = connection.recv()
@@ -105,7 +108,7 @@ class _Worker:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                ,
             )
         self.connection = Connection(ours.detach())
         self.connection.send(function)
