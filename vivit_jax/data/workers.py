@@ -5,7 +5,6 @@ Workers are fresh interpreters on a socket, not forks, so that they inherit no t
 
 import collections
 import dataclasses
-import os
 import signal
 import socket
 import subprocess
@@ -108,7 +107,6 @@ class _Worker:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                ,
             )
         self.connection = Connection(ours.detach())
         self.connection.send(function)
