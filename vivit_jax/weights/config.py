@@ -1,12 +1,14 @@
-"""The `init` section of an experiment: which weights training starts from, and how an image model becomes a video model."""
+"""The `init` section of an experiment: which weights training starts from, and how they are made to fit the model."""
 
 import dataclasses
 
-from vivit_jax.errors import unknown_name
+from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.models.config import ACTIVATIONS
 
 TUBELET_INITS = ("central_frame", "average", "random")
 TEMPORAL_ATTENTION_INITS = ("zero_output", "zero", "copy")
 HEAD_INITS = ("fresh", "keep")
+POSITION_RESIZES = ("cubic", "linear")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +20,17 @@ class InitConfig:
       format: the source's format by name; `auto` recognises it.
       tubelet: the tubelet kernel from an image kernel E: `central_frame` (E in slice t//2, zero elsewhere), `average` (E/t in each
         slice, "filter inflation") or `random`.
-      temporal_attention: Model 3's temporal attention from an image model: `zero_output` (its output projection alone is zero, so that
-        each block starts as the image model's and trains), `zero` (every kernel, as the paper has it) or `copy` (of the spatial one).
+      temporal_attention: Model 3's temporal attention from a model without one: `zero_output` (its output projection alone is zero, so
+        that each block starts as the image model's and trains), `zero` (every kernel, as the paper has it) or `copy` (of the spatial one).
       head: `fresh` zeros, or `keep` the source's where the classes are the same.
+      position_resize: to another grid, `cubic` or `linear` (corners aligned); None is as the source's own code does it.
+      activation: `gelu` or `gelu_tanh`; None is the source's, or its format's.
+      norm_eps: of every LayerNorm; None is the source's, or its format's.
+      mean: per RGB channel, of pixels in [0, 1], that the source was trained with; None is the source's, or its format's.
+      std: per RGB channel, of pixels in [0, 1], that the source was trained with; None is the source's, or its format's.
+      num_heads: the source's attention heads, where its files do not say and its width is unusual; None is the model's.
+      image_size: (h, w) in pixels that an image model's positions are for; None where they are square or a config says.
+      source_clip: (t, h, w) that a ViViT's positions are for; None where they fit the model's clip or a config says.
     """
 
     source: str | None = None
@@ -28,12 +38,26 @@ class InitConfig:
     tubelet: str = "central_frame"
     temporal_attention: str = "zero_output"
     head: str = "fresh"
+    position_resize: str | None = None
+    activation: str | None = None
+    norm_eps: float | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    num_heads: int | None = None
+    image_size: tuple[int, int] | None = None
+    source_clip: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         for field, known in (
             ("tubelet", TUBELET_INITS),
             ("temporal_attention", TEMPORAL_ATTENTION_INITS),
             ("head", HEAD_INITS),
+            ("position_resize", (None, *POSITION_RESIZES)),
+            ("activation", (None, *ACTIVATIONS)),
         ):
             if getattr(self, field) not in known:
-                raise unknown_name(f"init.{field}", getattr(self, field), known)
+                raise unknown_name(f"init.{field}", str(getattr(self, field)), [name for name in known if name])
+        if self.std is not None and min(self.std) <= 0:
+            raise UserError(f"init.std must be above 0, got {self.std}")
+        if self.norm_eps is not None and self.norm_eps <= 0:
+            raise UserError(f"init.norm_eps must be above 0, got {self.norm_eps}")

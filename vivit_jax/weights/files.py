@@ -1,0 +1,230 @@
+"""Files of tensors, read as data: nothing in them is executed, and their declared sizes are checked before memory is taken.
+
+Each reader returns a `Tensors`: names and shapes at once, values one at a time and as float32.
+"""
+
+import json
+import math
+import os
+import pathlib
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+
+import ml_dtypes  # noqa: F401 (teaches NumPy bfloat16, which safetensors may hold)
+import msgpack
+import numpy as np
+from flax import serialization, traverse_util
+from safetensors import SafetensorError, safe_open
+
+from vivit_jax.errors import UserError
+
+MAX_EXPANSION = 20  # a compressed file of weights may unfold to this many times its size; deflate alone could reach a thousand
+MIN_EXPANDED = 64 * 2**20
+
+INSTALL_TORCH = "pip install 'vivit_jax[parity]', or convert the file to safetensors"
+
+
+class Tensors(Mapping[str, np.ndarray]):
+    """Tensors by name; a value is read when it is asked for, as float32.
+
+    Attributes:
+      path: the file or directory they come from.
+      shapes: of each tensor, by name.
+    """
+
+    def __init__(self, path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray]) -> None:
+        self.path = path
+        self.shapes = dict(shapes)
+        self._read = read
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.asarray(self._read(name), dtype=np.float32)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def renamed(self, names: Mapping[str, str]) -> "Tensors":
+        """The tensors in `names` alone, {new name: name here}."""
+        return Tensors(self.path, {new: self.shapes[name] for new, name in names.items()}, lambda new: self._read(names[new]))
+
+
+def read_tensors(path: pathlib.Path) -> Tensors:
+    """Opens a file of tensors, recognised by its content, or the directory of one (also in shards).
+
+    Raises:
+      UserError: if it is missing, damaged, not of a known kind, or would execute code.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return _read_directory(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    kind = _kind(path)
+    if kind is None:
+        raise UserError(f"{path} is not a .npz, .safetensors, .pth/.bin or Flax msgpack file of weights")
+    return READERS[kind](path)
+
+
+def read_npz(path: pathlib.Path) -> Tensors:
+    """Arrays of NumPy's .npz; arrays of Python objects are refused."""
+    _check_expansion(path)
+    archive = np.load(path, allow_pickle=False)
+    shapes = {entry.filename.removesuffix(".npy"): _npy_shape(path, archive.zip, entry) for entry in archive.zip.infolist()}
+    return Tensors(path, shapes, archive.__getitem__)
+
+
+def read_safetensors(path: pathlib.Path) -> Tensors:
+    """Tensors of a .safetensors file, mapped into memory."""
+    try:
+        file = safe_open(path, framework="np")
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a whole safetensors file: {error}") from None
+    return Tensors(path, shapes, file.get_tensor)
+
+
+def read_torch(path: pathlib.Path) -> Tensors:
+    """Tensors of a .pth or .bin file by torch's weights-only loading, which executes nothing from the file."""
+    try:
+        import torch
+    except ImportError:
+        raise UserError(f"{path} is a PyTorch file, and reading it needs torch: {INSTALL_TORCH}") from None
+    if not zipfile.is_zipfile(path):
+        raise UserError(
+            f"{path} was saved by a torch older than 1.6, whose files cannot be checked before loading; save it again with torch"
+        )
+    _check_expansion(path)
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0].strip()
+        raise UserError(f"{path} holds more than tensors, and nothing in it was executed: {reason}") from None
+    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is not a whole PyTorch file: {str(error).splitlines()[0]}") from None
+    tensors = {name: leaf for name, leaf in _flat(_state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
+    return Tensors(path, {name: tuple(leaf.shape) for name, leaf in tensors.items()}, lambda name: tensors[name].detach().float().numpy())
+
+
+def read_msgpack(path: pathlib.Path) -> Tensors:
+    """Arrays of a Flax msgpack file, such as the train states that the original ViViT saves."""
+    try:
+        tree = serialization.msgpack_restore(path.read_bytes())
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise UserError(f"{path} is not a whole Flax msgpack file: {error}") from None
+    arrays = {name: leaf for name, leaf in _flat(tree, "/").items() if isinstance(leaf, np.ndarray | np.generic)}
+    return Tensors(path, {name: leaf.shape for name, leaf in arrays.items()}, arrays.__getitem__)
+
+
+READERS: dict[str, Callable[[pathlib.Path], Tensors]] = {
+    "npz": read_npz,
+    "safetensors": read_safetensors,
+    "torch": read_torch,
+    "msgpack": read_msgpack,
+}
+
+# What a directory's weights may be called.
+DIRECTORY_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "flax_model.msgpack",
+)
+
+
+def _kind(path: pathlib.Path) -> str | None:
+    """What a file is, by its first bytes: names say little (`checkpoint_200000`)."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return "npz" if all(name.endswith(".npy") for name in archive.namelist()) else "torch"
+    if head[8:9] == b"{":
+        return "safetensors"
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "torch"  # a bare pickle, which read_torch refuses
+    if head[:1] and (0x81 <= head[0] <= 0x8F or head[0] in (0xDE, 0xDF)):
+        return "msgpack"
+    return None
+
+
+def _read_directory(path: pathlib.Path) -> Tensors:
+    found = [name for name in DIRECTORY_FILES if (path / name).is_file()]
+    if found:
+        return _read_shards(path / found[0]) if found[0].endswith(".index.json") else read_tensors(path / found[0])
+    checkpoints = sorted((file for file in path.glob("checkpoint_*") if file.is_file()), key=lambda file: (len(file.name), file.name))
+    if checkpoints:
+        return read_tensors(checkpoints[-1])
+    raise UserError(f"{path} holds no weights: looked for {', '.join(DIRECTORY_FILES)} and checkpoint_*")
+
+
+def _read_shards(index: pathlib.Path) -> Tensors:
+    """The tensors that an index of shards lists, each from the file it names."""
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        files = sorted(set(weight_map.values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{index} is not an index of shards: {error!r}") from None
+    outside = [name for name in files if os.path.basename(str(name)) != name]  # noqa: PTH119 (names, not paths)
+    if outside:
+        raise UserError(f"{index} names a file outside its directory: {outside[0]!r}")
+    shards = {name: read_tensors(index.parent / name) for name in files}
+    lost = [name for name, shard in weight_map.items() if name not in shards[shard]]
+    unlisted = [name for shard in shards.values() for name in shard if name not in weight_map]
+    if lost or unlisted:
+        raise UserError(f"{index} and its shards disagree: not in its shard: {lost or 'none'}; not in the index: {unlisted or 'none'}")
+    shapes = {name: shards[shard].shapes[name] for name, shard in weight_map.items()}
+    return Tensors(index.parent, shapes, lambda name: shards[weight_map[name]][name])
+
+
+def _check_expansion(path: pathlib.Path) -> None:
+    """Refuses an archive that would unfold to far more than weights compress to."""
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    if declared > max(MAX_EXPANSION * size, MIN_EXPANDED):
+        raise UserError(f"{path} is {size:,} bytes and declares {declared:,} bytes of tensors: refused before memory is taken")
+
+
+def _npy_shape(path: pathlib.Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[int, ...]:
+    """The shape that an array's header declares, once its bytes are known to be there."""
+    try:
+        with archive.open(entry) as file:
+            version = np.lib.format.read_magic(file)
+            read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read_header(file)
+            present = entry.file_size - file.tell()
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: {entry.filename} is not a NumPy array: {error}") from None
+    if dtype.hasobject:
+        raise UserError(f"{path}: {entry.filename} is an array of Python objects, which could execute code: refused")
+    if math.prod(shape) * dtype.itemsize != present:
+        declared = math.prod(shape) * dtype.itemsize
+        raise UserError(f"{path}: {entry.filename} declares {declared:,} bytes {shape} and holds {present:,}: refused")
+    return shape
+
+
+def _state_dict(loaded: object) -> object:
+    """The tensors of a training checkpoint, where the file is one: under the names that timm, DeiT, DINO and others use."""
+    for key in ("state_dict_ema", "state_dict", "model_ema", "model", "teacher"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            return loaded[key]
+    return loaded
+
+
+def _flat(tree: object, separator: str) -> dict:
+    """Leaves by their path; keys that are numbers count as names."""
+    if not isinstance(tree, Mapping):
+        return {}
+    leaves = traverse_util.flatten_dict(dict(tree))
+    return {separator.join(map(str, path)): leaf for path, leaf in leaves.items()}

@@ -1,0 +1,173 @@
+"""The original ViViT's train states (Flax msgpack): all four models, the spatial-only baseline, uniform frame sampling.
+
+https://github.com/google-research/scenic/tree/main/scenic/projects/vivit
+"""
+
+import re
+
+from vivit_jax.errors import UserError
+from vivit_jax.weights import google_vit
+from vivit_jax.weights.backbone import Backbone, SourceOptions, square_grid
+from vivit_jax.weights.files import Tensors
+from vivit_jax.weights.names import Row, check_complete, flat, image_kernel, rows, translate
+from vivit_jax.weights.positions import split_cls, video_grid
+
+# Where the parameters lie in a train state, by its age.
+PREFIXES = ("optimizer/target/params/", "optimizer/target/", "target/params/", "target/", "params/params/", "params/", "")
+
+BLOCK = r"(?:Spatial)?Transformer/encoderblock_(\d+)/"
+OUR_BLOCK = "encoder/block_{0:02d}/"
+TEMPORAL_BLOCK = r"TemporalTransformer/encoderblock_(\d+)/"
+OUR_TEMPORAL_BLOCK = "temporal_encoder/block_{0:02d}/"
+
+
+def _blocks(source: str, target: str) -> tuple[Row, ...]:
+    """The rows of an encoder's blocks."""
+    return (
+        Row(source + r"LayerNorm_0/(scale|bias)", target + "norm_attention/{1}"),
+        Row(source + r"MultiHeadDotProductAttention_0/(query|key|value|out)/(kernel|bias)", target + "attention/{1}/{2}"),
+        Row(source + r"LayerNorm_space/(scale|bias)", target + "norm_spatial_attention/{1}"),
+        Row(source + r"MultiHeadDotProductAttention_space/(query|key|value|out)/(kernel|bias)", target + "spatial_attention/{1}/{2}"),
+        Row(source + r"LayerNorm_time/(scale|bias)", target + "norm_temporal_attention/{1}"),
+        Row(source + r"MultiHeadDotProductAttention_time/(query|key|value|out)/(kernel|bias)", target + "temporal_attention/{1}/{2}"),
+        Row(source + r"LayerNorm_(?:1|mlp)/(scale|bias)", target + "norm_mlp/{1}"),
+        Row(source + r"MlpBlock(?:_0)?/Dense_0/(kernel|bias)", target + "mlp/in/{1}"),
+        Row(source + r"MlpBlock(?:_0)?/Dense_1/(kernel|bias)", target + "mlp/out/{1}"),
+    )
+
+
+TABLE = (
+    Row(r"embedding/kernel", "tokenizer/kernel", image_kernel),
+    Row(r"embedding/bias", "tokenizer/bias"),
+    Row(r"cls|cls_SpatialTransformer", "cls", flat),
+    Row(r"(?:Spatial)?Transformer/posembed_input/pos_embedding", "position", rows),
+    *_blocks(BLOCK, OUR_BLOCK),
+    Row(r"(?:Spatial)?Transformer/encoder_norm/(scale|bias)", "encoder/norm/{0}"),
+    Row(r"cls_TemporalTransformer", "temporal_encoder/cls", flat),
+    Row(r"TemporalTransformer/posembed_input/pos_embedding", "temporal_encoder/position", rows),
+    *_blocks(TEMPORAL_BLOCK, OUR_TEMPORAL_BLOCK),
+    Row(r"TemporalTransformer/encoder_norm/(scale|bias)", "temporal_encoder/norm/{0}"),
+    Row(r"pre_logits/(kernel|bias)", None, reason=google_vit.PRE_LOGITS),
+    Row(r"output_projection/(kernel|bias)", "head/{0}"),
+)
+
+
+def recognises(tensors: Tensors, metadata: dict) -> bool:
+    """Whether this is a tree of the original's: a video model's, or any train state."""
+    prefix = _prefix(tensors)
+    kernel = tensors.shapes.get(f"{prefix}embedding/kernel", ())
+    return len(kernel) == 5 or _is_video(tensors) or (len(kernel) == 4 and "/target/" in f"/{prefix}")
+
+
+def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
+    """A ViViT, or the image ViT of a train state. Pixels in [-1, 1], tanh GELU, an epsilon of 1e-6."""
+    path, prefix = tensors.path, _prefix(tensors)
+    state = sorted({name.split("/")[0] for name in tensors if not name.startswith(prefix)})
+    tensors = tensors.renamed({name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)})
+    name = f"{path} (scenic)"
+    dropped = dict.fromkeys(state, "training state")
+    if not (len(tensors.shapes["embedding/kernel"]) == 5 or _is_video(tensors) or _samples_frames(tensors, options)):
+        backbone = google_vit.read(tensors, metadata, options)
+        backbone.dropped.update(dropped)
+        return backbone
+    query = next((shape for key, shape in tensors.shapes.items() if key.endswith("/query/kernel")), None)
+    if query is None or len(query) != 3:
+        raise UserError(f"{name}: no attention kernel of shape (width, heads, head width) was found")
+    translation = translate(tensors, TABLE, query[1])
+    params = check_complete(translation, name, query[1])
+    frames = len(tensors.shapes["embedding/kernel"]) == 4
+    factorisation = _factorisation(tensors, params, options, name)
+    layout = _factorised_layout if factorisation == "factorised_encoder" else _joint_layout
+    return Backbone(
+        name=name,
+        params=params,
+        num_heads=query[1],
+        activation="gelu_tanh",
+        position_resize="linear",
+        factorisation=factorisation,
+        clip=layout(params, frames, options, name),
+        tokenizer="frames" if frames else "tubelet",
+        pool="token" if "cls" in params else options.pool or "mean",
+        attention_order=options.attention_order,
+        dropped=translation.dropped | dropped,
+        headless="its head sits on pre_logits, " + google_vit.PRE_LOGITS if translation.dropped else None,
+    )
+
+
+def _prefix(tensors: Tensors) -> str:
+    return next((prefix for prefix in PREFIXES if f"{prefix}embedding/kernel" in tensors), "")
+
+
+def _is_video(tensors: Tensors) -> bool:
+    return any(re.search(r"(^|/)SpatialTransformer/|MultiHeadDotProductAttention_(space|time)/", name) for name in tensors)
+
+
+def _samples_frames(tensors: Tensors, options: SourceOptions) -> bool:
+    """Whether an image kernel is that of a ViViT over sampled frames: as told, and if its positions fit."""
+    clip = options.clip or options.target_clip
+    if not options.frames or clip is None:
+        return False
+    height, width = tensors.shapes["embedding/kernel"][:2]
+    count = tensors.shapes["Transformer/posembed_input/pos_embedding"][1] - ("cls" in tensors)
+    frames, rest = divmod(count, (clip[1] // height) * (clip[2] // width))
+    return not rest and frames > 0 and (options.sampled_frames in (None, frames) or options.clip is not None)
+
+
+def _factorisation(tensors: Tensors, params: dict, options: SourceOptions, name: str) -> str:
+    """By the tree; Model 1 without a cls token and Model 4 have the same one."""
+    if any(path.startswith("SpatialTransformer/") for path in tensors):
+        return "factorised_encoder"
+    if any("/temporal_attention/" in path for path in params):
+        return "factorised_self_attention"
+    if "cls" in params:
+        return "spatio_temporal_attention"
+    if options.factorisation is None:
+        raise UserError(
+            f"{name}: a tree without a cls token is that of Model 1 and of Model 4: "
+            "give factorisation, spatio_temporal_attention or factorised_dot_product_attention"
+        )
+    same = ("spatio_temporal_attention", "factorised_dot_product_attention")
+    return options.factorisation if options.factorisation in same else same[0]
+
+
+def _joint_layout(params: dict, frames: bool, options: SourceOptions, name: str) -> tuple[int, int, int]:
+    """Lays out the positions of Models 1, 3 and 4, and returns the clip."""
+    cls_position, positions = split_cls(params["position"], "cls" in params)
+    if cls_position is not None:
+        params["cls_position"] = cls_position
+    tubelet = params["tokenizer/kernel"].shape[:3]
+    grid = video_grid(len(positions), tubelet, options, name)
+    params["position"] = positions.reshape(*grid, -1)
+    return _clip(grid, tubelet, frames, options)
+
+
+def _factorised_layout(params: dict, frames: bool, options: SourceOptions, name: str) -> tuple[int, int, int]:
+    """Lays out the positions of Model 2, and returns the clip, of which the spatial-only baseline does not show the frames."""
+    tubelet = params["tokenizer/kernel"].shape[:3]
+    clip = options.clip or options.target_clip
+    has_cls = "cls" in params
+    cls_position, positions = split_cls(params["position"], has_cls)
+    spatial = (clip[1] // tubelet[1], clip[2] // tubelet[2]) if clip else None
+    if not clip or (options.clip is None and spatial[0] * spatial[1] != len(positions)):
+        spatial = square_grid(len(positions))
+    if spatial is None or spatial[0] * spatial[1] != len(positions):
+        raise UserError(f"{name}: its {len(positions)} spatial positions are not those of clip {clip}: give the clip it was trained on")
+    if has_cls:
+        params["cls_position"] = cls_position
+    params["position"] = positions.reshape(1, *spatial, -1)
+    if "temporal_encoder/position" not in params:
+        if clip is None:
+            raise UserError(f"{name}: how many frames the spatial-only baseline was trained on cannot be told: give clip")
+        return _clip((clip[0] // tubelet[0], *spatial), tubelet, frames, options)
+    cls_position, times = split_cls(params["temporal_encoder/position"], has_cls)
+    if has_cls:
+        params["temporal_encoder/cls_position"] = cls_position
+    params["temporal_encoder/position"] = times
+    return _clip((len(times), *spatial), tubelet, frames, options)
+
+
+def _clip(grid: tuple[int, int, int], tubelet: tuple[int, int, int], frames: bool, options: SourceOptions) -> tuple[int, int, int]:
+    """(t, h, w) in frames and pixels; how many frames are sampled from is not in the tree."""
+    clip = options.clip or options.target_clip
+    time = clip[0] if frames and clip else grid[0] * tubelet[0]
+    return time, grid[1] * tubelet[1], grid[2] * tubelet[2]
