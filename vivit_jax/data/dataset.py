@@ -1,0 +1,168 @@
+"""Prepared data sets by name: open one, or make the embedded one first."""
+
+import dataclasses
+import os
+import pathlib
+import typing
+from collections.abc import Mapping, Sequence
+
+from vivit_jax.data.layouts import LAYOUTS
+from vivit_jax.errors import UserError
+
+if typing.TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+    from rich.console import Console
+
+Labels = tuple[str, ...] | Mapping[str, tuple[str, ...]]
+
+
+class Record(typing.TypedDict):
+    """A stored clip, as `VideoDataset.source` gives it.
+
+    Attributes:
+      video: bytes of an mp4.
+      label: class number, or one for each head.
+      name: for people.
+      frames: of the video.
+      fps: frames a second.
+      width: pixels.
+      height: pixels.
+      duration: seconds.
+    """
+
+    video: bytes
+    label: int | dict[str, int]
+    name: str
+    frames: int
+    fps: float
+    width: int
+    height: int
+    duration: float
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoDataset:
+    """A prepared data set.
+
+    Attributes:
+      name: as given to `vivit prepare`.
+      path: its folder.
+      labels: class names in the order of their numbers, or those of each head.
+      splits: number of records of each split.
+    """
+
+    name: str
+    path: pathlib.Path
+    labels: Labels
+    splits: Mapping[str, int]
+    _builder: "tfds.core.DatasetBuilder" = dataclasses.field(repr=False)
+
+    def source(self, split: str) -> Sequence[Record]:
+        """Random access to the records of a split, such as `train`, `train[:10%]` or `train+val`.
+
+        Raises:
+          UserError: for a split that does not exist or is empty.
+        """
+        try:
+            records = self._builder.as_data_source(split=split)
+        except (ValueError, KeyError, AssertionError) as error:
+            known = ", ".join(self.splits)
+            raise UserError(f"data set {self.name} has no split {split!r}: known are {known} and slices as {known[:5]}[:10%]") from error
+        if not len(records):
+            raise UserError(f"split {split!r} of data set {self.name} is empty")
+        return _Records(records)
+
+
+class _Records(Sequence):
+    """tfds's records as plain Python values, whose text is `str`."""
+
+    def __init__(self, records: Sequence[dict]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._records[index]
+        label = record["label"]
+        return Record(
+            video=record["video"],
+            label={head: int(number) for head, number in label.items()} if isinstance(label, Mapping) else int(label),
+            name=record["name"].decode(),
+            frames=int(record["frames"]),
+            fps=float(record["fps"]),
+            width=int(record["width"]),
+            height=int(record["height"]),
+            duration=float(record["duration"]),
+        )
+
+
+def data_folder(data_dir: str | pathlib.Path | None) -> pathlib.Path:
+    """The folder of prepared data sets: `data_dir`, or tfds's own (`$TFDS_DATA_DIR`, `~/tensorflow_datasets`)."""
+    return pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
+    """Opens the prepared data set `name`.
+
+    Args:
+      name: as given to `vivit prepare --name`.
+      data_dir: the folder of prepared data sets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+
+    Raises:
+      UserError: if there is none of that name, saying which there are, or if it is not one of videos.
+    """
+    folder = data_folder(data_dir)
+    versions = _versions(folder / name)
+    if not versions:
+        present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path)) if folder.is_dir() else []
+        raise UserError(f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`")
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(versions[-1]))
+    missing = [key for key in ("video", "label", "name", "frames", "fps") if key not in builder.info.features]
+    if missing:
+        raise UserError(f"{versions[-1]} is not a data set of `vivit prepare`: its records have no {', '.join(missing)}")
+    splits = {split: info.num_examples for split, info in builder.info.splits.items()}
+    return VideoDataset(name, versions[-1], _labels(builder.info.features["label"]), splits, builder)
+
+
+def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None, *, console: "Console | None" = None) -> VideoDataset:
+    """Opens the data set `name`, and makes it first if it is one that needs no source, as `motion_digits`.
+
+    Several processes may call this at once: whichever is first done has made it.
+
+    Args:
+      name: of the data set.
+      data_dir: as for `open_dataset`.
+      console: where progress is shown while it is made.
+
+    Raises:
+      UserError: as `open_dataset`.
+    """
+    folder = data_folder(data_dir)
+    if name in LAYOUTS and LAYOUTS[name].source is None and not _versions(folder / name):
+        from vivit_jax.data.prepare import prepare
+
+        try:
+            prepare(name, name=name, data_dir=folder, console=console)
+        except UserError:
+            if not _versions(folder / name):
+                raise
+    return open_dataset(name, folder)
+
+
+def _versions(path: pathlib.Path) -> list[pathlib.Path]:
+    """The finished versions of a data set, oldest first."""
+    found = [info.parent for info in path.glob("[0-9]*/dataset_info.json") if info.parent.name.replace(".", "").isdecimal()]
+    return sorted(found, key=lambda version: [int(part) for part in version.name.split(".")])
+
+
+def _labels(feature: "tfds.features.FeatureConnector") -> Labels:
+    if isinstance(feature, Mapping):
+        return {head: tuple(part.names) for head, part in feature.items()}
+    return tuple(feature.names)
+
+
+def _there_is(names: Sequence[str]) -> str:
+    return f"are {', '.join(names)}" if names else "is none"

@@ -1,0 +1,175 @@
+"""Batches from a prepared data set, by grain: decoded in threads or processes, in an order that depends on neither.
+
+Training reads an endless stream: epoch after epoch, each shuffled anew, batches across their borders, so that nothing is dropped. The order
+is a function of (seed, epoch), what happens to a clip one of (seed, epoch, record). Host h of n takes every n-th clip of the stream from
+the h-th on, so a global batch holds the same clips on any number of hosts.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+
+import cv2
+import grain
+import numpy as np
+
+from vivit_jax.data import sampling, video
+from vivit_jax.data.augment import random_geometry
+from vivit_jax.data.config import AugmentConfig, DataConfig
+from vivit_jax.data.dataset import Record, VideoDataset
+from vivit_jax.preprocess import Preprocess
+
+Batch = dict[str, np.ndarray | dict[str, np.ndarray]]
+
+
+def training_batches(
+    dataset: VideoDataset,
+    split: str,
+    preprocess: Preprocess,
+    data: DataConfig,
+    augment: AugmentConfig,
+    *,
+    batch_size: int,
+    seed: int,
+    shard: tuple[int, int] = (0, 1),
+) -> grain.DatasetIterator:
+    """An endless stream of training batches.
+
+    Args:
+      dataset: what to read.
+      split: of it, such as `train`.
+      preprocess: frames, stride, scale and crop of a clip.
+      data: order of frames, readers and processes.
+      augment: transforms of a clip.
+      batch_size: clips of a batch of this host.
+      seed: of order and augmentation.
+      shard: (this host, number of hosts).
+
+    Returns:
+      An iterator of `{"video": uint8 (b, t, h, w, 3), "label": int32 (b,), "index": int64 (b,)}`, where index is the number of the record
+      in its split and label a dict of them if the data set has several heads. Its `get_state` and `set_state` continue it identically.
+    """
+    records = dataset.source(split)
+    load = _TrainingClip(records, preprocess, augment, data.temporal_order, seed)
+    order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
+    clips = order.map_with_index(load.draw)[shard[0] :: shard[1]].map(load)
+    return iter(_read(clips, data, batch_size))
+
+
+def evaluation_batches(
+    dataset: VideoDataset,
+    split: str,
+    preprocess: Preprocess,
+    data: DataConfig,
+    *,
+    views: tuple[int, int] = (1, 1),
+    batch_size: int,
+    shard: tuple[int, int] = (0, 1),
+) -> "EvaluationBatches":
+    """Every record of a split once, in order.
+
+    Args:
+      dataset: what to read.
+      split: of it, such as `test`.
+      preprocess: frames, stride, scale and crop of a clip.
+      data: order of frames, readers and processes.
+      views: (temporal, spatial): clips spread evenly in time, crops of each along the longer side.
+      batch_size: videos of a batch of this host.
+      shard: (this host, number of hosts). All hosts have the same number of batches.
+
+    Returns:
+      An iterable with a length, which may be iterated again, of `{"video": uint8 (b, v, t, h, w, 3), "label": int32 (b,), "index": int64
+      (b,), "valid": bool (b,)}`. The last batches are filled up with rows of zeros whose `valid` is False.
+    """
+    load = _EvaluationViews(dataset.source(split), preprocess, sampling.check_views(views), data.temporal_order)
+    return EvaluationBatches(load, data, batch_size, shard)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationBatches:
+    """See `evaluation_batches`."""
+
+    _load: "_EvaluationViews"
+    _data: DataConfig
+    _batch_size: int
+    _shard: tuple[int, int]
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return math.ceil(self.examples / (self._batch_size * self._shard[1]))
+
+    @property
+    def examples(self) -> int:
+        """Number of records of the split, over all hosts: the denominator of its scores."""
+        return len(self._load.records)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """A pass over the split."""
+        rows = len(self) * self._batch_size * self._shard[1]
+        return iter(_read(grain.MapDataset.range(rows)[self._shard[0] :: self._shard[1]].map(self._load), self._data, self._batch_size))
+
+
+def _read(clips: grain.MapDataset, data: DataConfig, batch_size: int) -> grain.IterDataset:
+    """Runs `clips` in parallel and stacks batches. Batching comes last, so that its rows depend on no number of readers or processes."""
+    cv2.setNumThreads(0)  # the readers are the parallelism
+    ahead = data.readers + batch_size
+    if not data.processes:
+        return clips.to_iter_dataset(grain.ReadOptions(num_threads=data.readers, prefetch_buffer_size=ahead)).batch(batch_size)
+    each = grain.ReadOptions(num_threads=data.readers, prefetch_buffer_size=math.ceil(ahead / data.processes))
+    return clips.to_iter_dataset(each).mp_prefetch(grain.MultiprocessingOptions(num_workers=data.processes)).batch(batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainingClip:
+    """Loads a random clip of a record."""
+
+    records: Sequence[Record]
+    preprocess: Preprocess
+    augment: AugmentConfig
+    temporal_order: str
+    seed: int
+
+    def draw(self, position: int, index: int) -> tuple[int, int]:
+        """(epoch, record) at a position of the stream."""
+        return position // len(self.records), int(index)
+
+    def __call__(self, drawn: tuple[int, int]) -> Batch:
+        epoch, index = drawn
+        generator = np.random.default_rng((self.seed, epoch, index))
+        record, wanted = self.records[index], self.preprocess
+        indices = sampling.random_clip(generator, wanted.frames, wanted.stride, record["frames"])
+        indices = sampling.reorder(indices, self.temporal_order, generator)
+        geometry = random_geometry(generator, self.augment, wanted.resize, wanted.crop)
+        clip = video.decode_frames(record["video"], indices, transform=geometry, name=record["name"])
+        return {"video": clip, "label": _label(record), "index": np.int64(index)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _EvaluationViews:
+    """Loads the views of a record; past the last record, rows that do not count."""
+
+    records: Sequence[Record]
+    preprocess: Preprocess
+    views: tuple[int, int]
+    temporal_order: str
+
+    def __call__(self, index: int) -> Batch:
+        if index >= len(self.records):
+            return self._padding(index)
+        generator = np.random.default_rng(index)
+        record, (temporal, spatial) = self.records[index], self.views
+        clips = sampling.spread_clips(temporal, self.preprocess.frames, self.preprocess.stride, record["frames"])
+        clips = np.stack([sampling.reorder(indices, self.temporal_order, generator) for indices in clips])
+        views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, name=record["name"])
+        return {"video": views, "label": _label(record), "index": np.int64(index), "valid": np.bool_(True)}
+
+    def _padding(self, index: int) -> Batch:
+        shape = (math.prod(self.views), self.preprocess.frames, *self.preprocess.crop, 3)
+        label = self.records[0]["label"]
+        label = {head: np.int32(0) for head in label} if isinstance(label, dict) else np.int32(0)
+        return {"video": np.zeros(shape, np.uint8), "label": label, "index": np.int64(index), "valid": np.bool_(False)}
+
+
+def _label(record: Record) -> np.int32 | dict[str, np.int32]:
+    label = record["label"]
+    return {head: np.int32(number) for head, number in label.items()} if isinstance(label, dict) else np.int32(label)
