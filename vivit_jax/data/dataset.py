@@ -11,7 +11,6 @@ from vivit_jax.errors import UserError
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds
-    from rich.console import Console
 
 Labels = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
@@ -127,25 +126,26 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     return VideoDataset(name, versions[-1], _labels(builder.info.features["label"]), splits, builder)
 
 
-def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None, *, console: "Console | None" = None) -> VideoDataset:
-    """Opens the data set `name`, and makes it first if it is one that needs no source, as `motion_digits`.
+def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
+    """Opens the data set `name`, and makes it first, with a progress bar, if it is one that needs no source, as `motion_digits`.
 
     Several processes may call this at once: whichever is first done has made it.
 
     Args:
       name: of the data set.
       data_dir: as for `open_dataset`.
-      console: where progress is shown while it is made.
 
     Raises:
       UserError: as `open_dataset`.
     """
     folder = data_folder(data_dir)
     if name in LAYOUTS and LAYOUTS[name].source is None and not _versions(folder / name):
+        from rich.console import Console
+
         from vivit_jax.data.prepare import prepare
 
         try:
-            prepare(name, name=name, data_dir=folder, console=console)
+            prepare(name, name=name, data_dir=folder, console=Console(stderr=True))
         except UserError:
             if not _versions(folder / name):
                 raise

@@ -7,6 +7,7 @@ the h-th on, so a global batch holds the same clips on any number of hosts.
 
 import dataclasses
 import math
+import weakref
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -32,7 +33,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     shard: tuple[int, int] = (0, 1),
-) -> grain.DatasetIterator:
+) -> "TrainingBatches":
     """An endless stream of training batches.
 
     Args:
@@ -47,13 +48,48 @@ def training_batches(
 
     Returns:
       An iterator of `{"video": uint8 (b, t, h, w, 3), "label": int32 (b,), "index": int64 (b,)}`, where index is the number of the record
-      in its split and label a dict of them if the data set has several heads. Its `get_state` and `set_state` continue it identically.
+      in its split and label a dict of them if the data set has several heads.
     """
     records = dataset.source(split)
     load = _TrainingClip(records, preprocess, augment, data.temporal_order, seed)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
     clips = order.map_with_index(load.draw)[shard[0] :: shard[1]].map(load)
-    return iter(_read(clips, data, batch_size))
+    return TrainingBatches(clips, data, batch_size)
+
+
+class TrainingBatches(Iterator):
+    """See `training_batches`. Its state is the number of clips read, so that any number of readers and processes goes on from it."""
+
+    def __init__(self, clips: grain.MapDataset, data: DataConfig, batch_size: int) -> None:
+        self._clips, self._data, self._batch_size = clips, data, batch_size
+        self._position = 0
+        self._reading = None
+        self._finalizer = None
+
+    def __next__(self) -> Batch:
+        """The next batch. Raises `UserError` for a clip that cannot be read: none is replaced."""
+        if self._reading is None:
+            self._reading = iter(_read(self._clips[self._position :], self._data, self._batch_size))
+            # Worker processes and their shared memory must be let go of before the interpreter takes grain apart.
+            self._finalizer = weakref.finalize(self, self._reading.close)
+        batch = next(self._reading)
+        self._position += self._batch_size
+        return batch
+
+    def get_state(self) -> dict[str, int]:
+        """The position after the last batch, as plain values."""
+        return {"clips": self._position}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Goes to a position that `get_state` gave."""
+        self.close()
+        self._position = int(state["clips"])
+
+    def close(self) -> None:
+        """Ends threads and processes; the next batch starts them again."""
+        if self._finalizer is not None:
+            self._finalizer()
+        self._reading = self._finalizer = None
 
 
 def evaluation_batches(
@@ -106,7 +142,12 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[Batch]:
         """A pass over the split."""
         rows = len(self) * self._batch_size * self._shard[1]
-        return iter(_read(grain.MapDataset.range(rows)[self._shard[0] :: self._shard[1]].map(self._load), self._data, self._batch_size))
+        clips = grain.MapDataset.range(rows)[self._shard[0] :: self._shard[1]].map(self._load)
+        reading = iter(_read(clips, self._data, self._batch_size))
+        try:
+            yield from reading
+        finally:
+            reading.close()
 
 
 def _read(clips: grain.MapDataset, data: DataConfig, batch_size: int) -> grain.IterDataset:

@@ -25,6 +25,11 @@ def spread_clips(count: int, frames: int, stride: int, video_frames: int) -> np.
     return np.stack([clip_indices(int(start), frames, stride, video_frames) for start in starts])
 
 
+def centre_clip(video_frames: int, preprocess: Preprocess) -> np.ndarray:
+    """Frame numbers of the one clip that stands for a video, the middle one, int64 (frames,)."""
+    return spread_clips(1, preprocess.frames, preprocess.stride, video_frames)[0]
+
+
 def reorder(indices: np.ndarray, order: str, generator: np.random.Generator) -> np.ndarray:
     """A clip's frame numbers `forward` as they are, `shuffled`, or `one_frame` of them throughout; the controls of `DataConfig`."""
     if order == "shuffled":
