@@ -18,12 +18,17 @@ from vivit_jax.quiet import silence_libraries
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
 
+TRAINING = "vivit_jax.training.launch"
+
 # Each command's module, and what it does.
 COMMANDS = {
+    "prepare": ("vivit_jax.data.prepare", "make a data set of videos, once, to train and evaluate on"),
+    "train": (TRAINING, "train a classifier by a config (the same as train.py)"),
     "evaluate": ("vivit_jax.evaluate", "score a model on a split of a data set"),
     "predict": ("vivit_jax.predict", "classify video files"),
     "explain": ("vivit_jax.explain", "show where in a video a model looks"),
     "inspect": ("vivit_jax.inspection", "describe a config, a model or a data set"),
+    "convert": ("vivit_jax.weights.convert", "make a model of weights in another format, or of an image model"),
 }
 
 
@@ -38,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     silence_libraries()
     try:
-        _run(list(sys.argv[1:] if argv is None else argv))
+        code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except UserError as error:
         return _fail(error, EXIT_BAD_INPUT)
@@ -49,17 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILURE
     except OSError as error:
         return _fail(error, EXIT_FAILURE)
-    return 0
+    return code
 
 
-def _run(argv: list[str]) -> None:
+def _run(argv: list[str]) -> int:
     name = argv[0] if argv else "--help"
     if not name.startswith("-") and name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
     if name not in COMMANDS:
         _overview().parse_args([name])
-        return
+        return 0
     module = importlib.import_module(COMMANDS[name][0])
+    if COMMANDS[name][0] == TRAINING:  # its options are keys of the config, read by absl
+        return module.main(argv[1:])
     parser = _Parser(
         prog=f"vivit {name}",
         description=inspect.getdoc(module),
@@ -67,6 +74,7 @@ def _run(argv: list[str]) -> None:
     )
     module.add_arguments(parser)
     module.run(parser.parse_args(argv[1:]))
+    return 0
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -75,9 +83,7 @@ def _overview() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     lines = "\n".join(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
     parser.usage = "vivit COMMAND ..."
-    parser.epilog = (
-        f"commands:\n{lines}\n\n`vivit COMMAND --help` explains one, with an example. Train with `vivit train` or `python train.py`."
-    )
+    parser.epilog = f"commands:\n{lines}\n\n`vivit COMMAND --help` explains one, with an example."
     return parser
 
 

@@ -1,0 +1,77 @@
+"""`vivit evaluate`: exact counts, and classes matched by name."""
+
+import json
+
+import pytest
+from conftest import LABELS, TEST_VIDEOS
+
+from vivit_jax.data.dataset import open_dataset
+from vivit_jax.predict import predict
+from vivit_jax.weights.model_dir import load_model_dir
+
+
+@pytest.fixture(scope="module")
+def by_hand(model_dir, data_dir):
+    """Each test video's class and the most probable one, predicted one by one."""
+    pretrained = load_model_dir(model_dir)
+    records = open_dataset("toys", data_dir).source("test")
+    predicted = [predict(pretrained, records[i]["video"], views=(2, 1))[0] for i in range(len(records))]
+    return [(LABELS[records[i]["label"]], *predicted[i]) for i in range(len(records))]
+
+
+def test_counts_are_exact_with_a_partial_last_batch(by_hand, model_dir, data_dir, tmp_path, vivit):
+    out = tmp_path / "new" / "scores.json"
+    code, text, err = vivit(
+        *("evaluate", "--model", model_dir, "--name", "toys", "--data_dir", data_dir, "--views", "2x1", "--batch_size", 4, "--out", out)
+    )
+    assert (code, err) == (0, "")
+    scores = json.loads(out.read_text())
+    hits = sum(truth == said for truth, said, _ in by_hand)
+    assert (scores["name"], scores["split"], scores["examples"], scores["hits"]) == ("toys", "test", TEST_VIDEOS, hits)
+    assert scores["top1"] == hits / TEST_VIDEOS
+    assert scores["top5"] == 1.0
+    assert (scores["temporal_views"], scores["spatial_views"]) == (2, 1)
+    assert {label: row["examples"] for label, row in scores["per_class"].items()} == {
+        label: sum(truth == label for truth, _, _ in by_hand) for label in LABELS
+    }
+    assert [(LABELS[row["label"]], LABELS[row["prediction"]]) for row in scores["predictions"]] == [row[:2] for row in by_hand]
+    assert [row["probability"] for row in scores["predictions"]] == pytest.approx([row[2] for row in by_hand], rel=1e-4)
+    assert f"{hits} of {TEST_VIDEOS}" in text
+
+
+def test_classes_are_matched_by_name_whatever_their_order(model_dir, data_dir, tmp_path, vivit):
+    pretrained = load_model_dir(model_dir)
+    dataset = open_dataset("toys_in_another_order", data_dir)
+    records = dataset.source("test")
+    said = [(dataset.labels[record["label"]], predict(pretrained, record["video"], views=(1, 1))[0][0]) for record in records]
+    out = tmp_path / "scores.json"
+    code, _, _ = vivit(
+        *("evaluate", "--model", model_dir, "--name", "toys_in_another_order", "--data_dir", data_dir, "--views", "1x1", "--out", out)
+    )
+    assert code == 0
+    assert json.loads(out.read_text())["hits"] == sum(truth == prediction for truth, prediction in said)
+
+
+def test_a_class_that_the_model_has_not_is_refused(model_dir, data_dir, tmp_path, vivit):
+    out = tmp_path / "scores.json"
+    code, _, err = vivit("evaluate", "--model", model_dir, "--name", "tools", "--data_dir", data_dir, "--out", out)
+    assert code == 2
+    assert err == (
+        "vivit: 1 of the 3 classes of data set tools are not among the model's 3: the first is 'saw'; the model's first is 'cat'\n"
+    )
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--name", "nothing"), "nothing"),
+        (("--name", "toys", "--split", "dev"), "dev"),
+        ((), "--name"),
+    ],
+)
+def test_what_is_not_there_is_named_in_one_line(arguments, told, model_dir, data_dir, vivit):
+    code, _, err = vivit("evaluate", "--model", model_dir, "--data_dir", data_dir, *arguments)
+    assert code == 2
+    assert told in err
+    assert err.count("\n") == 1

@@ -1,0 +1,75 @@
+"""Pictures made of frames: contact sheets, heat laid over a video, captions."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+SHEET_FRAMES = 8
+CELL = 112
+MARGIN = 4
+
+
+def contact_sheet(clips: Sequence[np.ndarray], captions: Sequence[str]) -> Image.Image:
+    """One row a clip: its caption, and frames evenly spread over it, each scaled to fit a square cell.
+
+    Args:
+      clips: uint8 (t, h, w, 3) each.
+      captions: one each.
+    """
+    font = _font(14)
+    room = round(max(font.getlength(caption) for caption in captions)) + 2 * MARGIN
+    columns = max(min(SHEET_FRAMES, len(clip)) for clip in clips)
+    sheet = Image.new("RGB", (room + columns * (CELL + MARGIN), len(clips) * (CELL + MARGIN) + MARGIN), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, (clip, caption) in enumerate(zip(clips, captions, strict=True)):
+        top = MARGIN + row * (CELL + MARGIN)
+        draw.text((MARGIN, top + CELL // 2), caption, fill="black", font=font, anchor="lm")
+        shown = np.linspace(0, len(clip) - 1, min(SHEET_FRAMES, len(clip))).round().astype(int)
+        for column, frame in enumerate(clip[shown]):
+            scale = CELL / max(frame.shape[:2])
+            size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
+            cell = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+            sheet.paste(Image.fromarray(cell), (room + column * (CELL + MARGIN), top))
+    return sheet
+
+
+def lay_heat(frame: np.ndarray, heat: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
+    """A frame with heat over it: grey where there is none, through red to yellow where there is most; outlined where the model saw it.
+
+    Args:
+      frame: uint8 (h, w, 3).
+      heat: (n_h, n_w) in [0, 1], stretched smoothly over the box.
+      box: the part of the frame that the heat is of, as (rows, columns).
+    """
+    rows, columns = box
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    stretched = np.clip(cv2.resize(heat.astype(np.float32), size, interpolation=cv2.INTER_CUBIC), 0, 1)
+    grey = np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2).astype(np.float32)
+    colour = matplotlib.colormaps["autumn"](stretched)[..., :3] * 255
+    opacity = 0.75 * stretched[..., None]
+    grey[box] = (1 - opacity) * grey[box] + opacity * colour
+    result = grey.round().astype(np.uint8)
+    if size != (frame.shape[1], frame.shape[0]):
+        cv2.rectangle(result, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), (160, 160, 160), 1)
+    return result
+
+
+def captioned(frame: np.ndarray, text: str) -> np.ndarray:
+    """A frame (h, w, 3) below a dark strip with a line of text, cut off where it is too long."""
+    height = max(16, round(0.08 * frame.shape[0])) // 2 * 2
+    font = _font(round(0.7 * height))
+    picture = Image.new("RGB", (frame.shape[1], height + frame.shape[0]), "black")
+    ImageDraw.Draw(picture).text((height // 4, height // 2), text, fill="white", font=font, anchor="lm")
+    picture.paste(Image.fromarray(frame), (0, height))
+    return np.asarray(picture)
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """matplotlib's own DejaVu Sans, which has the letters of most scripts."""
+    return ImageFont.truetype(str(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)

@@ -1,0 +1,236 @@
+"""Describes a config, a model directory or a data set, without training or running anything.
+
+Example:
+  vivit inspect configs/motion_digits.py --batch batch.png
+  vivit inspect runs/digits/model
+  vivit inspect --name motion_digits --data_dir data --sheet clips.png
+
+Of a config or a model: parameters by group, multiply-accumulates of a view, memory. With `--batch`, the first training batch is drawn as
+the model sees it, augmented. Of a data set: counts by split and class, durations, and a contact sheet.
+"""
+
+import argparse
+import collections
+import dataclasses
+import importlib.util
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vivit_jax import complexity
+from vivit_jax.arguments import add_dataset
+from vivit_jax.config import Experiment, resolve
+from vivit_jax.data.dataset import VideoDataset, ensure_dataset, open_dataset
+from vivit_jax.data.pipeline import training_batches
+from vivit_jax.data.video import decode_frames
+from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
+from vivit_jax.errors import UserError
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.preprocess import HALF, Preprocess
+from vivit_jax.training import console
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.state import create_state
+from vivit_jax.weights.model_dir import load_model_dir
+
+SHEET_ROWS = 24
+
+
+def read_experiment(argument: str) -> Experiment:
+    """The experiment of `FILE.py` or `FILE.py:ARG`, as `train.py --config` reads it.
+
+    Raises:
+      UserError: if it cannot be read or holds no valid experiment.
+    """
+    path, _, option = argument.partition(":")
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"config {path} does not exist")
+    spec = importlib.util.spec_from_file_location("experiment_config", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return resolve(module.get_config(option) if option else module.get_config())
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"config {argument} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}") from None
+
+
+def training_bytes(experiment: Experiment) -> dict[str, int]:
+    """Bytes of a training step on one device, by what takes them: an estimate, before XLA's buffers and fusion."""
+    params = complexity.parameter_shapes(experiment.model)
+    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, params, experiment.model)
+    averaged = bool(experiment.training.ema_decay)
+    state = jax.eval_shape(lambda params: create_state(params, optimizer, averaged=averaged), params)
+    clips = experiment.training.batch_size // experiment.training.accumulation
+    return {
+        "parameters": complexity.bytes_of(state.params),
+        "gradients": complexity.bytes_of(state.params),
+        "optimiser": complexity.bytes_of(state.opt_state),
+        "moving average": complexity.bytes_of(state.average),
+        f"activations of {clips} clips": complexity.activation_bytes(experiment.model, clips),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSummary:
+    """What a split holds.
+
+    Attributes:
+      counts: examples by class; of several heads, by the classes joined with ` / `.
+      seconds: durations of its videos, (examples,).
+    """
+
+    counts: collections.Counter
+    seconds: np.ndarray
+
+
+def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
+    """Reads every record of a split."""
+    source = dataset.source(split)
+    counts, seconds = collections.Counter(), np.zeros(len(source))
+    for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
+        record = source[i]
+        counts[_label(dataset, record["label"])] += 1
+        seconds[i] = record["duration"]
+    return SplitSummary(counts, seconds)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `vivit inspect`."""
+    parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | MODEL_DIR", help="an experiment or a model directory")
+    add_dataset(parser)
+    parser.add_argument("--sheet", metavar="FILE.png", help="where a data set's contact sheet goes (default NAME.png)")
+    parser.add_argument("--batch", metavar="FILE.png", help="with a config: draw its first training batch, augmented")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the description.
+
+    Raises:
+      UserError: for a subject that is not there.
+    """
+    if (arguments.subject is None) == (arguments.name is None):
+        raise UserError("give either a config or a model directory, or --name of a data set")
+    if arguments.name:
+        _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), pathlib.Path(arguments.sheet or f"{arguments.name}.png"))
+    elif pathlib.Path(arguments.subject).is_dir():
+        pretrained = load_model_dir(arguments.subject)
+        _describe_model(pretrained.model.config)
+        _print_table("preprocess", [(name, str(value)) for name, value in pretrained.preprocess.to_dict().items()])
+    else:
+        experiment = read_experiment(arguments.subject)
+        _describe_model(experiment.model)
+        _print_table(
+            "memory to train on one device, GB", [(name, f"{size / 1e9:.3f}") for name, size in training_bytes(experiment).items()]
+        )
+        if arguments.batch:
+            _draw_batch(experiment, pathlib.Path(arguments.batch))
+
+
+def _describe_model(config: ViViTConfig) -> None:
+    output = Console(highlight=False)
+    groups = complexity.parameter_groups(config)
+    total = sum(group.parameters for group in groups)
+    table = Table("parameters", box=None)
+    for title in ("tensors", "numbers", "share"):
+        table.add_column(title, justify="right")
+    for group in groups:
+        table.add_row(group.name, str(group.tensors), f"{group.parameters:,}", f"{group.parameters / total:.1%}")
+    table.add_row("all", str(sum(group.tensors for group in groups)), f"{total:,}", "100.0%", style="bold")
+    output.print(table)
+    if config.num_classes is None:
+        output.print("(without a head: its classes are the data set's)")
+    arithmetic = complexity.count_arithmetic(config)
+    output.print(
+        f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, config.grid))} tokens: "
+        f"{arithmetic.multiply_accumulates / 1e9:.3f} GMAC a view, {total / 1e6:.3f} M parameters, {4 * total / 1e9:.3f} GB in float32",
+        style="bold",
+        soft_wrap=True,
+    )
+
+
+def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    table = Table(title, "", box=None)
+    for name, value in rows:
+        table.add_row(escape(name), escape(value))
+    Console(highlight=False).print(table)
+
+
+def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path) -> None:
+    output = Console(highlight=False)
+    splits = {split: summarise(dataset, split) for split in dataset.splits}
+    classes = sorted(set().union(*(summary.counts for summary in splits.values())))
+    table = Table("class", box=None)
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name in classes:
+        table.add_row(escape(name), *(str(summary.counts[name]) for summary in splits.values()))
+    table.add_row("all", *(str(summary.counts.total()) for summary in splits.values()), style="bold")
+    output.print(table)
+    for split, summary in splits.items():
+        seconds = summary.seconds
+        spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
+        output.print(f"{split}: {seconds.sum():.0f} s of video, {spread}")
+    _save(_sheet_of(dataset), sheet)
+
+
+def _sheet_of(dataset: VideoDataset) -> Image.Image:
+    """A contact sheet of the first clips met of each class, in the first split."""
+    split = next(iter(dataset.splits))
+    source = dataset.source(split)
+    shown: dict[str, dict] = {}
+    for i in range(len(source)):
+        record = source[i]
+        shown.setdefault(_label(dataset, record["label"]), record)
+        if len(shown) == min(SHEET_ROWS, _class_count(dataset)):
+            break
+    rows = sorted(shown.items())
+    return contact_sheet([_some_frames(record) for _, record in rows], [label for label, _ in rows])
+
+
+def _some_frames(record: dict) -> np.ndarray:
+    count = int(record["frames"])
+    return decode_frames(record["video"], np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int))
+
+
+def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
+    data, model = experiment.data, experiment.model
+    dataset = ensure_dataset(data.name, data.data_dir)
+    preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean or HALF, data.std or HALF)
+    batches = training_batches(
+        dataset,
+        data.train_split,
+        preprocess,
+        data,
+        experiment.augment,
+        batch_size=min(SHEET_ROWS, experiment.training.batch_size),
+        seed=experiment.seed,
+    )
+    batch = next(batches)
+    rows = range(len(batch["video"]))
+    labels = [_label(dataset, jax.tree.map(lambda values, i=i: values[i], batch["label"])) for i in rows]
+    _save(contact_sheet(list(batch["video"]), labels), path)
+
+
+def _save(sheet: Image.Image, path: pathlib.Path) -> None:
+    if path.suffix.lower() not in (".png", ".jpg", ".webp"):
+        raise UserError(f"a contact sheet is a .png, .jpg or .webp file, got {path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+    print(f"{path}: {sheet.width}x{sheet.height} pixels")
+
+
+def _label(dataset: VideoDataset, label: object) -> str:
+    if isinstance(dataset.labels, Mapping):
+        return " / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)
+    return dataset.labels[int(label)]
+
+
+def _class_count(dataset: VideoDataset) -> int:
+    return SHEET_ROWS if isinstance(dataset.labels, Mapping) else len(dataset.labels)
