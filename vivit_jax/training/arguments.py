@@ -1,7 +1,6 @@
 """The command line of training: a config file, overrides of its keys, and a work directory."""
 
 import dataclasses
-import difflib
 import re
 import shlex
 import sys
@@ -13,7 +12,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from vivit_jax.config import Experiment, base_config, resolve
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, unknown_name
 
 HELP = """\
 Train a video classifier.
@@ -64,6 +63,9 @@ def parse(argv: list[str]) -> Arguments | None:
     if {"--help", "-h", "-help"} & set(argv):
         print(HELP, end="")
         return None
+    for argument in argv:
+        if (given := re.match(r"--?config=([^:]*)", argument)) and not Path(given.group(1)).is_file():
+            raise UserError(f"--config: there is no file {given.group(1)!r} here ({Path.cwd()})")
     values = _flags()
     try:
         rest = values([sys.argv[0], *argv])[1:]
@@ -75,7 +77,7 @@ def parse(argv: list[str]) -> Arguments | None:
     if rest:
         raise UserError(f"unexpected argument {rest[0]!r} (see --help)")
     for name in ("config", "workdir"):
-        if values[name].value is None:
+        if not values[name].value:
             raise UserError(f"--{name} is missing (see --help)")
     return Arguments(
         experiment=resolve(config),
@@ -99,19 +101,17 @@ def _flags() -> flags.FlagValues:
 
 def _explained(error: Exception, argv: Iterable[str]) -> str:
     """One line for a person of an error in parsing."""
-    known = dict(_keys(base_config()))
     for argument in argv:
-        override = re.match(r"--?config\.([\w.]+)(=|$)", argument)
-        if override and override.group(1) not in known:
-            nearest = difflib.get_close_matches(override.group(1), known, n=1, cutoff=0.5)
-            return f"unknown key --config.{override.group(1)}" + (f": did you mean --config.{nearest[0]}?" if nearest else "")
+        if override := re.match(r"--?config\.([\w.]+)(=|$)", argument):
+            _check_key(override.group(1))
     text = " ".join(str(error).split())
     return text if isinstance(error, flags.Error) else f"--config cannot be read: {type(error).__name__}: {text}"
 
 
-def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> Iterable[tuple[str, object]]:
-    for key, value in config.items():
-        if isinstance(value, ml_collections.ConfigDict):
-            yield from _keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _check_key(key: str) -> None:
+    """Refuses a key that no experiment has, with the nearest one of its section."""
+    section, path = base_config(), "--config"
+    for name in key.split("."):
+        if not isinstance(section, ml_collections.ConfigDict) or name not in section:
+            raise unknown_name(f"key in {path}", name, section if isinstance(section, ml_collections.ConfigDict) else ())
+        section, path = section[name], f"{path}.{name}"

@@ -244,7 +244,7 @@ class Loop:
         saved = self._checkpoints.steps()
         kept = f"the checkpoint of step {saved[-1]} is kept" if saved else "there was no checkpoint yet"
         return (
-            f"step {step}: {bad[0]}{others} is not finite; {kept} in {self.workdir.checkpoints}. Lower optimizer.learning_rate, lengthen "
+            f"step {step}: {bad[-1]}{others} is not finite; {kept} in {self.workdir.checkpoints}. Lower optimizer.learning_rate, lengthen "
             "the warm-up, or set optimizer.clip_norm"
         )
 

@@ -25,8 +25,8 @@ EvalStep = Callable[[Any, Batch], dict]
 
 
 def checked_names(params: Any) -> list[str]:
-    """What the entries of a train step's `finite` say of: the loss, then each parameter's gradient."""
-    return ["the loss", *(f"the gradient of {name}" for name in leaf_names(params))]
+    """What the entries of a train step's `finite` say of: each parameter's gradient, then the loss."""
+    return [*(f"the gradient of {name}" for name in leaf_names(params)), "the loss"]
 
 
 def make_train_step(
@@ -105,13 +105,13 @@ def make_train_step(
         gradients = optimizer.without_frozen(gradients)
         updates, opt_state = optimizer.transform.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        norms = [optax.global_norm(gradient) for gradient in jax.tree.leaves(gradients)]
+        norms = jnp.stack([jnp.sqrt(jnp.square(gradient).sum()) for gradient in jax.tree.leaves(gradients)])
         metrics = {
             "loss": value,
             "top1": top1,
-            "grad_norm": optax.global_norm(norms),
+            "grad_norm": jnp.linalg.norm(norms),
             "learning_rate": optimizer.learning_rate(state.step),
-            "finite": jnp.isfinite(jnp.stack([value, *norms])),
+            "finite": jnp.isfinite(jnp.append(norms, value)),
         }
         new_state = state.replace(
             step=state.step + 1,

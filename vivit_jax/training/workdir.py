@@ -15,7 +15,7 @@ from vivit_jax.config import Experiment, to_dict
 from vivit_jax.errors import UserError
 from vivit_jax.training.manifest import write_atomically
 
-# Keys that may change between two parts of one run: they change neither the numbers nor the shape of what is saved.
+# Keys that may change between two parts of one run: what is trained on what stays the same, up to rounding and the draws of dropout.
 HARMLESS = (
     "name",
     "data.data_dir",

@@ -1,0 +1,140 @@
+"""The same numbers however the step is spread, cut or compiled."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.parallel import check_batch_size, make_executor
+from vivit_jax.training.placement import bytes_per_device
+from vivit_jax.training.schedule import make_schedule
+from vivit_jax.training.state import create_state
+from vivit_jax.training.step import make_train_step
+from vivit_jax.weights.layers import flatten, stack_layers
+
+STEPS = 20
+TOLERANCE = 1e-5  # of parameters of size 1, after 20 steps of SGD that halve the loss
+SGD = {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.01, "clip_norm": 1.0}
+
+
+def initial_params(experiment):
+    return _initial_params(dataclasses.replace(experiment.model, scan_layers=False, remat=False))
+
+
+@functools.cache
+def _initial_params(model):
+    initialise = jax.jit(ViViT(model).init)
+    return jax.device_get(initialise(jax.random.key(0), np.zeros((1, *tiny.CLIP, 3), np.float32))["params"])
+
+
+def train(experiment, params=None, steps=STEPS):
+    """The state on the host, the parameters layer by layer, and bytes of state a device."""
+    executor = make_executor(experiment.parallel)
+    model = ViViT(experiment.model)
+    params = initial_params(experiment) if params is None else params
+    learning_rate = make_schedule(experiment.schedule, experiment.optimizer.learning_rate, total=STEPS, warmup=2)
+    optimizer = make_optimizer(experiment.optimizer, learning_rate, params, experiment.model)
+    state = executor.place(lambda p: create_state(p, optimizer, averaged=bool(experiment.training.ema_decay)), params)
+    pure = make_train_step(
+        model,
+        tiny.PREPROCESS,
+        optimizer,
+        experiment.loss,
+        experiment.training,
+        seed=0,
+        axis_name=executor.axis_name,
+        gather=executor.gather,
+    )
+    step = executor.compile_train(pure, state)
+    batches = tiny.Batches(16)
+    losses = []
+    for _ in range(steps):
+        state, metrics = step(state, executor.to_devices(next(batches)))
+        losses.append(float(executor.metrics(metrics)["loss"]))
+    assert losses[-1] < losses[0]
+    return flatten(executor.to_host(state.model_params)), bytes_per_device(state)
+
+
+def assert_close(actual, expected, tolerance=TOLERANCE):
+    assert actual.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_allclose(actual[name], expected[name], atol=tolerance, err_msg=name)
+
+
+def sgd(**sections):
+    return tiny.experiment(optimizer=SGD, **sections)
+
+
+MIXED = {"mixup": 0.3, "cutmix": 1.0, "ema_decay": 0.9}
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    """Parameters trained on one device."""
+    return train(sgd(parallel={"data": 1}))[0]
+
+
+@pytest.fixture(scope="module")
+def one_device_mixed():
+    """Averaged parameters trained on one device with mixup and cutmix."""
+    return train(sgd(parallel={"data": 1}, training=MIXED))[0]
+
+
+@pytest.mark.parametrize("parallel", [{"mode": "pmap"}, {"fsdp": 8}, {"data": 2, "fsdp": 2, "tensor": 2}], ids=["pmap", "fsdp", "mesh"])
+def test_eight_devices_train_the_parameters_of_one(one_device, parallel):
+    assert_close(train(sgd(parallel=parallel))[0], one_device)
+
+
+@pytest.mark.parametrize("parallel", [{"data": 8}, {"mode": "pmap"}], ids=["data", "pmap"])
+def test_clips_are_mixed_across_devices_as_on_one(one_device_mixed, parallel):
+    assert_close(train(sgd(parallel=parallel, training=MIXED))[0], one_device_mixed)
+
+
+@pytest.mark.parametrize("parallel", [{"data": 4}, {"mode": "pmap", "data": 2}], ids=["data", "pmap"])
+def test_accumulated_microbatches_are_one_batch(one_device_mixed, parallel):
+    assert_close(train(sgd(parallel=parallel, training=MIXED | {"accumulation": 4}))[0], one_device_mixed)
+
+
+def test_scanned_and_rematerialised_layers_train_as_unrolled_and_kept_ones(one_device):
+    experiment = sgd(parallel={"data": 1}, model={"scan_layers": True, "remat": True})
+    assert_close(train(experiment, jax.device_get(stack_layers(initial_params(experiment))))[0], one_device)
+
+
+def test_fsdp_divides_the_bytes_of_the_state():
+    def bytes_of_state(parallel):
+        experiment = tiny.experiment(model={"hidden_size": 192, "mlp_dim": 768}, parallel=parallel)
+        optimizer = make_optimizer(experiment.optimizer, lambda step: 1e-3, initial_params(experiment), experiment.model)
+        create = functools.partial(create_state, optimizer=optimizer, averaged=True)
+        return bytes_per_device(make_executor(experiment.parallel).place(create, initial_params(experiment)))
+
+    assert bytes_of_state({"fsdp": 8}) < 1.1 * bytes_of_state({"data": 1}) / 8
+
+
+def test_a_second_compilation_is_an_error():
+    experiment = tiny.experiment(parallel={"data": 1})
+    executor = make_executor(experiment.parallel)
+    double = executor.compile_eval(lambda params, batch: {"x": params["a"] * batch["x"]}, executor.place_params({"a": np.ones(())}))
+    params = executor.place_params({"a": np.ones(())})
+    double(params, {"x": np.ones(4)})
+    double(params, {"x": np.ones(4)})
+    with pytest.raises(AssertionError, match="second time"):
+        double(params, {"x": np.ones(8)})
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
+    with pytest.raises(UserError, match="training.batch_size 12 does not divide over 8 devices: set it to 8 or 16"):
+        check_batch_size(12, make_executor(ParallelConfig()))
+    check_batch_size(32, make_executor(ParallelConfig()), accumulation=4)
+
+
+@pytest.mark.parametrize("parallel", [{"data": 16}, {"fsdp": 3}, {"data": 5, "tensor": 2}, {"mode": "pmap", "data": 9}])
+def test_axes_that_do_not_fit_the_devices_are_refused(parallel):
+    with pytest.raises(UserError, match="8 devices"):
+        make_executor(ParallelConfig(**parallel))
