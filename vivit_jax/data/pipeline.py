@@ -63,16 +63,15 @@ class TrainingBatches(Iterator):
     def __init__(self, clips: grain.MapDataset, data: DataConfig, batch_size: int) -> None:
         self._clips, self._data, self._batch_size = clips, data, batch_size
         self._position = 0
-        self._reading = None
-        self._finalizer = None
+        self._reading = []  # the grain iterator, while there is one
+        # Its worker processes and shared memory must be let go of before the interpreter takes grain apart.
+        weakref.finalize(self, _close, self._reading)
 
     def __next__(self) -> Batch:
         """The next batch. Raises `UserError` for a clip that cannot be read: none is replaced."""
-        if self._reading is None:
-            self._reading = iter(_read(self._clips[self._position :], self._data, self._batch_size))
-            # Worker processes and their shared memory must be let go of before the interpreter takes grain apart.
-            self._finalizer = weakref.finalize(self, self._reading.close)
-        batch = next(self._reading)
+        if not self._reading:
+            self._reading.append(iter(_read(self._clips[self._position :], self._data, self._batch_size)))
+        batch = next(self._reading[0])
         self._position += self._batch_size
         return batch
 
@@ -87,9 +86,12 @@ class TrainingBatches(Iterator):
 
     def close(self) -> None:
         """Ends threads and processes; the next batch starts them again."""
-        if self._finalizer is not None:
-            self._finalizer()
-        self._reading = self._finalizer = None
+        _close(self._reading)
+
+
+def _close(reading: list[grain.DatasetIterator]) -> None:
+    while reading:
+        reading.pop().close()
 
 
 def evaluation_batches(
