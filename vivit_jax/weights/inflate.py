@@ -4,6 +4,7 @@ Every part returns parameters of the model by path and lines for the report; wha
 """
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -190,7 +191,8 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     """The classification heads: kept, or left to start at zero."""
     kernels = {path: array for path, array in backbone.params.items() if path.startswith("head")}
     if init.head == "fresh":
-        left = [Group("(head)", "head", "left out: the head is fresh")] if kernels else []
+        reason = backbone.headless or "the head is fresh"
+        left = [Group("(head)", "head", f"left out: {reason}")] if kernels or backbone.headless else []
         return {}, [*([Group("head", "-", "zeros")] if model.heads else []), *left]
     if backbone.headless or not kernels:
         raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless or 'the source has none'}; let head be fresh")
@@ -244,8 +246,8 @@ def _check_widths(backbone: Backbone, model: ViViTConfig) -> None:
 
 
 def _by_group(dropped: dict[str, str]) -> dict[str, str]:
-    """Names with the same reason and the same beginning, as one."""
+    """Names with the same reason and the same first part, as one."""
     groups = {}
     for name, reason in dropped.items():
-        groups.setdefault((name.rsplit("/", 1)[0] if "/" in name else name.rsplit(".", 1)[0], reason), reason)
-    return {group: reason for (group, _), reason in groups.items()}
+        groups.setdefault((re.split(r"[/.]", name)[0], reason), []).append(name)
+    return {names[0] if len(names) == 1 else f"{first}*": reason for (first, reason), names in groups.items()}

@@ -1,0 +1,198 @@
+"""Against transformers and timm on random weights: the converted model gives the logits and tokens that theirs gives."""
+
+import jax
+import numpy as np
+import pytest
+
+from vivit_jax.export import export
+from vivit_jax.weights import from_pretrained
+from vivit_jax.weights.backbone import SourceOptions
+from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.convert import convert
+from vivit_jax.weights.source import read_source
+
+torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e .[parity]")
+transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e .[parity]")
+timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e .[parity]")
+
+TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
+WIDTHS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+
+
+def randomise(model, seed=0):
+    """Every parameter random, so that nothing can hide behind a zero or a one."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2 + (parameter.ndim == 1) * 0.1)
+    return model.eval()
+
+
+def image_logits(path, image, classes, **init):
+    """The image model run as a ViViT of one frame: tubelet of one frame, clip of one frame, joint attention."""
+    height, width = image.shape[-2:]
+    backbone = read_source(path, SourceOptions(num_heads=init.get("num_heads")))
+    model = {
+        "factorisation": "spatio_temporal_attention",
+        "clip": (1, height, width),
+        "tubelet": (1, *backbone.patch),
+        "num_classes": classes,
+    }
+    pretrained = convert(path, model, InitConfig(**init), head="keep" if classes else "fresh").pretrained
+    video = image.numpy().transpose(0, 2, 3, 1)[:, None]
+    return np.asarray(pretrained.model.apply(pretrained.variables, video)), pretrained
+
+
+@pytest.mark.parametrize(("size", "patch", "bias"), [(24, 8, True), ((16, 24), 8, True), (16, 4, False)])
+def test_hugging_face_vit(tmp_path, size, patch, bias):
+    config = transformers.ViTConfig(**WIDTHS, image_size=size, patch_size=patch, num_labels=5, qkv_bias=bias)
+    model = randomise(transformers.ViTForImageClassification(config))
+    model.save_pretrained(tmp_path / "vit")
+    height, width = (size, size) if isinstance(size, int) else size
+    image = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+    logits, pretrained = image_logits(tmp_path / "vit", image, 5)
+    assert (pretrained.model.config.activation, pretrained.model.config.norm_eps) == ("gelu", 1e-12)
+    with torch.no_grad():
+        np.testing.assert_allclose(logits, model(image).logits.numpy(), **TOLERANCE)
+
+
+@pytest.mark.parametrize("form", ["sharded", "bin"])
+def test_hugging_face_in_shards_and_as_bin(tmp_path, form):
+    model = randomise(transformers.ViTModel(transformers.ViTConfig(**WIDTHS, image_size=16, patch_size=8)))
+    model.save_pretrained(tmp_path / "vit", max_shard_size="20KB")
+    assert len(list((tmp_path / "vit").glob("*.safetensors"))) > 1
+    if form == "bin":
+        for shard in (tmp_path / "vit").glob("*.safetensors*"):
+            shard.unlink()
+        torch.save(dict(_saved_names(model)), tmp_path / "vit" / "pytorch_model.bin")
+    image = torch.randn(2, 3, 16, 16)
+    features, _ = image_logits(tmp_path / "vit", image, None)
+    with torch.no_grad():
+        np.testing.assert_allclose(features, model(image).last_hidden_state[:, 0].numpy(), **TOLERANCE)
+
+
+def test_hugging_face_dinov2_with_its_layer_scale_folded_and_positions_resized(tmp_path):
+    config = transformers.Dinov2Config(**{k: v for k, v in WIDTHS.items() if k != "intermediate_size"}, image_size=40, patch_size=8)
+    model = randomise(transformers.Dinov2Model(config))
+    model.save_pretrained(tmp_path / "dino")
+    image = torch.randn(2, 3, 24, 16)  # its own code resizes the 5 x 5 grid to 3 x 2, bicubic
+    features, pretrained = image_logits(tmp_path / "dino", image, None)
+    assert pretrained.preprocess.mean == (0.485, 0.456, 0.406)
+    with torch.no_grad():
+        np.testing.assert_allclose(features, model(image).last_hidden_state[:, 0].numpy(), atol=2e-5, rtol=2e-5)
+
+
+TIMM = {
+    "cls": {},
+    "cls without qkv bias": {"qkv_bias": False},
+    "layer scale": {"init_values": 0.1},
+    "cls without position": {"no_embed_class": True},
+    "average without cls": {"global_pool": "avg", "class_token": False, "fc_norm": False},
+}
+
+
+@pytest.mark.parametrize("name", TIMM)
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_timm_vit(tmp_path, name, suffix):
+    from safetensors.torch import save_file
+
+    model = randomise(
+        timm.models.VisionTransformer(img_size=24, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5, **TIMM[name])
+    )
+    path = tmp_path / f"vit.{suffix}"
+    save_file(model.state_dict(), path) if suffix == "safetensors" else torch.save({"state_dict": model.state_dict()}, path)
+    image = torch.randn(2, 3, 24, 24)
+    logits, _ = image_logits(path, image, 5, num_heads=4)
+    with torch.no_grad():
+        np.testing.assert_allclose(logits, model(image).numpy(), **TOLERANCE)
+
+
+def test_timm_average_pooling_with_its_own_norm_keeps_the_tokens_and_refuses_the_head(tmp_path):
+    model = randomise(
+        timm.models.VisionTransformer(img_size=24, patch_size=8, embed_dim=32, depth=1, num_heads=4, num_classes=5, global_pool="avg")
+    )
+    torch.save(model.state_dict(), tmp_path / "vit.pth")
+    with pytest.raises(ValueError, match=r"cannot be kept: its head normalises after averaging"):
+        image_logits(tmp_path / "vit.pth", torch.randn(1, 3, 24, 24), 5, num_heads=4)
+    backbone = read_source(tmp_path / "vit.pth", SourceOptions(num_heads=4))
+    np.testing.assert_array_equal(backbone.params["encoder/norm/scale"], model.fc_norm.weight.detach().numpy())
+
+
+REFUSED = {
+    "distilled": (lambda: timm.models.deit.VisionTransformerDistilled, {}, "a distilled DeiT"),
+    "registers": (lambda: timm.models.VisionTransformer, {"reg_tokens": 4}, "register tokens"),
+    "pre-norm": (lambda: timm.models.VisionTransformer, {"pre_norm": True}, "before its first block"),
+    "query and key norm": (lambda: timm.models.VisionTransformer, {"qk_norm": True}, "normalises queries and keys"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_timm_models_that_a_vivit_cannot_express_are_refused_by_name(tmp_path, name):
+    cls, options, reason = REFUSED[name]
+    model = cls()(img_size=16, patch_size=8, embed_dim=32, depth=1, num_heads=4, **options)
+    torch.save(model.state_dict(), tmp_path / "vit.pth")
+    with pytest.raises(ValueError, match=reason):
+        read_source(tmp_path / "vit.pth", SourceOptions(num_heads=4))
+
+
+@pytest.mark.parametrize("name", ["videomae", "timesformer", "deit", "dinov2_with_registers"])
+def test_hugging_face_models_without_an_exact_map_are_refused_by_name(tmp_path, name):
+    video = {"num_frames": 4} if name in ("videomae", "timesformer") else {}
+    config = transformers.AutoConfig.for_model(name, image_size=16, patch_size=8, **video, **WIDTHS)
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path / name)
+    with pytest.raises(ValueError, match=r"VideoMAE|TimeSformer|distilled DeiT|register tokens"):
+        read_source(tmp_path / name, SourceOptions())
+
+
+def vivit(tmp_path, tubelet=(2, 8, 8), frames=4, activation="gelu_fast"):
+    config = transformers.VivitConfig(
+        **WIDTHS,
+        image_size=16,
+        num_frames=frames,
+        tubelet_size=list(tubelet),
+        num_labels=3,
+        hidden_act=activation,
+        id2label={0: "a", 1: "b", 2: "c"},
+    )
+    model = randomise(transformers.VivitForVideoClassification(config))
+    model.save_pretrained(tmp_path / "vivit")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("tubelet", "frames", "activation"), [((2, 8, 8), 4, "gelu_fast"), ((1, 4, 4), 2, "gelu"), ((4, 8, 8), 8, "gelu_fast")]
+)
+def test_hugging_face_vivit_there_and_back(tmp_path, tubelet, frames, activation):
+    model = vivit(tmp_path, tubelet, frames, activation)
+    transformers.VivitImageProcessor(size={"shortest_edge": 20}, crop_size={"height": 16, "width": 16}).save_pretrained(tmp_path / "vivit")
+    pretrained = from_pretrained(tmp_path / "vivit")
+    assert pretrained.labels == ("a", "b", "c")
+    video = np.random.default_rng(0).integers(0, 256, (1, frames, 20, 20, 3), np.uint8)
+    processor = transformers.VivitImageProcessor.from_pretrained(tmp_path / "vivit")
+    pixels = processor(list(video[0]), return_tensors="pt")["pixel_values"]
+    cropped = video[:, :, 2:18, 2:18]
+    np.testing.assert_allclose(pretrained.preprocess.normalise(cropped), pixels.numpy().transpose(0, 1, 3, 4, 2), atol=2e-6)
+    logits = pretrained.model.apply(pretrained.variables, pretrained.preprocess.normalise(cropped))
+    with torch.no_grad():
+        np.testing.assert_allclose(logits, model(pixels).logits.numpy(), **TOLERANCE)
+
+    export(pretrained, "hugging_face", tmp_path / "exported")
+    theirs = transformers.VivitForVideoClassification.from_pretrained(tmp_path / "exported").eval()
+    processor = transformers.VivitImageProcessor.from_pretrained(tmp_path / "exported")
+    again = processor(list(video[0]), return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        np.testing.assert_allclose(theirs(again).logits.numpy(), logits, **TOLERANCE)
+    back = from_pretrained(tmp_path / "exported")
+    assert (back.model.config, back.preprocess, back.labels) == (pretrained.model.config, pretrained.preprocess, pretrained.labels)
+    jax.tree.map(np.testing.assert_array_equal, back.variables, pretrained.variables)
+
+
+def _saved_names(model):
+    """The state dict under the names that save_pretrained writes."""
+    import tempfile
+
+    from safetensors.torch import load_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        yield from load_file(f"{folder}/model.safetensors").items()
