@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import LABELS, TEST_VIDEOS
+from toys import LABELS, TEST_VIDEOS
 
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.predict import predict
@@ -43,6 +43,7 @@ def test_classes_are_matched_by_name_whatever_their_order(model_dir, data_dir, t
     pretrained = load_model_dir(model_dir)
     dataset = open_dataset("toys_in_another_order", data_dir)
     records = dataset.source("test")
+    records = [records[i] for i in range(len(records))]
     said = [(dataset.labels[record["label"]], predict(pretrained, record["video"], views=(1, 1))[0][0]) for record in records]
     out = tmp_path / "scores.json"
     code, _, _ = vivit(
@@ -75,3 +76,18 @@ def test_what_is_not_there_is_named_in_one_line(arguments, told, model_dir, data
     assert code == 2
     assert told in err
     assert err.count("\n") == 1
+
+
+def test_a_run_is_evaluated_on_its_own_data_set(by_hand, workdir, vivit):
+    code, text, err = vivit("evaluate", "--workdir", workdir)
+    assert (code, err) == (0, "")
+    scores = json.loads((workdir / "evaluation.json").read_text())
+    assert scores["hits"] == sum(truth == said for truth, said, _ in by_hand)
+    assert (scores["name"], scores["split"], scores["views"]) == ("toys", "test", 2)
+    assert str(workdir / "evaluation.json") in text.replace("\n", "")
+
+
+def test_a_directory_that_is_no_run_is_refused(model_dir, vivit):
+    code, _, err = vivit("evaluate", "--workdir", model_dir)
+    assert code == 2
+    assert "not the work directory of a run" in err

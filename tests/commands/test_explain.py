@@ -1,0 +1,88 @@
+"""`vivit explain`: a video of the clip's frames, with the heat where the model saw it."""
+
+import numpy as np
+import pytest
+from toys import random_video
+
+from vivit_jax.data.video import decode_frames, probe
+from vivit_jax.drawing import captioned, lay_heat
+from vivit_jax.explain import Explanation, explain, heat_at, seen_box
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.relevance import Relevance
+from vivit_jax.weights.model_dir import load_model_dir
+
+
+def test_an_overlay_has_the_clips_frames_at_the_videos_rate(model_dir, videos, tmp_path, vivit):
+    out = tmp_path / "made" / "overlay.mp4"
+    code, text, err = vivit("explain", "--model", model_dir, videos[2], "--out", out, "--label", "dog")
+    assert (code, err) == (0, "")
+    source, made = probe(videos[2]), probe(str(out))
+    assert (made.fps, made.width, made.height) == (source.fps, source.width, source.height + 16)
+    assert made.frames == 7  # 4 frames of stride 2, with those between them
+    assert text.startswith("dog: ")
+    assert str(out) in text
+
+
+def test_the_most_probable_class_is_explained_unless_told_otherwise(model_dir, videos):
+    pretrained = load_model_dir(model_dir)
+    best = pretrained.predict(videos[0], views=(1, 1), top_k=1)[0]
+    explanation = explain(pretrained, videos[0], max_steps=8)
+    assert (explanation.label, explanation.probability) == (best[0], pytest.approx(best[1], rel=1e-4))
+    assert explanation.frames.tolist() == [2, 4, 6, 8]
+    assert explanation.relevance.tokens.shape == (2, 2, 2)
+
+
+def test_a_class_of_any_head_can_be_explained(two_headed_model_dir, videos):
+    assert explain(load_model_dir(two_headed_model_dir), videos[0], label="lid", max_steps=4).label == "lid"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"), [(("--out", "a.mp4", "--label", "cow"), "unknown --label 'cow'"), (("--out", "a.avi"), ".mp4 file")]
+)
+def test_what_cannot_be_is_one_line(arguments, told, model_dir, videos, vivit):
+    code, _, err = vivit("explain", "--model", model_dir, videos[0], *arguments)
+    assert code == 2
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_heat_lies_between_tokens_in_proportion_to_time():
+    tokens = np.stack([np.zeros((2, 2)), np.full((2, 2), 4.0)])
+    relevance = Relevance(tokens, times=np.array([0.5, 2.5]), score=1.0, blank=0.0)
+    explanation = Explanation("x", 1.0, relevance, frames=np.array([10, 12, 14, 16]))
+    assert [heat_at(explanation, number)[0, 0] for number in (10, 11, 13, 15, 16)] == [0.0, 0.0, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("size", [(120, 200), (200, 120), (64, 64)])
+def test_heat_is_laid_where_the_model_sees(size):
+    rows, columns = seen_box(size, Preprocess(frames=1, stride=1, resize=32, crop=(24, 24)))
+    side = round(min(size) * 24 / 32)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == (side, side)
+    assert abs((rows.start + rows.stop) - size[0]) <= 4  # a pixel of the scaled frame
+    assert abs((columns.start + columns.stop) - size[1]) <= 4
+    heat = np.zeros((3, 3))
+    heat[0, 2] = 1.0
+    frame = np.full((*size, 3), 90, np.uint8)
+    redness = np.ptp(lay_heat(frame, heat, (rows, columns)).astype(int), axis=-1)
+    hottest = np.unravel_index(redness.argmax(), size)
+    assert rows.start <= hottest[0] < rows.start + side / 3
+    assert columns.stop - side / 3 <= hottest[1] < columns.stop
+    outside = np.ones(size, bool)
+    outside[rows, columns] = False
+    assert not redness[outside].any()
+
+
+def test_a_caption_stands_above_the_frame():
+    frame = np.full((100, 160, 3), 200, np.uint8)
+    made = captioned(frame, "caméra")
+    assert made.shape == (116, 160, 3)
+    assert (made[16:] == frame).all()
+    assert 50 < (made[:16] > 128).any(-1).sum() < 800
+
+
+def test_a_video_shorter_than_a_clip_is_explained_once_through(model_dir, tmp_path):
+    path = tmp_path / "short.mp4"
+    path.write_bytes(random_video(0, frames=5))
+    explanation = explain(load_model_dir(model_dir), str(path), max_steps=4)
+    assert explanation.frames.tolist() == [0, 2, 4]
+    assert decode_frames(str(path), explanation.frames).shape[0] == 3

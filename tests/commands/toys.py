@@ -1,0 +1,49 @@
+"""What the tests of the commands are made of: a small model, its labels, random videos, data sets of them."""
+
+import jax
+import numpy as np
+
+from vivit_jax.data import builder
+from vivit_jax.data.video import encode
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.preprocess import Preprocess
+
+LABELS = ("cat", "dog", "owl")
+CONFIG = ViViTConfig(
+    factorisation="factorised_encoder",
+    hidden_size=16,
+    num_layers=1,
+    temporal_layers=1,
+    num_heads=2,
+    mlp_dim=32,
+    clip=(4, 16, 16),
+    tubelet=(2, 8, 8),
+    num_classes=3,
+)
+PREPROCESS = Preprocess(frames=4, stride=2, resize=20, crop=(16, 16))
+TEST_VIDEOS = 7
+
+
+def random_variables(config, seed=0):
+    """Parameters that differ from video to video in what they predict: a fresh head is zero."""
+    shapes = jax.eval_shape(ViViT(config).init, jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), shapes)
+
+
+def random_video(seed, frames=12):
+    """Coarse coloured blocks that change from frame to frame, as an mp4's bytes."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (frames, 3, 4, 3), np.uint8)
+    return encode(blocks.repeat(8, 1).repeat(8, 2), 10)
+
+
+def write_dataset(name, folder, labels):
+    """`name` with three clips to train on and seven to test on; clip i is of class i modulo the classes."""
+
+    def examples(split):
+        for i in range({"train": 3, "test": TEST_VIDEOS}[split]):
+            clip = {"video": random_video(100 + i), "label": i % len(labels), "name": f"{split}{i}"}
+            yield clip["name"], clip | {"frames": 12, "fps": 10.0, "width": 32, "height": 24, "duration": 1.2}
+
+    return builder.write(name, folder, builder.Contents(("train", "test"), labels, examples, "made for tests"))
