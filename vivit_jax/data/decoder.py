@@ -2,10 +2,7 @@
 
 import bisect
 import contextlib
-import dataclasses
-import io
 import itertools
-import pathlib
 import time
 import typing
 from collections.abc import Iterator, Sequence
@@ -16,38 +13,19 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from vivit_jax.data.container import Limits, Source, open_container
+from vivit_jax.data.encoder import simple_rate
 from vivit_jax.errors import UserError
-
-Source = str | pathlib.Path | bytes
-"""A video: its path, or its bytes."""
-
-# The only containers a file is opened as, so that a playlist or a script in disguise reads no other file and no network.
-CONTAINERS = ("mov", "matroska", "avi", "gif", "mpeg", "mpegts", "asf", "flv", "ogg")
 
 # FFmpeg's numbers. OpenCV's planar conversion is BT.601 (also what FFmpeg takes an untagged video for) in limited range.
 BT601 = (2, 5, 6)  # unspecified, BT.470BG, SMPTE 170M
 FULL_RANGE = 2
 
+# Containers whose seeking can be relied on; the others are read from the start.
+SEEKABLE = ("mov", "matroska")
+
 # Frames that must be skippable before a jump to a keyframe pays for the decoder's refilling (it reorders up to so many).
 JUMP = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What one video may cost; more is refused.
-
-    Attributes:
-      pixels: of one frame.
-      frames: shown frames of the whole video.
-      seconds: of wall-clock time to read it.
-    """
-
-    pixels: int = 4096 * 2304
-    frames: int = 216_000
-    seconds: float = 600.0
-
-
-LIMITS = Limits()
 
 
 @contextlib.contextmanager
@@ -62,8 +40,8 @@ def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = F
     """
     label = name or ("video" if isinstance(source, bytes) else str(source))
     try:
-        with _open_container(source, limits, strict) as container:
-            yield OpenVideo(container, limits, strict)
+        with contextlib.closing(OpenVideo(source, limits, strict)) as video:
+            yield video
     except UserError as error:
         raise UserError(f"{label}: {error}") from None
     except (av.FFmpegError, OSError) as error:
@@ -72,25 +50,6 @@ def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = F
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def _open_container(source: Source, limits: Limits, strict: bool) -> av.container.InputContainer:
-    if not isinstance(source, bytes):
-        path = pathlib.Path(source)
-        if not path.exists():
-            raise UserError("no such file")
-        if not path.is_file():
-            raise UserError("not a file")
-        if not path.stat().st_size:
-            raise UserError("the file is empty")
-    elif not source:
-        raise UserError("the file is empty")
-    file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{path}"
-    # FFmpeg checks max_pixels against the coded stream, whatever the container's header says.
-    options = {"format_whitelist": ",".join(CONTAINERS), "max_pixels": str(limits.pixels), "threads": "1"}
-    if strict:
-        options["err_detect"] = "explode"
-    return av.open(file, options=options, metadata_errors="replace")
 
 
 class _PacketInfo(typing.NamedTuple):
@@ -103,26 +62,38 @@ class _PacketInfo(typing.NamedTuple):
 class OpenVideo:
     """A video stream, ready to decode. Frame numbers count frames in the order shown, from 0."""
 
-    def __init__(self, container: av.container.InputContainer, limits: Limits, strict: bool = False) -> None:
-        """Finds the video stream; raises `UserError` if there is none or it is too large."""
-        self._container = container
-        self._limits = limits
+    def __init__(self, source: Source, limits: Limits, strict: bool = False) -> None:
+        """Opens the first video stream; raises `UserError` if there is none or it is too large."""
+        self._source, self._limits, self._strict = source, limits, strict
         self._deadline = time.monotonic() + limits.seconds
-        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams:
-            raise UserError("has no video stream")
-        self._stream = streams[0]
-        if self._stream.codec_context is None:
-            raise UserError("its video codec is unknown")
+        self._reformatter = VideoReformatter()
+        self._open()
+        try:
+            aspect = float(self._stream.sample_aspect_ratio or 1)
+            self._aspect = aspect if 0.25 <= aspect <= 4 else 1.0  # beyond, it is a slip of the container
+            self._pts, self._keyframes = self._read_index()
+            if not self._pts:
+                raise UserError("holds no frames")
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        """Opens the container, at its beginning."""
+        self._container = open_container(self._source, self._limits, self._strict)
+        try:
+            self._stream = _video_stream(self._container)
+        except UserError:
+            self.close()
+            raise
         self._stream.thread_type = "NONE"
         width, height = self._stream.width, self._stream.height
-        if width * height > limits.pixels:
-            raise UserError(f"{width}x{height} pixels are more than the limit of {limits.pixels}")
-        self._reformatter = VideoReformatter()
-        self._aspect = float(self._stream.sample_aspect_ratio or 1)
-        self._pts, self._keyframes = self._read_index(strict)
-        if not self._pts:
-            raise UserError("holds no frames")
+        if width * height > self._limits.pixels:
+            raise UserError(f"{width}x{height} pixels are more than the limit of {self._limits.pixels}")
+
+    def close(self) -> None:
+        """Ends reading."""
+        self._container.close()
 
     def __len__(self) -> int:
         """Frames of the video."""
@@ -141,7 +112,7 @@ class OpenVideo:
         if len(self) < 2:
             return nominal or Fraction(1)
         span = (self._pts[-1] - self._pts[0]) * self._stream.time_base
-        mean = (Fraction(len(self) - 1) / span).limit_denominator(1001)
+        mean = simple_rate((len(self) - 1) / span)
         return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
 
     @property
@@ -200,13 +171,14 @@ class OpenVideo:
             return (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
         return self._reformatter.reformat(frame, format="rgb24").to_ndarray()
 
-    def _read_index(self, strict: bool) -> tuple[list[int], list[int] | None]:
+    def _read_index(self) -> tuple[list[int], list[int] | None]:
         """Sorted presentation times of all frames, and the numbers of the keyframes; None where the container does not tell in advance."""
         packets = [packet for packet in self._packets() if not packet.is_discard]
-        if strict:
+        if self._strict:
             self._check_whole(packets)
         pts = sorted(packet.pts for packet in packets if packet.pts is not None)
-        if len(set(pts)) < len(packets) or not packets or not packets[0].is_keyframe or packets[0].pts != pts[0]:
+        seekable = self._container.format.name.startswith(SEEKABLE)
+        if not seekable or len(set(pts)) < len(packets) or not packets or not packets[0].is_keyframe or packets[0].pts != pts[0]:
             return self._index_by_decoding(), None
         return pts, [bisect.bisect_left(pts, pts_of_key) for pts_of_key in sorted(p.pts for p in packets if p.is_keyframe)]
 
@@ -260,7 +232,9 @@ class OpenVideo:
         return None
 
     def _rewind(self) -> None:
-        self._container.seek(self._pts[0] if getattr(self, "_pts", None) else 0, stream=self._stream, backward=True)
+        """Back to the beginning, which not every container can be sought for."""
+        self.close()
+        self._open()
 
     def _check_count(self, count: int) -> None:
         if count > self._limits.frames:
@@ -270,6 +244,14 @@ class OpenVideo:
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
             raise UserError(f"reading it takes longer than the limit of {self._limits.seconds:g} s")
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """The first stream of moving pictures, which the cover of a song is not."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
+            return stream
+    raise UserError("has no video stream that can be decoded")
 
 
 def _promised_seconds(stream: av.VideoStream) -> float | None:

@@ -20,8 +20,8 @@ class Encoder:
     """
 
     def __init__(self, fps: Fraction | float) -> None:
-        """Frames come at `fps`, kept as a fraction with a denominator of at most 1001."""
-        self.rate = Fraction(fps).limit_denominator(1001)
+        """Frames come at `fps`, kept as a simple fraction."""
+        self.rate = simple_rate(Fraction(fps))
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="mp4")
         self._stream = None
@@ -55,6 +55,11 @@ class Encoder:
         stream.codec_context.colorspace = 6  # SMPTE 170M, FFmpeg's name of BT.601
         stream.codec_context.color_range = ColorRange.MPEG
         return stream
+
+
+def simple_rate(fps: Fraction) -> Fraction:
+    """The nearest fraction with numbers that containers like, the smaller of them at most 1001."""
+    return fps.limit_denominator(1001) if fps >= 1 else 1 / (1 / fps).limit_denominator(1001)
 
 
 def encode(frames: Iterable[np.ndarray], fps: Fraction | float) -> bytes:

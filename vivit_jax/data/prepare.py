@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vivit_jax.data.decoder import LIMITS
+from vivit_jax.data.container import LIMITS
 from vivit_jax.data.layouts import LAYOUTS, Annotations, Clip, read_layout
 from vivit_jax.data.transcode import Transcoded, transcode
 from vivit_jax.data.workers import Failure, map_in_order

@@ -3,7 +3,7 @@
 import numpy as np
 
 from vivit_jax.data import video
-from vivit_jax.data.decoder import Source
+from vivit_jax.data.container import Source
 from vivit_jax.data.geometry import resize, scaled_size, spatial_crops, spread
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess

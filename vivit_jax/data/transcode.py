@@ -8,7 +8,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from vivit_jax.data.decoder import LIMITS, Limits, opened
+from vivit_jax.data.container import LIMITS, Limits
+from vivit_jax.data.decoder import opened
 from vivit_jax.data.encoder import Encoder
 from vivit_jax.data.geometry import resize, scaled_size
 from vivit_jax.data.layouts.base import Clip, Generated

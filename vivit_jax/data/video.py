@@ -10,7 +10,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from vivit_jax.data.decoder import LIMITS, Limits, Source, opened
+from vivit_jax.data.container import LIMITS, Limits, Source
+from vivit_jax.data.decoder import opened
 from vivit_jax.data.encoder import encode
 from vivit_jax.errors import UserError
 

@@ -1,0 +1,120 @@
+"""Real video files of every kind and in every state of damage, made with FFmpeg's own encoders."""
+
+import pathlib
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+
+import av
+import numpy as np
+
+FPS = 25
+
+
+def scene(frames: int = 20, height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
+    """A smooth coloured picture that drifts and brightens, so that each frame differs from every other: uint8 (t, h, w, 3)."""
+    generator = np.random.default_rng(seed)
+    phase, tint = generator.uniform(0, 6, 3), generator.uniform(0.3, 1.0, 3)
+    t, y, x = np.meshgrid(np.arange(frames), np.arange(height) / height, np.arange(width) / width, indexing="ij")
+    wave = np.sin(4 * x[..., None] + 3 * y[..., None] + 0.2 * t[..., None] + phase)
+    return (40 + 90 * tint * (1 + wave) * (0.4 + 0.6 * t[..., None] / frames)).clip(0, 255).astype(np.uint8)
+
+
+def write(
+    path: pathlib.Path,
+    frames: np.ndarray,
+    *,
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    times: Sequence[int] | None = None,
+    audio: bool = False,
+    options: dict | None = None,
+    aspect: Fraction | None = None,
+    colours: tuple[int, int] | None = None,
+) -> pathlib.Path:
+    """Writes frames in any codec; `times` are milliseconds for a variable rate, `colours` FFmpeg's numbers of (matrix, range)."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=FPS, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
+        if colours:
+            stream.codec_context.colorspace, stream.codec_context.color_range = colours
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        sound = container.add_stream("aac", rate=16000) if audio else None
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgba" if frame.shape[-1] == 4 else "rgb24")
+            if colours:
+                picture = picture.reformat(format=pixels, dst_colorspace=colours[0], dst_color_range=colours[1])
+            if times is not None:
+                picture.pts, picture.time_base = times[number], Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+        if sound is not None:
+            _add_silence(container, sound, len(frames))
+    return path
+
+
+def only_sound(path: pathlib.Path) -> pathlib.Path:
+    """A file without a video stream."""
+    with av.open(str(path), "w") as container:
+        _add_silence(container, container.add_stream("aac", rate=16000), FPS)
+    return path
+
+
+def rotated(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
+    """A video with the mark of a phone held upright: to be shown turned clockwise by a quarter."""
+    content = bytearray(write(path, frames).read_bytes())
+    unity = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    quarter = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    track = content.index(b"tkhd")
+    position = content.index(unity, track)
+    content[position : position + len(quarter)] = quarter
+    path.write_bytes(content)
+    return path
+
+
+def lying(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
+    """A video whose container claims to hold 65535 x 65535 pixels."""
+    content = bytearray(write(path, frames).read_bytes())
+    entry = content.index(b"avc1", content.index(b"stsd"))
+    content[entry + 28 : entry + 32] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    return path
+
+
+def truncated(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
+    """A download that broke off: the index is there, half the pictures are not."""
+    whole = path.with_name(f"whole_{path.name}")
+    with av.open(str(whole), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+    content = whole.read_bytes()
+    whole.unlink()
+    start = content.index(b"mdat")
+    path.write_bytes(content[: start + (len(content) - start) // 2])
+    return path
+
+
+def damaged(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
+    """A video with a stretch of its pictures overwritten."""
+    content = bytearray(write(path, frames, options={"g": "5"}).read_bytes())
+    start = content.index(b"mdat") + 4
+    end = content.index(b"moov", start) - 4
+    middle = (start + end) // 2
+    noise = np.random.default_rng(0).integers(0, 256, (end - start) // 4, dtype=np.uint8)
+    content[middle : middle + len(noise)] = noise.tobytes()
+    path.write_bytes(content)
+    return path
+
+
+def _add_silence(container: av.container.OutputContainer, stream: av.AudioStream, frames: int) -> None:
+    for start in range(0, 16000 * frames // FPS, 1024):
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        sound.sample_rate, sound.pts = 16000, start
+        container.mux(stream.encode(sound))
+    container.mux(stream.encode())

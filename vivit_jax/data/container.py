@@ -1,0 +1,63 @@
+"""Opening files that may be anything: only as known containers, and within limits."""
+
+import dataclasses
+import io
+import pathlib
+
+import av
+
+from vivit_jax.errors import UserError
+
+Source = str | pathlib.Path | bytes
+"""A video: its path, or its bytes."""
+
+# The only containers a file is opened as, so that a playlist or a script in disguise reads no other file and no network.
+CONTAINERS = ("mov", "matroska", "avi", "gif", "mpeg", "mpegts", "asf", "flv", "ogg")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one video may cost; more is refused.
+
+    Attributes:
+      pixels: of one frame.
+      frames: shown frames of the whole video.
+      seconds: of wall-clock time to read it.
+    """
+
+    pixels: int = 4096 * 2304
+    frames: int = 216_000
+    seconds: float = 600.0
+
+
+LIMITS = Limits()
+
+
+def open_container(source: Source, limits: Limits, strict: bool = False) -> av.container.InputContainer:
+    """Opens a video's container.
+
+    Args:
+      source: path or bytes.
+      limits: what it may cost.
+      strict: damaged pictures are errors, where FFmpeg by itself paints over them.
+
+    Raises:
+      UserError: if there is nothing to read.
+      av.FFmpegError: if it cannot be read.
+    """
+    if not isinstance(source, bytes):
+        path = pathlib.Path(source)
+        if not path.exists():
+            raise UserError("no such file")
+        if not path.is_file():
+            raise UserError("not a file")
+        if not path.stat().st_size:
+            raise UserError("the file is empty")
+    elif not source:
+        raise UserError("the file is empty")
+    file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{path}"
+    # FFmpeg checks max_pixels against the coded stream, whatever the container's header says.
+    options = {"format_whitelist": ",".join(CONTAINERS), "max_pixels": str(limits.pixels), "threads": "1"}
+    if strict:
+        options["err_detect"] = "explode"
+    return av.open(file, options=options, metadata_errors="replace")
