@@ -100,6 +100,14 @@ def to_record(evaluation: Evaluation, *, name: str, split: str, views: Views) ->
     }
 
 
+def write_record(record: dict, path: pathlib.Path) -> None:
+    """Writes `evaluation.json`, or a file like it; its predictions one a line."""
+    predictions = ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in record["predictions"])
+    scores = json.dumps({key: value for key, value in record.items() if key != "predictions"}, indent=2, ensure_ascii=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, f'{scores.removesuffix("}").rstrip()},\n  "predictions": [\n{predictions}\n  ]\n}}\n')
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `vivit evaluate`."""
     subject = parser.add_mutually_exclusive_group(required=True)
@@ -131,8 +139,7 @@ def run(arguments: argparse.Namespace) -> None:
         parallel=subject.parallel,
     )
     record = to_record(evaluation, name=subject.data.name, split=subject.split, views=subject.views)
-    subject.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(subject.out, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    write_record(record, subject.out)
     _print(evaluation, subject)
 
 

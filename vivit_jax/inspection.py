@@ -127,7 +127,7 @@ def run(arguments: argparse.Namespace) -> None:
         experiment = read_experiment(arguments.subject)
         _describe_model(experiment.model)
         _print_table(
-            "memory to train on one device, GB", [(name, f"{size / 1e9:.3f}") for name, size in training_bytes(experiment).items()]
+            "memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()]
         )
         if arguments.batch:
             _draw_batch(experiment, pathlib.Path(arguments.batch))
@@ -149,7 +149,7 @@ def _describe_model(config: ViViTConfig) -> None:
     arithmetic = complexity.count_arithmetic(config)
     output.print(
         f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, config.grid))} tokens: "
-        f"{arithmetic.multiply_accumulates / 1e9:.3f} GMAC a view, {total / 1e6:.3f} M parameters, {4 * total / 1e9:.3f} GB in float32",
+        f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
         style="bold",
         soft_wrap=True,
     )

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
 from vivit_jax.errors import EXIT_BAD_INPUT, UserError
+from vivit_jax.evaluate import to_record, write_record
 from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.quiet import silence_libraries
@@ -24,7 +24,6 @@ from vivit_jax.training import console
 from vivit_jax.training.arguments import Arguments, parse
 from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
 from vivit_jax.training.loop import Loop, Run
-from vivit_jax.training.manifest import write_atomically
 from vivit_jax.training.parallel import Executor, make_executor
 from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Stopped
 from vivit_jax.training.workdir import Workdir
@@ -170,8 +169,8 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     scores = evaluator(run.executor.place_params(model.variables["params"]), batches, title="testing", between=leave)
     loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
-        result = {"name": experiment.data.name, "split": experiment.data.test_split} | scores.to_dict()
-        write_atomically(workdir.path / "evaluation.json", json.dumps(result, indent=2) + "\n")
+        data, views = experiment.data, experiment.evaluation.test_views
+        write_record(to_record(scores, name=data.name, split=data.test_split, views=views), workdir.path / "evaluation.json")
     return scores
 
 
