@@ -22,6 +22,7 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.errors import UserError
+from vivit_jax.report import write_report
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import Evaluation, Labels
 from vivit_jax.training.evaluation import evaluate as score
@@ -141,6 +142,8 @@ def run(arguments: argparse.Namespace) -> None:
     record = to_record(evaluation, name=subject.data.name, split=subject.split, views=subject.views)
     write_record(record, subject.out)
     _print(evaluation, subject)
+    if arguments.workdir and not arguments.out:
+        print(f"report written to {write_report(arguments.workdir)}")
 
 
 def _of_run(arguments: argparse.Namespace) -> _Subject:

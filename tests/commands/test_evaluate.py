@@ -84,7 +84,8 @@ def test_a_run_is_evaluated_on_its_own_data_set(by_hand, workdir, vivit):
     scores = json.loads((workdir / "evaluation.json").read_text())
     assert scores["hits"] == sum(truth == said for truth, said, _ in by_hand)
     assert (scores["name"], scores["split"], scores["views"]) == ("toys", "test", 2)
-    assert str(workdir / "evaluation.json") in text.replace("\n", "")
+    assert str(workdir / "evaluation.json") in text
+    assert f"{scores['hits']} of 7" in (workdir / "report.html").read_text()
 
 
 def test_a_directory_that_is_no_run_is_refused(model_dir, vivit):
