@@ -1,0 +1,67 @@
+import functools
+import os
+import signal
+import time
+
+import pytest
+
+from vivit_jax.data.workers import Failure, map_in_order
+from vivit_jax.errors import UserError
+
+
+def work(item):
+    match item:
+        case "hang":
+            time.sleep(1000)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "bad":
+            raise UserError("bad: it is bad")
+        case "bug":
+            raise ZeroDivisionError("a slip of ours")
+    time.sleep(item % 3 / 100)
+    return item, os.getpid()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_order(workers):
+    results = list(map_in_order(work, range(40), workers=workers, seconds=30))
+    assert [item for item, _ in results] == list(range(40))
+    assert [value for _, (value, _) in results] == list(range(40))
+    assert len({process for _, (_, process) in results}) == workers
+    assert os.getpid() not in {process for _, (_, process) in results}
+
+
+def test_a_hang_a_crash_and_a_refusal_fail_alone():
+    items = [1, "hang", 2, "crash", 3, "bad", *range(10)]
+    results = dict(map_in_order(work, items, workers=2, seconds=2))
+    assert results.pop("hang") == Failure("took too long and was stopped")
+    assert results.pop("crash") == Failure("the process that read it died (SIGSEGV)")
+    assert results.pop("bad") == Failure("bad: it is bad")
+    assert all(value[0] == item for item, value in results.items())
+
+
+def test_a_bug_is_raised_with_its_item():
+    with pytest.raises(RuntimeError, match=r"'bug'[\s\S]*a slip of ours"):
+        list(map_in_order(work, [1, "bug", 2], workers=2, seconds=30))
+
+
+def test_items_are_drawn_only_a_little_ahead():
+    drawn = []
+    results = map_in_order(work, (drawn.append(item) or item for item in range(1000)), workers=2, seconds=30)
+    for _ in range(5):
+        next(results)
+    results.close()
+    assert len(drawn) < 5 + 2 * 5
+
+
+def test_partials_are_taken_along():
+    assert list(map_in_order(functools.partial(max, 5), [3, 7], workers=1, seconds=30)) == [(3, 5), (7, 7)]
+
+
+def test_leaving_early_ends_the_workers():
+    results = map_in_order(work, range(100), workers=2, seconds=30)
+    process = next(results)[1][1]
+    results.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
