@@ -26,7 +26,7 @@ INSTALL_TORCH = "pip install 'vivit_jax[parity]', or convert the file to safeten
 
 
 class Tensors(Mapping[str, np.ndarray]):
-    """Tensors by name; a value is read when it is asked for, as float32.
+    """Tensors by name; a value is read when it is asked for, as float32, and not kept: ask for it once.
 
     Attributes:
       path: the file or directory they come from.
@@ -81,13 +81,18 @@ def read_npz(path: pathlib.Path) -> Tensors:
 
 
 def read_safetensors(path: pathlib.Path) -> Tensors:
-    """Tensors of a .safetensors file, mapped into memory."""
+    """Tensors of a .safetensors file, mapped into memory one at a time."""
     try:
-        file = safe_open(path, framework="np")
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+        with safe_open(path, framework="np") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
     except SafetensorError as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from None
-    return Tensors(path, shapes, file.get_tensor)
+
+    def read(name: str) -> np.ndarray:
+        with safe_open(path, framework="np") as file:
+            return file.get_tensor(name)
+
+    return Tensors(path, shapes, read)
 
 
 def read_torch(path: pathlib.Path) -> Tensors:
@@ -102,14 +107,14 @@ def read_torch(path: pathlib.Path) -> Tensors:
         )
     _check_expansion(path)
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0].strip()
         raise UserError(f"{path} holds more than tensors, and nothing in it was executed: {reason}") from None
     except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a whole PyTorch file: {str(error).splitlines()[0]}") from None
     tensors = {name: leaf for name, leaf in _flat(_state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
-    return Tensors(path, {name: tuple(leaf.shape) for name, leaf in tensors.items()}, lambda name: tensors[name].detach().float().numpy())
+    return Tensors(path, {name: tuple(leaf.shape) for name, leaf in tensors.items()}, lambda name: tensors.pop(name).detach().float().numpy())
 
 
 def read_msgpack(path: pathlib.Path) -> Tensors:
@@ -119,7 +124,7 @@ def read_msgpack(path: pathlib.Path) -> Tensors:
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise UserError(f"{path} is not a whole Flax msgpack file: {error}") from None
     arrays = {name: leaf for name, leaf in _flat(tree, "/").items() if isinstance(leaf, np.ndarray | np.generic)}
-    return Tensors(path, {name: leaf.shape for name, leaf in arrays.items()}, arrays.__getitem__)
+    return Tensors(path, {name: leaf.shape for name, leaf in arrays.items()}, arrays.pop)
 
 
 READERS: dict[str, Callable[[pathlib.Path], Tensors]] = {

@@ -213,7 +213,8 @@ def _transformed(row: Row, tensors: Tensors, name: str, num_heads: int) -> tuple
         value = row.transform(tensors[name], num_heads)
     except ValueError:
         raise UserError(f"{tensors.path}: {name} {tensors.shapes[name]} cannot be split into {num_heads} attention heads") from None
-    return value if isinstance(value, tuple) else (value,)
+    # Contiguous, so that views do not keep the source's arrays alive beside ours.
+    return tuple(map(np.ascontiguousarray, value if isinstance(value, tuple) else (value,)))
 
 
 def _fill(params: Params, origin: dict[str, str], targets: tuple[str, ...], values: tuple[np.ndarray, ...], name: str) -> None:
