@@ -64,8 +64,8 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
         if len(labels) <= CLASSES_NUMBERED:
             for (row, column), count in np.ndenumerate(counts):
                 if count:
-                    ink = "white" if shares[row, column] > 0.5 else INK
-                    axes.text(column, row, str(count), ha="center", va="center", color=ink, fontsize=8)
+                    ink = "white" if shares[row, column] >= 0.45 else INK
+                    axes.text(column, row, str(count), ha="center", va="center", color=ink, fontsize=8, weight="bold")
         return _uri(figure)
 
 

@@ -101,7 +101,7 @@ def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> st
         split = html.escape(f"{evaluation.get('name', run.experiment.data.name)} {evaluation['split']}")
         lines += [
             f'<div class="headline">{evaluation["top1"]:.2%}</div>',
-            f"<p>top-1: {evaluation['hits']} of {evaluation['examples']} examples of {split}, {evaluation['views']} views each</p>",
+            f"<p>top-1: {evaluation['hits']} of {evaluation['examples']} examples of {split}, views of each: {evaluation['views']}</p>",
             f"<p>top-5 {evaluation['top5']:.2%}, loss {evaluation['loss']:.4f}</p>",
         ]
     elif validated := [row for row in metrics if "val/top1" in row]:
