@@ -73,7 +73,7 @@ def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path
 
 def _builder_class(name: str) -> type:
     """tfds takes a data set's name from its builder's class."""
-    return type(name, (_VideoBuilder,), {"name": name, "VERSION": tfds.core.Version(VERSION)})
+    return type(name, (_VideoBuilder,), {"name": name, "VERSION": tfds.core.Version(VERSION)}, skip_registration=True)
 
 
 class _VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):

@@ -82,7 +82,7 @@ class _Records(Sequence):
         return len(self._records)
 
     def __getitem__(self, index: int) -> Record:
-        record = self._records[index]
+        record = self._records[range(len(self))[index]]
         label = record["label"]
         return Record(
             video=record["video"],

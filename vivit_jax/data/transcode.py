@@ -11,7 +11,7 @@ import numpy as np
 from vivit_jax.data.container import LIMITS, Limits
 from vivit_jax.data.decoder import opened
 from vivit_jax.data.encoder import Encoder
-from vivit_jax.data.geometry import resize, scaled_size
+from vivit_jax.data.geometry import resize
 from vivit_jax.data.layouts.base import Clip, Generated
 from vivit_jax.errors import UserError
 
@@ -106,10 +106,11 @@ def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, change
 
 
 def _stored_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    if min(height, width) > short_side:
-        height, width = scaled_size(height, width, short_side)
-        return 2 * round(height / 2), 2 * round(width / 2)
-    return height - height % 2, width - width % 2
+    """(height, width), even: scaled if larger than `short_side`, else without the odd row or column."""
+    if min(height, width) <= short_side:
+        return height - height % 2, width - width % 2
+    half = short_side / min(height, width) / 2
+    return 2 * round(height * half), 2 * round(width * half)
 
 
 def _repeated(frames: Iterator[av.VideoFrame], numbers: np.ndarray) -> Iterator[av.VideoFrame]:

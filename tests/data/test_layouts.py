@@ -1,0 +1,173 @@
+import os
+
+import films
+import pytest
+
+from vivit_jax.data.layouts import read_layout
+from vivit_jax.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory):
+    """The bytes of a few different videos."""
+    folder = tmp_path_factory.mktemp("videos")
+    return [films.write(folder / f"{seed}.mp4", films.scene(4, 16, 16, seed)).read_bytes() for seed in range(6)]
+
+
+@pytest.fixture
+def folder(tmp_path, contents):
+    for number, name in enumerate(("train/run/a.mp4", "train/run/b.MP4", "train/sit/c.mp4", "val/run/d.mp4", "test/sit/e.mp4")):
+        path = tmp_path / "videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents[number])
+    return tmp_path / "videos"
+
+
+def listing(folder, text, encoding="utf-8"):
+    path = folder / "list.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def refused(layout, source, message):
+    with pytest.raises(UserError, match=message) as error:
+        read_layout(layout, source)
+    assert "\n" not in str(error.value)
+
+
+def test_folder_lists_videos_by_split_and_class(folder):
+    (folder / "train/run/notes.txt").write_text("left aside")
+    (folder / "train/run/.hidden.mp4").write_text("")
+    found = read_layout("folder", folder)
+    assert [(clip.split, clip.label, clip.name) for clip in found.clips] == [
+        ("train", "run", "train/run/a.mp4"),
+        ("train", "run", "train/run/b.MP4"),
+        ("train", "sit", "train/sit/c.mp4"),
+        ("val", "run", "val/run/d.mp4"),
+        ("test", "sit", "test/sit/e.mp4"),
+    ]
+    assert found.labels == ("run", "sit")
+    assert found.splits == ("train", "val", "test")
+    assert found.remarks == ("1 files left aside, not videos by their name: train/run/notes.txt",)
+
+
+def test_folder_needs_no_val(folder):
+    (folder / "val/run/d.mp4").unlink()
+    (folder / "val/run").rmdir()
+    (folder / "val").rmdir()
+    assert read_layout("folder", folder).splits == ("train", "test")
+
+
+def test_folder_refuses_by_name(folder, contents):
+    refused("folder", folder / "nowhere", "nowhere: no such folder")
+    (folder / "training").mkdir()
+    refused("folder", folder, "expected the folders train, val and test.*found training")
+    (folder / "training").rmdir()
+    (folder / "train/walk").mkdir()
+    refused("folder", folder, "walk: the class is empty")
+    (folder / "train/walk").rmdir()
+    (folder / "test/swim").mkdir()
+    (folder / "test/swim/f.mp4").write_bytes(contents[5])
+    refused("folder", folder, "no training video of class swim")
+    (folder / "test/swim/f.mp4").unlink()
+    (folder / "test/swim").rmdir()
+    (folder / "test/sit/e.mp4").unlink()
+    (folder / "test/sit").rmdir()
+    refused("folder", folder, "test: the split is empty")
+
+
+def test_the_same_video_in_two_splits_is_refused(folder, contents):
+    (folder / "test/sit/copy.mp4").write_bytes(contents[0])
+    refused("folder", folder, r"the same video is in two splits: train/run/a\.mp4 \(train\) and test/sit/copy\.mp4 \(test\)")
+
+
+def test_a_symlink_out_of_the_source_is_refused_and_one_within_is_not(folder, contents):
+    outside = folder.parent / "secret.mp4"
+    outside.write_bytes(contents[5])
+    (folder / "train/sit/link.mp4").symlink_to(outside)
+    refused("folder", folder, r"train/sit/link\.mp4: leads out of ")
+    (folder / "train/sit/link.mp4").unlink()
+    (folder / "train/sit/link.mp4").symlink_to(folder / "train/sit/c.mp4")
+    assert len(read_layout("folder", folder).clips) == 6
+
+
+def test_a_name_that_is_not_utf8_is_refused(folder, contents):
+    (folder / "train/sit" / os.fsdecode(b"\xff.mp4")).write_bytes(contents[5])
+    refused("folder", folder, r"train/sit/.*: the name is not UTF-8")
+
+
+def test_csv_with_a_header_takes_its_columns_and_ignores_others(folder):
+    path = listing(
+        folder,
+        "file,label,video,start_frame,frames,split,start,end\n"
+        "train/run/a.mp4,run,v,0,4,train,,\n"
+        "train/run/a.mp4,sit,v,0,4,train,0.04,0.12\n"
+        "test/sit/e.mp4,sit,w,64,4,holdout,,\n",
+    )
+    found = read_layout("csv", path)
+    assert [(clip.name, clip.label, clip.split, clip.start, clip.end) for clip in found.clips] == [
+        ("train/run/a.mp4", "run", "train", 0.0, None),
+        ("train/run/a.mp4@0.04-0.12", "sit", "train", 0.04, 0.12),
+        ("test/sit/e.mp4", "sit", "holdout", 0.0, None),
+    ]
+    assert found.splits == ("train", "holdout")
+    assert not found.remarks
+
+
+@pytest.mark.parametrize("text", ["train/run/a.mp4 10\ntrain/sit/c.mp4 9\n", "\ntrain/run/a.mp4,10\ntrain/sit/c.mp4,9\n"])
+def test_csv_takes_lines_of_path_and_label(folder, text):
+    found = read_layout("csv", listing(folder, text))
+    assert [(clip.name, clip.label, clip.split) for clip in found.clips] == [
+        ("train/run/a.mp4", "10", "train"),
+        ("train/sit/c.mp4", "9", "train"),
+    ]
+    assert found.labels == ("9", "10")
+    assert found.remarks == ("list.csv names no split: all 2 videos are train",)
+
+
+def test_csv_paths_may_have_spaces(folder, contents):
+    (folder / "my clip.mp4").write_bytes(contents[5])
+    assert read_layout("csv", listing(folder, "my clip.mp4 run\n")).clips[0].source == folder / "my clip.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the list is empty"),
+        ("path,label\n", "there are no videos"),
+        ("path,label\nnot/there.mp4,run\n", r"list\.csv line 2: not/there\.mp4: no such file"),
+        ("path,label\ntrain/run,run\n", "line 2: train/run: not a file"),
+        ("path,label\ntrain/run/a.mp4,run\ntrain/run/a.mp4,run\n", r"train/run/a\.mp4: listed twice"),
+        ("path,label\n../secret.mp4,run\n", r"line 2: \.\./secret\.mp4: leads out of "),
+        ("path,label\n/etc/hostname,run\n", "line 2: /etc/hostname: leads out of "),
+        ("path,label\ntrain/run/a.mp4,\n", "line 2: the label is empty"),
+        ("path,label,split\ntrain/run/a.mp4,run,\n", "line 2: the split is empty"),
+        ("path,label\ntrain/run/a.mp4\n", r"line 2: expected 2 columns \(path, label\), got 1"),
+        ("path,label,start\ntrain/run/a.mp4,run,soon\n", "line 2: start must be seconds of at least 0, got 'soon'"),
+        ("path,label,start,end\ntrain/run/a.mp4,run,2,1\n", "line 2: end 1 is not after start 2"),
+        (
+            "path,label,split,start,end\ntrain/run/a.mp4,run,train,0,1\ntrain/run/a.mp4,run,test,1,2\n",
+            "a.mp4: the same video is in train and test",
+        ),
+    ],
+)
+def test_csv_refuses_by_line_and_name(folder, contents, text, message):
+    (folder.parent / "secret.mp4").write_bytes(contents[5])
+    refused("csv", listing(folder, text), message)
+
+
+def test_csv_that_is_not_utf8_is_refused(folder):
+    refused("csv", listing(folder, "path,label\nä.mp4,run\n", "latin-1"), "not UTF-8 at byte 11")
+
+
+def test_the_infrared_list_keeps_its_clips_and_splits(shared_data):
+    found = read_layout("csv", shared_data / "drone_ir_crops/index.csv")
+    assert {split: sum(clip.split == split for clip in found.clips) for split in found.splits} == {"train": 789, "val": 276, "test": 321}
+    assert found.labels == ("airplane", "bird", "drone", "helicopter")
+    assert all(clip.start == 0 and clip.end is None for clip in found.clips)
+
+
+def test_layouts_and_sources_must_fit(tmp_path):
+    refused("flder", tmp_path, "unknown layout 'flder': did you mean 'folder'")
+    refused("csv", None, "layout csv needs a source: a file")
+    refused("motion_digits", tmp_path, "layout motion_digits has no source")

@@ -1,0 +1,230 @@
+import gc
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import films
+import numpy as np
+import pytest
+
+from vivit_jax.data.config import AugmentConfig, DataConfig
+from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.pipeline import evaluation_batches, training_batches
+from vivit_jax.data.prepare import prepare
+from vivit_jax.data.video import decode_frames
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import Preprocess
+
+COUNT = 11
+PREPROCESS = Preprocess(frames=4, stride=2, resize=32, crop=(24, 24))
+DATA = DataConfig(readers=2)
+PLAIN = AugmentConfig(flip=0.0)
+JITTER = AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pipeline")
+    for number in range(COUNT):
+        path = root / "videos" / "train" / "ab"[number % 2] / f"{number:02}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        films.write(path, films.scene(14 + number, 32, 40, number))
+    prepare("folder", root / "videos", name="eleven", data_dir=root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def dataset(folder):
+    return open_dataset("eleven", folder)
+
+
+def train(dataset, count, data=DATA, augment=JITTER, **options):
+    options = {"batch_size": 4, "seed": 3} | options
+    batches = training_batches(dataset, "train", PREPROCESS, data, augment, **options)
+    return list(itertools.islice(batches, count))
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.keys() == other.keys()
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_batches_have_the_agreed_form(dataset):
+    (batch,) = train(dataset, 1)
+    assert {key: (value.shape, value.dtype.name) for key, value in batch.items()} == {
+        "video": ((4, 4, 24, 24, 3), "uint8"),
+        "label": ((4,), "int32"),
+        "index": ((4,), "int64"),
+    }
+    records = dataset.source("train")
+    assert [records[index]["label"] for index in batch["index"]] == batch["label"].tolist()
+
+
+def test_every_epoch_has_every_record_once_in_an_order_of_its_own(dataset):
+    order = np.concatenate([batch["index"] for batch in train(dataset, 11)])
+    epochs = order.reshape(4, COUNT)
+    assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_clips_are_pixels_of_the_record(dataset):
+    batch = train(dataset, 1, augment=PLAIN)[0]
+    for video, index in zip(batch["video"], batch["index"], strict=True):
+        record = dataset.source("train")[int(index)]
+        full = decode_frames(record["video"], range(record["frames"]))
+        crops = np.lib.stride_tricks.sliding_window_view(full, (24, 24), axis=(1, 2))  # (t, y, x, c, 24, 24)
+        found = [
+            start
+            for start in range(record["frames"] - 6)
+            if (crops[start : start + 7 : 2].transpose(1, 2, 0, 4, 5, 3) == video).all((2, 3, 4, 5)).any()
+        ]
+        assert found
+
+
+def test_a_clip_changes_from_epoch_to_epoch_and_with_the_seed(dataset):
+    def clip(batches, index, turn):
+        return [b["video"][i] for b in batches for i in range(4) if b["index"][i] == index][turn]
+
+    batches = train(dataset, 9)
+    assert (clip(batches, 5, 0) != clip(batches, 5, 1)).any()
+    assert (clip(batches, 5, 0) != clip(train(dataset, 9, seed=4), 5, 0)).any()
+    assert_same(batches, train(dataset, 9))
+
+
+def test_order_and_pixels_do_not_depend_on_readers(dataset):
+    expected = train(dataset, 6)
+    for readers in (1, 7):
+        assert_same(train(dataset, 6, data=DataConfig(readers=readers)), expected)
+
+
+def test_order_and_pixels_do_not_depend_on_processes(folder, dataset):
+    """In a program of its own, which must end in silence though it keeps its last batch."""
+    code = f"""
+        import sys
+        from absl import flags
+        import numpy as np
+        from vivit_jax.data.config import AugmentConfig, DataConfig
+        from vivit_jax.data.dataset import open_dataset
+        from vivit_jax.data.pipeline import training_batches
+        from vivit_jax.errors import UserError
+from vivit_jax.preprocess import Preprocess
+
+        if __name__ == "__main__":
+            flags.FLAGS.mark_as_parsed()
+            batches = training_batches(
+                open_dataset("eleven", {str(folder)!r}), "train", Preprocess(4, 2, 32, (24, 24)),
+                DataConfig(readers=1, processes=2), AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3)), batch_size=4, seed=3)
+            kept = [next(batches) for _ in range(5)]
+            np.savez({str(folder / "processes.npz")!r}, *[batch[key] for batch in kept for key in ("video", "label", "index")])
+            print(batches.get_state())
+    """
+    program = folder / "program.py"
+    program.write_text(textwrap.dedent(code))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "{'clips': 20}"
+    assert done.stderr == ""
+    arrays = np.load(folder / "processes.npz")
+    ours = [{key: arrays[f"arr_{3 * n + i}"] for i, key in enumerate(("video", "label", "index"))} for n in range(5)]
+    assert_same(ours, train(dataset, 5))
+
+
+def test_hosts_share_the_global_batch_without_overlap(dataset):
+    whole = train(dataset, 6)
+    parts = [train(dataset, 6, batch_size=2, shard=(host, 2)) for host in range(2)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for key in batch:
+            np.testing.assert_array_equal(np.stack([share[key] for share in shares], 1).reshape(batch[key].shape), batch[key])
+
+
+@pytest.mark.parametrize("readers", [1, 5])
+def test_a_stream_goes_on_from_its_state_with_any_number_of_readers(dataset, readers):
+    expected = train(dataset, 7)
+    first = training_batches(dataset, "train", PREPROCESS, DATA, JITTER, batch_size=4, seed=3)
+    for _ in range(4):
+        next(first)
+    state = first.get_state()
+    second = training_batches(dataset, "train", PREPROCESS, DataConfig(readers=readers), JITTER, batch_size=4, seed=3)
+    next(second)
+    second.set_state(state)
+    assert_same([next(second) for _ in range(3)], expected[4:])
+    assert state == {"clips": 16}
+
+
+def test_controls_take_the_order_of_frames_away(dataset):
+    still = train(dataset, 1, data=DataConfig(temporal_order="one_frame"), augment=PLAIN)[0]["video"]
+    assert (still == still[:, :1]).all()
+    forward = train(dataset, 3, augment=PLAIN)
+    shuffled = train(dataset, 3, data=DataConfig(temporal_order="shuffled"), augment=PLAIN)
+    assert any((one["video"] != other["video"]).any() for one, other in zip(forward, shuffled, strict=True))
+
+
+def test_a_flip_turns_all_frames_of_a_clip(dataset):
+    never = train(dataset, 3, augment=AugmentConfig(flip=0.0))
+    always = train(dataset, 3, augment=AugmentConfig(flip=1.0))
+    for one, other in zip(never, always, strict=True):
+        np.testing.assert_array_equal(one["video"], other["video"][:, :, :, ::-1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
+def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batch_size):
+    batches = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=batch_size)
+    seen = list(batches)
+    assert len(seen) == len(batches) == -(-COUNT // batch_size)
+    assert all(batch["video"].shape == (batch_size, 6, 4, 24, 24, 3) for batch in seen)
+    valid = np.concatenate([batch["valid"] for batch in seen])
+    assert valid.dtype == bool
+    assert valid.tolist() == [True] * COUNT + [False] * (len(valid) - COUNT)
+    assert np.concatenate([batch["index"] for batch in seen])[valid].tolist() == list(range(COUNT))
+    assert_same(list(batches), seen)
+
+
+@pytest.mark.parametrize("hosts", [2, 3, 4])
+def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dataset, hosts):
+    shares = [list(evaluation_batches(dataset, "train", PREPROCESS, DATA, batch_size=2, shard=(host, hosts))) for host in range(hosts)]
+    assert len({len(share) for share in shares}) == 1
+    indices = [int(index) for share in shares for batch in share for index in batch["index"][batch["valid"]]]
+    assert sorted(indices) == list(range(COUNT))
+
+
+def test_evaluation_controls_are_the_same_every_time(dataset):
+    data = DataConfig(temporal_order="shuffled")
+    batches = evaluation_batches(dataset, "train", PREPROCESS, data, views=(2, 1), batch_size=4)
+    assert_same(list(batches), list(batches))
+    still = list(evaluation_batches(dataset, "train", PREPROCESS, DataConfig(temporal_order="one_frame"), batch_size=4))
+    assert all((batch["video"] == batch["video"][:, :, :1]).all() for batch in still)
+
+
+def test_a_record_that_cannot_be_decoded_is_named_not_replaced(dataset, monkeypatch):
+    class Broken:
+        def __init__(self, records):
+            self.records = records
+
+        def __len__(self):
+            return len(self.records)
+
+        def __getitem__(self, index):
+            record = self.records[index]
+            return record | {"video": record["video"][:700]} if index == 6 else record
+
+    whole = type(dataset).source
+    monkeypatch.setattr(type(dataset), "source", lambda self, split: Broken(whole(self, split)))
+    name = dataset.source("train")[6]["name"]
+    with pytest.raises(UserError, match=name):
+        list(evaluation_batches(dataset, "train", PREPROCESS, DATA, batch_size=4))
+    with pytest.raises(UserError, match=name):
+        train(dataset, 3)
+
+
+def test_streams_that_are_dropped_end_their_threads(dataset):
+    before = threading.active_count()
+    for _ in range(3):
+        train(dataset, 1)
+    gc.collect()
+    assert threading.active_count() <= before + 2
