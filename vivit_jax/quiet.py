@@ -17,6 +17,7 @@ ENVIRONMENT = {
 }
 
 LOGGERS = (
+    "asyncio",  # orbax's, when a disk is full
     "etils",
     "grain",
     "jax",  # "Unable to initialize backend 'tpu'" and its like
@@ -28,12 +29,12 @@ LOGGERS = (
 
 
 def silence_libraries() -> None:
-    """Lets libraries report errors alone. Call it before importing them; errors of this package are untouched."""
+    """Leaves it to libraries to raise what matters. Call it before importing them; what this package prints is untouched."""
     if os.environ.get("VIVIT_VERBOSE"):
         return
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    absl_logging.set_verbosity(absl_logging.ERROR)
+    absl_logging.set_verbosity(absl_logging.FATAL)
     for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")

@@ -35,19 +35,32 @@ class Process:
             time.sleep(0.01)
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory) -> Path:
+    """A compilation cache for all processes of a test session: most of a tiny run's time is compiling the same step again."""
+    return tmp_path_factory.mktemp("compiled")
+
+
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, compiled):
     """start(workdir, *flags, devices=1, **environment): `train.py` on the tiny data set."""
     started = []
 
     def run(workdir: Path, *flags: str, devices: int = 1, **environment: str) -> Process:
         log = tmp_path / f"process_{len(started)}.log"
-        environment = os.environ | {
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-            "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
-            "PYTHONUNBUFFERED": "1",
-        } | environment
+        environment = (
+            os.environ
+            | {
+                "JAX_PLATFORMS": "cpu",
+                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0",
+                "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
+                "PYTHONUNBUFFERED": "1",
+                "JAX_COMPILATION_CACHE_DIR": str(compiled),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            }
+            | environment
+        )
         command = [sys.executable, str(HERE / "tiny.py"), f"--config={HERE / 'tiny_config.py'}", f"--workdir={workdir}", *flags]
         with log.open("w") as file:
             popen = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=tmp_path)

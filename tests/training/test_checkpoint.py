@@ -15,7 +15,11 @@ from vivit_jax.training.stopping import Stopped
 
 
 def state_of(step):
-    return {"params": {"kernel": np.full((64, 64), step, np.float32), "bias": np.arange(7) + step}, "average": None, "step": np.asarray(step)}
+    return {
+        "params": {"kernel": np.full((64, 64), step, np.float32), "bias": np.arange(7) + step},
+        "average": None,
+        "step": np.asarray(step),
+    }
 
 
 @pytest.fixture
@@ -150,7 +154,9 @@ def test_kill_9_at_random_moments_loses_no_whole_checkpoint(tmp_path):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert int(process.stdout.readline()) in (newest + 1, newest + 2)
         delay = generator.uniform(0, 0.3)
-        killer = subprocess.Popen([sys.executable, "-S", "-c", f"import os, time; time.sleep({delay}); os.kill({process.pid}, {signal.SIGKILL.value})"])
+        killer = subprocess.Popen(
+            [sys.executable, "-S", "-c", f"import os, time; time.sleep({delay}); os.kill({process.pid}, {signal.SIGKILL.value})"]
+        )
         told = [newest + 1, *map(int, process.stdout.read().split())]
         killer.wait()
         process.wait()

@@ -1,11 +1,14 @@
 """A data set in memory and an experiment small enough for a test: clips of 4 frames of 16 x 16 pixels, four classes of brightness.
 
-`python tests/training/tiny.py --config=... --workdir=...` is `train.py` on that data set.
+`python tests/training/tiny.py --config=... --workdir=...` is `train.py` on that data set; the environment may ask it for a fault:
+TINY_TERMINATE_AT and TINY_KILL_AT send a signal when that batch is drawn, TINY_TERMINATE_IN_EVALUATION when an evaluation begins, and
+TINY_POISON_AT makes a learning rate infinite so that this step's loss is not finite.
 """
 
 import dataclasses
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -60,10 +63,10 @@ class Batches:
         host, hosts = self._shard
         rows = generator.choice(EXAMPLES["train"], self._batch_size * hosts)[host * self._batch_size :][: self._batch_size]
         self.drawn.append(rows.tolist())
-        batch = {name: values[rows] for name, values in self._examples.items()}
-        if poison := os.environ.get("TINY_LABEL_OUT_OF_RANGE_AT"):
-            batch["label"] = batch["label"] + (100 if self._position == int(poison) else 0)
-        return batch
+        for number, variable in ((signal.SIGTERM, "TINY_TERMINATE_AT"), (signal.SIGKILL, "TINY_KILL_AT")):
+            if os.environ.get(variable) == str(self._position):
+                os.kill(os.getpid(), number)
+        return {name: values[rows] for name, values in self._examples.items()}
 
     def get_state(self) -> dict:
         return {"position": self._position}
@@ -83,6 +86,8 @@ class EvaluationBatches:
         return -(-len(self._examples["index"]) // self._batch_size)
 
     def __iter__(self):
+        if "TINY_TERMINATE_IN_EVALUATION" in os.environ:
+            os.kill(os.getpid(), signal.SIGTERM)
         for i in range(len(self)):
             rows = {name: values[i * self._batch_size :][: self._batch_size] for name, values in self._examples.items()}
             missing = self._batch_size - len(rows["index"])
@@ -120,8 +125,12 @@ def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
 
 
 def main() -> int:
-    from vivit_jax.training import launch
+    import jax.numpy as jnp
 
+    from vivit_jax.training import launch, loop
+
+    if poisoned := os.environ.get("TINY_POISON_AT"):
+        loop.make_schedule = lambda *_, **__: lambda step: jnp.where(step == int(poisoned) - 2, jnp.inf, 0.1)
     launch.ensure_dataset = lambda name, data_dir: DataSet()
     launch.training_batches, launch.evaluation_batches = training_batches, evaluation_batches
     return launch.main()

@@ -186,7 +186,7 @@ def _describe(run: Run, loop: Loop) -> None:
 
 def _tell(workdir: Workdir, test: Evaluation | None) -> None:
     """The last words: what was made, and where."""
-    here = Path(os.path.relpath(workdir.path))
+    here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
     if test is not None:
         console.say(f"test top1 {test.top1:.4f} ({test.hits} of {test.examples}, {test.views} views each)", style="bold")
     console.say(f"model    {here / workdir.model.name}")

@@ -219,6 +219,7 @@ class Loop:
             if step % self.run.experiment.training.log_every == 0 or step == self.plan.total or not finite:
                 self._log(step, metrics)
             if not finite:
+                self._checkpoints.finish()
                 raise Stopped(self._not_finite(step, metrics))
 
     def _log(self, step: int, metrics: dict[str, Any]) -> None:

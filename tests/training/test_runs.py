@@ -1,0 +1,191 @@
+"""Whole runs in processes of their own, and what can befall them: signals, full disks, numbers that are not finite."""
+
+import os
+import pathlib
+import signal
+import subprocess
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+import tiny
+
+from vivit_jax.training.manifest import damage
+
+LONG = ("--config.training.steps=1000000", "--config.training.log_every=50", "--config.evaluation.every_steps=1000000")
+
+
+def arrays_of(workdir, step):
+    """Every array of a checkpoint, and what is saved beside them."""
+    assert damage(workdir / "checkpoints" / str(step)) is None
+    manager = ocp.CheckpointManager(workdir / "checkpoints")
+    restored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(), facts=ocp.args.JsonRestore()))
+    manager.close()
+    import jax
+
+    return jax.tree.leaves(jax.device_get(restored["state"])), restored["facts"]
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_path, mode):
+    flags = (
+        f"--config.parallel.mode={mode}",
+        "--config.training.ema_decay=0.9",
+        "--config.training.mixup=0.2",
+        "--config.model.dropout=0.1",
+    )
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    uninterrupted = start(whole, *flags, devices=2)
+    interrupted = start(cut, *flags, devices=2, TINY_TERMINATE_AT="9")
+    assert interrupted.wait() == 143, interrupted.output()
+    assert "the same command goes on" in interrupted.output()
+    resumed = start(cut, *flags, devices=2)
+    assert (uninterrupted.wait(), resumed.wait()) == (0, 0), resumed.output()
+    assert "going on after step" in resumed.output()
+
+    (expected, facts), (actual, resumed_facts) = arrays_of(whole, 20), arrays_of(cut, 20)
+    assert len(expected) > 50
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(actual, expected, strict=True))
+    assert resumed_facts == facts
+    assert tiny.rows(cut) == tiny.rows(whole)
+    assert (cut / "model" / "model.safetensors").read_bytes() == (whole / "model" / "model.safetensors").read_bytes()
+
+
+def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
+    """From one device to four to two, with the same batches and the same losses to rounding."""
+    flags = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1")
+    whole, moved = tmp_path / "whole_sgd", tmp_path / "moved"
+    reference = start(whole, *flags)
+    for devices, stop in ((1, "7"), (4, "14")):
+        killed = start(moved, *flags, devices=devices, TINY_KILL_AT=stop)
+        assert killed.wait() == -signal.SIGKILL, killed.output()
+    resumed = start(moved, *flags, devices=2)
+    assert (reference.wait(), resumed.wait()) == (0, 0), resumed.output()
+    for expected, actual in zip(tiny.rows(whole), tiny.rows(moved), strict=True):
+        assert expected.keys() == actual.keys()
+        np.testing.assert_allclose(list(actual.values()), list(expected.values()), atol=1e-5)
+
+
+def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_path):
+    run = start(tmp_path / "run", "--config.model.num_layers=12", XLA_FLAGS="")
+    run.wait_for("training clips")
+    run.popen.send_signal(signal.SIGTERM)
+    assert run.wait(30) == 143
+    assert "interrupted before there was anything to save" in run.output()
+
+
+def test_a_signal_during_evaluation_saves_and_the_evaluation_is_made_up_for(start, tmp_path):
+    workdir = tmp_path / "run"
+    run = start(workdir, TINY_TERMINATE_IN_EVALUATION="1")
+    assert run.wait() == 143, run.output()
+    assert "interrupted after step 10 of 20" in run.output()
+    assert not [row for row in tiny.rows(workdir) if "val/top1" in row]
+    resumed = start(workdir)
+    assert resumed.wait() == 0, resumed.output()
+    assert [row["step"] for row in tiny.rows(workdir) if "val/top1" in row] == [10, 20]
+
+
+def test_signals_during_a_save_and_twice_do_no_harm(start, tmp_path):
+    workdir = tmp_path / "run"
+    run = start(workdir, *LONG, "--config.checkpoint.every_steps=1")
+    run.wait_for("step 50/")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+        run.popen.send_signal(number)
+    assert run.wait() == 143, run.output()
+    step = int(run.output().split("interrupted after step ")[1].split()[0])
+    assert damage(workdir / "checkpoints" / str(step)) is None
+
+
+def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
+    workdir = tmp_path / "run"
+    first = start(workdir, *LONG)
+    first.wait_for("step 50/")
+    second = start(workdir, *LONG)
+    assert second.wait() == 2
+    assert f"another run (process {first.popen.pid} on" in second.output()
+    assert len(second.output().splitlines()) == 1
+    first.popen.send_signal(signal.SIGTERM)
+    assert first.wait() == 143
+
+
+def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start, tmp_path):
+    workdir = tmp_path / "run"
+    assert start(workdir, TINY_TERMINATE_AT="5").wait() == 143
+    changed = start(workdir, "--config.optimizer.learning_rate=0.5", "--config.seed=1")
+    assert changed.wait() == 2
+    assert "optimizer.learning_rate: 0.01 there, 0.5 now" in changed.output()
+    assert "seed: 0 there, 1 now" in changed.output()
+    harmless = start(workdir, "--config.checkpoint.keep=1", "--config.evaluation.test_views=(2, 1)")
+    assert harmless.wait() == 0, harmless.output()
+    assert "2 views each" in harmless.output()
+
+
+def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good_checkpoint(start, tmp_path):
+    workdir = tmp_path / "run"
+    run = start(workdir, "--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", TINY_POISON_AT="12")
+    assert run.wait() == 1
+    last_line = run.output().splitlines()[-1]
+    assert "step 12: the loss (and" in last_line
+    assert "is not finite; the checkpoint of step 10 is kept" in last_line
+    assert tiny.rows(workdir)[-1] == {"step": 12, "train/loss": None} | {
+        key: tiny.rows(workdir)[-1][key] for key in tiny.rows(workdir)[-1] if key not in ("step", "train/loss")
+    }
+    assert sorted(path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()) == ["10", "5"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MB of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip(f"cannot mount a small file system here: {mount.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_full_disk_stops_the_run_with_the_old_checkpoint_intact(start, small_disk):
+    workdir = small_disk / "run"
+    run = start(workdir, *LONG, "--config.checkpoint.every_steps=200")
+    run.wait_for("step 200/")
+    while not (workdir / "checkpoints").is_dir() or not list((workdir / "checkpoints").glob("*.sha256.json")):
+        assert run.popen.poll() is None, run.output()
+    with pathlib.Path(small_disk / "filler").open("wb") as filler, pytest.raises(OSError, match="No space left"):
+        while True:
+            os.write(filler.fileno(), bytes(4096))
+    assert run.wait() == 1
+    last_line = run.output().splitlines()[-1]
+    assert last_line.startswith("train: cannot save the checkpoint of step")
+    assert "No space left on device" in last_line
+    kept = int(last_line.split("the checkpoint of step ")[2].split()[0])
+    assert damage(workdir / "checkpoints" / str(kept)) is None
+    assert "Traceback" not in run.output()
+
+
+def test_a_read_only_directory_is_refused_in_one_line(start, small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    run = start(small_disk / "run")
+    assert run.wait() == 2
+    assert "cannot write into --workdir" in run.output()
+    assert "Read-only file system" in run.output()
+    assert len(run.output().splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [(), ("--config.parallel.mode=pmap",), ("--config.parallel.fsdp=4",)], ids=["jit", "pmap", "fsdp"])
+def test_two_processes_of_two_devices_train_as_one_of_four(start, tmp_path, flags):
+    sgd = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", "--config.training.mixup=0.2", *flags)
+    port = 20000 + os.getpid() % 20000 + 7 * len(flags)
+    together = tmp_path / "together"
+    hosts = [
+        start(together, *sgd, f"--coordinator=localhost:{port}", "--processes=2", f"--process={i}", devices=2, TINY_TERMINATE_AT="9")
+        for i in range(2)
+    ]
+    assert [host.wait() for host in hosts] == [143, 143], hosts[0].output()
+    hosts = [start(together, *sgd, f"--coordinator=localhost:{port + 1}", "--processes=2", f"--process={i}", devices=2) for i in range(2)]
+    alone = start(tmp_path / "alone", *sgd, devices=4)
+    assert [host.wait() for host in (*hosts, alone)] == [0, 0, 0], hosts[0].output()
+    for expected, actual in zip(tiny.rows(tmp_path / "alone"), tiny.rows(together), strict=True):
+        assert expected.keys() == actual.keys()
+        np.testing.assert_allclose(list(actual.values()), list(expected.values()), atol=1e-5)
