@@ -71,9 +71,7 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
     probabilities = np.asarray(jax.jit(lambda clip: jax.nn.softmax(logits(clip[None])[0]))(clip))
     number = int(probabilities.argmax()) if label is None else names.index(label)
     relevance = integrated_gradients(lambda clips: log_odds(logits(clips), number), clip, config, max_steps=max_steps)
-    frames = centre_clip(probe(video).frames, preprocess)
-    frames = frames[: 1 + int(np.argmin(np.append(np.diff(frames) > 0, False)))]
-    return Explanation(names[number], float(probabilities[number]), relevance, frames)
+    return Explanation(names[number], float(probabilities[number]), relevance, frames_once(probe(video).frames, preprocess))
 
 
 def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Preprocess) -> Iterator[np.ndarray]:
@@ -98,6 +96,12 @@ def heat_at(explanation: Explanation, number: int) -> np.ndarray:
     span = times[after] - times[before]
     share = float(np.clip((position - times[before]) / span, 0, 1)) if span else 0.0
     return (1 - share) * tokens[before] + share * tokens[after]
+
+
+def frames_once(video_frames: int, preprocess: Preprocess) -> np.ndarray:
+    """Frame numbers of the middle clip, ascending: a clip of a video shorter than itself starts over, and its repeats are left out."""
+    frames = centre_clip(video_frames, preprocess)
+    return frames[: 1 + int(np.argmin(np.append(np.diff(frames) > 0, False)))]
 
 
 def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slice]:
