@@ -112,8 +112,7 @@ def test_order_and_pixels_do_not_depend_on_processes(folder, dataset):
         from vivit_jax.data.config import AugmentConfig, DataConfig
         from vivit_jax.data.dataset import open_dataset
         from vivit_jax.data.pipeline import training_batches
-        from vivit_jax.errors import UserError
-from vivit_jax.preprocess import Preprocess
+        from vivit_jax.preprocess import Preprocess
 
         if __name__ == "__main__":
             flags.FLAGS.mark_as_parsed()
