@@ -6,11 +6,13 @@ The argument chooses one of the paper's four models, by number or by name: `--co
 `--config.data.temporal_order=one_frame` and `--config.data.temporal_order=shuffled`.
 """
 
+import ml_collections
+
 from vivit_jax.config import base_config
 from vivit_jax.models.config import FACTORISATIONS
 
 
-def get_config(factorisation="factorised_encoder"):
+def get_config(factorisation: str = "factorised_encoder") -> ml_collections.ConfigDict:
     config = base_config()
     config.name = "motion_digits"
 

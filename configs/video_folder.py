@@ -8,10 +8,12 @@ The argument is the backbone's size and patch, those of the source: `--config=co
 starts from random weights, which asks for far more clips.
 """
 
+import ml_collections
+
 from vivit_jax.config import base_config
 
 
-def get_config(backbone="B/16"):
+def get_config(backbone: str = "B/16") -> ml_collections.ConfigDict:
     size, patch = backbone.split("/")
     config = base_config()
     config.name = "video_folder"

@@ -1,0 +1,128 @@
+"""Exact scores: every example once, whatever the devices, the batches and the views."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from sklearn import metrics as sklearn_metrics
+
+from vivit_jax.errors import UserError
+from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.evaluation import evaluate
+
+
+class Brightness(nn.Module):
+    """Logits by the distance of a clip's brightness from each class's."""
+
+    @nn.compact
+    def __call__(self, video, train=False):
+        offset = self.param("offset", nn.initializers.zeros, (4,))
+        return -jnp.abs(video.mean(axis=(1, 2, 3, 4))[:, None] - jnp.linspace(-0.6, 0.9, 4) - offset)
+
+
+VARIABLES = {"params": {"offset": np.array([0.3, 0.0, 0.1, 0.0], np.float32)}}
+
+
+def scores(batch_size, parallel, views=(1, 1), model=None, split="test", labels=tiny.CLASSES):
+    batches = tiny.EvaluationBatches(split, batch_size, views)
+    return evaluate(model or Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=parallel, labels=labels, progress=False)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """Logits and labels without batches, padding or devices."""
+    examples = tiny.examples("test")
+    video = examples["video"].astype(np.float64) / 127.5 - 1
+    distance = video.mean(axis=(1, 2, 3, 4))[:, None] - np.linspace(-0.6, 0.9, 4) - VARIABLES["params"]["offset"]
+    return -np.abs(distance), examples["label"]
+
+
+@pytest.mark.parametrize("batch_size", [4, 5, 27, 64])
+@pytest.mark.parametrize(
+    "parallel", [ParallelConfig(data=1), ParallelConfig(), ParallelConfig("pmap"), ParallelConfig(fsdp=2, tensor=2)], ids=str
+)
+def test_any_number_of_devices_counts_the_same(expected, batch_size, parallel):
+    logits, label = expected
+    result = scores(batch_size, parallel)
+    assert result.examples == tiny.EXAMPLES["test"] == 27
+    assert result.hits == (logits.argmax(axis=1) == label).sum()
+    assert 0 < result.hits < 27
+    assert result.index.tolist() == list(range(27))
+    np.testing.assert_allclose(result.logits[""], logits, atol=1e-5)
+    np.testing.assert_allclose(
+        result.loss, sklearn_metrics.log_loss(label, np.exp(logits) / np.exp(logits).sum(1, keepdims=True)), rtol=1e-5
+    )
+
+
+def test_scores_are_those_of_scikit_learn(expected):
+    logits, label = expected
+    found = scores(8, ParallelConfig(data=1)).to_dict()
+    predicted = logits.argmax(axis=1)
+    np.testing.assert_array_equal(found["confusion"], sklearn_metrics.confusion_matrix(label, predicted))
+    assert found["top1"] == sklearn_metrics.accuracy_score(label, predicted)
+    assert found["mean_class"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(label, predicted))
+    assert found["top5"] == 1.0
+    assert {name: entry["examples"] for name, entry in found["per_class"].items()} == dict(
+        zip(tiny.CLASSES, np.bincount(label).tolist(), strict=True)
+    )
+
+
+def test_logits_are_averaged_over_views():
+    class Views(tiny.EvaluationBatches):
+        def __iter__(self):
+            for batch in super().__iter__():
+                video = batch["video"].copy()
+                video[:, 0] = 0
+                yield batch | {"video": video}
+
+    batches = Views("test", 8, (3, 1))
+    result = evaluate(
+        Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False
+    )
+    assert result.views == 3
+    dark = -np.abs(-1 - np.linspace(-0.6, 0.9, 4) - VARIABLES["params"]["offset"])
+    one = scores(8, ParallelConfig(data=1)).logits[""]
+    np.testing.assert_allclose(result.logits[""], (dark + 2 * one) / 3, atol=1e-5)
+
+
+class TwoHeads(nn.Module):
+    @nn.compact
+    def __call__(self, video, train=False):
+        brightness = Brightness()(video)
+        return {"verb": brightness, "noun": jnp.stack([brightness[:, 0] - brightness[:, 1], jnp.zeros(len(video))], axis=1)}
+
+
+def test_of_several_heads_a_hit_is_the_most_probable_combination():
+    class Both(tiny.EvaluationBatches):
+        def __iter__(self):
+            for batch in super().__iter__():
+                yield batch | {"label": {"verb": batch["label"], "noun": (batch["label"] > 0).astype(np.int32)}}
+
+    labels = {"verb": tiny.CLASSES, "noun": ("dark", "light")}
+    variables = {"params": {"Brightness_0": VARIABLES["params"]}}
+    result = evaluate(TwoHeads(), variables, tiny.PREPROCESS, Both("test", 8), parallel=ParallelConfig(), labels=labels, progress=False)
+    probability = result.probabilities
+    joint = (probability["verb"][:, :, None] * probability["noun"][:, None, :]).reshape(27, -1)
+    combined = result.label["verb"] * 2 + result.label["noun"]
+    assert result.hits == (joint.argmax(axis=1) == combined).sum()
+    assert result.hits5 == sum(label in np.argsort(-row)[:5] for label, row in zip(combined, joint, strict=True))
+    found = result.to_dict()
+    assert found["heads"]["noun"]["top1"] >= found["top1"]
+    assert found["loss"] == pytest.approx((found["heads"]["verb"]["loss"] + found["heads"]["noun"]["loss"]) / 2)
+
+
+def test_labels_that_are_no_class_are_refused():
+    with pytest.raises(UserError, match="the model has 4 classes and the data set 3"):
+        scores(8, ParallelConfig(data=1), labels=tiny.CLASSES[:3])
+
+
+def test_a_split_without_examples_is_refused():
+    with pytest.raises(UserError, match="no examples"):
+        evaluate(Brightness(), VARIABLES, tiny.PREPROCESS, [], parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False)
+
+
+def test_the_padding_of_the_last_batch_is_not_compiled_anew():
+    with jax.log_compiles(False):
+        scores(4, ParallelConfig(data=1))  # a second trace would raise

@@ -1,0 +1,161 @@
+"""What each parameter's learning rate is, which parameters decay, and which stand still."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.training.config import OptimizerConfig, ScheduleConfig
+from vivit_jax.training.optimizer import depth, make_optimizer
+from vivit_jax.training.schedule import make_schedule
+from vivit_jax.weights.layers import flatten, stack_layers
+
+CONFIG = ViViTConfig(**tiny.MODEL, num_classes=4)
+FACTORISED = ViViTConfig(**tiny.MODEL, num_classes=4, factorisation="factorised_encoder")
+
+
+@functools.cache
+def params_of(config):
+    shapes = jax.eval_shape(ViViT(config).init, jax.random.key(0), jnp.zeros((1, *config.clip, 3)))["params"]
+    generator = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: generator.normal(size=leaf.shape).astype(np.float32), shapes)
+
+
+def updates(optimizer, params, gradients):
+    @jax.jit
+    def update(params, gradients):
+        return optimizer.transform.update(optimizer.without_frozen(gradients), optimizer.transform.init(params), params)[0]
+
+    return jax.device_get(update(params, gradients))
+
+
+def sgd(**options):
+    return OptimizerConfig(**({"name": "sgd", "momentum": 0.0, "learning_rate": 1.0} | options))
+
+
+def factors_by_path(config, model=CONFIG):
+    """The factors, read off the updates of plain gradient descent on gradients of one."""
+    params = params_of(model)
+    optimizer = make_optimizer(config, optax.constant_schedule(1.0), params, model)
+    moved = updates(optimizer, params, jax.tree.map(np.ones_like, params))
+    return {name: -np.unique(leaf)[0] for name, leaf in flatten(moved).items() if len(np.unique(leaf)) == 1}
+
+
+def test_the_first_pattern_that_matches_wins():
+    factors = factors_by_path(sgd(multipliers=(("head/bias", 3.0), ("head", 10.0), ("block_00/mlp", 0.0))))
+    assert factors["head/bias"] == 3
+    assert factors["head/kernel"] == 10
+    assert factors["transformer/encoder/block_00/mlp/in/kernel"] == 0
+    assert factors["transformer/encoder/block_01/mlp/in/kernel"] == 1
+
+
+@pytest.mark.parametrize("pattern", ["heads", "block_02", "head/kernel$"], ids=["nothing", "no_such_layer", "already_matched"])
+def test_a_pattern_that_matches_nothing_is_refused(pattern):
+    with pytest.raises(UserError, match=r"matches no parameter .* named as .*transformer/encoder"):
+        factors_by_path(sgd(multipliers=(("head", 2.0), (pattern, 0.1))))
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused():
+    with pytest.raises(UserError, match="no regular expression"):
+        factors_by_path(sgd(multipliers=(("head(", 2.0),)))
+
+
+def test_freezing_everything_is_refused():
+    with pytest.raises(UserError, match="nothing to train"):
+        factors_by_path(sgd(multipliers=((".", 0.0),)))
+
+
+def test_frozen_parameters_stand_still_and_take_no_state():
+    params = params_of(CONFIG)
+    config = OptimizerConfig(weight_decay=0.1, clip_norm=1.0, multipliers=(("head", 1.0), (".", 0.0)))
+    optimizer = make_optimizer(config, optax.constant_schedule(1.0), params, CONFIG)
+    state = optimizer.transform.init(params)
+    assert sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.ndim) == 2 * (16 * 4 + 4)
+    moved = flatten(updates(optimizer, params, jax.tree.map(lambda leaf: 100 * np.ones_like(leaf), params)))
+    assert {name for name, leaf in moved.items() if np.any(leaf)} == {"head/kernel", "head/bias"}
+
+
+def test_frozen_gradients_count_in_no_norm():
+    params = params_of(CONFIG)
+    optimizer = make_optimizer(sgd(multipliers=(("head/bias", 1.0), (".", 0.0)), clip_norm=1.0), lambda step: 1.0, params, CONFIG)
+    moved = flatten(updates(optimizer, params, jax.tree.map(np.ones_like, params)))
+    np.testing.assert_allclose(moved["head/bias"], -np.ones(4) / 2, rtol=1e-6)  # four ones have norm 2
+
+
+def test_layers_decay_from_the_head_down():
+    factors = factors_by_path(sgd(layer_decay=0.5))
+    assert factors["head/kernel"] == 1
+    assert factors["transformer/encoder/norm/scale"] == 1
+    assert factors["transformer/encoder/block_01/mlp/in/kernel"] == 0.5
+    assert factors["transformer/encoder/block_00/attention/query/kernel"] == 0.25
+    assert factors["tokenizer/kernel"] == factors["transformer/encoder/position"] == factors["transformer/encoder_cls"] == 0.125
+
+
+def test_the_temporal_encoder_stands_on_the_spatial_one():
+    names = (
+        "tokenizer/kernel",
+        "transformer/spatial_encoder/position",
+        "transformer/spatial_encoder/block_01/mlp/in/kernel",
+        "transformer/spatial_encoder/norm/scale",
+        "transformer/temporal_encoder_cls",
+        "transformer/temporal_encoder/block_00/mlp/in/kernel",
+        "transformer/temporal_encoder/norm/scale",
+        "head/kernel",
+    )
+    assert [depth(FACTORISED, name) for name in names] == [0, 0, 2, 2, 2, 3, 4, 4]
+
+
+def test_layer_decay_is_refused_for_other_models():
+    with pytest.raises(UserError, match="layer_decay is for vision transformers"):
+        make_optimizer(sgd(layer_decay=0.9), lambda step: 1.0, params_of(CONFIG), object())
+
+
+def test_weight_decay_falls_on_kernels_alone():
+    params = params_of(CONFIG)
+    optimizer = make_optimizer(sgd(weight_decay=0.1), lambda step: 1.0, params, CONFIG)
+    moved, flat = flatten(updates(optimizer, params, jax.tree.map(np.zeros_like, params))), flatten(params)
+    for name, leaf in moved.items():
+        np.testing.assert_allclose(leaf, -0.1 * flat[name] if name.endswith("kernel") else np.zeros_like(leaf), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lamb", "lion"])
+def test_scanned_layers_are_updated_as_unrolled_ones(name):
+    options = {"multipliers": (("block_00/mlp", 0.0), ("block_01/attention", 3.0)), "layer_decay": 0.7}
+    config = OptimizerConfig(name=name, weight_decay=0.1, **options)
+    params = params_of(CONFIG)
+    gradients = jax.tree.map(lambda leaf: np.sin(7 * leaf), params)
+    unrolled = updates(make_optimizer(config, lambda step: 0.1, params, CONFIG), params, gradients)
+    stacked = stack_layers(params)
+    scanned = updates(make_optimizer(config, lambda step: 0.1, stacked, CONFIG), stacked, stack_layers(gradients))
+    expected, actual = flatten(unrolled), flatten(jax.device_get(scanned))
+    assert expected.keys() == actual.keys()
+    for path in expected:
+        np.testing.assert_allclose(actual[path], expected[path], atol=1e-6, err_msg=path)
+    assert not np.any(actual["transformer/encoder/block_00/mlp/in/kernel"])
+
+
+@pytest.mark.parametrize(
+    ("config", "steps", "rates"),
+    [
+        (ScheduleConfig(), (0, 10, 55, 100), (0.0, 1.0, 0.5, 0.0)),
+        (ScheduleConfig(final=0.2), (100,), (0.2,)),
+        (ScheduleConfig(name="constant"), (5, 10, 100), (0.5, 1.0, 1.0)),
+        (ScheduleConfig(name="step", milestones=(0.5, 0.8)), (10, 49, 51, 81), (1.0, 1.0, 0.1, 0.01)),
+    ],
+    ids=["cosine", "cosine_final", "constant", "step"],
+)
+def test_the_learning_rate_warms_up_and_follows_its_curve(config, steps, rates):
+    schedule = make_schedule(config, 1.0, total=100, warmup=10)
+    np.testing.assert_allclose([schedule(step) for step in steps], rates, atol=1e-6)
+
+
+def test_a_warm_up_longer_than_the_run_is_refused():
+    with pytest.raises(UserError, match="warm-up of 10 steps does not fit into a run of 10"):
+        make_schedule(ScheduleConfig(), 1.0, total=10, warmup=10)
