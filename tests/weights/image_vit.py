@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import scipy.special
 
 
 def random_vit(*, width=8, heads=2, mlp=16, layers=2, patch=4, grid=3, classes=None, pre_logits=False, cls=True, old_names=False, seed=0):
@@ -91,4 +92,4 @@ def _norm(x, scale, bias, eps):
 def _gelu(x, kind):
     if kind == "gelu_tanh":
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    return 0.5 * x * (1 + scipy.special.erf(x / math.sqrt(2)))

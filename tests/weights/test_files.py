@@ -43,7 +43,7 @@ def peak_memory():
 def test_an_object_array_is_refused_and_nothing_runs(tmp_path):
     objects = np.array([Trap(tmp_path / "sprung")], dtype=object)
     np.savez(tmp_path / "vit.npz", **random_vit(), extra=objects)
-    with pytest.raises(UserError, match="extra.npy is an array of Python objects"):
+    with pytest.raises(UserError, match=r"extra\.npy is an array of Python objects"):
         read_tensors(tmp_path / "vit.npz")
     assert not (tmp_path / "sprung").exists()
 
