@@ -26,7 +26,7 @@ def arrays_of(workdir, step):
     return jax.tree.leaves(jax.device_get(restored["state"])), restored["facts"]
 
 
-@pytest.mark.parametrize("mode", ["jit", "pmap"])
+@pytest.mark.parametrize("mode", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_path, mode):
     flags = (
         f"--config.parallel.mode={mode}",
@@ -51,6 +51,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_pa
     assert (cut / "model" / "model.safetensors").read_bytes() == (whole / "model" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
     """From one device to four to two, with the same batches and the same losses to rounding."""
     flags = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1")
@@ -63,7 +64,7 @@ def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
     assert (reference.wait(), resumed.wait()) == (0, 0), resumed.output()
     for expected, actual in zip(tiny.rows(whole), tiny.rows(moved), strict=True):
         assert expected.keys() == actual.keys()
-        np.testing.assert_allclose(list(actual.values()), list(expected.values()), atol=1e-5)
+        np.testing.assert_allclose(list(actual.values()), list(expected.values()), rtol=1e-4, atol=1e-5)
 
 
 def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_path):
@@ -188,4 +189,4 @@ def test_two_processes_of_two_devices_train_as_one_of_four(start, tmp_path, flag
     assert [host.wait() for host in (*hosts, alone)] == [0, 0, 0], hosts[0].output()
     for expected, actual in zip(tiny.rows(tmp_path / "alone"), tiny.rows(together), strict=True):
         assert expected.keys() == actual.keys()
-        np.testing.assert_allclose(list(actual.values()), list(expected.values()), atol=1e-5)
+        np.testing.assert_allclose(list(actual.values()), list(expected.values()), rtol=1e-4, atol=1e-5)

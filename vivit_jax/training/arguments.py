@@ -66,9 +66,10 @@ def parse(argv: list[str]) -> Arguments | None:
     for argument in argv:
         if (given := re.match(r"--?config=([^:]*)", argument)) and not Path(given.group(1)).is_file():
             raise UserError(f"--config: there is no file {given.group(1)!r} here ({Path.cwd()})")
-    values = _flags()
+    line = [sys.argv[0], *argv]
+    values = _flags(line)
     try:
-        rest = values([sys.argv[0], *argv])[1:]
+        rest = values(line)[1:]
         config = values.config
     except UserError:
         raise
@@ -85,13 +86,13 @@ def parse(argv: list[str]) -> Arguments | None:
         coordinator=values.coordinator,
         processes=values.processes,
         process=values.process,
-        command=shlex.join([Path(sys.executable).name, sys.argv[0], *argv]),
+        command=shlex.join([Path(sys.executable).name, *line]),
     )
 
 
-def _flags() -> flags.FlagValues:
+def _flags(line: list[str]) -> flags.FlagValues:
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", None, "the experiment", flag_values=values)
+    config_flags.DEFINE_config_file("config", None, "the experiment", flag_values=values, sys_argv=line)
     flags.DEFINE_string("workdir", None, "where everything is written", flag_values=values)
     flags.DEFINE_string("coordinator", None, "HOST:PORT of the first process", flag_values=values)
     flags.DEFINE_integer("processes", None, "how many processes", flag_values=values)

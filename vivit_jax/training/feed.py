@@ -54,9 +54,9 @@ class Feed(Iterator):
         return item
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread; one that hangs in a decoder is left behind."""
         self._closed.set()
-        self._thread.join()
+        self._thread.join(timeout=5.0)
 
     def _fill(self) -> None:
         while not self._closed.is_set():

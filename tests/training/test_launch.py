@@ -1,0 +1,104 @@
+"""The command: from video files to a report, and one line for whatever is wrong."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from vivit_jax.config import resolve
+from vivit_jax.data.prepare import prepare
+from vivit_jax.data.video import encode
+from vivit_jax.training.arguments import parse
+from vivit_jax.training.launch import main
+from vivit_jax.weights.model_dir import load_model_dir
+
+CONFIG = f"--config={Path(__file__).with_name('tiny_config.py')}"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A data set of two classes of real files: 24 clips to train on, 6 to validate and 10 to test."""
+    root, generator = tmp_path_factory.mktemp("prepared"), np.random.default_rng(0)
+    for split, count in (("train", 24), ("val", 6), ("test", 10)):
+        for number in range(count):
+            folder = root / "videos" / split / ("dark", "light")[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            frames = generator.integers(0, 60, (8, 16, 16, 3), np.uint8) + np.uint8(150 * (number % 2))
+            (folder / f"{number}.mp4").write_bytes(encode(frames, 8))
+    prepare("folder", root / "videos", name="shades", data_dir=root, short_side=16)
+    return root
+
+
+def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    flags = ["--config.data.name=shades", f"--config.data.data_dir={prepared}", "--config.data.readers=2"]
+    flags += ["--config.training.batch_size=8", "--config.evaluation.test_views=(2, 1)", "--config.training.tensorboard=True"]
+    assert main([CONFIG, f"--workdir={workdir}", *flags]) == 0
+    output = capsys.readouterr().out
+
+    evaluation = json.loads((workdir / "evaluation.json").read_text())
+    assert evaluation["examples"] == 10
+    assert evaluation["views"] == 2
+    assert evaluation["top1"] == 1.0
+    assert "test top1 1.0000 (10 of 10, 2 views each)" in output
+    assert (workdir / "report.html").is_file()
+    assert list(workdir.glob("events.out.tfevents.*"))
+    rows = tiny.rows(workdir, timing=True)
+    assert {"step", "train/loss", "train/clips_per_second"} <= rows[0].keys()
+    assert [row["step"] for row in rows if "val/top1" in row] == [10, 20]
+    assert rows[-1]["test/top1"] == 1.0
+    recorded = json.loads((workdir / "config.json").read_text())
+    assert resolve(recorded["config"]).model.num_classes == 2
+    assert recorded["versions"]["jax"] == jax.__version__
+    pretrained = load_model_dir(workdir / "model")
+    assert pretrained.labels == ("dark", "light")
+    video = pretrained.preprocess.normalise(np.full((1, *tiny.CLIP, 3), 200, np.uint8))
+    assert pretrained.model.apply(pretrained.variables, video).argmax() == 1
+
+    capsys.readouterr()
+    before = (workdir / "model" / "model.safetensors").read_bytes()
+    assert main([CONFIG, f"--workdir={workdir}", *flags]) == 0  # a finished run is only tested again
+    assert "going on after step 20 of 20" in capsys.readouterr().out
+    assert tiny.rows(workdir) == [{key: row[key] for key in row if key in kept} for row, kept in zip(rows, tiny.rows(workdir), strict=True)]
+    assert (workdir / "model" / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--config.optimizer.learning_rat=1"], "unknown key in --config.optimizer 'learning_rat': did you mean 'learning_rate'?"),
+        (["--config.optimiser.learning_rate=1"], "unknown key in --config 'optimiser': did you mean 'optimizer'?"),
+        (["--config.optimizer.name=adamv"], "unknown optimizer.name 'adamv': did you mean 'adamw'?"),
+        (["--config.training.batch_size=many"], "--config.training.batch_size=many"),
+        (["--config.training.batch_size=12"], "training.batch_size 12 does not divide over 8 devices: set it to 8 or 16"),
+        (["--config.model.num_classes=7", "--config.data.name=shades"], "model.num_classes is 7 and data set shades has 2"),
+        (["--config.model.clip=(5, 16, 16)"], "not divisible by model.tubelet"),
+        (["--config.parallel.mode=pmap", "--config.parallel.fsdp=2"], "fsdp 2 and tensor 1 need mode jit"),
+        (["--config.training.wandb=project"], "pip install 'vivit_jax[wandb]'"),
+        (["--worckdir=x"], "workdir"),
+        (["extra"], "unexpected argument 'extra'"),
+        (["--config=nowhere.py"], "there is no file 'nowhere.py'"),
+        (["--workdir="], "--workdir is missing"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(prepared, tmp_path, capsys, flags, expected):
+    common = [CONFIG, f"--workdir={tmp_path / 'run'}", "--config.data.name=shades", f"--config.data.data_dir={prepared}"]
+    assert main([*common, *flags]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_help_has_an_example(capsys):
+    assert main(["--help"]) == 0
+    assert "python train.py --config=configs/motion_digits.py --workdir=runs/digits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.py")), ids=lambda path: path.stem)
+def test_every_config_file_resolves(path):
+
+    assert parse([f"--config={path}", "--workdir=x"]).experiment.name
