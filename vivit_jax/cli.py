@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": ("vivit_jax.explain", "show where in a video a model looks"),
     "inspect": ("vivit_jax.inspection", "describe a config, a model or a data set"),
     "convert": ("vivit_jax.weights.convert", "make a model of weights in another format, or of an image model"),
+    "export": ("vivit_jax.export", "write a model for Hugging Face, or as a StableHLO program"),
 }
 
 

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 import pytest
 from image_vit import random_vit
+from random_params import random_variables
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit import create_model
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import convert, from_pretrained, load_model_dir, save_pretrained
 from vivit_jax.weights.backbone import SourceOptions
-from vivit_jax.weights.layers import flatten, unflatten
-from vivit_jax.weights.parameters import parameter_shapes
+from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.source import read_source
 
 WIDTHS = {"hidden_size": 8, "num_layers": 2, "num_heads": 2, "mlp_dim": 16}
@@ -32,11 +32,8 @@ def vivit_convert(*arguments):
 def own_model(path, labels=("a", "b", "c"), **options):
     """A model directory of random parameters, none of them zero."""
     model = create_model(**(WIDTHS | VIDEO | options))
-    rng = np.random.default_rng(0)
-    flat = {path: rng.normal(size=shape).astype(np.float32) * 0.3 for path, shape in parameter_shapes(model.config).items()}
-    params = unflatten(flat)
     preprocess = Preprocess(frames=model.config.clip[0], stride=3, resize=14, crop=model.config.clip[1:], mean=(0.1, 0.2, 0.3))
-    return save_pretrained(path, model.config, {"params": params}, preprocess, labels)
+    return save_pretrained(path, model.config, random_variables(model.config), preprocess, labels)
 
 
 def scenic(path, weights):

@@ -5,11 +5,11 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+from random_params import random_variables
 from safetensors.numpy import load_file, save_file
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import load_model_dir, save_pretrained
@@ -29,13 +29,9 @@ PREPROCESS = Preprocess(frames=4, stride=2, resize=9, crop=(8, 8), mean=(0.1, 0.
 LABELS = ("ant", "bée", "cat")
 
 
-def variables_of(config):
-    return ViViT(config).init(jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
-
-
 @pytest.fixture
 def model_dir(tmp_path):
-    return save_pretrained(tmp_path / "model", CONFIG, variables_of(CONFIG), PREPROCESS, LABELS)
+    return save_pretrained(tmp_path / "model", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS)
 
 
 def edit_weights(model_dir, edit):
@@ -47,7 +43,7 @@ def edit_weights(model_dir, edit):
 @pytest.mark.parametrize("scan_layers", [False, True])
 def test_what_is_saved_comes_back_bit_by_bit(tmp_path, scan_layers):
     config = dataclasses.replace(CONFIG, scan_layers=scan_layers)
-    variables = variables_of(config)
+    variables = random_variables(config)
     pretrained = load_model_dir(save_pretrained(tmp_path / "model", config, variables, PREPROCESS, LABELS))
     assert (pretrained.model.config, pretrained.preprocess, pretrained.labels) == (config, PREPROCESS, LABELS)
     jax.tree.map(np.testing.assert_array_equal, pretrained.variables, jax.tree.map(np.asarray, variables))
@@ -55,27 +51,27 @@ def test_what_is_saved_comes_back_bit_by_bit(tmp_path, scan_layers):
 
 def test_files_hold_the_layers_one_by_one_whatever_scan_layers_is(tmp_path):
     config = dataclasses.replace(CONFIG, scan_layers=True)
-    path = save_pretrained(tmp_path / "model", config, variables_of(config), PREPROCESS, LABELS)
-    assert set(load_file(path / "model.safetensors")) == set(flatten(variables_of(CONFIG)["params"]))
+    path = save_pretrained(tmp_path / "model", config, random_variables(config), PREPROCESS, LABELS)
+    assert set(load_file(path / "model.safetensors")) == set(flatten(random_variables(CONFIG)["params"]))
 
 
 def test_several_heads_keep_their_labels_and_no_head_has_none(tmp_path):
     two = dataclasses.replace(CONFIG, num_classes={"verb": 2, "noun": 1})
     labels = {"verb": ("run", "sit"), "noun": ("cup",)}
-    pretrained = load_model_dir(save_pretrained(tmp_path / "two", two, variables_of(two), PREPROCESS, labels))
+    pretrained = load_model_dir(save_pretrained(tmp_path / "two", two, random_variables(two), PREPROCESS, labels))
     assert pretrained.labels == labels
     assert pretrained.model.config == two
     none = dataclasses.replace(CONFIG, num_classes=None)
-    assert load_model_dir(save_pretrained(tmp_path / "none", none, variables_of(none), PREPROCESS, None)).labels == ()
+    assert load_model_dir(save_pretrained(tmp_path / "none", none, random_variables(none), PREPROCESS, None)).labels == ()
 
 
 def test_saving_again_replaces_a_model_but_nothing_else(tmp_path, model_dir):
-    save_pretrained(model_dir, CONFIG, variables_of(CONFIG), PREPROCESS, ("x", "y", "z"))
+    save_pretrained(model_dir, CONFIG, random_variables(CONFIG), PREPROCESS, ("x", "y", "z"))
     assert load_model_dir(model_dir).labels == ("x", "y", "z")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
     with pytest.raises(UserError, match="is not a model directory"):
-        save_pretrained(tmp_path / "photos", CONFIG, variables_of(CONFIG), PREPROCESS, LABELS)
+        save_pretrained(tmp_path / "photos", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "photos"]
 
 
@@ -85,18 +81,18 @@ def test_a_failed_save_leaves_the_older_model_whole(model_dir, monkeypatch):
 
     monkeypatch.setattr("vivit_jax.weights.model_dir.save_file", disk_full)
     with pytest.raises(OSError, match="No space"):
-        save_pretrained(model_dir, CONFIG, variables_of(CONFIG), PREPROCESS, ("x", "y", "z"))
+        save_pretrained(model_dir, CONFIG, random_variables(CONFIG), PREPROCESS, ("x", "y", "z"))
     assert load_model_dir(model_dir).labels == LABELS
     assert [p.name for p in model_dir.parent.iterdir()] == ["model"]
 
 
 def test_variables_and_labels_that_are_not_the_models_are_refused(tmp_path):
-    variables = variables_of(CONFIG)
+    variables = random_variables(CONFIG)
     del variables["params"]["head"]["bias"]
     with pytest.raises(UserError, match=r"1 missing: head/bias \(3,\)"):
         save_pretrained(tmp_path / "m", CONFIG, variables, PREPROCESS, LABELS)
     with pytest.raises(UserError, match="the model has 3 classes, got 2 classes"):
-        save_pretrained(tmp_path / "m", CONFIG, variables_of(CONFIG), PREPROCESS, ("a", "b"))
+        save_pretrained(tmp_path / "m", CONFIG, random_variables(CONFIG), PREPROCESS, ("a", "b"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,7 +40,7 @@ def image_logits(path, image, classes, **init):
     }
     pretrained = convert(path, model, InitConfig(**init), head="keep" if classes else "fresh").pretrained
     video = image.numpy().transpose(0, 2, 3, 1)[:, None]
-    return np.asarray(pretrained.model.apply(pretrained.variables, video)), pretrained
+    return np.asarray(jax.jit(pretrained.model.apply)(pretrained.variables, video)), pretrained
 
 
 @pytest.mark.parametrize(("size", "patch", "bias"), [(24, 8, True), ((16, 24), 8, True), (16, 4, False)])
@@ -172,7 +172,7 @@ def test_hugging_face_vivit_there_and_back(tmp_path, tubelet, frames, activation
     pixels = processor(list(video[0]), return_tensors="pt")["pixel_values"]
     cropped = video[:, :, 2:18, 2:18]
     np.testing.assert_allclose(pretrained.preprocess.normalise(cropped), pixels.numpy().transpose(0, 1, 3, 4, 2), atol=2e-6)
-    logits = pretrained.model.apply(pretrained.variables, pretrained.preprocess.normalise(cropped))
+    logits = jax.jit(pretrained.model.apply)(pretrained.variables, pretrained.preprocess.normalise(cropped))
     with torch.no_grad():
         np.testing.assert_allclose(logits, model(pixels).logits.numpy(), **TOLERANCE)
 

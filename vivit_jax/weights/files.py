@@ -114,7 +114,8 @@ def read_torch(path: pathlib.Path) -> Tensors:
     except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a whole PyTorch file: {str(error).splitlines()[0]}") from None
     tensors = {name: leaf for name, leaf in _flat(_state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
-    return Tensors(path, {name: tuple(leaf.shape) for name, leaf in tensors.items()}, lambda name: tensors.pop(name).detach().float().numpy())
+    shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
+    return Tensors(path, shapes, lambda name: tensors.pop(name).detach().float().numpy())
 
 
 def read_msgpack(path: pathlib.Path) -> Tensors:

@@ -8,8 +8,6 @@ import numpy as np
 from vivit_jax.errors import UserError
 from vivit_jax.weights.backbone import SourceOptions, square_grid
 
-RESIZES = ("cubic", "linear")
-
 
 def resize_positions(grid: np.ndarray, size: Sequence[int], method: str) -> np.ndarray:
     """Positions for another grid, each axis resized alone, whatever their number; an axis of length 1 is repeated.
