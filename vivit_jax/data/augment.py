@@ -27,10 +27,16 @@ class Geometry:
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """A frame, uint8 (h, w, 3), to its crop."""
         height, width = scaled_size(*frame.shape[:2], self.short_side, self.crop)
-        top = int(self.corner[0] * (height - self.crop[0] + 1))
-        left = int(self.corner[1] * (width - self.crop[1] + 1))
-        crop = resize(frame, height, width)[top : top + self.crop[0], left : left + self.crop[1]]
+        rows = _window(self.corner[0], self.crop[0], height, frame.shape[0])
+        columns = _window(self.corner[1], self.crop[1], width, frame.shape[1])
+        crop = resize(frame[rows, columns], *self.crop)  # what is cropped away need not be scaled
         return crop[:, ::-1] if self.flip else crop
+
+
+def _window(corner: float, crop: int, scaled: int, extent: int) -> slice:
+    """Where the crop lies along a side of `extent` pixels, if it lies at `corner` of its room once the side is scaled to `scaled`."""
+    start = int(corner * (scaled - crop + 1))
+    return slice(round(start * extent / scaled), round((start + crop) * extent / scaled))
 
 
 def random_geometry(generator: np.random.Generator, augment: AugmentConfig, short_side: int, crop: tuple[int, int]) -> Geometry:
