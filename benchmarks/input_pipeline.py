@@ -1,7 +1,8 @@
 """Clips per CPU-second: ours (H.264 through grain) beside tf.data over JPEG TFRecords, the original's way, on the same videos.
 
 Both read a random window of 32 frames at stride 2 from videos of 340x256 pixels and 300 frames, and give a random 224x224 crop, flipped
-half the time, with one thread at work; with the paper's scale jitter (Table 7) and without. TensorFlow is needed here and nowhere else:
+half the time, with one thread at work; then with the paper's scale jitter (Table 7) too; then with the pixels that the original's step
+takes, float32 in [-1, 1] made on the host, where ours takes uint8 and scales on the device. TensorFlow is needed here and nowhere else:
 
   pip install tensorflow-cpu && python benchmarks/input_pipeline.py --video any_real_video.mp4
 """
@@ -36,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.measure:
         pipeline, setting, folder = arguments.measure
-        print(json.dumps(PIPELINES[pipeline](pathlib.Path(folder), SETTINGS[setting])))
+        print(json.dumps(PIPELINES[pipeline](pathlib.Path(folder), *SETTINGS[setting])))
         return
     folder = pathlib.Path(tempfile.mkdtemp(prefix="input_pipeline_"))
     try:
@@ -83,8 +84,8 @@ def write_tfrecords(path: pathlib.Path, videos: list[list[bytes]]) -> None:
             writer.write(example.SerializeToString())
 
 
-def ours(folder: pathlib.Path, jitter: tuple[float, float] | None) -> float:
-    """Clips per CPU-second through grain, with one reader."""
+def ours(folder: pathlib.Path, jitter: tuple[float, float] | None, floats: bool) -> float:
+    """Clips per CPU-second through grain, with one reader; uint8 in any case."""
     from vivit_jax.data.config import AugmentConfig, DataConfig
     from vivit_jax.data.dataset import open_dataset
     from vivit_jax.data.pipeline import training_batches
@@ -97,7 +98,7 @@ def ours(folder: pathlib.Path, jitter: tuple[float, float] | None) -> float:
     return clips_per_cpu_second(batch["video"] for batch in batches)
 
 
-def tf_data(folder: pathlib.Path, jitter: tuple[float, float] | None) -> float:
+def tf_data(folder: pathlib.Path, jitter: tuple[float, float] | None, floats: bool) -> float:
     """Clips per CPU-second through tf.data, with one thread, as DMVR and the original do it."""
     import tensorflow as tf
 
@@ -118,7 +119,8 @@ def tf_data(folder: pathlib.Path, jitter: tuple[float, float] | None) -> float:
         clip = tf.map_fn(lambda jpeg: tf.io.decode_and_crop_jpeg(jpeg, window, channels=3), wanted, fn_output_signature=tf.uint8)
         if jitter:
             clip = tf.cast(tf.round(tf.image.resize(clip, (CROP, CROP))), tf.uint8)
-        return tf.cond(tf.random.uniform([]) < 0.5, lambda: tf.reverse(clip, [2]), lambda: clip)
+        clip = tf.cond(tf.random.uniform([]) < 0.5, lambda: tf.reverse(clip, [2]), lambda: clip)
+        return tf.image.convert_image_dtype(clip, tf.float32) * 2 - 1 if floats else clip
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = 1
@@ -128,7 +130,11 @@ def tf_data(folder: pathlib.Path, jitter: tuple[float, float] | None) -> float:
 
 
 PIPELINES = {"ours": ours, "tf.data": tf_data}
-SETTINGS = {"crop, flip": None, "crop, flip, scale jitter": JITTER}
+SETTINGS = {
+    "crop, flip": (None, False),
+    "crop, flip, scale jitter": (JITTER, False),
+    "and float32 in [-1, 1]": (JITTER, True),
+}
 
 
 def clips_per_cpu_second(batches: Iterable[np.ndarray]) -> float:

@@ -245,3 +245,12 @@ def test_hours_between_frames_cost_nothing(tmp_path):
     np.testing.assert_allclose(probe(path).times, np.array(times) / 1000, atol=0.002)
     assert decode_frames(path, [3]).shape == (1, 48, 64, 3)
     assert time.monotonic() - started < 2
+
+
+def test_skipping_frames_that_no_other_needs_changes_no_pixel(tmp_path):
+    """Every stride over B-frames in a pyramid, where some frames are references and some are not."""
+    path = films.write(tmp_path / "a.mp4", films.scene(60), options={"bf": "3", "g": "24", "x264-params": "b-adapt=0:b-pyramid=normal"})
+    full = all_frames(path)
+    for stride in (1, 2, 3, 4, 7):
+        for start in range(stride):
+            np.testing.assert_array_equal(decode_frames(path, range(start, 60, stride)), full[start::stride])

@@ -137,16 +137,17 @@ class OpenVideo:
         if self._keyframes is None:
             yield from self._select_by_count(numbers)
             return
+        wanted = {self._pts[number] for number in numbers}
         position, decoding = -JUMP - 1, iter(())
         for number in numbers:
             keyframe = self._keyframes[bisect.bisect_right(self._keyframes, number) - 1]
             if keyframe - position > JUMP:
                 self._container.seek(self._pts[keyframe], stream=self._stream, backward=True)
-                decoding = self._container.decode(self._stream)
+                decoding = self._decode_wanted(wanted)
             frame = self._next_at(decoding, self._pts[number])
             if frame is None:  # the container's own index led past it
                 self._rewind()
-                decoding = self._container.decode(self._stream)
+                decoding = self._decode_wanted(wanted)
                 frame = self._next_at(decoding, self._pts[number])
             if frame is None:
                 raise UserError(f"frame {number} cannot be decoded")
@@ -222,6 +223,13 @@ class OpenVideo:
             if number is None:
                 return
         raise UserError(f"frame {number} cannot be decoded")
+
+    def _decode_wanted(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
+        """Frames from here on; of those not shown at a `wanted` time the decoder leaves out any that no other frame is made from."""
+        for packet in self._container.demux(self._stream):
+            needed = packet.pts in wanted or not packet.size
+            self._stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+            yield from packet.decode()
 
     def _next_at(self, decoding: Iterator[av.VideoFrame], pts: int) -> av.VideoFrame | None:
         """The frame shown at `pts`, if it still comes."""
