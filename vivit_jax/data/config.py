@@ -54,7 +54,22 @@ class AugmentConfig:
     Attributes:
       flip: probability of a horizontal flip; 0 where left and right tell classes apart.
       scale_jitter: (lowest, highest) factor on the short side before the random crop, or None.
+      colour_jitter: probability of other brightness, saturation, contrast and hue; the original's is 0.8.
+      colour_strength: factor on how far the jitter goes; 1 is the original's, at most 2.5.
+      greyscale: probability of losing all colour, after the jitter; the original's is 0.1.
     """
 
     flip: float = 0.5
     scale_jitter: tuple[float, float] | None = None
+    colour_jitter: float = 0.0
+    colour_strength: float = 1.0
+    greyscale: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in ("flip", "colour_jitter", "greyscale"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise UserError(f"augment.{field} is a probability, from 0 to 1, got {getattr(self, field)}")
+        if self.scale_jitter and not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
+            raise UserError(f"augment.scale_jitter must be (lowest, highest), both above 0, or None, got {self.scale_jitter}")
+        if not 0 < self.colour_strength <= 2.5:
+            raise UserError(f"augment.colour_strength must be above 0 and at most 2.5, got {self.colour_strength}")

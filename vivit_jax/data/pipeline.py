@@ -15,7 +15,7 @@ import grain
 import numpy as np
 
 from vivit_jax.data import sampling, video
-from vivit_jax.data.augment import random_geometry
+from vivit_jax.data.augment import random_augmentation
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import Record, VideoDataset
 from vivit_jax.preprocess import Preprocess
@@ -182,9 +182,9 @@ class _TrainingClip:
         record, wanted = self.records[index], self.preprocess
         indices = sampling.random_clip(generator, wanted.frames, wanted.stride, record["frames"])
         indices = sampling.reorder(indices, self.temporal_order, generator)
-        geometry = random_geometry(generator, self.augment, wanted.resize, wanted.crop)
-        clip = video.decode_frames(record["video"], indices, transform=geometry, name=record["name"])
-        return {"video": clip, "label": _label(record), "index": np.int64(index)}
+        augmentation = random_augmentation(generator, self.augment, wanted.resize, wanted.crop)
+        clip = video.decode_frames(record["video"], indices, transform=augmentation.geometry, name=record["name"])
+        return {"video": augmentation(clip), "label": _label(record), "index": np.int64(index)}
 
 
 @dataclasses.dataclass(frozen=True)

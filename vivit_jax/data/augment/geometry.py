@@ -1,4 +1,4 @@
-"""Transforms of a training clip. Each is drawn once a clip and is the same for all its frames."""
+"""Scale, crop and flip."""
 
 import dataclasses
 

@@ -1,0 +1,54 @@
+"""Transforms of a training clip. Each is drawn once a clip and is the same for all its frames.
+
+A clip's draws are made before it is decoded, and those of one transform do not depend on whether another is on.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from vivit_jax.data.augment.colour import greyscale, random_colour_jitter
+from vivit_jax.data.augment.geometry import Geometry, random_geometry
+from vivit_jax.data.config import AugmentConfig
+
+ClipTransform = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What happens to one clip.
+
+    Attributes:
+      geometry: of each frame as it is decoded.
+      transforms: of the clip, uint8 (t, h, w, 3), in this order.
+    """
+
+    geometry: Geometry
+    transforms: tuple[ClipTransform, ...]
+
+    def __call__(self, clip: np.ndarray) -> np.ndarray:
+        """A clip whose frames went through `geometry`, to what the model sees."""
+        for transform in self.transforms:
+            clip = transform(clip)
+        return clip
+
+
+def random_augmentation(generator: np.random.Generator, augment: AugmentConfig, short_side: int, crop: tuple[int, int]) -> Augmentation:
+    """Draws what happens to one clip.
+
+    Args:
+      generator: of this clip alone.
+      augment: which transforms, how often and how strong.
+      short_side: pixels that the short side is scaled to.
+      crop: (height, width) in pixels.
+    """
+    (colours,) = generator.spawn(1)
+    geometry = random_geometry(generator, augment, short_side, crop)
+    return Augmentation(geometry, tuple(_random_colours(colours, augment)))
+
+
+def _random_colours(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
+    jitter_toss, grey_toss = generator.random(2)
+    chosen = [random_colour_jitter(generator, augment.colour_strength)] if jitter_toss < augment.colour_jitter else []
+    return [*chosen, greyscale] if grey_toss < augment.greyscale else chosen
