@@ -29,9 +29,13 @@ class ColourJitter:
     def __call__(self, clip: np.ndarray) -> np.ndarray:
         """A clip in other colours."""
         levels = np.arange(256, dtype=np.float32) / 255 + np.float32(self.brightness)
-        return np.stack([self._frame(cv2.LUT(frame, levels)) for frame in clip])
+        result = np.empty_like(clip)
+        for frame, target in zip(clip, result, strict=True):
+            cv2.multiply(self._frame(cv2.LUT(frame, levels)), (255, 255, 255, 0), target, dtype=cv2.CV_8U)  # rounds and saturates
+        return result
 
     def _frame(self, frame: np.ndarray) -> np.ndarray:
+        """A brightened frame, float32 of about [0, 1], through the other steps."""
         hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)  # of floats: hue in 0..360, saturation in 0..1
         hsv[..., 1] = np.minimum(hsv[..., 1] * np.float32(self.saturation), 1)
         frame = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
@@ -41,7 +45,7 @@ class ColourJitter:
 
         hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
         hsv[..., 0] += np.float32(360 * (self.hue % 1))
-        return cv2.multiply(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), (255, 255, 255, 0), dtype=cv2.CV_8U)  # rounds and saturates
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
 def random_colour_jitter(generator: np.random.Generator, strength: float) -> ColourJitter:
