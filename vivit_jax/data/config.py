@@ -57,6 +57,9 @@ class AugmentConfig:
       colour_jitter: probability of other brightness, saturation, contrast and hue; the original's is 0.8.
       colour_strength: factor on how far the jitter goes; 1 is the original's, at most 2.5.
       greyscale: probability of losing all colour, after the jitter; the original's is 0.1.
+      randaugment_layers: operations of RandAugment; 0 is none, the original's is 2, instead of `colour_jitter` and `greyscale`.
+      randaugment_magnitude: their common strength; 10 is full, the original's 15 and 20 go beyond.
+      randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which the original's may not.
     """
 
     flip: float = 0.5
@@ -64,6 +67,9 @@ class AugmentConfig:
     colour_jitter: float = 0.0
     colour_strength: float = 1.0
     greyscale: float = 0.0
+    randaugment_layers: int = 0
+    randaugment_magnitude: float = 10.0
+    randaugment_geometric: bool = False
 
     def __post_init__(self) -> None:
         for field in ("flip", "colour_jitter", "greyscale"):
@@ -73,3 +79,6 @@ class AugmentConfig:
             raise UserError(f"augment.scale_jitter must be (lowest, highest), both above 0, or None, got {self.scale_jitter}")
         if not 0 < self.colour_strength <= 2.5:
             raise UserError(f"augment.colour_strength must be above 0 and at most 2.5, got {self.colour_strength}")
+        for field in ("randaugment_layers", "randaugment_magnitude"):
+            if getattr(self, field) < 0:
+                raise UserError(f"augment.{field} must be at least 0, got {getattr(self, field)}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from vivit_jax.data.augment.colour import greyscale, random_colour_jitter
 from vivit_jax.data.augment.geometry import Geometry, random_geometry
+from vivit_jax.data.augment.randaugment import random_operations
 from vivit_jax.data.config import AugmentConfig
 
 ClipTransform = Callable[[np.ndarray], np.ndarray]
@@ -43,9 +44,10 @@ def random_augmentation(generator: np.random.Generator, augment: AugmentConfig, 
       short_side: pixels that the short side is scaled to.
       crop: (height, width) in pixels.
     """
-    (colours,) = generator.spawn(1)
+    colours, layers = generator.spawn(2)
     geometry = random_geometry(generator, augment, short_side, crop)
-    return Augmentation(geometry, tuple(_random_colours(colours, augment)))
+    operations = random_operations(layers, augment.randaugment_layers, augment.randaugment_magnitude, augment.randaugment_geometric)
+    return Augmentation(geometry, (*operations, *_random_colours(colours, augment)))
 
 
 def _random_colours(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
