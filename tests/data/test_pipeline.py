@@ -171,6 +171,48 @@ def test_a_flip_turns_all_frames_of_a_clip(dataset):
         np.testing.assert_array_equal(one["video"], other["video"][:, :, :, ::-1])
 
 
+EVERYTHING = AugmentConfig(
+    flip=0.5,
+    scale_jitter=(0.9, 1.3),
+    scale_jitter_independent=True,
+    colour_jitter=0.8,
+    greyscale=0.1,
+    randaugment_layers=2,
+    randaugment_magnitude=15,
+    randaugment_geometric=True,
+    erasing=0.5,
+    repeats=2,
+)
+
+
+def test_every_augmentation_is_the_same_each_time_and_for_any_readers(dataset):
+    expected = train(dataset, 4, augment=EVERYTHING)
+    assert_same(train(dataset, 4, augment=EVERYTHING, data=DataConfig(readers=5)), expected)
+    parts = [train(dataset, 4, augment=EVERYTHING, batch_size=2, shard=(host, 2)) for host in range(2)]
+    for batch, *shares in zip(expected, *parts, strict=True):
+        np.testing.assert_array_equal(np.stack([share["video"] for share in shares], 1).reshape(batch["video"].shape), batch["video"])
+
+
+def test_all_frames_of_a_clip_are_augmented_alike(dataset):
+    still = DataConfig(temporal_order="one_frame")
+    for batch in train(dataset, 6, data=still, augment=EVERYTHING):
+        assert (batch["video"] == batch["video"][:, :1]).all()
+
+
+def test_repeats_draw_each_record_in_a_row_augmented_anew(dataset):
+    once = np.concatenate([batch["index"] for batch in train(dataset, 5)])
+    batches = train(dataset, 5, augment=AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3), repeats=2))
+    assert np.concatenate([batch["index"] for batch in batches]).tolist() == np.repeat(once, 2)[:20].tolist()
+    video = np.concatenate([batch["video"] for batch in batches])
+    assert all((first != second).any() for first, second in zip(video[::2], video[1::2], strict=True))
+    np.testing.assert_array_equal(video[::2][:4], train(dataset, 1)[0]["video"])
+
+
+def test_repeats_that_do_not_divide_the_batch_are_refused(dataset):
+    with pytest.raises(UserError, match="repeats"):
+        train(dataset, 1, augment=AugmentConfig(repeats=3))
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
 def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batch_size):
     batches = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=batch_size)

@@ -53,32 +53,48 @@ class AugmentConfig:
 
     Attributes:
       flip: probability of a horizontal flip; 0 where left and right tell classes apart.
-      scale_jitter: (lowest, highest) factor on the short side before the random crop, or None.
+      scale_jitter: (lowest, highest) factor on the frame's size before the random crop, or None; the original's is (0.9, 1.33).
+      scale_jitter_independent: whether height and width have each a factor of their own, as in the original, or one in common.
+      random_resized_crop: instead of scale and crop, (lowest, highest) share of the frame's area, of an aspect ratio within 4/3 of the
+        crop's, that is resized to the crop; `data.resize` then is for evaluation alone. None is off.
       colour_jitter: probability of other brightness, saturation, contrast and hue; the original's is 0.8.
       colour_strength: factor on how far the jitter goes; 1 is the original's, at most 2.5.
       greyscale: probability of losing all colour, after the jitter; the original's is 0.1.
       randaugment_layers: operations of RandAugment; 0 is none, the original's is 2, instead of `colour_jitter` and `greyscale`.
       randaugment_magnitude: their common strength; 10 is full, the original's 15 and 20 go beyond.
       randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which the original's may not.
+      erasing: probability of covering a box of 2 to 33 % of the frame in noise, last of all.
+      repeats: how often a clip is drawn in a row, each time augmented anew; an epoch of training then sees the share 1 / `repeats` of the
+        records.
     """
 
     flip: float = 0.5
     scale_jitter: tuple[float, float] | None = None
+    scale_jitter_independent: bool = False
+    random_resized_crop: tuple[float, float] | None = None
     colour_jitter: float = 0.0
     colour_strength: float = 1.0
     greyscale: float = 0.0
     randaugment_layers: int = 0
     randaugment_magnitude: float = 10.0
     randaugment_geometric: bool = False
+    erasing: float = 0.0
+    repeats: int = 1
 
     def __post_init__(self) -> None:
-        for field in ("flip", "colour_jitter", "greyscale"):
+        for field in ("flip", "colour_jitter", "greyscale", "erasing"):
             if not 0 <= getattr(self, field) <= 1:
                 raise UserError(f"augment.{field} is a probability, from 0 to 1, got {getattr(self, field)}")
         if self.scale_jitter and not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise UserError(f"augment.scale_jitter must be (lowest, highest), both above 0, or None, got {self.scale_jitter}")
+        if self.random_resized_crop and not 0 < self.random_resized_crop[0] <= self.random_resized_crop[1] <= 1:
+            raise UserError(f"augment.random_resized_crop must be (lowest, highest) share of the area, got {self.random_resized_crop}")
+        if self.random_resized_crop and self.scale_jitter:
+            raise UserError("augment.random_resized_crop is instead of augment.scale_jitter: set one of them to None")
         if not 0 < self.colour_strength <= 2.5:
             raise UserError(f"augment.colour_strength must be above 0 and at most 2.5, got {self.colour_strength}")
         for field in ("randaugment_layers", "randaugment_magnitude"):
             if getattr(self, field) < 0:
                 raise UserError(f"augment.{field} must be at least 0, got {getattr(self, field)}")
+        if self.repeats < 1:
+            raise UserError(f"augment.repeats must be at least 1, got {self.repeats}")

@@ -1,12 +1,13 @@
 """Batches from a prepared data set, by grain: decoded in threads or processes, in an order that depends on neither.
 
 Training reads an endless stream: epoch after epoch, each shuffled anew, batches across their borders, so that nothing is dropped. The order
-is a function of (seed, epoch), what happens to a clip one of (seed, epoch, record). Host h of n takes every n-th clip of the stream from
-the h-th on, so a global batch holds the same clips on any number of hosts.
+is a function of (seed, epoch), what happens to a clip one of (seed, epoch, record, repeat). Host h of n takes every n-th clip of the
+stream from the h-th on, so a global batch holds the same clips on any number of hosts.
 """
 
 import dataclasses
 import math
+import sys
 import weakref
 from collections.abc import Iterator, Sequence
 
@@ -18,6 +19,7 @@ from vivit_jax.data import sampling, video
 from vivit_jax.data.augment import random_augmentation
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import Record, VideoDataset
+from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
 Batch = dict[str, np.ndarray | dict[str, np.ndarray]]
@@ -49,11 +51,16 @@ def training_batches(
     Returns:
       An iterator of `{"video": uint8 (b, t, h, w, 3), "label": int32 (b,), "index": int64 (b,)}`, where index is the number of the record
       in its split and label a dict of them if the data set has several heads.
+
+    Raises:
+      UserError: for a global batch that `augment.repeats` does not divide.
     """
+    if batch_size * shard[1] % augment.repeats:
+        raise UserError(f"a batch of {batch_size * shard[1]} clips does not divide into augment.repeats {augment.repeats}")
     records = dataset.source(split)
-    load = _TrainingClip(records, preprocess, augment, data.temporal_order, seed)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
-    clips = order.map_with_index(load.draw)[shard[0] :: shard[1]].map(load)
+    load = _TrainingClip(records, order, preprocess, augment, data.temporal_order, seed)
+    clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
     return TrainingBatches(clips, data, batch_size)
 
 
@@ -164,21 +171,19 @@ def _read(clips: grain.MapDataset, data: DataConfig, batch_size: int) -> grain.I
 
 @dataclasses.dataclass(frozen=True)
 class _TrainingClip:
-    """Loads a random clip of a record."""
+    """Loads the random clip at a position of the stream, each record of the endless `order` coming `augment.repeats` times in a row."""
 
     records: Sequence[Record]
+    order: grain.MapDataset
     preprocess: Preprocess
     augment: AugmentConfig
     temporal_order: str
     seed: int
 
-    def draw(self, position: int, index: int) -> tuple[int, int]:
-        """(epoch, record) at a position of the stream."""
-        return position // len(self.records), int(index)
-
-    def __call__(self, drawn: tuple[int, int]) -> Batch:
-        epoch, index = drawn
-        generator = np.random.default_rng((self.seed, epoch, index))
+    def __call__(self, position: int) -> Batch:
+        turn, repeat = divmod(position, self.augment.repeats)
+        epoch, index = turn // len(self.records), int(self.order[turn])
+        generator = np.random.default_rng((self.seed, epoch, index, repeat))
         record, wanted = self.records[index], self.preprocess
         indices = sampling.random_clip(generator, wanted.frames, wanted.stride, record["frames"])
         indices = sampling.reorder(indices, self.temporal_order, generator)

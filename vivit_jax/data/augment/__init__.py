@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vivit_jax.data.augment.colour import greyscale, random_colour_jitter
+from vivit_jax.data.augment.erasing import random_erasing
 from vivit_jax.data.augment.geometry import Geometry, random_geometry
 from vivit_jax.data.augment.randaugment import random_operations
 from vivit_jax.data.config import AugmentConfig
@@ -44,13 +45,17 @@ def random_augmentation(generator: np.random.Generator, augment: AugmentConfig, 
       short_side: pixels that the short side is scaled to.
       crop: (height, width) in pixels.
     """
-    colours, layers = generator.spawn(2)
+    colours, layers, erasing = generator.spawn(3)
     geometry = random_geometry(generator, augment, short_side, crop)
     operations = random_operations(layers, augment.randaugment_layers, augment.randaugment_magnitude, augment.randaugment_geometric)
-    return Augmentation(geometry, (*operations, *_random_colours(colours, augment)))
+    return Augmentation(geometry, (*operations, *_random_colours(colours, augment), *_random_erasing(erasing, augment)))
 
 
 def _random_colours(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
     jitter_toss, grey_toss = generator.random(2)
     chosen = [random_colour_jitter(generator, augment.colour_strength)] if jitter_toss < augment.colour_jitter else []
     return [*chosen, greyscale] if grey_toss < augment.greyscale else chosen
+
+
+def _random_erasing(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
+    return [random_erasing(generator)] if generator.random() < augment.erasing else []

@@ -1,35 +1,80 @@
-"""Scale, crop and flip."""
+"""Which part of a frame becomes the crop, and whether it is flipped."""
 
 import dataclasses
+import math
 
 import numpy as np
 
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.data.geometry import resize, scaled_size
 
+ASPECT = 4 / 3  # of a random resized crop against the crop's own, either way
+
 
 @dataclasses.dataclass(frozen=True)
-class Geometry:
-    """What happens to the shape of each frame: scale, crop, flip. Drawn before the frame's size is known.
+class ScaledCrop:
+    """A crop of the frame scaled to a short side.
 
     Attributes:
       short_side: pixels that the short side is scaled to.
+      stretch: factor on the width alone.
       crop: (height, width) in pixels.
       corner: where the crop lies in the room it has, (down, right), each in [0, 1).
-      flip: whether left and right change places.
     """
 
     short_side: float
+    stretch: float
     crop: tuple[int, int]
     corner: tuple[float, float]
+
+    def __call__(self, height: int, width: int) -> tuple[slice, slice]:
+        """The rows and columns of a frame of this size that become the crop."""
+        scaled_height, scaled_width = scaled_size(height, width, self.short_side, self.crop)
+        scaled_width = max(self.crop[1], round(scaled_width * self.stretch))
+        return (
+            _window(self.corner[0], self.crop[0], scaled_height, height),
+            _window(self.corner[1], self.crop[1], scaled_width, width),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """A part of the frame with some area. Where it would not fit in one direction, it is cut to the frame.
+
+    Attributes:
+      area: as a share of the frame's.
+      aspect: width over height, in pixels.
+      corner: where it lies in the room it has, (down, right), each in [0, 1).
+    """
+
+    area: float
+    aspect: float
+    corner: tuple[float, float]
+
+    def __call__(self, height: int, width: int) -> tuple[slice, slice]:
+        """Its rows and columns in a frame of this size."""
+        pixels = self.area * height * width
+        sides = min(height, max(1, round(math.sqrt(pixels / self.aspect)))), min(width, max(1, round(math.sqrt(pixels * self.aspect))))
+        return _window(self.corner[0], sides[0], height, height), _window(self.corner[1], sides[1], width, width)
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """What happens to the shape of each frame. Drawn before the frame's size is known.
+
+    Attributes:
+      window: the part of the frame that is seen.
+      crop: (height, width) in pixels that it is resized to.
+      flip: whether left and right change places.
+    """
+
+    window: ScaledCrop | Box
+    crop: tuple[int, int]
     flip: bool
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """A frame, uint8 (h, w, 3), to its crop."""
-        height, width = scaled_size(*frame.shape[:2], self.short_side, self.crop)
-        rows = _window(self.corner[0], self.crop[0], height, frame.shape[0])
-        columns = _window(self.corner[1], self.crop[1], width, frame.shape[1])
-        crop = resize(frame[rows, columns], *self.crop)  # what is cropped away need not be scaled
+        crop = resize(frame[self.window(*frame.shape[:2])], *self.crop)  # what is cropped away need not be scaled
         return crop[:, ::-1] if self.flip else crop
 
 
@@ -40,7 +85,20 @@ def _window(corner: float, crop: int, scaled: int, extent: int) -> slice:
 
 
 def random_geometry(generator: np.random.Generator, augment: AugmentConfig, short_side: int, crop: tuple[int, int]) -> Geometry:
-    """Draws scale, crop and flip of one clip. The same draws are made whatever `augment` uses of them."""
+    """Draws the part of the frame and the flip of one clip. The same draws are made whatever `augment` uses of them."""
     scale, down, right, flip = generator.random(4)
-    low, high = augment.scale_jitter or (1.0, 1.0)
-    return Geometry(short_side * (low + (high - low) * scale), crop, (down, right), bool(flip < augment.flip))
+    (shapes,) = generator.spawn(1)
+    if augment.random_resized_crop:
+        window = random_box(shapes, augment.random_resized_crop, (1 / ASPECT, ASPECT), (down, right))
+        window = dataclasses.replace(window, aspect=window.aspect * crop[1] / crop[0])
+    else:
+        low, high = augment.scale_jitter or (1.0, 1.0)
+        factor = low + (high - low) * scale
+        stretch = shapes.uniform(low, high) / factor if augment.scale_jitter_independent else 1.0
+        window = ScaledCrop(short_side * factor, stretch, crop, (down, right))
+    return Geometry(window, crop, bool(flip < augment.flip))
+
+
+def random_box(generator: np.random.Generator, area: tuple[float, float], aspect: tuple[float, float], corner: tuple[float, float]) -> Box:
+    """Draws a box: its area evenly between two shares of the frame's, the logarithm of its aspect evenly between those of two."""
+    return Box(generator.uniform(*area), math.exp(generator.uniform(*np.log(aspect))), corner)
