@@ -32,6 +32,9 @@ class Limits:
 
 LIMITS = Limits()
 
+# Titles and comments in another encoding than UTF-8 are no reason to refuse a video; from 19 on PyAV is lenient by itself.
+LENIENT_METADATA = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 
 def open_container(source: Source, limits: Limits, strict: bool = False) -> av.container.InputContainer:
     """Opens a video's container.
@@ -60,4 +63,4 @@ def open_container(source: Source, limits: Limits, strict: bool = False) -> av.c
     options = {"format_whitelist": ",".join(CONTAINERS), "max_pixels": str(limits.pixels), "threads": "1"}
     if strict:
         options["err_detect"] = "explode"
-    return av.open(file, options=options, metadata_errors="replace")
+    return av.open(file, options=options, **LENIENT_METADATA)
