@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": ("vivit_jax.predict", "classify video files"),
     "explain": ("vivit_jax.explain", "show where in a video a model looks"),
     "inspect": ("vivit_jax.inspection", "describe a config, a model or a data set"),
+    "bench": ("vivit_jax.bench", "measure the speed of a step, or of reading a data set"),
     "convert": ("vivit_jax.weights.convert", "make a model of weights in another format, or of an image model"),
     "export": ("vivit_jax.export", "write a model for Hugging Face, or as a StableHLO program"),
 }

@@ -12,7 +12,6 @@ the model sees it, augmented. Of a data set: counts by split and class, duration
 import argparse
 import collections
 import dataclasses
-import importlib.util
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -25,12 +24,13 @@ from rich.table import Table
 
 from vivit_jax import complexity
 from vivit_jax.arguments import add_dataset
-from vivit_jax.config import Experiment, resolve
+from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset, open_dataset
 from vivit_jax.data.pipeline import training_batches
 from vivit_jax.data.video import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
 from vivit_jax.errors import UserError
+from vivit_jax.experiments import read_experiment
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training import console
@@ -39,26 +39,6 @@ from vivit_jax.training.state import create_state
 from vivit_jax.weights.model_dir import load_model_dir
 
 SHEET_ROWS = 24
-
-
-def read_experiment(argument: str) -> Experiment:
-    """The experiment of `FILE.py` or `FILE.py:ARG`, as `train.py --config` reads it.
-
-    Raises:
-      UserError: if it cannot be read or holds no valid experiment.
-    """
-    path, _, option = argument.partition(":")
-    if not pathlib.Path(path).is_file():
-        raise UserError(f"config {path} does not exist")
-    spec = importlib.util.spec_from_file_location("experiment_config", path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        return resolve(module.get_config(option) if option else module.get_config())
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"config {argument} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
 
 def training_bytes(experiment: Experiment) -> dict[str, int]:

@@ -8,7 +8,8 @@ from PIL import Image
 
 from vivit_jax import complexity
 from vivit_jax.drawing import contact_sheet
-from vivit_jax.inspection import read_experiment, training_bytes
+from vivit_jax.experiments import read_experiment
+from vivit_jax.inspection import training_bytes
 
 
 @pytest.fixture

@@ -52,6 +52,9 @@ class Executor(Protocol):
     def compile_eval(self, step: Callable, params: Tree) -> Callable:
         """The eval step over the devices; its results are host arrays of the whole batch, over all hosts."""
 
+    def compile_eval_on_devices(self, step: Callable, params: Tree) -> Callable:
+        """The same from a batch on the devices to results there."""
+
     def metrics(self, metrics: Tree) -> Tree:
         """The metrics of a train step as host arrays."""
 
@@ -138,9 +141,12 @@ class JitExecutor:
         )
 
     def compile_eval(self, step: Callable, params: Tree) -> Callable:
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, params)
-        compiled = jax.jit(traced_once(step), in_shardings=(shardings, self._batch), out_shardings=self._whole)
+        compiled = self.compile_eval_on_devices(step, params)
         return lambda params, batch: jax.device_get(compiled(params, self.to_devices(batch)))
+
+    def compile_eval_on_devices(self, step: Callable, params: Tree) -> Callable:
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, params)
+        return jax.jit(traced_once(step), in_shardings=(shardings, self._batch), out_shardings=self._whole)
 
     def metrics(self, metrics: Tree) -> Tree:
         return jax.device_get(metrics)
@@ -190,9 +196,12 @@ class PmapExecutor:
         return jax.pmap(traced_once(step), self.axis_name, devices=self._pmap_devices, donate_argnums=0)
 
     def compile_eval(self, step: Callable, params: Tree) -> Callable:
-        del params
-        compiled = jax.pmap(traced_once(step), self.axis_name, devices=self._pmap_devices)
+        compiled = self.compile_eval_on_devices(step, params)
         return lambda params, batch: self.to_host(compiled(params, self.to_devices(batch)))
+
+    def compile_eval_on_devices(self, step: Callable, params: Tree) -> Callable:
+        del params
+        return jax.pmap(traced_once(step), self.axis_name, devices=self._pmap_devices)
 
     def metrics(self, metrics: Tree) -> Tree:
         return self.to_host(metrics)

@@ -1,0 +1,364 @@
+"""ViViT Model 1 beside its peers: ours, timm's blocks under `torch.compile`, and Hugging Face's ViViT, one table with ratios.
+
+Each runs alone in a process of its own, in turns, on the same random uint8 clips, which the step normalises: the parameters are float32
+and the computation bfloat16 in training (torch: autocast), by AdamW (torch: fused); to infer, torch's weights are bfloat16 too. Attention
+is PyTorch's SDPA. Steps are queued on the device, and the figure is the median of the times from the end of one to that of the next, after
+a warm-up. On a machine with torch, timm, transformers and jax:
+
+  python benchmarks/peers.py --train 16,32 --infer 32,64 --rounds 3 --json peers.json
+  python benchmarks/peers.py --train 2 --infer 2 --size tiny --steps 5        # that everything runs, on a CPU
+"""
+
+import argparse
+import dataclasses
+import functools
+import importlib.util
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+WARM_UP = 5
+LEARNING_RATE, WEIGHT_DECAY = 1e-5, 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What all of them are: a ViViT of Model 1 with a cls token."""
+
+    clip: tuple[int, int, int] = (32, 224, 224)
+    tubelet: tuple[int, int, int] = (2, 16, 16)
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    hidden: int = 3072
+    classes: int = 400
+
+    @property
+    def tokens(self) -> int:
+        """Tubelets and the cls token."""
+        return int(np.prod([extent // patch for extent, patch in zip(self.clip, self.tubelet, strict=True)])) + 1
+
+
+SIZES = {"B/16x2": Size(), "tiny": Size((4, 16, 16), (2, 8, 8), width=16, layers=2, heads=2, hidden=32, classes=5)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One measurement."""
+
+    mode: str
+    batch_size: int
+    size: str
+    steps: int
+    activation: str
+    compile_mode: str
+
+
+def measure_ours(case: Case) -> dict[str, Any]:
+    """Ours, through what `vivit bench` measures with."""
+    import jax
+
+    from vivit_jax import throughput
+    from vivit_jax.models.config import ViViTConfig
+    from vivit_jax.training.config import OptimizerConfig, TrainingConfig
+
+    size = SIZES[case.size]
+    model = ViViTConfig(
+        clip=size.clip,
+        tubelet=size.tubelet,
+        hidden_size=size.width,
+        num_layers=size.layers,
+        num_heads=size.heads,
+        mlp_dim=size.hidden,
+        num_classes=size.classes,
+        dtype="bfloat16",
+    )
+    subject = throughput.Subject(
+        model,
+        TrainingConfig(batch_size=case.batch_size),
+        optimizer=OptimizerConfig(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+    )
+    jax.config.update("jax_enable_compilation_cache", False)
+    timing = throughput.measure(case.mode, subject, steps=case.steps)
+    ceiling = throughput.matrix_ceiling()
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(throughput.random_params(model)))
+    return timing.to_row(ceiling) | {
+        "peak_bytes": timing.peak_bytes or timing.program_bytes,
+        "parameters": parameters,
+        "ceiling": dataclasses.asdict(ceiling),
+        "environment": throughput.environment(),
+    }
+
+
+def make_timm(case: Case) -> Any:
+    """timm's ViT blocks over tubelets: the model they would be if timm had videos."""
+    import torch
+    from timm.models.vision_transformer import Block
+    from torch import nn
+
+    size = SIZES[case.size]
+
+    class VideoTransformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokenizer = nn.Conv3d(3, size.width, size.tubelet, size.tubelet)
+            self.cls = nn.Parameter(torch.randn(1, 1, size.width) * 0.02)
+            self.position = nn.Parameter(torch.randn(1, size.tokens, size.width) * 0.02)
+            act = functools.partial(nn.GELU, approximate="tanh")
+            norm = functools.partial(nn.LayerNorm, eps=1e-6)
+            ratio = size.hidden / size.width
+            blocks = [Block(size.width, size.heads, ratio, qkv_bias=True, act_layer=act, norm_layer=norm) for _ in range(size.layers)]
+            self.blocks = nn.Sequential(*blocks)
+            self.norm = norm(size.width)
+            self.head = nn.Linear(size.width, size.classes)
+
+        def forward(self, video: torch.Tensor) -> torch.Tensor:
+            """(b, t, h, w, 3) to (b, classes)."""
+            tokens = self.tokenizer(video.permute(0, 4, 1, 2, 3)).flatten(2).transpose(1, 2)
+            tokens = torch.cat([self.cls.to(tokens.dtype).expand(len(tokens), -1, -1), tokens], dim=1) + self.position.to(tokens.dtype)
+            return self.head(self.norm(self.blocks(tokens))[:, 0])
+
+    return VideoTransformer()
+
+
+def make_hugging_face(case: Case) -> Any:
+    """Hugging Face's ViViT, its attention by SDPA."""
+    import torch
+    from transformers import VivitConfig, VivitForVideoClassification
+
+    size = SIZES[case.size]
+    config = VivitConfig(
+        image_size=size.clip[1],
+        num_frames=size.clip[0],
+        tubelet_size=list(size.tubelet),
+        hidden_size=size.width,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        intermediate_size=size.hidden,
+        hidden_act=case.activation,
+        num_labels=size.classes,
+        attn_implementation="sdpa",
+    )
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = VivitForVideoClassification(config)
+
+        def forward(self, video: torch.Tensor) -> torch.Tensor:
+            """(b, t, h, w, 3) to (b, classes)."""
+            return self.model(pixel_values=video.permute(0, 1, 4, 2, 3)).logits
+
+    return Logits()
+
+
+def measure_torch(make: Callable[[Case], Any], compiled: bool, case: Case) -> dict[str, Any]:
+    """A torch model's steps: uint8 to an update, or to logits."""
+    import torch
+
+    torch.manual_seed(0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    size = SIZES[case.size]
+    generator = np.random.default_rng(0)
+    video = torch.from_numpy(generator.integers(0, 256, (case.batch_size, *size.clip, 3), np.uint8)).to(device)
+    label = torch.from_numpy(generator.integers(0, size.classes, case.batch_size)).to(device)
+    model = make(case).to(device)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    call = (_training_step if case.mode == "train" else _inference_step)(model, video, label, compiled, case)
+    start = time.perf_counter()
+    call()
+    _synchronise(device)
+    first = time.perf_counter() - start
+    seconds, last = _time(call, case.steps, device)
+    if not torch.isfinite(last).all():
+        raise RuntimeError("numbers that are not finite: their time says nothing")
+    median = float(np.median(seconds))
+    return {
+        "clips_per_second": case.batch_size / median,
+        "milliseconds": 1e3 * median,
+        "milliseconds_quartiles": [1e3 * float(np.quantile(seconds, share)) for share in (0.25, 0.75)],
+        "compile_seconds": first - median,
+        "peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
+        "parameters": parameters,
+        "environment": {"versions": {name: _version(name) for name in ("torch", "timm", "transformers", "triton")}},
+    }
+
+
+def _training_step(model: Any, video: Any, label: Any, compiled: bool, case: Case) -> Callable[[], Any]:
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
+
+    def loss_of(video: Any, label: Any) -> Any:
+        with torch.autocast(video.device.type, torch.bfloat16):
+            logits = model(video.float() / 127.5 - 1)
+        return torch.nn.functional.cross_entropy(logits.float(), label)
+
+    loss_of = torch.compile(loss_of, mode=case.compile_mode) if compiled else loss_of
+
+    def step() -> Any:
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(video, label)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def _inference_step(model: Any, video: Any, label: Any, compiled: bool, case: Case) -> Callable[[], Any]:
+    import torch
+
+    del label
+    model = model.to(torch.bfloat16).eval()
+
+    def logits_of(video: Any) -> Any:
+        return model((video.float() / 127.5 - 1).to(torch.bfloat16)).float()
+
+    logits_of = torch.compile(logits_of, mode=case.compile_mode) if compiled else logits_of
+
+    def step() -> Any:
+        with torch.inference_mode():
+            return logits_of(video)
+
+    return step
+
+
+def _time(call: Callable[[], Any], count: int, device: Any) -> tuple[np.ndarray, Any]:
+    """Seconds from the end of one call to that of the next, of `count` calls that follow a warm-up; and the last result."""
+    import torch
+
+    ends = []
+    for _ in range(WARM_UP + count):
+        last = call()
+        if device.type == "cuda":
+            ends.append(torch.cuda.Event(enable_timing=True))
+            ends[-1].record()
+        else:
+            ends.append(time.perf_counter())
+    _synchronise(device)
+    if device.type == "cuda":
+        return np.array([1e-3 * before.elapsed_time(after) for before, after in itertools.pairwise(ends)])[-count:], last
+    return np.diff(ends)[-count:], last
+
+
+def _synchronise(device: Any) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _version(name: str) -> str | None:
+    from importlib import metadata
+
+    return metadata.version(name) if importlib.util.find_spec(name) else None
+
+
+PEERS = {
+    "ours": measure_ours,
+    "timm, compiled": functools.partial(measure_torch, make_timm, True),
+    "timm": functools.partial(measure_torch, make_timm, False),
+    "hugging face": functools.partial(measure_torch, make_hugging_face, False),
+}
+
+
+def compare(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each case and peer: the round of median speed."""
+    cases = [(mode, batch) for mode in ("train", "infer") for batch in getattr(arguments, mode)]
+    rounds: dict[tuple, list[dict]] = {}
+    for number in range(arguments.rounds):
+        for mode, batch_size in cases:
+            for peer in arguments.peers:
+                case = Case(mode, batch_size, arguments.size, arguments.steps, arguments.activation, arguments.compile_mode)
+                row = alone(peer, case)
+                said = row.get("error") or f"{row['clips_per_second']:.4g} clips/s"
+                print(f"round {number + 1}, {mode}, batch {batch_size}, {peer}: {said}", file=sys.stderr, flush=True)
+                rounds.setdefault((mode, batch_size, peer), []).append(row)
+    return [
+        {"mode": mode, "batch_size": batch_size, "peer": peer, "size": arguments.size} | _median(rows)
+        for (mode, batch_size, peer), rows in rounds.items()
+    ]
+
+
+def alone(peer: str, case: Case) -> dict[str, Any]:
+    """Measures in a process of its own; what went wrong in it is `error`."""
+    command = [sys.executable, __file__, "--measure", peer, json.dumps(dataclasses.asdict(case))]
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
+    if done.returncode:
+        return {"error": next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")[:200]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _median(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row of median speed, with the speeds of all rounds; an error where any round had one."""
+    failed = [row for row in rows if "error" in row]
+    if failed:
+        return failed[0]
+    ordered = sorted(rows, key=lambda row: row["clips_per_second"])
+    return ordered[len(rows) // 2] | {"rounds": [row["clips_per_second"] for row in rows]}
+
+
+def report(rows: list[dict[str, Any]]) -> None:
+    """Prints the table; a ratio is our speed over the peer's, in the same mode and batch."""
+    print(f"{'mode':6}{'batch':>6}  {'':15}{'clips/s':>9}{'ms':>9}{'ours is':>9}{'peak GB':>9}{'to compile':>12}")
+    ours = {(row["mode"], row["batch_size"]): row for row in rows if row["peer"] == "ours"}
+    for row in rows:
+        head = f"{row['mode']:6}{row['batch_size']:6}  {row['peer']:15}"
+        if "error" in row:
+            print(f"{head}  {row['error']}")
+            continue
+        base = ours.get((row["mode"], row["batch_size"]), {}).get("clips_per_second")
+        ratio = f"{base / row['clips_per_second']:.2f}x" if base else "-"
+        peak = f"{row['peak_bytes'] / 1e9:.1f}" if row["peak_bytes"] else "-"
+        print(f"{head}{row['clips_per_second']:9.1f}{row['milliseconds']:9.2f}{ratio:>9}{peak:>9}{row['compile_seconds']:10.1f} s")
+    for row in rows:
+        if "ceiling" in row:
+            ceiling, device = row["ceiling"], row["environment"]["device"]
+            print(f"{device}: {ceiling['tflops']:.0f} TFLOP/s in a {ceiling['size']}^3 {ceiling['dtype']} product; ours takes ", end="")
+            print(f"{row['share_of_ceiling']:.1%} of it ({row['mode']}, batch {row['batch_size']})")
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",") if number]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=_numbers, default=[32], metavar="N,...", help="batch sizes to train with (default 32)")
+    parser.add_argument("--infer", type=_numbers, default=[32], metavar="N,...", help="batch sizes to infer with (default 32)")
+    parser.add_argument("--peers", type=lambda text: text.split(";"), default=list(PEERS), metavar="NAME;...", help="; ".join(PEERS))
+    parser.add_argument("--size", choices=SIZES, default="B/16x2")
+    parser.add_argument("--steps", type=int, default=20, help="timed steps (default 20)")
+    parser.add_argument("--rounds", type=int, default=1, help="turns that each takes; the median counts (default 1)")
+    parser.add_argument("--activation", default="gelu_fast", help="Hugging Face's hidden_act (default its checkpoints', gelu_fast)")
+    parser.add_argument("--compile_mode", default="default", help="of torch.compile (default 'default')")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    parser.add_argument("--measure", nargs=2, metavar=("PEER", "CASE"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        peer, case = arguments.measure
+        print(json.dumps(PEERS[peer](Case(**json.loads(case)))))
+        return 0
+    for peer in arguments.peers:
+        if peer not in PEERS:
+            parser.error(f"unknown peer {peer!r}: {'; '.join(PEERS)}")
+    rows = compare(arguments)
+    report(rows)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    return int(any("error" in row for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Config files on the command line of a command: `--config FILE.py[:ARG]`, and `--config.KEY VALUE` for each key of an experiment."""
+
+import argparse
+import ast
+import importlib.util
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vivit_jax.config import Experiment, base_config, resolve
+from vivit_jax.errors import UserError
+
+Overrides = Mapping[str, str]
+
+
+def read_experiment(argument: str, overrides: Overrides | None = None) -> Experiment:
+    """The experiment of `FILE.py` or `FILE.py:ARG`, as `train.py --config` reads it.
+
+    Args:
+      argument: the file, and what its `get_config` is given.
+      overrides: values by dotted key, as text.
+
+    Raises:
+      UserError: if it cannot be read or holds no valid experiment.
+    """
+    path, _, option = argument.partition(":")
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"config {path} does not exist")
+    spec = importlib.util.spec_from_file_location("experiment_config", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config(option) if option else module.get_config()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"config {argument} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}") from None
+    return resolve(_overridden(config, overrides or {}))
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """`--config`, and an option for each key of an experiment; `overrides_of` gives what was given of these."""
+    parser.add_argument("--config", metavar="FILE.py[:ARG]", help="an experiment; --config.KEY VALUE overrides a key of it")
+    for key in _keys(base_config()):
+        parser.add_argument(f"--config.{key}", metavar="VALUE", help=argparse.SUPPRESS)
+
+
+def overrides_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """The given `--config.KEY` by key."""
+    return {
+        name.removeprefix("config."): value for name, value in vars(arguments).items() if name.startswith("config.") and value is not None
+    }
+
+
+def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    for name in config:
+        if isinstance(config[name], ConfigDict):
+            yield from _keys(config[name], f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _overridden(config: ConfigDict, overrides: Overrides) -> ConfigDict:
+    for key, text in overrides.items():
+        *sections, name = key.split(".")
+        section = config
+        for part in sections:
+            section = section[part]
+        try:
+            section[name] = _literal(text)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"--config.{key} {text}: {' '.join(str(error).split())}") from None
+    return config
+
+
+def _literal(text: str) -> Any:
+    """A Python literal, or the text itself where it is none."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
