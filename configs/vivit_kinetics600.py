@@ -1,0 +1,17 @@
+"""ViViT on Kinetics-600, from an ImageNet-21K ViT: the paper's recipe (Table 7).
+
+  vivit prepare csv kinetics600.csv --name kinetics600 --data_dir data
+  python train.py --config=configs/vivit_kinetics600.py --workdir=runs/kinetics600 --config.data.data_dir=data
+
+The list has columns path, label and split (train, val). The paper's L/16x2, Model 2, has top-1 82.9 and top-5 94.6. The argument and the
+hardware are as for `vivit_kinetics400.py`.
+"""
+
+from vivit_jax.recipes import add_colour, paper_recipe
+
+
+def get_config(model="L/16x2,factorised_encoder"):
+    config = paper_recipe("kinetics600", model, learning_rate=0.1, epochs=30.0)
+    config.model.num_classes = 600
+    add_colour(config)
+    return config

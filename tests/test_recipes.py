@@ -1,0 +1,93 @@
+"""The configs of the paper's data sets: its Table 7, and models that are shaped without being made."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import jax
+import pytest
+from flax.core import FrozenDict
+
+from vivit_jax.complexity import count_parameters, parameter_shapes
+from vivit_jax.errors import UserError
+from vivit_jax.inspection import read_experiment
+from vivit_jax.models.config import FACTORISATIONS
+from vivit_jax.recipes import paper_recipe
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+# Table 7: learning rate, epochs, colour jitter, RandAugment's layers and magnitude, stochastic depth, label smoothing, mixup; and classes.
+TABLE = {
+    "kinetics400": (0.1, 30, 0.8, 0, None, 0.0, 0.0, 0.0, 400),
+    "kinetics600": (0.1, 30, 0.8, 0, None, 0.0, 0.0, 0.0, 600),
+    "moments": (0.25, 10, 0.8, 0, None, 0.0, 0.0, 0.0, None),
+    "epic_kitchens100": (0.5, 50, 0.0, 2, 15, 0.2, 0.2, 0.1, None),
+    "ssv2": (0.5, 35, 0.0, 2, 20, 0.3, 0.3, 0.3, 174),
+}
+
+
+def experiment_of(name, model=""):
+    return read_experiment(f"{CONFIGS / f'vivit_{name}.py'}{f':{model}' if model else ''}")
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_recipes_are_those_of_table_7(name):
+    experiment = experiment_of(name)
+    rate, epochs, colour, layers, magnitude, depth, smoothing, mixup, classes = TABLE[name]
+    assert experiment.data.name == name
+    assert (experiment.optimizer.name, experiment.optimizer.momentum, experiment.optimizer.learning_rate) == ("sgd", 0.9, rate)
+    assert (experiment.training.batch_size, experiment.training.epochs, experiment.schedule.warmup_epochs) == (64, epochs, 2.5)
+    assert experiment.schedule.name == "cosine"
+    augment = experiment.augment
+    assert (augment.flip, augment.scale_jitter, augment.colour_jitter, augment.randaugment_layers) == (0.5, (0.9, 1.33), colour, layers)
+    assert magnitude in (None, augment.randaugment_magnitude)
+    assert (experiment.model.stochastic_depth, experiment.loss.label_smoothing, experiment.training.mixup) == (depth, smoothing, mixup)
+    assert (experiment.model.clip, experiment.data.resize, experiment.evaluation.test_views) == ((32, 224, 224), 256, (4, 3))
+    assert experiment.model.num_classes == classes
+
+
+@pytest.mark.parametrize(
+    ("model", "millions"),
+    [
+        ("B/16x2,spatio_temporal_attention", 88.954),
+        ("B/16x2,2", 115.063),
+        ("B/16x2,3", 117.319),
+        ("B/16x2,4", 88.952),
+        ("L/16x2,factorised_encoder", 354.9),
+    ],
+)
+def test_models_of_kinetics_have_the_parameters_of_the_paper(model, millions):
+    assert count_parameters(experiment_of("kinetics400", model).model) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_the_huge_model_is_shaped_without_being_made():
+    model = experiment_of("kinetics400", "H/14x2,2").model
+    shapes = parameter_shapes(model)
+    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(shapes))
+    assert shapes["tokenizer"]["kernel"].shape == (2, 14, 14, 3, 1280)
+    assert model.grid == (16, 16, 16)
+    # 32 spatial and 4 temporal layers, each of 12 d^2 in its kernels, make up nearly all of it.
+    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)) == pytest.approx(36 * 12 * 1280**2, rel=0.01)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_default_model_is_shaped_with_its_heads(name):
+    model = experiment_of(name).model
+    heads = {"verb": 97, "noun": 300} if name == "epic_kitchens100" else model.num_classes or 339
+    shapes = parameter_shapes(dataclasses.replace(model, num_classes=FrozenDict(heads) if isinstance(heads, dict) else heads))
+    kernels = (
+        {head: shapes[f"head_{head}"]["kernel"].shape for head in heads} if isinstance(heads, dict) else shapes["head"]["kernel"].shape
+    )
+    width = model.hidden_size
+    assert kernels == ({"verb": (width, 97), "noun": (width, 300)} if isinstance(heads, dict) else (width, heads))
+
+
+def test_a_factorisation_goes_by_name_or_by_the_papers_number():
+    for number, name in enumerate(FACTORISATIONS, start=1):
+        assert experiment_of("ssv2", f"B/16x2,{number}").model == experiment_of("ssv2", f"B/16x2,{name}").model
+
+
+@pytest.mark.parametrize("model", ["B/16", "B/16x2", "X/16x2,2", "B/16x2,5", "B/16x2,factorized"])
+def test_a_model_that_cannot_be_read_is_refused(model):
+    with pytest.raises(UserError):
+        paper_recipe("x", model, learning_rate=0.1, epochs=1.0)
