@@ -10,9 +10,9 @@ from flax.core import FrozenDict
 
 from vivit_jax.complexity import count_parameters, parameter_shapes
 from vivit_jax.errors import UserError
-from vivit_jax.inspection import read_experiment
 from vivit_jax.models.config import FACTORISATIONS
 from vivit_jax.recipes import paper_recipe
+from vivit_jax.training.arguments import parse
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -27,7 +27,8 @@ TABLE = {
 
 
 def experiment_of(name, model=""):
-    return read_experiment(f"{CONFIGS / f'vivit_{name}.py'}{f':{model}' if model else ''}")
+    path = CONFIGS / f"vivit_{name}.py"
+    return parse([f"--config={path}:{model}" if model else f"--config={path}", "--workdir=runs/x"]).experiment
 
 
 @pytest.mark.parametrize("name", TABLE)

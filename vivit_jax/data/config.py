@@ -62,7 +62,7 @@ class AugmentConfig:
       greyscale: probability of losing all colour, after the jitter; the original's is 0.1.
       randaugment_layers: operations of RandAugment; 0 is none, the original's is 2, instead of `colour_jitter` and `greyscale`.
       randaugment_magnitude: their common strength; 10 is full, the original's 15 and 20 go beyond.
-      randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which the original's may not.
+      randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which the original's may not; for magnitudes up to 10.
       erasing: probability of covering a box of 2 to 33 % of the frame in noise, last of all.
       repeats: how often a clip is drawn in a row, each time augmented anew; an epoch of training then sees the share 1 / `repeats` of the
         records.

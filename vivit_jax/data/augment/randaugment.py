@@ -2,7 +2,7 @@
 
 The sets and what a magnitude means are those of the original, whose RandAugment is photometric: magnitude 10 is the full strength of an
 operation, the paper's 15 and 20 go beyond. Two operations grow weaker with the magnitude instead, until they change nothing: `posterise`
-keeps more bits, `solarise` begins at brighter values.
+keeps more bits, `solarise` begins at brighter values. The geometric set is for magnitudes up to 10: beyond, it leaves little of a frame.
 """
 
 import dataclasses
