@@ -183,13 +183,14 @@ def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
     data, model = experiment.data, experiment.model
     dataset = ensure_dataset(data.name, data.data_dir)
     preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean or HALF, data.std or HALF)
+    repeats = experiment.augment.repeats
     batches = training_batches(
         dataset,
         data.train_split,
         preprocess,
         data,
         experiment.augment,
-        batch_size=min(SHEET_ROWS, experiment.training.batch_size),
+        batch_size=max(1, min(SHEET_ROWS, experiment.training.batch_size) // repeats) * repeats,
         seed=experiment.seed,
     )
     batch = next(batches)
