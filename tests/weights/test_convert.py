@@ -71,7 +71,7 @@ def test_the_command_writes_a_model_and_a_table_of_what_became_of_each_group(vit
         (("--factorisation", "factorised_encoder"), r"of 12 x 12 pixels in patches of 4x4: give clip"),
         (
             ("--factorisation", "factorised_encoder", "--clip", "4,12,12", "--tubelet", "2,6,6"),
-            r"tubelet \(h, w\) \(4, 4\), the model \(6, 6\)",
+            r"which has tubelet \(2, 6, 6\): set model.tubelet to \(2, 4, 4\) as in the source",
         ),
         (("--factorisation", "factorised_encoder", "--clip", "4,12,12", "--head", "keep", "--num_classes", "4"), "head cannot be kept"),
     ],

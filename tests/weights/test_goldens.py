@@ -93,3 +93,29 @@ def test_initialisation_from_an_image_vit_is_the_originals_bit_by_bit(goldens, t
         np.testing.assert_array_equal(ours[path], theirs[path], err_msg=path)
     if name == "init_encoder_from_vit":
         np.testing.assert_array_equal(ours["transformer/spatial_encoder_cls"], arrays["source/cls"].reshape(-1))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "msgpack"])
+def test_a_flat_file_in_the_originals_names_gives_the_originals_logits(goldens, tmp_path, suffix):
+    arrays, _ = golden(goldens, "factorized_dot_product_attention")
+    path = tmp_path / f"params.{suffix}"
+    if suffix == "npz":
+        np.savez(path, **part(arrays, "params/"))
+    else:
+        path.write_bytes(flax.serialization.msgpack_serialize(part(arrays, "params/")))
+    pretrained = from_pretrained(path, **FORWARD["factorized_dot_product_attention"])
+    np.testing.assert_allclose(jax.jit(pretrained.model.apply)(pretrained.variables, arrays["input"]), arrays["logits"], atol=2e-5)
+
+
+def test_sampled_frames_are_read_from_a_flat_file_as_from_a_train_state(goldens, tmp_path):
+    arrays, _ = golden(goldens, "spacetime")
+    params = part(arrays, "params/")
+    params["embedding/kernel"] = params["embedding/kernel"][0]  # an image kernel: whether its positions are 2 frames' must be told
+    np.savez(tmp_path / "sampled.npz", **params)
+    options = {"clip": (9, 32, 32), "tokenizer": "frames", "sampled_frames": 2}
+    models = [from_pretrained(path, **options) for path in (tmp_path / "sampled.npz", train_state(tmp_path / "c", params, "target"))]
+    assert models[0].model.config.grid == (2, 2, 2)
+    flat, state = (flatten(model.variables["params"]) for model in models)
+    assert flat.keys() == state.keys()
+    for name in flat:
+        np.testing.assert_array_equal(flat[name], state[name])

@@ -236,6 +236,7 @@ def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOpti
         target_clip=tuple(clip) if clip else None,
         factorisation=model.get("factorisation"),
         frames=model.get("tokenizer") == "frames",
+        sampled_frames=model.get("sampled_frames"),
         attention_order=model.get("attention_order"),
         pool=model.get("pool"),
     )
@@ -261,8 +262,10 @@ def _model_config(backbone: Backbone, model: Mapping[str, object], init: InitCon
         asked["pool"] = backbone.pool if has_cls or backbone.pool != "token" else "mean"
     if backbone.factorisation == "factorised_encoder":
         asked.setdefault("temporal_layers", backbone.temporal_layers)
-    if not backbone.is_image:
-        asked.setdefault("num_classes", _classes_of(backbone))
+    if not backbone.is_image and "num_classes" not in asked:
+        if backbone.headless:
+            raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless}; give num_classes for a fresh one")
+        asked["num_classes"] = _classes_of(backbone)
     return ViViTConfig(
         hidden_size=backbone.hidden_size,
         num_layers=backbone.num_layers,

@@ -168,6 +168,8 @@ def _read_directory(path: pathlib.Path) -> Tensors:
     checkpoints = sorted((file for file in path.glob("checkpoint_*") if file.is_file()), key=lambda file: (len(file.name), file.name))
     if checkpoints:
         return read_tensors(checkpoints[-1])
+    if (path / "model" / DIRECTORY_FILES[0]).is_file():
+        raise UserError(f"{path} is the work directory of a run: its model is {path / 'model'}")
     raise UserError(f"{path} holds no weights: looked for {', '.join(DIRECTORY_FILES)} and checkpoint_*")
 
 

@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.config import SIZES, ViViTConfig
 from vivit_jax.weights.backbone import Backbone, Params
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.positions import resize_positions
@@ -234,15 +234,15 @@ def _resized(backbone: Backbone, grid: tuple[int, int, int], init: InitConfig) -
 
 
 def _check_widths(backbone: Backbone, model: ViViTConfig) -> None:
-    for name, have, want in (
-        ("hidden_size", backbone.hidden_size, model.hidden_size),
-        ("num_layers", backbone.num_layers, model.num_layers),
-        ("num_heads", backbone.num_heads, model.num_heads),
-        ("mlp_dim", backbone.mlp_dim, model.mlp_dim),
-        ("tubelet (h, w)", tuple(backbone.patch), model.tubelet[1:]),
-    ):
-        if have != want:
-            raise UserError(f"{backbone.name} has {name} {have}, the model {want}: set model.{name.split()[0]} to the source's")
+    widths = {name: getattr(backbone, name) for name in ("hidden_size", "num_layers", "num_heads", "mlp_dim")}
+    have = widths | {"tubelet": (model.tubelet[0], *backbone.patch)}
+    differ = [name for name, value in have.items() if value != getattr(model, name)]
+    if differ:
+        size = next((f" (a ViT-{size}/{backbone.patch[0]})" for size, known in SIZES.items() if known == widths), "")
+        raise UserError(
+            f"{backbone.name} does not fit the model, which has {', '.join(f'{name} {getattr(model, name)}' for name in differ)}: "
+            f"set {', '.join(f'model.{name} to {have[name]}' for name in differ)} as in the source{size}"
+        )
 
 
 def _by_group(dropped: dict[str, str]) -> dict[str, str]:

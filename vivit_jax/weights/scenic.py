@@ -3,6 +3,7 @@
 https://github.com/google-research/scenic/tree/main/scenic/projects/vivit
 """
 
+import dataclasses
 import re
 
 from vivit_jax.errors import UserError
@@ -51,12 +52,15 @@ TABLE = (
     Row(r"output_projection/(kernel|bias)", "head/{0}"),
 )
 
+POOL_NOT_TOLD = ("(pool)", "mean, as published: the tree does not say; give pool where it is another")
+
 
 def recognises(tensors: Tensors, metadata: dict) -> bool:
-    """Whether this is a tree of the original's: a video model's, or any train state."""
+    """Whether this is a tree of the original's: a video model's, any train state, or one whose head is named as only the original does."""
     prefix = _prefix(tensors)
     kernel = tensors.shapes.get(f"{prefix}embedding/kernel", ())
-    return len(kernel) == 5 or _is_video(tensors) or (len(kernel) == 4 and "/target/" in f"/{prefix}")
+    is_train_state = "/target/" in f"/{prefix}" or f"{prefix}output_projection/kernel" in tensors
+    return len(kernel) == 5 or _is_video(tensors) or (len(kernel) == 4 and is_train_state)
 
 
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
@@ -76,6 +80,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     translation = translate(tensors, TABLE, query[1])
     params = check_complete(translation, name, query[1])
     frames = len(tensors.shapes["embedding/kernel"]) == 4
+    options = dataclasses.replace(options, frames=frames)
     factorisation = _factorisation(tensors, params, options, name)
     layout = _factorised_layout if factorisation == "factorised_encoder" else _joint_layout
     return Backbone(
@@ -91,6 +96,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         attention_order=options.attention_order,
         dropped=translation.dropped | dropped,
         headless="its head sits on pre_logits, " + google_vit.PRE_LOGITS if translation.dropped else None,
+        notes=() if "cls" in params or options.pool else (POOL_NOT_TOLD,),
     )
 
 
@@ -103,14 +109,16 @@ def _is_video(tensors: Tensors) -> bool:
 
 
 def _samples_frames(tensors: Tensors, options: SourceOptions) -> bool:
-    """Whether an image kernel is that of a ViViT over sampled frames: as told, and if its positions fit."""
+    """Whether an image kernel is that of a ViViT over sampled frames: as told, and if its positions fit. One frame is told by number."""
     clip = options.clip or options.target_clip
-    if not options.frames or clip is None:
+    positions = tensors.shapes.get("Transformer/posembed_input/pos_embedding")
+    if not options.frames or clip is None or positions is None:
         return False
     height, width = tensors.shapes["embedding/kernel"][:2]
-    count = tensors.shapes["Transformer/posembed_input/pos_embedding"][1] - ("cls" in tensors)
-    frames, rest = divmod(count, (clip[1] // height) * (clip[2] // width))
-    return not rest and frames > 0 and (options.sampled_frames in (None, frames) or options.clip is not None)
+    frames, rest = divmod(positions[1] - ("cls" in tensors), (clip[1] // height) * (clip[2] // width))
+    if rest or not frames:
+        return False
+    return frames == options.sampled_frames or (frames > 1 and (options.sampled_frames is None or options.clip is not None))
 
 
 def _factorisation(tensors: Tensors, params: dict, options: SourceOptions, name: str) -> str:
