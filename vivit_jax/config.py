@@ -77,6 +77,8 @@ def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
     Raises:
       UserError: for an unknown key (with the nearest right one), a wrong type, or values that contradict each other.
     """
+    if not isinstance(config, ml_collections.ConfigDict | Mapping):
+        raise UserError(f"get_config() must return the ConfigDict of base_config(), got {type(config).__name__}")
     plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else dict(config)
     return _build(Experiment, plain, "config")
 

@@ -79,6 +79,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
         (["--config.parallel.mode=pmap", "--config.parallel.fsdp=2"], "fsdp 2 and tensor 1 need mode jit"),
         (["--config.training.wandb=project"], "pip install 'vivit_jax[wandb]'"),
         (["--worckdir=x"], "workdir"),
+        (["--config.schedule.warmup_steps=1000"], "the warm-up of 1000 steps does not fit into a run"),
         (["extra"], "unexpected argument 'extra'"),
         (["--config=nowhere.py"], "there is no file 'nowhere.py'"),
         (["--workdir="], "--workdir is missing"),
@@ -90,7 +91,25 @@ def test_bad_input_is_one_line_and_exit_code_2(prepared, tmp_path, capsys, flags
     error = capsys.readouterr().err
     assert expected in error
     assert len(error.splitlines()) == 1
-    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("raise RuntimeError('two\\nlines')", "--config cannot be read: RuntimeError: two lines"),
+        ("def get_config(): return 3", "get_config() must return the ConfigDict of base_config(), got int"),
+        ("def get_config(argument): raise KeyError(argument)", "--config cannot be read: KeyError: 'B/16'"),
+        ("def get_config(", "--config cannot be read: SyntaxError"),
+    ],
+)
+def test_a_config_file_that_fails_is_one_line(tmp_path, capsys, code, expected):
+    (tmp_path / "broken.py").write_text(code)
+    argument = ":B/16" if "argument" in code else ""
+    assert main([f"--config={tmp_path / 'broken.py'}{argument}", f"--workdir={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"train: {expected}")
+    assert len(error.splitlines()) == 1
 
 
 def test_help_has_an_example(capsys):

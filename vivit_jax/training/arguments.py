@@ -106,6 +106,9 @@ def _explained(error: Exception, argv: Iterable[str]) -> str:
         if override := re.match(r"--?config\.([\w.]+)(=|$)", argument):
             _check_key(override.group(1))
     text = " ".join(str(error).split())
+    if "Traceback (most recent call last)" in text:  # ml_collections puts it into its message: what was raised stands after the frames
+        _, _, raised = str(error).rpartition("\n  ")
+        return f"--config cannot be read: {' '.join(raised.splitlines()[1:])}"
     return text if isinstance(error, flags.Error) else f"--config cannot be read: {type(error).__name__}: {text}"
 
 

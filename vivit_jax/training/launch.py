@@ -28,6 +28,7 @@ from vivit_jax.training.parallel import Executor, make_executor
 from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Stopped
 from vivit_jax.training.workdir import Workdir
 from vivit_jax.training.writers import check_wandb
+from vivit_jax.weights.inflate import Group
 from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.model_dir import load_model_dir
 
@@ -75,13 +76,14 @@ def train(arguments: Arguments) -> None:
 def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption) -> None:
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
-    experiment, params, preprocess = _complete(experiment, dataset.labels)
-    workdir.record(experiment)
+    experiment, params, preprocess, origin = _complete(experiment, dataset.labels)
+    workdir.check(experiment)
     executor = make_executor(experiment.parallel)
     run = _run(experiment, dataset, params, preprocess, executor)
     del params
     loop = Loop(run, workdir, interruption)
-    _describe(run, loop)
+    workdir.record(experiment)
+    _describe(run, loop, origin)
     try:
         loop.train()
         test = _test(run, dataset, workdir, loop, interruption)
@@ -99,15 +101,16 @@ def _prepare_process(experiment: Experiment) -> None:
         jax.config.update("jax_compilation_cache_dir", str(Path(cache).expanduser()))
 
 
-def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Preprocess]:
-    """Fills in what the data set and the initial weights decide; the initial parameters; and how a video becomes input."""
+def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Preprocess, Sequence[Group]]:
+    """Fills in what the data set and the initial weights decide; the initial parameters; how a video becomes input; and where each group
+    of parameters came from."""
     model = _with_classes(experiment, labels)
     start = initialise(model, experiment.init, jax.random.key(experiment.seed))
     data = experiment.data
     data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
     preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean, data.std)
     completed = dataclasses.replace(experiment, model=start.model, data=data)
-    return completed, jax.device_get(start.variables["params"]), preprocess
+    return completed, jax.device_get(start.variables["params"]), preprocess, start.report
 
 
 def _with_classes(experiment: Experiment, labels: Labels) -> Any:
@@ -174,7 +177,7 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     return scores
 
 
-def _describe(run: Run, loop: Loop) -> None:
+def _describe(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
     experiment, count = run.experiment, sum(leaf.size for leaf in jax.tree.leaves(run.params))
     device = jax.devices()[0]
     console.say(
@@ -182,6 +185,10 @@ def _describe(run: Run, loop: Loop) -> None:
         f"{experiment.training.batch_size} on {jax.device_count()} x {device.device_kind} ({experiment.parallel.mode}), "
         f"{loop.bytes_per_device() / 1e6:.0f} MB of state on each"
     )
+    if experiment.init.source is not None:
+        console.say(f"weights from {experiment.init.source}")
+        for group in origin:
+            console.say(f"  {group.name}: {group.done}")
 
 
 def _tell(workdir: Workdir, test: Evaluation | None) -> None:

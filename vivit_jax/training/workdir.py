@@ -36,6 +36,8 @@ HARMLESS = (
 
 LIBRARIES = ("vivit_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy")
 
+LOCK = ".lock"
+
 
 class Workdir:
     """A directory that one run at a time owns.
@@ -50,6 +52,7 @@ class Workdir:
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path).absolute()
         if jax.process_index() == 0:
+            self._made = not self.path.exists()
             self._lock = _locked(self.path)
 
     @property
@@ -67,29 +70,39 @@ class Workdir:
         """The model after the last step, where it is another one."""
         return self.path / "model_last"
 
-    def record(self, experiment: Experiment) -> None:
-        """Writes `config.json`.
+    @property
+    def config(self) -> Path:
+        """The configuration that was run, and with what."""
+        return self.path / "config.json"
+
+    def check(self, experiment: Experiment) -> None:
+        """Checks that the directory is free for this run, or holds a part of it. A run that saved nothing leaves it free.
 
         Raises:
           UserError: when the directory holds a run of another configuration; all differences are named.
         """
-        config = json.loads(json.dumps(to_dict(experiment)))
-        path = self.path / "config.json"
-        if path.exists():
-            _check_same_run(_read(path), config, self.path)
+        if self.config.exists() and self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
+            _check_same_run(_read(self.config), _json(experiment), self.path)
+
+    def record(self, experiment: Experiment) -> None:
+        """Writes `config.json`."""
         if jax.process_index() == 0:
-            write_atomically(path, json.dumps({"config": config} | _surroundings(), indent=2) + "\n")
+            write_atomically(self.config, json.dumps({"config": _json(experiment)} | _surroundings(), indent=2) + "\n")
 
     def release(self) -> None:
-        """Lets another run have the directory."""
-        if jax.process_index() == 0:
-            self._lock.close()
+        """Lets another run have the directory, which is gone again if it was made for this one and nothing came of it."""
+        if jax.process_index() != 0:
+            return
+        if self._made and [path.name for path in self.path.iterdir()] == [LOCK]:
+            (self.path / LOCK).unlink()
+            self.path.rmdir()
+        self._lock.close()
 
 
 def _locked(path: Path) -> Any:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("a+")
+        lock = (path / LOCK).open("a+")
     except OSError as error:
         raise UserError(f"cannot write into --workdir {path}: {error.strerror}") from None
     try:
@@ -101,6 +114,10 @@ def _locked(path: Path) -> Any:
     lock.write(f"process {os.getpid()} on {platform.node()}")
     lock.flush()
     return lock
+
+
+def _json(experiment: Experiment) -> dict:
+    return json.loads(json.dumps(to_dict(experiment)))
 
 
 def _read(path: Path) -> dict:
