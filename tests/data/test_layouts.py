@@ -171,3 +171,13 @@ def test_layouts_and_sources_must_fit(tmp_path):
     refused("flder", tmp_path, "unknown layout 'flder': did you mean 'folder'")
     refused("csv", None, "layout csv needs a source: a file")
     refused("motion_digits", tmp_path, "layout motion_digits has no source")
+
+
+def test_videos_in_a_folder_inside_a_class_are_not_left_out(folder, contents):
+    (folder / "train/run/more").mkdir()
+    (folder / "train/run/more/f.mp4").write_bytes(contents[5])
+    refused("folder", folder, "a folder of videos inside a class; move them up into run")
+
+
+def test_a_header_without_a_label_is_not_taken_for_a_video(folder):
+    refused("csv", listing(folder, "path,lable\nx.mp4,a\n"), "line 1: a header must name path .or file. and label, got path, lable")

@@ -129,7 +129,7 @@ def prepare(
     from vivit_jax.data import builder  # tfds takes a while to import
 
     started = time.monotonic()
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = len(os.sched_getaffinity(0)) if workers is None else workers
     builder.check_name(name)
     if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
         raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")
@@ -252,9 +252,9 @@ def _move_into_place(made: pathlib.Path, target: pathlib.Path, overwrite: bool) 
 
 @contextlib.contextmanager
 def _progress(console: Console | None, name: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar, and the function that advances it by one."""
+    """A progress bar, where a person can see it, and the function that advances it by one."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=console is None, transient=True) as progress:
+    with Progress(*columns, console=console, disable=console is None or not console.is_terminal, transient=True) as progress:
         task = progress.add_task(f"preparing {name}", total=total)
         yield lambda: progress.advance(task)
 

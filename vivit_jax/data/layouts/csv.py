@@ -30,8 +30,10 @@ def read(source: pathlib.Path) -> Annotations:
     header = [cell.strip().lower() for cell in rows[0][1]]
     if any(column in header for column in PATH_COLUMNS) and "label" in header:
         columns, rows = header, rows[1:]
-    else:
+    elif len(rows[0][1]) == 2 and not {"label", *PATH_COLUMNS} & set(header):
         columns = ["path", "label"]
+    else:
+        raise UserError(f"{source} line 1: a header must name path (or file) and label, got {', '.join(header)}")
     clips = [_clip(source, line, _cells(source, line, columns, row)) for line, row in rows]
     remarks = () if "split" in columns else (f"{source.name} names no split: all {len(clips)} videos are train",)
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), remarks)

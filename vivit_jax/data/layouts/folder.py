@@ -45,6 +45,8 @@ def _class_clips(source: pathlib.Path, folder: pathlib.Path, aside: list[str]) -
         name = path.relative_to(source)
         if path.name.startswith("."):
             continue
+        if path.is_dir() and any(inner.suffix.lower() in SUFFIXES for inner in path.rglob("*")):
+            raise UserError(f"{path}: a folder of videos inside a class; move them up into {folder.name}, or out of {source}")
         if path.suffix.lower() in SUFFIXES:
             clips.append(Clip(name.as_posix(), folder.parent.name, folder.name, inside(source, name)))
         else:
