@@ -107,13 +107,15 @@ def run(arguments: argparse.Namespace) -> None:
     outcomes = []
     for outcome in predict_many(pretrained, arguments.videos, top_k=arguments.top_k, views=arguments.views):
         outcomes.append(outcome)
-        if outcome.error:
+        if outcome.error and len(arguments.videos) > 1:
             print(f"vivit: {outcome.error}", file=sys.stderr)
-        elif not arguments.json:
+        elif not outcome.error and not arguments.json:
             _print(outcome)
     if arguments.json:
         print(json.dumps([_to_dict(outcome) for outcome in outcomes], indent=2, ensure_ascii=False))
     failed = sum(outcome.error is not None for outcome in outcomes)
+    if failed and len(outcomes) == 1:
+        raise UserError(outcomes[0].error)
     if failed:
         raise UserError(f"{failed} of {len(outcomes)} videos could not be classified")
 
