@@ -115,7 +115,7 @@ def plot(source: pathlib.Path, target: pathlib.Path) -> None:
             axes.set(xscale="log", yscale="log", xlabel="frames of a clip", title={"train": "training", "infer": "inference"}[mode])
             frames = sorted({row["frames"] for row in report["rows"]})
             axes.set_xticks(frames, [str(count) for count in frames])
-            axes.minorticks_off()
+            axes.xaxis.minorticks_off()
             axes.grid(True)
             axes.legend()
         figure.axes[0].set_ylabel("milliseconds a clip")
