@@ -2,28 +2,31 @@
 
   python train.py --config=configs/motion_digits.py --workdir=runs/digits
 
-The argument chooses one of the paper's four models, by number or by name: `--config=configs/motion_digits.py:2`. Controls that must fail:
-`--config.data.temporal_order=one_frame` and `--config.data.temporal_order=shuffled`.
-"""
+The argument chooses one of the paper's four models, by number or by name: `--config=configs/motion_digits.py:4`. Two controls show that
+it is motion that is learnt: the same model trained on one frame of each clip stays at chance, 1/8, and trained on each clip's frames in
+random order it cannot tell a motion from its reverse and stays below 1/2.
 
-import ml_collections
+  python train.py --config=configs/motion_digits.py --workdir=runs/one_frame --config.data.temporal_order=one_frame
+  python train.py --config=configs/motion_digits.py --workdir=runs/shuffled --config.data.temporal_order=shuffled
+"""
 
 from vivit_jax.config import base_config
 from vivit_jax.models.config import FACTORISATIONS
 
 
-def get_config(factorisation: str = "factorised_encoder") -> ml_collections.ConfigDict:
+def get_config(factorisation="factorised_encoder"):
     config = base_config()
     config.name = "motion_digits"
 
     config.model.factorisation = FACTORISATIONS[int(factorisation) - 1] if factorisation.isdigit() else factorisation
-    config.model.clip = (12, 48, 48)
-    config.model.tubelet = (2, 12, 12)
-    config.model.hidden_size = 96
+    config.model.clip = (16, 48, 48)
+    config.model.tubelet = (4, 8, 8)
+    config.model.hidden_size = 64
     config.model.num_layers = 4
     config.model.temporal_layers = 2
     config.model.num_heads = 4
-    config.model.mlp_dim = 192
+    config.model.mlp_dim = 128
+    config.model.pool = "mean"
 
     config.data.name = "motion_digits"
     config.data.stride = 2
@@ -31,11 +34,12 @@ def get_config(factorisation: str = "factorised_encoder") -> ml_collections.Conf
     config.augment.flip = 0.0  # left and right are classes
 
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.b2 = 0.98
     config.optimizer.weight_decay = 0.05
     config.optimizer.clip_norm = 1.0
-    config.schedule.warmup_epochs = 1.0
-    config.training.batch_size = 64
-    config.training.epochs = 15.0
-    config.evaluation.test_views = (2, 1)
+    config.schedule.warmup_epochs = 0.5
+    config.training.batch_size = 32
+    config.training.epochs = 7.0
+    config.evaluation.batch_size = 64
     return config

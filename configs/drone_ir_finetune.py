@@ -1,0 +1,57 @@
+"""A real image ViT-S/14 fine-tuned on drone_ir: what pretrained image weights are worth on a small set of real clips.
+
+  vivit prepare csv drone_ir_crops/index.csv --name drone_ir --data_dir data
+  python train.py --config=configs/drone_ir_finetune.py --workdir=runs/finetune --config.data.data_dir=data \\
+      --config.init.source=vits14_google_layout_fp16.npz
+
+The same model from random weights: `--config=configs/drone_ir_finetune.py:scratch`, without a source.
+"""
+
+from vivit_jax.config import base_config
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def get_config(start="pretrained"):
+    config = base_config()
+    config.name = f"drone_ir_{start}"
+
+    config.model.factorisation = "factorised_encoder"
+    config.model.size = "S"
+    config.model.tubelet = (2, 14, 14)
+    config.model.clip = (32, 98, 98)
+    config.model.stochastic_depth = 0.1
+    config.model.stochastic_depth_rescale = True
+    config.model.dtype = "bfloat16"
+
+    # What the weights were trained with; a file in Google's layout cannot say so itself.
+    config.init.activation = "gelu"
+    config.init.mean = IMAGENET_MEAN
+    config.init.std = IMAGENET_STD
+    config.init.position_resize = "cubic"
+
+    config.data.name = "drone_ir"
+    config.data.stride = 2
+    config.data.resize = 112
+    config.augment.flip = 0.5
+    config.augment.scale_jitter = (0.9, 1.2)
+
+    # The layers that know images move little, the new ones fully.
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.layer_decay = 0.75
+    config.optimizer.weight_decay = 0.05
+    config.optimizer.clip_norm = 1.0
+    config.schedule.warmup_epochs = 3.0
+    config.loss.label_smoothing = 0.1
+    config.training.batch_size = 32
+    config.training.epochs = 30.0
+    config.evaluation.every_epochs = 5.0
+    config.evaluation.views = (2, 1)
+    config.evaluation.test_views = (4, 3)
+
+    if start == "scratch":
+        config.optimizer.learning_rate = 5e-4
+        config.optimizer.layer_decay = 1.0
+    return config
