@@ -69,9 +69,9 @@ def run(arguments: argparse.Namespace) -> None:
         report = {"environment": throughput.environment(), "rows": list(_data_rows(arguments))}
         columns = DATA_COLUMNS
     else:
+        subjects = list(_swept(_subject(arguments), arguments.sweep))
         jax.config.update("jax_enable_compilation_cache", False)  # the seconds to compile are a figure
         ceiling = throughput.matrix_ceiling()
-        subjects = _swept(_subject(arguments), arguments.sweep)
         rows = [_step_row(arguments.mode, subject, arguments.steps, ceiling) for subject in subjects]
         report = {"environment": throughput.environment(), "ceiling": dataclasses.asdict(ceiling), "rows": rows}
         columns = STEP_COLUMNS
@@ -207,9 +207,9 @@ def _cpu_seconds() -> float:
 STEP_COLUMNS = {
     "batch": lambda row: str(row["batch_size"]),
     "clip": lambda row: "x".join(map(str, row["clip"])),
-    "clips/s": lambda row: f"{row['clips_per_second']:.4g}",
-    "ms": lambda row: f"{row['milliseconds']:.4g}",
-    "TFLOP/s": lambda row: f"{row['tflops']:.4g}",
+    "clips/s": lambda row: f"{row['clips_per_second']:.1f}",
+    "ms": lambda row: f"{row['milliseconds']:.2f}",
+    "TFLOP/s": lambda row: f"{row['tflops']:.3g}",
     "of ceiling": lambda row: f"{row['share_of_ceiling']:.1%}",
     "compile s": lambda row: f"{row['compile_seconds']:.1f}",
     "program GB": lambda row: _gigabytes(row["program_bytes"]),
@@ -223,7 +223,7 @@ DATA_COLUMNS = {
     "clips/s": STEP_COLUMNS["clips/s"],
     "ms": STEP_COLUMNS["ms"],
     "CPUs busy": lambda row: f"{row['cpus_busy']:.2f}",
-    "clips per CPU-second": lambda row: f"{row['clips_per_cpu_second']:.4g}",
+    "clips per CPU-second": lambda row: f"{row['clips_per_cpu_second']:.1f}",
 }
 
 
@@ -249,4 +249,4 @@ def _cells(row: Row, columns: dict[str, Any]) -> Sequence[str]:
 
 
 def _gigabytes(size: int | None) -> str:
-    return "-" if size is None else f"{size / 1e9:.3g}"
+    return "-" if size is None else f"{size / 1e9:.2f}"
