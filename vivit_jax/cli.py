@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from vivit_jax.errors import EXIT_BAD_INPUT, UserError, unknown_name
+from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line, unknown_name
 from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
@@ -120,7 +120,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _fail(error: object, code: int) -> int:
-    print(f"vivit: {error}", file=sys.stderr)
+    print(f"vivit: {in_one_line(error)}", file=sys.stderr)
     return code
 
 

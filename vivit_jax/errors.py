@@ -14,6 +14,13 @@ class UserError(ValueError):
     """Bad input, described in one line for the person who gave it."""
 
 
+def in_one_line(error: object) -> str:
+    """An error as a command prints it: what the system refused, and for which file, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """An error for `name` not being among `known`, with the nearest right name first.
 

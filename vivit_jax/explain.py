@@ -24,6 +24,7 @@ from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.relevance import Relevance, integrated_gradients, log_odds
+from vivit_jax.training.manifest import write_atomically
 from vivit_jax.weights import Pretrained, from_pretrained
 
 FRAMES_AT_ONCE = 16
@@ -133,7 +134,7 @@ def run(arguments: argparse.Namespace) -> None:
     explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps)
     video = encode(overlay(arguments.video, explanation, pretrained.preprocess), probe(arguments.video).fps)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(video)
+    write_atomically(out, video)
     relevance = explanation.relevance
     print(f"{explanation.label}: {explanation.probability:.1%}")
     print(

@@ -13,18 +13,19 @@ import dataclasses
 import json
 import pathlib
 import re
+import tempfile
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
-from safetensors.numpy import save_file
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.weights.files import write_safetensors
 from vivit_jax.weights.layers import flatten, unflatten
 from vivit_jax.weights.model_dir import WEIGHTS, Pretrained, load_model_dir
 
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
-    """Writes a model in another format.
+    """Writes a model in another format, whole or not at all.
 
     Args:
       pretrained: the model.
@@ -60,7 +61,11 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
-    FORMATS[to](pretrained, out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as temporary:
+        new = pathlib.Path(temporary) / "new"
+        FORMATS[to](pretrained, new)
+        new.rename(out)
 
 
 def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
@@ -70,7 +75,7 @@ def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
     flat = flatten(pretrained.variables["params"])
     tensors = dict(_torch_tensor(path, np.asarray(array)) for path, array in flat.items())
     out.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out / WEIGHTS, metadata={"format": "pt"})
+    write_safetensors(out / WEIGHTS, tensors, metadata={"format": "pt"})
     _write_json(out / "config.json", _hugging_face_config(config, pretrained.labels))
     _write_json(out / "preprocessor_config.json", _hugging_face_processor(pretrained.preprocess))
 
@@ -94,7 +99,7 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> None:
     program = jax_export.export(jax.jit(forward), platforms=PLATFORMS)(shapes, video)
     out.mkdir(parents=True, exist_ok=True)
     (out / PROGRAM).write_bytes(program.serialize())
-    save_file(params, out / WEIGHTS)
+    write_safetensors(out / WEIGHTS, params)
     _write_json(out / "labels.json", pretrained.labels)
     _write_json(out / "preprocess.json", pretrained.preprocess.to_dict())
     (out / "run.py").write_text(RUN, encoding="utf-8")

@@ -70,7 +70,7 @@ def test_a_missing_option_is_one_line(vivit):
     [
         (UserError("clip.mp4 is no video"), 2, "vivit: clip.mp4 is no video\n"),
         (KeyboardInterrupt(), 130, "vivit: interrupted\n"),
-        (OSError(28, "No space left on device"), 1, "vivit: [Errno 28] No space left on device\n"),
+        (OSError(28, "No space left on device"), 1, "vivit: No space left on device\n"),
     ],
 )
 def test_failures_are_one_line_and_an_exit_code(error, code, line, monkeypatch, vivit):

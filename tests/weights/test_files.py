@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from vivit_jax.errors import UserError
 from vivit_jax.weights.backbone import SourceOptions
-from vivit_jax.weights.files import read_tensors
+from vivit_jax.weights.files import read_tensors, write_safetensors
 from vivit_jax.weights.source import read_source
 
 
@@ -176,3 +176,8 @@ def test_tensors_left_over_and_parameters_left_empty_are_both_listed_with_shapes
     assert "1 tensors that no parameter takes: Transformer/encoderblock_0/Gate/kernel (8, 5)" in message
     assert "1 parameters that no tensor fills: encoder/block_01/mlp/out/bias (8,)" in message
     assert "encoder/norm/scale (9,) where (8,) is expected" in message
+
+
+def test_what_the_system_refuses_to_write_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        write_safetensors(tmp_path / "nowhere" / "model.safetensors", {"x": np.zeros(3, np.float32)})

@@ -79,7 +79,7 @@ def test_a_failed_save_leaves_the_older_model_whole(model_dir, monkeypatch):
     def disk_full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vivit_jax.weights.model_dir.save_file", disk_full)
+    monkeypatch.setattr("vivit_jax.weights.model_dir.write_safetensors", disk_full)
     with pytest.raises(OSError, match="No space"):
         save_pretrained(model_dir, CONFIG, random_variables(CONFIG), PREPROCESS, ("x", "y", "z"))
     assert load_model_dir(model_dir).labels == LABELS

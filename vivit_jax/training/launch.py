@@ -14,7 +14,7 @@ from absl import flags
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
-from vivit_jax.errors import EXIT_BAD_INPUT, UserError
+from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line
 from vivit_jax.evaluate import to_record, write_record
 from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
@@ -227,5 +227,5 @@ def _owned(workdir: Workdir) -> Iterator[Workdir]:
 
 
 def _fail(error: object, code: int) -> int:
-    print(f"train: {error}", file=sys.stderr)
+    print(f"train: {in_one_line(error)}", file=sys.stderr)
     return code

@@ -77,6 +77,7 @@ class TensorBoard:
         from tensorboardX import SummaryWriter
 
         self._writer = SummaryWriter(str(directory), purge_step=step + 1)
+        self._events = self._writer.file_writer.event_writer
 
     def write(self, step: int, row: dict[str, float]) -> None:
         """Adds a scalar for each key."""
@@ -85,7 +86,10 @@ class TensorBoard:
 
     def close(self) -> None:
         """Flushes the events."""
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:  # tensorboardX closes once more when the interpreter ends, and there nobody would catch what fails
+            self._events.close = lambda: None
 
 
 class WeightsAndBiases:

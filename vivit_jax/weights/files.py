@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import pickle
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 
@@ -16,6 +17,7 @@ import msgpack
 import numpy as np
 from flax import serialization, traverse_util
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from vivit_jax.errors import UserError
 
@@ -126,6 +128,21 @@ def read_msgpack(path: pathlib.Path) -> Tensors:
         raise UserError(f"{path} is not a whole Flax msgpack file: {error}") from None
     arrays = {name: leaf for name, leaf in _flat(tree, "/").items() if isinstance(leaf, np.ndarray | np.generic)}
     return Tensors(path, {name: leaf.shape for name, leaf in arrays.items()}, arrays.pop)
+
+
+def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Writes a .safetensors file.
+
+    Raises:
+      OSError: where the system refuses, as on a full disk, which the library tells as an error of its own.
+    """
+    try:
+        save_file(dict(tensors), path, metadata=metadata)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 READERS: dict[str, Callable[[pathlib.Path], Tensors]] = {

@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 import flax.linen as nn
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.weights.files import write_safetensors
 from vivit_jax.weights.layers import flatten, unflatten
 from vivit_jax.weights.parameters import check_parameters, parameter_shapes
 
@@ -97,7 +97,7 @@ def save_pretrained(
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary:
         new = pathlib.Path(temporary) / "new"
         new.mkdir()
-        save_file(flat, new / WEIGHTS, metadata={"format": "np"})
+        write_safetensors(new / WEIGHTS, flat, metadata={"format": "np"})
         _write_json(new / CONFIG, config | {"weights_sha256": sha256(new / WEIGHTS)})
         _write_json(new / PREPROCESS, preprocess.to_dict())
         for file in (*new.iterdir(), new):
