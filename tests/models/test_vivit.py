@@ -157,3 +157,9 @@ def test_a_config_survives_json():
     config = ViViTConfig(**SMALL | {"num_classes": {"verb": 3, "noun": 4}}, factorisation="factorised_encoder")
     assert ViViTConfig(**config.to_dict()) == config
     assert hash(ViViTConfig(**config.to_dict())) == hash(config)
+
+
+def test_pixels_that_are_not_normalised_are_refused():
+    model = create_model(hidden_size=8, num_layers=1, num_heads=2, mlp_dim=8, tubelet=(1, 4, 4), clip=(1, 4, 4), num_classes=2)
+    with pytest.raises(UserError, match=r"must be normalised, as \[-1, 1\] .*, got values up to 255"):
+        model.init(jax.random.key(0), jnp.full((1, 1, 4, 4, 3), 255.0))

@@ -5,7 +5,9 @@ and differ in the grouping of tokens around it.
 """
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vivit_jax.errors import UserError, unknown_name
@@ -15,6 +17,9 @@ from vivit_jax.models.encoder import Encoder
 from vivit_jax.models.tokenizer import Tokenizer
 
 POOLINGS = {"mean": jnp.mean, "max": jnp.max, "sum": jnp.sum}
+
+# No mean and standard deviation in use bring a pixel in [0, 1] this far from zero; pixels in [0, 255] are further.
+LARGEST_PIXEL = 16.0
 
 Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
 
@@ -44,7 +49,7 @@ class ViViT(nn.Module):
           (b, classes); a dict of these by name for several heads; (b, d) features for none.
 
         Raises:
-          UserError: for a video of another shape or type.
+          UserError: for a video of another shape or type, or of pixels that are not normalised, which only a call outside `jit` can see.
         """
         features = self.features(video, train=train)
         if not self.classifiers:
@@ -165,3 +170,8 @@ def _check_video(video: Array, config: ViViTConfig) -> None:
         )
     if not jnp.issubdtype(video.dtype, jnp.floating):
         raise UserError(f"video must be floating point, normalised (Preprocess.normalise makes it of uint8 pixels), got {video.dtype}")
+    if isinstance(video, jax.core.Tracer) or not getattr(video, "is_fully_addressable", True):
+        return
+    # NumPy's, since a constant that is closed over is concrete where jax.numpy would already trace.
+    if (largest := float(np.abs(video).max(initial=0))) > LARGEST_PIXEL:
+        raise UserError(f"video must be normalised, as [-1, 1] (Preprocess.normalise does it of uint8), got values up to {largest:g}")
