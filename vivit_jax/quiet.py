@@ -5,6 +5,7 @@
 
 import logging
 import os
+import sys
 import warnings
 
 from absl import logging as absl_logging
@@ -38,3 +39,10 @@ def silence_libraries() -> None:
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
+    sys.unraisablehook = _without_late_callbacks
+
+
+def _without_late_callbacks(failure: "sys.UnraisableHookArgs") -> None:
+    """Prints what nobody can catch, but for tensorstore calling back into the event loop of an orbax save that failed and was told of."""
+    if not (failure.exc_type is RuntimeError and str(failure.exc_value) == "Event loop is closed"):
+        sys.__unraisablehook__(failure)
