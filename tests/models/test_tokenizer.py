@@ -15,7 +15,8 @@ def original_indices(frames: int, sampled: int) -> list[int]:
 @pytest.mark.parametrize("frames", [4, 6, 8, 16, 25, 32, 64, 100])
 def test_indices_are_the_originals_wherever_it_returns_the_right_number(frames):
     agreed = 0
-    for sampled in range(1, frames):
+    counts = range(1, frames, max(1, frames // 8))
+    for sampled in counts:
         indices = uniform_frames(frames, sampled)
         assert len(indices) == sampled
         assert all(0 <= i < frames for i in indices)
@@ -23,7 +24,7 @@ def test_indices_are_the_originals_wherever_it_returns_the_right_number(frames):
         if len(original) == sampled:
             agreed += 1
             assert list(indices) == original
-    assert agreed >= frames // 2
+    assert agreed >= len(counts) // 2
 
 
 def test_all_frames_are_taken_when_as_many_are_asked_for():

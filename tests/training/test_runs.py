@@ -68,10 +68,10 @@ def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
 
 
 def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_path):
-    run = start(tmp_path / "run", "--config.model.num_layers=12", XLA_FLAGS="")
+    run = start(tmp_path / "run", "--config.model.num_layers=24", XLA_FLAGS="")
     run.wait_for("training clips")
     run.popen.send_signal(signal.SIGTERM)
-    assert run.wait(30) == 143
+    assert run.wait(60) == 143
     assert "interrupted before there was anything to save" in run.output()
 
 
