@@ -23,7 +23,7 @@ def get_config(start="pretrained"):
     config.model.clip = (32, 98, 98)
     config.model.stochastic_depth = 0.1
     config.model.stochastic_depth_rescale = True
-    config.model.dtype = "bfloat16"
+    config.model.dtype = "auto"
 
     # What the weights were trained with; a file in Google's layout cannot say so itself.
     config.init.activation = "gelu"

@@ -18,7 +18,8 @@ def get_config(factorisation="factorised_encoder"):
     config = base_config()
     config.name = "motion_digits"
 
-    config.model.factorisation = FACTORISATIONS[int(factorisation) - 1] if factorisation.isdigit() else factorisation
+    by_number = {str(number): name for number, name in enumerate(FACTORISATIONS, start=1)}
+    config.model.factorisation = by_number.get(factorisation, factorisation)
     config.model.clip = (16, 48, 48)
     config.model.tubelet = (4, 8, 8)
     config.model.hidden_size = 64

@@ -11,10 +11,14 @@ starts from random weights, which asks for far more clips.
 import ml_collections
 
 from vivit_jax.config import base_config
+from vivit_jax.errors import UserError
+from vivit_jax.models.config import SIZES
 
 
 def get_config(backbone: str = "B/16") -> ml_collections.ConfigDict:
-    size, patch = backbone.split("/")
+    size, _, patch = backbone.partition("/")
+    if size not in SIZES or not patch.isdecimal():
+        raise UserError(f"the backbone must be a size ({', '.join(SIZES)}) and a patch, such as S/16, got {backbone!r}")
     config = base_config()
     config.name = "video_folder"
 
@@ -23,8 +27,9 @@ def get_config(backbone: str = "B/16") -> ml_collections.ConfigDict:
     config.model.tubelet = (2, int(patch), int(patch))
     config.model.clip = (16, 224 // int(patch) * int(patch), 224 // int(patch) * int(patch))
     config.model.stochastic_depth = 0.1
-    config.model.dtype = "bfloat16"
+    config.model.dtype = "auto"
 
+    config.data.name = ""  # which one has to be said
     config.data.stride = 2
     config.data.resize = 256
     config.augment.flip = 0.5  # 0 where left and right tell classes apart
@@ -32,13 +37,11 @@ def get_config(backbone: str = "B/16") -> ml_collections.ConfigDict:
 
     # Small sets: the layers that know images move little, the new ones fully.
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 5e-4
+    config.optimizer.learning_rate = 2e-4
     config.optimizer.layer_decay = 0.75
     config.optimizer.weight_decay = 0.05
     config.optimizer.clip_norm = 1.0
     config.loss.label_smoothing = 0.1
-    config.training.mixup = 0.2
-    config.training.ema_decay = 0.999
     config.schedule.warmup_epochs = 2.5
     config.training.batch_size = 16
     config.training.epochs = 30.0

@@ -111,6 +111,8 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     Raises:
       UserError: if there is none of that name, saying which there are, or if it is not one of videos.
     """
+    if not name:
+        raise UserError("no data set is named: give --config.data.name=NAME, as in `vivit prepare --name NAME`")
     folder = data_folder(data_dir)
     versions = _versions(folder / name)
     if not versions:

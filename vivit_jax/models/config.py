@@ -7,6 +7,8 @@ need no checks of their own. Everything else in the package (weights, training, 
 import dataclasses
 from collections.abc import Mapping
 
+import jax
+import jax.numpy as jnp
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
@@ -22,7 +24,7 @@ POOLS = ("token", "mean", "max", "sum")
 ACTIVATIONS = ("gelu_tanh", "gelu")
 ATTENTION_ORDERS = ("space_time", "time_space")
 ATTENTION_BACKENDS = ("auto", "xla", "cudnn")
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("auto", "float32", "bfloat16")
 
 # Backbones of ViT (Dosovitskiy et al., Table 1; Ti and S from DeiT), used by the paper in B, L and H.
 SIZES = {
@@ -61,7 +63,8 @@ class ViViTConfig:
       attention_dropout: rate on the attention weights; any value above 0 needs the `xla` backend.
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
       stochastic_depth_rescale: divide a kept residual by its probability to be kept; the original does not.
-      dtype: of the computation, `float32` or `bfloat16`; parameters, softmax statistics and logits are float32.
+      dtype: of the computation, `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is faster);
+        parameters, softmax statistics and logits are float32.
       attention: backend of the attention products: `auto`, `xla` or `cudnn`.
       remat: recompute each layer in the backward pass instead of keeping its activations.
       scan_layers: run the layers as one `nn.scan`, which compiles faster; parameters then carry a leading layer axis.
@@ -188,6 +191,13 @@ class ViViTConfig:
     def has_cls(self) -> bool:
         """Whether this factorisation can have a cls token."""
         return self.factorisation in ("spatio_temporal_attention", "factorised_encoder")
+
+    @property
+    def compute_dtype(self) -> jnp.dtype:
+        """The type of the computation on the device at hand."""
+        if self.dtype == "auto":
+            return jnp.dtype("float32" if jax.default_backend() == "cpu" else "bfloat16")
+        return jnp.dtype(self.dtype)
 
     @property
     def grid(self) -> tuple[int, int, int]:

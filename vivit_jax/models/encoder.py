@@ -38,7 +38,7 @@ class Encoder(nn.Module):
     def __call__(self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool) -> Float[Array, "b *n d"]:
         """Encodes tokens; `positions` are the trailing token axes that have learned positions of their own."""
         config = self.config
-        dtype = jnp.dtype(config.dtype)
+        dtype = config.compute_dtype
         width = tokens.shape[-1]
         position = self.param("position", nn.initializers.normal(0.02), (*positions, width))
         x = tokens + position.astype(dtype)
@@ -84,7 +84,7 @@ class Block(nn.Module):
     def __call__(self, x: Float[Array, "b *n d"], drop_rate: float | Array) -> tuple[Float[Array, "b *n d"], None]:
         """Returns (x, None), the pair that `nn.scan` asks for; `drop_rate` is the chance that a residual is dropped."""
         config = self.config
-        dtype = jnp.dtype(config.dtype)
+        dtype = config.compute_dtype
         norm = functools.partial(nn.LayerNorm, epsilon=config.norm_eps, dtype=dtype)
         dropout = nn.Dropout(config.dropout, deterministic=not self.train)
         for name, pattern in self.attentions:

@@ -20,7 +20,7 @@ class Tokenizer(nn.Module):
     def __call__(self, video: Float[Array, "b t h w 3"]) -> Float[Array, "b n_t n_hw d"]:
         """Tokens in the order t, then h, then w."""
         config = self.config
-        dtype = jnp.dtype(config.dtype)
+        dtype = config.compute_dtype
         time, height, width = config.tubelet
         if config.tokenizer == "frames":
             video = video[:, uniform_frames(video.shape[1], config.grid[0])]
