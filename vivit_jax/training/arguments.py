@@ -108,7 +108,9 @@ def _explained(error: Exception, argv: Iterable[str]) -> str:
     text = " ".join(str(error).split())
     if "Traceback (most recent call last)" in text:  # ml_collections puts it into its message: what was raised stands after the frames
         _, _, raised = str(error).rpartition("\n  ")
-        return f"--config cannot be read: {' '.join(raised.splitlines()[1:])}"
+        said = " ".join(raised.splitlines()[1:])
+        own = f"{UserError.__module__}.{UserError.__name__}: "
+        return f"--config: {said.removeprefix(own)}" if said.startswith(own) else f"--config cannot be read: {said}"
     return text if isinstance(error, flags.Error) else f"--config cannot be read: {type(error).__name__}: {text}"
 
 
