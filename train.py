@@ -2,7 +2,7 @@
 
 import sys
 
-from vivit_jax.training.launch import main
+from vivit_jax.launch import main
 
 if __name__ == "__main__":
     sys.exit(main())

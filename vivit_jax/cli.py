@@ -18,7 +18,7 @@ from vivit_jax.quiet import silence_libraries
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
 
-TRAINING = "vivit_jax.training.launch"
+TRAINING = "vivit_jax.launch"
 
 # Each command's module, and what it does.
 COMMANDS = {

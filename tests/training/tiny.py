@@ -127,7 +127,8 @@ def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
 def main() -> int:
     import jax.numpy as jnp
 
-    from vivit_jax.training import launch, loop
+    from vivit_jax import launch
+    from vivit_jax.training import loop
 
     if poisoned := os.environ.get("TINY_POISON_AT"):
         loop.make_schedule = lambda *_, **__: lambda step: jnp.where(step == int(poisoned) - 2, jnp.inf, 0.1)
