@@ -37,7 +37,7 @@ def get_config(backbone: str = "B/16") -> ml_collections.ConfigDict:
 
     # Small sets: the layers that know images move little, the new ones fully.
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 2e-4
+    config.optimizer.learning_rate = 1e-4
     config.optimizer.layer_decay = 0.75
     config.optimizer.weight_decay = 0.05
     config.optimizer.clip_norm = 1.0
