@@ -14,6 +14,8 @@ from vivit_jax.training import console
 EXIT_STOPPED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGTERM
 
+NOTHING_TO_SAVE = "interrupted before there was anything to save"
+
 # How long the main thread has to act on a signal before the run is left while it compiles.
 PATIENCE_SECONDS = 1.0
 
@@ -51,7 +53,7 @@ class Interruption:
     def check(self) -> None:
         """Raises Interrupted if a signal came."""
         if self.requested:
-            raise Interrupted("interrupted")
+            raise Interrupted("interrupted" if self.unsaved else NOTHING_TO_SAVE)
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is not threading.main_thread():
@@ -78,6 +80,6 @@ class Interruption:
     def _watch(self) -> None:
         while os.read(self._read, 1):
             if not self._left.wait(PATIENCE_SECONDS) and not self.unsaved:
-                console.say(f"interrupted before there was anything to save; {self._resume}")
+                console.say(f"{NOTHING_TO_SAVE}; {self._resume}")
                 os._exit(EXIT_INTERRUPTED)
         os.close(self._read)
