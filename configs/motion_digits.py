@@ -5,7 +5,7 @@
 About 4 minutes on 2 CPU cores; test top-1 0.991 (1015 of 1024 clips, one view each). The argument chooses another of the paper's four
 models, by number or by name: `--config=configs/motion_digits.py:1` 0.971, `:3` 0.997, `:4` 0.974.
 
-Two controls show that it is motion that is learnt. Trained and tested on one frame of each clip, the same model stays at chance, 1/8: 0.129.
+Two controls show that it is motion that is learnt. Trained and tested on one frame of each clip, the model stays at chance, 1/8: 0.129.
 With each clip's frames in random order it cannot tell a motion from its reverse, and stays below 1/2: 0.454.
 
   python train.py --config=configs/motion_digits.py --workdir=runs/one_frame --config.data.temporal_order=one_frame
