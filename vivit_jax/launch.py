@@ -91,7 +91,7 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption)
         loop.close()
     if jax.process_index() == 0:
         write_report(workdir.path)
-        _tell(workdir, test)
+        _tell(workdir, test, dataset)
 
 
 def _prepare_process(experiment: Experiment) -> None:
@@ -191,11 +191,12 @@ def _describe(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
             console.say(f"  {group.name}: {group.done}")
 
 
-def _tell(workdir: Workdir, test: Evaluation | None) -> None:
+def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset) -> None:
     """The last words: what was made, and where."""
     here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
     if test is not None:
         console.say(f"test top1 {test.top1:.4f} ({test.hits} of {test.examples}, {test.views} views each)", style="bold")
+    console.say(f"data     {dataset.path}")
     console.say(f"model    {here / workdir.model.name}")
     if test is not None:
         console.say(f"scores   {here / 'evaluation.json'}")

@@ -101,6 +101,7 @@ class DataSet:
     """What `open_dataset` gives."""
 
     name: str = "tiny"
+    path: str = "in memory"
     labels: tuple = CLASSES
     splits: dict = dataclasses.field(default_factory=lambda: dict(EXAMPLES))
 
