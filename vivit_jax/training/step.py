@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, TrainingConfig
-from vivit_jax.training.losses import by_head, cross_entropy, targets_of
+from vivit_jax.training.losses import cross_entropy, targets_of
 from vivit_jax.training.mixing import partners, pixel_weights
 from vivit_jax.training.optimizer import Optimizer
 from vivit_jax.training.paths import leaf_names
@@ -73,24 +74,10 @@ def make_train_step(
             targets = {name: own * target + (1 - own) * others[name] for name, target in targets.items()}
         return cross_entropy(by_head(logits), targets, label_smoothing=loss.label_smoothing), _top1(logits, batch["label"])
 
-    def gradients_of(params: Any, batch: Batch, weights: jax.Array | None, key: jax.Array) -> tuple:
-        """((loss, top1), gradients) of the whole batch, computed in `training.accumulation` microbatches."""
-        gradient = jax.value_and_grad(loss_of, has_aux=True)
-        count = training.accumulation
-        if count == 1:
-            return gradient(params, batch, weights, key)
-
-        def add(total: tuple, part: tuple) -> tuple:
-            microbatch, part_key = part
-            return jax.tree.map(jnp.add, total, gradient(params, microbatch, weights, part_key)), None
-
-        # Every count-th row, so that each device's part of the batch gives its share of each microbatch.
-        microbatches = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), batch)
-        zero = ((jnp.zeros(()), jnp.zeros(())), jax.tree.map(jnp.zeros_like, params))
-        total, _ = jax.lax.scan(add, zero, (microbatches, jax.random.split(key, count)))
-        return jax.tree.map(lambda x: x / count, total)
+    gradients_of = _accumulated(jax.value_and_grad(loss_of, has_aux=True), training.accumulation)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict]:
+        """The state after a batch of `video` uint8 (b, t, h, w, 3) and `label` (b,), and the metrics before it."""
         mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         batch = {name: batch[name] for name in ("video", "label")}
         weights = None
@@ -122,6 +109,25 @@ def make_train_step(
         return new_state, metrics
 
     return train_step
+
+
+def _accumulated(gradients_of: Callable, count: int) -> Callable:
+    """((loss, top1), gradients) of a whole batch as `gradients_of` gives them, computed in `count` microbatches."""
+    if count == 1:
+        return gradients_of
+
+    def accumulated(params: Any, batch: Batch, weights: jax.Array | None, key: jax.Array) -> tuple:
+        def add(total: tuple, part: tuple) -> tuple:
+            microbatch, part_key = part
+            return jax.tree.map(jnp.add, total, gradients_of(params, microbatch, weights, part_key)), None
+
+        # Every count-th row, so that each device's part of the batch gives its share of each microbatch.
+        microbatches = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), batch)
+        zero = ((jnp.zeros(()), jnp.zeros(())), jax.tree.map(jnp.zeros_like, params))
+        total, _ = jax.lax.scan(add, zero, (microbatches, jax.random.split(key, count)))
+        return jax.tree.map(lambda x: x / count, total)
+
+    return accumulated
 
 
 def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str | None = None) -> EvalStep:
