@@ -22,6 +22,7 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.errors import UserError
+from vivit_jax.models.config import by_head
 from vivit_jax.report import write_report
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import Evaluation, Labels
@@ -179,10 +180,10 @@ def _agreed_labels(pretrained: Pretrained, dataset: VideoDataset) -> Labels:
     Raises:
       UserError: where the data set has a class that the model has not.
     """
-    of_model, of_data = _by_head(pretrained.labels), _by_head(dataset.labels)
+    of_model, of_data = by_head(pretrained.labels), by_head(dataset.labels)
     if of_model.keys() != of_data.keys():
         raise UserError(f"the model has heads {_names(of_model)} and data set {dataset.name} has {_names(of_data)}: use a model of its own")
-    unnamed = _by_head(default_labels(pretrained.model.config))
+    unnamed = by_head(default_labels(pretrained.model.config))
     for head, names in of_data.items():
         if of_model[head] == unnamed[head] and len(names) == len(unnamed[head]):
             of_model[head] = names
@@ -197,7 +198,7 @@ def _agreed_labels(pretrained: Pretrained, dataset: VideoDataset) -> Labels:
 
 def _numbers(of_model: Labels, of_data: Labels) -> dict[str, np.ndarray]:
     """By head, the model's number of each class of the data set."""
-    model, data = _by_head(of_model), _by_head(of_data)
+    model, data = by_head(of_model), by_head(of_data)
     return {head: np.array([model[head].index(name) for name in names], np.int32) for head, names in data.items()}
 
 
@@ -214,12 +215,8 @@ class _Relabelled:
     def __iter__(self) -> Iterator[dict]:
         for batch in self.batches:
             label = batch["label"]
-            renamed = {head: self.numbers[head][values] for head, values in _by_head(label).items()}
+            renamed = {head: self.numbers[head][values] for head, values in by_head(label).items()}
             yield batch | {"label": renamed.get("", renamed)}
-
-
-def _by_head(values: object) -> dict:
-    return dict(values) if isinstance(values, Mapping) else {"": values}
 
 
 def _names(heads: Mapping) -> str:

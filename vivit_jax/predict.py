@@ -27,6 +27,7 @@ from rich.table import Table
 from vivit_jax.arguments import Views, add_model, add_views, positive
 from vivit_jax.data.sampling import views_of_video
 from vivit_jax.errors import UserError
+from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import Pretrained, from_pretrained
 
@@ -132,8 +133,7 @@ def _forward(
     """Probabilities by head; compiled once for each model and shape."""
     videos, views = pixels.shape[:2]
     logits = model.apply(variables, preprocess.normalise(pixels.reshape(videos * views, *pixels.shape[2:])))
-    by_head = logits if isinstance(logits, dict) else {"": logits}
-    return {head: jax.nn.softmax(x.reshape(videos, views, -1).astype(jnp.float32).mean(axis=1)) for head, x in by_head.items()}
+    return {head: jax.nn.softmax(x.reshape(videos, views, -1).astype(jnp.float32).mean(axis=1)) for head, x in by_head(logits).items()}
 
 
 def _probabilities(pretrained: Pretrained) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -184,16 +184,15 @@ def _to_dict(outcome: Outcome) -> dict:
         return [{"label": label, "probability": probability} for label, probability in ranking]
 
     prediction = outcome.prediction
-    by_head = {head: plain(ranking) for head, ranking in prediction.items()} if isinstance(prediction, dict) else plain(prediction)
-    return {"video": outcome.video, "predictions": by_head}
+    rankings = {head: plain(ranking) for head, ranking in prediction.items()} if isinstance(prediction, dict) else plain(prediction)
+    return {"video": outcome.video, "predictions": rankings}
 
 
 def _print(outcome: Outcome) -> None:
-    by_head = outcome.prediction if isinstance(outcome.prediction, dict) else {"": outcome.prediction}
     console = Console(highlight=False)
     console.print(escape(outcome.video), style="bold", soft_wrap=True)
     table = Table(box=None, show_header=False, padding=(0, 1))
-    for head, ranking in by_head.items():
+    for head, ranking in by_head(outcome.prediction).items():
         for label, probability in ranking:
             table.add_row(*([escape(head)] if head else []), f"{probability:6.1%}", "█" * round(20 * probability), escape(label))
     console.print(table)

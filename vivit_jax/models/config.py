@@ -6,6 +6,7 @@ need no checks of their own. Everything else in the package (weights, training, 
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -208,9 +209,7 @@ class ViViTConfig:
     @property
     def heads(self) -> dict[str, int]:
         """Classes of each head by name; a single head has the empty name."""
-        if self.num_classes is None:
-            return {}
-        return dict(self.num_classes) if isinstance(self.num_classes, Mapping) else {"": self.num_classes}
+        return {} if self.num_classes is None else by_head(self.num_classes)
 
     def to_dict(self) -> dict:
         """Plain values for JSON; `ViViTConfig(**config.to_dict())` is the same model."""
@@ -218,6 +217,11 @@ class ViViTConfig:
         if isinstance(self.num_classes, Mapping):
             values["num_classes"] = dict(self.num_classes)
         return values | {"tubelet": list(self.tubelet), "clip": list(self.clip)}
+
+
+def by_head(values: Any) -> dict[str, Any]:
+    """Class counts, labels, logits or anything else by the name of its head; that of a single head, which has none, by the empty name."""
+    return dict(values) if isinstance(values, Mapping) else {"": values}
 
 
 def _positive(field: str, value: object) -> None:

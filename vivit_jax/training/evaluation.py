@@ -11,10 +11,10 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from vivit_jax.errors import UserError
+from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training import console
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.losses import by_head
 from vivit_jax.training.metrics import Scores, joint_hits, log_softmax, score
 from vivit_jax.training.parallel import Executor, make_executor
 from vivit_jax.training.step import make_eval_step
@@ -116,7 +116,7 @@ class Evaluator:
 
     def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, labels: Labels) -> None:
         self._executor = executor
-        self._labels = {name: tuple(names) for name, names in (labels if isinstance(labels, Mapping) else {"": labels}).items()}
+        self._labels = {name: tuple(names) for name, names in by_head(labels).items()}
         self._step = make_eval_step(model, preprocess, axis_name=executor.axis_name)
         self._compiled: dict[tuple, Callable] = {}
 

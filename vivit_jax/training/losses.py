@@ -6,14 +6,11 @@ import jax.numpy as jnp
 import optax
 from jax import nn
 
+from vivit_jax.models.config import by_head
+
 Labels = Any  # int (b,), or a dict of them by head
 Logits = Any  # float (b, classes), or a dict of them by head
 Targets = Any  # float (b, classes) that sum to 1, or a dict of them by head
-
-
-def by_head(values: Any) -> dict[str, Any]:
-    """Values by the name of their head; a single head has the empty name."""
-    return dict(values) if isinstance(values, dict) else {"": values}
 
 
 def targets_of(labels: Labels, logits: Logits) -> dict[str, Any]:
