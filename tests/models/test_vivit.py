@@ -23,7 +23,9 @@ CASES = {
     "encoder, spatial only": {"factorisation": "factorised_encoder", "temporal_layers": 0},
     "self-attention, space then time": {"factorisation": "factorised_self_attention"},
     "self-attention, time then space": {"factorisation": "factorised_self_attention", "attention_order": "time_space"},
+    "self-attention, more times than places": {"factorisation": "factorised_self_attention", "clip": (12, 4, 12)},
     "dot product": {"factorisation": "factorised_dot_product_attention"},
+    "dot product, more times than places": {"factorisation": "factorised_dot_product_attention", "clip": (12, 4, 12)},
     "dot product, sum, erf": {"factorisation": "factorised_dot_product_attention", "pool": "sum", "activation": "gelu"},
 }
 
@@ -42,7 +44,7 @@ def random_video(model: ViViT, batch: int = 2, seed: int = 1) -> np.ndarray:
 
 @pytest.mark.parametrize("case", CASES)
 def test_logits_equal_the_numpy_reference(case):
-    model = create_model(**SMALL, **CASES[case])
+    model = create_model(**SMALL | CASES[case])
     params, video = random_parameters(model), random_video(model)
     expected = reference.forward(jax.tree.map(np.float64, params), video, model.config.to_dict())
     actual = jax.jit(model.apply)({"params": params}, video)

@@ -1,7 +1,8 @@
 """Multi-head attention: the projections, the patterns of what attends to what, and the backends that compute it.
 
 Letters of the shapes: b batch, t time, s space, n token, d width, k head, f head dimension. A pattern takes query, key and value of
-shape (b, ..., n, k, f) and decides over which axis tokens attend; the factorisations of the paper differ in the pattern alone.
+shape (b, ..., n, k, f) and decides over which axis tokens attend; the factorisations of the paper differ in the pattern alone. Only the
+last token axis is ever padded: a pattern that attends over another says so to its `attend`.
 """
 
 import functools
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Attend = Callable[[Array, Array, Array], Array]
+Attend = Callable[..., Array]
 Pattern = Callable[[Attend, Array, Array, Array], Array]
 
 # Below this many tokens cuDNN's fused kernel loses to XLA's batched products, whose attention matrix is small.
@@ -27,7 +28,7 @@ def over_tokens(attend: Attend, query: Array, key: Array, value: Array) -> Array
 def over_time(attend: Attend, query: Array, key: Array, value: Array) -> Array:
     """Of a grid (b, t, s, k, f), each place to itself at all times: the temporal attention of Model 3."""
     query, key, value = (x.swapaxes(-4, -3) for x in (query, key, value))
-    return attend(query, key, value).swapaxes(-4, -3)
+    return attend(query, key, value, padded=False).swapaxes(-4, -3)
 
 
 def heads_over_time_and_space(attend: Attend, query: Array, key: Array, value: Array) -> Array:
@@ -75,9 +76,9 @@ class MultiHeadAttention(nn.Module):
         mixed = self.pattern(self._attend, query, key, value)
         return nn.DenseGeneral(width, axis=(-2, -1), kernel_init=nn.initializers.xavier_uniform(), dtype=self.dtype, name="out")(mixed)
 
-    def _attend(self, query: Array, key: Array, value: Array) -> Array:
+    def _attend(self, query: Array, key: Array, value: Array, padded: bool = True) -> Array:
         dropout_key = self.make_rng("dropout") if self.train and self.dropout else None
-        length = self.length if self.length != query.shape[-3] else None
+        length = self.length if padded and self.length != query.shape[-3] else None
         return dot_product_attention(query, key, value, backend=self.backend, length=length, dropout=self.dropout, dropout_key=dropout_key)
 
 
