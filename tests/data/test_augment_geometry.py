@@ -8,6 +8,7 @@ from vivit_jax.data.augment import random_augmentation
 from vivit_jax.data.augment.erasing import Erasing, random_erasing
 from vivit_jax.data.augment.geometry import Box, Geometry, ScaledCrop
 from vivit_jax.data.config import AugmentConfig
+from vivit_jax.data.geometry import Framing
 from vivit_jax.errors import UserError
 
 CROP = (24, 32)
@@ -67,7 +68,8 @@ def test_a_box_that_does_not_fit_is_cut_to_the_frame():
 def test_a_geometry_cuts_its_window_out_and_resizes_and_flips_it():
     frame = films.scene(1, 48, 64)[0]
     geometry = Geometry(Box(0.25, 32 / 24, (0.0, 0.999)), CROP, True)
-    np.testing.assert_array_equal(geometry(frame), frame[:24, 32:][:, ::-1])
+    assert geometry(48, 64) == Framing(slice(0, 24), slice(32, 64), CROP, True)
+    np.testing.assert_array_equal(geometry(48, 64).show([frame[:24, 32:]], 1)[0], frame[:24, 32:][:, ::-1])
 
 
 def test_erasing_covers_one_box_in_all_frames_and_nothing_else():

@@ -5,11 +5,14 @@ import time
 from fractions import Fraction
 
 import av
+import cv2
 import films
 import numpy as np
 import pytest
 
-from vivit_jax.data.container import Limits
+from vivit_jax.data.container import LIMITS, Limits
+from vivit_jax.data.decoder import opened
+from vivit_jax.data.geometry import Framing
 from vivit_jax.data.video import decode_frames, encode, probe, stream_frames
 from vivit_jax.errors import UserError
 
@@ -123,10 +126,25 @@ def test_alpha_is_laid_over_black(tmp_path):
     np.testing.assert_array_equal(decoded[:, :, 32:], frames[:, :, 32:])
 
 
-def test_transform_is_applied_to_each_frame(tmp_path):
-    path = films.write(tmp_path / "a.mp4", films.scene())
-    full = decode_frames(path, [2, 7])
-    np.testing.assert_array_equal(decode_frames(path, [2, 7], transform=lambda frame: frame[:10, :12]), full[:, :10, :12])
+@pytest.mark.parametrize("corner", [(0, 0), (3, 5), (4, 7), (17, 30)])
+@pytest.mark.parametrize("kind", ["plain", "rotated", "ffv1", "stretched"])
+def test_a_part_is_read_as_if_cut_from_the_whole(tmp_path, kind, corner):
+    """At even and odd corners, as four pixels share a colour; from videos of every way to RGB."""
+    frames = films.scene()
+    path = {
+        "plain": lambda: films.write(tmp_path / "a.mp4", frames),
+        "rotated": lambda: films.rotated(tmp_path / "a.mp4", frames),
+        "ffv1": lambda: films.write(tmp_path / "a.mkv", frames, codec="ffv1", pixels="bgr0"),
+        "stretched": lambda: films.write(tmp_path / "a.mp4", frames, aspect=Fraction(3, 2)),
+    }[kind]()
+    top, left = corner
+    rows, columns = slice(top, top + 21), slice(left, left + 18)
+    full = decode_frames(path, [2, 7])[:, rows, columns]
+    shown = decode_frames(path, [2, 7], framer=lambda height, width: Framing(rows, columns, (21, 18)))
+    np.testing.assert_array_equal(shown, full)
+    larger = decode_frames(path, [7, 2], framer=lambda height, width: Framing(rows, columns, (40, 30), True))
+    expected = [cv2.resize(frame, (30, 40), interpolation=cv2.INTER_LINEAR)[:, ::-1] for frame in full[::-1]]
+    np.testing.assert_array_equal(larger, expected)
 
 
 @pytest.mark.parametrize("index", [-1, 20])
@@ -254,3 +272,20 @@ def test_skipping_frames_that_no_other_needs_changes_no_pixel(tmp_path):
     for stride in (1, 2, 3, 4, 7):
         for start in range(stride):
             np.testing.assert_array_equal(decode_frames(path, range(start, 60, stride)), full[start::stride])
+
+
+@pytest.mark.parametrize("fps", [25, 30, Fraction(24000, 1001), Fraction(15, 2)])
+def test_frames_of_a_stored_video_are_found_without_reading_it(fps):
+    """Of one with keyframes at cuts beside the regular ones, and with frames made from later ones."""
+    frames = np.concatenate([films.scene(count, seed=seed) for seed, count in enumerate((45, 3, 20, 33))])
+    content = encode(frames, fps)
+    full = decode_frames(content, range(len(frames)))
+    with opened(content, None, LIMITS) as read, opened(content, None, LIMITS, stored=True) as told:
+        assert len(read) == len(told) == len(frames)
+        np.testing.assert_array_equal(read.times, told.times)
+        assert read.keyframes == told.keyframes
+        assert len(told.keyframes) > 4
+    for indices in (range(len(frames)), range(40, 101, 7), [100], [44, 45, 46, 47, 48, 49]):
+        np.testing.assert_array_equal(decode_frames(content, indices, stored=True), full[list(indices)])
+    with pytest.raises(UserError, match="it has 101"):
+        decode_frames(content, [101], stored=True)

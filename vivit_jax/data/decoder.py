@@ -9,17 +9,12 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av
-import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from vivit_jax.data.container import Limits, Source, open_container
 from vivit_jax.data.encoder import simple_rate
+from vivit_jax.data.pixels import RgbReader
 from vivit_jax.errors import UserError
-
-# FFmpeg's numbers. OpenCV's planar conversion is BT.601 (also what FFmpeg takes an untagged video for) in limited range.
-BT601 = (2, 5, 6)  # unspecified, BT.470BG, SMPTE 170M
-FULL_RANGE = 2
 
 # Containers whose seeking can be relied on; the others are read from the start.
 SEEKABLE = ("mov", "matroska")
@@ -29,7 +24,7 @@ JUMP = 4
 
 
 @contextlib.contextmanager
-def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = False) -> Iterator["OpenVideo"]:
+def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = False, stored: bool = False) -> Iterator["OpenVideo"]:
     """Opens a video for reading; whatever goes wrong with it becomes one `UserError` that names it.
 
     Args:
@@ -37,10 +32,11 @@ def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = F
       name: what errors call it; its path if None.
       limits: what it may cost.
       strict: damage is an error, where FFmpeg by itself paints over it, and so is a file that ends before its header says.
+      stored: the video was written by `Encoder`, so that its table of contents tells the times of its frames.
     """
     label = name or ("video" if isinstance(source, bytes) else str(source))
     try:
-        with contextlib.closing(OpenVideo(source, limits, strict)) as video:
+        with contextlib.closing(OpenVideo(source, limits, strict, stored)) as video:
             yield video
     except UserError as error:
         raise UserError(f"{label}: {error}") from None
@@ -60,18 +56,22 @@ class _PacketInfo(typing.NamedTuple):
 
 
 class OpenVideo:
-    """A video stream, ready to decode. Frame numbers count frames in the order shown, from 0."""
+    """A video stream, ready to decode. Frame numbers count frames in the order shown, from 0.
 
-    def __init__(self, source: Source, limits: Limits, strict: bool = False) -> None:
+    Attributes:
+      rgb: reads pixels from its frames.
+      keyframes: their numbers; None where the container does not tell in advance.
+    """
+
+    def __init__(self, source: Source, limits: Limits, strict: bool = False, stored: bool = False) -> None:
         """Opens the first video stream; raises `UserError` if there is none or it is too large."""
         self._source, self._limits, self._strict = source, limits, strict
         self._deadline = time.monotonic() + limits.seconds
-        self._reformatter = VideoReformatter()
         self._open()
         try:
             aspect = float(self._stream.sample_aspect_ratio or 1)
-            self._aspect = aspect if 0.25 <= aspect <= 4 else 1.0  # beyond, it is a slip of the container
-            self._pts, self._keyframes = self._read_index()
+            self.rgb = RgbReader(aspect if 0.25 <= aspect <= 4 else 1.0)  # beyond, it is a slip of the container
+            self._pts, self.keyframes = self._stored_index() if stored else self._read_index()
             if not self._pts:
                 raise UserError("holds no frames")
         except BaseException:
@@ -117,12 +117,12 @@ class OpenVideo:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What `to_rgb` does to this video beyond its colours, in words; looks at the first frame."""
+        """What `rgb` does to this video beyond its colours, in words; looks at the first frame."""
         frame = next(self.decode(), None)
         if frame is None:
             raise UserError("no frame can be decoded")
         alpha = any(component.is_alpha for component in frame.format.components)
-        done = {"rotated": round(frame.rotation / 90) % 4, "made square in pixels": self._aspect != 1, "laid over black": alpha}
+        done = {"rotated": round(frame.rotation / 90) % 4, "made square in pixels": self.rgb.aspect != 1, "laid over black": alpha}
         return tuple(change for change, happens in done.items() if happens)
 
     def decode(self) -> Iterator[av.VideoFrame]:
@@ -134,13 +134,13 @@ class OpenVideo:
 
     def select(self, numbers: Sequence[int]) -> Iterator[av.VideoFrame]:
         """The frames with these numbers, which ascend. Starts anew from a keyframe wherever that leaves frames undecoded."""
-        if self._keyframes is None:
+        if self.keyframes is None:
             yield from self._select_by_count(numbers)
             return
         wanted = {self._pts[number] for number in numbers}
         position, decoding = -JUMP - 1, iter(())
         for number in numbers:
-            keyframe = self._keyframes[bisect.bisect_right(self._keyframes, number) - 1]
+            keyframe = self.keyframes[bisect.bisect_right(self.keyframes, number) - 1]
             if keyframe - position > JUMP:
                 self._container.seek(self._pts[keyframe], stream=self._stream, backward=True)
                 decoding = self._decode_wanted(wanted)
@@ -154,24 +154,6 @@ class OpenVideo:
             position = number
             yield frame
 
-    def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        """A frame as RGB uint8 (h, w, 3): its own colour matrix and range, alpha over black, square pixels, upright."""
-        image = self._pixels(frame)
-        if self._aspect != 1:
-            image = cv2.resize(image, (max(1, round(image.shape[1] * self._aspect)), image.shape[0]), interpolation=cv2.INTER_LINEAR)
-        turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
-        """A frame as stored, RGB uint8 (h, w, 3)."""
-        even = frame.height % 2 == frame.width % 2 == 0
-        if frame.format.name == "yuv420p" and even and frame.colorspace in BT601 and frame.color_range != FULL_RANGE:
-            return cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
-        if any(component.is_alpha for component in frame.format.components):
-            rgba = self._reformatter.reformat(frame, format="rgba").to_ndarray()
-            return (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
-        return self._reformatter.reformat(frame, format="rgb24").to_ndarray()
-
     def _read_index(self) -> tuple[list[int], list[int] | None]:
         """Sorted presentation times of all frames, and the numbers of the keyframes; None where the container does not tell in advance."""
         packets = [packet for packet in self._packets() if not packet.is_discard]
@@ -182,6 +164,13 @@ class OpenVideo:
         if not seekable or len(set(pts)) < len(packets) or not packets or not packets[0].is_keyframe or packets[0].pts != pts[0]:
             return self._index_by_decoding(), None
         return pts, [bisect.bisect_left(pts, pts_of_key) for pts_of_key in sorted(p.pts for p in packets if p.is_keyframe)]
+
+    def _stored_index(self) -> tuple[list[int], list[int]]:
+        """The same without reading the packets, by what holds for what `Encoder` writes: frames are shown as evenly as they are decoded,
+        and none before the keyframe it is made from. A frame that is not where this says cannot be decoded, which is an error."""
+        entries = [(entry.timestamp, entry.is_keyframe) for entry in self._stream.index_entries]
+        delay = entries[0][0] - self._stream.start_time if entries else 0
+        return [time - delay for time, _ in entries], [number for number, (_, is_keyframe) in enumerate(entries) if is_keyframe]
 
     def _packets(self) -> Iterator[_PacketInfo]:
         count = 0
@@ -226,9 +215,11 @@ class OpenVideo:
 
     def _decode_wanted(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
         """Frames from here on; of those not shown at a `wanted` time the decoder leaves out any that no other frame is made from."""
+        decoder, skipped = self._stream.codec_context, None
         for packet in self._container.demux(self._stream):
-            needed = packet.pts in wanted or not packet.size
-            self._stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+            skip = "DEFAULT" if packet.pts in wanted or not packet.size else "NONREF"
+            if skip != skipped:
+                decoder.skip_frame = skipped = skip
             yield from packet.decode()
 
     def _next_at(self, decoding: Iterator[av.VideoFrame], pts: int) -> av.VideoFrame | None:

@@ -1,7 +1,41 @@
 """Sizes, resizing and crops of frames."""
 
+import dataclasses
+from collections.abc import Callable, Iterable
+
 import cv2
 import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Framing:
+    """What is shown of the frames of a video.
+
+    Attributes:
+      rows: of each frame that are seen.
+      columns: of each frame that are seen.
+      size: (height, width) in pixels that they are resized to.
+      mirrored: whether left and right then change places.
+    """
+
+    rows: slice
+    columns: slice
+    size: tuple[int, int]
+    mirrored: bool = False
+
+    def show(self, parts: Iterable[np.ndarray], count: int) -> np.ndarray:
+        """What is shown of `count` frames, uint8 (count, h', w', 3), from their rows and columns, each uint8 (h, w, 3)."""
+        shown = np.empty((count, *self.size, 3), np.uint8)
+        for part, target in zip(parts, shown, strict=True):
+            resize(part, *self.size, target)
+        if self.mirrored:
+            tall = shown.reshape(-1, self.size[1], 3)
+            cv2.flip(tall, 1, tall)  # 30 times as fast as NumPy's reversed copy, which takes as long as decoding
+        return shown
+
+
+Framer = Callable[[int, int], Framing]
+"""Says what to show of frames of a (height, width)."""
 
 
 def scaled_size(height: int, width: int, short_side: float, crop: tuple[int, int] = (1, 1)) -> tuple[int, int]:
@@ -10,12 +44,18 @@ def scaled_size(height: int, width: int, short_side: float, crop: tuple[int, int
     return max(crop[0], round(height * scale)), max(crop[1], round(width * scale))
 
 
-def resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A frame (h, w, 3) at another size: bilinear, or averaged over areas where it shrinks to half or less. Itself if it fits."""
-    if frame.shape[:2] == (height, width):
+def resize(frame: np.ndarray, height: int, width: int, out: np.ndarray | None = None) -> np.ndarray:
+    """A frame (h, w, 3) at another size: bilinear, or averaged over areas where it shrinks to half or less.
+
+    It is written to `out`, if that is given; otherwise it is a new array, or the frame itself if it fits.
+    """
+    if frame.shape[:2] != (height, width):
+        halves = 2 * height <= frame.shape[0] and 2 * width <= frame.shape[1]
+        return cv2.resize(frame, (width, height), out, interpolation=cv2.INTER_AREA if halves else cv2.INTER_LINEAR)
+    if out is None:
         return frame
-    halves = 2 * height <= frame.shape[0] and 2 * width <= frame.shape[1]
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if halves else cv2.INTER_LINEAR)
+    out[:] = frame
+    return out
 
 
 def spread(extent: int, length: int, count: int) -> np.ndarray:

@@ -188,7 +188,7 @@ class _TrainingClip:
         indices = sampling.random_clip(generator, wanted.frames, wanted.stride, record["frames"])
         indices = sampling.reorder(indices, self.temporal_order, generator)
         augmentation = random_augmentation(generator, self.augment, wanted.resize, wanted.crop)
-        clip = video.decode_frames(record["video"], indices, transform=augmentation.geometry, name=record["name"])
+        clip = video.decode_frames(record["video"], indices, framer=augmentation.geometry, stored=True, name=record["name"])
         return {"video": augmentation(clip), "label": _label(record), "index": np.int64(index)}
 
 
@@ -208,7 +208,7 @@ class _EvaluationViews:
         record, (temporal, spatial) = self.records[index], self.views
         clips = sampling.spread_clips(temporal, self.preprocess.frames, self.preprocess.stride, record["frames"])
         clips = np.stack([sampling.reorder(indices, self.temporal_order, generator) for indices in clips])
-        views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, name=record["name"])
+        views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, stored=True, name=record["name"])
         return {"video": views, "label": _label(record), "index": np.int64(index), "valid": np.bool_(True)}
 
     def _padding(self, index: int) -> Batch:

@@ -1,10 +1,12 @@
 """Which frames and which crop of a video make a clip: one at random to train on, several evenly spread to be judged by (Sec. 4.1)."""
 
+import functools
+
 import numpy as np
 
 from vivit_jax.data import video
 from vivit_jax.data.container import Source
-from vivit_jax.data.geometry import resize, scaled_size, spatial_crops, spread
+from vivit_jax.data.geometry import Framing, scaled_size, spatial_crops, spread
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -39,7 +41,9 @@ def reorder(indices: np.ndarray, order: str, generator: np.random.Generator) -> 
     return indices
 
 
-def decode_views(source: Source, clips: np.ndarray, preprocess: Preprocess, spatial: int, *, name: str | None = None) -> np.ndarray:
+def decode_views(
+    source: Source, clips: np.ndarray, preprocess: Preprocess, spatial: int, *, stored: bool = False, name: str | None = None
+) -> np.ndarray:
     """Decodes clips of a video, each frame once, and crops each clip `spatial` times.
 
     Args:
@@ -47,13 +51,14 @@ def decode_views(source: Source, clips: np.ndarray, preprocess: Preprocess, spat
       clips: frame numbers, int64 (n, t).
       preprocess: the size to scale and crop to.
       spatial: crops spread along the longer side: 1 is the centre, 3 left, centre, right or top, centre, bottom.
+      stored: as for `decode_frames`.
       name: what errors call the video.
 
     Returns:
       uint8 (v, t, h, w, 3), v = n * spatial, the crops of a clip beside each other.
     """
     numbers, positions = np.unique(clips, return_inverse=True)
-    frames = video.decode_frames(source, numbers, transform=lambda frame: _scaled(frame, preprocess), name=name)
+    frames = video.decode_frames(source, numbers, framer=functools.partial(_scaled, preprocess=preprocess), stored=stored, name=name)
     crops = spatial_crops(*frames.shape[1:3], preprocess.crop, spatial)
     return np.stack([frames[rows][:, top, left] for rows in positions.reshape(clips.shape) for top, left in crops])
 
@@ -89,5 +94,5 @@ def _starts(frames: int, stride: int, video_frames: int) -> int:
     return max(1, video_frames - (frames - 1) * stride)
 
 
-def _scaled(frame: np.ndarray, preprocess: Preprocess) -> np.ndarray:
-    return resize(frame, *scaled_size(*frame.shape[:2], preprocess.resize, preprocess.crop))
+def _scaled(height: int, width: int, preprocess: Preprocess) -> Framing:
+    return Framing(slice(height), slice(width), scaled_size(height, width, preprocess.resize, preprocess.crop))

@@ -56,7 +56,7 @@ def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcode
                 raise UserError(f"it has {len(numbers)} frame{'s' if len(numbers) != 1 else ''}, which is no video")
             changes = list(video.changes) + ([] if constant else ["made constant in rate"])
             frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
-            images = (video.to_rgb(frame) for frame in _whole(frames))
+            images = (video.rgb.read(frame) for frame in _whole(frames))
             return _encode(images, fps, short_side, changes)
     return _generate(clip.source, short_side)
 

@@ -5,14 +5,18 @@ ratio applied). Everything reads within `Limits`, and whatever is wrong with a f
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+import av
 import numpy as np
 
 from vivit_jax.data.container import LIMITS, Limits, Source
 from vivit_jax.data.decoder import opened
 from vivit_jax.data.encoder import encode
+from vivit_jax.data.geometry import Framer, Framing
+from vivit_jax.data.pixels import RgbReader
 from vivit_jax.errors import UserError
 
 __all__ = ["LIMITS", "SUFFIXES", "Limits", "Source", "VideoInfo", "decode_frames", "encode", "probe", "stream_frames"]
@@ -62,7 +66,7 @@ def probe(source: Source, *, name: str | None = None, limits: Limits = LIMITS) -
         first = next(video.decode(), None)
         if first is None:
             raise UserError("no frame can be decoded")
-        height, width = video.to_rgb(first).shape[:2]
+        height, width = video.rgb.size(first)
         return VideoInfo(width, height, video.fps, video.times)
 
 
@@ -70,7 +74,8 @@ def decode_frames(
     source: Source,
     indices: Sequence[int] | np.ndarray,
     *,
-    transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    framer: Framer | None = None,
+    stored: bool = False,
     name: str | None = None,
     limits: Limits = LIMITS,
 ) -> np.ndarray:
@@ -79,7 +84,9 @@ def decode_frames(
     Args:
       source: path or bytes.
       indices: numbers of frames, in any order, repeats allowed.
-      transform: applied to each frame, (h, w, 3) to (h', w', 3), as soon as it is decoded, so that no full frames need be held.
+      framer: says what is shown of the frames; each is cut and resized as soon as it is decoded, so that no full frames need be held. None
+        shows all of them.
+      stored: the video was written by `encode`, as those of prepared data sets, whose frames are found without reading all of it.
       name: what errors call the video; its path if None.
       limits: what it may cost.
 
@@ -90,23 +97,31 @@ def decode_frames(
       UserError: naming the video, if it is missing, no video, damaged, over a limit, or has no frame of that number.
     """
     numbers, positions = np.unique(np.asarray(indices, np.int64), return_inverse=True)
-    with opened(source, name, limits) as video:
+    with opened(source, name, limits, stored=stored) as video:
         if numbers[0] < 0 or numbers[-1] >= len(video):
             raise UserError(f"frames {numbers[0]} to {numbers[-1]} were asked for, but it has {len(video)}")
-        result = None
-        for row, frame in enumerate(video.select(numbers.tolist())):
-            image = video.to_rgb(frame)
-            image = image if transform is None else transform(image)
-            if result is None:
-                result = np.empty((len(numbers), *image.shape), np.uint8)
-            elif image.shape != result.shape[1:]:
-                raise UserError(f"its frames change size, from {result.shape[1:3]} to {image.shape[:2]}")
-            result[row] = image
-    return result if len(positions) == len(numbers) and (np.diff(positions) == 1).all() else result[positions]
+        frames = video.select(numbers.tolist())
+        first = next(frames)
+        height, width = video.rgb.size(first)
+        framing = framer(height, width) if framer else Framing(slice(height), slice(width), (height, width))
+        parts = (
+            video.rgb.read(frame, framing.rows, framing.columns) for frame in _of_one_size(itertools.chain([first], frames), video.rgb)
+        )
+        shown = framing.show(parts, len(numbers))
+    return shown if len(positions) == len(numbers) and (np.diff(positions) == 1).all() else shown[positions]
 
 
 def stream_frames(source: Source, *, name: str | None = None, limits: Limits = LIMITS) -> Iterator[np.ndarray]:
     """All frames of a video in the order shown, one at a time, each uint8 (h, w, 3). Raises as `decode_frames` does."""
     with opened(source, name, limits) as video:
         for frame in video.decode():
-            yield video.to_rgb(frame)
+            yield video.rgb.read(frame)
+
+
+def _of_one_size(frames: Iterator[av.VideoFrame], rgb: RgbReader) -> Iterator[av.VideoFrame]:
+    size = None
+    for frame in frames:
+        size = size or rgb.size(frame)
+        if rgb.size(frame) != size:
+            raise UserError(f"its frames change size, from {size} to {rgb.size(frame)}")
+        yield frame

@@ -22,7 +22,7 @@ class Augmentation:
     """What happens to one clip.
 
     Attributes:
-      geometry: of each frame as it is decoded.
+      geometry: what is shown of each frame as it is decoded.
       transforms: of the clip, uint8 (t, h, w, 3), in this order.
     """
 
@@ -30,7 +30,7 @@ class Augmentation:
     transforms: tuple[ClipTransform, ...]
 
     def __call__(self, clip: np.ndarray) -> np.ndarray:
-        """A clip whose frames went through `geometry`, to what the model sees."""
+        """A clip whose frames are framed by `geometry`, to what the model sees."""
         for transform in self.transforms:
             clip = transform(clip)
         return clip

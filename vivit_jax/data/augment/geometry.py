@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from vivit_jax.data.config import AugmentConfig
-from vivit_jax.data.geometry import resize, scaled_size
+from vivit_jax.data.geometry import Framing, scaled_size
 
 ASPECT = 4 / 3  # of a random resized crop against the crop's own, either way
 
@@ -72,10 +72,9 @@ class Geometry:
     crop: tuple[int, int]
     flip: bool
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """A frame, uint8 (h, w, 3), to its crop."""
-        crop = resize(frame[self.window(*frame.shape[:2])], *self.crop)  # what is cropped away need not be scaled
-        return crop[:, ::-1] if self.flip else crop
+    def __call__(self, height: int, width: int) -> Framing:
+        """What is shown of frames of this size: what is cropped away need not be scaled."""
+        return Framing(*self.window(height, width), self.crop, self.flip)
 
 
 def _window(corner: float, crop: int, scaled: int, extent: int) -> slice:
