@@ -6,6 +6,7 @@ import flax.serialization
 import flax.traverse_util
 import jax
 import numpy as np
+import original
 import pytest
 
 from vivit_jax.models.config import ViViTConfig
@@ -52,6 +53,13 @@ def test_the_originals_train_state_gives_the_originals_logits(goldens, tmp_path,
     path = train_state(tmp_path / "checkpoint_7", part(arrays, "params/"), "optimizer/target")
     pretrained = from_pretrained(path, **FORWARD[name])
     logits = jax.jit(pretrained.model.apply)(pretrained.variables, arrays["input"])
+    np.testing.assert_allclose(logits, arrays["logits"], atol=2e-5)
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_the_numpy_original_is_the_original(goldens, name):
+    arrays, facts = golden(goldens, name)
+    logits = original.logits(part(arrays, "params/"), arrays["input"], facts["config"]["model"])
     np.testing.assert_allclose(logits, arrays["logits"], atol=2e-5)
 
 

@@ -50,6 +50,8 @@ class ViViTConfig:
       num_heads: attention heads; must divide `hidden_size`, and be even for Model 4.
       mlp_dim: hidden width of the MLPs.
       temporal_layers: layers of Model 2's temporal encoder; 0 averages the frames instead (Table 2, last row).
+      temporal_heads: its attention heads; None for those of the spatial encoder.
+      temporal_mlp_dim: hidden width of its MLPs; None for that of the spatial encoder.
       tokenizer: `tubelet` embeds blocks of `tubelet` pixels; `frames` samples frames uniformly and embeds each alone (Sec. 3.2).
       tubelet: (t, h, w) in frames and pixels. Under `frames`, t only sets how many frames are sampled: clip t / tubelet t.
       sampled_frames: under `frames`, the number of frames where it is not clip t / tubelet t.
@@ -81,6 +83,8 @@ class ViViTConfig:
     num_heads: int | None = None
     mlp_dim: int | None = None
     temporal_layers: int = 4
+    temporal_heads: int | None = None
+    temporal_mlp_dim: int | None = None
     tokenizer: str = "tubelet"
     tubelet: tuple[int, int, int] = (2, 16, 16)
     sampled_frames: int | None = None
@@ -132,6 +136,9 @@ class ViViTConfig:
             self._set("pool", "token" if self.has_cls else "mean")
         if isinstance(self.num_classes, Mapping):
             self._set("num_classes", FrozenDict(self.num_classes))
+        for field, spatial in (("temporal_heads", self.num_heads), ("temporal_mlp_dim", self.mlp_dim)):
+            if getattr(self, field) == spatial:
+                self._set(field, None)
         self._set("tubelet", tuple(self.tubelet))
         self._set("clip", tuple(self.clip))
 
@@ -144,7 +151,7 @@ class ViViTConfig:
             "num_layers",
             "num_heads",
             "mlp_dim",
-            *(("sampled_frames",) if self.sampled_frames is not None else ()),
+            *(field for field in ("sampled_frames", "temporal_heads", "temporal_mlp_dim") if getattr(self, field) is not None),
         ):
             _positive(field, getattr(self, field))
         for field in ("tubelet", "clip"):
@@ -165,8 +172,10 @@ class ViViTConfig:
         self._check_combinations()
 
     def _check_combinations(self) -> None:
-        if self.hidden_size % self.num_heads:
-            raise UserError(f"model.hidden_size {self.hidden_size} does not divide into model.num_heads {self.num_heads}")
+        for field in ("num_heads", "temporal_heads"):
+            heads = getattr(self, field)
+            if heads is not None and self.hidden_size % heads:
+                raise UserError(f"model.hidden_size {self.hidden_size} does not divide into model.{field} {heads}")
         if self.factorisation == "factorised_dot_product_attention" and self.num_heads % 2:
             raise UserError(
                 f"factorised_dot_product_attention gives half the heads to time, so model.num_heads must be even, got {self.num_heads}"

@@ -4,6 +4,8 @@ Each factorisation is a module that turns a grid of tokens (b, t, s, d), s = h w
 and differ in the grouping of tokens around it.
 """
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -72,7 +74,7 @@ class SpatioTemporalAttention(nn.Module):
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool) -> Float[Array, "b d"]:
         """Encodes all tokens of a clip as one sequence."""
         b, t, s, d = tokens.shape
-        return _encode_and_pool(self, "encoder", tokens.reshape(b, t * s, d), self.config.num_layers, train)
+        return _encode_and_pool(self, "encoder", self.config, tokens.reshape(b, t * s, d), train)
 
 
 class FactorisedEncoder(nn.Module):
@@ -86,11 +88,18 @@ class FactorisedEncoder(nn.Module):
     @nn.compact
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool) -> Float[Array, "b d"]:
         """Encodes the tokens of each time index alone, then the time indices."""
-        frames = _encode_and_pool(self, "spatial_encoder", tokens, self.config.num_layers, train)
+        config = self.config
+        frames = _encode_and_pool(self, "spatial_encoder", config, tokens, train)
         self.sow("intermediates", "frames", frames)
-        if not self.config.temporal_layers:
+        if not config.temporal_layers:
             return frames.mean(axis=1)
-        return _encode_and_pool(self, "temporal_encoder", frames, self.config.temporal_layers, train)
+        temporal = dataclasses.replace(
+            config,
+            num_layers=config.temporal_layers,
+            num_heads=config.temporal_heads or config.num_heads,
+            mlp_dim=config.temporal_mlp_dim or config.mlp_dim,
+        )
+        return _encode_and_pool(self, "temporal_encoder", temporal, frames, train)
 
 
 class FactorisedSelfAttention(nn.Module):
@@ -141,14 +150,13 @@ def create_model(**config: object) -> ViViT:
     return ViViT(ViViTConfig(**config))
 
 
-def _encode_and_pool(module: nn.Module, name: str, tokens: Array, num_layers: int, train: bool) -> Array:
+def _encode_and_pool(module: nn.Module, name: str, config: ViViTConfig, tokens: Array, train: bool) -> Array:
     """(b, ..., n, d) to (b, ..., d): prepends a cls token where the pool is that token, encodes each sequence, pools it."""
-    config = module.config
     if config.pool == "token":
         cls = module.param(f"{name}_cls", nn.initializers.zeros, (tokens.shape[-1],)).astype(tokens.dtype)
         cls = jnp.broadcast_to(cls, (*tokens.shape[:-2], 1, tokens.shape[-1]))
         tokens = jnp.concatenate([cls, tokens], axis=-2)
-    encoder = Encoder(config, num_layers, (("attention", over_tokens),), name=name)
+    encoder = Encoder(config, config.num_layers, (("attention", over_tokens),), name=name)
     tokens = encoder(tokens, positions=tokens.shape[-2:-1], train=train)
     module.sow("intermediates", "tokens", tokens)
     return tokens[..., 0, :] if config.pool == "token" else POOLINGS[config.pool](tokens, axis=-2)

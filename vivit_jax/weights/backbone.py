@@ -141,6 +141,16 @@ class Backbone:
         """Layers of Model 2's temporal encoder."""
         return depth(self.params, "temporal_encoder")
 
+    @property
+    def temporal_heads(self) -> int:
+        """Attention heads of Model 2's temporal encoder."""
+        return self.params["temporal_encoder/block_00/attention/query/kernel"].shape[1]
+
+    @property
+    def temporal_mlp_dim(self) -> int:
+        """Hidden width of the MLPs of Model 2's temporal encoder."""
+        return self.params["temporal_encoder/block_00/mlp/in/kernel"].shape[-1]
+
 
 def depth(names: Mapping[str, object], encoder: str) -> int:
     """Blocks of an encoder, by the highest number: a block that is missing below it will be missed."""

@@ -260,8 +260,11 @@ def _model_config(backbone: Backbone, model: Mapping[str, object], init: InitCon
     if "pool" not in asked:
         has_cls = factorisation in ("spatio_temporal_attention", "factorised_encoder")
         asked["pool"] = backbone.pool if has_cls or backbone.pool != "token" else "mean"
-    if backbone.factorisation == "factorised_encoder":
+    if backbone.factorisation == factorisation == "factorised_encoder":
         asked.setdefault("temporal_layers", backbone.temporal_layers)
+        if backbone.temporal_layers:
+            asked.setdefault("temporal_heads", backbone.temporal_heads)
+            asked.setdefault("temporal_mlp_dim", backbone.temporal_mlp_dim)
     if not backbone.is_image and "num_classes" not in asked:
         if backbone.headless:
             raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless}; give num_classes for a fresh one")

@@ -53,8 +53,15 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     query = next((shape for path, shape in tensors.shapes.items() if path.endswith("/query/kernel")), None)
     if query is None or len(query) != 3:
         raise UserError(f"{name}: no attention kernel of shape (width, heads, head width) was found")
+    check_positions(tensors, name)
     heads = query[1]
     return image_backbone(name, translate(tensors, TABLE, heads), heads, options, activation="gelu_tanh", position_resize="linear")
+
+
+def check_positions(tensors: Tensors, name: str) -> None:
+    """Refuses models whose positions are fixed (`sincos2d`, `sinusoidal_1d`) or that have none, which do not lie in their files."""
+    if not any("pos_embedding" in path for path in tensors):
+        raise UserError(f"{name}: it holds no learned positions, as a ViViT has them: the source's are fixed by a formula, or it has none")
 
 
 def image_backbone(name: str, translation: Translation, heads: int, options: SourceOptions, **facts: object) -> Backbone:

@@ -168,8 +168,7 @@ def temporal_encoder(backbone: Backbone, model: ViViTConfig, init: InitConfig) -
         return {}, [Group("(temporal_encoder)", "temporal_encoder", "left out: the model has none")] if has else []
     if not has:
         return {}, [Group(name, "-", "random")]
-    if has != wants:
-        raise UserError(f"{backbone.name} has {has} temporal layers, the model {wants}: set model.temporal_layers to {has}")
+    _check_temporal_widths(backbone, model)
     inner = {
         path.removeprefix("temporal_encoder/"): array for path, array in backbone.params.items() if path.startswith("temporal_encoder/")
     }
@@ -243,6 +242,17 @@ def _check_widths(backbone: Backbone, model: ViViTConfig) -> None:
             f"{backbone.name} does not fit the model, which has {', '.join(f'{name} {getattr(model, name)}' for name in differ)}: "
             f"set {', '.join(f'model.{name} to {have[name]}' for name in differ)} as in the source{size}"
         )
+
+
+def _check_temporal_widths(backbone: Backbone, model: ViViTConfig) -> None:
+    wanted = {
+        "temporal_layers": model.temporal_layers,
+        "temporal_heads": model.temporal_heads or model.num_heads,
+        "temporal_mlp_dim": model.temporal_mlp_dim or model.mlp_dim,
+    }
+    for name, value in wanted.items():
+        if getattr(backbone, name) != value:
+            raise UserError(f"{backbone.name} has {name} {getattr(backbone, name)}, the model {value}: set model.{name} as in the source")
 
 
 def _by_group(dropped: dict[str, str]) -> dict[str, str]:

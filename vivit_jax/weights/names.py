@@ -242,11 +242,13 @@ def _expected(params: Params, heads: int) -> dict[str, tuple[int, ...]]:
     expected = {"tokenizer/kernel": (*kernel.shape[:3], 3, hidden), "tokenizer/bias": (hidden,)}
     expected |= {name: (hidden,) for name in ("cls", "temporal_encoder/cls") if name in params}
     for encoder in ("encoder", *(("temporal_encoder",) if depth(params, "temporal_encoder") else ())):
+        query = params.get(f"{encoder}/block_00/attention/query/kernel")
+        encoder_heads = query.shape[1] if encoder == "temporal_encoder" and query is not None and query.ndim == 3 else heads
         mlp = next((value.shape[-1] for name, value in params.items() if re.match(rf"{encoder}/block_\d+/mlp/in/kernel", name)), 0)
         attentions = ("spatial_attention", "temporal_attention") if _has_two_attentions(params, encoder) else ("attention",)
         expected |= {f"{encoder}/norm/{leaf}": (hidden,) for leaf in ("scale", "bias")}
         for layer in range(max(depth(params, encoder), 1)):
-            expected |= block_shapes(f"{encoder}/block_{layer:02d}", attentions, hidden, heads, mlp)
+            expected |= block_shapes(f"{encoder}/block_{layer:02d}", attentions, hidden, encoder_heads, mlp)
         position = "position" if encoder == "encoder" else f"{encoder}/position"
         expected[position] = (*params[position].shape[:-1], hidden) if position in params else ("n", hidden)
     for name in [name for name in params if re.fullmatch(r"head(_\w+)?/kernel", name)]:

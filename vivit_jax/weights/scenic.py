@@ -6,6 +6,8 @@ https://github.com/google-research/scenic/tree/main/scenic/projects/vivit
 import dataclasses
 import re
 
+import numpy as np
+
 from vivit_jax.errors import UserError
 from vivit_jax.weights import google_vit
 from vivit_jax.weights.backbone import Backbone, SourceOptions, square_grid
@@ -77,12 +79,16 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     query = next((shape for key, shape in tensors.shapes.items() if key.endswith("/query/kernel")), None)
     if query is None or len(query) != 3:
         raise UserError(f"{name}: no attention kernel of shape (width, heads, head width) was found")
+    google_vit.check_positions(tensors, name)
     translation = translate(tensors, TABLE, query[1])
     params = check_complete(translation, name, query[1])
     frames = len(tensors.shapes["embedding/kernel"]) == 4
     options = dataclasses.replace(options, frames=frames)
     factorisation = _factorisation(tensors, params, options, name)
     layout = _factorised_layout if factorisation == "factorised_encoder" else _joint_layout
+    clip = layout(params, frames, options, name)
+    if frames:
+        _check_sampling(len(params.get("temporal_encoder/position", params["position"])), clip[0], options, name)
     return Backbone(
         name=name,
         params=params,
@@ -90,7 +96,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         activation="gelu_tanh",
         position_resize="linear",
         factorisation=factorisation,
-        clip=layout(params, frames, options, name),
+        clip=clip,
         tokenizer="frames" if frames else "tubelet",
         pool="token" if "cls" in params else options.pool or "mean",
         attention_order=options.attention_order,
@@ -118,7 +124,24 @@ def _samples_frames(tensors: Tensors, options: SourceOptions) -> bool:
     frames, rest = divmod(positions[1] - ("cls" in tensors), (clip[1] // height) * (clip[2] // width))
     if rest or not frames:
         return False
+    if options.sampled_frames is not None and _oversamples(clip[0], options.sampled_frames, frames):
+        return True
     return frames == options.sampled_frames or (frames > 1 and (options.sampled_frames is None or options.clip is not None))
+
+
+def _check_sampling(times: int, frames: int, options: SourceOptions, name: str) -> None:
+    """Refuses the original's one frame too many: asked for one fewer, it took as many frames, but others than ours."""
+    if options.sampled_frames in (None, times - 1) and _oversamples(frames, times - 1, times):
+        raise UserError(
+            f"{name}: the original takes {times} of {frames} frames when asked for {times}, and also, others, when asked for {times - 1}: "
+            f"give sampled_frames {times} if it was asked for that; the other has no exact map"
+        )
+
+
+def _oversamples(frames: int, asked: int, found: int) -> bool:
+    """Whether the original, asked for `asked` of so many frames, takes `found`, one too many: its steps are rounded to float32."""
+    step = frames / (asked + 1)
+    return found == asked + 1 == len(np.arange(step, frames, step, dtype=np.float32))
 
 
 def _factorisation(tensors: Tensors, params: dict, options: SourceOptions, name: str) -> str:
@@ -146,7 +169,7 @@ def _joint_layout(params: dict, frames: bool, options: SourceOptions, name: str)
     tubelet = params["tokenizer/kernel"].shape[:3]
     grid = video_grid(len(positions), tubelet, options, name)
     params["position"] = positions.reshape(*grid, -1)
-    return _clip(grid, tubelet, frames, options)
+    return _clip(grid, tubelet, frames, options, name)
 
 
 def _factorised_layout(params: dict, frames: bool, options: SourceOptions, name: str) -> tuple[int, int, int]:
@@ -159,23 +182,32 @@ def _factorised_layout(params: dict, frames: bool, options: SourceOptions, name:
     if not clip or (options.clip is None and spatial[0] * spatial[1] != len(positions)):
         spatial = square_grid(len(positions))
     if spatial is None or spatial[0] * spatial[1] != len(positions):
-        raise UserError(f"{name}: its {len(positions)} spatial positions are not those of clip {clip}: give the clip it was trained on")
+        wrong = f"are not those of clip {clip}" if clip else "do not form a square"
+        raise UserError(f"{name}: its {len(positions)} spatial positions {wrong}: give the clip it was trained on")
     if has_cls:
         params["cls_position"] = cls_position
     params["position"] = positions.reshape(1, *spatial, -1)
     if "temporal_encoder/position" not in params:
         if clip is None:
             raise UserError(f"{name}: how many frames the spatial-only baseline was trained on cannot be told: give clip")
-        return _clip((clip[0] // tubelet[0], *spatial), tubelet, frames, options)
+        if frames and options.sampled_frames is None:
+            raise UserError(f"{name}: how many frames the spatial-only baseline samples cannot be told: give sampled_frames")
+        return _clip((clip[0] // tubelet[0], *spatial), tubelet, frames, options, name)
     cls_position, times = split_cls(params["temporal_encoder/position"], has_cls)
     if has_cls:
         params["temporal_encoder/cls_position"] = cls_position
     params["temporal_encoder/position"] = times
-    return _clip((len(times), *spatial), tubelet, frames, options)
+    return _clip((len(times), *spatial), tubelet, frames, options, name)
 
 
-def _clip(grid: tuple[int, int, int], tubelet: tuple[int, int, int], frames: bool, options: SourceOptions) -> tuple[int, int, int]:
+def _clip(
+    grid: tuple[int, int, int], tubelet: tuple[int, int, int], frames: bool, options: SourceOptions, name: str
+) -> tuple[int, int, int]:
     """(t, h, w) in frames and pixels; how many frames are sampled from is not in the tree."""
     clip = options.clip or options.target_clip
-    time = clip[0] if frames and clip else grid[0] * tubelet[0]
+    if frames and clip is None:
+        raise UserError(f"{name}: how many frames it samples its {grid[0]} from cannot be told: give clip")
+    time = clip[0] if frames else grid[0] * tubelet[0]
+    if not frames and options.clip and options.clip[0] != time:
+        raise UserError(f"{name}: its {grid[0]} times in tubelets of {tubelet} are those of {time} frames, not of clip {options.clip}")
     return time, grid[1] * tubelet[1], grid[2] * tubelet[2]
