@@ -3,6 +3,7 @@
 import dataclasses
 
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.training.durations import check_duration
 
 OPTIMIZERS = ("sgd", "adamw", "lamb", "lion")
 SCHEDULES = ("cosine", "constant", "step")
@@ -78,6 +79,8 @@ class ScheduleConfig:
       name: `cosine` (to `final`), `constant` or `step` (times `drop` at each milestone).
       warmup_epochs: length of the warm-up.
       warmup_steps: where given, instead of `warmup_epochs`.
+      warmup_examples: the same.
+      warmup_percent: the same, of the run, from 0 to 100.
       final: where `cosine` ends, as a share of the peak.
       milestones: where `step` drops, as shares of the run in (0, 1).
       drop: the factor of each drop.
@@ -86,14 +89,15 @@ class ScheduleConfig:
     name: str = "cosine"
     warmup_epochs: float = 0.0
     warmup_steps: int | None = None
+    warmup_examples: int | None = None
+    warmup_percent: float | None = None
     final: float = 0.0
     milestones: tuple[float, ...] = ()
     drop: float = 0.1
 
     def __post_init__(self) -> None:
         _named("schedule.name", self.name, SCHEDULES)
-        _at_least("schedule.warmup_epochs", self.warmup_epochs, 0)
-        _at_least("schedule.warmup_steps", self.warmup_steps, 0)
+        check_duration(self, "schedule", "warmup_", zero=True)
         if any(not 0 < milestone < 1 for milestone in self.milestones):
             raise UserError(f"schedule.milestones are shares of the run, each between 0 and 1, got {self.milestones}")
 
@@ -106,6 +110,7 @@ class TrainingConfig:
       batch_size: clips a step, over all devices and hosts.
       epochs: length of the run, in passes over the training split.
       steps: where given, the length instead of `epochs`.
+      examples: the same, in clips.
       accumulation: microbatches a step is computed in; only the memory it takes depends on it.
       mixup: alpha of the Beta distribution two clips are mixed by (Zhang et al. 2018), drawn once a batch; 0 is off.
       cutmix: alpha for pasting a box of one clip into another (Yun et al. 2019); with both on, each batch draws one of them.
@@ -120,6 +125,7 @@ class TrainingConfig:
     batch_size: int = 64
     epochs: float = 30.0
     steps: int | None = None
+    examples: int | None = None
     accumulation: int = 1
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -131,13 +137,12 @@ class TrainingConfig:
     compilation_cache: str | None = "~/.cache/vivit_jax/compiled"
 
     def __post_init__(self) -> None:
-        for field in ("batch_size", "steps", "accumulation", "log_every", "prefetch"):
+        for field in ("batch_size", "accumulation", "log_every", "prefetch"):
             _at_least(f"training.{field}", getattr(self, field), 1)
         for field in ("mixup", "cutmix"):
             _at_least(f"training.{field}", getattr(self, field), 0)
         _within("training.ema_decay", self.ema_decay, 0.0, 1.0)
-        if self.epochs <= 0:
-            raise UserError(f"training.epochs must be above 0, got {self.epochs}")
+        check_duration(self, "training", "")
         if self.batch_size % self.accumulation:
             raise UserError(f"training.batch_size {self.batch_size} does not divide into training.accumulation {self.accumulation}")
 
@@ -148,7 +153,9 @@ class EvaluationConfig:
 
     Attributes:
       every_epochs: epochs between two evaluations on the validation split; there is always one after the last step.
-      every_steps: where given, steps instead of `every_epochs`.
+      every_steps: where given, instead of `every_epochs`.
+      every_examples: the same, in clips trained on.
+      every_percent: the same, of the run, up to 100.
       views: (temporal, spatial) views of a video, whose logits are averaged, during training.
       test_views: the same for the test split at the end.
       batch_size: videos a step over all devices; None is `training.batch_size`.
@@ -156,12 +163,14 @@ class EvaluationConfig:
 
     every_epochs: float = 1.0
     every_steps: int | None = None
+    every_examples: int | None = None
+    every_percent: float | None = None
     views: tuple[int, int] = (1, 1)
     test_views: tuple[int, int] = (1, 1)
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        _interval("evaluation", self)
+        check_duration(self, "evaluation", "every_")
         _at_least("evaluation.batch_size", self.batch_size, 1)
         if min(*self.views, *self.test_views) < 1:
             raise UserError(f"evaluation.views and test_views count at least 1 each way, got {self.views} and {self.test_views}")
@@ -173,16 +182,20 @@ class CheckpointConfig:
 
     Attributes:
       every_epochs: epochs between two checkpoints; there is always one after the last step and one when interrupted.
-      every_steps: where given, steps instead of `every_epochs`.
+      every_steps: where given, instead of `every_epochs`.
+      every_examples: the same, in clips trained on.
+      every_percent: the same, of the run, up to 100.
       keep: the newest whole checkpoints kept.
     """
 
     every_epochs: float = 1.0
     every_steps: int | None = None
+    every_examples: int | None = None
+    every_percent: float | None = None
     keep: int = 2
 
     def __post_init__(self) -> None:
-        _interval("checkpoint", self)
+        check_duration(self, "checkpoint", "every_")
         _at_least("checkpoint.keep", self.keep, 1)
 
 
@@ -225,9 +238,3 @@ def _at_least(field: str, value: float | None, least: int) -> None:
 def _within(field: str, value: float, low: float, high: float) -> None:
     if not low <= value < high:
         raise UserError(f"{field} must be in [{low:g}, {high:g}), got {value}")
-
-
-def _interval(section: str, config: EvaluationConfig | CheckpointConfig) -> None:
-    _at_least(f"{section}.every_steps", config.every_steps, 1)
-    if config.every_epochs <= 0:
-        raise UserError(f"{section}.every_epochs must be above 0, got {config.every_epochs}")

@@ -13,6 +13,7 @@ n drops the rows past n and writes them again, equal to those of a run that was 
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -28,12 +29,13 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training import console
 from vivit_jax.training.checkpoint import Checkpoints
+from vivit_jax.training.durations import duration_in_steps
 from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
 from vivit_jax.training.feed import Batches, Feed, positions_of_all_hosts
 from vivit_jax.training.optimizer import Optimizer, make_optimizer
 from vivit_jax.training.parallel import Executor, check_batch_size
 from vivit_jax.training.placement import bytes_per_device
-from vivit_jax.training.schedule import length_in_steps, make_schedule
+from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import TrainStep, checked_names, make_train_step
 from vivit_jax.training.stopping import Interrupted, Interruption, Stopped
@@ -91,21 +93,18 @@ class Plan:
         Raises:
           UserError: for a run without a step.
         """
-        training, schedule = experiment.training, experiment.schedule
-
-        def steps(epochs: float, given: int | None) -> int:
-            return length_in_steps(epochs, given, examples=examples, batch_size=training.batch_size)
-
-        total = steps(training.epochs, training.steps)
+        training = experiment.training
+        steps = functools.partial(duration_in_steps, examples=examples, batch_size=training.batch_size)
+        total = steps(training, "")
         if total < 1:
             raise UserError(
-                f"{training.epochs} epochs of {examples} examples are no whole step of {training.batch_size}: raise training.epochs"
+                f"the run is no whole step of {training.batch_size} clips (an epoch has {examples}): lengthen it in section training"
             )
         return cls(
             total=total,
-            warmup=steps(schedule.warmup_epochs, schedule.warmup_steps),
-            evaluate_every=max(1, steps(experiment.evaluation.every_epochs, experiment.evaluation.every_steps)),
-            save_every=max(1, steps(experiment.checkpoint.every_epochs, experiment.checkpoint.every_steps)),
+            warmup=steps(experiment.schedule, "warmup_", total=total),
+            evaluate_every=max(1, steps(experiment.evaluation, "every_", total=total)),
+            save_every=max(1, steps(experiment.checkpoint, "every_", total=total)),
         )
 
     def evaluates(self, step: int) -> bool:

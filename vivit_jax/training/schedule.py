@@ -1,14 +1,9 @@
-"""Lengths in steps, and the learning rate over them."""
+"""The learning rate over the steps of a run."""
 
 import optax
 
 from vivit_jax.errors import UserError
 from vivit_jax.training.config import ScheduleConfig
-
-
-def length_in_steps(epochs: float, steps: int | None, *, examples: int, batch_size: int) -> int:
-    """`steps` where given, else that many `epochs` of `examples`, rounded, in steps of `batch_size`."""
-    return round(epochs * examples / batch_size) if steps is None else steps
 
 
 def make_schedule(config: ScheduleConfig, peak: float, *, total: int, warmup: int) -> optax.Schedule:
@@ -18,7 +13,7 @@ def make_schedule(config: ScheduleConfig, peak: float, *, total: int, warmup: in
       UserError: where the warm-up is longer than the run.
     """
     if warmup >= total:
-        raise UserError(f"the warm-up of {warmup} steps does not fit into a run of {total} steps: lower schedule.warmup_epochs")
+        raise UserError(f"the warm-up of {warmup} steps does not fit into a run of {total} steps: shorten it in section schedule")
     rest = total - warmup
     curve = {
         "cosine": lambda: optax.cosine_decay_schedule(peak, rest, alpha=config.final),
