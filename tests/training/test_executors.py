@@ -73,6 +73,8 @@ def sgd(**sections):
 
 
 MIXED = {"mixup": 0.3, "cutmix": 1.0, "ema_decay": 0.9}
+MIXED_BY_EXAMPLE = {"mixup": 0.3, "cutmix": 1.0, "mix_per": "example"}
+SAM = SGD | {"sam_rho": 0.05, "multipliers": (("tokenizer", 0.0),)}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,12 @@ def one_device():
 def one_device_mixed():
     """Averaged parameters trained on one device with mixup and cutmix."""
     return train(sgd(parallel={"data": 1}, training=MIXED))[0]
+
+
+@pytest.fixture(scope="module")
+def one_device_sharpness_aware():
+    """Parameters trained on one device with SAM, clips mixed one by one and the tokenizer frozen."""
+    return train(tiny.experiment(optimizer=SAM, parallel={"data": 1}, training=MIXED_BY_EXAMPLE))[0]
 
 
 @pytest.mark.parametrize("parallel", [{"mode": "pmap"}, {"fsdp": 8}, {"data": 2, "fsdp": 2, "tensor": 2}], ids=["pmap", "fsdp", "mesh"])
@@ -100,6 +108,17 @@ def test_clips_are_mixed_across_devices_as_on_one(one_device_mixed, parallel):
 @pytest.mark.parametrize("parallel", [{"data": 4}, {"mode": "pmap", "data": 2}], ids=["data", "pmap"])
 def test_accumulated_microbatches_are_one_batch(one_device_mixed, parallel):
     assert_close(train(sgd(parallel=parallel, training=MIXED | {"accumulation": 4}))[0], one_device_mixed)
+
+
+@pytest.mark.parametrize(
+    ("parallel", "accumulation"), [({"fsdp": 8}, 1), ({"mode": "pmap", "data": 2}, 4)], ids=["fsdp", "pmap_accumulated"]
+)
+def test_sharpness_aware_steps_on_clips_mixed_one_by_one_are_those_of_one_device(one_device_sharpness_aware, parallel, accumulation):
+    training = MIXED_BY_EXAMPLE | {"accumulation": accumulation}
+    trained = train(tiny.experiment(optimizer=SAM, parallel=parallel, training=training))[0]
+    assert_close(trained, one_device_sharpness_aware)
+    kernel = "tokenizer/kernel"
+    np.testing.assert_array_equal(trained[kernel], flatten(initial_params(tiny.experiment()))[kernel])
 
 
 def test_scanned_and_rematerialised_layers_train_as_unrolled_and_kept_ones(one_device):

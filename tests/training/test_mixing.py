@@ -41,10 +41,14 @@ def test_with_both_on_each_batch_draws_one_of_them():
     assert 8 < boxes < 32
 
 
-@pytest.mark.parametrize("mixed", [{"mixup": 0.4}, {"cutmix": 1.0}], ids=["mixup", "cutmix"])
-def test_the_step_minimises_the_loss_of_numpys_mixed_batch(mixed):
+@pytest.mark.parametrize(
+    ("mixed", "mix_per"),
+    [({"mixup": 0.4}, "batch"), ({"cutmix": 1.0}, "batch"), ({"mixup": 0.4, "cutmix": 1.0}, "example")],
+    ids=["mixup", "cutmix", "both_per_example"],
+)
+def test_the_step_minimises_the_loss_of_numpys_mixed_batch(mixed, mix_per):
     """The step's loss and update, against a batch that NumPy mixes and a loss that is written out."""
-    experiment = tiny.experiment(training=mixed)
+    experiment = tiny.experiment(training=mixed | {"mix_per": mix_per})
     model, batch = ViViT(experiment.model), next(tiny.Batches(8))
     params = jax.device_get(jax.jit(model.init)(jax.random.key(1), jnp.zeros((1, *tiny.CLIP, 3))))["params"]
     params["head"]["kernel"] = np.random.default_rng(2).normal(size=params["head"]["kernel"].shape).astype(np.float32)
@@ -54,12 +58,15 @@ def test_the_step_minimises_the_loss_of_numpys_mixed_batch(mixed):
     state, metrics = step(jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=False))(params), batch)
 
     mix_key = jax.random.split(jax.random.fold_in(jax.random.key(3), 0))[0]
-    weights = np.asarray(pixel_weights(mix_key, experiment.training.mixup, experiment.training.cutmix, 16, 16))
-    video = batch["video"].astype(np.float64) / 127.5 - 1
-    video = weights[:, :, None] * video + (1 - weights[:, :, None]) * video[::-1]
-    targets = np.eye(4)[batch["label"]]
-    targets = weights.mean() * targets + (1 - weights.mean()) * targets[::-1]
-    targets = 0.9 * targets + 0.1 / 4
+    keys = [mix_key] * 8 if mix_per == "batch" else [jax.random.fold_in(mix_key, row) for row in range(8)]
+    weights = np.stack([pixel_weights(key, experiment.training.mixup, experiment.training.cutmix, 16, 16) for key in keys])
+    assert len({weight.tobytes() for weight in weights}) == (1 if mix_per == "batch" else 8)
+    clips = batch["video"].astype(np.float64) / 127.5 - 1
+    video, targets = np.empty_like(clips), np.empty((8, 4))
+    for row, weight in enumerate(weights):
+        video[row] = weight[:, :, None] * clips[row] + (1 - weight[:, :, None]) * clips[7 - row]
+        own, other = np.eye(4)[batch["label"][row]], np.eye(4)[batch["label"][7 - row]]
+        targets[row] = 0.9 * (weight.mean() * own + (1 - weight.mean()) * other) + 0.1 / 4
 
     def expected_loss(params):
         log_probability = jax.nn.log_softmax(model.apply({"params": params}, jnp.asarray(video, jnp.float32)))

@@ -7,6 +7,7 @@ from vivit_jax.training.durations import check_duration
 
 OPTIMIZERS = ("sgd", "adamw", "lamb", "lion")
 SCHEDULES = ("cosine", "constant", "step")
+MIXED_PER = ("batch", "example")
 MODES = ("jit", "pmap")
 
 
@@ -40,6 +41,8 @@ class OptimizerConfig:
       weight_decay: coupled (added to the gradient) in `sgd`, decoupled in the others.
       weight_decay_pattern: the parameters that decay; kernels alone, unless said otherwise.
       clip_norm: the largest global norm of a gradient; None does not clip.
+      sam_rho: radius of sharpness-aware minimisation (Foret et al. 2021): the gradient is taken where, that far away, the batch's loss is
+        about highest, at the cost of a second pass; 0 is off.
       multipliers: (pattern, factor) pairs on the learning rate; the first that matches a parameter wins, and a parameter that none
         matches has factor 1. Factor 0 freezes.
       layer_decay: factor on the learning rate from each layer to the one below it; the head has 1.
@@ -54,12 +57,13 @@ class OptimizerConfig:
     weight_decay: float = 0.0
     weight_decay_pattern: str = "kernel$"
     clip_norm: float | None = None
+    sam_rho: float = 0.0
     multipliers: tuple[tuple[str, float], ...] = ()
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         _named("optimizer.name", self.name, OPTIMIZERS)
-        for field in ("learning_rate", "weight_decay"):
+        for field in ("learning_rate", "weight_decay", "sam_rho"):
             _at_least(f"optimizer.{field}", getattr(self, field), 0)
         for field in ("momentum", "b1", "b2"):
             _within(f"optimizer.{field}", getattr(self, field), 0.0, 1.0)
@@ -112,8 +116,9 @@ class TrainingConfig:
       steps: where given, the length instead of `epochs`.
       examples: the same, in clips.
       accumulation: microbatches a step is computed in; only the memory it takes depends on it.
-      mixup: alpha of the Beta distribution two clips are mixed by (Zhang et al. 2018), drawn once a batch; 0 is off.
-      cutmix: alpha for pasting a box of one clip into another (Yun et al. 2019); with both on, each batch draws one of them.
+      mixup: alpha of the Beta distribution two clips are mixed by (Zhang et al. 2018); 0 is off.
+      cutmix: alpha for pasting a box of one clip into another (Yun et al. 2019); with both on, each draw is of one of them.
+      mix_per: what mixup and cutmix are drawn for, each `batch` or each `example`.
       ema_decay: of the moving average of the weights, which is then what is evaluated and saved as the model; 0 is off.
       log_every: steps between two rows of training metrics.
       prefetch: batches held on the device ahead of the step.
@@ -129,6 +134,7 @@ class TrainingConfig:
     accumulation: int = 1
     mixup: float = 0.0
     cutmix: float = 0.0
+    mix_per: str = "batch"
     ema_decay: float = 0.0
     log_every: int = 20
     prefetch: int = 2
@@ -141,6 +147,7 @@ class TrainingConfig:
             _at_least(f"training.{field}", getattr(self, field), 1)
         for field in ("mixup", "cutmix"):
             _at_least(f"training.{field}", getattr(self, field), 0)
+        _named("training.mix_per", self.mix_per, MIXED_PER)
         _within("training.ema_decay", self.ema_decay, 0.0, 1.0)
         check_duration(self, "training", "")
         if self.batch_size % self.accumulation:

@@ -1,12 +1,42 @@
 """Mixup and cutmix on device: each clip of a batch with its partner, the clip at the same place counted from the batch's end.
 
 Both are one operation: a weight for each pixel, video = weight * own + (1 - weight) * partner's, the same for all frames; the label's
-weight is the mean over the pixels. Mixup's weight is constant over the frame, cutmix's is 0 in a box and 1 around it.
+weight is the mean over the pixels. Mixup's weight is constant over the frame, cutmix's is 0 in a box and 1 around it. The weights are
+drawn once a batch, or for each clip by itself: a clip's draw is a function of its place in the global batch, on any number of devices.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+from vivit_jax.training.config import TrainingConfig
+
+Batch = dict[str, Any]
+
+
+def paired(batch: Batch, key: Array, training: TrainingConfig, axis_name: str | None = None) -> Batch:
+    """`batch` and, of each of its clips, `partner_video`, `partner_label` and `own_weight` (b, h, w), with which `mix` mixes it."""
+    count, _, height, width, _ = batch["video"].shape
+    if training.mix_per == "example":
+        keys = jax.vmap(lambda place: jax.random.fold_in(key, place))(places(count, axis_name))
+        weights = jax.vmap(lambda key: pixel_weights(key, training.mixup, training.cutmix, height, width))(keys)
+    else:
+        weights = jnp.broadcast_to(pixel_weights(key, training.mixup, training.cutmix, height, width), (count, height, width))
+    partner = jax.tree.map(lambda x: partners(x, axis_name), batch)
+    return batch | {f"partner_{name}": value for name, value in partner.items()} | {"own_weight": weights}
+
+
+def mix(own: Float[Array, "b *shape"], partner: Float[Array, "b *shape"], weight: Float[Array, "b *shape"]) -> Float[Array, "b *shape"]:
+    """Each row with its partner; the last axes of `weight` may be 1."""
+    return weight * own + (1 - weight) * partner
+
+
+def places(count: int, axis_name: str | None = None) -> Int[Array, " b"]:
+    """The places in the global batch of the `count` rows of this part of it."""
+    first = jax.lax.axis_index(axis_name) * count if axis_name else 0
+    return first + jnp.arange(count)
 
 
 def partners(batch: Array, axis_name: str | None = None) -> Array:

@@ -28,11 +28,13 @@ class Optimizer:
       transform: from gradients to updates.
       factors: what each parameter's learning rate is multiplied by; 0 where it is frozen.
       learning_rate: of each step, before the factors.
+      sam_rho: radius of sharpness-aware minimisation; 0 is off.
     """
 
     transform: optax.GradientTransformation
     factors: Tree
     learning_rate: optax.Schedule
+    sam_rho: float
 
     def without_frozen(self, gradients: Tree) -> Tree:
         """The gradients with zeros for frozen parameters, so that they count in no norm and are not even computed."""
@@ -57,7 +59,7 @@ def make_optimizer(config: OptimizerConfig, learning_rate: optax.Schedule, param
         optax.scale_by_learning_rate(learning_rate),
     ]
     # Masked, a frozen parameter takes no optimiser state; its update is then its gradient, which `without_frozen` made zero.
-    return Optimizer(optax.masked(optax.chain(*stages), trainable), factors, learning_rate)
+    return Optimizer(optax.masked(optax.chain(*stages), trainable), factors, learning_rate, config.sam_rho)
 
 
 def _stages(config: OptimizerConfig, decay: optax.GradientTransformation, params: Tree) -> tuple[optax.GradientTransformation, ...]:

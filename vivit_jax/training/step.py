@@ -14,8 +14,9 @@ import optax
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, TrainingConfig
+from vivit_jax.training.gradients import accumulated, sharpness_aware
 from vivit_jax.training.losses import cross_entropy, targets_of
-from vivit_jax.training.mixing import partners, pixel_weights
+from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import Optimizer
 from vivit_jax.training.paths import leaf_names
 from vivit_jax.training.state import TrainState
@@ -58,38 +59,37 @@ def make_train_step(
     """
     mixes = bool(training.mixup or training.cutmix)
 
-    def average(tree: Any) -> Any:
-        return jax.lax.pmean(tree, axis_name) if axis_name else tree
-
-    def loss_of(params: Any, batch: Batch, weights: jax.Array | None, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def loss_of(params: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         video = preprocess.normalise(batch["video"])
         if mixes:
-            weights_of_pixels = weights[:, :, None]
-            video = weights_of_pixels * video + (1 - weights_of_pixels) * preprocess.normalise(batch["partner_video"])
+            weights = batch["own_weight"]
+            video = mix(video, preprocess.normalise(batch["partner_video"]), weights[:, None, :, :, None])
         logits = model.apply({"params": gather(params)}, video, train=True, rngs={"dropout": key})
         targets = targets_of(batch["label"], logits)
         if mixes:
-            own = weights.mean()
             others = targets_of(batch["partner_label"], logits)
-            targets = {name: own * target + (1 - own) * others[name] for name, target in targets.items()}
+            targets = {name: mix(own, others[name], weights.mean(axis=(1, 2))[:, None]) for name, own in targets.items()}
         return cross_entropy(by_head(logits), targets, label_smoothing=loss.label_smoothing), _top1(logits, batch["label"])
 
-    gradients_of = _accumulated(jax.value_and_grad(loss_of, has_aux=True), training.accumulation)
+    def gradients_over_devices(params: Any, batch: Batch, key: jax.Array) -> tuple:
+        value, gradients = gradients_of_part(params, batch, key)
+        if axis_name:
+            value, gradients = jax.lax.pmean((value, gradients), axis_name)
+        return value, optimizer.without_frozen(gradients)
+
+    gradients_of_part = accumulated(jax.value_and_grad(loss_of, has_aux=True), training.accumulation)
+    gradients_of = sharpness_aware(gradients_over_devices, optimizer.sam_rho)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict]:
         """The state after a batch of `video` uint8 (b, t, h, w, 3) and `label` (b,), and the metrics before it."""
         mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         batch = {name: batch[name] for name in ("video", "label")}
-        weights = None
         if mixes:
-            weights = pixel_weights(mix_key, training.mixup, training.cutmix, *batch["video"].shape[2:4])
-            mirrored = jax.tree.map(lambda x: partners(x, axis_name), batch)
-            batch |= {f"partner_{name}": value for name, value in mirrored.items()}
+            batch = paired(batch, mix_key, training, axis_name)
         if axis_name:
             dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(axis_name))
 
-        (value, top1), gradients = average(gradients_of(state.params, batch, weights, dropout_key))
-        gradients = optimizer.without_frozen(gradients)
+        (value, top1), gradients = gradients_of(state.params, batch, dropout_key)
         updates, opt_state = optimizer.transform.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         norms = jnp.stack([jnp.sqrt(jnp.square(gradient).sum()) for gradient in jax.tree.leaves(gradients)])
@@ -109,25 +109,6 @@ def make_train_step(
         return new_state, metrics
 
     return train_step
-
-
-def _accumulated(gradients_of: Callable, count: int) -> Callable:
-    """((loss, top1), gradients) of a whole batch as `gradients_of` gives them, computed in `count` microbatches."""
-    if count == 1:
-        return gradients_of
-
-    def accumulated(params: Any, batch: Batch, weights: jax.Array | None, key: jax.Array) -> tuple:
-        def add(total: tuple, part: tuple) -> tuple:
-            microbatch, part_key = part
-            return jax.tree.map(jnp.add, total, gradients_of(params, microbatch, weights, part_key)), None
-
-        # Every count-th row, so that each device's part of the batch gives its share of each microbatch.
-        microbatches = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), batch)
-        zero = ((jnp.zeros(()), jnp.zeros(())), jax.tree.map(jnp.zeros_like, params))
-        total, _ = jax.lax.scan(add, zero, (microbatches, jax.random.split(key, count)))
-        return jax.tree.map(lambda x: x / count, total)
-
-    return accumulated
 
 
 def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str | None = None) -> EvalStep:
