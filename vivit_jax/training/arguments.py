@@ -23,7 +23,8 @@ Train a video classifier.
   --workdir=DIR         where everything is written; the same one goes on where it was interrupted
   --config.KEY=VALUE    overrides a key, such as --config.optimizer.learning_rate=3e-4
   --coordinator=HOST:PORT --processes=N --process=I
-                        joins N processes on several hosts; not needed under Slurm, Open MPI or on a TPU slice
+                        joins N processes on several hosts; not needed under Slurm or Open MPI 4 (one process a GPU), in an
+                        indexed job of Kubernetes or on a TPU slice. --processes=1 runs alone there
   --help                prints this
 
 Example:
@@ -41,8 +42,8 @@ class Arguments:
       experiment: checked.
       workdir: as given.
       coordinator: address of the first process, or None.
-      processes: how many there are.
-      process: which of them this is.
+      processes: how many there are, or None.
+      process: which of them this is, or None.
       command: the command line itself, for a person to repeat.
     """
 

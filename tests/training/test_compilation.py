@@ -1,0 +1,39 @@
+"""What a run says of its first step: compiled, or read from the cache by a second start."""
+
+import re
+import threading
+
+import jax
+import jax.numpy as jnp
+
+from vivit_jax.training.compilation import watched
+
+
+def first_step(output):
+    return re.search(r"first step ([\d.]+) s after the start, traced and (.*) in ([\d.]+) s", output).groups()
+
+
+def test_the_second_start_reports_a_hit(start, tmp_path):
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    said = []
+    for number in (1, 2):
+        run = start(tmp_path / str(number), "--config.training.steps=2", "--config.data.val_split=None", **cache)
+        assert run.wait() == 0, run.output()
+        said.append(first_step(run.output()))
+    (_, cold, compiling), (_, warm, reading) = said
+    assert (cold, warm) == ("compiled", "read from the compilation cache")
+    assert float(reading) < float(compiling)
+
+
+def test_what_another_thread_compiles_does_not_count():
+    def compile_something(number):
+        jax.jit(lambda x: jnp.sin(x) * number)(jnp.ones(3)).block_until_ready()
+
+    with watched() as compilation:
+        other = threading.Thread(target=compile_something, args=(3.25,))
+        other.start()
+        other.join()
+        assert compilation.requests == 0
+        compile_something(3.5)
+    assert compilation.requests > compilation.hits
+    assert str(compilation).startswith("traced and compiled in ")

@@ -1,0 +1,55 @@
+"""A device that is out of memory: one line that says what to change."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+import tiny
+
+from vivit_jax.training.memory import advice, is_out_of_memory
+from vivit_jax.training.parallel import make_executor
+
+STAYS = "the numbers stay the same"
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({"parallel": {"data": 1}}, "add --config.training.accumulation=2 or --config.model.remat=True or --config.parallel.fsdp=8"),
+        ({"training": {"batch_size": 24}}, "add --config.training.accumulation=3 or"),  # three clips a device
+        ({"training": {"batch_size": 8}}, "add --config.model.remat=True or --config.parallel.fsdp=8, and"),  # one clip a device
+        ({"parallel": {"fsdp": 4, "tensor": 2}, "model": {"remat": True}}, "add --config.training.accumulation=2, and"),
+        ({"parallel": {"mode": "pmap"}, "model": {"remat": True}}, "add --config.training.accumulation=2, and"),
+    ],
+)
+def test_what_trains_the_same_in_less_memory_is_offered(sections, expected):
+    experiment = tiny.experiment(**({"training": {"batch_size": 32}} | sections))
+    said = advice(experiment, make_executor(experiment.parallel))
+    assert said.startswith(expected)
+    assert said.endswith(STAYS)
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(16, "lower training.batch_size, now 16"), (8, "use more devices, or a smaller")])
+def test_where_nothing_is_left_it_says_what_changes_the_numbers(batch_size, expected):
+    experiment = tiny.experiment(
+        training={"batch_size": batch_size, "accumulation": batch_size // 8}, parallel={"fsdp": 8}, model={"remat": True}
+    )
+    assert advice(experiment, make_executor(experiment.parallel)).startswith(expected)
+
+
+def test_an_allocation_that_fails_is_told_from_other_errors():
+    with pytest.raises(jax.errors.JaxRuntimeError) as error:
+        jax.jit(lambda x: jnp.sin(x[:, None] + x).sum(0) + jnp.sin(x[None] * x[:, None]))(jnp.ones(2**23)).block_until_ready()
+    assert is_out_of_memory(error.value)
+    assert not is_out_of_memory(jax.errors.JaxRuntimeError("INTERNAL: something else"))
+    assert not is_out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
+
+
+def test_a_run_that_does_not_fit_ends_in_one_line(start, tmp_path):
+    """A hidden layer of a million units over a thousand clips of a thousand tokens: 4 TB."""
+    flags = ("--config.model.mlp_dim=1000000", "--config.model.tubelet=(1, 1, 1)", "--config.training.batch_size=1024")
+    run = start(tmp_path / "run", *flags, "--config.optimizer.name=sgd", "--config.model.factorisation=factorised_encoder")
+    assert run.wait() == 1, run.output()
+    last = run.output().splitlines()[-1]
+    assert last.startswith("train: out of memory on cpu (RESOURCE_EXHAUSTED: ")
+    assert "add --config.training.accumulation=2 or --config.model.remat=True, and the numbers stay the same; the same command" in last
+    assert "Traceback" not in run.output()

@@ -1,0 +1,56 @@
+"""The persistent compilation cache: a program that was compiled once is read from disk when the same run starts again."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+# jax's own names for what it tells of its cache.
+REQUEST, HIT = "/jax/compilation_cache/compile_requests_use_cache", "/jax/compilation_cache/cache_hits"
+
+
+def use_cache(folder: str | None) -> None:
+    """Keeps compiled programs in a folder, which is made when needed; None leaves jax as it is."""
+    if folder:
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
+
+
+@dataclasses.dataclass
+class Compilation:
+    """What was compiled while it was watched.
+
+    Attributes:
+      seconds: that it took, tracing included.
+      requests: programs looked for in the cache.
+      hits: those found there.
+    """
+
+    seconds: float = 0.0
+    requests: int = 0
+    hits: int = 0
+
+    def __str__(self) -> str:
+        how = "read from the compilation cache" if 0 < self.requests == self.hits else "compiled"
+        return f"traced and {how} in {self.seconds:.1f} s"
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Compilation]:
+    """Watches what this thread compiles meanwhile."""
+    compilation, thread, start = Compilation(), threading.get_ident(), time.perf_counter()
+
+    def listen(event: str, **_: object) -> None:
+        if threading.get_ident() == thread:
+            compilation.requests += event == REQUEST
+            compilation.hits += event == HIT
+
+    jax.monitoring.register_event_listener(listen)
+    try:
+        yield compilation
+    finally:
+        jax.monitoring.unregister_event_listener(listen)
+        compilation.seconds = time.perf_counter() - start

@@ -1,0 +1,51 @@
+"""How long a run is, and after which of its steps something more is due."""
+
+import dataclasses
+
+from vivit_jax.config import Experiment
+from vivit_jax.errors import UserError
+from vivit_jax.training.schedule import length_in_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Lengths and intervals of a run, in steps."""
+
+    total: int
+    warmup: int
+    evaluate_every: int
+    save_every: int
+
+    @classmethod
+    def of(cls, experiment: Experiment, examples: int) -> "Plan":
+        """The plan for a training split of `examples`.
+
+        Raises:
+          UserError: for a run without a step, or with a window to profile that lies past its end.
+        """
+        training, schedule = experiment.training, experiment.schedule
+
+        def steps(epochs: float, given: int | None) -> int:
+            return length_in_steps(epochs, given, examples=examples, batch_size=training.batch_size)
+
+        total = steps(training.epochs, training.steps)
+        if total < 1:
+            raise UserError(
+                f"{training.epochs} epochs of {examples} examples are no whole step of {training.batch_size}: raise training.epochs"
+            )
+        if training.profile_steps and training.profile_steps[1] > total:
+            raise UserError(f"training.profile_steps {training.profile_steps} go past the run's {total} steps: choose earlier ones")
+        return cls(
+            total=total,
+            warmup=steps(schedule.warmup_epochs, schedule.warmup_steps),
+            evaluate_every=max(1, steps(experiment.evaluation.every_epochs, experiment.evaluation.every_steps)),
+            save_every=max(1, steps(experiment.checkpoint.every_epochs, experiment.checkpoint.every_steps)),
+        )
+
+    def evaluates(self, step: int) -> bool:
+        """Whether the validation split is evaluated after `step`."""
+        return step > 0 and (step % self.evaluate_every == 0 or step == self.total)
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is saved after `step`."""
+        return step % self.save_every == 0 or step == self.total

@@ -1,0 +1,54 @@
+"""A trace of some steps by jax's profiler, where TensorBoard finds it beside the run's metrics."""
+
+from pathlib import Path
+
+import jax
+
+from vivit_jax.training import console
+
+
+class Profiler:
+    """Traces the steps of a window. Like any writer of metrics, it never stops a run.
+
+    A run that begins inside the window, since it was interrupted there, traces the rest of it, and one that begins past it nothing.
+
+    Args:
+      window: its first and last step; None traces none.
+      directory: of the run's TensorBoard events; the trace goes into `plugins/profile` there.
+      done: steps that the run has behind it.
+    """
+
+    def __init__(self, window: tuple[int, int] | None, directory: Path, done: int) -> None:
+        self._directory = directory
+        self._first, self._last = window or (0, 0)
+        self._tracing = False
+        if window and done >= self._last:
+            console.warn(f"nothing is profiled: the run is at step {done}, training.profile_steps end at {self._last}")
+        self._first = max(self._first, done + 1)
+
+    def begins(self, step: int) -> bool:
+        """Whether to `start` before this step."""
+        return step == self._first <= self._last
+
+    def ends(self, step: int) -> bool:
+        """Whether to `stop` after this step."""
+        return self._tracing and step == self._last
+
+    def start(self) -> None:
+        """Begins to trace."""
+        try:
+            jax.profiler.start_trace(self._directory)
+            self._tracing = True
+        except Exception as error:
+            console.warn(f"steps are not profiled, training goes on: {type(error).__name__}: {error}")
+
+    def stop(self) -> None:
+        """Writes the trace, if there is one going on."""
+        if not self._tracing:
+            return
+        self._tracing = False
+        try:
+            jax.profiler.stop_trace()
+            console.say(f"profile of steps {self._first} to {self._last}: tensorboard --logdir {self._directory}")
+        except Exception as error:
+            console.warn(f"the profile is not written, training goes on: {type(error).__name__}: {error}")
