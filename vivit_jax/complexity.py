@@ -49,9 +49,13 @@ class ParameterGroup:
 
 def parameter_groups(config: ViViTConfig) -> list[ParameterGroup]:
     """The parameters by module, in the order in which a video meets them; the layers of an encoder are one group each."""
-    unrolled = parameter_shapes(dataclasses.replace(config, scan_layers=False))
+    return groups_of(parameter_shapes(dataclasses.replace(config, scan_layers=False)))
+
+
+def groups_of(params: dict) -> list[ParameterGroup]:
+    """The same of a tree of parameters, or of their shapes; of scanned layers, which are stored together, each tensor counts once."""
     totals: dict[str, tuple[int, int]] = {}
-    for path, leaf in flax.traverse_util.flatten_dict(unrolled, sep="/").items():
+    for path, leaf in flax.traverse_util.flatten_dict(params, sep="/").items():
         name = _group_name(path)
         tensors, parameters = totals.get(name, (0, 0))
         totals[name] = (tensors + 1, parameters + leaf.size)

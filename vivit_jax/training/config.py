@@ -124,6 +124,7 @@ class TrainingConfig:
       prefetch: batches held on the device ahead of the step.
       tensorboard: whether to write TensorBoard events into the work directory.
       wandb: a Weights & Biases project to log to.
+      profile_steps: (first, last) steps that jax's profiler traces, for TensorBoard; None traces none.
       compilation_cache: folder of compiled steps kept for later runs; None keeps none.
     """
 
@@ -140,6 +141,7 @@ class TrainingConfig:
     prefetch: int = 2
     tensorboard: bool = True
     wandb: str | None = None
+    profile_steps: tuple[int, int] | None = None
     compilation_cache: str | None = "~/.cache/vivit_jax/compiled"
 
     def __post_init__(self) -> None:
@@ -150,6 +152,8 @@ class TrainingConfig:
         _named("training.mix_per", self.mix_per, MIXED_PER)
         _within("training.ema_decay", self.ema_decay, 0.0, 1.0)
         check_duration(self, "training", "")
+        if self.profile_steps and not 1 <= self.profile_steps[0] <= self.profile_steps[1]:
+            raise UserError(f"training.profile_steps must be (first, last) steps, counted from 1, or None, got {self.profile_steps}")
         if self.batch_size % self.accumulation:
             raise UserError(f"training.batch_size {self.batch_size} does not divide into training.accumulation {self.accumulation}")
 

@@ -8,8 +8,11 @@ import jax
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 Item = TypeVar("Item")
+
+FILE_WIDTH = 120  # of tables in a log file, in characters
 
 
 def say(text: str, *, style: str = "") -> None:
@@ -21,6 +24,15 @@ def say(text: str, *, style: str = "") -> None:
 def warn(text: str) -> None:
     """Prints a loud line on the first host."""
     say(f"warning: {text}", style="bold yellow")
+
+
+def show(table: Table) -> None:
+    """Prints a table on the first host."""
+    if jax.process_index() == 0:
+        console = _console()
+        if not console.is_terminal:
+            console.width = FILE_WIDTH
+        console.print(table, highlight=False)
 
 
 def progress_bar(*, shown: bool = True) -> Progress:

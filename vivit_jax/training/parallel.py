@@ -29,10 +29,12 @@ class Executor(Protocol):
     Attributes:
       axis_name: what a step averages over by name; None where it sees the whole batch.
       batch_shards: the number of parts a batch is divided into, over all hosts.
+      mesh: that parameters lie on; None where every device has them whole.
     """
 
     axis_name: str | None
     batch_shards: int
+    mesh: Mesh | None
 
     def place(self, create: Callable[[Tree], Tree], params: Tree) -> Tree:
         """The state `create(params)` on the devices; `params` are host arrays, the same on every host."""
@@ -167,6 +169,7 @@ class PmapExecutor:
     """`jax.pmap` over all devices, each with a copy of the state and its part of the batch."""
 
     axis_name = "data"
+    mesh = None
 
     def __init__(self, config: ParallelConfig) -> None:
         if jax.process_count() > 1 and config.data not in (-1, jax.device_count()):

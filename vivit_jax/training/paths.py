@@ -11,9 +11,14 @@ def name_of(key_path: tuple) -> str:
     return jax.tree_util.keystr(key_path, simple=True, separator="/")
 
 
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """(path, leaf) of each leaf, in the order of `jax.tree.leaves`."""
+    return [(name_of(key_path), leaf) for key_path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+
+
 def leaf_names(tree: Any) -> list[str]:
     """The path of each leaf, in the order of `jax.tree.leaves`."""
-    return [name_of(key_path) for key_path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    return [path for path, _ in named_leaves(tree)]
 
 
 def map_named(function: Callable, tree: Any) -> Any:

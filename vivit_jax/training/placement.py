@@ -1,13 +1,15 @@
 """Where each parameter lies on the mesh: a table from parameter paths to the axes that divide them."""
 
+import dataclasses
+import itertools
+import math
 import re
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vivit_jax.training.paths import map_named
+from vivit_jax.training.paths import map_named, named_leaves
 
 DATA, FSDP, TENSOR = "data", "fsdp", "tensor"
 
@@ -28,9 +30,14 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 )
 
 
+def rule_of(path: str) -> int:
+    """Which of `RULES` places a parameter."""
+    return next(number for number, (pattern, _) in enumerate(RULES) if re.search(pattern, path))
+
+
 def spec_of(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     """How a parameter is divided; a dimension that its mesh axis does not divide evenly stays whole."""
-    axes = next(axes for pattern, axes in RULES if re.search(pattern, path))
+    axes = RULES[rule_of(path)][1]
     axes = axes[len(axes) - min(len(axes), len(shape)) :]
     axes = (None,) * (len(shape) - len(axes)) + axes
     return PartitionSpec(*(axis if axis and size % mesh.shape[axis] == 0 else None for axis, size in zip(axes, shape, strict=True)))
@@ -54,10 +61,50 @@ def gathered_over_fsdp(params: Any, mesh: Mesh) -> Any:
     return map_named(gather, params)
 
 
+def shapes_on(mesh: Mesh, shapes: Any) -> Any:
+    """A tree of shapes with the shardings that arrays of them would have, for what needs no arrays."""
+    return jax.tree.map(lambda leaf, on: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=on), shapes, shardings_of(shapes, mesh))
+
+
 def bytes_per_device(tree: Any) -> int:
-    """Bytes that the arrays of a tree take on one device of this process."""
+    """Bytes that the arrays of a tree, or the arrays of its shapes, take on one device of this process."""
     return sum(
-        int(np.prod(leaf.sharding.shard_shape(leaf.shape))) * leaf.dtype.itemsize
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(tree)
-        if isinstance(leaf, jax.Array)
+        if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct)
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """The parameters that one rule divides in one way.
+
+    Attributes:
+      pattern: of the rule; of parameters that lie whole on every device, whatever rule says so, `all others`.
+      axes: the mesh axes of the last dimensions.
+      largest: shape of the largest of them.
+      on_device: the part of its shape that a device holds.
+      bytes: that all of them take on a device, with what belongs to them in the rest of the state.
+    """
+
+    pattern: str
+    axes: tuple[str | None, ...]
+    largest: tuple[int, ...]
+    on_device: tuple[int, ...]
+    bytes: int
+
+
+def placed(state: Any, mesh: Mesh) -> list[Placed]:
+    """How the parameters of a state lie on the mesh, in the order of the rules."""
+    groups: dict[tuple, list] = {}
+    for path, leaf in named_leaves(state):
+        axes = [axis if axis and mesh.shape[axis] > 1 else None for axis in spec_of(path, leaf.shape, mesh)]
+        axes = tuple(itertools.dropwhile(lambda axis: axis is None, axes))
+        groups.setdefault((rule_of(path) if axes else len(RULES), axes), []).append(leaf)
+    return [_placed(*key, groups[key]) for key in sorted(groups, key=lambda key: key[0])]
+
+
+def _placed(rule: int, axes: tuple[str | None, ...], leaves: list) -> Placed:
+    pattern = RULES[rule][0] if axes else "all others"
+    largest = max(leaves, key=lambda leaf: leaf.size)
+    return Placed(pattern, axes, largest.shape, largest.sharding.shard_shape(largest.shape), bytes_per_device(leaves))

@@ -28,6 +28,7 @@ HARMLESS = (
     "training.tensorboard",
     "training.wandb",
     "training.compilation_cache",
+    "training.profile_steps",
     "evaluation.test_views",
     "evaluation.batch_size",
     "checkpoint",
