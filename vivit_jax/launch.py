@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import jax
 from absl import flags
 
+from vivit_jax import overview
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
@@ -22,8 +22,11 @@ from vivit_jax.quiet import silence_libraries
 from vivit_jax.report import write_report
 from vivit_jax.training import console
 from vivit_jax.training.arguments import Arguments, parse
+from vivit_jax.training.compilation import use_cache
 from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
+from vivit_jax.training.hosts import join
 from vivit_jax.training.loop import Loop, Run
+from vivit_jax.training.memory import advice, is_out_of_memory
 from vivit_jax.training.parallel import Executor, make_executor
 from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Stopped
 from vivit_jax.training.workdir import Workdir
@@ -63,7 +66,7 @@ def train(arguments: Arguments) -> None:
       UserError: for anything in the experiment that cannot work.
       Stopped: where the run ends early.
     """
-    _connect(arguments)
+    join(arguments.coordinator, arguments.processes, arguments.process)
     flags.FLAGS.mark_as_parsed()  # grain's worker processes ask for it
     resume = f"the same command goes on: {arguments.command}"
     with _owned(Workdir(arguments.workdir)) as workdir, Interruption(resume) as interruption:
@@ -81,14 +84,15 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption)
     executor = make_executor(experiment.parallel)
     run = _run(experiment, dataset, params, preprocess, executor)
     del params
-    loop = Loop(run, workdir, interruption)
-    workdir.record(experiment)
-    _describe(run, loop, origin)
-    try:
-        loop.train()
-        test = _test(run, dataset, workdir, loop, interruption)
-    finally:
-        loop.close()
+    with _told_of_memory(experiment, executor):
+        loop = Loop(run, workdir, interruption)
+        workdir.record(experiment)
+        overview.tell(run, loop, origin)
+        try:
+            loop.train()
+            test = _test(run, dataset, workdir, loop, interruption)
+        finally:
+            loop.close()
     if jax.process_index() == 0:
         write_report(workdir.path)
         _tell(workdir, test, dataset)
@@ -97,8 +101,7 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption)
 def _prepare_process(experiment: Experiment) -> None:
     if experiment.training.wandb:
         check_wandb()
-    if cache := experiment.training.compilation_cache:
-        jax.config.update("jax_compilation_cache_dir", str(Path(cache).expanduser()))
+    use_cache(experiment.training.compilation_cache)
 
 
 def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Preprocess, Sequence[Group]]:
@@ -177,20 +180,6 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     return scores
 
 
-def _describe(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
-    experiment, count = run.experiment, sum(leaf.size for leaf in jax.tree.leaves(run.params))
-    device = jax.devices()[0]
-    console.say(
-        f"{experiment.name}: {count / 1e6:.2f} M parameters, {run.examples} training clips, {loop.plan.total} steps of "
-        f"{experiment.training.batch_size} on {jax.device_count()} x {device.device_kind} ({experiment.parallel.mode}), "
-        f"{loop.bytes_per_device() / 1e6:.0f} MB of state on each"
-    )
-    if experiment.init.source is not None:
-        console.say(f"weights from {experiment.init.source}")
-        for group in origin:
-            console.say(f"  {group.name}: {group.done}")
-
-
 def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset) -> None:
     """The last words: what was made, and where."""
     here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
@@ -203,20 +192,16 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset) -> N
     console.say(f"report   {here / 'report.html'}")
 
 
-def _connect(arguments: Arguments) -> None:
-    """Joins the other hosts, where there are any."""
-    if jax.distributed.is_initialized():
-        return
-    if arguments.coordinator:
-        jax.distributed.initialize(arguments.coordinator, arguments.processes, arguments.process)
-    elif _in_cluster(os.environ):
-        jax.distributed.initialize()
-
-
-def _in_cluster(environment: Mapping[str, str]) -> bool:
-    """Whether the environment is that of one of several tasks under Slurm, Open MPI, Kubernetes or on a TPU slice, as jax detects them."""
-    counts = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "JAX_NUM_PROCESSES")
-    return any(environment.get(name, "1") not in ("", "1") for name in counts) or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
+@contextlib.contextmanager
+def _told_of_memory(experiment: Experiment, executor: Executor) -> Iterator[None]:
+    """Ends the run in one line where a device is out of memory."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        device = jax.devices()[0].device_kind
+        raise Stopped(f"out of memory on {device} ({in_one_line(error)}): {advice(experiment, executor)}") from error
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ CLIPS_SHOWN = 6
 CLIP_FRAMES = 16
 CLIP_PIXELS = 128
 
+TIME_SHARES = {"waiting for data": "train/data_wait", "waiting for the device": "train/device_wait", "host": "train/host_time"}
+
 CSS = """
 :root { color-scheme: light dark; --ink: #1f2937; --soft: #6b7280; --page: #ffffff; --card: #f3f4f6; --line: #e5e7eb; --bar: #3b82f6; }
 @media (prefers-color-scheme: dark) {
@@ -120,6 +122,7 @@ def _curves(metrics: list[dict]) -> str:
         ("top-1", {"training": "train/top1", "validation": "val/top1", "test": "test/top1"}, {"share": True}),
         ("learning rate", {"": "train/learning_rate"}, {}),
         ("clips per second", {"": "train/clips_per_second"}, {}),
+        ("share of the time", TIME_SHARES, {"share": True}),
     ]
     drawn = []
     for ylabel, keys, options in figures:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -31,13 +30,9 @@ class Feed(Iterator):
 
     The position belongs to the batch that was handed out, not to the thread, which is ahead: so a checkpoint's data goes on right after
     the last batch that was trained on.
-
-    Attributes:
-      waited: seconds that `next` has waited so far.
     """
 
     def __init__(self, batches: Batches, to_devices: Callable, depth: int) -> None:
-        self.waited = 0.0
         self._batches = batches
         self._to_devices = to_devices
         self._queue: queue.Queue = queue.Queue(depth)
@@ -46,9 +41,7 @@ class Feed(Iterator):
         self._thread.start()
 
     def __next__(self) -> tuple[dict[str, Any], str]:
-        start = time.perf_counter()
         item = self._queue.get()
-        self.waited += time.perf_counter() - start
         if isinstance(item, BaseException):
             raise item
         return item

@@ -1,7 +1,7 @@
 """The training loop.
 
 What happens at step n happens in this order, and everything about resuming follows from it:
-  1. Batch n is taken and the step dispatched; nothing waits for it.
+  1. Batch n is taken and the step dispatched; nothing waits for it, but for the first one of a run.
   2. The metrics of earlier steps arrive, a few steps late. Each is checked to be finite, and the due ones become rows.
   3. If anything more is due at n (evaluation, checkpoint, the end, a signal), all metrics up to n are awaited, checked and written first.
   4. The evaluation runs, its row is written, and the model is saved if it is the best so far.
@@ -13,8 +13,8 @@ n drops the rows past n and writes them again, equal to those of a run that was 
 import collections
 import contextlib
 import dataclasses
-import functools
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -22,25 +22,28 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+import psutil
 from jax.experimental import multihost_utils
 
-from vivit_jax.config import Experiment, to_dict
+from vivit_jax.config import Experiment
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training import console
 from vivit_jax.training.checkpoint import Checkpoints
-from vivit_jax.training.durations import duration_in_steps
+from vivit_jax.training.clock import Clock, Lap
+from vivit_jax.training.compilation import watched
 from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
 from vivit_jax.training.feed import Batches, Feed, positions_of_all_hosts
 from vivit_jax.training.optimizer import Optimizer, make_optimizer
 from vivit_jax.training.parallel import Executor, check_batch_size
-from vivit_jax.training.placement import bytes_per_device
+from vivit_jax.training.plan import Plan
+from vivit_jax.training.profiler import Profiler
 from vivit_jax.training.schedule import make_schedule
-from vivit_jax.training.state import create_state
+from vivit_jax.training.state import TrainState, create_state
 from vivit_jax.training.step import TrainStep, checked_names, make_train_step
 from vivit_jax.training.stopping import Interrupted, Interruption, Stopped
 from vivit_jax.training.workdir import Workdir
-from vivit_jax.training.writers import JsonLines, TensorBoard, WeightsAndBiases, Writers
+from vivit_jax.training.writers import Writers, make_writers
 from vivit_jax.weights.model_dir import save_pretrained
 
 # Steps whose metrics may still be on their way: enough to keep the device busy, few enough to bound what is queued on it.
@@ -77,49 +80,11 @@ class Run:
     executor: Executor
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """Lengths and intervals of a run, in steps."""
-
-    total: int
-    warmup: int
-    evaluate_every: int
-    save_every: int
-
-    @classmethod
-    def of(cls, experiment: Experiment, examples: int) -> "Plan":
-        """The plan for a training split of `examples`.
-
-        Raises:
-          UserError: for a run without a step.
-        """
-        training = experiment.training
-        steps = functools.partial(duration_in_steps, examples=examples, batch_size=training.batch_size)
-        total = steps(training, "")
-        if total < 1:
-            raise UserError(
-                f"the run is no whole step of {training.batch_size} clips (an epoch has {examples}): lengthen it in section training"
-            )
-        return cls(
-            total=total,
-            warmup=steps(experiment.schedule, "warmup_", total=total),
-            evaluate_every=max(1, steps(experiment.evaluation, "every_", total=total)),
-            save_every=max(1, steps(experiment.checkpoint, "every_", total=total)),
-        )
-
-    def evaluates(self, step: int) -> bool:
-        """Whether the validation split is evaluated after `step`."""
-        return step > 0 and (step % self.evaluate_every == 0 or step == self.total)
-
-    def saves(self, step: int) -> bool:
-        """Whether a checkpoint is saved after `step`."""
-        return step % self.save_every == 0 or step == self.total
-
-
 class Loop:
     """One run in one work directory, from its newest checkpoint or from the beginning.
 
     Attributes:
+      plan: its lengths and intervals.
       evaluator: scores the model; compiled once for the whole run.
       best: step and validation top1 of the best model so far; empty before the first evaluation.
     """
@@ -150,11 +115,12 @@ class Loop:
           Stopped: where the run cannot go on.
         """
         step = self._restore()
-        self._writers = self._make_writers(step)
+        self._writers = make_writers(self.run.experiment, self.workdir.path, step)
         if self.plan.evaluates(step) and self._evaluated < step and self._evaluate(step):  # interrupted between a step and its evaluation
             raise Interrupted(f"interrupted after step {step} of {self.plan.total}; all of it is saved")
         self._feed = Feed(self.run.batches, self.run.executor.to_devices, self.run.experiment.training.prefetch)
-        self._clock = _Clock(self._feed)
+        self._clock = Clock()
+        self._profiler = Profiler(self.run.experiment.training.profile_steps, self.workdir.path, step)
         try:
             with console.progress_bar() as bar:
                 self._bar, self._task = bar, bar.add_task(self.run.experiment.name, total=self.plan.total, completed=step, note="")
@@ -163,6 +129,7 @@ class Loop:
                     self._take(step)
             self._checkpoints.finish()
         finally:
+            self._profiler.stop()
             self._feed.close()
             self._checkpoints.close()
         self._save_last_model(step)
@@ -176,21 +143,18 @@ class Loop:
         if jax.process_index() == 0:
             self._writers.write(step, row)
 
-    def params(self) -> Any:
-        """The last model's parameters, on the devices."""
-        return self._state.model_params
-
-    def bytes_per_device(self) -> int:
-        """Bytes that the training state takes on each device."""
-        return bytes_per_device(self._state)
+    @property
+    def state(self) -> TrainState:
+        """What was trained so far, on the devices."""
+        return self._state
 
     def _take(self, step: int) -> None:
         if not self.interruption.unsaved:
             self.interruption.check()
-        batch, self._position = next(self._feed)
-        self._state, metrics = self._train_step(self._state, batch)
-        self._pending.append((step, metrics))
-        self._settle(STEPS_IN_FLIGHT)
+        with self._profiled(step):
+            with self._clock.waiting_for("data"):
+                batch, self._position = next(self._feed)
+            self._dispatch(step, batch)
         self._checkpoints.poll()
         interrupted = self._interrupted(step)
         evaluates, saves = self.plan.evaluates(step), self.plan.saves(step)
@@ -206,11 +170,35 @@ class Loop:
             self._checkpoints.finish()
             raise Interrupted(f"interrupted after step {step} of {self.plan.total}; all of it is saved")
 
+    def _dispatch(self, step: int, batch: dict[str, Any]) -> None:
+        """Sends the step on its way. The first one of a run is waited for, and it is told how long it took to get there."""
+        first = not self._clock.started
+        with watched() if first else contextlib.nullcontext() as compilation, jax.profiler.StepTraceAnnotation("train", step_num=step):
+            self._state, metrics = self._train_step(self._state, batch)
+        self._pending.append((step, metrics))
+        self._settle(0 if first else STEPS_IN_FLIGHT)
+        if first:
+            console.say(f"first step {time.time() - psutil.Process().create_time():.1f} s after the start, {compilation}")
+
+    @contextlib.contextmanager
+    def _profiled(self, step: int) -> Iterator[None]:
+        """Begins and ends the profile where this step does, with no other step on its way."""
+        if self._profiler.begins(step):
+            self._settle(0)
+            with self._clock.stopped():
+                self._profiler.start()
+        yield
+        if self._profiler.ends(step):
+            self._settle(0)
+            with self._clock.stopped():
+                self._profiler.stop()
+
     def _settle(self, in_flight: int) -> None:
         """Takes in the metrics of all steps but the newest `in_flight`: checks them and writes the due rows."""
         while len(self._pending) > in_flight:
             step, on_device = self._pending.popleft()
-            metrics = self.run.executor.metrics(on_device)
+            with self._clock.waiting_for("device"):
+                metrics = self.run.executor.metrics(on_device)
             self.interruption.unsaved = True
             self._clock.count(self.run.experiment.training.batch_size)
             self._advance(step, metrics)
@@ -223,14 +211,21 @@ class Loop:
 
     def _log(self, step: int, metrics: dict[str, Any]) -> None:
         row = {f"train/{name}": float(metrics[name]) for name in ("loss", "top1", "grad_norm", "learning_rate")}
-        clips_per_second, waiting = self._clock.lap()
-        row |= {"train/clips_per_second": clips_per_second, "train/data_wait": waiting}
-        self.write(step, row)
+        lap = self._clock.lap()
+        self.write(step, row | lap.row())
         if not self._bar.console.is_terminal:
-            console.say(f"step {step}/{self.plan.total}  loss {row['train/loss']:.4f}  {clips_per_second:.1f} clips/s")
-        if waiting > SHARE_WORTH_TELLING and self._feed.waited > SECONDS_WORTH_TELLING and not self._told_of_waiting:
+            console.say(f"step {step}/{self.plan.total}  loss {row['train/loss']:.4f}  {lap.clips_per_second:.1f} clips/s")
+        self._tell_of_waiting(lap)
+
+    def _tell_of_waiting(self, lap: Lap) -> None:
+        """Says once what to raise where reading is the bottleneck."""
+        if lap.data > SHARE_WORTH_TELLING and self._clock.waited["data"] > SECONDS_WORTH_TELLING and not self._told_of_waiting:
             self._told_of_waiting = True
-            console.warn(f"the step waits for data {waiting:.0%} of the time: raise data.readers or data.processes")
+            data = self.run.experiment.data
+            console.warn(
+                f"the step waits for data {lap.data:.0%} of the time: raise data.readers ({data.readers}) or data.processes "
+                f"({data.processes}), as far as the {len(os.sched_getaffinity(0))} CPUs of this machine go"
+            )
 
     _told_of_waiting = False
 
@@ -262,7 +257,7 @@ class Loop:
             return False
         leave = self.interruption.check if jax.process_count() == 1 else lambda: None
         try:
-            scores = self.evaluator(self.params(), self.run.val_batches, title="validating", between=leave)
+            scores = self.evaluator(self._state.model_params, self.run.val_batches, title="validating", between=leave)
         except Interrupted:
             return True
         self._evaluated = step
@@ -285,7 +280,7 @@ class Loop:
             self._save_model(self.workdir.last_model)
 
     def _save_model(self, path: Any) -> None:
-        params = self.run.executor.to_host(self.params())
+        params = self.run.executor.to_host(self._state.model_params)
         if jax.process_index() == 0:
             save_pretrained(path, self.run.model.config, {"params": params}, self.run.preprocess, self.run.labels)
 
@@ -326,54 +321,3 @@ class Loop:
             axis_name=executor.axis_name,
             gather=executor.gather,
         )
-
-    def _make_writers(self, step: int) -> Writers:
-        if jax.process_index() != 0:
-            return Writers({})
-        experiment, path = self.run.experiment, self.workdir.path
-        writers = {"metrics.jsonl": lambda: JsonLines(path / "metrics.jsonl", step)}
-        if experiment.training.tensorboard:
-            writers["TensorBoard"] = lambda: TensorBoard(path, step)
-        if project := experiment.training.wandb:
-            writers["Weights & Biases"] = lambda: WeightsAndBiases(project, experiment.name, path, to_dict(experiment))
-        return Writers(writers)
-
-
-class _Clock:
-    """Time spent training, without evaluations, checkpoints and the first step with its compilation."""
-
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
-        self._started = False
-        self._restart()
-
-    @property
-    def clips_per_second(self) -> float:
-        """Since the last lap."""
-        return self._clips / max(time.perf_counter() - self._start, 1e-9)
-
-    def count(self, clips: int) -> None:
-        """Counts the clips of a step that is done."""
-        if self._started:
-            self._clips += clips
-        else:
-            self._started = True
-            self._restart()
-
-    def lap(self) -> tuple[float, float]:
-        """(clips a second, share of the time spent waiting for data) since the last lap."""
-        seconds = max(time.perf_counter() - self._start, 1e-9)
-        result = self._clips / seconds, min((self._feed.waited - self._waited) / seconds, 1.0)
-        self._restart()
-        return result
-
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Leaves out what happens meanwhile."""
-        start, waited = time.perf_counter(), self._feed.waited
-        yield
-        self._start += time.perf_counter() - start
-        self._waited += self._feed.waited - waited
-
-    def _restart(self) -> None:
-        self._start, self._waited, self._clips = time.perf_counter(), self._feed.waited, 0

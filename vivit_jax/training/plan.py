@@ -1,10 +1,11 @@
 """How long a run is, and after which of its steps something more is due."""
 
 import dataclasses
+import functools
 
 from vivit_jax.config import Experiment
 from vivit_jax.errors import UserError
-from vivit_jax.training.schedule import length_in_steps
+from vivit_jax.training.durations import duration_in_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,23 +24,20 @@ class Plan:
         Raises:
           UserError: for a run without a step, or with a window to profile that lies past its end.
         """
-        training, schedule = experiment.training, experiment.schedule
-
-        def steps(epochs: float, given: int | None) -> int:
-            return length_in_steps(epochs, given, examples=examples, batch_size=training.batch_size)
-
-        total = steps(training.epochs, training.steps)
+        training = experiment.training
+        steps = functools.partial(duration_in_steps, examples=examples, batch_size=training.batch_size)
+        total = steps(training, "")
         if total < 1:
             raise UserError(
-                f"{training.epochs} epochs of {examples} examples are no whole step of {training.batch_size}: raise training.epochs"
+                f"the run is no whole step of {training.batch_size} clips (an epoch has {examples}): lengthen it in section training"
             )
         if training.profile_steps and training.profile_steps[1] > total:
             raise UserError(f"training.profile_steps {training.profile_steps} go past the run's {total} steps: choose earlier ones")
         return cls(
             total=total,
-            warmup=steps(schedule.warmup_epochs, schedule.warmup_steps),
-            evaluate_every=max(1, steps(experiment.evaluation.every_epochs, experiment.evaluation.every_steps)),
-            save_every=max(1, steps(experiment.checkpoint.every_epochs, experiment.checkpoint.every_steps)),
+            warmup=steps(experiment.schedule, "warmup_", total=total),
+            evaluate_every=max(1, steps(experiment.evaluation, "every_", total=total)),
+            save_every=max(1, steps(experiment.checkpoint, "every_", total=total)),
         )
 
     def evaluates(self, step: int) -> bool:

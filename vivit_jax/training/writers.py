@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import jax
+
+from vivit_jax.config import Experiment, to_dict
 from vivit_jax.errors import UserError
 from vivit_jax.training import console
 from vivit_jax.training.manifest import write_atomically
 
 # Keys whose values depend on the machine's mood; all others are the same in every run of one config.
-TIMING_KEYS = ("train/clips_per_second", "train/data_wait")
+TIMING_KEYS = ("train/clips_per_second", "train/data_wait", "train/device_wait", "train/host_time")
 
 
 class Writer(Protocol):
@@ -107,6 +110,18 @@ class WeightsAndBiases:
     def close(self) -> None:
         """Ends the run."""
         self._run.finish()
+
+
+def make_writers(experiment: Experiment, directory: Path, step: int) -> Writers:
+    """The writers that the experiment asks for, in a work directory, for a run with `step` steps behind it; none but on the first host."""
+    if jax.process_index() != 0:
+        return Writers({})
+    writers = {"metrics.jsonl": lambda: JsonLines(directory / "metrics.jsonl", step)}
+    if experiment.training.tensorboard:
+        writers["TensorBoard"] = lambda: TensorBoard(directory, step)
+    if project := experiment.training.wandb:
+        writers["Weights & Biases"] = lambda: WeightsAndBiases(project, experiment.name, directory, to_dict(experiment))
+    return Writers(writers)
 
 
 def check_wandb() -> None:
