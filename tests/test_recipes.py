@@ -1,18 +1,28 @@
 """The configs of the paper's data sets: its Table 7, and models that are shaped without being made."""
 
 import dataclasses
+import functools
 import math
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
 from flax.core import FrozenDict
 
-from vivit_jax.complexity import count_parameters, parameter_shapes
+from vivit_jax.complexity import bytes_of, count_parameters, parameter_shapes
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import FACTORISATIONS
+from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.preprocess import Preprocess
 from vivit_jax.recipes import paper_recipe
 from vivit_jax.training.arguments import parse
+from vivit_jax.training.config import OptimizerConfig, ParallelConfig
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.parallel import make_executor
+from vivit_jax.training.placement import bytes_per_device, shapes_on
+from vivit_jax.training.state import create_state
+from vivit_jax.training.step import make_train_step
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -81,6 +91,66 @@ def test_every_default_model_is_shaped_with_its_heads(name):
     )
     width = model.hidden_size
     assert kernels == ({"verb": (width, 97), "noun": (width, 300)} if isinstance(heads, dict) else (width, heads))
+
+
+MODELS = ("B/16x2,1", "B/16x2,2", "B/16x2,3", "B/16x2,4", "L/16x2,2", "H/14x2,2")
+CLASSES = {"moments": 339, "epic_kitchens100": {"verb": 97, "noun": 300}}  # those that the data sets decide
+DEFAULT_MODELS = [(name, "") for name in TABLE]
+MESHES = {"fsdp": ParallelConfig(fsdp=8), "mesh": ParallelConfig(data=2, fsdp=2, tensor=2)}
+
+
+def check_train_step(name, model, parallel, **options):
+    """Places the state on eight devices and runs the whole step on it, all in shapes; bytes of state on a device, and of it all."""
+    experiment = experiment_of(name, model)
+    classes = CLASSES.get(name, experiment.model.num_classes)
+    classes = FrozenDict(classes) if isinstance(classes, dict) else classes
+    config = dataclasses.replace(experiment.model, num_classes=classes, **options)
+    executor, params = make_executor(parallel), parameter_shapes(config)
+    optimizer = make_optimizer(experiment.optimizer, lambda step: jnp.float32(experiment.optimizer.learning_rate), params, config)
+    create = functools.partial(create_state, optimizer=optimizer, averaged=bool(experiment.training.ema_decay))
+    state = shapes_on(executor.mesh, jax.eval_shape(create, params))
+    data = experiment.data
+    preprocess = Preprocess(config.clip[0], data.stride, data.resize, config.clip[1:])
+    step = make_train_step(
+        ViViT(config), preprocess, optimizer, experiment.loss, experiment.training, seed=0, axis_name=None, gather=executor.gather
+    )
+    size, heads = experiment.training.batch_size, config.heads
+    label = {head: jax.ShapeDtypeStruct((size,), jnp.int32) for head in heads}
+    batch = {"video": jax.ShapeDtypeStruct((size, *config.clip, 3), jnp.uint8), "label": label if "" not in heads else label[""]}
+    new_state, metrics = executor.compile_train(step, state).eval_shape(state, batch)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.sharding), new_state) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype, leaf.sharding), state
+    )
+    assert (metrics["loss"].shape, metrics["finite"].shape) == ((), (len(jax.tree.leaves(params)) + 1,))
+    return bytes_per_device(state), bytes_of(state)
+
+
+@pytest.mark.parametrize(("name", "model"), [("kinetics400", model) for model in MODELS] + DEFAULT_MODELS)
+def test_every_recipe_is_divided_over_eight_devices_and_its_step_keeps_all_shapes(name, model):
+    """The layers scanned, which are traced once."""
+    on_device, whole = check_train_step(name, model, MESHES["fsdp"], scan_layers=True)
+    assert on_device == pytest.approx(whole / 8, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", MESHES)
+@pytest.mark.parametrize(("name", "model"), [("ssv2", model) for model in MODELS] + DEFAULT_MODELS)
+def test_every_recipe_as_it_is_keeps_all_shapes(name, model, parallel):
+    on_device, whole = check_train_step(name, model, MESHES[parallel])
+    if parallel == "fsdp":
+        assert on_device == pytest.approx(whole / 8, rel=0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("size", ["Ti", "B"])
+def test_fsdp_leaves_an_eighth_of_parameters_and_of_the_optimisers_state_on_each_device(size, optimizer):
+    config = ViViTConfig(size=size, clip=(32, 224, 224), tubelet=(2, 16, 16), num_classes=400, scan_layers=True)
+    params = parameter_shapes(config)
+    made = make_optimizer(OptimizerConfig(optimizer), lambda step: 0.1, params, config)
+    state = jax.eval_shape(functools.partial(create_state, optimizer=made, averaged=True), params)
+    on_devices = shapes_on(make_executor(MESHES["fsdp"]).mesh, state)
+    for part in ("params", "opt_state", "average"):
+        assert bytes_per_device(getattr(on_devices, part)) == pytest.approx(bytes_of(getattr(state, part)) / 8, rel=0.1), part
 
 
 def test_a_factorisation_goes_by_name_or_by_the_papers_number():
