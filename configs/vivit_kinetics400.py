@@ -8,9 +8,15 @@ The list has columns path, label and split (train, val). The argument chooses th
 Model 2, 77.4 by Model 3, 76.3 by Model 4; 81.7 (top-5 93.8) by L/16x2, Model 2, in 1 x 3 views (`--config.evaluation.test_views="(1, 3)"`);
 84.9 (top-5 95.8) by H/14x2, Model 2, from a ViT trained on JFT, which is not public.
 
-Hardware: accelerators that hold the activations of 64 clips between them; `--config.training.accumulation=4` takes a quarter of that.
-`vivit inspect` estimates the memory and `vivit bench --mode train` measures it, and the clips a second, given this config. L and H compute
-their activations again in the backward pass.
+Hardware: one accelerator or more that hold the state and the activations of 64 clips between them. Memory, counted by `vivit inspect`: GB
+of parameters, gradients and momentum on each device, then GB of activations a clip, from above: before XLA fuses, and with the attention
+scores kept, which cuDNN's attention does not keep.
+
+  B/16x2: Model 1 1.1 and 11.1, Model 2 1.4 and 3.3, Model 3 1.4 and 3.9, Model 4 1.1 and 2.9
+  Model 2: L/16x2 4.3 and 0.2, H/14x2 8.5 and 0.4; both compute a layer's activations again in the backward pass
+
+`--config.training.accumulation=4` takes a quarter of the activations, `--config.model.remat=True` a small part of them, and
+`--config.parallel.fsdp=8` an eighth of the state; all train the same. `vivit bench --mode train` measures memory and clips a second.
 """
 
 from vivit_jax.recipes import add_colour, paper_recipe

@@ -3,8 +3,11 @@
   vivit prepare csv kinetics600.csv --name kinetics600 --data_dir data
   python train.py --config=configs/vivit_kinetics600.py --workdir=runs/kinetics600 --config.data.data_dir=data
 
-The list has columns path, label and split (train, val). The paper's L/16x2, Model 2, has top-1 82.9 and top-5 94.6. The argument and the
-hardware are as for `vivit_kinetics400.py`.
+The list has columns path, label and split (train, val). The paper's L/16x2, Model 2, has top-1 82.9 and top-5 94.6.
+
+Memory of this model, counted by `vivit inspect`: 4.3 GB of parameters, gradients and momentum, and 0.2 GB of activations a clip, since
+layers are computed again in the backward pass: 17 GB for the batch of 64 on one device, and what a layer takes while it is computed.
+The argument and the hardware are as for `vivit_kinetics400.py`.
 """
 
 from vivit_jax.recipes import add_colour, paper_recipe
