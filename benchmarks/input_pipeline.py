@@ -23,6 +23,7 @@ import numpy as np
 HEIGHT, WIDTH, LENGTH = 256, 340, 300
 FRAMES, STRIDE, CROP = 32, 2, 224
 VIDEOS, WARM_UP, CLIPS = 16, 8, 96
+CLASSES = 16
 JITTER = (0.9, 1.33)
 JPEG_QUALITY = 90
 BATCH = 4
@@ -51,8 +52,18 @@ def make_videos(source: pathlib.Path, folder: pathlib.Path) -> dict[str, float]:
     """Writes the same videos as H.264 and as JPEG TFRecords; bytes a video of each."""
     import cv2
 
-    from vivit_jax.data.geometry import resize
     from vivit_jax.data.prepare import prepare
+
+    frames, orders = write_videos(source, folder, VIDEOS)
+    jpegs = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes() for frame in frames]
+    summary = prepare("csv", folder / "list.csv", name="videos", data_dir=folder / "data")
+    write_tfrecords(folder / "videos.tfrecord", [[jpegs[i] for i in order] for order in orders])
+    return {"ours": summary.bytes / VIDEOS, "tf.data": (folder / "videos.tfrecord").stat().st_size / VIDEOS}
+
+
+def write_videos(source: pathlib.Path, folder: pathlib.Path, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Writes `count` videos, the source looped from different frames on, and `list.csv` of them; the frames, and each video's order."""
+    from vivit_jax.data.geometry import resize
     from vivit_jax.data.video import encode, stream_frames
 
     frames = []
@@ -63,14 +74,11 @@ def make_videos(source: pathlib.Path, folder: pathlib.Path) -> dict[str, float]:
         top, left = (frame.shape[0] - HEIGHT) // 2, (frame.shape[1] - WIDTH) // 2
         frames.append(frame[top : top + HEIGHT, left : left + WIDTH])
     (folder / "videos").mkdir()
-    jpegs = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes() for frame in frames]
-    orders = [(np.arange(LENGTH) + number * len(frames) // VIDEOS) % len(frames) for number in range(VIDEOS)]
+    orders = [(np.arange(LENGTH) + number * len(frames) // count) % len(frames) for number in range(count)]
     for number, order in enumerate(orders):
-        (folder / f"videos/{number:02}.mp4").write_bytes(encode([frames[i] for i in order], 25))
-    (folder / "list.csv").write_text("path,label\n" + "".join(f"videos/{number:02}.mp4,{number}\n" for number in range(VIDEOS)))
-    summary = prepare("csv", folder / "list.csv", name="videos", data_dir=folder / "data")
-    write_tfrecords(folder / "videos.tfrecord", [[jpegs[i] for i in order] for order in orders])
-    return {"ours": summary.bytes / VIDEOS, "tf.data": (folder / "videos.tfrecord").stat().st_size / VIDEOS}
+        (folder / f"videos/{number:04}.mp4").write_bytes(encode([frames[i] for i in order], 25))
+    (folder / "list.csv").write_text("path,label\n" + "".join(f"videos/{number:04}.mp4,{number % CLASSES}\n" for number in range(count)))
+    return frames, orders
 
 
 def write_tfrecords(path: pathlib.Path, videos: list[list[bytes]]) -> None:

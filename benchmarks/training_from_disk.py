@@ -1,0 +1,193 @@
+"""Clips per second of training: on one batch that lies on the devices, against batches from disk through the whole pipeline.
+
+The step is the one that training runs, compiled once and taken by both in turns, its metrics fetched two steps late as the training loop
+does. Beside them, what the pipeline reads when nobody has to be waited for. On a config's own data set:
+
+  python benchmarks/training_from_disk.py --config configs/drone_ir_finetune.py --config.data.data_dir data --batch_size 128
+
+or on a real video, made into a data set of 340x256 pixels and 300 frames a video as Kinetics is stored:
+
+  python benchmarks/training_from_disk.py --config configs/vivit_kinetics400.py --video any_real_video.mp4 --batch_size 32
+"""
+
+import argparse
+import collections
+import contextlib
+import dataclasses
+import itertools
+import json
+import pathlib
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from vivit_jax import throughput
+from vivit_jax.bench import measure_reading
+from vivit_jax.config import Experiment
+from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.pipeline import training_batches
+from vivit_jax.data.prepare import prepare
+from vivit_jax.experiments import add_config, overrides_of, read_experiment
+from vivit_jax.models.vivit import ViViT
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.training.feed import Feed
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.parallel import make_executor
+from vivit_jax.training.schedule import make_schedule
+from vivit_jax.training.state import create_state
+from vivit_jax.training.step import make_train_step
+
+STEPS_IN_FLIGHT = 2
+WARM_UP_STEPS = 20  # what was read ahead is used up by then
+SCHEDULE_STEPS = 10**6  # of which the first, of a warm-up, change nothing much
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_config(parser)
+    parser.add_argument("--video", type=pathlib.Path, help="train on this real video, scaled, cropped and looped, instead of the data set")
+    parser.add_argument("--videos", type=int, default=64, help="how many videos to make of it (default 64)")
+    parser.add_argument("--batch_size", type=int, help="clips a step (default the config's)")
+    parser.add_argument("--steps", type=int, default=60, help="timed steps a turn, after a warm-up (default 60)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each; the median counts (default 3)")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    arguments = parser.parse_args()
+    flags.FLAGS.mark_as_parsed()  # grain's worker processes ask for it
+    with tempfile.TemporaryDirectory(prefix="training_from_disk_") as folder:
+        overrides = overrides_of(arguments)
+        if arguments.video:
+            overrides |= make_dataset(arguments.video, pathlib.Path(folder), arguments.videos)
+        experiment = complete(read_experiment(arguments.config, overrides), arguments.batch_size)
+        report(measure(experiment, arguments.steps, arguments.rounds), arguments.json)
+
+
+def make_dataset(video: pathlib.Path, folder: pathlib.Path, count: int) -> dict[str, str]:
+    """Prepares `count` looped videos; the overrides that name the data set."""
+    from input_pipeline import write_videos
+
+    write_videos(video, folder, count)
+    prepare("csv", folder / "list.csv", name="videos", data_dir=folder / "data")
+    return {"data.name": "videos", "data.data_dir": str(folder / "data"), "data.train_split": "train"}
+
+
+def complete(experiment: Experiment, batch_size: int | None) -> Experiment:
+    """The experiment with a head for the data set's classes, one update a step."""
+    labels = open_dataset(experiment.data.name, experiment.data.data_dir).labels
+    classes = {head: len(names) for head, names in labels.items()} if isinstance(labels, dict) else len(labels)
+    training = dataclasses.replace(experiment.training, batch_size=batch_size or experiment.training.batch_size)
+    return dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, num_classes=classes), training=training)
+
+
+def measure(experiment: Experiment, steps: int, rounds: int) -> dict[str, Any]:
+    """Seconds of the steps in turns, and the pipeline alone."""
+    executor = make_executor(experiment.parallel)
+    trainer = Trainer(experiment, executor)
+    batch = executor.to_devices(throughput.random_batch(experiment.model, experiment.training.batch_size))
+    seconds = collections.defaultdict(list)
+    for _ in range(rounds):
+        seconds["synthetic"].append(trainer.time(itertools.repeat(batch), steps))
+        with contextlib.closing(from_disk(experiment, executor)) as batches:
+            seconds["from disk"].append(trainer.time(batches, steps))
+    reading = measure_reading(experiment, experiment.training.batch_size, steps)
+    clips = steps * experiment.training.batch_size
+    speeds = {name: clips / float(np.median(values)) for name, values in seconds.items()}
+    return {
+        "environment": throughput.environment(),
+        "config": experiment.name,
+        "batch_size": experiment.training.batch_size,
+        "clip": list(experiment.model.clip),
+        "steps": steps,
+        "seconds": dict(seconds),
+        "clips_per_second": speeds,
+        "ratio": speeds["from disk"] / speeds["synthetic"],
+        "reading": reading,
+    }
+
+
+class Trainer:
+    """The compiled train step and its state."""
+
+    def __init__(self, experiment: Experiment, executor: Any) -> None:
+        model, training = experiment.model, experiment.training
+        params = throughput.random_params(model)
+        learning_rate = make_schedule(
+            experiment.schedule, experiment.optimizer.learning_rate, total=SCHEDULE_STEPS, warmup=SCHEDULE_STEPS // 10
+        )
+        optimizer = make_optimizer(experiment.optimizer, learning_rate, params, model)
+        averaged = bool(training.ema_decay)
+        self._executor = executor
+        self._state = executor.place(lambda params: create_state(params, optimizer, averaged=averaged), params)
+        step = make_train_step(
+            ViViT(model),
+            preprocess_of(experiment),
+            optimizer,
+            experiment.loss,
+            training,
+            seed=0,
+            axis_name=executor.axis_name,
+            gather=executor.gather,
+        )
+        self._step = executor.compile_train(step, self._state)
+
+    def time(self, batches: Iterator[dict[str, Any]], steps: int) -> float:
+        """Seconds of `steps` steps after a warm-up, from the last result before them to their last."""
+        pending: collections.deque = collections.deque()
+        start = 0.0
+        for number in range(WARM_UP_STEPS + steps):
+            if number == WARM_UP_STEPS:
+                self._settle(pending, 0)
+                start = time.perf_counter()
+            self._state, metrics = self._step(self._state, next(batches))
+            pending.append(metrics)
+            self._settle(pending, STEPS_IN_FLIGHT)
+        self._settle(pending, 0)
+        return time.perf_counter() - start
+
+    def _settle(self, pending: collections.deque, in_flight: int) -> None:
+        while len(pending) > in_flight:
+            if not np.all(self._executor.metrics(pending.popleft())["finite"]):
+                raise SystemExit("the step gives numbers that are not finite, so its time would say nothing")
+
+
+def preprocess_of(experiment: Experiment) -> Preprocess:
+    return Preprocess(experiment.model.clip[0], experiment.data.stride, experiment.data.resize, experiment.model.clip[1:])
+
+
+def from_disk(experiment: Experiment, executor: Any) -> Iterator[dict[str, Any]]:
+    """Batches on the devices, as training feeds them."""
+    data, batch_size = experiment.data, experiment.training.batch_size
+    dataset = open_dataset(data.name, data.data_dir)
+    batches = training_batches(
+        dataset, data.train_split, preprocess_of(experiment), data, experiment.augment, batch_size=batch_size, seed=experiment.seed
+    )
+    feed = Feed(batches, executor.to_devices, experiment.training.prefetch)
+    try:
+        for batch, _ in feed:
+            yield batch
+    finally:
+        feed.close()
+        batches.close()
+
+
+def report(figures: dict[str, Any], path: pathlib.Path | None) -> None:
+    environment, reading = figures["environment"], figures["reading"]
+    shape = "x".join(map(str, figures["clip"]))
+    print(f"{figures['config']}: {figures['steps']} steps of {figures['batch_size']} clips of {shape}, {environment['cpus']} CPUs")
+    print(f"{environment['devices']} x {environment['device']}, jax {environment['versions']['jax']}")
+    for name, speed in figures["clips_per_second"].items():
+        print(f"{name:12}{speed:10.1f} clips/s")
+    print(f"{'ratio':12}{figures['ratio']:10.3f}")
+    print(
+        f"{'reading':12}{reading['clips_per_second']:10.1f} clips/s alone, {reading['clips_per_cpu_second']:.1f} per CPU-second, "
+        f"{reading['cpus_busy']:.1f} CPUs busy, {reading['readers']} readers, {reading['processes']} processes"
+    )
+    if path:
+        path.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
