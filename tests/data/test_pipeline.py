@@ -1,6 +1,7 @@
 import gc
 import itertools
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ import films
 import numpy as np
 import pytest
 
+from vivit_jax.data.cache import DecodedRecords
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
@@ -75,14 +77,14 @@ def test_every_epoch_has_every_record_once_in_an_order_of_its_own(dataset):
 
 def test_clips_are_pixels_of_the_record(dataset):
     batch = train(dataset, 1, augment=PLAIN)[0]
-    for video, index in zip(batch["video"], batch["index"], strict=True):
+    for clip, index in zip(batch["video"], batch["index"], strict=True):
         record = dataset.source("train")[int(index)]
         full = decode_frames(record["video"], range(record["frames"]))
         crops = np.lib.stride_tricks.sliding_window_view(full, (24, 24), axis=(1, 2))  # (t, y, x, c, 24, 24)
         found = [
             start
             for start in range(record["frames"] - 6)
-            if (crops[start : start + 7 : 2].transpose(1, 2, 0, 4, 5, 3) == video).all((2, 3, 4, 5)).any()
+            if (crops[start : start + 7 : 2].transpose(1, 2, 0, 4, 5, 3) == clip).all((2, 3, 4, 5)).any()
         ]
         assert found
 
@@ -103,7 +105,8 @@ def test_order_and_pixels_do_not_depend_on_readers(dataset):
         assert_same(train(dataset, 6, data=DataConfig(readers=readers)), expected)
 
 
-def test_order_and_pixels_do_not_depend_on_processes(folder, dataset):
+@pytest.mark.parametrize("cache", [0.0, 0.01])
+def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache):
     """In a program of its own, which must end in silence though it keeps its last batch."""
     code = f"""
         import sys
@@ -118,7 +121,8 @@ def test_order_and_pixels_do_not_depend_on_processes(folder, dataset):
             flags.FLAGS.mark_as_parsed()
             batches = training_batches(
                 open_dataset("eleven", {str(folder)!r}), "train", Preprocess(4, 2, 32, (24, 24)),
-                DataConfig(readers=1, processes=2), AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3)), batch_size=4, seed=3)
+                DataConfig(readers=1, processes=2, cache_gigabytes={cache}), AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3)),
+                batch_size=4, seed=3)
             kept = [next(batches) for _ in range(5)]
             np.savez({str(folder / "processes.npz")!r}, *[batch[key] for batch in kept for key in ("video", "label", "index")])
             print(batches.get_state())
@@ -132,6 +136,54 @@ def test_order_and_pixels_do_not_depend_on_processes(folder, dataset):
     arrays = np.load(folder / "processes.npz")
     ours = [{key: arrays[f"arr_{3 * n + i}"] for i, key in enumerate(("video", "label", "index"))} for n in range(5)]
     assert_same(ours, train(dataset, 5))
+
+
+def test_pixels_are_the_same_from_memory(dataset):
+    """From the second epoch on, all clips come from there; and videos shorter than the clip repeat their frames."""
+    cached = DataConfig(readers=3, cache_gigabytes=0.01)
+    assert_same(train(dataset, 9, data=cached), train(dataset, 9))
+    assert_same(train(dataset, 9, data=cached, augment=EVERYTHING), train(dataset, 9, augment=EVERYTHING))
+    long = Preprocess(frames=8, stride=4, resize=40, crop=(32, 48))
+    first, second = (training_batches(dataset, "train", long, data, PLAIN, batch_size=11, seed=0) for data in (cached, DATA))
+    assert_same([next(first), next(first)], [next(second), next(second)])
+
+
+class Watched:
+    """Records that remember which were asked for."""
+
+    def __init__(self, records):
+        self.records, self.asked = [records[index] for index in range(len(records))], []
+
+    def __len__(self):
+        return len(self.records)
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return self.records[index]
+
+
+def test_a_record_is_decoded_once_whoever_asks(dataset):
+    watched = Watched(dataset.source("train"))
+    decoded = DecodedRecords(watched, 0.01, "train")
+    watched.asked.clear()
+    kept = [decoded[index]["video"] for index in (3, 7, 3, -4)]
+    assert not any(frames.flags.writeable for frames in kept)
+    other = pickle.loads(pickle.dumps(decoded)) if sys.platform == "linux" else decoded
+    for index in (7, 5):
+        record = watched.records[index]
+        np.testing.assert_array_equal(other[index]["video"], decode_frames(record["video"], range(record["frames"])))
+    np.testing.assert_array_equal(decoded[5]["video"], other[5]["video"])
+    assert watched.asked == ([3, 7] if sys.platform == "linux" else [3, 7, 5])
+
+
+def test_a_split_that_does_not_fit_into_memory_is_refused(dataset):
+    """Its 11 videos of 14 to 24 frames of 32 x 40 are 0.8 MB decoded."""
+    needed = sum(3 * 32 * 40 * (14 + number) for number in range(COUNT))
+    train(dataset, 1, data=DataConfig(cache_gigabytes=1.001e-9 * needed))
+    with pytest.raises(UserError, match=r"cache_gigabytes 0\.0007 does not hold the 11 videos of split train"):
+        train(dataset, 1, data=DataConfig(cache_gigabytes=0.0007))
+    with pytest.raises(UserError, match="cache_gigabytes must be at least 0"):
+        DataConfig(cache_gigabytes=-1.0)
 
 
 def test_hosts_share_the_global_batch_without_overlap(dataset):
@@ -203,9 +255,9 @@ def test_repeats_draw_each_record_in_a_row_augmented_anew(dataset):
     once = np.concatenate([batch["index"] for batch in train(dataset, 5)])
     batches = train(dataset, 5, augment=AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3), repeats=2))
     assert np.concatenate([batch["index"] for batch in batches]).tolist() == np.repeat(once, 2)[:20].tolist()
-    video = np.concatenate([batch["video"] for batch in batches])
-    assert all((first != second).any() for first, second in zip(video[::2], video[1::2], strict=True))
-    np.testing.assert_array_equal(video[::2][:4], train(dataset, 1)[0]["video"])
+    clips = np.concatenate([batch["video"] for batch in batches])
+    assert all((first != second).any() for first, second in zip(clips[::2], clips[1::2], strict=True))
+    np.testing.assert_array_equal(clips[::2][:4], train(dataset, 1)[0]["video"])
 
 
 def test_repeats_that_do_not_divide_the_batch_are_refused(dataset):
@@ -259,8 +311,9 @@ def test_a_record_that_cannot_be_decoded_is_named_not_replaced(dataset, monkeypa
     name = dataset.source("train")[6]["name"]
     with pytest.raises(UserError, match=name):
         list(evaluation_batches(dataset, "train", PREPROCESS, DATA, batch_size=4))
-    with pytest.raises(UserError, match=name):
-        train(dataset, 3)
+    for data in (DATA, DataConfig(readers=2, cache_gigabytes=0.01)):
+        with pytest.raises(UserError, match=name):
+            train(dataset, 3, data=data)
 
 
 def test_streams_that_are_dropped_end_their_threads(dataset):

@@ -25,6 +25,8 @@ class DataConfig:
         `one_frame` (one random frame repeated).
       readers: threads that read and decode in this process.
       processes: worker processes, each with `readers` threads; 0 decodes in this process.
+      cache_gigabytes: memory for the frames of the training split, kept once decoded and shared by threads and processes; 0 decodes each
+        clip anew. The pixels are the same. A split that does not fit is refused.
     """
 
     name: str = "motion_digits"
@@ -39,12 +41,15 @@ class DataConfig:
     temporal_order: str = "forward"
     readers: int = 16
     processes: int = 0
+    cache_gigabytes: float = 0.0
 
     def __post_init__(self) -> None:
         if self.temporal_order not in TEMPORAL_ORDERS:
             raise unknown_name("data.temporal_order", self.temporal_order, TEMPORAL_ORDERS)
         if min(self.stride, self.resize, self.readers) < 1 or self.processes < 0:
             raise UserError(f"stride, resize and readers must be at least 1 and processes at least 0, got {self}")
+        if self.cache_gigabytes < 0:
+            raise UserError(f"data.cache_gigabytes must be at least 0, got {self.cache_gigabytes}")
 
 
 @dataclasses.dataclass(frozen=True)

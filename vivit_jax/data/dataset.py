@@ -6,6 +6,8 @@ import pathlib
 import typing
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from vivit_jax.data.layouts import LAYOUTS
 from vivit_jax.errors import UserError
 
@@ -19,7 +21,7 @@ class Record(typing.TypedDict):
     """A stored clip, as `VideoDataset.source` gives it.
 
     Attributes:
-      video: bytes of an mp4.
+      video: bytes of an mp4; of `DecodedRecords`, its frames, uint8 (t, h, w, 3).
       label: class number, or one for each head.
       name: for people.
       frames: of the video.
@@ -29,7 +31,7 @@ class Record(typing.TypedDict):
       duration: seconds.
     """
 
-    video: bytes
+    video: bytes | np.ndarray
     label: int | dict[str, int]
     name: str
     frames: int

@@ -15,8 +15,9 @@ import cv2
 import grain
 import numpy as np
 
-from vivit_jax.data import sampling, video
+from vivit_jax.data import sampling
 from vivit_jax.data.augment import random_augmentation
+from vivit_jax.data.cache import DecodedRecords, show_frames
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import Record, VideoDataset
 from vivit_jax.errors import UserError
@@ -53,11 +54,13 @@ def training_batches(
       in its split and label a dict of them if the data set has several heads.
 
     Raises:
-      UserError: for a global batch that `augment.repeats` does not divide.
+      UserError: for a global batch that `augment.repeats` does not divide, or a split that `data.cache_gigabytes` does not hold.
     """
     if batch_size * shard[1] % augment.repeats:
         raise UserError(f"a batch of {batch_size * shard[1]} clips does not divide into augment.repeats {augment.repeats}")
     records = dataset.source(split)
+    if data.cache_gigabytes:
+        records = DecodedRecords(records, data.cache_gigabytes, split)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
     load = _TrainingClip(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
@@ -188,7 +191,7 @@ class _TrainingClip:
         indices = sampling.random_clip(generator, wanted.frames, wanted.stride, record["frames"])
         indices = sampling.reorder(indices, self.temporal_order, generator)
         augmentation = random_augmentation(generator, self.augment, wanted.resize, wanted.crop)
-        clip = video.decode_frames(record["video"], indices, framer=augmentation.geometry, stored=True, name=record["name"])
+        clip = show_frames(record, indices, augmentation.geometry)
         return {"video": augmentation(clip), "label": _label(record), "index": np.int64(index)}
 
 

@@ -21,6 +21,7 @@ HARMLESS = (
     "data.data_dir",
     "data.readers",
     "data.processes",
+    "data.cache_gigabytes",
     "data.test_split",
     "model.remat",
     "training.accumulation",

@@ -1,0 +1,88 @@
+"""The decoded videos of a small split, kept in memory that all reading threads and processes share."""
+
+import mmap
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vivit_jax.data import video
+from vivit_jax.data.dataset import Record
+from vivit_jax.data.geometry import Framer
+from vivit_jax.errors import UserError
+
+
+class DecodedRecords(Sequence):
+    """Records whose `video` is all its frames, uint8 (t, h, w, 3), not to be written to, decoded when they are first asked for.
+
+    The memory is taken as it fills, and given back with the last process that holds it, however that ends.
+    """
+
+    def __init__(self, records: Sequence[Record], gigabytes: float, split: str) -> None:
+        """Sets memory aside.
+
+        Args:
+          records: of the split.
+          gigabytes: that it may take, of 10^9 bytes.
+          split: what the error calls it.
+
+        Raises:
+          UserError: if the frames of all records do not fit.
+        """
+        self._records, self._known, self._starts = records, [], [len(records)]  # a byte a record at the front tells that it is there
+        for number, record in enumerate(records):
+            self._known.append(record | {"video": b""})
+            self._starts.append(self._starts[-1] + 3 * record["frames"] * record["height"] * record["width"])
+            taken = 1e-9 * (self._starts[-1] - len(records))
+            if taken > gigabytes:
+                needed = taken / (number + 1) * len(records)
+                raise UserError(
+                    f"data.cache_gigabytes {gigabytes:g} does not hold the {len(records)} videos of split {split}, which take about "
+                    f"{needed:.3g} decoded: raise it, or set it to 0 to decode each clip anew"
+                )
+        # A file without a name or a place on a disk, on Linux; elsewhere each process has a memory of its own.
+        file = os.memfd_create("frames") if hasattr(os, "memfd_create") else None
+        self._path = None if file is None else f"/proc/{os.getpid()}/fd/{file}"
+        self._map(file)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __getitem__(self, index: int) -> Record:
+        """Raises `UserError`, naming the video, if it cannot be decoded."""
+        index = range(len(self))[index]
+        known, start, stop = self._known[index], self._starts[index], self._starts[index + 1]
+        frames = np.frombuffer(self._memory, np.uint8, stop - start, start).reshape(-1, known["height"], known["width"], 3)
+        if not self._memory[index]:  # another thread may be at it too: both write the same bytes
+            content = self._records[index]["video"]
+            frames[:] = video.decode_frames(content, range(known["frames"]), stored=True, name=known["name"])
+            self._memory[index] = 1
+        frames.flags.writeable = False
+        return known | {"video": frames}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the memory, which the process that is given this finds by its path."""
+        return {name: value for name, value in vars(self).items() if name != "_memory"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        file = os.open(self._path, os.O_RDWR) if self._path else None
+        self._map(file)
+        if file is not None:
+            os.close(file)
+
+    def _map(self, file: int | None) -> None:
+        size = self._starts[-1]
+        if file is not None:
+            os.ftruncate(file, size)
+        self._memory = mmap.mmap(-1 if file is None else file, size)
+
+
+def show_frames(record: Record, indices: np.ndarray, framer: Framer) -> np.ndarray:
+    """The frames of a record at `indices`, as `video.decode_frames` gives them with `framer`."""
+    frames = record["video"]
+    if isinstance(frames, bytes):
+        return video.decode_frames(frames, indices, framer=framer, stored=True, name=record["name"])
+    framing = framer(*frames.shape[1:3])
+    return framing.show((frames[index, framing.rows, framing.columns] for index in indices), len(indices))
