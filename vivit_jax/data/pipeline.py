@@ -80,7 +80,8 @@ class TrainingBatches(Iterator):
     def __next__(self) -> Batch:
         """The next batch. Raises `UserError` for a clip that cannot be read: none is replaced."""
         if not self._reading:
-            self._reading.append(iter(_read(self._clips[self._position :], self._data, self._batch_size)))
+            read = _read_in_batches if self._data.processes else _read
+            self._reading.append(iter(read(self._clips[self._position :], self._data, self._batch_size)))
         batch = next(self._reading[0])
         self._position += self._batch_size
         return batch
@@ -164,12 +165,49 @@ class EvaluationBatches:
 
 def _read(clips: grain.MapDataset, data: DataConfig, batch_size: int) -> grain.IterDataset:
     """Runs `clips` in parallel and stacks batches. Batching comes last, so that its rows depend on no number of readers or processes."""
-    cv2.setNumThreads(0)  # the readers are the parallelism
+    _leave_threads_to_readers()
     ahead = data.readers + batch_size
     if not data.processes:
         return clips.to_iter_dataset(grain.ReadOptions(num_threads=data.readers, prefetch_buffer_size=ahead)).batch(batch_size)
     each = grain.ReadOptions(num_threads=data.readers, prefetch_buffer_size=math.ceil(ahead / data.processes))
-    return clips.to_iter_dataset(each).mp_prefetch(grain.MultiprocessingOptions(num_workers=data.processes)).batch(batch_size)
+    return _in_processes(clips.to_iter_dataset(each), data.processes).batch(batch_size)
+
+
+def _read_in_batches(clips: grain.MapDataset, data: DataConfig, batch_size: int) -> grain.IterDataset:
+    """The same of endless `clips`, each worker process making whole batches in turn: this process then only copies them, where taking each
+    clip from its worker cost as much as making it from memory."""
+    each = grain.ReadOptions(num_threads=data.readers, prefetch_buffer_size=data.readers)
+    turns = grain.MapDataset.range(len(clips)).map(_InTurns(clips, data.processes, batch_size))
+    batches = _in_processes(turns.to_iter_dataset(each).batch(batch_size), data.processes)
+    return batches.map(_copied)  # what lies in a worker's memory must not be alive when the interpreter ends
+
+
+@dataclasses.dataclass(frozen=True)
+class _InTurns:
+    """Clips in an order of which worker w of n, given the elements w, w + n, w + 2 n and so on, makes the batches w, w + n, w + 2 n."""
+
+    clips: grain.MapDataset
+    workers: int
+    batch_size: int
+
+    def __call__(self, position: int) -> Batch:
+        turn, worker = divmod(position, self.workers)
+        batch, row = divmod(turn, self.batch_size)
+        return self.clips[(batch * self.workers + worker) * self.batch_size + row]
+
+
+def _in_processes(dataset: grain.IterDataset, count: int) -> grain.IterDataset:
+    options = grain.MultiprocessingOptions(num_workers=count)
+    return dataset.mp_prefetch(options, worker_init_fn=_leave_threads_to_readers)
+
+
+def _leave_threads_to_readers(worker: int = 0, workers: int = 1) -> None:
+    """Takes OpenCV's own threads away, in this process."""
+    cv2.setNumThreads(0)
+
+
+def _copied(batch: Batch) -> Batch:
+    return {name: _copied(value) if isinstance(value, dict) else np.array(value) for name, value in batch.items()}
 
 
 @dataclasses.dataclass(frozen=True)
