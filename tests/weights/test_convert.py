@@ -109,6 +109,19 @@ def test_big_vision_adds_positions_before_the_cls_token(tmp_path, scanned):
     assert backbone.num_layers == 2
 
 
+def test_the_image_model_of_big_visions_image_and_text_models_is_read_and_the_rest_is_listed(tmp_path, capsys):
+    weights = random_vit(cls=False)
+    weights["pos_embedding"] = weights.pop("Transformer/posembed_input/pos_embedding")
+    weights |= {"MAPHead_0/probe": np.zeros((1, 1, 8)), "head/kernel": np.zeros((8, 3)), "head/bias": np.zeros(3)}
+    beside = {"params/txt/Encoder_0/pos_embedding": np.zeros(3), "params/t": np.zeros(1), "opt/0/count": np.zeros((), np.int32)}
+    np.savez(tmp_path / "siglip.npz", **{f"params/img/{name}": array for name, array in weights.items()}, **beside)
+    vivit_convert(tmp_path / "siglip.npz", "--to", tmp_path / "m", "--factorisation", "factorised_encoder", "--clip", "4,12,12")
+    printed = capsys.readouterr().out
+    for line in ("the text model", "training state", "attention pooling, which a ViViT does not have"):
+        assert line in printed
+    assert load_model_dir(tmp_path / "m").model.config.pool == "mean"
+
+
 def test_our_own_model_stays_itself_bit_by_bit(tmp_path):
     source = load_model_dir(
         own_model(tmp_path / "a", factorisation="factorised_self_attention", attention_order="time_space", temporal_layers=4)

@@ -164,6 +164,21 @@ def test_half_precision_is_read_as_float32(tmp_path):
     assert read_tensors(tmp_path / "a.npz")["a"].dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (np.ones((1, 1, 8), np.int8), "cls is of type int8, and weights are floating point"),
+        (np.ones((1, 1, 8), np.complex64), "cls is of type complex64"),
+        (np.full((1, 1, 8), np.nan, np.float32), r"cls \(1, 1, 8\) holds NaN or infinity"),
+        (np.zeros((), np.float32), r"cls \(\) has not the shape of what it is named for"),
+    ],
+)
+def test_a_tensor_that_cannot_be_weights_is_refused_by_name(tmp_path, cls, message):
+    np.savez(tmp_path / "vit.npz", **random_vit() | {"cls": cls})
+    with pytest.raises(UserError, match=message):
+        read_source(tmp_path / "vit.npz", SourceOptions())
+
+
 def test_tensors_left_over_and_parameters_left_empty_are_both_listed_with_shapes(tmp_path):
     weights = random_vit(layers=2)
     weights["Transformer/encoderblock_0/Gate/kernel"] = np.zeros((8, 5), np.float32)

@@ -47,6 +47,8 @@ def test_grids_are_square_or_as_told():
     assert image_grid(6, (4, 8), (8, 24), "x") == (2, 3)
     with pytest.raises(UserError, match="6 positions do not form a square: give image_size"):
         image_grid(6, (4, 4), None, "x")
+    with pytest.raises(UserError, match=r"the grid of 9 patches of .* cannot be told: give image_size"):
+        image_grid(9, (4, 8), None, "x")
     with pytest.raises(UserError, match="is 2 x 2, not 6"):
         image_grid(6, (4, 4), (8, 8), "x")
 

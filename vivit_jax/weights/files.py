@@ -12,7 +12,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 
-import ml_dtypes  # noqa: F401 (teaches NumPy bfloat16, which safetensors may hold)
+import ml_dtypes
 import msgpack
 import numpy as np
 from flax import serialization, traverse_util
@@ -23,6 +23,10 @@ from vivit_jax.errors import UserError
 
 MAX_EXPANSION = 20  # a compressed file of weights may unfold to this many times its size; deflate alone could reach a thousand
 MIN_EXPANDED = 64 * 2**20
+
+# Those that hold weights as they are; integers and 8-bit floats are quantised, with scales that lie elsewhere.
+FLOATS = tuple(np.dtype(kind) for kind in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64))
+QUANTISED = "quantised models cannot be read"
 
 INSTALL_TORCH = "pip install 'vivit_jax[parity]', or convert the file to safetensors"
 
@@ -41,7 +45,13 @@ class Tensors(Mapping[str, np.ndarray]):
         self._read = read
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return np.asarray(self._read(name), dtype=np.float32)
+        value = np.asarray(self._read(name))
+        if value.dtype not in FLOATS:
+            raise UserError(f"{self.path}: {name} is of type {value.dtype}, and weights are floating point of 16 to 64 bits: {QUANTISED}")
+        value = value.astype(np.float32, copy=False)
+        if not np.isfinite(value).all():
+            raise UserError(f"{self.path}: {name} {value.shape} holds NaN or infinity: the model that it was saved from had diverged")
+        return value
 
     def __contains__(self, name: object) -> bool:
         return name in self.shapes
@@ -117,7 +127,13 @@ def read_torch(path: pathlib.Path) -> Tensors:
         raise UserError(f"{path} is not a whole PyTorch file: {str(error).splitlines()[0]}") from None
     tensors = {name: leaf for name, leaf in _flat(_state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
     shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
-    return Tensors(path, shapes, lambda name: tensors.pop(name).detach().float().numpy())
+    return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)))
+
+
+def _numpy(tensor: "torch.Tensor") -> np.ndarray:
+    """Of the same type, but for bfloat16, which torch does not share with NumPy."""
+    tensor = tensor.detach()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
 def read_msgpack(path: pathlib.Path) -> Tensors:
@@ -241,7 +257,7 @@ def _npy_shape(path: pathlib.Path, archive: zipfile.ZipFile, entry: zipfile.ZipI
 
 def _state_dict(loaded: object) -> object:
     """The tensors of a training checkpoint, where the file is one: under the names that timm, DeiT, DINO and others use."""
-    for key in ("state_dict_ema", "state_dict", "model_ema", "model", "teacher"):
+    for key in ("state_dict_ema", "state_dict", "model_ema", "model", "teacher", "model_state_dict", "net", "student"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             return loaded[key]
     return loaded

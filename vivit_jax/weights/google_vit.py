@@ -40,22 +40,28 @@ TABLE = (
 )
 
 
+# big_vision saves `params/...`, its image and text models `params/img/...` and `params/txt/...`, and train states `opt/...` besides.
+PREFIXES = ("params/", "params/img/", "opt/target/", "optimizer/target/")
+
+
 def recognises(tensors: Tensors, metadata: dict) -> bool:
     """Whether these are names of a Flax ViT."""
-    return any(re.match(r"(params/|opt(imizer)?/target/)?Transformer/encoderblock", name) for name in tensors)
+    return any(re.match(rf"({'|'.join(PREFIXES)})?Transformer/encoderblock", name) for name in tensors)
 
 
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     """An image ViT. Pixels in [-1, 1], tanh GELU and an epsilon of 1e-6 are what Google trains with."""
-    tensors = _without_prefix(tensors)
     name = f"{tensors.path} (google_vit)"
+    tensors, dropped = _without_prefix(tensors)
     tensors = _unstacked(tensors)
     query = next((shape for path, shape in tensors.shapes.items() if path.endswith("/query/kernel")), None)
     if query is None or len(query) != 3:
         raise UserError(f"{name}: no attention kernel of shape (width, heads, head width) was found")
     check_positions(tensors, name)
     heads = query[1]
-    return image_backbone(name, translate(tensors, TABLE, heads), heads, options, activation="gelu_tanh", position_resize="linear")
+    backbone = image_backbone(name, translate(tensors, TABLE, heads), heads, options, activation="gelu_tanh", position_resize="linear")
+    backbone.dropped.update(dropped)
+    return backbone
 
 
 def check_positions(tensors: Tensors, name: str) -> None:
@@ -111,13 +117,14 @@ def _ready_grid(path: str, array: np.ndarray, has_cls: bool, name: str) -> np.nd
     return positions.reshape(*grid, -1)
 
 
-def _without_prefix(tensors: Tensors) -> Tensors:
-    """big_vision saves `params/...`, and its train states `opt/...` besides."""
-    for prefix in ("params/", "opt/target/", "optimizer/target/"):
-        names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
-        if names:
-            return tensors.renamed(names)
-    return tensors
+def _without_prefix(tensors: Tensors) -> tuple[Tensors, dict[str, str]]:
+    """The image model alone, and what lies beside it with the reason to leave that out."""
+    prefix = next((prefix for prefix in PREFIXES if f"{prefix}embedding/kernel" in tensors), "")
+    if not prefix:
+        return tensors, {}
+    beside = {re.sub(r"^(params/)?([^/]+).*", r"\2", name) for name in tensors if not name.startswith(prefix)}
+    dropped = {name: "the text model" if prefix == "params/img/" and name == "txt" else "training state" for name in sorted(beside)}
+    return tensors.renamed({name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}), dropped
 
 
 def _unstacked(tensors: Tensors) -> Tensors:

@@ -104,7 +104,7 @@ ACTIVATIONS = {
 
 def recognises(tensors: Tensors, metadata: dict) -> bool:
     """Whether these are names of Hugging Face's vision transformers."""
-    return any(re.search(r"(^|\.)(encoder\.)?layers?\.\d+\.", name) for name in tensors)
+    return any(re.search(r"(^|\.)(encoder\.)?layers?\.\d+\.(attention|self_attn|norm1|layernorm_before)\.", name) for name in tensors)
 
 
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:

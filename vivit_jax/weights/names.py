@@ -209,10 +209,13 @@ def _targets(row: Row, match: re.Match) -> tuple[str, ...]:
 
 
 def _transformed(row: Row, tensors: Tensors, name: str, num_heads: int) -> tuple[np.ndarray, ...]:
+    tensor = tensors[name]
     try:
-        value = row.transform(tensors[name], num_heads)
-    except ValueError:
-        raise UserError(f"{tensors.path}: {name} {tensors.shapes[name]} cannot be split into {num_heads} attention heads") from None
+        value = row.transform(tensor, num_heads)
+    except (ValueError, IndexError):
+        raise UserError(
+            f"{tensors.path}: {name} {tensors.shapes[name]} has not the shape of what it is named for, with {num_heads} attention heads"
+        ) from None
     # Contiguous, so that views do not keep the source's arrays alive beside ours.
     return tuple(map(np.ascontiguousarray, value if isinstance(value, tuple) else (value,)))
 

@@ -45,6 +45,8 @@ def image_grid(count: int, patch: tuple[int, int], image_size: tuple[int, int] |
             )
         return grid
     grid = square_grid(count)
+    if patch[0] != patch[1]:
+        raise UserError(f"{name}: the grid of {count} patches of {tuple(patch)} pixels cannot be told: give image_size, (height, width)")
     if grid is None:
         raise UserError(f"{name}: {count} positions do not form a square: give image_size, the (height, width) they are for")
     return grid

@@ -57,7 +57,12 @@ REFUSED = (
     (r"attn_pool\.", "it pools by attention (SigLIP), and a ViViT does not"),
     (r"mlp\.(w12|w3|fc1_g|norm)\b", "its MLPs are gated (SwiGLU), a ViViT's are not"),
     (r"rel_pos|relative_position|rope", "its positions are relative or rotary, a ViViT's are added"),
+    (r"temporal_attn\.", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: there is no exact map"),
+    (r"attn\.[qv]_bias", "its attention is that of BEiT, EVA or VideoMAE, whose positions or last LayerNorm a ViViT does not have"),
+    (r"patch_embed\.backbone\.", "its patches are features of a ResNet (a hybrid), a ViViT's are pixels"),
 )
+# What `global_pool` is called here; any other is timm's own.
+POOLS = {"token": "token", "avg": "mean", "max": "max"}
 
 
 def recognises(tensors: Tensors, metadata: dict) -> bool:
@@ -70,8 +75,8 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     name = f"{tensors.path} (timm)"
     config = metadata.get("config", {})
     refuse(tensors, REFUSED, name)
-    if "quickgelu" in str(config.get("architecture")):
-        raise UserError(f"{name}: {config['architecture']} has QuickGELU, which a ViViT does not")
+    _refuse_by_architecture(str(config.get("architecture")), name)
+    _refuse_gated(tensors, name)
     heads = options.num_heads or config.get("model_args", {}).get("num_heads") or _heads(tensors, options, name)
     translation = translate(tensors, TABLE, heads)
     params = fold_layer_scale(check_complete(translation, name, heads, optional_biases=True))
@@ -81,7 +86,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     cls_position, params["position"] = image_positions(params["position"], has_cls, patch, size, name)
     if has_cls:
         params["cls_position"] = cls_position
-    pooled = translation.origin["encoder/norm/scale"].endswith("fc_norm.weight")
+    pool, headless = _pooling(translation.origin["encoder/norm/scale"], has_cls, config)
     recipe = config.get("pretrained_cfg", config)
     has_layer_scale = any(path.endswith("/layer_scale") for path in translation.params)
     default_mean, default_std = (IMAGENET_MEAN, IMAGENET_STD) if has_layer_scale else (HALF, HALF)
@@ -91,11 +96,43 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         num_heads=heads,
         mean=tuple(recipe.get("mean", default_mean)),
         std=tuple(recipe.get("std", default_std)),
-        pool="mean" if pooled or not has_cls else "token",
+        pool=pool,
         dropped=translation.dropped,
-        headless="its head normalises after averaging the tokens and a ViViT before" if pooled else None,
-        notes=(("encoder/norm", "the source applies it after averaging the tokens, a ViViT before"),) if pooled else (),
+        headless=headless,
+        notes=(("encoder/norm", "the source applies it after averaging the tokens, a ViViT before"),)
+        if headless == NORM_AFTER_POOL
+        else (),
     )
+
+
+def _refuse_by_architecture(architecture: str, name: str) -> None:
+    for part, reason in (("quickgelu", "has QuickGELU"), ("_rpn_", "normalises after each residual branch (res-post-norm)")):
+        if part in architecture:
+            raise UserError(f"{name}: {architecture} {reason}, which a ViViT does not")
+
+
+def _refuse_gated(tensors: Tensors, name: str) -> None:
+    """A packed gate shows in the shapes alone: twice as wide going in as coming out."""
+    for path, shape in tensors.shapes.items():
+        out = tensors.shapes.get(path.replace("mlp.fc1.weight", "mlp.fc2.weight"))
+        if path.endswith("mlp.fc1.weight") and out and shape[0] == 2 * out[-1]:
+            raise UserError(f"{name}: its MLPs are gated (SwiGLU), a ViViT's are not (it holds {path} {shape})")
+
+
+NORM_AFTER_POOL = "its head normalises after averaging the tokens and a ViViT before"
+
+
+def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:
+    """How the tokens are pooled, and why the head cannot be kept if that is not how a ViViT does it."""
+    said = config.get("model_args", {}).get("global_pool", config.get("global_pool"))
+    if norm.endswith("fc_norm.weight"):
+        return "mean", NORM_AFTER_POOL
+    if said not in (None, *POOLS):
+        return "token" if has_cls else "mean", f"its head reads tokens pooled by {said!r}, which a ViViT does not"
+    pool = POOLS.get(said, "token" if has_cls else "mean")
+    if has_cls and pool != "token":
+        return pool, f"its head reads the {pool} of tokens that have attended to a cls token, and a ViViT of pool {pool} has none"
+    return pool, None
 
 
 def _heads(tensors: Tensors, options: SourceOptions, name: str) -> int:
