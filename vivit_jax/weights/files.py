@@ -23,6 +23,7 @@ from vivit_jax.errors import UserError
 
 MAX_EXPANSION = 20  # a compressed file of weights may unfold to this many times its size; deflate alone could reach a thousand
 MIN_EXPANDED = 64 * 2**20
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # Those that hold weights as they are; integers and 8-bit floats are quantised, with scales that lie elsewhere.
 FLOATS = tuple(np.dtype(kind) for kind in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64))
@@ -121,13 +122,26 @@ def read_torch(path: pathlib.Path) -> Tensors:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0].strip()
-        raise UserError(f"{path} holds more than tensors, and nothing in it was executed: {reason}") from None
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a whole PyTorch file: {str(error).splitlines()[0]}") from None
-    tensors = {name: leaf for name, leaf in _flat(_state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
+        named = re.search(r"(?:global:?|GLOBAL) +(?:GLOBAL +)?([\w.]+\.\w+)", str(error))
+        reason = f" (it asks for {named[1]})" if named else ""
+        raise UserError(f"{path} holds more than tensors, and nothing in it was executed{reason}: save its state_dict alone") from None
+    except (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not a whole PyTorch file of tensors: {_first_line(error)}") from None
+    tensors = {name: leaf for name, leaf in _flat(path, _state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
+    for name, tensor in tensors.items():
+        _check_torch(path, name, tensor)
     shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
     return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)))
+
+
+def _check_torch(path: pathlib.Path, name: str, tensor: "torch.Tensor") -> None:
+    """Refuses a tensor that is not there as plain numbers: sparse, quantised, without data, or repeating its data to a larger size."""
+    kind = str(tensor.layout if tensor.is_cpu else tensor.device)
+    if kind != "torch.strided" or tensor.is_quantized:
+        raise UserError(f"{path}: {name} {tuple(tensor.shape)} is not a plain tensor ({'quantised' if tensor.is_quantized else kind})")
+    declared, present = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if declared > present:
+        raise UserError(f"{path}: {name} declares {declared:,} bytes {tuple(tensor.shape)} and holds {present:,}: refused")
 
 
 def _numpy(tensor: "torch.Tensor") -> np.ndarray:
@@ -140,9 +154,9 @@ def read_msgpack(path: pathlib.Path) -> Tensors:
     """Arrays of a Flax msgpack file, such as the train states that the original ViViT saves."""
     try:
         tree = serialization.msgpack_restore(path.read_bytes())
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise UserError(f"{path} is not a whole Flax msgpack file: {error}") from None
-    arrays = {name: leaf for name, leaf in _flat(tree, "/").items() if isinstance(leaf, np.ndarray | np.generic)}
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise UserError(f"{path} is not a whole Flax msgpack file: {_first_line(error)}") from None
+    arrays = {name: leaf for name, leaf in _flat(path, tree, "/").items() if isinstance(leaf, np.ndarray | np.generic)}
     return Tensors(path, {name: leaf.shape for name, leaf in arrays.items()}, arrays.pop)
 
 
@@ -213,7 +227,7 @@ def _read_shards(index: pathlib.Path) -> Tensors:
         files = sorted(set(weight_map.values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{index} is not an index of shards: {error!r}") from None
-    outside = [name for name in files if os.path.basename(str(name)) != name]  # noqa: PTH119 (names, not paths)
+    outside = [name for name in files if os.path.basename(str(name)) != name or name in (".", "..")]  # noqa: PTH119 (names, not paths)
     if outside:
         raise UserError(f"{index} names a file outside its directory: {outside[0]!r}")
     shards = {name: read_tensors(index.parent / name) for name in files}
@@ -231,8 +245,11 @@ def _check_expansion(path: pathlib.Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             declared = sum(entry.file_size for entry in archive.infolist())
+            unusual = [entry.filename for entry in archive.infolist() if entry.flag_bits & 1 or entry.compress_type not in COMPRESSIONS]
     except zipfile.BadZipFile as error:
         raise UserError(f"{path} is damaged: {error}") from None
+    if unusual:
+        raise UserError(f"{path}: {unusual[0]} is encrypted or compressed as NumPy and torch do not: refused")
     if declared > max(MAX_EXPANSION * size, MIN_EXPANDED):
         raise UserError(f"{path} is {size:,} bytes and declares {declared:,} bytes of tensors: refused before memory is taken")
 
@@ -263,9 +280,16 @@ def _state_dict(loaded: object) -> object:
     return loaded
 
 
-def _flat(tree: object, separator: str) -> dict:
+def _flat(path: pathlib.Path, tree: object, separator: str) -> dict:
     """Leaves by their path; keys that are numbers count as names."""
     if not isinstance(tree, Mapping):
         return {}
-    leaves = traverse_util.flatten_dict(dict(tree))
-    return {separator.join(map(str, path)): leaf for path, leaf in leaves.items()}
+    try:
+        leaves = traverse_util.flatten_dict(dict(tree))
+    except RecursionError:
+        raise UserError(f"{path} is nested deeper than any tree of weights: refused") from None
+    return {separator.join(map(str, keys)): leaf for keys, leaf in leaves.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

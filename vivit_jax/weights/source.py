@@ -36,6 +36,8 @@ def read_source(source: str | os.PathLike, options: SourceOptions) -> Backbone:
     if options.format == OWN_FORMAT:
         raise UserError(f"{path} is not a model directory of vivit_jax")
     tensors = read_tensors(path)
+    if not tensors:
+        raise UserError(f"{path} holds no tensors")
     metadata = _metadata(path)
     if options.format == "auto":
         module = next((module for module in FORMATS.values() if module.recognises(tensors, metadata)), None)
