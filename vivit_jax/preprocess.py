@@ -4,6 +4,8 @@ A `Preprocess` travels with the weights (`preprocess.json`), so that they are us
 """
 
 import dataclasses
+import math
+import numbers
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
@@ -11,6 +13,8 @@ from jaxtyping import Array, Float, UInt8
 from vivit_jax.errors import UserError
 
 HALF = (0.5, 0.5, 0.5)
+
+LARGEST_RESIZE = 16  # times the crop: a file that asks for more is after memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +40,18 @@ class Preprocess:
     def __post_init__(self) -> None:
         for field in ("crop", "mean", "std"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
+        for value in (self.frames, self.stride, self.resize, *self.crop):
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+                raise UserError(f"frames, stride, resize and crop must be whole numbers, got {value!r}")
+        for value in (*self.mean, *self.std):
+            if not isinstance(value, numbers.Real) or not math.isfinite(value):
+                raise UserError(f"mean and std must be finite numbers, got {value!r}")
         if min(self.frames, self.stride, self.resize, *self.crop) < 1:
             raise UserError(f"frames, stride, resize and crop must be at least 1, got {self}")
         if len(self.crop) != 2 or len(self.mean) != 3 or len(self.std) != 3:
             raise UserError(f"crop must be (height, width), mean and std three numbers each, got {self}")
+        if self.resize > LARGEST_RESIZE * max(self.crop):
+            raise UserError(f"resize must be at most {LARGEST_RESIZE} times the crop, got {self.resize} for a crop of {self.crop}")
         if min(self.std) <= 0:
             raise UserError(f"std must be above 0, got {self.std}")
 

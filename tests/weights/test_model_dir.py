@@ -154,10 +154,43 @@ def test_unknown_and_impossible_configuration_is_refused(model_dir):
         ({"num_heds": 2}, "did you mean 'num_heads'"),
         ({"num_heads": 3}, "does not divide"),
         ({"clip": 4}, "config.json"),
+        ({"num_layers": 10**9}, r"holds \d+ parameters, too few for the 1000000000 layers"),
+        ({"temporal_layers": 10**9}, "too few for the 1000000000 layers"),
+        ({"hidden_size": 10**12}, "are not the model's"),
+        ({"norm_eps": float("nan")}, "above 0 and below 1"),
+        ({"temporal_layers": 1.5}, "whole number"),
+        ({"scan_layers": "no"}, "scan_layers must be true or false"),
+        ({"clip": [8, 8, 8]}, r"makes clips of \(4, 8, 8\) .* the model takes \(8, 8, 8\)"),
     ):
         (model_dir / "config.json").write_text(json.dumps(config | {"model": config["model"] | change}))
         with pytest.raises(UserError, match=message):
             load_model_dir(model_dir)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("config.json", {"auto_map": {"AutoModel": "code.Model"}}, "unknown key in .*auto_map"),
+        ("config.json", {"id2label": {"0": "a", "1": "b", "2": "c", "3": "d"}}, "id2label must name every class, 3 classes"),
+        ("config.json", {"id2label": {"0": "a", "1": "b", "2": ["c"]}}, "id2label must name every class"),
+        ("preprocess.json", {"frames": 4.0}, "must be whole numbers, got 4.0"),
+        ("preprocess.json", {"mean": "abc"}, "must be finite numbers, got 'a'"),
+        ("preprocess.json", {"std": [float("inf")] * 3}, "must be finite numbers, got inf"),
+        ("preprocess.json", {"crop": [16, 16]}, "makes clips of"),
+        ("preprocess.json", {"resize": 10**9}, "resize must be at most 16 times the crop"),
+    ],
+)
+def test_values_that_a_model_directory_cannot_have_are_refused(model_dir, file, change, message):
+    values = json.loads((model_dir / file).read_text())
+    (model_dir / file).write_text(json.dumps(values | change))
+    with pytest.raises(UserError, match=message):
+        load_model_dir(model_dir)
+
+
+def test_json_that_is_nested_without_end_is_refused_in_one_line(model_dir):
+    (model_dir / "config.json").write_text("[" * 200_000)
+    with pytest.raises(UserError, match=r"config\.json cannot be read as JSON"):
+        load_model_dir(model_dir)
 
 
 def test_loading_runs_no_python_that_lies_in_the_directory(model_dir, tmp_path):

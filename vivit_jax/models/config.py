@@ -163,10 +163,13 @@ class ViViTConfig:
         for field in ("dropout", "attention_dropout", "stochastic_depth"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise UserError(f"model.{field} must be in [0, 1), got {getattr(self, field)}")
-        if self.temporal_layers < 0:
-            raise UserError(f"model.temporal_layers must be 0 or more, got {self.temporal_layers}")
-        if self.norm_eps <= 0:
-            raise UserError(f"model.norm_eps must be above 0, got {self.norm_eps}")
+        if self.temporal_layers != 0:
+            _positive("temporal_layers", self.temporal_layers)
+        if not 0 < self.norm_eps < 1:
+            raise UserError(f"model.norm_eps must be above 0 and below 1, got {self.norm_eps}")
+        for field in ("stochastic_depth_rescale", "remat", "scan_layers"):
+            if not isinstance(getattr(self, field), bool):
+                raise UserError(f"model.{field} must be true or false, got {getattr(self, field)!r}")
         for name, count in self.heads.items():
             _positive(f"num_classes{f'.{name}' if name else ''}", count)
         self._check_combinations()

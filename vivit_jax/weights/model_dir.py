@@ -26,6 +26,7 @@ from vivit_jax.weights.parameters import check_parameters, parameter_shapes
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
+KEYS = ("architecture", "model", "id2label", "weights_sha256")
 
 Labels = tuple[str, ...] | dict[str, tuple[str, ...]]
 
@@ -121,8 +122,14 @@ def load_model_dir(path: str | os.PathLike) -> Pretrained:
         raise UserError(
             f"{path / CONFIG} is not of a vivit_jax model: architecture is {config.get('architecture')!r}, not {ARCHITECTURE!r}"
         )
+    for key in config:
+        if key not in KEYS:
+            raise unknown_name(f"key in {path / CONFIG}", key, KEYS)
     model_config = _dataclass(ViViTConfig, config.get("model"), path / CONFIG)
     preprocess = _dataclass(Preprocess, read_json(path / PREPROCESS), path / PREPROCESS)
+    if (preprocess.frames, *preprocess.crop) != model_config.clip:
+        given = (preprocess.frames, *preprocess.crop)
+        raise UserError(f"{path / PREPROCESS} makes clips of {given} (frames, height, width), the model takes {model_config.clip}")
     labels = _labels(model_config, config.get("id2label"), path / CONFIG)
     flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
     variables = {"params": unflatten(flat, scan_layers=model_config.scan_layers)}
@@ -145,7 +152,7 @@ def read_json(path: pathlib.Path) -> dict:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} must hold a JSON object, got {type(value).__name__}")
@@ -170,6 +177,9 @@ def _read_weights(path: pathlib.Path, model_config: ViViTConfig, digest: str | N
         with safe_open(path, framework="np") as file:
             headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
             shapes = {name: tuple(header.get_shape()) for name, header in headers.items()}
+            layers = max(model_config.num_layers, model_config.temporal_layers)
+            if layers > len(shapes):  # before so many are spelt out
+                raise UserError(f"{path} holds {len(shapes)} parameters, too few for the {layers} layers of {CONFIG}")
             check_parameters(shapes, parameter_shapes(model_config), str(path))
             other = [f"{name} {header.get_dtype()}" for name, header in headers.items() if header.get_dtype() != "F32"]
             if other:
@@ -194,11 +204,15 @@ def _id2label(model_config: ViViTConfig, labels: Sequence[str] | Mapping[str, Se
 
 
 def _labels(model_config: ViViTConfig, id2label: object, path: pathlib.Path) -> Labels:
-    tables = {"": id2label} if "" in model_config.heads else id2label
+    heads = model_config.heads
+    tables = {"": id2label} if "" in heads else id2label
     try:
-        labels = {head: tuple(tables[head][str(index)] for index in range(count)) for head, count in model_config.heads.items()}
+        labels = {head: tuple(tables[head][str(index)] for index in range(count)) for head, count in heads.items()}
+        whole = all(len(tables[head]) == count for head, count in heads.items())
     except (KeyError, TypeError):
-        raise UserError(f"{path}: id2label must name every class, {_counts(model_config.heads)}, by its index") from None
+        whole = False
+    if not whole or not all(isinstance(name, str) for names in labels.values() for name in names):
+        raise UserError(f"{path}: id2label must name every class, {_counts(heads)}, by its index")
     return labels.get("", labels or ())
 
 
