@@ -57,8 +57,12 @@ def test_the_command_writes_a_model_and_a_table_of_what_became_of_each_group(vit
         "copied, with its position",
         "random",
         "the head is fresh",
+        "Transformer/encoderblock_*",  # where it came from, under the source's own names
+        "Transformer/posembed_input/pos_embedding (1 x 3 x 3)",
+        "embedding/*",
     ):
         assert line in printed
+    assert all(line == line.rstrip() for line in printed.splitlines())
     pretrained = load_model_dir(tmp_path / "m")
     assert (pretrained.model.config.tubelet, pretrained.model.config.activation) == ((2, 4, 4), "gelu_tanh")
     assert pretrained.preprocess == Preprocess(frames=4, stride=2, resize=9, crop=(12, 8))

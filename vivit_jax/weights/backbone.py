@@ -13,6 +13,7 @@ The cls token and everything temporal are there only if the source has them. Eac
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 
@@ -88,6 +89,7 @@ class Backbone:
       resize: short side in pixels before the crop, if the source says.
       stride: source frames between two frames of a clip, if the source says.
       notes: other facts for the report.
+      origin: the source's own names of its tensors, by our path; empty where they are the same.
     """
 
     name: str
@@ -110,6 +112,18 @@ class Backbone:
     resize: int | None = None
     stride: int | None = None
     notes: tuple[tuple[str, str], ...] = ()
+    origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def called(self, part: str) -> str:
+        """What the source calls the parameters whose paths begin with `part`: one name, or what all of theirs begin with."""
+        names = sorted(name for path, name in self.origin.items() if path.startswith(part))
+        if not names:
+            return f"{part}*" if part.endswith(("/", "_")) else part
+        if len(names) == 1:
+            return names[0]
+        parts = [re.findall(r"[^./]+[./]?", re.sub(r"\d+", "*", name)) for name in names]
+        shared = "".join(at[0] for at in itertools.takewhile(lambda at: len(set(at)) == 1, zip(*parts, strict=False)))
+        return shared[:-1] if shared.endswith(("*/", "*.")) else f"{shared}*"
 
     @property
     def is_image(self) -> bool:

@@ -219,7 +219,9 @@ def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> N
     config = conversion.pretrained.model.config
     count = sum(math.prod(leaf.shape) for leaf in flatten(conversion.pretrained.variables["params"]).values())
     console = Console(width=None if Console().is_terminal else 160)
-    console.print(table)
+    with console.capture() as printed:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
     classes = " + ".join(f"{number} {name}".strip() for name, number in config.heads.items()) or "no"
     console.print(
         f"{config.factorisation}, {count / 1e6:.3f} M parameters, clip {_by(config.clip)}, tubelet {_by(config.tubelet)}, {classes} classes"

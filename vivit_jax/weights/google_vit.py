@@ -91,6 +91,7 @@ def image_backbone(name: str, translation: Translation, heads: int, options: Sou
         num_heads=heads,
         pool="token" if has_cls else "mean",
         grids={_grid_of(path): _ready_grid(path, array, has_cls, name) for path, array in grids.items()},
+        origin=translation.origin,
         dropped=translation.dropped,
         headless=(
             "its head sits on attention pooling"

@@ -131,6 +131,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         num_heads=heads,
         activation=_activation(config, is_video, name),
         norm_eps=float(config.get("layer_norm_eps", 1e-6 if is_video or has_times or _is_dino(tensors) else 1e-12)),
+        origin=translation.origin,
         dropped=translation.dropped,
         headless=headless,
         labels=_labels(config, params),

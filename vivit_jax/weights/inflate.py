@@ -50,7 +50,7 @@ def transfer(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     params = {path: array for part, _ in parts for path, array in part.items()}
     groups = [group for _, lines in parts for group in lines]
     left = [Group(f"({name})", name, f"left out: {reason}") for name, reason in _by_group(backbone.dropped).items()]
-    notes = [Group(name, name, note) for name, note in backbone.notes]
+    notes = [Group(name, "-", note) for name, note in backbone.notes]
     return params, groups + notes + left
 
 
@@ -71,15 +71,18 @@ def tokenizer(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     kernel, bias = backbone.params["tokenizer/kernel"], backbone.params["tokenizer/bias"]
     length = 1 if model.tokenizer == "frames" else model.tubelet[0]
     if kernel.shape[0] == length:
-        return {"tokenizer/kernel": kernel, "tokenizer/bias": bias}, [Group("tokenizer", "tokenizer", "copied")]
+        return {"tokenizer/kernel": kernel, "tokenizer/bias": bias}, [Group("tokenizer", backbone.called("tokenizer/"), "copied")]
     if init.tubelet == "random":
-        return {"tokenizer/bias": bias}, [Group("tokenizer/kernel", "-", "random"), Group("tokenizer/bias", "tokenizer/bias", "copied")]
+        return {"tokenizer/bias": bias}, [
+            Group("tokenizer/kernel", "-", "random"),
+            Group("tokenizer/bias", backbone.called("tokenizer/bias"), "copied"),
+        ]
     # Summed over time, a tubelet kernel is the image kernel that it is on a still clip.
     inflated = inflate_kernel(kernel.sum(axis=0), length, init.tubelet)
     where = f"in slice {length // 2} of {length}, zeros elsewhere" if init.tubelet == "central_frame" else f"1/{length} in each slice"
     return (
         {"tokenizer/kernel": inflated, "tokenizer/bias": bias},
-        [Group("tokenizer", "tokenizer", f"{kernel.shape[0]} to {length} frames, {init.tubelet}: {where}")],
+        [Group("tokenizer", backbone.called("tokenizer/"), f"{kernel.shape[0]} to {length} frames, {init.tubelet}: {where}")],
     )
 
 
@@ -91,12 +94,13 @@ def positions(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     grid, done = _resized(backbone, (1 if is_factorised else n_t, n_h, n_w), init)
     encoder = "transformer/spatial_encoder" if is_factorised else "transformer/encoder"
     rows = grid.reshape(n_t, n_h * n_w, -1) if not model.has_cls else grid.reshape(-1, source.shape[-1])
-    groups = [Group(f"{encoder}/position", f"position {source.shape[:-1]}", done)]
+    grid_of_source = " x ".join(map(str, source.shape[:-1]))
+    groups = [Group(f"{encoder}/position", f"{backbone.called('position')} ({grid_of_source})", done)]
     for n_h, n_w in sorted(set(backbone.grids) - {model.grid[1:]}):
         groups.append(Group("(position)", f"position_{n_h}x{n_w}", f"left out: ready for a grid of {n_h} x {n_w} only"))
     if model.pool != "token":
         if "cls" in backbone.params:
-            groups.append(Group("(cls)", "cls", "left out: the model has no cls token"))
+            groups.append(Group("(cls)", backbone.called("cls"), "left out: the model has no cls token"))
         return {f"{encoder}/position": rows}, groups
     if "cls" not in backbone.params:
         # A token that no other knows must start somewhere: at zero, as the cls token of a fresh model does.
@@ -104,7 +108,7 @@ def positions(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
         rows = np.concatenate([np.zeros_like(rows[:1]), rows])
         return params | {f"{encoder}/position": rows}, [*groups, Group(f"{encoder}_cls", "-", "zeros: the source has no cls token")]
     rows = np.concatenate([backbone.params["cls_position"][None], rows])
-    groups.append(Group(f"{encoder}_cls", "cls", "copied, with its position"))
+    groups.append(Group(f"{encoder}_cls", backbone.called("cls"), "copied, with its position"))
     return {f"{encoder}/position": rows, f"{encoder}_cls": backbone.params["cls"]}, groups
 
 
@@ -125,15 +129,20 @@ def blocks(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
             path = path.replace("spatial_attention", "attention")
         params[path] = array
     renamed = "as the spatial one" if wants_two and not has_two else "from the spatial one" if has_two and not wants_two else ""
-    groups = [Group(f"{target}/block_*", "encoder", f"copied{', attention ' + renamed if renamed else ''}")]
+    groups = [Group(f"{target}/block_*", backbone.called("encoder/block_"), f"copied{', attention ' + renamed if renamed else ''}")]
     if wants_two:
         inner, line = (temporal, "copied") if has_two else temporal_attention(params, init.temporal_attention)
         params |= inner
         groups.append(
-            Group(f"{target}/block_*/temporal_attention", "encoder" if has_two or init.temporal_attention == "copy" else "-", line)
+            Group(
+                f"{target}/block_*/temporal_attention",
+                backbone.called("encoder/block_") if has_two or init.temporal_attention == "copy" else "-",
+                line,
+            )
         )
     elif temporal:
-        groups.append(Group("(temporal_attention)", "encoder", f"left out: {model.factorisation} has none"))
+        groups.append(Group("(temporal_attention)", backbone.called("encoder/block_"), f"left out: {model.factorisation} has none"))
+    groups.append(Group(f"{target}/norm", backbone.called("encoder/norm"), "copied"))
     return {f"{target}/{path}": array for path, array in params.items()}, groups
 
 
@@ -165,7 +174,7 @@ def temporal_encoder(backbone: Backbone, model: ViViTConfig, init: InitConfig) -
     name = "transformer/temporal_encoder"
     has, wants = backbone.temporal_layers, model.temporal_layers if model.factorisation == "factorised_encoder" else 0
     if not wants:
-        return {}, [Group("(temporal_encoder)", "temporal_encoder", "left out: the model has none")] if has else []
+        return {}, [Group("(temporal_encoder)", backbone.called("temporal_encoder/block_"), "left out: the model has none")] if has else []
     if not has:
         return {}, [Group(name, "-", "random")]
     _check_temporal_widths(backbone, model)
@@ -183,7 +192,7 @@ def temporal_encoder(backbone: Backbone, model: ViViTConfig, init: InitConfig) -
         params[f"{name}_cls"] = cls if has_cls else np.zeros(rows.shape[-1], np.float32)
         resized = np.concatenate([(cls_position if has_cls else np.zeros_like(rows[0]))[None], resized])
         done += "" if has_cls else "; cls zeros"
-    return params | {f"{name}/position": resized}, [Group(name, "temporal_encoder", done)]
+    return params | {f"{name}/position": resized}, [Group(name, backbone.called("temporal_encoder/block_"), done)]
 
 
 def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
@@ -191,14 +200,14 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     kernels = {path: array for path, array in backbone.params.items() if path.startswith("head")}
     if init.head == "fresh":
         reason = backbone.headless or "the head is fresh"
-        left = [Group("(head)", "head", f"left out: {reason}")] if kernels or backbone.headless else []
+        left = [Group("(head)", backbone.called("head"), f"left out: {reason}")] if kernels or backbone.headless else []
         return {}, [*([Group("head", "-", "zeros")] if model.heads else []), *left]
     if backbone.headless or not kernels:
         raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless or 'the source has none'}; let head be fresh")
     wanted = {f"head_{name}" if name else "head": count for name, count in model.heads.items()}
     given = {path.split("/")[0]: array.shape[-1] for path, array in kernels.items()}
     if given == wanted:
-        return kernels, [Group(name, name, "copied") for name in wanted]
+        return kernels, [Group(name, backbone.called(f"{name}/"), "copied") for name in wanted]
     if set(given) == {"head"} and given["head"] == sum(wanted.values()) and len(wanted) > 1:
         ends = np.cumsum(list(wanted.values()))[:-1]
         split = {
@@ -206,7 +215,7 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
             for leaf in ("kernel", "bias")
             for name, part in zip(wanted, np.split(kernels[f"head/{leaf}"], ends, axis=-1), strict=True)
         }
-        return split, [Group(name, "head", "split off, in the order of the heads") for name in wanted]
+        return split, [Group(name, backbone.called("head/"), "split off, in the order of the heads") for name in wanted]
     raise UserError(f"{backbone.name}: the head cannot be kept: it has {given}, the model {wanted} classes; let head be fresh")
 
 

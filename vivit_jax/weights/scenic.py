@@ -100,6 +100,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         tokenizer="frames" if frames else "tubelet",
         pool="token" if "cls" in params else options.pool or "mean",
         attention_order=options.attention_order,
+        origin=translation.origin,
         dropped=translation.dropped | dropped,
         headless="its head sits on pre_logits, " + google_vit.PRE_LOGITS if translation.dropped else None,
         notes=() if "cls" in params or options.pool else (POOL_NOT_TOLD,),

@@ -97,11 +97,10 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         mean=tuple(recipe.get("mean", default_mean)),
         std=tuple(recipe.get("std", default_std)),
         pool=pool,
+        origin=translation.origin,
         dropped=translation.dropped,
         headless=headless,
-        notes=(("encoder/norm", "the source applies it after averaging the tokens, a ViViT before"),)
-        if headless == NORM_AFTER_POOL
-        else (),
+        notes=(("(norm)", "the source applies it after averaging the tokens, a ViViT before"),) if headless == NORM_AFTER_POOL else (),
     )
 
 
