@@ -36,8 +36,11 @@ TABLE = {
 }
 
 
+ABLATION = ("augmentation", "image_weights", "stochastic_depth", "randaugment", "label_smoothing", "mixup")
+
+
 def experiment_of(name, model=""):
-    path = CONFIGS / f"vivit_{name}.py"
+    path = CONFIGS / f"{name if name.startswith('drone_ir') else f'vivit_{name}'}.py"
     return parse([f"--config={path}:{model}" if model else f"--config={path}", "--workdir=runs/x"]).experiment
 
 
@@ -163,3 +166,23 @@ def test_a_factorisation_goes_by_name_or_by_the_papers_number():
 def test_a_model_that_cannot_be_read_is_refused(model):
     with pytest.raises(UserError):
         paper_recipe("x", model, learning_rate=0.1, epochs=1.0)
+
+
+def test_each_row_of_the_ablation_adds_one_regulariser_to_those_above():
+    rows = [experiment_of("drone_ir_ablation", row) for row in ABLATION]
+    switches = [
+        (
+            row.optimizer.layer_decay < 1,
+            row.model.stochastic_depth,
+            row.augment.randaugment_layers,
+            row.loss.label_smoothing,
+            row.training.mixup,
+        )
+        for row in rows
+    ]
+    whole = (True, 0.2, 2, 0.2, 0.1)  # of Epic-Kitchens-100 in Table 7
+    assert switches == [tuple(value if j < i else type(value)(0) for j, value in enumerate(whole)) for i in range(len(ABLATION))]
+    assert [row.augment.colour_jitter for row in rows] == [0.8] * 3 + [0.0] * 3  # RandAugment is in its place
+    assert len({(row.data, row.schedule, row.training.epochs, row.evaluation, row.seed) for row in rows}) == 1
+    with pytest.raises(UserError, match="mixup"):
+        experiment_of("drone_ir_ablation", "mixpu")
