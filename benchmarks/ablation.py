@@ -48,6 +48,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.configs:
         Campaign(arguments).run()
+    if not arguments.json.is_file():
+        raise SystemExit(f"{arguments.json} has no scores: no run was finished")
     scores = json.loads(arguments.json.read_text())
     if arguments.table:
         arguments.table.write_text(table(scores))

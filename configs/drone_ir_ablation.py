@@ -6,8 +6,8 @@
 
 The rows are `augmentation` (random crop, flip and colour jitter, from random weights, without a source), `image_weights` in place of the
 paper's Kinetics model, `stochastic_depth`, `randaugment` (in place of the colour jitter, as in the original), `label_smoothing` and
-`mixup`, with the paper's strengths for Epic-Kitchens-100 (Table 7). Model, data and schedule are those of `drone_ir_finetune.py`. All
-rows with three seeds, as a table and a plot: see `benchmarks/ablation.py`; docs/drone_ir.md has what came of it.
+`mixup`, with the paper's strengths for Epic-Kitchens-100 (Table 7). Each trains on `train+val`, as `drone_ir_finetune.py` does. All rows
+with three seeds, as a table and a plot: see `benchmarks/ablation.py`; docs/drone_ir.md has what came of it.
 """
 
 from vivit_jax.config import base_config
@@ -52,7 +52,7 @@ def get_config(row="mixup"):
     config.optimizer.clip_norm = 1.0
     config.schedule.warmup_percent = 10.0
     config.training.batch_size = 32
-    config.training.epochs = 12.0
+    config.training.epochs = 10.0
     config.checkpoint.every_percent = 100.0
     config.evaluation.test_views = (4, 3)
 
