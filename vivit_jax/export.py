@@ -157,8 +157,6 @@ def _check_expressible(config: ViViTConfig) -> None:
             raise UserError(f"Hugging Face has ViViT with {field} {only} only (Model 1), got {getattr(config, field)}: export to stablehlo")
     if list(config.heads) != [""]:
         raise UserError(f"Hugging Face has ViViT with one head only, got {list(config.heads) or 'none'}: export to stablehlo")
-    if config.clip[1] != config.clip[2]:
-        raise UserError(f"Hugging Face has ViViT for square frames only, got {config.clip[1:]}: export to stablehlo")
 
 
 BLOCK = r"transformer/encoder/block_(\d+)/"
@@ -215,7 +213,7 @@ def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...]) -> dict:
         "hidden_act": ACTIVATIONS[config.activation],
         "hidden_dropout_prob": config.dropout,
         "hidden_size": config.hidden_size,
-        "image_size": config.clip[1],
+        "image_size": config.clip[1] if config.clip[1] == config.clip[2] else list(config.clip[1:]),
         "intermediate_size": config.mlp_dim,
         "layer_norm_eps": config.norm_eps,
         "num_attention_heads": config.num_heads,

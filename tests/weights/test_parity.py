@@ -291,6 +291,20 @@ def test_hugging_face_vivit_there_and_back(tmp_path, tubelet, frames, activation
     jax.tree.map(np.testing.assert_array_equal, back.variables, pretrained.variables)
 
 
+def test_frames_that_are_not_square_go_to_hugging_face_and_back(tmp_path):
+    config = transformers.VivitConfig(**WIDTHS, image_size=[16, 24], num_frames=4, tubelet_size=[2, 8, 8], num_labels=3)
+    model = randomise(transformers.VivitForVideoClassification(config))
+    model.save_pretrained(tmp_path / "vivit")
+    pretrained = from_pretrained(tmp_path / "vivit")
+    export(pretrained, "hugging_face", tmp_path / "exported")
+    theirs = transformers.VivitForVideoClassification.from_pretrained(tmp_path / "exported").eval()
+    video = torch.randn(1, 4, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+    logits = jax.jit(pretrained.model.apply)(pretrained.variables, video.numpy().transpose(0, 1, 3, 4, 2))
+    with torch.no_grad():
+        np.testing.assert_allclose(logits, model(video).logits.numpy(), **TOLERANCE)
+        np.testing.assert_array_equal(theirs(video).logits.numpy(), model(video).logits.numpy())
+
+
 def _saved_names(model):
     """The state dict under the names that save_pretrained writes."""
     import tempfile
