@@ -7,7 +7,7 @@
 
 What follows `--` goes to `train.py` for every config, and `--source FILE` (the image weights) for all but those named `--from_scratch`.
 Runs that share a GPU share its memory in equal parts. The first seed of all configs comes first. A run that is finished is not made
-again, and one that was interrupted goes on, so the same command picks up what `--seconds` or a signal cut short.
+again, and one that was interrupted goes on, so the same command picks up what `--seconds` or Ctrl-C cut short.
 """
 
 import argparse
@@ -72,8 +72,12 @@ class Campaign:
         runs = [(config, seed) for seed in self.arguments.seeds for config in self.arguments.configs]
         with concurrent.futures.ThreadPoolExecutor(self.arguments.parallel) as pool:
             results = [pool.submit(self._train, number, *run) for number, run in enumerate(runs)]
-            for result in concurrent.futures.as_completed(results):
-                print(result.result(), flush=True)
+            try:
+                for result in concurrent.futures.as_completed(results):
+                    print(result.result(), flush=True)
+            except KeyboardInterrupt:  # which the runs have had too
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def _train(self, number: int, config: str, seed: int) -> str:
         """Makes one run; a line that tells how it ended."""
@@ -107,10 +111,13 @@ class Campaign:
                 return f"interrupted, {stopped(run)}"
 
     def _keep(self, name: str, seed: int, evaluation: dict, seconds: float) -> None:
+        """Adds a score to the JSON, whose rows are in the order of the configs."""
         with self._lock:
             score = {key: evaluation[key] for key in ("top1", "hits", "examples", "views")}
             self.scores.setdefault(name, {})[str(seed)] = score | {"seconds": seconds}
-            self.arguments.json.write_text(json.dumps(self.scores, indent=2) + "\n")
+            wanted = [config_name(config) for config in self.arguments.configs]
+            known = {name: self.scores[name] for name in dict.fromkeys([*wanted, *self.scores]) if name in self.scores}
+            self.arguments.json.write_text(json.dumps(known, indent=2) + "\n")
 
 
 def config_name(config: str) -> str:
