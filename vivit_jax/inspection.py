@@ -6,7 +6,7 @@ Example:
   vivit inspect --name motion_digits --data_dir data --sheet clips.png
 
 Of a config or a model: parameters by group, multiply-accumulates of a view, memory. With `--batch`, the first training batch is drawn as
-the model sees it, augmented. Of a data set: counts by split and class, durations, and a contact sheet.
+the model sees it, augmented and mixed. Of a data set: counts by split and class, durations, and a contact sheet.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from vivit_jax.experiments import read_experiment
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training import console
+from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
 from vivit_jax.weights.model_dir import load_model_dir
@@ -196,7 +197,22 @@ def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
     batch = next(batches)
     rows = range(len(batch["video"]))
     labels = [_label(dataset, jax.tree.map(lambda values, i=i: values[i], batch["label"])) for i in rows]
-    _save(contact_sheet(list(batch["video"]), labels), path)
+    video = batch["video"]
+    if experiment.training.mixup or experiment.training.cutmix:
+        video, labels = _mixed(batch, labels, experiment)
+    _save(contact_sheet(list(video), labels), path)
+
+
+def _mixed(batch: dict, labels: Sequence[str], experiment: Experiment) -> tuple[np.ndarray, list[str]]:
+    """The clips as the step mixes them, and of each the shares of its own label and of its partner's."""
+    pairs = paired({"video": batch["video"]}, jax.random.key(experiment.seed), experiment.training)
+    weights = np.asarray(pairs["own_weight"])
+    video = np.asarray(mix(pairs["video"], pairs["partner_video"], weights[:, None, :, :, None]))
+    captions = [
+        f"{share:.0%} {own}, {1 - share:.0%} {other}"
+        for share, own, other in zip(weights.mean(axis=(1, 2)), labels, labels[::-1], strict=True)
+    ]
+    return video.round().astype(np.uint8), captions
 
 
 def _save(sheet: Image.Image, path: pathlib.Path) -> None:

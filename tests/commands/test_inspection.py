@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vivit_jax import complexity
+from vivit_jax import complexity, inspection
 from vivit_jax.drawing import contact_sheet
 from vivit_jax.experiments import read_experiment
 from vivit_jax.inspection import training_bytes
@@ -64,6 +64,19 @@ def test_a_batch_is_drawn_as_the_model_sees_it(config_file, tmp_path, vivit):
     assert (code, err) == (0, "")
     assert str(out) in text
     assert np.asarray(Image.open(out)).std() > 20
+
+
+def test_mixed_clips_are_drawn_mixed_with_both_labels(config_file, monkeypatch, tmp_path, vivit):
+    drawn = []
+    monkeypatch.setattr(inspection, "contact_sheet", lambda *sheet: drawn.append(zip(*sheet, strict=True)) or Image.new("L", (1, 1)))
+    mixing = tmp_path / "mixing.py"
+    mixing.write_text(config_file.read_text().replace("return config", "config.training.mixup = 5.0; return config"))
+    assert [vivit("inspect", path, "--batch", tmp_path / "batch.png")[0] for path in (config_file, mixing)] == [0, 0]
+    plain, mixed = map(list, drawn)
+    for (clip, own), (partner, other), (both, caption) in zip(plain, plain[::-1], mixed, strict=True):
+        share = int(caption.split("%")[0]) / 100
+        assert caption == f"{share:.0%} {own}, {1 - share:.0%} {other}"
+        np.testing.assert_allclose(both, share * clip + (1 - share) * partner, atol=2)
 
 
 def test_a_data_set_is_counted_and_drawn(data_dir, tmp_path, vivit):
