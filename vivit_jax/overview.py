@@ -29,7 +29,7 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
     experiment, mesh, model = run.experiment, run.executor.mesh, run.experiment.model
     console.say(
         f"{experiment.name}: {run.examples} training clips, {loop.plan.total} steps of {experiment.training.batch_size} on "
-        f"{jax.device_count() if mesh is None else mesh.size} x {jax.devices()[0].device_kind} ({experiment.parallel.mode})",
+        f"{run.executor.batch_shards if mesh is None else mesh.size} x {jax.devices()[0].device_kind} ({experiment.parallel.mode})",
         style="bold",
     )
     console.show(_parameters(run.params))

@@ -95,7 +95,16 @@ def one_device_sharpness_aware():
     return train(tiny.experiment(optimizer=SAM, parallel={"data": 1}, training=MIXED_BY_EXAMPLE))[0]
 
 
-@pytest.mark.parametrize("parallel", [{"mode": "pmap"}, {"fsdp": 8}, {"data": 2, "fsdp": 2, "tensor": 2}], ids=["pmap", "fsdp", "mesh"])
+EIGHT_DEVICES = {
+    "data": {"data": 8},
+    "fsdp": {"fsdp": 8},
+    "tensor": {"data": 4, "tensor": 2},
+    "mesh": {"data": 2, "fsdp": 2, "tensor": 2},
+    "pmap": {"mode": "pmap"},
+}
+
+
+@pytest.mark.parametrize("parallel", EIGHT_DEVICES.values(), ids=EIGHT_DEVICES)
 def test_eight_devices_train_the_parameters_of_one(one_device, parallel):
     assert_close(train(sgd(parallel=parallel))[0], one_device)
 
@@ -121,9 +130,11 @@ def test_sharpness_aware_steps_on_clips_mixed_one_by_one_are_those_of_one_device
     np.testing.assert_array_equal(trained[kernel], flatten(initial_params(tiny.experiment()))[kernel])
 
 
-def test_scanned_and_rematerialised_layers_train_as_unrolled_and_kept_ones(one_device):
-    experiment = sgd(parallel={"data": 1}, model={"scan_layers": True, "remat": True})
-    assert_close(train(experiment, jax.device_get(stack_layers(initial_params(experiment))))[0], one_device)
+@pytest.mark.parametrize(("scan_layers", "remat"), [(True, False), (False, True), (True, True)], ids=["scan", "remat", "both"])
+def test_scanned_and_rematerialised_layers_train_as_unrolled_and_kept_ones(one_device, scan_layers, remat):
+    experiment = sgd(parallel={"data": 1}, model={"scan_layers": scan_layers, "remat": remat})
+    params = initial_params(experiment)
+    assert_close(train(experiment, jax.device_get(stack_layers(params)) if scan_layers else params)[0], one_device)
 
 
 def test_fsdp_divides_the_bytes_of_the_state():

@@ -9,12 +9,17 @@ from vivit_jax.training.memory import advice, is_out_of_memory
 from vivit_jax.training.parallel import make_executor
 
 STAYS = "the numbers stay the same"
+EVALUATING = "; or, if it came while evaluating, lower evaluation.batch_size, now "
 
 
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
         ({"parallel": {"data": 1}}, "add --config.training.accumulation=2 or --config.model.remat=True or --config.parallel.fsdp=8"),
+        (
+            {"parallel": {"data": 4, "tensor": 2}, "training": {"batch_size": 4}, "model": {"remat": True}},
+            "add --config.parallel.data=1 --config.parallel.fsdp=4, and",
+        ),
         ({"training": {"batch_size": 24}}, "add --config.training.accumulation=3 or"),  # three clips a device
         ({"training": {"batch_size": 8}}, "add --config.model.remat=True or --config.parallel.fsdp=8, and"),  # one clip a device
         ({"parallel": {"fsdp": 4, "tensor": 2}, "model": {"remat": True}}, "add --config.training.accumulation=2, and"),
@@ -25,7 +30,7 @@ def test_what_trains_the_same_in_less_memory_is_offered(sections, expected):
     experiment = tiny.experiment(**({"training": {"batch_size": 32}} | sections))
     said = advice(experiment, make_executor(experiment.parallel))
     assert said.startswith(expected)
-    assert said.endswith(STAYS)
+    assert said.endswith(f"{STAYS}{EVALUATING}{experiment.training.batch_size}")
 
 
 @pytest.mark.parametrize(("batch_size", "expected"), [(16, "lower training.batch_size, now 16"), (8, "use more devices, or a smaller")])
@@ -51,5 +56,6 @@ def test_a_run_that_does_not_fit_ends_in_one_line(start, tmp_path):
     assert run.wait() == 1, run.output()
     last = run.output().splitlines()[-1]
     assert last.startswith("train: out of memory on cpu (RESOURCE_EXHAUSTED: ")
-    assert "add --config.training.accumulation=2 or --config.model.remat=True, and the numbers stay the same; the same command" in last
+    assert "add --config.training.accumulation=2 or --config.model.remat=True, and the numbers stay the same; or, if" in last
+    assert "the same command goes on" in last
     assert "Traceback" not in run.output()

@@ -1,5 +1,6 @@
 """Whole runs in processes of their own, and what can befall them: signals, full disks, numbers that are not finite."""
 
+import json
 import os
 import pathlib
 import signal
@@ -9,6 +10,7 @@ import time
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+import safetensors.numpy
 import tiny
 
 from vivit_jax.training.manifest import damage
@@ -175,20 +177,40 @@ def test_a_read_only_directory_is_refused_in_one_line(start, small_disk):
     assert len(run.output().splitlines()) == 1
 
 
+TWO_PROCESSES = {
+    "data": (),
+    "fsdp": ("--config.parallel.fsdp=4",),
+    "tensor": ("--config.parallel.tensor=2",),
+    "pmap": ("--config.parallel.mode=pmap",),
+    "accumulated": ("--config.training.accumulation=2", "--config.model.remat=True"),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("flags", [(), ("--config.parallel.mode=pmap",), ("--config.parallel.fsdp=4",)], ids=["jit", "pmap", "fsdp"])
-def test_two_processes_of_two_devices_train_as_one_of_four(start, tmp_path, flags):
-    sgd = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", "--config.training.mixup=0.2", *flags)
-    port = 20000 + os.getpid() % 20000 + 7 * len(flags)
-    together = tmp_path / "together"
-    hosts = [
-        start(together, *sgd, f"--coordinator=localhost:{port}", "--processes=2", f"--process={i}", devices=2, TINY_TERMINATE_AT="9")
-        for i in range(2)
-    ]
+@pytest.mark.parametrize("name", TWO_PROCESSES)
+def test_two_processes_of_two_devices_train_and_score_as_one_device(start, tmp_path, name):
+    """Interrupted and resumed together; evaluated on 21 and 27 clips, which four devices do not divide."""
+    sgd = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", "--config.training.mixup=0.2")
+    port = 20000 + os.getpid() % 20000 + 2 * list(TWO_PROCESSES).index(name)
+    together, alone = tmp_path / "together", tmp_path / "alone"
+
+    def start_both(port, **environment):
+        hosts = (f"--coordinator=localhost:{port}", "--processes=2")
+        flags = (*sgd, *TWO_PROCESSES[name], *hosts)
+        return [start(together, *flags, f"--process={i}", devices=2, **environment) for i in range(2)]
+
+    hosts = start_both(port, TINY_TERMINATE_AT="9")
     assert [host.wait() for host in hosts] == [143, 143], hosts[0].output()
-    hosts = [start(together, *sgd, f"--coordinator=localhost:{port + 1}", "--processes=2", f"--process={i}", devices=2) for i in range(2)]
-    alone = start(tmp_path / "alone", *sgd, devices=4)
-    assert [host.wait() for host in (*hosts, alone)] == [0, 0, 0], hosts[0].output()
-    for expected, actual in zip(tiny.rows(tmp_path / "alone"), tiny.rows(together), strict=True):
+    hosts = [*start_both(port + 1), start(alone, *sgd)]
+    assert [host.wait() for host in hosts] == [0, 0, 0], hosts[0].output()
+
+    for expected, actual in zip(tiny.rows(alone), tiny.rows(together), strict=True):
         assert expected.keys() == actual.keys()
         np.testing.assert_allclose(list(actual.values()), list(expected.values()), rtol=1e-4, atol=1e-5)
+    expected, actual = (json.loads((workdir / "evaluation.json").read_text()) for workdir in (alone, together))
+    assert [actual[key] for key in ("examples", "hits", "confusion")] == [expected[key] for key in ("examples", "hits", "confusion")]
+    assert actual["examples"] == 27
+    expected, actual = (safetensors.numpy.load_file(workdir / "model" / "model.safetensors") for workdir in (alone, together))
+    assert expected.keys() == actual.keys()
+    for tensor in expected:
+        np.testing.assert_allclose(actual[tensor], expected[tensor], atol=1e-5, err_msg=tensor)

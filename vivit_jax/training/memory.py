@@ -12,7 +12,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def advice(experiment: Experiment, executor: Executor) -> str:
-    """What takes less memory and trains the same, then what does not; each as a flag to add."""
+    """What takes less memory, as flags to add: what trains the same, or else what does not."""
+    evaluated = experiment.evaluation.batch_size or experiment.training.batch_size
+    return f"{_training_advice(experiment, executor)}; or, if it came while evaluating, lower evaluation.batch_size, now {evaluated}"
+
+
+def _training_advice(experiment: Experiment, executor: Executor) -> str:
     training, parallel = experiment.training, experiment.parallel
     same = []
     if (accumulation := _next_accumulation(experiment, executor)) is not None:
@@ -20,7 +25,8 @@ def advice(experiment: Experiment, executor: Executor) -> str:
     if not experiment.model.remat:
         same.append("--config.model.remat=True")
     if parallel.mode == "jit" and parallel.fsdp * parallel.tensor < jax.device_count():
-        same.append(f"--config.parallel.fsdp={jax.device_count() // parallel.tensor}")
+        rest = "" if parallel.data in (-1, 1) else "--config.parallel.data=1 "
+        same.append(f"{rest}--config.parallel.fsdp={jax.device_count() // parallel.tensor}")
     if same:
         return f"add {' or '.join(same)}, and the numbers stay the same"
     if training.batch_size > executor.batch_shards:
