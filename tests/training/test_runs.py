@@ -200,9 +200,9 @@ def test_two_processes_of_two_devices_train_and_score_as_one_device(start, tmp_p
         return [start(together, *flags, f"--process={i}", devices=2, **environment) for i in range(2)]
 
     hosts = start_both(port, TINY_TERMINATE_AT="9")
-    assert [host.wait() for host in hosts] == [143, 143], hosts[0].output()
+    assert [host.wait(300) for host in hosts] == [143, 143], hosts[0].output()
     hosts = [*start_both(port + 1), start(alone, *sgd)]
-    assert [host.wait() for host in hosts] == [0, 0, 0], hosts[0].output()
+    assert [host.wait(300) for host in hosts] == [0, 0, 0], hosts[0].output()
 
     for expected, actual in zip(tiny.rows(alone), tiny.rows(together), strict=True):
         assert expected.keys() == actual.keys()
