@@ -10,7 +10,8 @@ from vivit_jax.training import console
 class Profiler:
     """Traces the steps of a window. Like any writer of metrics, it never stops a run.
 
-    A run that begins inside the window, since it was interrupted there, traces the rest of it, and one that begins past it nothing.
+    A run that begins inside the window, since it was interrupted there, traces the rest of it, without its own first step, which compiles;
+    one that begins past it traces nothing.
 
     Args:
       window: its first and last step; None traces none.
@@ -24,7 +25,8 @@ class Profiler:
         self._tracing = False
         if window and done >= self._last:
             console.warn(f"nothing is profiled: the run is at step {done}, training.profile_steps end at {self._last}")
-        self._first = max(self._first, done + 1)
+        if done >= self._first:
+            self._first = min(done + 2, max(done + 1, self._last))
 
     def begins(self, step: int) -> bool:
         """Whether to `start` before this step."""
