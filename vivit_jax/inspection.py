@@ -63,7 +63,7 @@ class SplitSummary:
     """What a split holds.
 
     Attributes:
-      counts: examples by class; of several heads, by the classes joined with ` / `.
+      counts: examples by class; of several heads, by the classes joined with ` / `; one of several classes counts for each.
       seconds: durations of its videos, (examples,).
     """
 
@@ -77,7 +77,7 @@ def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
     counts, seconds = collections.Counter(), np.zeros(len(source))
     for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
         record = source[i]
-        counts[_label(dataset, record["label"])] += 1
+        counts.update(_classes(dataset, record["label"]))
         seconds[i] = record["duration"]
     return SplitSummary(counts, seconds)
 
@@ -152,7 +152,7 @@ def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path) -> None:
         table.add_column(split, justify="right")
     for name in classes:
         table.add_row(escape(name), *(str(summary.counts[name]) for summary in splits.values()))
-    table.add_row("all", *(str(summary.counts.total()) for summary in splits.values()), style="bold")
+    table.add_row("all", *(str(len(summary.seconds)) for summary in splits.values()), style="bold")
     output.print(table)
     for split, summary in splits.items():
         seconds = summary.seconds
@@ -224,9 +224,14 @@ def _save(sheet: Image.Image, path: pathlib.Path) -> None:
 
 
 def _label(dataset: VideoDataset, label: object) -> str:
+    return ", ".join(_classes(dataset, label))
+
+
+def _classes(dataset: VideoDataset, label: object) -> list[str]:
+    """The classes of an example; those of several heads joined as one."""
     if isinstance(dataset.labels, Mapping):
-        return " / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)
-    return dataset.labels[int(label)]
+        return [" / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)]
+    return [dataset.labels[i] for i in (np.flatnonzero(label) if dataset.multi_label else [int(label)])]
 
 
 def _class_count(dataset: VideoDataset) -> int:

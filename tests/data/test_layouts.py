@@ -114,6 +114,17 @@ def test_csv_with_a_header_takes_its_columns_and_ignores_others(folder):
     assert not found.remarks
 
 
+def test_csv_takes_several_labels_of_a_column_of_that_name_alone(folder):
+    text = "path,{}\ntrain/run/a.mp4,run; fast;run\nval/run/d.mp4,fast|sit\ntrain/sit/c.mp4,\n"
+    found = read_layout("csv", listing(folder, text.format("labels")))
+    assert [clip.label for clip in found.clips] == [("fast", "run"), ("fast", "sit"), ()]
+    assert found.labels == ("fast", "run", "sit")
+    assert found.multi_label
+    single = read_layout("csv", listing(folder, text.format("label").replace("c.mp4,", "c.mp4,sit")))
+    assert [clip.label for clip in single.clips] == ["run; fast;run", "fast|sit", "sit"]
+    assert not single.multi_label
+
+
 @pytest.mark.parametrize("text", ["train/run/a.mp4 10\ntrain/sit/c.mp4 9\n", "\ntrain/run/a.mp4,10\ntrain/sit/c.mp4,9\n"])
 def test_csv_takes_lines_of_path_and_label(folder, text):
     found = read_layout("csv", listing(folder, text))
@@ -135,6 +146,8 @@ def test_csv_paths_may_have_spaces(folder, contents):
     [
         ("", "the list is empty"),
         ("path,label\n", "there are no videos"),
+        ("path,label,labels\n", "line 1: a header must name label or labels, got both"),
+        ("path,labels,split\ntrain/run/a.mp4,run,train\ntest/sit/e.mp4,run;sit,test\n", "no training video of class sit"),
         ("path,label\nnot/there.mp4,run\n", r"list\.csv line 2: not/there\.mp4: no such file"),
         ("path,label\ntrain/run,run\n", "line 2: train/run: not a file"),
         ("path,label\ntrain/run/a.mp4,run\ntrain/run/a.mp4,run\n", r"train/run/a\.mp4: listed twice"),
@@ -180,4 +193,6 @@ def test_videos_in_a_folder_inside_a_class_are_not_left_out(folder, contents):
 
 
 def test_a_header_without_a_label_is_not_taken_for_a_video(folder):
-    refused("csv", listing(folder, "path,lable\nx.mp4,a\n"), "line 1: a header must name path .or file. and label, got path, lable")
+    refused(
+        "csv", listing(folder, "path,lable\nx.mp4,a\n"), "line 1: a header must name path .or file. and label .or labels., got path, lable"
+    )

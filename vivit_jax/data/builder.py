@@ -28,20 +28,23 @@ class Contents:
       labels: class names in the order of their numbers, or those of each head.
       examples: from a split's name to its keys and examples, see `features`.
       description: where it came from.
+      multi_label: whether an example may have several classes, or none.
     """
 
     splits: Sequence[str]
     labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]
     examples: Examples
     description: str
+    multi_label: bool = False
 
 
-def features(labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> tfds.features.FeaturesDict:
+def features(labels: tuple[str, ...] | Mapping[str, tuple[str, ...]], *, multi_label: bool = False) -> tfds.features.FeaturesDict:
     """What a record holds. `features.Text` keeps bytes as they are; `features.Video` would need TensorFlow to be read."""
     if isinstance(labels, Mapping):
         label = tfds.features.FeaturesDict({head: tfds.features.ClassLabel(names=list(names)) for head, names in labels.items()})
     else:
         label = tfds.features.ClassLabel(names=list(labels))
+        label = tfds.features.Sequence(label) if multi_label else label
     return tfds.features.FeaturesDict(
         {
             "video": tfds.features.Text(),
@@ -89,7 +92,7 @@ class _VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return tfds.core.DatasetInfo(
             builder=self,
             description=self._contents.description,
-            features=features(self._contents.labels),
+            features=features(self._contents.labels, multi_label=self._contents.multi_label),
             supervised_keys=("video", "label") if not isinstance(self._contents.labels, Mapping) else None,
         )
 

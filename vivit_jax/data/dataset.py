@@ -7,6 +7,7 @@ import typing
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from vivit_jax.data.layouts import LAYOUTS
 from vivit_jax.errors import UserError
@@ -22,7 +23,7 @@ class Record(typing.TypedDict):
 
     Attributes:
       video: bytes of an mp4; of `DecodedRecords`, its frames, uint8 (t, h, w, 3).
-      label: class number, or one for each head.
+      label: class number, or one for each head; of a data set whose clips may have several classes, uint8 (classes,) of zeros and ones.
       name: for people.
       frames: of the video.
       fps: frames a second.
@@ -32,7 +33,7 @@ class Record(typing.TypedDict):
     """
 
     video: bytes | np.ndarray
-    label: int | dict[str, int]
+    label: int | np.ndarray | dict[str, int]
     name: str
     frames: int
     fps: float
@@ -50,12 +51,14 @@ class VideoDataset:
       path: its folder.
       labels: class names in the order of their numbers, or those of each head.
       splits: number of records of each split.
+      multi_label: whether a clip may have several classes, or none.
     """
 
     name: str
     path: pathlib.Path
     labels: Labels
     splits: Mapping[str, int]
+    multi_label: bool
     _builder: "tfds.core.DatasetBuilder" = dataclasses.field(repr=False)
 
     def source(self, split: str) -> Sequence[Record]:
@@ -71,24 +74,31 @@ class VideoDataset:
             raise UserError(f"data set {self.name} has no split {split!r}: known are {known} and slices as {known[:5]}[:10%]") from error
         if not len(records):
             raise UserError(f"split {split!r} of data set {self.name} is empty")
-        return _Records(records)
+        return _Records(records, len(self.labels) if self.multi_label else None)
+
+    def class_counts(self, split: str) -> dict[str, Int[np.ndarray, " classes"]]:
+        """By head, how many records of a split each class has. Reads every record."""
+        counts = {head: np.zeros(len(names), np.int64) for head, names in _by_head(self.labels).items()}
+        for record in self.source(split):
+            for head, label in _by_head(record["label"]).items():
+                counts[head] += label if self.multi_label else np.arange(len(counts[head])) == label
+        return counts
 
 
 class _Records(Sequence):
-    """tfds's records as plain Python values, whose text is `str`."""
+    """tfds's records as plain Python values, whose text is `str`; `classes` is how many a clip may have several of, else None."""
 
-    def __init__(self, records: Sequence[dict]) -> None:
-        self._records = records
+    def __init__(self, records: Sequence[dict], classes: int | None) -> None:
+        self._records, self._classes = records, classes
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Record:
         record = self._records[range(len(self))[index]]
-        label = record["label"]
         return Record(
             video=record["video"],
-            label={head: int(number) for head, number in label.items()} if isinstance(label, Mapping) else int(label),
+            label=self._label(record["label"]),
             name=record["name"].decode(),
             frames=int(record["frames"]),
             fps=float(record["fps"]),
@@ -96,6 +106,11 @@ class _Records(Sequence):
             height=int(record["height"]),
             duration=float(record["duration"]),
         )
+
+    def _label(self, label: object) -> int | np.ndarray | dict[str, int]:
+        if self._classes is not None:
+            return np.isin(np.arange(self._classes), label).astype(np.uint8)
+        return {head: int(number) for head, number in label.items()} if isinstance(label, Mapping) else int(label)
 
 
 def data_folder(data_dir: str | pathlib.Path | None) -> pathlib.Path:
@@ -127,7 +142,9 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     if missing:
         raise UserError(f"{versions[-1]} is not a data set of `vivit prepare`: its records have no {', '.join(missing)}")
     splits = {split: info.num_examples for split, info in builder.info.splits.items()}
-    return VideoDataset(name, versions[-1], _labels(builder.info.features["label"]), splits, builder)
+    label = builder.info.features["label"]
+    multi_label = isinstance(label, tfds.features.Sequence)
+    return VideoDataset(name, versions[-1], _labels(label.feature if multi_label else label), splits, multi_label, builder)
 
 
 def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
@@ -166,6 +183,10 @@ def _labels(feature: "tfds.features.FeatureConnector") -> Labels:
     if isinstance(feature, Mapping):
         return {head: tuple(part.names) for head, part in feature.items()}
     return tuple(feature.names)
+
+
+def _by_head(values: object) -> Mapping:
+    return values if isinstance(values, Mapping) else {"": values}
 
 
 def _there_is(names: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ def training_batches(
 
     Returns:
       An iterator of `{"video": uint8 (b, t, h, w, 3), "label": int32 (b,), "index": int64 (b,)}`, where index is the number of the record
-      in its split and label a dict of them if the data set has several heads.
+      in its split; label is a dict of them if the data set has several heads, and uint8 (b, classes) if a clip may have several classes.
 
     Raises:
       UserError: for a global batch that `augment.repeats` does not divide, or a split that `data.cache_gigabytes` does not hold.
@@ -254,11 +254,13 @@ class _EvaluationViews:
 
     def _padding(self, index: int) -> Batch:
         shape = (math.prod(self.views), self.preprocess.frames, *self.preprocess.crop, 3)
-        label = self.records[0]["label"]
-        label = {head: np.int32(0) for head in label} if isinstance(label, dict) else np.int32(0)
+        label = _label(self.records[0])
+        label = {head: np.int32(0) for head in label} if isinstance(label, dict) else label * 0
         return {"video": np.zeros(shape, np.uint8), "label": label, "index": np.int64(index), "valid": np.bool_(False)}
 
 
-def _label(record: Record) -> np.int32 | dict[str, np.int32]:
+def _label(record: Record) -> np.int32 | np.ndarray | dict[str, np.int32]:
     label = record["label"]
+    if isinstance(label, np.ndarray):
+        return label
     return {head: np.int32(number) for head, number in label.items()} if isinstance(label, dict) else np.int32(label)

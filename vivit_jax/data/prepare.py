@@ -25,6 +25,7 @@ from rich.table import Table
 
 from vivit_jax.data.container import LIMITS
 from vivit_jax.data.layouts import LAYOUTS, Annotations, Clip, read_layout
+from vivit_jax.data.layouts.base import class_names
 from vivit_jax.data.transcode import Transcoded, transcode
 from vivit_jax.data.workers import Failure, map_in_order
 from vivit_jax.errors import UserError
@@ -62,7 +63,9 @@ class Summary:
 
     Attributes:
       path: of the data set.
-      counts: stored clips by split and class; for several heads the class is their names joined by ` / `.
+      counts: stored clips by split and class; for several heads the class is their names joined by ` / `, and a clip of several classes
+        counts for each.
+      stored: stored clips by split.
       seconds_of_video: of the stored clips.
       bytes: of the stored videos.
       refused: clips left out, as (split, name, reason).
@@ -73,6 +76,7 @@ class Summary:
 
     path: pathlib.Path
     counts: dict[str, Counter] = dataclasses.field(default_factory=dict)
+    stored: Counter = dataclasses.field(default_factory=Counter)
     seconds_of_video: float = 0.0
     bytes: int = 0
     refused: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
@@ -83,12 +87,13 @@ class Summary:
     @property
     def clips(self) -> int:
         """Stored clips."""
-        return sum(sum(count.values()) for count in self.counts.values())
+        return self.stored.total()
 
     def add(self, clip: Clip, stored: Transcoded) -> None:
         """Counts a stored clip."""
         label = " / ".join(clip.label.values()) if isinstance(clip.label, Mapping) else clip.label
-        self.counts.setdefault(clip.split, Counter())[label] += 1
+        self.counts.setdefault(clip.split, Counter()).update(class_names(label))
+        self.stored[clip.split] += 1
         self.seconds_of_video += float(stored.frames / stored.fps)
         self.bytes += len(stored.video)
         if stored.changes:
@@ -145,6 +150,7 @@ def prepare(
             splits=annotations.splits,
             labels=annotations.labels,
             examples=_Examples(results),
+            multi_label=annotations.multi_label,
             description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
         )
         path = builder.write(name, staging, contents)
@@ -174,7 +180,7 @@ def _transcoded(
             yield clip, stored
     if len(summary.refused) > allowed:
         raise RefusedError(summary.refused, len(clips), allowed)
-    empty = [split for split in annotations.splits if split not in summary.counts]
+    empty = [split for split in annotations.splits if split not in summary.stored]
     if empty:
         raise EmptySplitError(f"every video of {', '.join(empty)} was refused; the first, {': '.join(summary.refused[0][1:])}")
 
@@ -296,7 +302,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     table = Table("class", *splits)
     for label in sorted(set().union(*summary.counts.values())):
         table.add_row(escape(label), *(str(summary.counts[split][label]) for split in splits))
-    table.add_row("all", *(str(sum(summary.counts[split].values())) for split in splits), style="bold")
+    table.add_row("all", *(str(summary.stored[split]) for split in splits), style="bold")
     console.print(table)
     for remark in summary.remarks:
         console.print(remark, markup=False, soft_wrap=True)

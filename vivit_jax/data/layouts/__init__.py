@@ -29,7 +29,7 @@ class Layout:
 
 LAYOUTS = {
     "folder": Layout(folder.read, "a folder SOURCE/{train,val,test}/CLASS/*.mp4"),
-    "csv": Layout(csv.read, "a file with a header (path|file,label[,split,start,end]) or lines `path label`"),
+    "csv": Layout(csv.read, "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`"),
     "motion_digits": Layout(motion_digits.read, None),
 }
 

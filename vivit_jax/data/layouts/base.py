@@ -11,8 +11,8 @@ import numpy as np
 
 from vivit_jax.errors import UserError
 
-Label = str | Mapping[str, str]
-"""A class name, or one for each head."""
+Label = str | tuple[str, ...] | Mapping[str, str]
+"""A class name; those of a clip that may have several or none; or one for each head."""
 
 Generated = Callable[[], tuple[np.ndarray, Fraction]]
 """Makes frames, uint8 (t, h, w, 3), and their rate; picklable."""
@@ -27,7 +27,7 @@ class Clip:
     Attributes:
       name: unique in its split, for people: the path below the source.
       split: such as `train`.
-      label: class name, or one for each head.
+      label: class name, or those of a clip that may have several or none, or one for each head.
       source: the video's file, or a function that makes it.
       start: seconds into the video where the clip begins.
       end: seconds into the video where it ends; None is its end.
@@ -56,10 +56,20 @@ class Annotations:
     remarks: tuple[str, ...] = ()
 
     @property
+    def multi_label(self) -> bool:
+        """Whether a clip may have several classes, or none."""
+        return any(isinstance(clip.label, tuple) for clip in self.clips)
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits: the usual three in their order, then others by name."""
         found = {clip.split for clip in self.clips}
         return tuple(split for split in SPLITS if split in found) + tuple(sorted(found - set(SPLITS)))
+
+
+def class_names(label: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The classes of a clip with one or several."""
+    return label if isinstance(label, tuple) else (label,)
 
 
 def sorted_labels(names: set[str]) -> tuple[str, ...]:
@@ -141,7 +151,8 @@ def _check_contents_disjoint(clips: Sequence[Clip]) -> None:
 def _check_trained(annotations: Annotations) -> None:
     heads = annotations.labels if isinstance(annotations.labels, Mapping) else {"": annotations.labels}
     for head, names in heads.items():
-        trained = {clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train"}
+        of_clips = (clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train")
+        trained = {name for label in of_clips for name in class_names(label)}
         missing = [name for name in names if name not in trained]
         if missing:
             raise UserError(f"no training video of {head or 'class'} {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}")

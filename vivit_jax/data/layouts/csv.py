@@ -3,12 +3,14 @@
 import csv
 import math
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Clip, inside, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, class_names, inside, sorted_labels
 from vivit_jax.errors import UserError
 
 PATH_COLUMNS = ("path", "file")
+LABEL_COLUMNS = ("label", "labels")
 
 
 def read(source: pathlib.Path) -> Annotations:
@@ -16,7 +18,8 @@ def read(source: pathlib.Path) -> Annotations:
 
     Two forms, told apart by the first line:
 
-    - a header that names `path` or `file`, `label`, and optionally `split`, `start` and `end` (seconds); other columns are ignored;
+    - a header that names `path` or `file`, `label` or `labels`, and optionally `split`, `start` and `end` (seconds); other columns are
+      ignored. Under `labels` stand all classes of a video, with `;` or `|` between them, or none;
     - no header: `path label` or `path,label` on each line.
 
     Without a split, all clips are `train`. Labels that are all whole numbers are ordered as numbers.
@@ -28,15 +31,18 @@ def read(source: pathlib.Path) -> Annotations:
     if not rows:
         raise UserError(f"{source}: the list is empty")
     header = [cell.strip().lower() for cell in rows[0][1]]
-    if any(column in header for column in PATH_COLUMNS) and "label" in header:
+    if any(column in header for column in PATH_COLUMNS) and any(column in header for column in LABEL_COLUMNS):
         columns, rows = header, rows[1:]
-    elif len(rows[0][1]) == 2 and not {"label", *PATH_COLUMNS} & set(header):
+    elif len(rows[0][1]) == 2 and not {*LABEL_COLUMNS, *PATH_COLUMNS} & set(header):
         columns = ["path", "label"]
     else:
-        raise UserError(f"{source} line 1: a header must name path (or file) and label, got {', '.join(header)}")
+        raise UserError(f"{source} line 1: a header must name path (or file) and label (or labels), got {', '.join(header)}")
+    if all(column in columns for column in LABEL_COLUMNS):
+        raise UserError(f"{source} line 1: a header must name label or labels, got both")
     clips = [_clip(source, line, _cells(source, line, columns, row)) for line, row in rows]
+    names = {name for clip in clips for name in class_names(clip.label)}
     remarks = () if "split" in columns else (f"{source.name} names no split: all {len(clips)} videos are train",)
-    return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), remarks)
+    return Annotations(clips, sorted_labels(names), remarks)
 
 
 def _rows(source: pathlib.Path) -> Iterator[tuple[int, Sequence[str]]]:
@@ -63,8 +69,9 @@ def _cells(source: pathlib.Path, line: int, columns: Sequence[str], row: Sequenc
 def _clip(source: pathlib.Path, line: int, cells: dict[str, str]) -> Clip:
     path = next(cells[column] for column in PATH_COLUMNS if column in cells)
     split = cells.get("split", "train")
-    for what, value in (("path", path), ("label", cells["label"]), ("split", split)):
-        if not value:
+    label = cells["label"] if "label" in cells else tuple(sorted({name.strip() for name in re.split("[;|]", cells["labels"])} - {""}))
+    for what, value in (("path", path), ("label", label), ("split", split)):
+        if value == "":
             raise UserError(f"{source} line {line}: the {what} is empty")
     start = _seconds(source, line, "start", cells.get("start")) or 0.0
     end = _seconds(source, line, "end", cells.get("end"))
@@ -72,7 +79,7 @@ def _clip(source: pathlib.Path, line: int, cells: dict[str, str]) -> Clip:
         raise UserError(f"{source} line {line}: end {end:g} is not after start {start:g}")
     name = path if not start and end is None else f"{path}@{start:g}-{'' if end is None else f'{end:g}'}"
     try:
-        return Clip(name, split, cells["label"], inside(source.parent, path), start, end)
+        return Clip(name, split, label, inside(source.parent, path), start, end)
     except UserError as error:
         raise UserError(f"{source} line {line}: {error}") from None
 
