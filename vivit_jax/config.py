@@ -62,6 +62,16 @@ class Experiment:
     checkpoint: CheckpointConfig = CheckpointConfig()
     parallel: ParallelConfig = ParallelConfig()
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether the model tells of each class by itself whether a clip has it."""
+        return self.loss.name == "sigmoid"
+
+    @property
+    def best(self) -> str:
+        """The score by which the model to keep is the best."""
+        return self.evaluation.best or ("mAP" if self.multi_label else "top1")
+
 
 def base_config() -> ml_collections.ConfigDict:
     """Every key of an experiment with its default, locked: a misspelt key is an error where it is written."""
@@ -112,8 +122,9 @@ def _alternatives(hint: typing.Any) -> tuple[typing.Any, ...]:
 
 
 def _runtime_type(hint: typing.Any) -> type:
-    first = _alternatives(hint)[0]
-    return typing.get_origin(first) or first
+    """What a key that is None may be set to; ml_collections checks it against one type alone."""
+    members = [member for member in _alternatives(hint) if member is not types.NoneType]
+    return (typing.get_origin(members[0]) or members[0]) if len(members) == 1 else object
 
 
 def _build(cls: type, values: Mapping, path: str) -> typing.Any:

@@ -70,11 +70,15 @@ def evaluate(
       progress: show a progress bar.
 
     Raises:
-      UserError: for a split that is not there, or classes that are not the model's.
+      UserError: for a split that is not there, or labels that are not the model's.
     """
+    if dataset.multi_label and not pretrained.multi_label:
+        raise UserError(
+            f"the videos of {dataset.name} may have several classes, and the model was trained for one: use one of loss sigmoid"
+        )
     labels = _agreed_labels(pretrained, dataset)
     batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), views=views, batch_size=batch_size)
-    batches = _Relabelled(batches, _numbers(labels, dataset.labels))
+    batches = _Relabelled(batches, _numbers(labels, dataset.labels), {head: len(names) for head, names in by_head(labels).items()})
     return score(
         pretrained.model,
         pretrained.variables,
@@ -82,6 +86,7 @@ def evaluate(
         batches,
         parallel=parallel or ParallelConfig(),
         labels=labels,
+        multi_label=pretrained.multi_label,
         progress=progress,
     )
 
@@ -89,8 +94,8 @@ def evaluate(
 def to_record(evaluation: Evaluation, *, name: str, split: str, views: Views) -> dict:
     """An evaluation as `evaluation.json` has it.
 
-    Besides the scores it holds `predictions`, one for each example: its `index` in the split, the numbers of its label and of the most
-    probable class, and that class's probability (for several heads, each of the three by head).
+    Besides the scores it holds `predictions`, one for each example: its `index` in the split, the numbers of its label (a list where it
+    may have several) and of the most probable class, and that class's probability (for several heads, each of the three by head).
     """
     return {
         "name": name,
@@ -204,10 +209,11 @@ def _numbers(of_model: Labels, of_data: Labels) -> dict[str, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class _Relabelled:
-    """Batches with their labels in the model's numbers."""
+    """Batches with their labels in the model's numbers, of which each head has `classes`."""
 
     batches: Iterable[dict]
     numbers: Mapping[str, np.ndarray]
+    classes: Mapping[str, int]
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -215,8 +221,15 @@ class _Relabelled:
     def __iter__(self) -> Iterator[dict]:
         for batch in self.batches:
             label = batch["label"]
-            renamed = {head: self.numbers[head][values] for head, values in by_head(label).items()}
+            renamed = {head: self._renamed(values, head) for head, values in by_head(label).items()}
             yield batch | {"label": renamed.get("", renamed)}
+
+    def _renamed(self, label: np.ndarray, head: str) -> np.ndarray:
+        if label.ndim == 1:
+            return self.numbers[head][label]
+        renamed = np.zeros((len(label), self.classes[head]), label.dtype)
+        renamed[:, self.numbers[head]] = label
+        return renamed
 
 
 def _names(heads: Mapping) -> str:
@@ -225,37 +238,43 @@ def _names(heads: Mapping) -> str:
 
 def _predictions(evaluation: Evaluation) -> list[dict]:
     heads = list(evaluation.heads)
+    label = {head: _numbers_of_present(values) if evaluation.multi_label else values for head, values in evaluation.label.items()}
     best = {head: evaluation.logits[head].argmax(-1) for head in heads}
-    probability = {head: evaluation.probabilities[head].max(-1) for head in heads}
+    probability = {head: values.max(-1) for head, values in evaluation.probabilities.items()}
 
     def row(values: dict[str, np.ndarray], i: int) -> object:
-        plain = {head: values[head][i].item() for head in heads}
+        plain = {head: values[head][i].tolist() for head in heads}
         return plain.get("", plain)
 
     return [
-        {"index": int(index), "label": row(evaluation.label, i), "prediction": row(best, i), "probability": row(probability, i)}
+        {"index": int(index), "label": row(label, i), "prediction": row(best, i), "probability": row(probability, i)}
         for i, index in enumerate(evaluation.index)
     ]
 
 
+def _numbers_of_present(label: np.ndarray) -> list[np.ndarray]:
+    return [np.flatnonzero(row) for row in label]
+
+
 def _print(evaluation: Evaluation, subject: _Subject) -> None:
     console = Console(highlight=False)
+    metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
-        counted = [(label, int(row.sum()), int(row[i])) for i, (label, row) in enumerate(zip(scores.labels, scores.confusion, strict=True))]
-        counted = [row for row in counted if row[1]]
-        shown = counted if len(counted) <= CLASSES_SHOWN else sorted(counted, key=lambda row: row[2] / row[1])[:CLASSES_SHOWN]
+        counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]
+        shown = counted if len(counted) <= CLASSES_SHOWN else sorted(counted, key=lambda entry: entry[1][metric])[:CLASSES_SHOWN]
         table = Table(head or "class", box=None)
-        for title in ("examples", "right", "top-1"):
+        for title in ("examples", "average precision") if evaluation.multi_label else ("examples", "right", "top-1"):
             table.add_column(title, justify="right")
-        for label, examples, right in shown:
-            table.add_row(escape(label), str(examples), str(right), f"{right / examples:.4f}")
+        for label, row in shown:
+            right = [] if evaluation.multi_label else [str(round(row[metric] * row["examples"]))]
+            table.add_row(escape(label), str(row["examples"]), *right, f"{row[metric]:.4f}")
         console.print(table)
         if len(shown) < len(counted):
             console.print(f"(the {len(shown)} worst of {len(counted)} classes)")
     temporal, spatial = subject.views
+    others = "".join(f", {name} {value:.4f}" for name, value in list(evaluation.summary().items())[1:])
     console.print(
-        f"{escape(subject.data.name)} {escape(subject.split)}: top-1 {evaluation.top1:.4f} ({evaluation.hits} of {evaluation.examples}), "
-        f"top-5 {evaluation.top5:.4f}, loss {evaluation.loss:.4f}, {temporal}x{spatial} views",
+        f"{escape(subject.data.name)} {escape(subject.split)}: {evaluation.headline}{others}, {temporal}x{spatial} views",
         style="bold",
         soft_wrap=True,
     )

@@ -69,9 +69,14 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
         result = pretrained.model.apply(variables, clips)
         return result[head] if isinstance(result, dict) else result
 
-    probabilities = np.asarray(jax.jit(lambda clip: jax.nn.softmax(logits(clip[None])[0]))(clip))
+    probabilities = np.asarray(jax.jit(lambda clip: pretrained.activation(logits(clip[None])[0]))(clip))
     number = int(probabilities.argmax()) if label is None else names.index(label)
-    relevance = integrated_gradients(lambda clips: log_odds(logits(clips), number), clip, config, max_steps=max_steps)
+
+    def score(clips: jax.Array) -> jax.Array:
+        """The log-odds of the class, which under a sigmoid are its logit."""
+        return logits(clips)[:, number] if pretrained.multi_label else log_odds(logits(clips), number)
+
+    relevance = integrated_gradients(score, clip, config, max_steps=max_steps)
     return Explanation(names[number], float(probabilities[number]), relevance, frames_once(probe(video).frames, preprocess))
 
 

@@ -76,7 +76,7 @@ def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
     tensors = dict(_torch_tensor(path, np.asarray(array)) for path, array in flat.items())
     out.mkdir(parents=True, exist_ok=True)
     write_safetensors(out / WEIGHTS, tensors, metadata={"format": "pt"})
-    _write_json(out / "config.json", _hugging_face_config(config, pretrained.labels))
+    _write_json(out / "config.json", _hugging_face_config(config, pretrained.labels, pretrained.problem_type))
     _write_json(out / "preprocessor_config.json", _hugging_face_processor(pretrained.preprocess))
 
 
@@ -102,7 +102,7 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> None:
     write_safetensors(out / WEIGHTS, params)
     _write_json(out / "labels.json", pretrained.labels)
     _write_json(out / "preprocess.json", pretrained.preprocess.to_dict())
-    (out / "run.py").write_text(RUN, encoding="utf-8")
+    (out / "run.py").write_text(RUN.replace("jax.nn.softmax", f"jax.nn.{pretrained.activation.__name__}"), encoding="utf-8")
 
 
 RUN = '''"""Runs model.stablehlo on videos, with nothing but jax, numpy and safetensors.
@@ -205,7 +205,7 @@ def _torch_tensor(path: str, array: np.ndarray) -> tuple[str, np.ndarray]:
     raise AssertionError(f"no name for {path}")
 
 
-def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...]) -> dict:
+def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...], problem_type: str) -> dict:
     return {
         "architectures": ["VivitForVideoClassification"],
         "model_type": "vivit",
@@ -222,6 +222,7 @@ def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...]) -> dict:
         "num_hidden_layers": config.num_layers,
         "qkv_bias": True,
         "tubelet_size": list(config.tubelet),
+        "problem_type": problem_type,
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "label2id": {label: index for index, label in enumerate(labels)},
     }

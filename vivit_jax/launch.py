@@ -16,6 +16,7 @@ from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
 from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line
 from vivit_jax.evaluate import to_record, write_record
+from vivit_jax.models.config import by_head
 from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.quiet import silence_libraries
@@ -26,6 +27,7 @@ from vivit_jax.training.compilation import use_cache
 from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
 from vivit_jax.training.hosts import join
 from vivit_jax.training.loop import Loop, Run
+from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
 from vivit_jax.training.memory import advice, is_out_of_memory
 from vivit_jax.training.parallel import Executor, make_executor
 from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Stopped
@@ -79,6 +81,7 @@ def train(arguments: Arguments) -> None:
 def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption) -> None:
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
+    _check_loss(experiment, dataset)
     experiment, params, preprocess, origin = _complete(experiment, dataset.labels)
     workdir.check(experiment)
     executor = make_executor(experiment.parallel)
@@ -102,6 +105,23 @@ def _prepare_process(experiment: Experiment) -> None:
     if experiment.training.wandb:
         check_wandb()
     use_cache(experiment.training.compilation_cache)
+
+
+def _check_loss(experiment: Experiment, dataset: VideoDataset) -> None:
+    """Refuses a loss that does not fit the labels."""
+    if dataset.multi_label and not experiment.multi_label:
+        raise UserError(f"the clips of data set {dataset.name} may have several labels each: set loss.name to sigmoid")
+    if experiment.multi_label and isinstance(dataset.labels, Mapping):
+        raise UserError(
+            f"loss.name sigmoid is for one head, and data set {dataset.name} has {', '.join(dataset.labels)}: set it to softmax"
+        )
+
+
+def _class_weights(experiment: Experiment, dataset: VideoDataset, examples: int) -> ClassWeights | None:
+    loss = experiment.loss
+    if loss.class_weights == "balanced":
+        return balanced_class_weights(loss, dataset.class_counts(experiment.data.train_split), examples)
+    return explicit_class_weights(loss, {head: len(names) for head, names in by_head(dataset.labels).items()})
 
 
 def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Preprocess, Sequence[Group]]:
@@ -135,6 +155,7 @@ def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess:
     batches = training_batches(
         dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard()
     )
+    examples = len(dataset.source(data.train_split))
     return Run(
         experiment=experiment,
         model=ViViT(experiment.model),
@@ -142,9 +163,10 @@ def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess:
         preprocess=preprocess,
         labels=dataset.labels,
         batches=batches,
-        examples=len(dataset.source(data.train_split)),
+        examples=examples,
         val_batches=_evaluation_batches(experiment, dataset, data.val_split, preprocess, experiment.evaluation.views),
         executor=executor,
+        class_weights=_class_weights(experiment, dataset, examples),
     )
 
 
@@ -170,7 +192,7 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     if batches is None:
         return None
     model = load_model_dir(workdir.model)
-    evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels)
+    evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels, multi_label=experiment.multi_label)
     leave = interruption.check if jax.process_count() == 1 else lambda: None
     scores = evaluator(run.executor.place_params(model.variables["params"]), batches, title="testing", between=leave)
     loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
@@ -184,7 +206,7 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset) -> N
     """The last words: what was made, and where."""
     here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
     if test is not None:
-        console.say(f"test top1 {test.top1:.4f} ({test.hits} of {test.examples}, {test.views} views each)", style="bold")
+        console.say(f"test {test.headline.removesuffix(')')}, {test.views} views each)", style="bold")
     console.say(f"data     {dataset.path}")
     console.say(f"model    {here / workdir.model.name}")
     if test is not None:

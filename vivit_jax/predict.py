@@ -53,10 +53,11 @@ def predict(pretrained: Pretrained, video: str | os.PathLike, *, top_k: int = 5,
       pretrained: a model with a head.
       video: a video file.
       top_k: how many classes; all of them where the model has fewer.
-      views: (temporal clips, spatial crops) of the video, whose logits are averaged before the softmax.
+      views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities.
 
     Returns:
-      (label, probability) pairs, the most probable first; for a model with several heads, these by head.
+      (label, probability) pairs, the most probable first; for a model with several heads, these by head. Of a model for several classes
+      a video each probability stands by itself, else they sum to 1.
 
     Raises:
       UserError: for a file that cannot be read, or a model without a head.
@@ -126,19 +127,19 @@ def _check_head(pretrained: Pretrained) -> None:
         raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give one that was trained")
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _forward(
-    model: nn.Module, preprocess: Preprocess, variables: dict, pixels: UInt8[Array, "b v t h w 3"]
+    model: nn.Module, preprocess: Preprocess, activation: Callable, variables: dict, pixels: UInt8[Array, "b v t h w 3"]
 ) -> dict[str, Float[Array, "b classes"]]:
     """Probabilities by head; compiled once for each model and shape."""
     videos, views = pixels.shape[:2]
     logits = model.apply(variables, preprocess.normalise(pixels.reshape(videos * views, *pixels.shape[2:])))
-    return {head: jax.nn.softmax(x.reshape(videos, views, -1).astype(jnp.float32).mean(axis=1)) for head, x in by_head(logits).items()}
+    return {head: activation(x.reshape(videos, views, -1).astype(jnp.float32).mean(axis=1)) for head, x in by_head(logits).items()}
 
 
 def _probabilities(pretrained: Pretrained) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     variables = jax.device_put(pretrained.variables)
-    return lambda pixels: jax.device_get(_forward(pretrained.model, pretrained.preprocess, variables, pixels))
+    return lambda pixels: jax.device_get(_forward(pretrained.model, pretrained.preprocess, pretrained.activation, variables, pixels))
 
 
 def _decode(video: str | os.PathLike, *, preprocess: Preprocess, views: Views) -> np.ndarray | UserError:

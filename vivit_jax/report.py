@@ -94,22 +94,24 @@ def _page(title: str, body: str) -> str:
 
 
 def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> str:
-    model = run.experiment.model
+    model, name = run.experiment.model, "mAP" if run.experiment.multi_label else "top1"
     description = f"{model.factorisation.replace('_', ' ')}, {model.num_layers} layers of {model.hidden_size}, clips of " + " x ".join(
         map(str, model.clip)
     )
     lines = [f"<h1>{html.escape(run.experiment.name)}</h1>", f"<p>{html.escape(description)}</p>"]
     if evaluation:
         split = html.escape(f"{evaluation.get('name', run.experiment.data.name)} {evaluation['split']}")
+        top1 = f"top-1: {evaluation['hits']} of {evaluation['examples']} examples of {split}, views of each: {evaluation['views']}"
         lines += [
-            f'<div class="headline">{evaluation["top1"]:.2%}</div>',
-            f"<p>top-1: {evaluation['hits']} of {evaluation['examples']} examples of {split}, views of each: {evaluation['views']}</p>",
+            f'<div class="headline">{_share(evaluation.get("mAP", evaluation["top1"]))}</div>',
+            f"<p>mean average precision; {top1}</p>" if "mAP" in evaluation else f"<p>{top1}</p>",
             f"<p>top-5 {evaluation['top5']:.2%}, loss {evaluation['loss']:.4f}</p>",
         ]
-    elif validated := [row for row in metrics if "val/top1" in row]:
-        best = max(validated, key=lambda row: row["val/top1"])
+    elif validated := [row for row in metrics if f"val/{name}" in row]:
+        best = max(validated, key=lambda row: row[f"val/{name}"])
+        title = {"top1": "top-1", "mAP": "mean average precision"}[name]
         lines.append(
-            f'<div class="headline">{best["val/top1"]:.2%}</div><p>best validation top-1, at step {best["step"]}; not tested yet</p>'
+            f'<div class="headline">{best[f"val/{name}"]:.2%}</div><p>best validation {title}, at step {best["step"]}; not tested yet</p>'
         )
     else:
         lines.append("<p>Not evaluated yet.</p>")
@@ -120,6 +122,7 @@ def _curves(metrics: list[dict]) -> str:
     figures = [
         ("loss", {"training": "train/loss", "validation": "val/loss"}, {}),
         ("top-1", {"training": "train/top1", "validation": "val/top1", "test": "test/top1"}, {"share": True}),
+        ("mean average precision", {"validation": "val/mAP", "test": "test/mAP"}, {"share": True}),
         ("learning rate", {"": "train/learning_rate"}, {}),
         ("clips per second", {"": "train/clips_per_second"}, {}),
         ("share of the time", TIME_SHARES, {"share": True}),
@@ -144,22 +147,28 @@ def _heads(evaluation: dict) -> dict[str, dict]:
 
 def _classes(head: str, scores: dict) -> str:
     title = f"Classes of {html.escape(head)}" if head else "Classes"
-    counted = [(label, row) for label, row in scores["per_class"].items() if row["examples"]]
-    rows = "".join(
-        f'<tr><td>{html.escape(label)}</td><td class="number">{round(row["top1"] * row["examples"])} of {row["examples"]}</td>'
-        f'<td class="number">{row["top1"]:.1%}</td><td><div class="bar"><div style="width:{row["top1"]:.1%}"></div></div></td></tr>'
-        for label, row in counted
-    )
-    table = (
-        '<div class="scroll"><table><thead><tr><th>class</th><th class="number">right</th><th class="number">top-1</th><th></th></tr>'
-        f"</thead><tbody>{rows}</tbody></table></div>"
-    )
+    counts, metric = ("examples", "average precision") if "mAP" in scores else ("right", "top-1")
+    rows = "".join(_class_row(label, row) for label, row in scores["per_class"].items() if row["examples"])
+    titles = f'<th>class</th><th class="number">{counts}</th><th class="number">{metric}</th><th></th>'
+    table = f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>'
     matrix = ""
     if "confusion" in scores:
         matrix = "<h3>Confusion</h3>" + _figure(
             plots.confusion(scores["confusion"], list(scores["per_class"])), "", alt="confusion matrix", css="confusion"
         )
     return f"<h2>{title}</h2>{table}{matrix}"
+
+
+def _class_row(label: str, row: dict) -> str:
+    value = row.get("top1", row.get("average_precision"))
+    count = f"{round(row['top1'] * row['examples'])} of {row['examples']}" if "top1" in row else str(row["examples"])
+    bar = f'<div class="bar"><div style="width:{value or 0:.1%}"></div></div>'
+    cells = f'<td class="number">{count}</td><td class="number">{_share(value, digits=1)}</td><td>{bar}</td>'
+    return f"<tr><td>{html.escape(label)}</td>{cells}</tr>"
+
+
+def _share(value: float | None, digits: int = 2) -> str:
+    return "undefined" if value is None else f"{value:.{digits}%}"
 
 
 def _clips(run: runs.Run, evaluation: dict) -> str:
@@ -172,8 +181,8 @@ def _clips(run: runs.Run, evaluation: dict) -> str:
         dataset = open_dataset(evaluation.get("name", data.name), data.data_dir)
         labels = list(evaluation["per_class"])
         surest = sorted(predictions, key=lambda row: -row["probability"])
-        right = [row for row in surest if row["label"] == row["prediction"]][:CLIPS_SHOWN]
-        wrong = [row for row in surest if row["label"] != row["prediction"]][:CLIPS_SHOWN]
+        right = [row for row in surest if row["prediction"] in _numbers(row)][:CLIPS_SHOWN]
+        wrong = [row for row in surest if row["prediction"] not in _numbers(row)][:CLIPS_SHOWN]
         groups = [
             f'<h3>{title}</h3><div class="clips">{"".join(_clip(dataset, evaluation["split"], row, labels) for row in rows)}</div>'
             for title, rows in (("Right, and sure of it", right), ("Wrong, and sure of it", wrong))
@@ -188,9 +197,15 @@ def _clip(dataset: VideoDataset, split: str, row: dict, labels: list[str]) -> st
     record = dataset.source(split)[row["index"]]
     count = int(record["frames"])
     frames = decode_frames(record["video"], np.linspace(0, count - 1, min(CLIP_FRAMES, count)).round().astype(int))
-    right = row["label"] == row["prediction"]
-    said = f"{labels[row['prediction']]} {row['probability']:.1%}" + ("" if right else f", but it is {labels[row['label']]}")
+    right = row["prediction"] in _numbers(row)
+    truth = ", ".join(labels[number] for number in _numbers(row)) or "none"
+    said = f"{labels[row['prediction']]} {row['probability']:.1%}" + ("" if right else f", but it is {truth}")
     return _figure(_animation(frames, seconds=count / float(record["fps"])), said, alt=said)
+
+
+def _numbers(row: dict) -> list[int]:
+    """The numbers of an example's classes."""
+    return row["label"] if isinstance(row["label"], list) else [row["label"]]
 
 
 def _animation(frames: np.ndarray, seconds: float) -> str:

@@ -19,6 +19,12 @@ def model_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def multi_label_model_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "several"
+    return save_pretrained(folder, CONFIG, random_variables(CONFIG), PREPROCESS, LABELS, multi_label=True)
+
+
+@pytest.fixture(scope="session")
 def two_headed_model_dir(tmp_path_factory):
     config = dataclasses.replace(CONFIG, num_classes={"verb": 2, "noun": 3})
     labels = {"verb": ("take", "put"), "noun": ("cup", "pan", "lid")}
@@ -39,6 +45,7 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_dataset("toys", folder, LABELS)
     write_dataset("toys_in_another_order", folder, LABELS[::-1])
+    write_dataset("several", folder, LABELS[::-1], multi_label=True)
     write_dataset("tools", folder, ("cat", "saw", "owl"))
     return str(folder)
 

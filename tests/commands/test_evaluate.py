@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 from toys import LABELS, TEST_VIDEOS
 
 from vivit_jax.data.dataset import open_dataset
@@ -51,6 +53,28 @@ def test_classes_are_matched_by_name_whatever_their_order(model_dir, data_dir, t
     )
     assert code == 0
     assert json.loads(out.read_text())["hits"] == sum(truth == prediction for truth, prediction in said)
+
+
+def test_several_labels_a_video_are_scored_by_name_and_each_class_by_itself(multi_label_model_dir, model_dir, data_dir, tmp_path, vivit):
+    pretrained, dataset = load_model_dir(multi_label_model_dir), open_dataset("several", data_dir)
+    records = [dataset.source("test")[i] for i in range(TEST_VIDEOS)]
+    said = [dict(predict(pretrained, record["video"], views=(1, 1))) for record in records]
+    present = [{dataset.labels[i] for i in np.flatnonzero(record["label"])} for record in records]
+    out = tmp_path / "scores.json"
+    arguments = ("--name", "several", "--data_dir", data_dir, "--views", "1x1", "--out", out)
+    code, text, err = vivit("evaluate", "--model", multi_label_model_dir, *arguments)
+    assert (code, err) == (0, "")
+    scores = json.loads(out.read_text())
+    for label in LABELS:
+        truth, score = [label in labels for labels in present], [row[label] for row in said]
+        assert scores["per_class"][label]["examples"] == sum(truth)
+        assert scores["per_class"][label]["average_precision"] == pytest.approx(average_precision_score(truth, score))
+    assert scores["mAP"] == pytest.approx(np.mean([row["average_precision"] for row in scores["per_class"].values()]))
+    assert [{LABELS[i] for i in row["label"]} for row in scores["predictions"]] == present
+    assert [row["probability"] for row in scores["predictions"]] == pytest.approx([max(row.values()) for row in said], rel=1e-4)
+    assert f"mAP {scores['mAP']:.4f} (of 3 classes in 7)" in text
+    code, _, err = vivit("evaluate", "--model", model_dir, *arguments)
+    assert (code, "may have several classes, and the model was trained for one" in err) == (2, True)
 
 
 def test_a_class_that_the_model_has_not_is_refused(model_dir, data_dir, tmp_path, vivit):

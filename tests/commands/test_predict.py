@@ -24,6 +24,14 @@ def test_predictions_are_the_softmax_of_the_mean_logits_of_the_views(model_dir, 
     assert pretrained.predict(videos[1], top_k=2, views=views) == ranking
 
 
+def test_of_several_classes_a_video_each_has_the_sigmoid_of_its_mean_logit(multi_label_model_dir, videos):
+    pretrained = load_model_dir(multi_label_model_dir)
+    pixels = views_of_video(videos[0], pretrained.preprocess, (2, 1)).astype(np.float32)
+    logits = np.asarray(jax.jit(pretrained.model.apply)(pretrained.variables, pixels / 127.5 - 1), np.float64).mean(0)
+    expected = dict(zip(pretrained.labels, 1 / (1 + np.exp(-logits)), strict=True))
+    assert dict(predict(pretrained, videos[0], views=(2, 1))) == pytest.approx(expected, rel=1e-4)
+
+
 def test_many_files_are_predicted_as_each_alone(model_dir, videos):
     pretrained = load_model_dir(model_dir)
     several = videos * 5

@@ -38,12 +38,13 @@ def random_video(seed, frames=12):
     return encode(blocks.repeat(8, 1).repeat(8, 2), 10)
 
 
-def write_dataset(name, folder, labels):
-    """`name` with three clips to train on and seven to test on; clip i is of class i modulo the classes."""
+def write_dataset(name, folder, labels, *, multi_label=False):
+    """`name` with three clips to train on and seven to test on; clip i is of class i modulo the classes, or of all classes below too."""
 
     def examples(split):
         for i in range({"train": 3, "test": TEST_VIDEOS}[split]):
-            clip = {"video": random_video(100 + i), "label": i % len(labels), "name": f"{split}{i}"}
+            label = i % len(labels)
+            clip = {"video": random_video(100 + i), "label": list(range(label + 1)) if multi_label else label, "name": f"{split}{i}"}
             yield clip["name"], clip | {"frames": 12, "fps": 10.0, "width": 32, "height": 24, "duration": 1.2}
 
-    return builder.write(name, folder, builder.Contents(("train", "test"), labels, examples, "made for tests"))
+    return builder.write(name, folder, builder.Contents(("train", "test"), labels, examples, "made for tests", multi_label))

@@ -11,6 +11,7 @@ from sklearn import metrics as sklearn_metrics
 from vivit_jax.errors import UserError
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import evaluate
+from vivit_jax.training.metrics import score
 
 
 class Brightness(nn.Module):
@@ -64,9 +65,19 @@ def test_scores_are_those_of_scikit_learn(expected):
     assert found["top1"] == sklearn_metrics.accuracy_score(label, predicted)
     assert found["mean_class"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(label, predicted))
     assert found["top5"] == 1.0
+    probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert found["auc"] == pytest.approx(sklearn_metrics.roc_auc_score(label, probability, multi_class="ovr"))
     assert {name: entry["examples"] for name, entry in found["per_class"].items()} == dict(
         zip(tiny.CLASSES, np.bincount(label).tolist(), strict=True)
     )
+
+
+def test_of_two_classes_the_area_is_that_of_the_second():
+    generator = np.random.default_rng(0)
+    logits, label = generator.normal(size=(50, 2)), generator.integers(0, 2, 50)
+    probability = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+    assert score(logits, label, ("no", "yes")).auc == pytest.approx(sklearn_metrics.roc_auc_score(label, probability))
+    assert score(logits, np.zeros(50, int), ("no", "yes")).auc is None
 
 
 def test_logits_are_averaged_over_views():

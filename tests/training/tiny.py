@@ -103,6 +103,7 @@ class DataSet:
     name: str = "tiny"
     path: str = "in memory"
     labels: tuple = CLASSES
+    multi_label: bool = False
     splits: dict = dataclasses.field(default_factory=lambda: dict(EXAMPLES))
 
     def source(self, split: str) -> range:

@@ -40,6 +40,20 @@ def edit_weights(model_dir, edit):
     save_file(tensors, model_dir / "model.safetensors")
 
 
+def test_what_the_logits_mean_is_kept_and_single_unless_said(tmp_path, model_dir):
+    assert not load_model_dir(model_dir).multi_label
+    path = save_pretrained(tmp_path / "several", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS, multi_label=True)
+    pretrained = load_model_dir(path)
+    assert pretrained.multi_label
+    np.testing.assert_allclose(pretrained.activation(np.array([[0.0, 20.0, -20.0]])), [[0.5, 1.0, 0.0]], atol=1e-6)
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({name: value for name, value in config.items() if name != "problem_type"}))
+    assert not load_model_dir(path).multi_label
+    (path / "config.json").write_text(json.dumps(config | {"problem_type": "regression"}))
+    with pytest.raises(UserError, match="unknown problem_type"):
+        load_model_dir(path)
+
+
 @pytest.mark.parametrize("scan_layers", [False, True])
 def test_what_is_saved_comes_back_bit_by_bit(tmp_path, scan_layers):
     config = dataclasses.replace(CONFIG, scan_layers=scan_layers)

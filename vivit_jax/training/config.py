@@ -5,6 +5,7 @@ import dataclasses
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.training.durations import check_duration
 
+LOSSES = ("softmax", "sigmoid")
 OPTIMIZERS = ("sgd", "adamw", "lamb", "lion")
 SCHEDULES = ("cosine", "constant", "step")
 MIXED_PER = ("batch", "example")
@@ -13,15 +14,25 @@ MODES = ("jit", "pmap")
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """What is minimised: softmax cross-entropy, the mean over the heads where there are several.
+    """What is minimised: cross-entropy, the mean over the heads where there are several.
 
     Attributes:
-      label_smoothing: share of the target spread evenly over all classes, in [0, 1).
+      name: `softmax` where a clip has one class, or `sigmoid`, of each class by itself, where it may have several or none.
+      label_smoothing: share of the target that `softmax` spreads evenly over all classes, in [0, 1); under `sigmoid`, over yes and no.
+      class_weights: the weight of each class where it is present, in the order of the classes' numbers; `balanced` takes those by which
+        all classes of the training split count alike; None is 1. Scores of an evaluation are not weighted.
     """
 
+    name: str = "softmax"
     label_smoothing: float = 0.0
+    class_weights: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        _named("loss.name", self.name, LOSSES)
+        if isinstance(self.class_weights, str):
+            _named("loss.class_weights", self.class_weights, ("balanced",))
+        elif any(weight < 0 for weight in self.class_weights or ()):
+            raise UserError(f"loss.class_weights must be at least 0, got {self.class_weights}")
         _within("loss.label_smoothing", self.label_smoothing, 0.0, 1.0)
 
 
@@ -170,6 +181,8 @@ class EvaluationConfig:
       views: (temporal, spatial) views of a video, whose logits are averaged, during training.
       test_views: the same for the test split at the end.
       batch_size: videos a step over all devices; None is `training.batch_size`.
+      best: the score by which the model to keep is the best: `top1`, `top5`, `loss`, `mean_class`, `auc` or, of `sigmoid`, `mAP`; None is
+        `top1`, and `mAP` under `sigmoid`.
     """
 
     every_epochs: float = 1.0
@@ -179,6 +192,7 @@ class EvaluationConfig:
     views: tuple[int, int] = (1, 1)
     test_views: tuple[int, int] = (1, 1)
     batch_size: int | None = None
+    best: str | None = None
 
     def __post_init__(self) -> None:
         check_duration(self, "evaluation", "every_")

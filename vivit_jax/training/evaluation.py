@@ -15,11 +15,22 @@ from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training import console
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.metrics import Scores, joint_hits, log_softmax, score
+from vivit_jax.training.metrics import (
+    MultiLabelScores,
+    SingleLabelScores,
+    joint_hits,
+    log_softmax,
+    score,
+    score_multi_label,
+    sigmoid,
+)
 from vivit_jax.training.parallel import Executor, make_executor
 from vivit_jax.training.step import make_eval_step
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
+Scores = SingleLabelScores | MultiLabelScores
+
+JOINT_METRICS = ("top1", "top5", "loss")  # of several heads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +43,9 @@ class Evaluation:
       hits: examples of which every head is right.
       hits5: examples whose label (of several heads: combination of labels) is among the five most probable.
       index: (b,) the examples' numbers in the split, ascending.
-      label: (b,) by head.
+      label: (b,) by head; (b, classes) of zeros and ones where an example may have several.
       logits: (b, classes) by head.
+      multi_label: whether an example may have several labels, and a class's probability is the sigmoid of its logit.
     """
 
     views: int
@@ -43,6 +55,7 @@ class Evaluation:
     index: np.ndarray
     label: dict[str, np.ndarray]
     logits: dict[str, np.ndarray]
+    multi_label: bool = False
 
     @property
     def examples(self) -> int:
@@ -67,11 +80,18 @@ class Evaluation:
     @property
     def probabilities(self) -> dict[str, np.ndarray]:
         """(b, classes) by head."""
-        return {name: np.exp(log_softmax(logits)) for name, logits in self.logits.items()}
+        return {name: sigmoid(logits) if self.multi_label else np.exp(log_softmax(logits)) for name, logits in self.logits.items()}
+
+    @property
+    def headline(self) -> str:
+        """The first score to look at, with its denominator."""
+        return self.heads[""].headline if "" in self.heads else f"top1 {self.top1:.4f} ({self.hits} of {self.examples})"
 
     def summary(self) -> dict[str, float]:
-        """The few numbers that are logged during training."""
-        return {"top1": self.top1, "top5": self.top5, "loss": self.loss}
+        """The few numbers that are logged during training: all of `metrics_of` that the split defines."""
+        scores = self.heads.get("", self)
+        values = {name: getattr(scores, name) for name in metrics_of(self.heads, multi_label=self.multi_label)}
+        return {name: value for name, value in values.items() if value is not None}
 
     def to_dict(self) -> dict:
         """Plain values for JSON; of several heads those of each are under `heads`, and top1 and top5 are of the combination."""
@@ -82,6 +102,13 @@ class Evaluation:
         return common | joint | {"heads": {name: scores.to_dict() for name, scores in self.heads.items()}}
 
 
+def metrics_of(heads: Iterable[str], *, multi_label: bool) -> tuple[str, ...]:
+    """Names of the scores of a model with these heads."""
+    if list(heads) != [""]:
+        return JOINT_METRICS
+    return MultiLabelScores.METRICS if multi_label else SingleLabelScores.METRICS
+
+
 def evaluate(
     model: nn.Module,
     variables: Mapping[str, Any],
@@ -90,6 +117,7 @@ def evaluate(
     *,
     parallel: ParallelConfig,
     labels: Labels,
+    multi_label: bool = False,
     progress: bool = True,
 ) -> Evaluation:
     """Scores a model on a split.
@@ -101,21 +129,22 @@ def evaluate(
       batches: evaluation batches of this host, of any size; rows with `valid` False count nowhere.
       parallel: the devices.
       labels: names of the classes, or of those of each head.
+      multi_label: whether the model tells of each class by itself whether a video has it.
       progress: show a progress bar.
 
     Raises:
       UserError: for a split without examples, or a label that is no class.
     """
     executor = make_executor(parallel)
-    evaluator = Evaluator(model, preprocess, executor, labels)
+    evaluator = Evaluator(model, preprocess, executor, labels, multi_label=multi_label)
     return evaluator(executor.place_params(jax.device_get(variables["params"])), batches, progress=progress)
 
 
 class Evaluator:
     """An evaluation that is compiled once and run many times."""
 
-    def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, labels: Labels) -> None:
-        self._executor = executor
+    def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, labels: Labels, *, multi_label: bool = False) -> None:
+        self._executor, self._multi_label = executor, multi_label
         self._labels = {name: tuple(names) for name, names in by_head(labels).items()}
         self._step = make_eval_step(model, preprocess, axis_name=executor.axis_name)
         self._compiled: dict[tuple, Callable] = {}
@@ -151,17 +180,28 @@ class Evaluator:
         label, logits = by_head(rows["label"]), by_head(rows["logits"])
         for name, values in label.items():
             _check_labels(values, logits[name].shape[1], self._labels.get(name, ()), name)
-        heads = {name: score(logits[name], values, self._labels[name]) for name, values in label.items()}
-        hits, hits5 = joint_hits({name: logits[name] for name in label}, label)
-        return Evaluation(views, heads, hits, hits5, rows["index"], label, logits)
+        if self._multi_label:
+            label = {name: _present(values, logits[name].shape[1]) for name, values in label.items()}
+        scored = score_multi_label if self._multi_label else score
+        heads = {name: scored(logits[name], values, self._labels[name]) for name, values in label.items()}
+        alone = heads.get("")
+        hits, hits5 = (alone.hits, alone.hits5) if alone else joint_hits({name: logits[name] for name in label}, label)
+        return Evaluation(views, heads, hits, hits5, rows["index"], label, logits, self._multi_label)
 
 
 def _check_labels(label: np.ndarray, classes: int, names: Sequence[str], head: str) -> None:
     of_head = f" of head {head!r}" if head else ""
     if len(names) != classes:
         raise UserError(f"the model has {classes} classes{of_head} and the data set {len(names)}")
+    if label.ndim == 2:
+        return
     if label.min() < 0 or label.max() >= classes:
         raise UserError(f"labels{of_head} must be in 0..{classes - 1}, got {label.min()}..{label.max()}")
+
+
+def _present(label: np.ndarray, classes: int) -> np.ndarray:
+    """Labels (b, classes) of zeros and ones, also of labels (b,)."""
+    return label if label.ndim == 2 else (label[:, None] == np.arange(classes)).astype(np.uint8)
 
 
 def _same_shape(batches: Iterable[dict[str, Any]], executor: Executor) -> Iterator[dict[str, Any]]:

@@ -26,14 +26,16 @@ import psutil
 from jax.experimental import multihost_utils
 
 from vivit_jax.config import Experiment
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training import console
 from vivit_jax.training.checkpoint import Checkpoints
 from vivit_jax.training.clock import Clock, Lap
 from vivit_jax.training.compilation import watched
-from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
+from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels, metrics_of
 from vivit_jax.training.feed import Batches, Feed, positions_of_all_hosts
+from vivit_jax.training.losses import ClassWeights
 from vivit_jax.training.optimizer import Optimizer, make_optimizer
 from vivit_jax.training.parallel import Executor, check_batch_size
 from vivit_jax.training.plan import Plan
@@ -67,6 +69,7 @@ class Run:
       examples: of the training split, over all hosts.
       val_batches: of the validation split, or None.
       executor: the devices.
+      class_weights: of the loss, or None.
     """
 
     experiment: Experiment
@@ -78,6 +81,7 @@ class Run:
     examples: int
     val_batches: Iterable | None
     executor: Executor
+    class_weights: ClassWeights | None = None
 
 
 class Loop:
@@ -86,7 +90,7 @@ class Loop:
     Attributes:
       plan: its lengths and intervals.
       evaluator: scores the model; compiled once for the whole run.
-      best: step and validation top1 of the best model so far; empty before the first evaluation.
+      best: step and validation score of the best model so far; empty before the first evaluation.
     """
 
     def __init__(self, run: Run, workdir: Workdir, interruption: Interruption) -> None:
@@ -94,7 +98,9 @@ class Loop:
         check_batch_size(experiment.training.batch_size, run.executor, accumulation=experiment.training.accumulation)
         self.run, self.workdir, self.interruption = run, workdir, interruption
         self.plan = Plan.of(experiment, run.examples)
-        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels)
+        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels, multi_label=experiment.multi_label)
+        if experiment.best not in (known := metrics_of(by_head(run.labels), multi_label=experiment.multi_label)):
+            raise unknown_name("evaluation.best", experiment.best, known)
         self.best: dict[str, float] = {}
         self._evaluated = 0
         self._optimizer = self._make_optimizer()
@@ -262,15 +268,17 @@ class Loop:
             return True
         self._evaluated = step
         self.write(step, {f"val/{name}": value for name, value in scores.summary().items()})
-        console.say(
-            f"step {step}/{self.plan.total}  val top1 {scores.top1:.4f}  ({scores.hits} of {scores.examples})  loss {scores.loss:.4f}"
-        )
+        console.say(f"step {step}/{self.plan.total}  val {scores.headline}  loss {scores.loss:.4f}")
         self._keep_best(step, scores)
         return False
 
     def _keep_best(self, step: int, scores: Evaluation) -> None:
-        if not self.best or scores.top1 > self.best["top1"]:
-            self.best = {"step": step, "top1": scores.top1}
+        name, summary = self.run.experiment.best, scores.summary()
+        if name not in summary:
+            raise UserError(f"evaluation.best {name!r} is not defined on the validation split, all of whose labels are alike: set another")
+        higher_is_better = 1 if name != "loss" else -1
+        if not self.best or higher_is_better * (summary[name] - self.best[name]) > 0:
+            self.best = {"step": step, name: summary[name]}
             self._save_model(self.workdir.model)
 
     def _save_last_model(self, step: int) -> None:
@@ -282,7 +290,14 @@ class Loop:
     def _save_model(self, path: Any) -> None:
         params = self.run.executor.to_host(self._state.model_params)
         if jax.process_index() == 0:
-            save_pretrained(path, self.run.model.config, {"params": params}, self.run.preprocess, self.run.labels)
+            save_pretrained(
+                path,
+                self.run.model.config,
+                {"params": params},
+                self.run.preprocess,
+                self.run.labels,
+                multi_label=self.run.experiment.multi_label,
+            )
 
     def _save(self, step: int) -> None:
         facts = {"data": positions_of_all_hosts(self._position), "best": self.best, "evaluated": self._evaluated}
@@ -320,4 +335,5 @@ class Loop:
             seed=experiment.seed,
             axis_name=executor.axis_name,
             gather=executor.gather,
+            class_weights=self.run.class_weights,
         )

@@ -1,27 +1,91 @@
-"""Softmax cross-entropy of one head or several, in float32."""
+"""Softmax and sigmoid cross-entropy of one head or several, in float32."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import nn
+from jaxtyping import Array, Float, Int
 
+from vivit_jax.errors import UserError
 from vivit_jax.models.config import by_head
+from vivit_jax.training.config import LossConfig
 
-Labels = Any  # int (b,), or a dict of them by head
+Labels = Any  # int (b,), or zeros and ones (b, classes), or a dict of them by head
 Logits = Any  # float (b, classes), or a dict of them by head
-Targets = Any  # float (b, classes) that sum to 1, or a dict of them by head
+Targets = Any  # float (b, classes) in 0..1, or a dict of them by head
+ClassWeights = Mapping[str, Float[np.ndarray, " classes"]]  # by head
 
 
 def targets_of(labels: Labels, logits: Logits) -> dict[str, Any]:
-    """One-hot targets (b, classes) by head for `labels` (b,), in the shape of `logits`."""
-    return {name: nn.one_hot(labels, by_head(logits)[name].shape[-1]) for name, labels in by_head(labels).items()}
+    """Targets (b, classes) by head in the shape of `logits`: one-hot for labels (b,), and labels (b, classes) as they are."""
+    return {
+        name: label.astype(jnp.float32) if label.ndim == 2 else nn.one_hot(label, by_head(logits)[name].shape[-1])
+        for name, label in by_head(labels).items()
+    }
 
 
-def cross_entropy(logits: Logits, targets: Targets, *, label_smoothing: float = 0.0) -> jnp.ndarray:
-    """The mean over examples, and over heads, of the cross-entropy with soft targets."""
+def cross_entropy(logits: Logits, targets: Targets, config: LossConfig, class_weights: ClassWeights | None = None) -> jnp.ndarray:
+    """The mean over examples, and over heads, of the cross-entropy that `config` names, with soft targets."""
+    of_head = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}[config.name]
+    weights = class_weights or {}
     losses = [
-        optax.softmax_cross_entropy(by_head(logits)[name].astype(jnp.float32), optax.smooth_labels(target, label_smoothing)).mean()
+        of_head(by_head(logits)[name].astype(jnp.float32), target, config.label_smoothing, weights.get(name, 1.0)).mean()
         for name, target in by_head(targets).items()
     ]
     return sum(losses) / len(losses)
+
+
+def softmax_cross_entropy(
+    logits: Float[Array, "b classes"],
+    targets: Float[Array, "b classes"],
+    label_smoothing: float,
+    class_weights: Float[np.ndarray, " classes"] | float,
+) -> Float[Array, " b"]:
+    """Of targets that sum to 1; smoothing spreads a share of them over all classes, and each class's term has its weight."""
+    return optax.softmax_cross_entropy(logits, class_weights * optax.smooth_labels(targets, label_smoothing))
+
+
+def sigmoid_cross_entropy(
+    logits: Float[Array, "b classes"],
+    targets: Float[Array, "b classes"],
+    label_smoothing: float,
+    class_weights: Float[np.ndarray, " classes"] | float,
+) -> Float[Array, " b"]:
+    """Of each class by itself, the mean over the classes; smoothing pulls targets to 1/2, and a class's presence has its weight."""
+    targets = (1 - label_smoothing) * targets + label_smoothing / 2
+    return -(class_weights * targets * nn.log_sigmoid(logits) + (1 - targets) * nn.log_sigmoid(-logits)).mean(axis=-1)
+
+
+def explicit_class_weights(config: LossConfig, classes: Mapping[str, int]) -> ClassWeights | None:
+    """The weights that the config gives one by one.
+
+    Raises:
+      UserError: where they are not as many as the one head has classes.
+    """
+    if config.class_weights is None:
+        return None
+    if list(classes.values()) != [len(config.class_weights)]:
+        heads = " and ".join(f"{count}{f' of {head}' if head else ''}" for head, count in classes.items())
+        raise UserError(f"loss.class_weights are {len(config.class_weights)} numbers and the data set's classes {heads}: give one a class")
+    return {next(iter(classes)): np.asarray(config.class_weights, np.float32)}
+
+
+def balanced_class_weights(config: LossConfig, counts: Mapping[str, Int[np.ndarray, " classes"]], examples: int) -> ClassWeights:
+    """The weights by which all classes count alike, from how many of the training `examples` each has.
+
+    With softmax, examples / (classes * count), whose mean over the examples is 1 (scikit-learn's `balanced`). With sigmoid, a class's
+    absences over its presences, so that both count alike.
+
+    Raises:
+      UserError: for a class without examples.
+    """
+    for head, count in counts.items():
+        if not count.all():
+            of_head = f" of head {head!r}" if head else ""
+            raise UserError(f"loss.class_weights balanced: class number {int(count.argmin())}{of_head} has no training example")
+    if config.name == "sigmoid":
+        return {head: ((examples - count) / count).astype(np.float32) for head, count in counts.items()}
+    return {head: (examples / (len(count) * count)).astype(np.float32) for head, count in counts.items()}

@@ -1,10 +1,11 @@
-"""What is counted of a set of predictions, exactly, in NumPy."""
+"""What is counted of a set of predictions, exactly, in NumPy and scikit-learn."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,9 +15,9 @@ class Scores:
     Attributes:
       examples: how many.
       hits: how many of them the most probable class is right for.
-      hits5: how many of them have the label among the five most probable classes.
+      hits5: how many of them have a label among the five most probable classes.
       loss: mean cross-entropy.
-      confusion: (label, prediction) counts.
+      aucs: of each class against all others, the area under the ROC curve; NaN where the examples all have the class, or none has.
       labels: names of the classes.
     """
 
@@ -24,7 +25,7 @@ class Scores:
     hits: int
     hits5: int
     loss: float
-    confusion: Int[np.ndarray, "classes classes"]
+    aucs: Float[np.ndarray, " classes"]
     labels: tuple[str, ...]
 
     @property
@@ -34,8 +35,26 @@ class Scores:
 
     @property
     def top5(self) -> float:
-        """Share of examples with the label among the five most probable classes, in 0..1."""
+        """Share of examples with a label among the five most probable classes, in 0..1."""
         return self.hits5 / self.examples
+
+    @property
+    def auc(self) -> float | None:
+        """Mean of `aucs` over the classes that have one; of two classes, which share theirs, that one. None where no class has one."""
+        return _mean(self.aucs)
+
+
+@dataclasses.dataclass(frozen=True)
+class SingleLabelScores(Scores):
+    """Scores where each example has one label.
+
+    Attributes:
+      confusion: (label, prediction) counts.
+    """
+
+    METRICS: ClassVar = ("top1", "top5", "loss", "mean_class", "auc")
+
+    confusion: Int[np.ndarray, "classes classes"]
 
     @property
     def mean_class(self) -> float:
@@ -43,36 +62,88 @@ class Scores:
         counts = self.confusion.sum(axis=1)
         return float(np.mean(np.diag(self.confusion)[counts > 0] / counts[counts > 0]))
 
+    @property
+    def headline(self) -> str:
+        """The first score to look at, with its denominator."""
+        return f"top1 {self.top1:.4f} ({self.hits} of {self.examples})"
+
     def to_dict(self) -> dict:
         """Plain values for JSON."""
         per_class = {
-            label: {"examples": int(row.sum()), "top1": float(row[i] / row.sum()) if row.sum() else None}
+            label: {"examples": int(row.sum()), "top1": float(row[i] / row.sum()) if row.sum() else None, "auc": _or_none(self.aucs[i])}
             for i, (label, row) in enumerate(zip(self.labels, self.confusion, strict=True))
         }
-        return {
-            "top1": self.top1,
-            "top5": self.top5,
-            "mean_class": self.mean_class,
-            "loss": self.loss,
-            "hits": self.hits,
-            "per_class": per_class,
-            "confusion": self.confusion.tolist(),
+        scores = {name: getattr(self, name) for name in self.METRICS}
+        return scores | {"hits": self.hits, "per_class": per_class, "confusion": self.confusion.tolist()}
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiLabelScores(Scores):
+    """Scores where an example may have several labels or none: it is a hit if the most probable class is one of them.
+
+    Attributes:
+      positives: how many examples have each class.
+      average_precisions: of each class; NaN where no example has it.
+    """
+
+    METRICS: ClassVar = ("mAP", "top1", "top5", "loss", "auc")
+
+    positives: Int[np.ndarray, " classes"]
+    average_precisions: Float[np.ndarray, " classes"]
+
+    @property
+    def mAP(self) -> float | None:  # noqa: N802 (its name everywhere)
+        """Mean of the average precision over the classes that have examples; None where none has."""
+        return _mean(self.average_precisions)
+
+    @property
+    def headline(self) -> str:
+        """The first score to look at, with its denominator."""
+        classes = int((self.positives > 0).sum())
+        return f"mAP {np.nan if self.mAP is None else self.mAP:.4f} (of {classes} classes in {self.examples})"
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON."""
+        columns = zip(self.labels, self.positives, self.average_precisions, self.aucs, strict=True)
+        per_class = {
+            label: {"examples": int(count), "average_precision": _or_none(precision), "auc": _or_none(auc)}
+            for label, count, precision, auc in columns
         }
+        return {name: getattr(self, name) for name in self.METRICS} | {"hits": self.hits, "per_class": per_class}
 
 
-def score(logits: Float[np.ndarray, "b classes"], label: Int[np.ndarray, " b"], labels: Sequence[str]) -> Scores:
-    """Scores of a head whose classes are named `labels`."""
+def score(logits: Float[np.ndarray, "b classes"], label: Int[np.ndarray, " b"], labels: Sequence[str]) -> SingleLabelScores:
+    """Scores of a head whose classes are named `labels`, where each example has one."""
     classes = logits.shape[1]
-    ranked = np.argsort(-logits, axis=1, kind="stable")
+    ranked, log_probability = _ranked(logits), log_softmax(logits)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (label, ranked[:, 0]), 1)
-    return Scores(
+    return SingleLabelScores(
         examples=len(label),
         hits=int((ranked[:, 0] == label).sum()),
         hits5=int((ranked[:, :5] == label[:, None]).any(axis=1).sum()),
-        loss=float(-log_softmax(logits)[np.arange(len(label)), label].mean()),
-        confusion=confusion,
+        loss=float(-log_probability[np.arange(len(label)), label].mean()),
+        aucs=_areas(np.exp(log_probability), label[:, None] == np.arange(classes)),
         labels=tuple(labels),
+        confusion=confusion,
+    )
+
+
+def score_multi_label(
+    logits: Float[np.ndarray, "b classes"], label: Int[np.ndarray, "b classes"], labels: Sequence[str]
+) -> MultiLabelScores:
+    """Scores of a head whose classes are named `labels`, of which an example may have several or none."""
+    present, logits = label.astype(bool), logits.astype(np.float64)
+    right = np.take_along_axis(present, _ranked(logits)[:, :5], axis=1)
+    return MultiLabelScores(
+        examples=len(label),
+        hits=int(right[:, 0].sum()),
+        hits5=int(right.any(axis=1).sum()),
+        loss=float(np.logaddexp(0, np.where(present, -logits, logits)).mean()),
+        aucs=_areas(logits, present),
+        labels=tuple(labels),
+        positives=present.sum(axis=0),
+        average_precisions=_average_precisions(logits, present),
     )
 
 
@@ -86,11 +157,11 @@ def joint_hits(logits: Mapping[str, np.ndarray], label: Mapping[str, np.ndarray]
     total, right = np.zeros((examples, 1)), np.ones((examples, 1), bool)
     for name, values in logits.items():
         log_probability = log_softmax(values)
-        best = np.argsort(-values, axis=1, kind="stable")[:, :5]
+        best = _ranked(values)[:, :5]
         scores = np.take_along_axis(log_probability, best, axis=1)
         total = (total[:, :, None] + scores[:, None, :]).reshape(examples, -1)
         right = (right[:, :, None] & (best == label[name][:, None])[:, None, :]).reshape(examples, -1)
-    ranked = np.take_along_axis(right, np.argsort(-total, axis=1, kind="stable"), axis=1)
+    ranked = np.take_along_axis(right, _ranked(total), axis=1)
     return int(ranked[:, 0].sum()), int(ranked[:, :5].any(axis=1).sum())
 
 
@@ -98,3 +169,35 @@ def log_softmax(logits: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b 
     """In float64, so that sums over large sets are exact to print."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def sigmoid(logits: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b classes"]:
+    """In float64."""
+    return np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
+
+
+def _ranked(scores: Float[np.ndarray, "b n"]) -> Int[np.ndarray, "b n"]:
+    return np.argsort(-scores, axis=1, kind="stable")
+
+
+def _areas(scores: Float[np.ndarray, "b classes"], present: Bool[np.ndarray, "b classes"]) -> Float[np.ndarray, " classes"]:
+    from sklearn.metrics import roc_auc_score  # takes a while to import
+
+    defined = present.any(axis=0) & ~present.all(axis=0) & np.isfinite(scores).all(axis=0)
+    return np.array([roc_auc_score(present[:, i], scores[:, i]) if defined[i] else np.nan for i in range(present.shape[1])])
+
+
+def _average_precisions(scores: Float[np.ndarray, "b classes"], present: Bool[np.ndarray, "b classes"]) -> Float[np.ndarray, " classes"]:
+    from sklearn.metrics import average_precision_score  # takes a while to import
+
+    defined = present.any(axis=0) & np.isfinite(scores).all(axis=0)
+    return np.array([average_precision_score(present[:, i], scores[:, i]) if defined[i] else np.nan for i in range(present.shape[1])])
+
+
+def _mean(values: Float[np.ndarray, " classes"]) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

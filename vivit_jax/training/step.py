@@ -15,7 +15,7 @@ from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, TrainingConfig
 from vivit_jax.training.gradients import accumulated, sharpness_aware
-from vivit_jax.training.losses import cross_entropy, targets_of
+from vivit_jax.training.losses import ClassWeights, cross_entropy, targets_of
 from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import Optimizer
 from vivit_jax.training.paths import leaf_names
@@ -41,6 +41,7 @@ def make_train_step(
     seed: int,
     axis_name: str | None = None,
     gather: Callable = lambda params: params,
+    class_weights: ClassWeights | None = None,
 ) -> TrainStep:
     """The one train step.
 
@@ -53,6 +54,7 @@ def make_train_step(
       seed: of every draw, together with the step's number.
       axis_name: the axis of `pmap` to average over.
       gather: applied to the parameters before they are used, to say how they are laid out there.
+      class_weights: of the loss.
 
     Returns:
       (state, batch) to (state, metrics). Metrics are `loss`, `top1`, `grad_norm`, `learning_rate`, and `finite` as in `checked_names`.
@@ -66,10 +68,11 @@ def make_train_step(
             video = mix(video, preprocess.normalise(batch["partner_video"]), weights[:, None, :, :, None])
         logits = model.apply({"params": gather(params)}, video, train=True, rngs={"dropout": key})
         targets = targets_of(batch["label"], logits)
+        top1 = _top1(logits, targets)
         if mixes:
             others = targets_of(batch["partner_label"], logits)
             targets = {name: mix(own, others[name], weights.mean(axis=(1, 2))[:, None]) for name, own in targets.items()}
-        return cross_entropy(by_head(logits), targets, label_smoothing=loss.label_smoothing), _top1(logits, batch["label"])
+        return cross_entropy(logits, targets, loss, class_weights), top1
 
     def gradients_over_devices(params: Any, batch: Batch, key: jax.Array) -> tuple:
         value, gradients = gradients_of_part(params, batch, key)
@@ -81,7 +84,7 @@ def make_train_step(
     gradients_of = sharpness_aware(gradients_over_devices, optimizer.sam_rho)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict]:
-        """The state after a batch of `video` uint8 (b, t, h, w, 3) and `label` (b,), and the metrics before it."""
+        """The state after a batch of `video` uint8 (b, t, h, w, 3) and `label`, and the metrics before it."""
         mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         batch = {name: batch[name] for name in ("video", "label")}
         if mixes:
@@ -131,11 +134,11 @@ def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str |
     return eval_step
 
 
-def _top1(logits: Any, labels: Any) -> jax.Array:
-    """Share of examples of which every head is right."""
-    labels = by_head(labels)
-    right = [by_head(logits)[name].argmax(axis=-1) == label for name, label in labels.items()]
-    return jnp.stack(right).all(axis=0).mean()
+def _top1(logits: Any, targets: dict[str, jax.Array]) -> jax.Array:
+    """Share of examples of which every head's most probable class is right."""
+    best = {name: jax.nn.one_hot(values.argmax(axis=-1), values.shape[-1]) for name, values in by_head(logits).items()}
+    right = [(best[name] * target).sum(axis=-1) for name, target in targets.items()]
+    return jnp.stack(right).min(axis=0).mean()
 
 
 def _moved(average: Any, params: Any, step: jax.Array, decay: float) -> Any:

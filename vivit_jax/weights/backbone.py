@@ -86,6 +86,7 @@ class Backbone:
       dropped: what of the source has no place in a ViViT, with the reason; by group.
       headless: why the head cannot be kept, if it cannot.
       labels: class names, if the source has them.
+      multi_label: whether a video may have several of them.
       resize: short side in pixels before the crop, if the source says.
       stride: source frames between two frames of a clip, if the source says.
       notes: other facts for the report.
@@ -109,6 +110,7 @@ class Backbone:
     dropped: Mapping[str, str] = dataclasses.field(default_factory=dict)
     headless: str | None = None
     labels: Labels | None = None
+    multi_label: bool = False
     resize: int | None = None
     stride: int | None = None
     notes: tuple[tuple[str, str], ...] = ()

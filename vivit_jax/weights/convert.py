@@ -111,7 +111,8 @@ def convert(
         std=started.std,
     )
     labels = labels or (backbone.labels if kept == "keep" and not isinstance(config.num_classes, Mapping) else None)
-    pretrained = Pretrained(ViViT(started.model), started.variables, preprocess, labels or default_labels(started.model))
+    multi_label = kept == "keep" and backbone.multi_label
+    pretrained = Pretrained(ViViT(started.model), started.variables, preprocess, labels or default_labels(started.model), multi_label)
     return Conversion(pretrained, started.report)
 
 
@@ -207,7 +208,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     done = conversion.pretrained
-    save_pretrained(arguments.to, done.model.config, done.variables, done.preprocess, done.labels or None)
+    save_pretrained(arguments.to, done.model.config, done.variables, done.preprocess, done.labels or None, multi_label=done.multi_label)
     print_report(conversion, arguments.source, arguments.to)
 
 

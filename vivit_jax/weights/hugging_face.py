@@ -10,6 +10,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, Triple, heads_of_width
 from vivit_jax.weights.files import Tensors
+from vivit_jax.weights.model_dir import MULTI_LABEL
 from vivit_jax.weights.names import (
     Row,
     check_complete,
@@ -135,6 +136,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         dropped=translation.dropped,
         headless=headless,
         labels=_labels(config, params),
+        multi_label=config.get("problem_type") == MULTI_LABEL,
         **_preprocessing(metadata.get("preprocessor", {}), IMAGENET if _is_dino(tensors) else KINETICS if has_times else (HALF, HALF)),
         **facts,
     )

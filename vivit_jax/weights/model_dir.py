@@ -10,9 +10,10 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
+import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
@@ -26,7 +27,10 @@ from vivit_jax.weights.parameters import check_parameters, parameter_shapes
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
-KEYS = ("architecture", "model", "id2label", "weights_sha256")
+KEYS = ("architecture", "model", "id2label", "problem_type", "weights_sha256")
+
+# What the logits mean, in the words of Hugging Face's configs.
+SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
 
 Labels = tuple[str, ...] | dict[str, tuple[str, ...]]
 
@@ -40,12 +44,24 @@ class Pretrained:
       variables: {"params": ...} of NumPy arrays on the host, in the shape that `model` wants; `jax.device_put` them to apply often.
       preprocess: how a video becomes the model's input.
       labels: class names in the order of the logits, or of each head by name; empty for a model without a head.
+      multi_label: whether a video may have several classes: their probabilities are then the sigmoids of the logits, else their softmax.
     """
 
     model: nn.Module
     variables: dict
     preprocess: Preprocess
     labels: Labels
+    multi_label: bool = False
+
+    @property
+    def activation(self) -> Callable[[jax.Array], jax.Array]:
+        """From logits (b, classes) to probabilities."""
+        return jax.nn.sigmoid if self.multi_label else jax.nn.softmax
+
+    @property
+    def problem_type(self) -> str:
+        """The same in the words of Hugging Face's configs."""
+        return MULTI_LABEL if self.multi_label else SINGLE_LABEL
 
     def predict(self, video: str | os.PathLike, top_k: int = 5, views: tuple[int, int] = (4, 3)) -> list[tuple[str, float]]:
         """The most probable classes of a video.
@@ -69,6 +85,8 @@ def save_pretrained(
     variables: Mapping,
     preprocess: Preprocess,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None,
+    *,
+    multi_label: bool = False,
 ) -> pathlib.Path:
     """Writes a model directory, whole or not at all.
 
@@ -81,6 +99,7 @@ def save_pretrained(
       variables: {"params": ...} of the model, stacked or layer by layer.
       preprocess: how a video becomes the model's input.
       labels: class names in the order of the logits (a table by head for several heads); None names them LABEL_0, LABEL_1, ...
+      multi_label: whether a video may have several classes.
 
     Raises:
       UserError: if the parameters or the labels are not the model's, or if something else lies at `path`.
@@ -92,6 +111,7 @@ def save_pretrained(
         "architecture": ARCHITECTURE,
         "model": model_config.to_dict(),
         "id2label": _id2label(model_config, labels),
+        "problem_type": MULTI_LABEL if multi_label else SINGLE_LABEL,
     }
     _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +153,7 @@ def load_model_dir(path: str | os.PathLike) -> Pretrained:
     labels = _labels(model_config, config.get("id2label"), path / CONFIG)
     flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
     variables = {"params": unflatten(flat, scan_layers=model_config.scan_layers)}
-    return Pretrained(ViViT(model_config), variables, preprocess, labels)
+    return Pretrained(ViViT(model_config), variables, preprocess, labels, _multi_label(config, path / CONFIG))
 
 
 def is_model_dir(path: str | os.PathLike) -> bool:
@@ -214,6 +234,13 @@ def _labels(model_config: ViViTConfig, id2label: object, path: pathlib.Path) -> 
     if not whole or not all(isinstance(name, str) for names in labels.values() for name in names):
         raise UserError(f"{path}: id2label must name every class, {_counts(heads)}, by its index")
     return labels.get("", labels or ())
+
+
+def _multi_label(config: Mapping, path: pathlib.Path) -> bool:
+    problem_type = config.get("problem_type", SINGLE_LABEL)  # which models of before do not say
+    if problem_type not in (SINGLE_LABEL, MULTI_LABEL):
+        raise unknown_name(f"problem_type in {path}", str(problem_type), (SINGLE_LABEL, MULTI_LABEL))
+    return problem_type == MULTI_LABEL
 
 
 def _counts(heads: Mapping[str, int]) -> str:

@@ -123,6 +123,7 @@ def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
         pool=config.pool,
         attention_order=config.attention_order,
         labels=pretrained.labels,
+        multi_label=pretrained.multi_label,
         resize=pretrained.preprocess.resize,
         stride=pretrained.preprocess.stride,
     )
