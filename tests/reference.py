@@ -10,8 +10,22 @@ import numpy as np
 
 
 def forward(params: dict, video: np.ndarray, config: dict) -> np.ndarray:
-    """Logits (b, classes) of clips (b, t, h, w, 3), one clip at a time."""
-    return np.stack([_forward_clip(params, clip, config) for clip in video.astype(np.float64)])
+    """Logits (b, classes) of clips (b, t, h, w, 3), one clip at a time.
+
+    In training `config["factors"]` holds what dropout and stochastic depth multiply activations by, (b, ...) by name.
+    """
+    return np.stack([_forward_clip(params, clip, _of_row(config, row)) for row, clip in enumerate(video.astype(np.float64))])
+
+
+def _of_row(config: dict, row: int) -> dict:
+    """The config of one clip of a batch, or of one frame of a clip."""
+    return config | {"factors": {name: x[row if len(x) > 1 else 0] for name, x in config.get("factors", {}).items()}}
+
+
+def _drawn(x: np.ndarray, config: dict, *names: str) -> np.ndarray:
+    for name in names:
+        x = x * config["factors"].get(name, 1.0)
+    return x
 
 
 def _forward_clip(params: dict, clip: np.ndarray, config: dict) -> np.ndarray:
@@ -21,7 +35,8 @@ def _forward_clip(params: dict, clip: np.ndarray, config: dict) -> np.ndarray:
     if name == "spatio_temporal_attention":
         feature = _encode(transformer, "encoder", tokens.reshape(-1, tokens.shape[-1]), config)
     elif name == "factorised_encoder":
-        frames = np.stack([_encode(transformer, "spatial_encoder", frame, config) for frame in tokens])
+        spatial = [_encode(transformer, "spatial_encoder", frame, _of_row(config, row)) for row, frame in enumerate(tokens)]
+        frames = np.stack(spatial)
         temporal = config["temporal_layers"]
         feature = _encode(transformer, "temporal_encoder", frames, config) if temporal else frames.mean(axis=0)
     else:
@@ -52,18 +67,21 @@ def _encode(params: dict, name: str, tokens: np.ndarray, config: dict) -> np.nda
     if config["pool"] == "token":
         tokens = np.concatenate([params[f"{name}_cls"][None], tokens])
     encoder = params[name]
-    x = tokens + encoder["position"]
-    for block in _blocks(encoder):
-        x = x + _self_attention(block["attention"], _norm(block["norm_attention"], x), config)
-        x = x + _mlp(block, x, config)
+    x = _drawn(tokens + encoder["position"], config, f"{name}/position")
+    for number, block in enumerate(_blocks(encoder)):
+        at = f"{name}/{number}"
+        mixed = _self_attention(block["attention"], _norm(block["norm_attention"], x), config)
+        x = x + _drawn(mixed, config, f"{at}/attention/dropout", f"{at}/attention/depth")
+        x = x + _mlp(block, x, config, at)
     x = _norm(encoder["norm"], x)
     return x[0] if config["pool"] == "token" else _pool(x, config)
 
 
 def _encode_grid(encoder: dict, tokens: np.ndarray, config: dict) -> np.ndarray:
     """A grid (t, s, d) to its feature (d), for Models 3 and 4."""
-    x = tokens + encoder["position"]
-    for block in _blocks(encoder):
+    x = _drawn(tokens + encoder["position"], config, "encoder/position")
+    for number, block in enumerate(_blocks(encoder)):
+        at = f"encoder/{number}"
         if config["factorisation"] == "factorised_self_attention":
             order = ("spatial", "temporal") if config.get("attention_order", "space_time") == "space_time" else ("temporal", "spatial")
             for kind in order:
@@ -72,10 +90,11 @@ def _encode_grid(encoder: dict, tokens: np.ndarray, config: dict) -> np.ndarray:
                 for index in range(y.shape[0] if kind == "spatial" else y.shape[1]):
                     group = (index, slice(None)) if kind == "spatial" else (slice(None), index)
                     mixed[group] = _self_attention(block[f"{kind}_attention"], y[group], config)
-                x = x + mixed
+                x = x + _drawn(mixed, config, f"{at}/{kind}_attention/dropout", f"{at}/{kind}_attention/depth")
         else:
-            x = x + _dot_product_factorised(block["attention"], _norm(block["norm_attention"], x), config)
-        x = x + _mlp(block, x, config)
+            mixed = _dot_product_factorised(block["attention"], _norm(block["norm_attention"], x), config)
+            x = x + _drawn(mixed, config, f"{at}/attention/dropout", f"{at}/attention/depth")
+        x = x + _mlp(block, x, config, at)
     return _pool(_norm(encoder["norm"], x).reshape(-1, x.shape[-1]), config)
 
 
@@ -103,10 +122,11 @@ def _head(params: dict, x: np.ndarray, head: int) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True) @ value
 
 
-def _mlp(block: dict, x: np.ndarray, config: dict) -> np.ndarray:
+def _mlp(block: dict, x: np.ndarray, config: dict, at: str) -> np.ndarray:
     mlp = block["mlp"]
     hidden = _norm(block["norm_mlp"], x) @ mlp["in"]["kernel"] + mlp["in"]["bias"]
-    return _gelu(hidden, config) @ mlp["out"]["kernel"] + mlp["out"]["bias"]
+    hidden = _drawn(_gelu(hidden, config), config, f"{at}/mlp/hidden")
+    return _drawn(hidden @ mlp["out"]["kernel"] + mlp["out"]["bias"], config, f"{at}/mlp/dropout", f"{at}/mlp/depth")
 
 
 def _gelu(x: np.ndarray, config: dict) -> np.ndarray:
