@@ -5,6 +5,7 @@ is allocated: a model that would not fit is counted all the same.
 """
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Iterator
@@ -87,11 +88,18 @@ class Arithmetic:
         return Arithmetic(self.products * times, self.elementwise * times)
 
 
-def count_arithmetic(config: ViViTConfig) -> Arithmetic:
-    """The work of one forward pass over one view; the same for every attention backend."""
+def count_arithmetic(config: ViViTConfig, *, as_run: bool = False) -> Arithmetic:
+    """The work of one forward pass over one view; the same for every attention backend.
+
+    Args:
+      config: of the model.
+      as_run: leave out the tokens of the last layer that a cls token's head does not ask for. The paper counts them, and the model does not
+        compute them.
+    """
     config = dataclasses.replace(config, attention="xla")
     params = {"params": parameter_shapes(config)}
-    return arithmetic(jax.make_jaxpr(ViViT(config).apply)(params, _video(config, batch=1)).jaxpr)
+    apply = functools.partial(ViViT(config).apply, mutable=() if as_run else ("intermediates",))
+    return arithmetic(jax.make_jaxpr(apply)(params, _video(config, batch=1)).jaxpr)
 
 
 def arithmetic(jaxpr: core.Jaxpr) -> Arithmetic:

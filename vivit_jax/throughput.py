@@ -102,7 +102,7 @@ class Timing:
       devices: how many the step ran on.
       seconds: of each timed step.
       compile_seconds: of tracing, lowering and compiling it.
-      tflop: of a step's matrix products, over all devices; what `remat` computes again is not counted.
+      tflop: of the matrix products that a step needs, over all devices; what `remat` computes again is not counted.
       program_bytes: what the compiled step takes of one device at most, its arguments included; None where XLA does not tell.
       peak_bytes: the most this process has held of one device so far; None where the device does not tell.
     """
@@ -166,7 +166,7 @@ def measure(mode: str, subject: Subject, *, steps: int = 20) -> Timing:
         devices=device_count,
         seconds=tuple(seconds),
         compile_seconds=compile_seconds,
-        tflop=2e-12 * PASSES[mode] * subject.batch_size * complexity.count_arithmetic(subject.model).products,
+        tflop=2e-12 * PASSES[mode] * subject.batch_size * complexity.count_arithmetic(subject.model, as_run=True).products,
         program_bytes=_program_bytes(compiled),
         peak_bytes=(jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
     )

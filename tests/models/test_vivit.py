@@ -115,6 +115,18 @@ def test_bfloat16_stays_within_two_percent_of_float32():
     assert 0 < drift < 0.02
 
 
+@pytest.mark.parametrize("case", ["joint, cls", "encoder, cls"])
+def test_what_the_head_does_not_ask_for_changes_nothing(case):
+    """Whoever looks at the tokens has all of them computed, and the same logits."""
+    model = create_model(**SMALL | CASES[case])
+    params, video = random_parameters(model), random_video(model)
+    alone = model.apply({"params": params}, video)
+    logits, sown = model.apply({"params": params}, video, mutable=["intermediates"])
+    np.testing.assert_allclose(alone, logits, rtol=1e-5, atol=1e-6 * np.abs(logits).max())
+    tokens = jax.tree.leaves(sown["intermediates"]["transformer"]["tokens"])[0]
+    assert tokens.shape[-2] > 1
+
+
 def test_several_heads_give_logits_by_name():
     model = create_model(**SMALL | {"num_classes": {"verb": 3, "noun": 4}})
     logits = model.apply({"params": random_parameters(model)}, random_video(model))

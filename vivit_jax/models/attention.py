@@ -1,61 +1,42 @@
-"""Multi-head attention: the projections, the patterns of what attends to what, and the backends that compute it.
+"""Multi-head attention: the projections to heads and back, and the axis of the grid of tokens along which each head attends.
 
-Letters of the shapes: b batch, t time, s space, n token, d width, k head, f head dimension. A pattern takes query, key and value of
-shape (b, ..., n, k, f) and decides over which axis tokens attend; the factorisations of the paper differ in the pattern alone. Only the
-last token axis is ever padded: a pattern that attends over another says so to its `attend`.
+Letters of the shapes: b batch, t time, s space, n token, d width, k head, f head dimension. The factorisations of the paper differ in the
+axes alone; how attention over an axis is computed is `backends`' matter.
 """
 
-import functools
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Attend = Callable[..., Array]
-Pattern = Callable[[Attend, Array, Array, Array], Array]
+from vivit_jax.models.backends import dot_product_attention, time_attention
 
-# Below this many tokens cuDNN's fused kernel loses to XLA's batched products, whose attention matrix is small.
-CUDNN_MIN_TOKENS = 64
+# What the tokens of a head attend to: those of the last token axis (all tokens of Model 1, the places of a time index), or of a grid
+# (b, t, s, d) the tokens of their own place at all times.
+SPACE, TIME = "space", "time"
 
-
-def over_tokens(attend: Attend, query: Array, key: Array, value: Array) -> Array:
-    """Every token to every token of the last token axis: Model 1, and the encoders of Model 2."""
-    return attend(query, key, value)
-
-
-def over_time(attend: Attend, query: Array, key: Array, value: Array) -> Array:
-    """Of a grid (b, t, s, k, f), each place to itself at all times: the temporal attention of Model 3."""
-    query, key, value = (x.swapaxes(-4, -3) for x in (query, key, value))
-    return attend(query, key, value, padded=False).swapaxes(-4, -3)
-
-
-def heads_over_time_and_space(attend: Attend, query: Array, key: Array, value: Array) -> Array:
-    """Of a grid (b, t, s, k, f), the first half of the heads over time, the second over space: Model 4 (Sec. 3.3.4)."""
-    half = query.shape[-2] // 2
-    temporal = over_time(attend, *(x[..., :half, :] for x in (query, key, value)))
-    spatial = over_tokens(attend, *(x[..., half:, :] for x in (query, key, value)))
-    return jnp.concatenate([temporal, spatial], axis=-2)
+Heads = Float[Array, "b *n k f"]
 
 
 class MultiHeadAttention(nn.Module):
-    """Projections to query, key and value, attention by a pattern, and the projection out (Vaswani et al. 2017).
+    """Projections to query, key and value, attention, and the projection out (Vaswani et al. 2017).
 
     Parameters: `query`, `key`, `value` with kernel (d, k, f) and bias (k, f); `out` with kernel (k, f, d) and bias (d).
 
     Attributes:
       num_heads: k; must divide the width.
-      pattern: what attends to what.
+      axes: the heads are divided evenly among these, in order: `(TIME, SPACE)` is the attention of Model 4 (Sec. 3.3.4).
       length: number of real tokens on the token axis where it is padded at its end; padded tokens are attended to by nobody.
-      backend: `auto`, `xla` or `cudnn`.
+      backend: as `ViViTConfig.attention`.
       dropout: rate on the attention weights.
       train: whether dropout is drawn.
       dtype: of the computation.
     """
 
     num_heads: int
-    pattern: Pattern = over_tokens
+    axes: tuple[str, ...] = (SPACE,)
     length: int | None = None
     backend: str = "auto"
     dropout: float = 0.0
@@ -63,80 +44,65 @@ class MultiHeadAttention(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
-        """Attends within `x`."""
+    def __call__(self, x: Float[Array, "b *n d"], queries: int | None = None) -> Float[Array, "b *q d"]:
+        """Attends within `x`; where `queries` is given, only the first so many tokens of the last token axis ask, and have results."""
         width = x.shape[-1]
-        project = functools.partial(
-            nn.DenseGeneral,
-            features=(self.num_heads, width // self.num_heads),
-            kernel_init=nn.initializers.xavier_uniform(),
-            dtype=self.dtype,
-        )
-        query, key, value = (project(name=name)(x) for name in ("query", "key", "value"))
-        mixed = self.pattern(self._attend, query, key, value)
-        return nn.DenseGeneral(width, axis=(-2, -1), kernel_init=nn.initializers.xavier_uniform(), dtype=self.dtype, name="out")(mixed)
+        shape = (width, self.num_heads, width // self.num_heads)
+        query, key, value = (ToHeads(shape, self.dtype, name=name) for name in ("query", "key", "value"))
+        asking = x if queries is None else x[..., :queries, :]
+        share = self.num_heads // len(self.axes)
+        mixed = []
+        for number, axis in enumerate(self.axes):
+            heads = slice(number * share, (number + 1) * share)
+            mixed.append(self._attend(axis, query(asking, heads), key(x, heads), value(x, heads)))
+        return FromHeads((*shape[1:], width), self.dtype, name="out")(mixed)
 
-    def _attend(self, query: Array, key: Array, value: Array, padded: bool = True) -> Array:
+    def _attend(self, axis: str, query: Heads, key: Heads, value: Heads) -> Heads:
         dropout_key = self.make_rng("dropout") if self.train and self.dropout else None
-        length = self.length if padded and self.length != query.shape[-3] else None
-        return dot_product_attention(query, key, value, backend=self.backend, length=length, dropout=self.dropout, dropout_key=dropout_key)
+        arguments = {"backend": self.backend, "dropout": self.dropout, "dropout_key": dropout_key}
+        if axis == TIME:
+            return time_attention(query, key, value, **arguments)
+        length = self.length if self.length != key.shape[-3] else None
+        return dot_product_attention(query, key, value, length=length, **arguments)
 
 
-def dot_product_attention(
-    query: Float[Array, "*b n k f"],
-    key: Float[Array, "*b n k f"],
-    value: Float[Array, "*b n k f"],
-    *,
-    backend: str = "auto",
-    length: int | None = None,
-    dropout: float = 0.0,
-    dropout_key: Array | None = None,
-) -> Float[Array, "*b n k f"]:
-    """softmax(query key^T / sqrt(f)) value, each head alone, the softmax in float32.
+class ToHeads(nn.Module):
+    """The projection from the width to heads. Parameters: kernel (d, k, f) and bias (k, f)."""
 
-    Args:
-      query: what asks.
-      key: what is compared with.
-      value: what is mixed.
-      backend: `xla`, `cudnn` (16-bit types on a GPU only), or `auto`.
-      length: where given, only the first `length` tokens are attended to; rows past it hold no meaning.
-      dropout: rate on the attention weights; `xla` only.
-      dropout_key: where given, dropout is drawn from it.
-    """
-    if dropout_key is None and choose_backend(backend, query.shape[-3], query.shape[-1], query.dtype) == "cudnn":
-        return _cudnn_attention(query, key, value, length)
-    weights = jnp.einsum("...qkf,...skf->...kqs", query * query.shape[-1] ** -0.5, key, preferred_element_type=jnp.float32)
-    if length is not None:
-        weights = jnp.where(jnp.arange(key.shape[-3]) < length, weights, -jnp.inf)
-    weights = jax.nn.softmax(weights).astype(value.dtype)
-    if dropout_key is not None:
-        kept = jax.random.bernoulli(dropout_key, 1 - dropout, weights.shape)
-        weights = jnp.where(kept, weights / (1 - dropout), 0)
-    return jnp.einsum("...kqs,...skf->...qkf", weights, value)
+    shape: tuple[int, int, int]
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *n d"], heads: slice) -> Heads:
+        """Projects to some of the heads. Slicing the kernel is cheaper than slicing what it gives."""
+        width, count, head_dim = self.shape
+        kernel = self.param("kernel", _xavier_of_flat(width), self.shape)
+        bias = self.param("bias", nn.initializers.zeros, (count, head_dim))
+        kernel, bias = kernel[:, heads].reshape(width, -1), bias[heads].reshape(-1)
+        return (x @ kernel.astype(self.dtype) + bias.astype(self.dtype)).reshape(*x.shape[:-1], -1, head_dim)
 
 
-def choose_backend(backend: str, tokens: int, head_dim: int, dtype: jnp.dtype) -> str:
-    """The backend that computes attention over `tokens` tokens: `backend` itself, or under `auto` the fastest that can."""
-    if backend != "auto":
-        return backend
-    fits = dtype in (jnp.bfloat16, jnp.float16) and head_dim % 8 == 0 and head_dim <= 128 and tokens >= CUDNN_MIN_TOKENS
-    return "cudnn" if fits and jax.default_backend() == "gpu" else "xla"
+class FromHeads(nn.Module):
+    """The projection from heads to the width. Parameters: kernel (k, f, d) and bias (d)."""
+
+    shape: tuple[int, int, int]
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, mixed: Sequence[Heads]) -> Float[Array, "b *n d"]:
+        """Projects groups of heads, in order. Adding up their projections is cheaper than putting them together first."""
+        count, head_dim, width = self.shape
+        kernel = self.param("kernel", _xavier_of_flat(count * head_dim), self.shape)
+        bias = self.param("bias", nn.initializers.zeros, (width,))
+        kernels = jnp.split(kernel.astype(self.dtype), len(mixed))
+        projected = sum(group.reshape(*group.shape[:-2], -1) @ part.reshape(-1, width) for group, part in zip(mixed, kernels, strict=True))
+        return projected + bias.astype(self.dtype)
 
 
-def padded_length(tokens: int, backend: str, head_dim: int, dtype: jnp.dtype) -> int:
-    """The length to carry a sequence at: cuDNN's backward pass refuses odd ones."""
-    return tokens + tokens % 2 if choose_backend(backend, tokens, head_dim, dtype) == "cudnn" else tokens
+def _xavier_of_flat(inputs: int) -> nn.initializers.Initializer:
+    """Xavier's uniform initialisation of the matrix (inputs, outputs) that a kernel is."""
 
+    def initialise(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        return nn.initializers.xavier_uniform()(key, (inputs, math.prod(shape) // inputs), dtype).reshape(shape)
 
-def _cudnn_attention(query: Array, key: Array, value: Array, length: int | None) -> Array:
-    flat_query, flat_key, flat_value = (x.reshape(-1, *x.shape[-3:]) for x in (query, key, value))
-    lengths = None if length is None else jnp.full(flat_query.shape[0], length, jnp.int32)
-    mixed = jax.nn.dot_product_attention(
-        flat_query,
-        flat_key,
-        flat_value,
-        query_seq_lengths=lengths,
-        key_value_seq_lengths=lengths,
-        implementation="cudnn",
-    )
-    return mixed.reshape(query.shape)
+    return initialise

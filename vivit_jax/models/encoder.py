@@ -11,12 +11,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vivit_jax.models.attention import MultiHeadAttention, Pattern, padded_length
+from vivit_jax.models.attention import MultiHeadAttention
+from vivit_jax.models.backends import padded_length
 from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.layout import row_major
 
-GELU = {"gelu_tanh": functools.partial(nn.gelu, approximate=True), "gelu": functools.partial(nn.gelu, approximate=False)}
+# Recomputed from its input in the backward pass, which is cheaper than to keep the tanh of every hidden unit beside it.
+GELU = {
+    "gelu_tanh": jax.checkpoint(functools.partial(nn.gelu, approximate=True)),
+    "gelu": jax.checkpoint(functools.partial(nn.gelu, approximate=False)),
+}
 
-Attentions = tuple[tuple[str, Pattern], ...]
+Attentions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Encoder(nn.Module):
@@ -25,14 +31,15 @@ class Encoder(nn.Module):
     Parameters: `position` (n, d); `block_00`, `block_01`, ... (or, scanned, `blocks` with a leading layer axis); `norm`.
 
     Attributes:
-      config: widths, regularisation and precision.
-      num_layers: blocks.
-      attentions: the attentions of each block in order, as (name, pattern).
+      config: widths, layers, regularisation and precision.
+      attentions: the attentions of each block in order, as (name, axes).
+      outputs: where given, only the first so many tokens of each sequence are asked for. The last block then computes no others, which
+        for a cls token spares most of it; scanned layers are all alike and compute every token.
     """
 
     config: ViViTConfig
-    num_layers: int
     attentions: Attentions
+    outputs: int | None = None
 
     @nn.compact
     def __call__(self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool) -> Float[Array, "b *n d"]:
@@ -47,13 +54,13 @@ class Encoder(nn.Module):
         length = x.shape[-2]
         padding = padded_length(length, config.attention, width // config.num_heads, dtype) - length
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
-        x = self._blocks(x, length, train)
+        x = self._blocks(row_major(x), length, train)
         x = x[..., :length, :]
         return nn.LayerNorm(epsilon=config.norm_eps, dtype=dtype, name="norm")(x)
 
     def _blocks(self, x: Array, length: int, train: bool) -> Array:
         config = self.config
-        rates = [config.stochastic_depth * layer / max(self.num_layers - 1, 1) for layer in range(self.num_layers)]
+        rates = [config.stochastic_depth * layer / max(config.num_layers - 1, 1) for layer in range(config.num_layers)]
         block = nn.remat(Block, prevent_cse=not config.scan_layers) if config.remat else Block
         arguments = {"config": config, "attentions": self.attentions, "length": length, "train": train}
         if config.scan_layers:
@@ -61,11 +68,13 @@ class Encoder(nn.Module):
                 block,
                 variable_axes={"params": 0, "intermediates": 0},
                 split_rngs={"params": True, "dropout": True},
-                length=self.num_layers,
+                length=config.num_layers,
             )
             return scanned(**arguments, name="blocks")(x, jnp.asarray(rates))[0]
         for layer, rate in enumerate(rates):
-            x, _ = block(**arguments, name=f"block_{layer:02d}")(x, rate)
+            outputs = self.outputs if layer == config.num_layers - 1 else None
+            x, _ = block(**arguments, outputs=outputs, name=f"block_{layer:02d}")(x, rate)
+            x = row_major(x)
         return x
 
 
@@ -79,6 +88,7 @@ class Block(nn.Module):
     attentions: Attentions
     length: int
     train: bool
+    outputs: int | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *n d"], drop_rate: float | Array) -> tuple[Float[Array, "b *n d"], None]:
@@ -87,10 +97,10 @@ class Block(nn.Module):
         dtype = config.compute_dtype
         norm = functools.partial(nn.LayerNorm, epsilon=config.norm_eps, dtype=dtype)
         dropout = nn.Dropout(config.dropout, deterministic=not self.train)
-        for name, pattern in self.attentions:
+        for name, axes in self.attentions:
             attention = MultiHeadAttention(
                 num_heads=config.num_heads,
-                pattern=pattern,
+                axes=axes,
                 length=self.length,
                 backend=config.attention,
                 dropout=config.attention_dropout,
@@ -98,8 +108,8 @@ class Block(nn.Module):
                 dtype=dtype,
                 name=name,
             )
-            y = dropout(attention(norm(name=f"norm_{name}")(x)))
-            x = x + self._stochastic_depth(y, drop_rate)
+            y = dropout(attention(norm(name=f"norm_{name}")(x), self.outputs))
+            x = x[..., : self.outputs, :] + self._stochastic_depth(y, drop_rate)
         y = MLP(config.mlp_dim, config.activation, config.dropout, self.train, dtype, name="mlp")(norm(name="norm_mlp")(x))
         return x + self._stochastic_depth(y, drop_rate), None
 

@@ -1,7 +1,6 @@
 """From a video to a grid of tokens (Sec. 3.2): tubelet embedding and uniform frame sampling."""
 
 import flax.linen as nn
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -31,8 +30,9 @@ class Tokenizer(nn.Module):
 
         n_t, n_h, n_w = config.grid
         blocks = video.astype(dtype).reshape(-1, n_t, time, n_h, height, n_w, width, 3)
-        tokens = jnp.einsum("bitjhkwc,thwcd->bijkd", blocks, kernel.astype(dtype))
-        return tokens.reshape(-1, n_t, n_h * n_w, config.hidden_size) + bias.astype(dtype)
+        # In the order of the kernel, so that one copy of the pixels serves both its product and its gradient.
+        pixels = blocks.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, n_t, n_h * n_w, kernel.size // config.hidden_size)
+        return pixels @ kernel.astype(dtype).reshape(-1, config.hidden_size) + bias.astype(dtype)
 
 
 def uniform_frames(frames: int, sampled: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.attention import heads_over_time_and_space, over_time, over_tokens
+from vivit_jax.models.attention import SPACE, TIME
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.models.encoder import Encoder
 from vivit_jax.models.tokenizer import Tokenizer
@@ -110,7 +110,7 @@ class FactorisedSelfAttention(nn.Module):
     @nn.compact
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool) -> Float[Array, "b d"]:
         """Encodes the grid."""
-        attentions = (("spatial_attention", over_tokens), ("temporal_attention", over_time))
+        attentions = (("spatial_attention", (SPACE,)), ("temporal_attention", (TIME,)))
         if self.config.attention_order == "time_space":
             attentions = attentions[::-1]
         return _encode_and_pool_grid(self, attentions, tokens, train)
@@ -124,7 +124,7 @@ class FactorisedDotProductAttention(nn.Module):
     @nn.compact
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool) -> Float[Array, "b d"]:
         """Encodes the grid."""
-        return _encode_and_pool_grid(self, (("attention", heads_over_time_and_space),), tokens, train)
+        return _encode_and_pool_grid(self, (("attention", (TIME, SPACE)),), tokens, train)
 
 
 TRANSFORMERS = {
@@ -156,7 +156,9 @@ def _encode_and_pool(module: nn.Module, name: str, config: ViViTConfig, tokens: 
         cls = module.param(f"{name}_cls", nn.initializers.zeros, (tokens.shape[-1],)).astype(tokens.dtype)
         cls = jnp.broadcast_to(cls, (*tokens.shape[:-2], 1, tokens.shape[-1]))
         tokens = jnp.concatenate([cls, tokens], axis=-2)
-    encoder = Encoder(config, config.num_layers, (("attention", over_tokens),), name=name)
+    # Whoever looks at the tokens gets all of them.
+    outputs = 1 if config.pool == "token" and not module.is_mutable_collection("intermediates") else None
+    encoder = Encoder(config, (("attention", (SPACE,)),), outputs, name=name)
     tokens = encoder(tokens, positions=tokens.shape[-2:-1], train=train)
     module.sow("intermediates", "tokens", tokens)
     return tokens[..., 0, :] if config.pool == "token" else POOLINGS[config.pool](tokens, axis=-2)
@@ -165,7 +167,7 @@ def _encode_and_pool(module: nn.Module, name: str, config: ViViTConfig, tokens: 
 def _encode_and_pool_grid(module: nn.Module, attentions: tuple, tokens: Array, train: bool) -> Array:
     """(b, t, s, d) to (b, d) by an encoder that sees the grid."""
     config = module.config
-    tokens = Encoder(config, config.num_layers, attentions, name="encoder")(tokens, positions=tokens.shape[1:3], train=train)
+    tokens = Encoder(config, attentions, name="encoder")(tokens, positions=tokens.shape[1:3], train=train)
     module.sow("intermediates", "tokens", tokens)
     return POOLINGS[config.pool](tokens, axis=(1, 2))
 

@@ -140,6 +140,7 @@ class JitExecutor:
             in_shardings=(shardings, self._batch),
             out_shardings=(shardings, self._whole),
             donate_argnums=0,
+            compiler_options=_compiler_options(),
         )
 
     def compile_eval(self, step: Callable, params: Tree) -> Callable:
@@ -148,7 +149,12 @@ class JitExecutor:
 
     def compile_eval_on_devices(self, step: Callable, params: Tree) -> Callable:
         shardings = jax.tree.map(lambda leaf: leaf.sharding, params)
-        return jax.jit(traced_once(step), in_shardings=(shardings, self._batch), out_shardings=self._whole)
+        return jax.jit(
+            traced_once(step),
+            in_shardings=(shardings, self._batch),
+            out_shardings=self._whole,
+            compiler_options=_compiler_options(),
+        )
 
     def metrics(self, metrics: Tree) -> Tree:
         return jax.device_get(metrics)
@@ -239,6 +245,11 @@ def _mesh(config: ParallelConfig) -> Mesh:
     shape = (data, config.fsdp, config.tensor)
     # Auto axes: explicit ones, the default since jax 0.9, refuse the reshapes of a divided batch.
     return jax.make_mesh(shape, (DATA, FSDP, TENSOR), axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[: data * inner])
+
+
+def _compiler_options() -> dict[str, bool] | None:
+    """On a GPU all matrix products by cuBLAS, which adds biases and residuals as it writes; XLA's own Triton products leave them apart."""
+    return {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
 
 
 def _narrow(array: Any) -> np.ndarray:
