@@ -6,12 +6,14 @@
   python benchmarks/ablation.py --json ablation.json --table ablation.md --plot ablation.svg
 
 What follows `--` goes to `train.py` for every config, and `--source FILE` (the image weights) for all but those named `--from_scratch`.
-Runs that share a GPU share its memory in equal parts. The first seed of all configs comes first. A run that is finished is not made
-again, and one that was interrupted goes on, so the same command picks up what `--seconds` or Ctrl-C cut short.
+Runs that share a GPU share its memory in equal parts. The first seed of all configs comes first. A run that is finished, or whose score
+the JSON holds, is not made again, and one that was interrupted goes on, so the same command picks up what `--seconds` or Ctrl-C cut short.
+A config that was changed needs another JSON and other work directories.
 """
 
 import argparse
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -44,6 +46,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="seconds that all may take")
     parser.add_argument("--table", type=pathlib.Path, help="writes a table in Markdown")
     parser.add_argument("--plot", type=pathlib.Path, help="draws means, spreads and single seeds")
+    parser.add_argument(
+        "--references", nargs="*", type=reference, default=[], metavar="NAME=TOP1", help="lines of the plot to compare with"
+    )
     parser.add_argument("flags", nargs="*", help="further flags of train.py")
     arguments = parser.parse_args()
     if arguments.configs:
@@ -54,7 +59,7 @@ def main() -> None:
     if arguments.table:
         arguments.table.write_text(table(scores))
     if arguments.plot:
-        plot(scores, arguments.plot)
+        plot(scores, arguments.plot, dict(arguments.references))
     print(table(scores))
 
 
@@ -82,6 +87,8 @@ class Campaign:
     def _train(self, number: int, config: str, seed: int) -> str:
         """Makes one run; a line that tells how it ended."""
         name = config_name(config)
+        if str(seed) in self.scores.get(name, {}):
+            return f"{name} seed {seed}: scored before"
         workdir = self.arguments.workdirs / f"{name}_{seed}"
         scores, start = workdir / "evaluation.json", time.monotonic()
         if not scores.is_file():
@@ -135,33 +142,60 @@ def stopped(run: subprocess.Popen) -> str:
         return f"then killed: it had not saved within {GRACE:g} s"
 
 
+def reference(text: str) -> tuple[str, float]:
+    """`linear probe=0.707` as a name and a score."""
+    name, _, top1 = text.rpartition("=")
+    return name, float(top1)
+
+
 def table(scores: dict) -> str:
-    """A row for each config: mean and standard deviation (n - 1) of test top-1 over its seeds, and the hits of each."""
-    lines = ["| | test top-1 | spread | hits by seed | of |", "|---|---|---|---|---|"]
+    """A row for each config: mean and standard deviation (n - 1) of test top-1 over its seeds, how many, and the hits of each."""
+    lines = ["| | test top-1 | spread | seeds | hits by seed | of |", "|---|---|---|---|---|---|"]
     for name, seeds in scores.items():
         top1, hits = [seeds[seed]["top1"] for seed in sorted(seeds, key=int)], [str(seeds[seed]["hits"]) for seed in sorted(seeds, key=int)]
         spread = f"{statistics.stdev(top1):.3f}" if len(top1) > 1 else "-"
-        lines.append(f"| {name} | {statistics.mean(top1):.3f} | {spread} | {', '.join(hits)} | {next(iter(seeds.values()))['examples']} |")
+        examples = next(iter(seeds.values()))["examples"]
+        lines.append(f"| {name} | {statistics.mean(top1):.3f} | {spread} | {len(top1)} | {', '.join(hits)} | {examples} |")
     return "\n".join(lines) + "\n"
 
 
-def plot(scores: dict, path: pathlib.Path) -> None:
-    """A point for each seed, and the mean with its standard deviation, one config under the other."""
+def plot(scores: dict, path: pathlib.Path, references: dict[str, float]) -> None:
+    """A point for each seed, and the mean with its standard deviation, one config under the other; a line for each reference."""
+    import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 0.8 + 0.42 * len(scores)), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.2 + 0.48 * len(scores)), layout="constrained")
     axes = figure.subplots()
+    small = {"textcoords": "offset points", "ha": "center", "fontsize": 9}
+    for name, top1 in references.items():
+        axes.axvline(top1, color="#6b7280", linewidth=1, linestyle=":")
+        axes.annotate(f"{name} {top1:.3f}", (top1, 1), (0, 4), xycoords=("data", "axes fraction"), **small)
     for row, seeds in enumerate(scores.values()):
         top1 = [score["top1"] for score in seeds.values()]
-        axes.plot(top1, [row] * len(top1), "o", color="#9ca3af", markersize=4)
-        axes.errorbar(
-            statistics.mean(top1), row, xerr=statistics.stdev(top1) if len(top1) > 1 else None, fmt="D", color="#3b82f6", capsize=3
-        )
-    axes.set_yticks(range(len(scores)), scores)
-    axes.invert_yaxis()
+        mean, spread = statistics.mean(top1), statistics.stdev(top1) if len(top1) > 1 else None
+        axes.errorbar(mean, row, xerr=spread, fmt="D", color="#2563eb", capsize=4, label="" if row else "mean, standard deviation")
+        below = [row + 0.24] * len(top1)  # where the mean does not hide them
+        axes.plot(top1, below, "o", color="#d97706", alpha=0.6, markeredgewidth=0, label="" if row else "one seed (darker: several)")
+        axes.annotate(f"{mean:.3f}", (mean, row), (0, 7), **small)
+    labels = [
+        f"{name}\n{len(seeds)} seed{'s' * (len(seeds) > 1)}" for name, seeds in zip(short_names(scores), scores.values(), strict=True)
+    ]
+    axes.set_yticks(range(len(scores)), labels)
+    axes.set_ylim(len(scores) - 0.5, -0.6)
     axes.set_xlabel("test top-1")
     axes.grid(axis="x", alpha=0.25)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    with matplotlib.rc_context({"svg.hashsalt": "vivit_jax"}):  # the same scores, the same file
+        figure.savefig(path, facecolor="white", metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def short_names(scores: dict) -> list[str]:
+    """The configs' names without the words that all of them begin with."""
+    words = [name.split("_") for name in scores]
+    columns = zip(*(name[:-1] for name in words), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
+    return ["_".join(name[shared:]) for name in words]
 
 
 if __name__ == "__main__":

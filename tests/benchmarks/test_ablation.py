@@ -42,12 +42,31 @@ def test_finished_runs_are_gathered_and_set_beside_each_other(finished):
             f"drone_ir_ablation_{row}",
             f"{top1[row].mean():.3f}",
             f"{top1[row].std(ddof=1):.3f}",
+            "3",
             ", ".join(map(str, HITS[row].values())),
             "321",
         ]
         for row in HITS
     ]
     assert plot.read_text().count("<svg") == 1
+
+
+def test_a_score_in_the_json_is_not_made_again_where_its_work_directory_is_gone(finished):
+    scores, configs = finished / "scores.json", [f"{CONFIG}:{row}" for row in HITS]
+    ablation("--json", scores, "--workdirs", finished / "runs", "--seeds", 0, 1, "--configs", *configs)
+    before = scores.read_text()
+    said = ablation("--json", scores, "--workdirs", finished / "gone", "--seeds", 0, 1, "--configs", *configs)
+    assert said.count("scored before") == 4
+    assert scores.read_text() == before
+    assert not (finished / "gone").exists()
+
+
+def test_references_are_named_in_the_plot(finished):
+    scores, plot = finished / "scores.json", finished / "plot.svg"
+    ablation("--json", scores, "--workdirs", finished / "runs", "--seeds", 0, "--configs", f"{CONFIG}:mixup")
+    ablation("--json", scores, "--plot", plot, "--references", "majority=0.411", "linear probe=0.707")
+    drawn = plot.read_text()
+    assert "majority 0.411" in drawn and "linear probe 0.707" in drawn
 
 
 def test_a_run_that_cannot_start_is_told_of_and_has_no_score(finished):
