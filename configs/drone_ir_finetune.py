@@ -4,10 +4,14 @@
   python train.py --config=configs/drone_ir_finetune.py --workdir=runs/finetune --config.data.data_dir=data \\
       --config.init.source=vits14_google_layout_fp16.npz
 
-The same model from random weights: `--config=configs/drone_ir_finetune.py:scratch`, without a source.
+Five seeds on one H200, 68 to 75 s each while nine runs shared it: test top-1 0.750 on average, standard deviation 0.033, from 0.704 to
+0.782 (240, 251, 226, 236 and 251 of 321 clips, 4x3 views). The aim of 0.80 was not reached; docs/drone_ir.md tells what was tried and why.
 
-It trains on `train+val`: flights are what the set is short of, and a linear probe that was measured on it has both. Nothing looks at the
-test split before the end, and the recipe was chosen on parts of `train+val`: docs/drone_ir.md tells how, and the scores. To choose again:
+The same model from random weights: `--config=configs/drone_ir_finetune.py:scratch`, without a source. Four seeds: 0.676, standard
+deviation 0.059. It is undertrained at 20 epochs, so the difference is not what the weights are worth in the end.
+
+It trains on `train+val`: flights are what the set is short of, and a linear probe that was measured on it has both. No run looks at the
+test split before its end, and the recipe was chosen on parts of `train+val`. To choose again:
 `--config.data.train_split=train --config.data.test_split=val`.
 """
 
@@ -25,7 +29,7 @@ def get_config(start="pretrained"):
     config.model.size = "S"
     config.model.tubelet = (2, 14, 14)
     config.model.clip = (16, 98, 98)
-    config.model.temporal_layers = 4
+    config.model.temporal_layers = 1
     config.model.stochastic_depth = 0.1
     config.model.stochastic_depth_rescale = True
     config.model.scan_layers = True
@@ -41,15 +45,15 @@ def get_config(start="pretrained"):
     config.data.train_split = "train+val"
     config.data.val_split = None
     config.data.stride = 4
-    config.data.resize = 112
+    config.data.resize = 144
     config.data.readers = 4
     config.data.cache_gigabytes = 1.0
     config.augment.flip = 0.5
-    config.augment.scale_jitter = (0.9, 1.2)
+    config.augment.scale_jitter = (0.75, 1.2)
 
     # The layers that know images move little, the new ones fully.
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 2e-4
+    config.optimizer.learning_rate = 1.5e-4
     config.optimizer.layer_decay = 0.75
     config.optimizer.weight_decay = 0.05
     config.optimizer.clip_norm = 1.0
