@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -55,6 +56,16 @@ def test_the_stablehlo_program_gives_the_logits_at_any_batch_size_on_every_platf
         video = np.random.default_rng(batch).integers(0, 256, (batch, 4, 8, 8, 3), np.uint8)
         expected = model.model.apply(model.variables, PREPROCESS.normalise(video))
         np.testing.assert_allclose(program.call(params, video), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("factorisation", ["spatio_temporal_attention", "factorised_dot_product_attention"])
+def test_a_program_made_on_a_gpu_holds_nothing_of_it(tmp_path, monkeypatch, factorisation):
+    model = pretrained(factorisation=factorisation, dtype="bfloat16", num_layers=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(jax, "default_backend", lambda: "gpu")
+        export(model, "stablehlo", tmp_path / "out")
+    program = jax.export.deserialize(bytearray((tmp_path / "out" / "model.stablehlo").read_bytes()))
+    assert set(re.findall(r"custom_call @(\w+)", program.mlir_module())) == {"shape_assertion"}  # of the symbolic batch
 
 
 def test_the_script_runs_the_program_without_this_package(tmp_path):

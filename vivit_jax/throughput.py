@@ -152,24 +152,45 @@ def measure(mode: str, subject: Subject, *, steps: int = 20) -> Timing:
     Raises:
       UserError: for a batch that does not divide over the devices, or numbers that are not finite: their time would say nothing.
     """
-    executor = make_executor(subject.parallel)
-    check_batch_size(subject.batch_size, executor, accumulation=subject.training.accumulation if mode == "train" else 1)
-    prepare = {"train": _prepare_training, "infer": _prepare_inference}[mode]
-    call, compiled, compile_seconds, device_count = prepare(subject, executor)
-    seconds, last = _time(call, steps)
+    prepared = prepare(mode, subject)
+    seconds, last = _time(prepared.call, steps)
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(last)) if np.issubdtype(leaf.dtype, np.floating)):
         raise UserError(f"the {mode} step gives numbers that are not finite on random input, so its time would say nothing")
     return Timing(
         mode=mode,
         batch_size=subject.batch_size,
         clip=subject.model.clip,
-        devices=device_count,
+        devices=prepared.devices,
         seconds=tuple(seconds),
-        compile_seconds=compile_seconds,
+        compile_seconds=prepared.compile_seconds,
         tflop=2e-12 * PASSES[mode] * subject.batch_size * complexity.count_arithmetic(subject.model, as_run=True).products,
-        program_bytes=_program_bytes(compiled),
+        program_bytes=_program_bytes(prepared.compiled),
         peak_bytes=(jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A step that is ready to be called on random input.
+
+    Attributes:
+      call: runs one step, each on the state that the last one left, and gives its results on the device.
+      compiled: the program.
+      compile_seconds: of tracing, lowering and compiling it.
+      devices: how many it runs on.
+    """
+
+    call: Callable[[], Any]
+    compiled: Any
+    compile_seconds: float
+    devices: int
+
+
+def prepare(mode: str, subject: Subject) -> Prepared:
+    """Compiles a step; arguments and errors are those of `measure`."""
+    executor = make_executor(subject.parallel)
+    check_batch_size(subject.batch_size, executor, accumulation=subject.training.accumulation if mode == "train" else 1)
+    return {"train": _prepare_training, "infer": _prepare_inference}[mode](subject, executor)
 
 
 def matrix_ceiling() -> Ceiling:
@@ -226,9 +247,6 @@ def random_batch(model: ViViTConfig, batch_size: int) -> dict[str, Any]:
     }
 
 
-Prepared = tuple[Callable[[], Any], Any, float, int]
-
-
 def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
     params = random_params(subject.model) if subject.params is None else subject.params
     learning_rate = make_schedule(subject.schedule, subject.optimizer.learning_rate, total=SCHEDULE_STEPS, warmup=SCHEDULE_WARM_UP)
@@ -252,7 +270,7 @@ def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
         state, metrics = compiled(state, batch)
         return metrics
 
-    return call, compiled, seconds, _device_count(batch)
+    return Prepared(call, compiled, seconds, _device_count(batch))
 
 
 def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
@@ -262,7 +280,7 @@ def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
     extra = {"index": np.arange(subject.batch_size), "valid": np.ones(subject.batch_size, bool)}
     batch = executor.to_devices(rows | extra | {"video": rows["video"][:, None]})
     compiled, seconds = _compile(executor.compile_eval_on_devices(step, params), params, batch)
-    return lambda: compiled(params, batch), compiled, seconds, _device_count(batch)
+    return Prepared(lambda: compiled(params, batch), compiled, seconds, _device_count(batch))
 
 
 def _preprocess(subject: Subject) -> Preprocess:

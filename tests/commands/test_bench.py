@@ -60,7 +60,7 @@ def config_file(tmp_path, data_dir):
 
 
 def multiply_accumulates_of_model():
-    """By hand, of one clip through `MODEL`: 8 tubelets and a cls token, of width 16. In its last and only block the cls token alone asks."""
+    """By hand, of one clip through `MODEL`: 8 tubelets and a cls token, of width 16. In its only block the cls token alone asks."""
     tokens, width, hidden, pixels = 9, 16, 32, 2 * 8 * 8 * 3
     block = tokens * 2 * width**2 + 2 * width**2 + 2 * width * hidden + 2 * tokens * width
     return 8 * pixels * width + block + width * 3

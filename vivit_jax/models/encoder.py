@@ -54,7 +54,7 @@ class Encoder(nn.Module):
         length = x.shape[-2]
         padding = padded_length(length, config.attention, width // config.num_heads, dtype) - length
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
-        x = self._blocks(row_major(x), length, train)
+        x = self._blocks(self._laid_out(x), length, train)
         x = x[..., :length, :]
         return nn.LayerNorm(epsilon=config.norm_eps, dtype=dtype, name="norm")(x)
 
@@ -74,8 +74,12 @@ class Encoder(nn.Module):
         for layer, rate in enumerate(rates):
             outputs = self.outputs if layer == config.num_layers - 1 else None
             x, _ = block(**arguments, outputs=outputs, name=f"block_{layer:02d}")(x, rate)
-            x = row_major(x)
+            x = self._laid_out(x)
         return x
+
+    def _laid_out(self, x: Array) -> Array:
+        """A plain model says nothing about memory, so that it can be exported from any platform for any other."""
+        return x if self.config.attention == "xla" else row_major(x)
 
 
 class Block(nn.Module):
