@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from vivit_jax.models import layout, time_attention
+from vivit_jax.models import backends, layout, time_attention
+from vivit_jax.models.attention import SPACE, TIME, MultiHeadAttention
 from vivit_jax.models.backends import choose_backend, dot_product_attention, padded_length
 
 NEEDS_GPU = pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN runs on NVIDIA GPUs")
@@ -90,6 +91,46 @@ def test_the_kernel_over_time_is_the_definition_with_its_gradients(grid):
 @pytest.mark.parametrize(("times", "places", "head_dim"), [(12, 196, 64), (4, 3, 64), (256, 4, 64), (16, 196, 80)])
 def test_the_kernel_over_time_leaves_other_grids_to_the_rest(times, places, head_dim):
     assert not time_attention.fits(times, places, head_dim)
+
+
+@pytest.mark.parametrize("axes", [(SPACE,), (TIME,), (TIME, SPACE)])
+@pytest.mark.parametrize("backend", ["xla", "chunked"])
+def test_asking_for_some_tokens_gives_what_they_have_among_all(axes, backend):
+    attention = MultiHeadAttention(num_heads=4, axes=axes, backend=backend)
+    (x,) = draw((2, 3, 6, 16), count=1)
+    variables = attention.init(jax.random.key(1), x)
+    some = attention.apply(variables, x, 2)
+    assert some.shape == (2, 3, 2, 16)
+    assert relative(some, attention.apply(variables, x)[:, :, :2]) < 1e-6
+
+
+def test_cudnn_is_asked_for_even_lengths_and_by_every_token(monkeypatch):
+    """Where the kernel over time does not fit, an odd number of times is padded; where a cls token alone asks, cuDNN is not called."""
+    given = []
+
+    def cudnn(query, key, value, length):
+        given.append((query.shape[-3], key.shape[-3], length))
+        return dot_product_attention(query, key, value, backend="xla", length=length)
+
+    monkeypatch.setattr(backends, "_cudnn_attention", cudnn)
+    grids = draw((2, 5, 3, 2, 16), count=3)
+    assert relative(backends.time_attention(*grids, backend="cudnn"), over_time(*grids)) < 1e-6
+    query, key, value = draw((2, 6, 2, 16), count=3)
+    alone = dot_product_attention(query[:, :1], key, value, backend="cudnn", length=5)
+    assert relative(alone, definition(query, key, value, 5)[:, :1]) < 1e-6
+    assert given == [(6, 6, 5)]
+
+
+@NEEDS_GPU
+@pytest.mark.parametrize("grid", [(5, 4), (12, 6), (65, 3)])
+def test_cudnn_takes_the_grids_that_the_kernel_over_time_does_not(grid):
+    assert not time_attention.fits(*grid, 16)
+    query, key, value, gradient = draw((2, *grid, 2, 16), jnp.bfloat16)
+    out, backward = jax.vjp(functools.partial(backends.time_attention, backend="cudnn"), query, key, value)
+    expected, plain = jax.vjp(over_time, *(x.astype(jnp.float32) for x in (query, key, value)))
+    assert relative(out, expected) < 1e-2
+    for actual, wanted in zip(backward(gradient), plain(gradient.astype(jnp.float32)), strict=True):
+        assert relative(actual, wanted) < 1e-2
 
 
 def test_operations_of_our_own_run_on_each_devices_part():

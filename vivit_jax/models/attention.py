@@ -45,7 +45,10 @@ class MultiHeadAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *n d"], queries: int | None = None) -> Float[Array, "b *q d"]:
-        """Attends within `x`; where `queries` is given, only the first so many tokens of the last token axis ask, and have results."""
+        """Attends within `x`; where `queries` is given, only the first so many tokens of the last token axis ask, and have results.
+
+        Over time a place attends to itself alone, so that of the others nothing is computed.
+        """
         width = x.shape[-1]
         shape = (width, self.num_heads, width // self.num_heads)
         query, key, value = (ToHeads(shape, self.dtype, name=name) for name in ("query", "key", "value"))
@@ -54,7 +57,8 @@ class MultiHeadAttention(nn.Module):
         mixed = []
         for number, axis in enumerate(self.axes):
             heads = slice(number * share, (number + 1) * share)
-            mixed.append(self._attend(axis, query(asking, heads), key(x, heads), value(x, heads)))
+            attended = asking if axis == TIME else x
+            mixed.append(self._attend(axis, query(asking, heads), key(attended, heads), value(attended, heads)))
         return FromHeads((*shape[1:], width), self.dtype, name="out")(mixed)
 
     def _attend(self, axis: str, query: Heads, key: Heads, value: Heads) -> Heads:

@@ -43,8 +43,11 @@ def dot_product_attention(
     """
     if dropout_key is None:
         chosen = choose_backend(backend, query.shape[-3], query.shape[-1], query.dtype)
-        if chosen != "xla":
-            return {"cudnn": _cudnn_attention, "chunked": _chunked_attention}[chosen](query, key, value, length)
+        # Where a cls token alone asks the attention matrix is small, and cuDNN would be told the keys' length for the queries too.
+        if chosen == "cudnn" and query.shape[-3] == key.shape[-3]:
+            return _cudnn_attention(query, key, value, length)
+        if chosen == "chunked":
+            return _chunked_attention(query, key, value, length)
     return _attention(query, key, value, length, dropout, dropout_key)
 
 
@@ -62,9 +65,11 @@ def time_attention(
     fits = kernels.fits(times, places, head_dim) and _half_precision_on_gpu(query.dtype)
     if dropout_key is None and backend in ("auto", "cudnn") and fits:
         return kernels.attend_over_time(query, key, value)
-    query, key, value = (x.swapaxes(-4, -3) for x in (query, key, value))
-    mixed = dot_product_attention(query, key, value, backend=backend, dropout=dropout, dropout_key=dropout_key)
-    return mixed.swapaxes(-4, -3)
+    padding = padded_length(times, backend, head_dim, query.dtype) - times
+    query, key, value = (_padded(x.swapaxes(-4, -3), padding) for x in (query, key, value))
+    length = times if padding else None
+    mixed = dot_product_attention(query, key, value, backend=backend, length=length, dropout=dropout, dropout_key=dropout_key)
+    return mixed[..., :times, :, :].swapaxes(-4, -3)
 
 
 def choose_backend(backend: str, tokens: int, head_dim: int, dtype: jnp.dtype) -> str:
@@ -79,6 +84,11 @@ def choose_backend(backend: str, tokens: int, head_dim: int, dtype: jnp.dtype) -
 def padded_length(tokens: int, backend: str, head_dim: int, dtype: jnp.dtype) -> int:
     """The length to carry a sequence at: cuDNN's backward pass refuses odd ones."""
     return tokens + tokens % 2 if choose_backend(backend, tokens, head_dim, dtype) == "cudnn" else tokens
+
+
+def _padded(x: Float[Array, "*b n k f"], padding: int) -> Float[Array, "*b m k f"]:
+    """The same with so many zeros at the end of the token axis."""
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(0, padding), (0, 0), (0, 0)]) if padding else x
 
 
 def _half_precision_on_gpu(dtype: jnp.dtype) -> bool:

@@ -63,7 +63,7 @@ class ViViTConfig:
       activation: the MLP's: `gelu_tanh` (the original's) or `gelu` (exact, by erf).
       norm_eps: epsilon of every LayerNorm.
       dropout: rate after the position embedding, each attention projection and each MLP layer.
-      attention_dropout: rate on the attention weights; any value above 0 needs the `xla` backend.
+      attention_dropout: rate on the attention weights; where it is drawn the backend is `xla`; `cudnn` is refused with it.
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
       stochastic_depth_rescale: divide a kept residual by its probability to be kept; the original does not.
       dtype: of the computation, `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is faster);
