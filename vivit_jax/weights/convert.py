@@ -23,17 +23,18 @@ from rich.console import Console
 from rich.table import Table
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS, ViViTConfig
+from vivit_jax.models.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import config as choices
-from vivit_jax.weights.backbone import Backbone, SourceOptions
+from vivit_jax.weights.backbone import SourceOptions
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.inflate import Group
 from vivit_jax.weights.initialise import initialise_from
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import Labels, Pretrained, default_labels, is_model_dir, load_model_dir, save_pretrained
 from vivit_jax.weights.source import FORMATS, OWN_FORMAT, local_path, read_source
+from vivit_jax.weights.target import same_classes, target_model
 
 STRIDE = 2
 # The original resizes to a short side of 256 for crops of 224.
@@ -97,8 +98,8 @@ def convert(
         raise UserError(
             f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or, of sampled frames, give tokenizer)"
         )
-    config = _model_config(backbone, model, init)
-    kept = head or ("keep" if _same_classes(backbone, config) else "fresh")
+    config = target_model(backbone, model, init)
+    kept = head or ("keep" if same_classes(backbone, config) else "fresh")
     started = initialise_from(backbone, config, dataclasses.replace(init, head=kept), jax.random.key(seed))
     crop = config.clip[1:]
     same_crop = backbone.clip is not None and backbone.clip[1:] == crop
@@ -243,89 +244,6 @@ def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOpti
         attention_order=model.get("attention_order"),
         pool=model.get("pool"),
     )
-
-
-def _model_config(backbone: Backbone, model: Mapping[str, object], init: InitConfig) -> ViViTConfig:
-    """The model that is asked for, filled in with what the source says."""
-    asked = dict(model)
-    factorisation = asked.setdefault("factorisation", backbone.factorisation)
-    if factorisation is None:
-        raise UserError(f"{backbone.name} is an image model: give factorisation, one of {', '.join(FACTORISATIONS)}")
-    if "clip" not in asked and backbone.clip is None:
-        raise UserError(f"{backbone.name} is an image model{_image_size(backbone)}: give clip, the (frames, height, width) of the videos")
-    asked.setdefault("clip", backbone.clip)
-    if factorisation == "factorised_self_attention":
-        if "attention_order" not in asked and backbone.factorisation == factorisation and backbone.attention_order is None:
-            raise UserError(f"{backbone.name} does not say which attention comes first: give attention_order, space_time or time_space")
-        asked.setdefault("attention_order", backbone.attention_order or "space_time")
-    asked.setdefault("tokenizer", backbone.tokenizer)
-    _fill_in_tubelet(asked, backbone)
-    if "pool" not in asked:
-        has_cls = factorisation in ("spatio_temporal_attention", "factorised_encoder")
-        asked["pool"] = backbone.pool if has_cls or backbone.pool != "token" else "mean"
-    if backbone.factorisation == factorisation == "factorised_encoder":
-        asked.setdefault("temporal_layers", backbone.temporal_layers)
-        if backbone.temporal_layers:
-            asked.setdefault("temporal_heads", backbone.temporal_heads)
-            asked.setdefault("temporal_mlp_dim", backbone.temporal_mlp_dim)
-    if not backbone.is_image and "num_classes" not in asked:
-        if backbone.headless:
-            raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless}; give num_classes for a fresh one")
-        asked["num_classes"] = _classes_of(backbone)
-    return ViViTConfig(
-        hidden_size=backbone.hidden_size,
-        num_layers=backbone.num_layers,
-        num_heads=backbone.num_heads,
-        mlp_dim=backbone.mlp_dim,
-        activation=init.activation or backbone.activation,
-        norm_eps=init.norm_eps or backbone.norm_eps,
-        **asked,
-    )
-
-
-def _fill_in_tubelet(asked: dict, backbone: Backbone) -> None:
-    """The tubelet of the source's kernel; of an image model 2 frames; of sampled frames, what gives as many."""
-    if "tubelet" in asked or backbone.is_image:
-        asked.setdefault("tubelet", (2, *backbone.patch))
-        return
-    if asked["tokenizer"] == "tubelet":
-        length = backbone.params["tokenizer/kernel"].shape[0]
-        asked["tubelet"] = (length if backbone.tokenizer == "tubelet" else 2, *backbone.patch)
-        return
-    sampled = asked.get("sampled_frames") or backbone.params["position"].shape[0]
-    if backbone.factorisation == "factorised_encoder" and "temporal_encoder/position" in backbone.params:
-        sampled = asked.get("sampled_frames") or len(backbone.params["temporal_encoder/position"])
-    length, rest = divmod(asked["clip"][0], sampled)
-    asked["tubelet"] = (1 if rest else length, *backbone.patch)
-    if rest:
-        asked["sampled_frames"] = sampled
-
-
-def _classes_of(backbone: Backbone) -> int | dict[str, int] | None:
-    if backbone.headless:
-        return None
-    counts = {
-        path.removesuffix("/kernel"): array.shape[-1]
-        for path, array in backbone.params.items()
-        if path.startswith("head") and path.endswith("/kernel")
-    }
-    if set(counts) <= {"head"}:
-        return counts.get("head")
-    return {name.removeprefix("head_"): count for name, count in counts.items()}
-
-
-def _same_classes(backbone: Backbone, config: ViViTConfig) -> bool:
-    classes = _classes_of(backbone)
-    if backbone.is_image or classes is None or not config.heads:
-        return False
-    if isinstance(config.num_classes, Mapping) and isinstance(classes, int):
-        return sum(config.heads.values()) == classes
-    return config.num_classes == classes
-
-
-def _image_size(backbone: Backbone) -> str:
-    _, n_h, n_w = backbone.params["position"].shape[:3]
-    return f" of {n_h * backbone.patch[0]} x {n_w * backbone.patch[1]} pixels in patches of {_by(backbone.patch)}"
 
 
 def _read_labels(path: pathlib.Path | None) -> tuple[str, ...] | None:
