@@ -113,6 +113,14 @@ def test_big_vision_adds_positions_before_the_cls_token(tmp_path, scanned):
     assert backbone.num_layers == 2
 
 
+def test_the_table_names_positions_that_are_left_out_as_the_source_does(tmp_path, capsys):
+    weights = random_vit()
+    ready = "Transformer/posembed_input/pos_embedding_5x5"
+    np.savez(tmp_path / "vit.npz", **weights, **{ready: np.zeros((1, 26, weights["cls"].shape[-1]), np.float32)})
+    vivit_convert(tmp_path / "vit.npz", "--to", tmp_path / "m", "--factorisation", "factorised_encoder", "--clip", "4,12,8")
+    assert f"{ready} " in capsys.readouterr().out
+
+
 def test_the_image_model_of_big_visions_image_and_text_models_is_read_and_the_rest_is_listed(tmp_path, capsys):
     weights = random_vit(cls=False)
     weights["pos_embedding"] = weights.pop("Transformer/posembed_input/pos_embedding")

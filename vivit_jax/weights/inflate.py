@@ -97,7 +97,7 @@ def positions(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     grid_of_source = " x ".join(map(str, source.shape[:-1]))
     groups = [Group(f"{encoder}/position", f"{backbone.called('position')} ({grid_of_source})", done)]
     for n_h, n_w in sorted(set(backbone.grids) - {model.grid[1:]}):
-        groups.append(Group("(position)", f"position_{n_h}x{n_w}", f"left out: ready for a grid of {n_h} x {n_w} only"))
+        groups.append(Group("(position)", backbone.called(f"grids/{n_h}x{n_w}"), f"left out: ready for a grid of {n_h} x {n_w} only"))
     if model.pool != "token":
         if "cls" in backbone.params:
             groups.append(Group("(cls)", backbone.called("cls"), "left out: the model has no cls token"))

@@ -101,7 +101,7 @@ class Translation:
 
     Attributes:
       params: by our path.
-      origin: for each of them, its shape in the source and its name there.
+      origin: for each of them, its name in the source.
       dropped: groups that a ViViT has no place for, with the reason.
       unknown: tensors that no row matches.
     """
