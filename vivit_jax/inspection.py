@@ -118,7 +118,8 @@ def _describe_model(config: ViViTConfig) -> None:
     output = Console(highlight=False)
     groups = complexity.parameter_groups(config)
     total = sum(group.parameters for group in groups)
-    table = Table("parameters", box=None)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("parameters", overflow="fold")
     for title in ("tensors", "numbers", "share"):
         table.add_column(title, justify="right")
     for group in groups:
