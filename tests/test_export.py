@@ -86,6 +86,9 @@ def test_the_script_runs_the_program_without_this_package(tmp_path):
     expected = np.asarray(jax.nn.softmax(model.model.apply(model.variables, PREPROCESS.normalise(video[None]))[0]))
     best = int(expected.argmax())
     assert f"{'abc'[best]} {expected[best]:.4f}" in done.stdout
+    told = subprocess.run([sys.executable, tmp_path / "out" / "run.py", "clip.mp4"], capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert "python run.py clip.npy" in told.stderr
 
 
 def test_an_export_never_overwrites(tmp_path):

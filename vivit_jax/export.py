@@ -131,7 +131,7 @@ def logits(video):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or not sys.argv[1].endswith(".npy"):
         sys.exit(__doc__)
     video = np.load(sys.argv[1], allow_pickle=False)
     scores = logits(video if video.ndim == 5 else video[None])
