@@ -63,7 +63,7 @@ class ViViTConfig:
       activation: the MLP's: `gelu_tanh` (the original's) or `gelu` (exact, by erf).
       norm_eps: epsilon of every LayerNorm.
       dropout: rate after the position embedding, each attention projection and each MLP layer.
-      attention_dropout: rate on the attention weights; where it is drawn the backend is `xla`; `cudnn` is refused with it.
+      attention_dropout: rate on the attention weights; `xla` alone draws it, so the other two are refused with it.
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
       stochastic_depth_rescale: divide a kept residual by its probability to be kept; the original does not.
       dtype: of the computation, `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is faster);
@@ -197,8 +197,12 @@ class ViViTConfig:
             raise UserError(f"model.sampled_frames needs model.tokenizer frames, got {self.tokenizer}")
         if self.sampled_frames is not None and self.sampled_frames > self.clip[0]:
             raise UserError(f"model.sampled_frames {self.sampled_frames} is more than the {self.clip[0]} frames of model.clip")
-        if self.attention_dropout and self.attention == "cudnn":
-            raise UserError(f"model.attention_dropout {self.attention_dropout} needs model.attention xla or auto, got cudnn")
+        if self.attention_dropout and self.attention not in ("auto", "xla"):
+            raise UserError(f"model.attention_dropout {self.attention_dropout} needs model.attention xla or auto, got {self.attention}")
+        if self.attention == "cudnn" and self.dtype == "float32":
+            raise UserError(
+                "model.attention cudnn computes in 16 bits alone: set model.dtype to bfloat16 or auto, or model.attention to auto"
+            )
 
     @property
     def has_cls(self) -> bool:
