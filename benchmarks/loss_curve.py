@@ -1,0 +1,131 @@
+"""The loss of the fast path beside that of plain float32, over the same batches and seed: what the speed costs in numbers.
+
+The fast path computes in bfloat16 with whatever attention the device offers; the plain one in float32 (of full precision, where a GPU would
+round products to TF32) by the definition of attention. On a GPU this covers its kernels; on a CPU it covers bfloat16, and none of them.
+
+  python benchmarks/loss_curve.py --config configs/drone_ir.py --json loss_curve.json --plot docs/images/loss_curve.svg \\
+      -- --config.data.data_dir=data --config.data.cache_gigabytes=1
+
+What follows `--` goes to `train.py` both times. Single steps differ more than the run does, so moving averages are compared too, and the
+command fails where these ever differ by more than `--bound`. Where cuDNN pads an odd number of tokens, dropout draws another mask: compare
+with `--config.model.dropout=0` there.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[1]
+TRAIN = ROOT / "train.py"
+PATHS = {
+    "fast": {"dtype": "bfloat16", "attention": "auto"},
+    "plain": {"dtype": "float32", "attention": "xla"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default=ROOT / "configs" / "motion_digits.py")
+    parser.add_argument("--steps", type=int, default=200, help="of each run (default 200)")
+    parser.add_argument("--window", type=int, default=20, help="steps of the moving average (default 20)")
+    parser.add_argument("--bound", type=float, default=0.1, help="the most that the moving averages may differ by (default 0.1)")
+    parser.add_argument("--json", type=pathlib.Path, help="write losses and figures here")
+    parser.add_argument("--plot", type=pathlib.Path, metavar="IMAGE", help="draw both curves")
+    parser.add_argument("flags", nargs="*", help="further flags of train.py")
+    arguments = parser.parse_args()
+    if not 1 <= arguments.window <= arguments.steps:
+        raise SystemExit(f"--window must be from 1 to the {arguments.steps} steps of a run, got {arguments.window}")
+    report = measure(arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    if arguments.plot:
+        plot(report, arguments.plot)
+    for name, figure in report["differences"].items():
+        print(f"{name:15}  mean {figure['mean']:.5f}  largest {figure['largest']:.5f}, at step {figure['step']}")
+    largest = report["differences"]["moving average"]["largest"]
+    if not largest <= arguments.bound:
+        raise SystemExit(f"the moving averages of {arguments.window} steps differ by {largest:.5f}, more than {arguments.bound:g}")
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Both runs, and how far they are apart."""
+    losses = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in PATHS:
+            workdir = pathlib.Path(folder) / name
+            losses[name] = train(arguments, name, workdir)
+            ran = json.loads((workdir / "config.json").read_text())
+    return {
+        "config": pathlib.Path(arguments.config).name,
+        "flags": arguments.flags,
+        "ran": {key: value for key, value in ran.items() if key != "config"},
+        "window": arguments.window,
+        "differences": differences(*losses.values(), arguments.window),
+        "losses": losses,
+    }
+
+
+def train(arguments: argparse.Namespace, name: str, workdir: pathlib.Path) -> list[float]:
+    """The loss of each step of one path."""
+    command = [sys.executable, TRAIN, f"--config={arguments.config}", f"--workdir={workdir}", *arguments.flags]
+    command += [f"--config.model.{key}={value}" for key, value in PATHS[name].items()]
+    command += [f"--config.training.steps={arguments.steps}", "--config.training.log_every=1", "--config.training.tensorboard=False"]
+    command += ["--config.data.val_split=None", "--config.data.test_split=None"]
+    precision = {"JAX_DEFAULT_MATMUL_PRECISION": "highest"} if name == "plain" else {}
+    print(f"{name}: {', '.join(PATHS[name].values())}", flush=True)
+    run = subprocess.run(command, stdout=subprocess.DEVNULL, env=os.environ | precision)
+    if run.returncode:
+        raise SystemExit(f"train.py ended with {run.returncode}")
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [row["train/loss"] for row in rows if "train/loss" in row]
+
+
+def differences(fast: list[float], plain: list[float], window: int) -> dict[str, dict[str, float]]:
+    """Of single steps and of moving averages: the mean and the largest absolute difference, and the step of the largest (from 1)."""
+    figures = {}
+    for name, width in (("step", 1), ("moving average", window)):
+        apart = np.abs(moving_average(fast, width) - moving_average(plain, width))
+        figures[name] = {"mean": float(apart.mean()), "largest": float(apart.max()), "step": int(apart.argmax()) + width}
+    return figures
+
+
+def moving_average(values: list[float], window: int) -> np.ndarray:
+    """The means of each `window` values in a row; the first is of the first `window` values."""
+    return np.lib.stride_tricks.sliding_window_view(values, window).mean(axis=-1)
+
+
+def plot(report: dict[str, Any], path: pathlib.Path) -> None:
+    """Draws single steps faintly and their moving averages over them; under these, how far the averages are apart."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    from vivit_jax.plots import COLOURS, STYLE
+
+    window = report["window"]
+    averages = {name: moving_average(losses, window) for name, losses in report["losses"].items()}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        for (name, losses), colour, line in zip(report["losses"].items(), COLOURS, ("-", "--"), strict=False):
+            label = f"{name}: {PATHS[name]['dtype']}, attention {PATHS[name]['attention']}"
+            upper.plot(range(1, len(losses) + 1), losses, color=colour, alpha=0.3, linewidth=0.8)
+            upper.plot(range(window, len(losses) + 1), averages[name], color=colour, linestyle=line, linewidth=1.5, label=label)
+        apart = averages["fast"] - averages["plain"]
+        lower.plot(range(window, window + len(apart)), apart, color=COLOURS[2], linewidth=1.5)
+        upper.set_ylabel(f"training loss, mean of {window} steps")
+        lower.set(xlabel="step", ylabel="fast - plain")
+        upper.legend()
+        for axes in (upper, lower):
+            axes.grid(True)
+        figure.savefig(path, transparent=True, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+if __name__ == "__main__":
+    main()
