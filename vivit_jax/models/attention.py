@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.backends import dot_product_attention, time_attention
+from vivit_jax.models.shared import add_shared
 
 # What the tokens of a head attend to: those of the last token axis (all tokens of Model 1, the places of a time index), or of a grid
 # (b, t, s, d) the tokens of their own place at all times.
@@ -83,7 +84,7 @@ class ToHeads(nn.Module):
         kernel = self.param("kernel", _xavier_of_flat(width), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (count, head_dim))
         kernel, bias = kernel[:, heads].reshape(width, -1), bias[heads].reshape(-1)
-        return (x @ kernel.astype(self.dtype) + bias.astype(self.dtype)).reshape(*x.shape[:-1], -1, head_dim)
+        return add_shared(x @ kernel.astype(self.dtype), bias).reshape(*x.shape[:-1], -1, head_dim)
 
 
 class FromHeads(nn.Module):
@@ -100,7 +101,7 @@ class FromHeads(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (width,))
         kernels = jnp.split(kernel.astype(self.dtype), len(mixed))
         projected = sum(group.reshape(*group.shape[:-2], -1) @ part.reshape(-1, width) for group, part in zip(mixed, kernels, strict=True))
-        return projected + bias.astype(self.dtype)
+        return add_shared(projected, bias)
 
 
 def _xavier_of_flat(inputs: int) -> nn.initializers.Initializer:

@@ -15,6 +15,7 @@ from vivit_jax.models.attention import MultiHeadAttention
 from vivit_jax.models.backends import padded_length
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.models.layout import row_major
+from vivit_jax.models.shared import add_shared
 
 # Recomputed from its input in the backward pass, which is cheaper than to keep the tanh of every hidden unit beside it.
 GELU = {
@@ -48,7 +49,7 @@ class Encoder(nn.Module):
         dtype = config.compute_dtype
         width = tokens.shape[-1]
         position = self.param("position", nn.initializers.normal(0.02), (*positions, width))
-        x = tokens + position.astype(dtype)
+        x = add_shared(tokens, position)
         x = nn.Dropout(config.dropout, deterministic=not train)(x)
 
         length = x.shape[-2]
@@ -139,12 +140,20 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         """Transforms each token alone."""
-        dense = functools.partial(
-            nn.Dense,
-            kernel_init=nn.initializers.xavier_uniform(),
-            bias_init=nn.initializers.normal(1e-6),
-            dtype=self.dtype,
-        )
         dropout = nn.Dropout(self.dropout, deterministic=not self.train)
-        hidden = dropout(GELU[self.activation](dense(self.hidden, name="in")(x)))
-        return dropout(dense(x.shape[-1], name="out")(hidden))
+        hidden = dropout(GELU[self.activation](Dense(self.hidden, self.dtype, name="in")(x)))
+        return dropout(Dense(x.shape[-1], self.dtype, name="out")(hidden))
+
+
+class Dense(nn.Module):
+    """A matrix product and a bias. Parameters: kernel (d, m) and bias (m)."""
+
+    features: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b m"]:
+        """Transforms each token alone."""
+        kernel = self.param("kernel", nn.initializers.xavier_uniform(), (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.normal(1e-6), (self.features,))
+        return add_shared(x @ kernel.astype(self.dtype), bias)

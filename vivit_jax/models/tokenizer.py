@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.shared import add_shared
 
 
 class Tokenizer(nn.Module):
@@ -32,7 +33,7 @@ class Tokenizer(nn.Module):
         blocks = video.astype(dtype).reshape(-1, n_t, time, n_h, height, n_w, width, 3)
         # In the order of the kernel, so that one copy of the pixels serves both its product and its gradient.
         pixels = blocks.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, n_t, n_h * n_w, kernel.size // config.hidden_size)
-        return pixels @ kernel.astype(dtype).reshape(-1, config.hidden_size) + bias.astype(dtype)
+        return add_shared(pixels @ kernel.astype(dtype).reshape(-1, config.hidden_size), bias)
 
 
 def uniform_frames(frames: int, sampled: int) -> tuple[int, ...]:

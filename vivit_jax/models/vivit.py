@@ -16,6 +16,7 @@ from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.attention import SPACE, TIME
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.models.encoder import Encoder
+from vivit_jax.models.shared import add_shared
 from vivit_jax.models.tokenizer import Tokenizer
 
 POOLINGS = {"mean": jnp.mean, "max": jnp.max, "sum": jnp.sum}
@@ -153,8 +154,8 @@ def create_model(**config: object) -> ViViT:
 def _encode_and_pool(module: nn.Module, name: str, config: ViViTConfig, tokens: Array, train: bool) -> Array:
     """(b, ..., n, d) to (b, ..., d): prepends a cls token where the pool is that token, encodes each sequence, pools it."""
     if config.pool == "token":
-        cls = module.param(f"{name}_cls", nn.initializers.zeros, (tokens.shape[-1],)).astype(tokens.dtype)
-        cls = jnp.broadcast_to(cls, (*tokens.shape[:-2], 1, tokens.shape[-1]))
+        cls = module.param(f"{name}_cls", nn.initializers.zeros, (tokens.shape[-1],))
+        cls = add_shared(jnp.zeros((*tokens.shape[:-2], 1, tokens.shape[-1]), tokens.dtype), cls)
         tokens = jnp.concatenate([cls, tokens], axis=-2)
     # Whoever looks at the tokens gets all of them.
     outputs = 1 if config.pool == "token" and not module.is_mutable_collection("intermediates") else None

@@ -1,0 +1,27 @@
+"""A parameter that all tokens share, added to each: a bias, learned positions."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+@jax.custom_vjp
+def add_shared(x: Float[Array, "*b"], parameter: Float[Array, "*p"]) -> Float[Array, "*b"]:
+    """x + parameter in the type of x; `parameter` has the last axes of x.
+
+    The parameter's gradient is a sum over all tokens of a batch. XLA sums it in the type of x, on a CPU and on a Hopper GPU, and a sum of
+    thousands in bfloat16 is off by as much as its own size. Here it is summed in float32.
+    """
+    return x + parameter.astype(x.dtype)
+
+
+def _forward(x: Array, parameter: Array) -> tuple[Array, Array]:
+    return add_shared(x, parameter), parameter
+
+
+def _backward(parameter: Array, gradient: Array) -> tuple[Array, Array]:
+    shared_by = tuple(range(gradient.ndim - parameter.ndim))
+    return gradient, gradient.sum(shared_by, dtype=jnp.float32).astype(parameter.dtype)
+
+
+add_shared.defvjp(_forward, _backward)
