@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from vivit_jax.config import Experiment, to_dict
+from vivit_jax.config import Experiment, resolve, to_dict
 from vivit_jax.errors import UserError
 from vivit_jax.training.manifest import write_atomically
 
@@ -80,6 +80,8 @@ class Workdir:
     def check(self, experiment: Experiment) -> None:
         """Checks that the directory is free for this run, or holds a part of it. A run that saved nothing leaves it free.
 
+        A key that did not exist yet when the run began has its default there.
+
         Raises:
           UserError: when the directory holds a run of another configuration; all differences are named.
         """
@@ -123,10 +125,15 @@ def _json(experiment: Experiment) -> dict:
 
 
 def _read(path: Path) -> dict:
+    """The configuration in a `config.json`, with every key of today."""
     try:
-        return json.loads(path.read_text())["config"]
-    except (ValueError, KeyError):
+        config = json.loads(path.read_text())["config"]
+    except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not the config.json of a run: give another --workdir") from None
+    try:
+        return _json(resolve(config))
+    except UserError as error:
+        raise UserError(f"{path} is of a run that this version cannot go on with: {error}; give another --workdir") from None
 
 
 def _check_same_run(old: dict, new: dict, path: Path) -> None:

@@ -1,0 +1,48 @@
+"""Whether a directory holds a part of this run."""
+
+import json
+
+import pytest
+import tiny
+
+from vivit_jax.errors import UserError
+from vivit_jax.training.workdir import Workdir
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A work directory with a checkpoint of the tiny experiment, and a way to change what its `config.json` says."""
+    workdir = Workdir(tmp_path / "run")
+    workdir.record(tiny.experiment())
+    (workdir.checkpoints / "2").mkdir(parents=True)
+
+    def change(edit):
+        recorded = json.loads(workdir.config.read_text())
+        edit(recorded["config"])
+        workdir.config.write_text(json.dumps(recorded))
+
+    yield workdir, change
+    workdir.release()
+
+
+def before_the_loss_had_a_name(config):
+    del config["loss"]["name"], config["loss"]["class_weights"], config["optimizer"]["sam_rho"], config["evaluation"]["best"]
+
+
+def test_a_run_begun_before_a_key_existed_goes_on_where_the_key_has_its_default(begun):
+    workdir, change = begun
+    workdir.check(tiny.experiment())
+    change(before_the_loss_had_a_name)
+    workdir.check(tiny.experiment())
+    with pytest.raises(UserError, match=r"\(loss.name: 'softmax' there, 'sigmoid' now\)"):
+        workdir.check(tiny.experiment(loss={"name": "sigmoid"}))
+
+
+def test_a_key_that_is_gone_is_named(begun):
+    workdir, change = begun
+    change(lambda config: config["training"].update(microbatches=2))
+    with pytest.raises(UserError, match="cannot go on with: .*microbatches.*; give another --workdir"):
+        workdir.check(tiny.experiment())
+    workdir.config.write_text("[]")
+    with pytest.raises(UserError, match="is not the config.json of a run"):
+        workdir.check(tiny.experiment())
