@@ -127,11 +127,10 @@ class Trainer:
             optimizer,
             experiment.loss,
             training,
-            seed=0,
             axis_name=executor.axis_name,
             gather=executor.gather,
         )
-        self._step = executor.compile_train(step, self._state)
+        self._step, self._seed = executor.compile_train(step, self._state), executor.place_whole(np.uint32(0))
 
     def time(self, batches: Iterator[dict[str, Any]], steps: int) -> float:
         """Seconds of `steps` steps after a warm-up, from the last result before them to their last."""
@@ -141,7 +140,7 @@ class Trainer:
             if number == WARM_UP_STEPS:
                 self._settle(pending, 0)
                 start = time.perf_counter()
-            self._state, metrics = self._step(self._state, next(batches))
+            self._state, metrics = self._step(self._state, next(batches), self._seed)
             pending.append(metrics)
             self._settle(pending, STEPS_IN_FLIGHT)
         self._settle(pending, 0)

@@ -116,12 +116,12 @@ def check_train_step(name, model, parallel, **options):
     data = experiment.data
     preprocess = Preprocess(config.clip[0], data.stride, data.resize, config.clip[1:])
     step = make_train_step(
-        ViViT(config), preprocess, optimizer, experiment.loss, experiment.training, seed=0, axis_name=None, gather=executor.gather
+        ViViT(config), preprocess, optimizer, experiment.loss, experiment.training, axis_name=None, gather=executor.gather
     )
     size, heads = experiment.training.batch_size, config.heads
     label = {head: jax.ShapeDtypeStruct((size,), jnp.int32) for head in heads}
     batch = {"video": jax.ShapeDtypeStruct((size, *config.clip, 3), jnp.uint8), "label": label if "" not in heads else label[""]}
-    new_state, metrics = executor.compile_train(step, state).eval_shape(state, batch)
+    new_state, metrics = executor.compile_train(step, state).eval_shape(state, batch, jax.ShapeDtypeStruct((), jnp.uint32))
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.sharding), new_state) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype, leaf.sharding), state
     )

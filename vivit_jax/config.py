@@ -35,7 +35,7 @@ class Experiment:
     Attributes:
       model: the network. `num_classes` of None means the data set's.
       name: what the run is called in logs and reports.
-      seed: of initialisation, data order, augmentation and dropout.
+      seed: of initialisation, data order, augmentation and dropout; from 0 to 2^32 - 1.
       init: the weights training starts from.
       data: the data set and how clips are sampled from it.
       augment: transforms of a training clip.
@@ -61,6 +61,10 @@ class Experiment:
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     parallel: ParallelConfig = ParallelConfig()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
 
     @property
     def multi_label(self) -> bool:

@@ -258,16 +258,16 @@ def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
         optimizer,
         subject.loss,
         subject.training,
-        seed=0,
         axis_name=executor.axis_name,
         gather=executor.gather,
     )
     batch = executor.to_devices(random_batch(subject.model, subject.batch_size))
-    compiled, seconds = _compile(executor.compile_train(step, state), state, batch)
+    seed = executor.place_whole(np.uint32(0))
+    compiled, seconds = _compile(executor.compile_train(step, state), state, batch, seed)
 
     def call() -> Any:
         nonlocal state
-        state, metrics = compiled(state, batch)
+        state, metrics = compiled(state, batch, seed)
         return metrics
 
     return Prepared(call, compiled, seconds, _device_count(batch))

@@ -5,6 +5,7 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import tiny
 
 from vivit_jax.training.compilation import watched
 
@@ -37,3 +38,13 @@ def test_what_another_thread_compiles_does_not_count():
         compile_something(3.5)
     assert compilation.requests > compilation.hits
     assert str(compilation).startswith("traced and compiled in ")
+
+
+def test_a_run_with_another_seed_finds_the_step_of_the_first(start, tmp_path):
+    cache, rows = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}, []
+    for seed in (0, 1):
+        run = start(tmp_path / str(seed), "--config.training.steps=2", "--config.data.val_split=None", f"--config.seed={seed}", **cache)
+        assert run.wait() == 0, run.output()
+        rows.append(tiny.rows(tmp_path / str(seed)))
+    assert first_step(run.output())[1] == "read from the compilation cache"
+    assert rows[0] != rows[1]

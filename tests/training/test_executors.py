@@ -48,15 +48,14 @@ def train(experiment, params=None, steps=STEPS):
         optimizer,
         experiment.loss,
         experiment.training,
-        seed=0,
         axis_name=executor.axis_name,
         gather=executor.gather,
     )
-    step = executor.compile_train(pure, state)
+    step, seed = executor.compile_train(pure, state), executor.place_whole(np.uint32(0))
     batches = tiny.Batches(16)
     losses = []
     for _ in range(steps):
-        state, metrics = step(state, executor.to_devices(next(batches)))
+        state, metrics = step(state, executor.to_devices(next(batches)), seed)
         losses.append(float(executor.metrics(metrics)["loss"]))
     assert losses[-1] < losses[0]
     return flatten(executor.to_host(state.model_params)), bytes_per_device(state)

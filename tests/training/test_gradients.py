@@ -41,8 +41,8 @@ def test_both_passes_of_a_step_make_the_same_draws_and_leave_frozen_parameters_a
     params["head"]["kernel"] = np.random.default_rng(2).normal(size=params["head"]["kernel"].shape).astype(np.float32)
     config = OptimizerConfig(name="sgd", momentum=0.0, sam_rho=rho, multipliers=(("tokenizer", 0.0),))
     optimizer = make_optimizer(config, optax.constant_schedule(1.0), params, experiment.model)
-    step = jax.jit(make_train_step(model, tiny.PREPROCESS, optimizer, experiment.loss, experiment.training, seed=3))
-    state, metrics = step(jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=False))(params), batch)
+    step = jax.jit(make_train_step(model, tiny.PREPROCESS, optimizer, experiment.loss, experiment.training))
+    state, metrics = step(jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=False))(params), batch, 3)
 
     key = jax.random.split(jax.random.fold_in(jax.random.key(3), 0))[1]
     video = jnp.asarray(batch["video"] / 127.5 - 1, jnp.float32)

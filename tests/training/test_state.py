@@ -22,11 +22,11 @@ def test_the_moving_average_follows_the_weights(decay):
     config = OptimizerConfig(name="sgd", momentum=0.0, weight_decay_pattern="offset")
     optimizer = make_optimizer(config, optax.constant_schedule(1.0), params, None)
     training = TrainingConfig(ema_decay=decay)
-    step = jax.jit(make_train_step(Brightness(), tiny.PREPROCESS, optimizer, LossConfig(), training, seed=0))
+    step = jax.jit(make_train_step(Brightness(), tiny.PREPROCESS, optimizer, LossConfig(), training))
     state = jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=True))(params)
     batches, expected = tiny.Batches(8), np.float64(params["offset"])
     for number in range(12):
-        state, _ = step(state, next(batches))
+        state, _ = step(state, next(batches), 0)
         kept = min(decay, (1 + number) / (10 + number))
         expected = kept * expected + (1 - kept) * np.float64(state.params["offset"])
     np.testing.assert_allclose(state.average["offset"], expected, rtol=1e-5)

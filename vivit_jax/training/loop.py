@@ -108,6 +108,7 @@ class Loop:
             lambda params: create_state(params, self._optimizer, averaged=bool(experiment.training.ema_decay)), run.params
         )
         self._train_step = run.executor.compile_train(self._make_step(), self._state)
+        self._seed = run.executor.place_whole(np.uint32(experiment.seed))
         self._checked = checked_names(run.params)
         self._pending: collections.deque[tuple[int, Any]] = collections.deque()
         self._writers = Writers({})
@@ -180,7 +181,7 @@ class Loop:
         """Sends the step on its way. The first one of a run is waited for, and it is told how long it took to get there."""
         first = not self._clock.started
         with watched() if first else contextlib.nullcontext() as compilation, jax.profiler.StepTraceAnnotation("train", step_num=step):
-            self._state, metrics = self._train_step(self._state, batch)
+            self._state, metrics = self._train_step(self._state, batch, self._seed)
         self._pending.append((step, metrics))
         self._settle(0 if first else STEPS_IN_FLIGHT)
         if first:
@@ -332,7 +333,6 @@ class Loop:
             self._optimizer,
             experiment.loss,
             experiment.training,
-            seed=experiment.seed,
             axis_name=executor.axis_name,
             gather=executor.gather,
             class_weights=self.run.class_weights,

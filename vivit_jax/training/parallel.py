@@ -42,6 +42,9 @@ class Executor(Protocol):
     def place_params(self, params: Tree) -> Tree:
         """Parameters alone on the devices, for `compile_eval`."""
 
+    def place_whole(self, value: np.generic) -> jax.Array:
+        """A number on every device, for a step."""
+
     def gather(self, params: Tree) -> Tree:
         """Inside a step: the parameters as they are used."""
 
@@ -127,6 +130,9 @@ class JitExecutor:
     def place_params(self, params: Tree) -> Tree:
         return self.place(lambda tree: tree, params)
 
+    def place_whole(self, value: np.generic) -> jax.Array:
+        return jax.device_put(value, self._whole)
+
     def gather(self, params: Tree) -> Tree:
         return gathered_over_fsdp(params, self.mesh)
 
@@ -137,7 +143,7 @@ class JitExecutor:
         shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
         return jax.jit(
             traced_once(step),
-            in_shardings=(shardings, self._batch),
+            in_shardings=(shardings, self._batch, self._whole),
             out_shardings=(shardings, self._whole),
             donate_argnums=0,
             compiler_options=_compiler_options(),
@@ -192,6 +198,9 @@ class PmapExecutor:
 
     def place_params(self, params: Tree) -> Tree:
         return self._replicate(params)
+
+    def place_whole(self, value: np.generic) -> jax.Array:
+        return self._replicate(value)
 
     def gather(self, params: Tree) -> Tree:
         return params

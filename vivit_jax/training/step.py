@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, UInt32
 
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
@@ -22,7 +23,7 @@ from vivit_jax.training.paths import leaf_names
 from vivit_jax.training.state import TrainState
 
 Batch = dict[str, Any]
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict]]
+TrainStep = Callable[[TrainState, Batch, Any], tuple[TrainState, dict]]
 EvalStep = Callable[[Any, Batch], dict]
 
 
@@ -38,7 +39,6 @@ def make_train_step(
     loss: LossConfig,
     training: TrainingConfig,
     *,
-    seed: int,
     axis_name: str | None = None,
     gather: Callable = lambda params: params,
     class_weights: ClassWeights | None = None,
@@ -51,13 +51,14 @@ def make_train_step(
       optimizer: updates the parameters.
       loss: the loss.
       training: accumulation, mixing and averaging.
-      seed: of every draw, together with the step's number.
       axis_name: the axis of `pmap` to average over.
       gather: applied to the parameters before they are used, to say how they are laid out there.
       class_weights: of the loss.
 
     Returns:
-      (state, batch) to (state, metrics). Metrics are `loss`, `top1`, `grad_norm`, `learning_rate`, and `finite` as in `checked_names`.
+      (state, batch, seed) to (state, metrics). The seed, uint32 (), is that of every draw, together with the step's number: an input, so
+      that runs of several seeds are one program. Metrics are `loss`, `top1`, `grad_norm`, `learning_rate`, and `finite` as in
+      `checked_names`.
     """
     mixes = bool(training.mixup or training.cutmix)
 
@@ -83,7 +84,7 @@ def make_train_step(
     gradients_of_part = accumulated(jax.value_and_grad(loss_of, has_aux=True), training.accumulation)
     gradients_of = sharpness_aware(gradients_over_devices, optimizer.sam_rho)
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict]:
+    def train_step(state: TrainState, batch: Batch, seed: UInt32[Array, ""]) -> tuple[TrainState, dict]:
         """The state after a batch of `video` uint8 (b, t, h, w, 3) and `label`, and the metrics before it."""
         mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         batch = {name: batch[name] for name in ("video", "label")}
