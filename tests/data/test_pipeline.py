@@ -1,6 +1,7 @@
 import gc
 import itertools
 import os
+import pathlib
 import pickle
 import subprocess
 import sys
@@ -174,6 +175,21 @@ def test_a_record_is_decoded_once_whoever_asks(dataset):
         np.testing.assert_array_equal(other[index]["video"], decode_frames(record["video"], range(record["frames"])))
     np.testing.assert_array_equal(decoded[5]["video"], other[5]["video"])
     assert watched.asked == ([3, 7] if sys.platform == "linux" else [3, 7, 5])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory is no file elsewhere")
+def test_the_memory_is_given_back_with_the_records_that_lie_in_it(dataset):
+    def files_of_frames():
+        links = (link for link in pathlib.Path("/proc/self/fd").iterdir() if link.is_symlink())
+        return sum("memfd:frames" in str(link.readlink()) for link in links)
+
+    gc.collect()
+    before = files_of_frames()
+    decoded = DecodedRecords(dataset.source("train"), 0.01, "train")
+    assert files_of_frames() > before
+    del decoded
+    gc.collect()
+    assert files_of_frames() == before
 
 
 def test_a_split_that_does_not_fit_into_memory_is_refused(dataset):

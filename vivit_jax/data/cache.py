@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from vivit_jax.errors import UserError
 class DecodedRecords(Sequence):
     """Records whose `video` is all its frames, uint8 (t, h, w, 3), not to be written to, decoded when they are first asked for.
 
-    The memory is taken as it fills, and given back with the last process that holds it, however that ends.
+    The memory is taken as it fills, and given back once no process holds it, however each ends.
     """
 
     def __init__(self, records: Sequence[Record], gigabytes: float, split: str) -> None:
@@ -45,6 +46,8 @@ class DecodedRecords(Sequence):
         file = os.memfd_create("frames") if hasattr(os, "memfd_create") else None
         self._path = None if file is None else f"/proc/{os.getpid()}/fd/{file}"
         self._map(file)
+        if file is not None:
+            weakref.finalize(self, os.close, file)  # open until then, so that other processes find it by its path
 
     def __len__(self) -> int:
         return len(self._known)
