@@ -27,7 +27,7 @@ from vivit_jax.data.container import LIMITS
 from vivit_jax.data.layouts import LAYOUTS, Annotations, Clip, read_layout
 from vivit_jax.data.layouts.base import class_names
 from vivit_jax.data.transcode import Transcoded, transcode
-from vivit_jax.data.workers import Failure, map_in_order
+from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError
 
 SHORT_SIDE = 256
@@ -134,7 +134,7 @@ def prepare(
     from vivit_jax.data import builder  # tfds takes a while to import
 
     started = time.monotonic()
-    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    workers = available_cpus() if workers is None else workers
     builder.check_name(name)
     if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
         raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")

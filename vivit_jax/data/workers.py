@@ -5,6 +5,7 @@ Workers are fresh interpreters on a socket, not forks, so that they inherit no t
 
 import collections
 import dataclasses
+import os
 import signal
 import socket
 import subprocess
@@ -29,6 +30,11 @@ class Failure:
     """Why an item has no result: what its `UserError` said, or how its worker ended."""
 
     reason: str
+
+
+def available_cpus() -> int:
+    """CPUs that this process may run on; all of the machine where the system does not tell, as on macOS."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def map_in_order(

@@ -14,7 +14,6 @@ import collections
 import contextlib
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,6 +25,7 @@ import psutil
 from jax.experimental import multihost_utils
 
 from vivit_jax.config import Experiment
+from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
@@ -103,6 +103,7 @@ class Loop:
             raise unknown_name("evaluation.best", experiment.best, known)
         self.best: dict[str, float] = {}
         self._evaluated = 0
+        self._told_of_waiting = False
         self._optimizer = self._make_optimizer()
         self._state = run.executor.place(
             lambda params: create_state(params, self._optimizer, averaged=bool(experiment.training.ema_decay)), run.params
@@ -231,10 +232,8 @@ class Loop:
             data = self.run.experiment.data
             console.warn(
                 f"the step waits for data {lap.data:.0%} of the time: raise data.readers ({data.readers}) or data.processes "
-                f"({data.processes}), as far as the {len(os.sched_getaffinity(0))} CPUs of this machine go"
+                f"({data.processes}), as far as the {available_cpus()} CPUs of this machine go"
             )
-
-    _told_of_waiting = False
 
     def _advance(self, step: int, metrics: dict[str, Any]) -> None:
         note = f"loss {metrics['loss']:.3f}  lr {metrics['learning_rate']:.2e}  {self._clock.clips_per_second:.0f} clips/s"
