@@ -120,7 +120,7 @@ def evaluation_batches(dataset, split, preprocess, data: DataConfig, *, views=(1
 
 def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
     """The rows of `metrics.jsonl`, without what depends on the machine's speed unless `timing`."""
-    from vivit_jax.training.writers import TIMING_KEYS
+    from vivit_jax.training.clock import TIMING_KEYS
 
     parsed = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in row.items() if timing or key not in TIMING_KEYS} for row in parsed]

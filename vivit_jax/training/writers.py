@@ -13,9 +13,6 @@ from vivit_jax.errors import UserError
 from vivit_jax.training import console
 from vivit_jax.training.manifest import write_atomically
 
-# Keys whose values depend on the machine's mood; all others are the same in every run of one config.
-TIMING_KEYS = ("train/clips_per_second", "train/data_wait", "train/device_wait", "train/host_time")
-
 
 class Writer(Protocol):
     """Takes rows of metrics."""
