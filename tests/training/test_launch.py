@@ -78,6 +78,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
         (["--config.model.clip=(5, 16, 16)"], "not divisible by model.tubelet"),
         (["--config.parallel.mode=pmap", "--config.parallel.fsdp=2"], "fsdp 2 and tensor 1 need mode jit"),
         (["--config.training.wandb=project"], "pip install 'vivit_jax[wandb]'"),
+        (["--config.seed=-1"], "seed must be from 0 to 4294967295, got -1"),
         (["--worckdir=x"], "workdir"),
         (["--config.schedule.warmup_steps=1000"], "the warm-up of 1000 steps does not fit into a run"),
         (["extra"], "unexpected argument 'extra'"),

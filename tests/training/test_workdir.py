@@ -34,15 +34,15 @@ def test_a_run_begun_before_a_key_existed_goes_on_where_the_key_has_its_default(
     workdir.check(tiny.experiment())
     change(before_the_loss_had_a_name)
     workdir.check(tiny.experiment())
-    with pytest.raises(UserError, match=r"\(loss.name: 'softmax' there, 'sigmoid' now\)"):
+    with pytest.raises(UserError, match=r"\(loss\.name: 'softmax' there, 'sigmoid' now\)"):
         workdir.check(tiny.experiment(loss={"name": "sigmoid"}))
 
 
 def test_a_key_that_is_gone_is_named(begun):
     workdir, change = begun
     change(lambda config: config["training"].update(microbatches=2))
-    with pytest.raises(UserError, match="cannot go on with: .*microbatches.*; give another --workdir"):
+    with pytest.raises(UserError, match=r"cannot go on with: .*microbatches.*; give another --workdir"):
         workdir.check(tiny.experiment())
     workdir.config.write_text("[]")
-    with pytest.raises(UserError, match="is not the config.json of a run"):
+    with pytest.raises(UserError, match=r"is not the config\.json of a run"):
         workdir.check(tiny.experiment())
