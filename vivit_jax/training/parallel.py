@@ -131,7 +131,7 @@ class JitExecutor:
         return self.place(lambda tree: tree, params)
 
     def place_whole(self, value: np.generic) -> jax.Array:
-        return jax.device_put(value, self._whole)
+        return self.place(lambda tree: tree, value)
 
     def gather(self, params: Tree) -> Tree:
         return gathered_over_fsdp(params, self.mesh)
