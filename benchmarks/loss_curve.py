@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--config", default=ROOT / "configs" / "motion_digits.py")
     parser.add_argument("--steps", type=int, default=200, help="of each run (default 200)")
     parser.add_argument("--window", type=int, default=20, help="steps of the moving average (default 20)")
-    parser.add_argument("--bound", type=float, default=0.1, help="the most that the moving averages may differ by (default 0.1)")
+    parser.add_argument("--bound", type=float, default=0.05, help="the most that the moving averages may differ by (default 0.05)")
     parser.add_argument("--json", type=pathlib.Path, help="write losses and figures here")
     parser.add_argument("--plot", type=pathlib.Path, metavar="IMAGE", help="draw both curves")
     parser.add_argument("flags", nargs="*", help="further flags of train.py")
