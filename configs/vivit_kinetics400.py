@@ -9,8 +9,8 @@ Model 2, 77.4 by Model 3, 76.3 by Model 4; 81.7 (top-5 93.8) by L/16x2, Model 2,
 84.9 (top-5 95.8) by H/14x2, Model 2, from a ViT trained on JFT, which is not public.
 
 Hardware: one accelerator or more that hold the state and the activations of 64 clips between them. Memory, counted by `vivit inspect`: GB
-of parameters, gradients and momentum on each device, then GB of activations a clip, from above: before XLA fuses (an H200 took 0.9 a clip of
-Model 1 and of Model 2, 1.3 of Model 3 and 1.0 of Model 4).
+of parameters, gradients and momentum on each device, then GB of activations a clip, from above: before XLA fuses. (An H200 took 0.9 a clip
+of Models 1 and 2, 1.3 of Model 3 and 1.0 of Model 4.)
 
   B/16x2: Model 1 1.1 and 1.6, Model 2 1.4 and 2.2, Model 3 1.4 and 3.0, Model 4 1.1 and 2.0
   Model 2: L/16x2 4.3 and 0.2, H/14x2 8.5 and 0.4; both compute a layer's activations again in the backward pass
