@@ -24,6 +24,7 @@ def test_differences_are_of_steps_and_of_means_of_a_window():
     assert figures["moving average"] == pytest.approx({"mean": np.mean(means), "largest": max(means), "step": means.index(max(means)) + 7})
 
 
+@pytest.mark.slow
 def test_runs_that_differ_by_more_than_the_bound_fail_and_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(loss_curve, "TRAIN", TESTS / "training" / "tiny.py")
     monkeypatch.setenv("PYTHONPATH", str(TESTS.parent), prepend=":")

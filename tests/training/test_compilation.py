@@ -5,6 +5,7 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import pytest
 import tiny
 
 from vivit_jax.training.compilation import watched
@@ -14,6 +15,7 @@ def first_step(output):
     return re.search(r"first step ([\d.]+) s after the start, traced and (.*) in ([\d.]+) s", output).groups()
 
 
+@pytest.mark.slow
 def test_the_second_start_reports_a_hit(start, tmp_path):
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     said = []
@@ -40,6 +42,7 @@ def test_what_another_thread_compiles_does_not_count():
     assert str(compilation).startswith("traced and compiled in ")
 
 
+@pytest.mark.slow
 def test_a_run_with_another_seed_finds_the_step_of_the_first(start, tmp_path):
     cache, rows = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}, []
     for seed in (0, 1):

@@ -118,6 +118,7 @@ def test_accumulated_microbatches_are_one_batch(one_device_mixed, parallel):
     assert_close(train(sgd(parallel=parallel, training=MIXED | {"accumulation": 4}))[0], one_device_mixed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parallel", "accumulation"), [({"fsdp": 8}, 1), ({"mode": "pmap", "data": 2}, 4)], ids=["fsdp", "pmap_accumulated"]
 )

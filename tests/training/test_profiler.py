@@ -23,6 +23,7 @@ def traced_steps(workdir):
     return found
 
 
+@pytest.mark.slow
 def test_a_window_is_traced_and_a_run_that_resumes_inside_it_traces_the_rest_but_not_its_compilation(start, tmp_path):
     workdir = tmp_path / "run"
     interrupted = start(workdir, *FLAGS, TINY_TERMINATE_AT="12")  # batches are drawn ahead: in the window
