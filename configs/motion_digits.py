@@ -2,7 +2,7 @@
 
   python train.py --config=configs/motion_digits.py --workdir=runs/digits
 
-About 3 minutes on 2 CPU cores; test top-1 0.991 (1015 of 1024 clips, one view each). The argument chooses another of the paper's four
+About 3 to 5 minutes on 2 CPU cores; test top-1 0.989 (1013 of 1024 clips, one view each). The argument chooses another of the paper's four
 models, by number or by name: `--config=configs/motion_digits.py:1` 0.971, `:3` 0.997, `:4` 0.974.
 
 Two controls show that it is motion that is learnt. Trained and tested on one frame of each clip, the model stays at chance, 1/8: 0.129.
