@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models import time_attention as kernels
+from vivit_jax.models.platform import on_gpu, runs_our_kernels
 
 # Below this many tokens cuDNN's fused kernel loses to XLA's batched products, whose attention matrix is small.
 CUDNN_MIN_TOKENS = 64
@@ -62,8 +63,7 @@ def time_attention(
 ) -> Float[Array, "b t s k f"]:
     """Attention of each place of a grid to itself at all times. Arguments as of `dot_product_attention`."""
     _, times, places, _, head_dim = query.shape
-    fits = kernels.fits(times, places, head_dim) and _half_precision_on_gpu(query.dtype)
-    if dropout_key is None and backend in ("auto", "cudnn") and fits:
+    if dropout_key is None and runs_our_kernels(backend, query.dtype) and kernels.fits(times, places, head_dim):
         return kernels.attend_over_time(query, key, value)
     padding = padded_length(times, backend, head_dim, query.dtype) - times
     query, key, value = (_padded(x.swapaxes(-4, -3), padding) for x in (query, key, value))
@@ -76,7 +76,7 @@ def choose_backend(backend: str, tokens: int, head_dim: int, dtype: jnp.dtype) -
     """The backend that computes attention over `tokens` tokens: `backend` itself, or under `auto` the fastest that can."""
     if backend != "auto":
         return backend
-    if _half_precision_on_gpu(dtype) and head_dim % 8 == 0 and head_dim <= 128:
+    if on_gpu(dtype) and head_dim % 8 == 0 and head_dim <= 128:
         return "cudnn" if tokens >= CUDNN_MIN_TOKENS else "xla"
     return "chunked" if tokens >= CHUNKED_MIN_TOKENS else "xla"
 
@@ -89,10 +89,6 @@ def padded_length(tokens: int, backend: str, head_dim: int, dtype: jnp.dtype) ->
 def _padded(x: Float[Array, "*b n k f"], padding: int) -> Float[Array, "*b m k f"]:
     """The same with so many zeros at the end of the token axis."""
     return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(0, padding), (0, 0), (0, 0)]) if padding else x
-
-
-def _half_precision_on_gpu(dtype: jnp.dtype) -> bool:
-    return dtype in (jnp.bfloat16, jnp.float16) and jax.default_backend() == "gpu"
 
 
 def _cudnn_attention(query: Array, key: Array, value: Array, length: int | None) -> Array:

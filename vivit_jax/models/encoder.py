@@ -5,6 +5,7 @@ the MLP; what the tokens of an attention attend to is that attention's pattern.
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -14,14 +15,10 @@ from jaxtyping import Array, Float
 from vivit_jax.models.attention import MultiHeadAttention
 from vivit_jax.models.backends import padded_length
 from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.gelu import biased_gelu
 from vivit_jax.models.layout import row_major
+from vivit_jax.models.normalisation import LayerNorm
 from vivit_jax.models.shared import add_shared
-
-# Recomputed from its input in the backward pass, which is cheaper than to keep the tanh of every hidden unit beside it.
-GELU = {
-    "gelu_tanh": jax.checkpoint(functools.partial(nn.gelu, approximate=True)),
-    "gelu": jax.checkpoint(functools.partial(nn.gelu, approximate=False)),
-}
 
 Attentions = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -57,7 +54,7 @@ class Encoder(nn.Module):
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
         x = self._blocks(self._laid_out(x), length, train)
         x = x[..., :length, :]
-        return nn.LayerNorm(epsilon=config.norm_eps, dtype=dtype, name="norm")(x)
+        return LayerNorm(config.norm_eps, config.attention, dtype, name="norm")(x)[1]
 
     def _blocks(self, x: Array, length: int, train: bool) -> Array:
         config = self.config
@@ -100,7 +97,7 @@ class Block(nn.Module):
         """Returns (x, None), the pair that `nn.scan` asks for; `drop_rate` is the chance that a residual is dropped."""
         config = self.config
         dtype = config.compute_dtype
-        norm = functools.partial(nn.LayerNorm, epsilon=config.norm_eps, dtype=dtype)
+        norm = functools.partial(LayerNorm, config.norm_eps, config.attention, dtype)
         dropout = nn.Dropout(config.dropout, deterministic=not self.train)
         for name, axes in self.attentions:
             attention = MultiHeadAttention(
@@ -113,9 +110,11 @@ class Block(nn.Module):
                 dtype=dtype,
                 name=name,
             )
-            y = dropout(attention(norm(name=f"norm_{name}")(x), self.outputs))
+            x, y = norm(name=f"norm_{name}")(x)
+            y = dropout(attention(y, self.outputs))
             x = x[..., : self.outputs, :] + self._stochastic_depth(y, drop_rate)
-        y = MLP(config.mlp_dim, config.activation, config.dropout, self.train, dtype, name="mlp")(norm(name="norm_mlp")(x))
+        x, y = norm(name="norm_mlp")(x)
+        y = MLP(config, self.train, name="mlp")(y)
         return x + self._stochastic_depth(y, drop_rate), None
 
     def _stochastic_depth(self, residual: Array, rate: float | Array) -> Array:
@@ -131,29 +130,30 @@ class Block(nn.Module):
 class MLP(nn.Module):
     """Two dense layers with a GELU between. Parameters: `in` with kernel (d, m), `out` with kernel (m, d)."""
 
-    hidden: int
-    activation: str
-    dropout: float
+    config: ViViTConfig
     train: bool
-    dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         """Transforms each token alone."""
-        dropout = nn.Dropout(self.dropout, deterministic=not self.train)
-        hidden = dropout(GELU[self.activation](Dense(self.hidden, self.dtype, name="in")(x)))
-        return dropout(Dense(x.shape[-1], self.dtype, name="out")(hidden))
+        config = self.config
+        dtype = config.compute_dtype
+        dropout = nn.Dropout(config.dropout, deterministic=not self.train)
+        gelu = functools.partial(biased_gelu, activation=config.activation, backend=config.attention)
+        hidden = dropout(Dense(config.mlp_dim, dtype, finish=gelu, name="in")(x))
+        return dropout(Dense(x.shape[-1], dtype, name="out")(hidden))
 
 
 class Dense(nn.Module):
-    """A matrix product and a bias. Parameters: kernel (d, m) and bias (m)."""
+    """A matrix product and, by `finish`, a bias. Parameters: kernel (d, m) and bias (m)."""
 
     features: int
     dtype: jnp.dtype
+    finish: Callable[[Array, Array], Array] = add_shared
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b m"]:
         """Transforms each token alone."""
         kernel = self.param("kernel", nn.initializers.xavier_uniform(), (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.normal(1e-6), (self.features,))
-        return add_shared(x @ kernel.astype(self.dtype), bias)
+        return self.finish(x @ kernel.astype(self.dtype), bias)

@@ -4,9 +4,7 @@ import jax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Float
 
-from vivit_jax.models.partitioning import over_batch
-
-LETTERS = "btnkd"
+from vivit_jax.models.partitioning import letters, over_batch
 
 
 def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
@@ -21,8 +19,8 @@ def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
 @jax.custom_vjp
 def constrained(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
     """The same array, laid out as it is indexed, and so its gradient."""
-    axes = LETTERS[: x.ndim - 1] + LETTERS[-1]
-    return over_batch(lambda x: with_layout_constraint(x, Layout(tuple(range(x.ndim)))), inputs=1, outputs=1, axes=axes)(x)
+    axes = letters(x)
+    return over_batch(lambda x: with_layout_constraint(x, Layout(tuple(range(x.ndim)))), f"{axes} -> {axes}")(x)
 
 
 constrained.defvjp(lambda x: (constrained(x), None), lambda _, gradient: (constrained(gradient),))

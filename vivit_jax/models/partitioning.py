@@ -3,44 +3,47 @@
 Without this, a kernel of our own would first be given the whole batch on every device. On one device, and under `pmap`, it changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
 
+TOKEN_AXES = "btnk"
 
-def over_batch(function: Callable, *, inputs: int, outputs: int, axes: str, divided: str = "b") -> Callable:
-    """`function` of arrays that all have the same axes, divided over devices along some of them alone.
+
+def letters(tokens: jax.Array) -> str:
+    """The axes of tokens (b, ..., d), as `over_batch` names them."""
+    return TOKEN_AXES[: tokens.ndim - 1] + "d"
+
+
+def over_batch(function: Callable, axes: str, divided: str = "b") -> Callable:
+    """`function` of arrays, divided over devices along some of their axes alone, as its first argument is.
 
     Args:
       function: what runs on each part; its results do not depend on how the axes are divided.
-      inputs: number of its arguments.
-      outputs: number of its results.
-      axes: a letter for each axis, as `"btskf"`.
+      axes: a letter for each axis of its arguments and of its results, as `"btskf btskf -> btskf"`.
       divided: the letters of those that may be divided.
     """
     partitioned = custom_partitioning(function)
+    arguments, results = (side.split() for side in axes.split("->"))
 
-    def sharding(mesh: jax.sharding.Mesh, given: NamedSharding) -> NamedSharding:
-        spec = (*given.spec, *(None,) * (len(axes) - len(given.spec)))
-        return NamedSharding(mesh, PartitionSpec(*(part if letter in divided else None for letter, part in zip(axes, spec, strict=True))))
+    def shardings(arrays: Sequence[str], mesh: jax.sharding.Mesh, first: NamedSharding) -> tuple[NamedSharding, ...]:
+        spec = (*first.spec, *(None,) * (len(arguments[0]) - len(first.spec)))
+        parts = {letter: part for letter, part in zip(arguments[0], spec, strict=True) if letter in divided}
+        return tuple(NamedSharding(mesh, PartitionSpec(*map(parts.get, array))) for array in arrays)
 
-    def results(one: NamedSharding) -> NamedSharding | tuple[NamedSharding, ...]:
-        return one if outputs == 1 else (one,) * outputs
+    def infer(mesh: jax.sharding.Mesh, given: tuple, _: object) -> NamedSharding | tuple[NamedSharding, ...]:
+        inferred = shardings(results, mesh, given[0].sharding)
+        return inferred if len(results) > 1 else inferred[0]
 
-    def infer(mesh: jax.sharding.Mesh, arguments: tuple, _: object) -> NamedSharding | tuple[NamedSharding, ...]:
-        return results(sharding(mesh, arguments[0].sharding))
+    def partition(mesh: jax.sharding.Mesh, given: tuple, _: object) -> tuple:
+        return mesh, function, infer(mesh, given, _), shardings(arguments, mesh, given[0].sharding)
 
-    def partition(mesh: jax.sharding.Mesh, arguments: tuple, _: object) -> tuple:
-        one = sharding(mesh, arguments[0].sharding)
-        return mesh, function, results(one), (one,) * inputs
-
-    factors = " ".join(axes)
     partitioned.def_partition(
         partition=partition,
         infer_sharding_from_operands=infer,
-        sharding_rule=f"{', '.join([factors] * inputs)} -> {', '.join([factors] * outputs)}",
-        need_replication_factors=tuple(letter for letter in axes if letter not in divided),
+        sharding_rule=" -> ".join(", ".join(" ".join(array) for array in side) for side in (arguments, results)),
+        need_replication_factors=tuple(letter for letter in dict.fromkeys("".join(arguments + results)) if letter not in divided),
     )
     return partitioned

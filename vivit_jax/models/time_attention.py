@@ -74,7 +74,8 @@ def _run(kernel: Callable, outputs: int, interpret: bool, *grids: Grid) -> Grid 
             name=f"attend_over_time{kernel.__name__}",
         )(*grids)
 
-    return over_batch(call, inputs=len(grids), outputs=outputs, axes="btskf", divided="bk")(*grids)
+    axes = " ".join([*["btskf"] * len(grids), "->", *["btskf"] * outputs])
+    return over_batch(call, axes, divided="bk")(*grids)
 
 
 def _forward(query_ref: Array, key_ref: Array, value_ref: Array, out_ref: Array) -> None:
