@@ -56,9 +56,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                         raise
                     row["error"] = "out of memory"
                 report["rows"].append(row)
+                report["exponents"] = exponents(report["rows"])
+                if arguments.json:  # after each row, so that an interrupted run leaves what it measured
+                    arguments.json.write_text(json.dumps(report, indent=2) + "\n")
                 said = row.get("error") or f"{row['milliseconds']:9.2f} ms  {row['clips_per_second']:8.1f} clips/s"
                 print(f"{mode:6}{factorisation:34}{frames:4} frames {gmac:8.1f} GMAC  {said}", flush=True)
-    report["exponents"] = exponents(report["rows"])
     return report
 
 
@@ -110,8 +112,9 @@ def plot(source: pathlib.Path, target: pathlib.Path) -> None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.8 * len(modes), 3.6), layout="constrained")
         for axes, mode in zip(np.atleast_1d(figure.subplots(1, len(modes), sharey=True)), modes, strict=True):
-            for number, colour in zip(range(1, 5), COLOURS, strict=True):
-                _draw(axes, report["rows"], [row for key, row in fitted.items() if key[0] == mode][number - 1], number, colour)
+            measured = [row for key, row in fitted.items() if key[0] == mode]
+            for number, (exponent, colour) in enumerate(zip(measured, COLOURS, strict=False), start=1):
+                _draw(axes, report["rows"], exponent, number, colour)
             axes.set(xscale="log", yscale="log", xlabel="frames of a clip", title={"train": "training", "infer": "inference"}[mode])
             frames = sorted({row["frames"] for row in report["rows"]})
             axes.set_xticks(frames, [str(count) for count in frames])
@@ -150,10 +153,7 @@ def main() -> None:
     if arguments.plot:
         plot(*arguments.plot)
         return
-    report = measure(arguments)
-    show(report["exponents"])
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    show(measure(arguments)["exponents"])
 
 
 if __name__ == "__main__":

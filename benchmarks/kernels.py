@@ -10,6 +10,7 @@ import collections
 import json
 import pathlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 STEPS = 3
@@ -24,18 +25,29 @@ KINDS = {
 
 def measure(mode: str, number: int, batch_size: int) -> dict[str, Any]:
     """Milliseconds a step of ViViT-B/16x2 of the paper's Model `number`, by kernel and by kind."""
-    import torch.profiler  # before jax: the profiler then sees its kernels
+    import torch.profiler  # noqa: F401  before jax: the profiler then sees its kernels
 
     # isort: split
-    import jax
-
     from vivit_jax import throughput
     from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
     model = ViViTConfig(factorisation=FACTORISATIONS[number - 1], size="B", num_classes=400, dtype="bfloat16")
     subject = throughput.Subject(model, TrainingConfig(batch_size=batch_size), optimizer=OptimizerConfig(weight_decay=0.05))
-    call = throughput.prepare(mode, subject).call
+    kernels = milliseconds_of(throughput.prepare(mode, subject).call)
+    kinds = collections.Counter()
+    for name, milliseconds in kernels.items():
+        kinds[kind_of(name)] += milliseconds
+    return {"mode": mode, "model": number, "batch_size": batch_size, "kinds": dict(kinds), "kernels": dict(kernels.most_common())}
+
+
+def milliseconds_of(call: Callable[[], Any]) -> collections.Counter:
+    """Milliseconds of one call by kernel, after a warm-up; the results of a call are not kept."""
+    import torch.profiler
+
+    # isort: split
+    import jax
+
     jax.block_until_ready([call() for _ in range(STEPS)][-1])
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
         jax.block_until_ready([call() for _ in range(STEPS)][-1])
@@ -43,10 +55,7 @@ def measure(mode: str, number: int, batch_size: int) -> dict[str, Any]:
     for event in profiler.events():
         if event.device_type == torch.autograd.DeviceType.CUDA:
             kernels[event.name] += event.device_time_total / 1e3 / STEPS
-    kinds = collections.Counter()
-    for name, milliseconds in kernels.items():
-        kinds[kind_of(name)] += milliseconds
-    return {"mode": mode, "model": number, "batch_size": batch_size, "kinds": dict(kinds), "kernels": dict(kernels.most_common())}
+    return kernels
 
 
 def kind_of(kernel: str) -> str:
