@@ -68,7 +68,8 @@ class ViViTConfig:
       stochastic_depth_rescale: divide a kept residual by its probability to be kept; the original does not.
       dtype: of the computation, `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is faster);
         parameters, softmax statistics and logits are float32.
-      attention: backend of the attention products: `auto`, `xla` (the plain definition), `chunked` (less memory) or `cudnn`.
+      attention: backend of the attention products: `auto`, `xla` (the plain definition), `chunked` (less memory) or `cudnn`. On a GPU
+        `auto` and `cudnn` also run our kernels for attention over time, LayerNorm and GELU; the other two leave these to XLA.
       remat: recompute each layer in the backward pass instead of keeping its activations.
       scan_layers: run the layers as one `nn.scan`, which compiles faster; parameters then carry a leading layer axis.
 
