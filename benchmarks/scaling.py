@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32, help="clips of each GPU (default 32)")
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
-    parser.add_argument("flags", nargs="*", help="further flags of vivit bench")
+    parser.add_argument("flags", nargs="*", help="after `--`, further flags of vivit bench")
     arguments = parser.parse_args()
     rows = []
     print(COLUMNS + "\n|" + "---|" * (COLUMNS.count("|") - 1), flush=True)
@@ -37,8 +37,9 @@ def main() -> None:
         for devices in arguments.devices:
             for placement in arguments.placements if devices > 1 else ["data"]:
                 row = bench(config, devices, placement, arguments)
-                linear = row["clips_per_second"] if devices == 1 else linear
-                row["of_linear"] = row["clips_per_second"] / (devices * linear) if linear else None
+                speed = row.get("clips_per_second")
+                linear = speed if devices == 1 else linear
+                row["of_linear"] = speed / (devices * linear) if speed and linear else None
                 rows.append(row)
                 print(line(row), flush=True)
                 if arguments.json:
@@ -52,21 +53,27 @@ def bench(config: str, devices: int, placement: str, arguments: argparse.Namespa
         command = [sys.executable, "-m", "vivit_jax", "bench", "--mode", "train", "--config", config, "--steps", str(arguments.steps)]
         command += ["--batch_size", str(devices * arguments.batch_size), "--json", str(report), *arguments.flags]
         command += ["--config.parallel.fsdp", str(devices)] if placement == "fsdp" else []
-        visible = ",".join(str(number) for number in range(devices))
+        allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+        numbers = allowed.split(",") if allowed else [str(number) for number in range(devices)]
+        visible = ",".join(numbers[:devices])
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"CUDA_VISIBLE_DEVICES": visible})
         figures = json.loads(report.read_text())
     row = figures["rows"][0]
-    if row["devices"] != devices:
+    if row.setdefault("devices", devices) != devices:
         raise SystemExit(f"{devices} GPUs were asked for, and {row['devices']} found")
     return {"config": config, "placement": placement, "ceiling": figures["ceiling"], "environment": figures["environment"]} | row
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row in Markdown."""
-    linear = f"{row['of_linear']:.3f}" if row["of_linear"] else "-"
+    """A row in Markdown; of a step that does not fit into memory it tells that alone."""
     values = [row["config"].partition(":")[2] or row["config"], row["devices"], row["placement"], row["batch_size"]]
-    values += [f"{row['clips_per_second']:.1f}", linear, f"{row['milliseconds']:.1f}", f"{row['program_bytes'] / 1e9:.1f}"]
-    return "| " + " | ".join(map(str, [*values, f"{row['compile_seconds']:.0f}"])) + " |"
+    if "error" in row:
+        values += [row["error"], *["-"] * 4]
+    else:
+        linear, memory = row["of_linear"], row["program_bytes"]
+        values += [f"{row['clips_per_second']:.1f}", f"{linear:.3f}" if linear else "-", f"{row['milliseconds']:.1f}"]
+        values += [f"{memory / 1e9:.1f}" if memory else "-", f"{row['compile_seconds']:.0f}"]
+    return "| " + " | ".join(map(str, values)) + " |"
 
 
 if __name__ == "__main__":

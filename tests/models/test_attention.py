@@ -104,6 +104,19 @@ def test_asking_for_some_tokens_gives_what_they_have_among_all(axes, backend):
     assert relative(some, attention.apply(variables, x)[:, :, :2]) < 1e-6
 
 
+@pytest.mark.parametrize("length", [None, 5])
+def test_a_keys_bias_changes_nothing_and_learns_nothing(length):
+    attention = MultiHeadAttention(num_heads=4, length=length)
+    (x,) = draw((2, 3, 6, 16), count=1)
+    params = attention.init(jax.random.key(1), x)["params"]
+    moved = params | {"key": params["key"] | {"bias": params["key"]["bias"] + draw((4, 4), count=1)[0]}}
+    expected, actual = (attention.apply({"params": values}, x)[..., :length, :] for values in (params, moved))
+    assert relative(actual, expected) < 1e-5
+    gradient = jax.grad(lambda params: (attention.apply({"params": params}, x)[..., :length, :] ** 2).sum())(moved)
+    np.testing.assert_array_equal(gradient["key"]["bias"], 0)
+    assert np.abs(gradient["query"]["bias"]).max() > 0
+
+
 def test_cudnn_is_asked_for_even_lengths_and_by_every_token(monkeypatch):
     """Where the kernel over time does not fit, an odd number of times is padded; where a cls token alone asks, cuDNN is not called."""
     given = []

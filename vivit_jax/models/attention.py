@@ -54,7 +54,7 @@ class MultiHeadAttention(nn.Module):
         width = x.shape[-1]
         shape = (width, self.num_heads, width // self.num_heads)
         names = ("query", "key", "value")
-        query, key, value = (ToHeads(shape, self.dtype, constant_bias=name == "key", name=name) for name in names)
+        query, key, value = (ToHeads(shape, self.dtype, bias_learns=name != "key", name=name) for name in names)
         share = self.num_heads // len(self.axes)
         mixed = []
         for number, axis in enumerate(self.axes):
@@ -79,12 +79,12 @@ class ToHeads(nn.Module):
     Attributes:
       shape: of the kernel.
       dtype: of the computation.
-      constant_bias: take the bias's gradient for 0, as a key's is: it adds as much to all scores of a query, and the softmax takes it away.
+      bias_learns: whether the bias has a gradient. A key's is 0: it adds the same to all scores of a query, and the softmax takes it away.
     """
 
     shape: tuple[int, int, int]
     dtype: jnp.dtype
-    constant_bias: bool = False
+    bias_learns: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *n d"], heads: slice) -> Heads:
@@ -92,7 +92,7 @@ class ToHeads(nn.Module):
         width, count, head_dim = self.shape
         kernel = self.param("kernel", _xavier_of_flat(width), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (count, head_dim))
-        bias = jax.lax.stop_gradient(bias) if self.constant_bias else bias
+        bias = bias if self.bias_learns else jax.lax.stop_gradient(bias)
         kernel, bias = kernel[:, heads].reshape(width, -1), bias[heads].reshape(-1)
         return add_shared(x @ kernel.astype(self.dtype), bias).reshape(*x.shape[:-1], -1, head_dim)
 
@@ -116,7 +116,10 @@ class FromHeads(nn.Module):
 
 @jax.custom_vjp
 def three_times(x: Float[Array, "b *n d"]) -> tuple[Array, Array, Array]:
-    """x for query, key and value, whose gradients are added in the one order in which cuBLAS can add as it multiplies."""
+    """x for query, key and value, whose gradients are added as q + (k + v).
+
+    XLA lets a product add to an array, as cuBLAS can while it writes, only where a sum names the product first.
+    """
     return x, x, x
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models import time_attention as kernels
-from vivit_jax.models.platform import on_gpu, runs_our_kernels
+from vivit_jax.models.platform import half_precision_on_gpu, runs_our_kernels
 
 # Below this many tokens cuDNN's fused kernel loses to XLA's batched products, whose attention matrix is small.
 CUDNN_MIN_TOKENS = 64
@@ -76,7 +76,7 @@ def choose_backend(backend: str, tokens: int, head_dim: int, dtype: jnp.dtype) -
     """The backend that computes attention over `tokens` tokens: `backend` itself, or under `auto` the fastest that can."""
     if backend != "auto":
         return backend
-    if on_gpu(dtype) and head_dim % 8 == 0 and head_dim <= 128:
+    if half_precision_on_gpu(dtype) and head_dim % 8 == 0 and head_dim <= 128:
         return "cudnn" if tokens >= CUDNN_MIN_TOKENS else "xla"
     return "chunked" if tokens >= CHUNKED_MIN_TOKENS else "xla"
 

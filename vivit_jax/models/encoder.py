@@ -139,21 +139,21 @@ class MLP(nn.Module):
         config = self.config
         dtype = config.compute_dtype
         dropout = nn.Dropout(config.dropout, deterministic=not self.train)
-        gelu = functools.partial(biased_gelu, activation=config.activation, backend=config.attention)
-        hidden = dropout(Dense(config.mlp_dim, dtype, finish=gelu, name="in")(x))
+        gelu = functools.partial(biased_gelu, activation=config.activation, attention=config.attention)
+        hidden = dropout(Dense(config.mlp_dim, dtype, add_bias=gelu, name="in")(x))
         return dropout(Dense(x.shape[-1], dtype, name="out")(hidden))
 
 
 class Dense(nn.Module):
-    """A matrix product and, by `finish`, a bias. Parameters: kernel (d, m) and bias (m)."""
+    """A matrix product, and `add_bias` of it and the bias. Parameters: kernel (d, m) and bias (m)."""
 
     features: int
     dtype: jnp.dtype
-    finish: Callable[[Array, Array], Array] = add_shared
+    add_bias: Callable[[Array, Array], Array] = add_shared
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b m"]:
         """Transforms each token alone."""
         kernel = self.param("kernel", nn.initializers.xavier_uniform(), (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.normal(1e-6), (self.features,))
-        return self.finish(x @ kernel.astype(self.dtype), bias)
+        return self.add_bias(x @ kernel.astype(self.dtype), bias)

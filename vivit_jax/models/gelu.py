@@ -1,6 +1,6 @@
 """GELU of tokens and a bias, whose gradients are taken in one pass, on NVIDIA GPUs by a Triton kernel written in Pallas.
 
-Forward, cuBLAS adds the bias and applies the GELU as it writes a product, and keeps its argument beside it. Backward, XLA's fusion of the
+Forward, XLA has cuBLAS add the bias and apply the tanh form as it writes a product, its argument beside it. Backward, XLA's fusion of the
 slope and of the sum over all tokens, the bias's gradient, rounds each of its twenty operations to 16 bits and is bound by them, not by
 memory. Ours computes in float32, with fewer. docs/performance.md has the figures.
 """
@@ -15,7 +15,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
-from vivit_jax.models.partitioning import over_batch
+from vivit_jax.models.partitioning import flat, over_batch
 from vivit_jax.models.platform import runs_our_kernels
 from vivit_jax.models.shared import summed
 
@@ -23,31 +23,31 @@ from vivit_jax.models.shared import summed
 UNITS, TOKENS, TOKENS_TOGETHER = 256, 64, 8
 
 Hidden = Float[Array, "b *n m"]
-GELU = {"gelu_tanh": functools.partial(nn.gelu, approximate=True), "gelu": functools.partial(nn.gelu, approximate=False)}
+# Computed again in the backward pass: without `checkpoint` XLA sees that the forward pass did the same, and keeps every tanh until then.
+GELU = {name: jax.checkpoint(functools.partial(nn.gelu, approximate=name == "gelu_tanh")) for name in ("gelu_tanh", "gelu")}
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def biased_gelu(x: Hidden, bias: Float[Array, " m"], activation: str, backend: str) -> Hidden:
+def biased_gelu(x: Hidden, bias: Float[Array, " m"], activation: str, attention: str) -> Hidden:
     """GELU(x + bias) in the type of x.
 
     Args:
       x: the product of tokens and a matrix.
       bias: of each hidden unit.
       activation: as `ViViTConfig.activation`; our kernel is for `gelu_tanh`, the other's gradient is XLA's.
-      backend: as `ViViTConfig.attention`.
+      attention: as `ViViTConfig.attention`; it decides who computes the gradients.
     """
     return GELU[activation](x + bias.astype(x.dtype))
 
 
-def _forward_rule(x: Hidden, bias: Array, activation: str, backend: str) -> tuple[Hidden, tuple[Hidden, Array]]:
-    # The GELU is computed again for its slope, which is cheaper than to keep the tanh of every hidden unit.
+def _forward_rule(x: Hidden, bias: Array, activation: str, attention: str) -> tuple[Hidden, tuple[Hidden, Array]]:
     argument = x + bias.astype(x.dtype)
     return GELU[activation](argument), (argument, bias)
 
 
-def _backward_rule(activation: str, backend: str, saved: tuple[Hidden, Array], gradient: Hidden) -> tuple[Hidden, Array]:
+def _backward_rule(activation: str, attention: str, saved: tuple[Hidden, Array], gradient: Hidden) -> tuple[Hidden, Array]:
     argument, bias = saved
-    if activation == "gelu_tanh" and runs_our_kernels(backend, argument.dtype):
+    if activation == "gelu_tanh" and runs_our_kernels(attention, argument.dtype):
         dx, dbias = gelu_gradients(argument, gradient)
         return dx, dbias.astype(bias.dtype)
     (dx,) = jax.vjp(GELU[activation], argument)[1](gradient)
@@ -78,8 +78,7 @@ def gelu_gradients(argument: Hidden, gradient: Hidden, interpret: bool = False) 
             name="gelu_backward",
         )(*arrays)
 
-    flat = (array.reshape(array.shape[0], -1, array.shape[-1]) for array in (argument, gradient))
-    dx, parts = over_batch(call, "bnm bnm -> bnm bpm", divided="bm")(*flat)
+    dx, parts = over_batch(call, "bnm bnm -> bnm bpm", divided="bm")(flat(argument), flat(gradient))
     return dx.reshape(argument.shape), parts.sum((0, 1))
 
 

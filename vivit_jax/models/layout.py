@@ -4,7 +4,9 @@ import jax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Float
 
-from vivit_jax.models.partitioning import letters, over_batch
+from vivit_jax.models.partitioning import over_batch
+
+LETTERS = "btnkd"
 
 
 def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
@@ -19,7 +21,7 @@ def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
 @jax.custom_vjp
 def constrained(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
     """The same array, laid out as it is indexed, and so its gradient."""
-    axes = letters(x)
+    axes = LETTERS[: x.ndim - 1] + LETTERS[-1]
     return over_batch(lambda x: with_layout_constraint(x, Layout(tuple(range(x.ndim)))), f"{axes} -> {axes}")(x)
 
 

@@ -1,6 +1,6 @@
 """LayerNorm where tokens fork into a residual and a branch, on NVIDIA GPUs as a pair of Triton kernels written in Pallas.
 
-XLA reads the tokens twice to normalise them, and four times in the backward pass: for two sums over a token, for the tokens' gradient, and
+XLA reads the tokens twice to normalise them, and three times in the backward pass: for two sums over a token, for the tokens' gradient, and
 for the gradients of scale and bias. A program of ours keeps a token in registers and reads everything once, and adds the residual's
 gradient while it is there. docs/performance.md has the figures.
 """
@@ -15,7 +15,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
-from vivit_jax.models.partitioning import over_batch
+from vivit_jax.models.partitioning import flat, over_batch
 from vivit_jax.models.platform import runs_our_kernels
 
 # Tokens that one program of the backward pass sums the gradients of scale and bias over, one after the other.
@@ -32,21 +32,21 @@ class LayerNorm(nn.Module):
 
     Attributes:
       epsilon: added to the variance.
-      backend: as `ViViTConfig.attention`.
+      attention: as `ViViTConfig.attention`; it decides who computes this too.
       dtype: of the tokens.
     """
 
     epsilon: float
-    backend: str
+    attention: str
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Tokens) -> tuple[Tokens, Tokens]:
-        """The tokens as they are, for the residual, and normalised."""
+        """The tokens in `dtype`, for the residual, and normalised."""
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
         x = x.astype(self.dtype)
-        if runs_our_kernels(self.backend, self.dtype):
+        if runs_our_kernels(self.attention, self.dtype):
             return fork(x, scale, bias, self.epsilon)
         return x, normalised(x, scale, bias, self.epsilon)
 
@@ -66,7 +66,7 @@ def fork(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, interpret
 
 
 def _forward_rule(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, interpret: bool) -> tuple[tuple, tuple]:
-    return fork(x, scale, bias, epsilon, interpret), (x, scale)
+    return (x, _forward(x, scale, bias, epsilon, interpret)), (x, scale)
 
 
 def _backward_rule(epsilon: float, interpret: bool, saved: tuple, gradients: tuple) -> tuple[Tokens, Parameter, Parameter]:
@@ -94,7 +94,7 @@ def _forward(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, inter
             name="normalise_forward",
         )(x, scale, bias)
 
-    return over_batch(call, "bnd d d -> bnd")(_flat(x), scale, bias).reshape(x.shape)
+    return over_batch(call, "bnd d d -> bnd")(flat(x), scale, bias).reshape(x.shape)
 
 
 def _backward(x: Tokens, scale: Parameter, branch: Tokens, residual: Tokens, epsilon: float, interpret: bool) -> tuple:
@@ -116,8 +116,8 @@ def _backward(x: Tokens, scale: Parameter, branch: Tokens, residual: Tokens, eps
             name="normalise_backward",
         )(x, scale, *gradients)
 
-    dx, dscale, dbias = over_batch(call, "bnd d bnd bnd -> bnd bpd bpd")(_flat(x), scale, _flat(branch), _flat(residual))
-    return dx.reshape(x.shape), dscale.sum((0, 1)), dbias.sum((0, 1))
+    dx, dscale, dbias = over_batch(call, "bnd d bnd bnd -> bnd bpd bpd")(flat(x), scale, flat(branch), flat(residual))
+    return dx.reshape(x.shape), *(parts.sum((0, 1)).astype(scale.dtype) for parts in (dscale, dbias))
 
 
 def _forward_kernel(x_ref: Array, scale_ref: Array, bias_ref: Array, y_ref: Array, *, width: int, epsilon: float) -> None:
@@ -167,7 +167,3 @@ def _standardised(x: Parameter, inside: Array, width: int, epsilon: float) -> tu
     centred = jnp.where(inside, x - x.sum() / width, 0.0)
     deviation = jnp.sqrt((centred * centred).sum() / width + epsilon)
     return centred / deviation, deviation
-
-
-def _flat(x: Tokens) -> Float[Array, "b n d"]:
-    return x.reshape(x.shape[0], -1, x.shape[-1])

@@ -8,13 +8,7 @@ from collections.abc import Callable, Sequence
 import jax
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
-
-TOKEN_AXES = "btnk"
-
-
-def letters(tokens: jax.Array) -> str:
-    """The axes of tokens (b, ..., d), as `over_batch` names them."""
-    return TOKEN_AXES[: tokens.ndim - 1] + "d"
+from jaxtyping import Array, Float
 
 
 def over_batch(function: Callable, axes: str, divided: str = "b") -> Callable:
@@ -33,12 +27,12 @@ def over_batch(function: Callable, axes: str, divided: str = "b") -> Callable:
         parts = {letter: part for letter, part in zip(arguments[0], spec, strict=True) if letter in divided}
         return tuple(NamedSharding(mesh, PartitionSpec(*map(parts.get, array))) for array in arrays)
 
-    def infer(mesh: jax.sharding.Mesh, given: tuple, _: object) -> NamedSharding | tuple[NamedSharding, ...]:
+    def infer(mesh: jax.sharding.Mesh, given: tuple, result: object) -> NamedSharding | tuple[NamedSharding, ...]:
         inferred = shardings(results, mesh, given[0].sharding)
         return inferred if len(results) > 1 else inferred[0]
 
-    def partition(mesh: jax.sharding.Mesh, given: tuple, _: object) -> tuple:
-        return mesh, function, infer(mesh, given, _), shardings(arguments, mesh, given[0].sharding)
+    def partition(mesh: jax.sharding.Mesh, given: tuple, result: object) -> tuple:
+        return mesh, function, infer(mesh, given, result), shardings(arguments, mesh, given[0].sharding)
 
     partitioned.def_partition(
         partition=partition,
@@ -47,3 +41,8 @@ def over_batch(function: Callable, axes: str, divided: str = "b") -> Callable:
         need_replication_factors=tuple(letter for letter in dict.fromkeys("".join(arguments + results)) if letter not in divided),
     )
     return partitioned
+
+
+def flat(x: Float[Array, "b *n d"]) -> Float[Array, "b n d"]:
+    """The tokens of each example in one row, as kernels that take them one by one have them."""
+    return x.reshape(x.shape[0], -1, x.shape[-1])
