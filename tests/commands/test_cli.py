@@ -102,7 +102,8 @@ def test_a_closed_pipe_is_no_traceback():
 
 
 def test_control_c_ends_with_130():
-    code = (
+    code = (  # a shell that starts tests in the background has them ignore Ctrl-C
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import sys, types, time; from vivit_jax import cli; m = types.ModuleType('slow'); m.__doc__ = 'Slow.';"
         "m.add_arguments = lambda p: None; m.run = lambda a: (print('on', flush=True), time.sleep(60));"
         "sys.modules['slow'] = m; cli.COMMANDS['slow'] = ('slow', ''); sys.exit(cli.main(['slow']))"
