@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from test_attention import relative
 
 from vivit_jax.models.gelu import TOKENS, biased_gelu, gelu_gradients
 
@@ -14,11 +15,6 @@ INTERPRET = jax.default_backend() != "gpu"
 def draw(shape, dtype=jnp.float32):
     x, gradient, bias = (3 * jax.random.normal(key, shape, dtype) for key in jax.random.split(jax.random.key(0), 3))
     return x, gradient, bias.reshape(-1, shape[-1])[0].astype(jnp.float32)
-
-
-def relative(actual, expected):
-    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
 def exact(x):

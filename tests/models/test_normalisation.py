@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from test_attention import relative
 
 from vivit_jax.models.normalisation import LayerNorm, fork, normalised
 
@@ -21,11 +22,6 @@ def draw(shape, dtype=jnp.float32):
     keys = jax.random.split(jax.random.key(0), 5)
     x, branch, residual = (2 * jax.random.normal(key, shape, dtype) + 1 for key in keys[:3])
     return x, *(jax.random.normal(key, shape[-1:]) for key in keys[3:]), branch, residual
-
-
-def relative(actual, expected):
-    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
 def plain(x, scale, bias):
