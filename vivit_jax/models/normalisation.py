@@ -81,8 +81,9 @@ fork.defvjp(_forward_rule, _backward_rule)
 def _forward(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, interpret: bool) -> Tokens:
     def call(x: Float[Array, "b n d"], scale: Parameter, bias: Parameter) -> Float[Array, "b n d"]:
         batch, count, width = x.shape
-        token = pl.BlockSpec((None, None, pl.next_power_of_2(width)), lambda b, n: (b, n, 0))
-        parameter = pl.BlockSpec((pl.next_power_of_2(width),), lambda b, n: (0,))
+        block = pl.next_power_of_2(width)
+        token = pl.BlockSpec((None, None, block), lambda b, n: (b, n, 0))
+        parameter = pl.BlockSpec((block,), lambda b, n: (0,))
         return pl.pallas_call(
             functools.partial(_forward_kernel, width=width, epsilon=epsilon),
             out_shape=jax.ShapeDtypeStruct(x.shape, x.dtype),
@@ -100,10 +101,10 @@ def _forward(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, inter
 def _backward(x: Tokens, scale: Parameter, branch: Tokens, residual: Tokens, epsilon: float, interpret: bool) -> tuple:
     def call(x: Float[Array, "b n d"], scale: Parameter, *gradients: Float[Array, "b n d"]) -> list[Array]:
         batch, count, width = x.shape
-        programs = pl.cdiv(count, TOKENS_TOGETHER)
-        tokens = pl.BlockSpec((None, TOKENS_TOGETHER, pl.next_power_of_2(width)), lambda b, p: (b, p, 0))
-        parameter = pl.BlockSpec((pl.next_power_of_2(width),), lambda b, p: (0,))
-        part = pl.BlockSpec((None, None, pl.next_power_of_2(width)), lambda b, p: (b, p, 0))
+        programs, block = pl.cdiv(count, TOKENS_TOGETHER), pl.next_power_of_2(width)
+        tokens = pl.BlockSpec((None, TOKENS_TOGETHER, block), lambda b, p: (b, p, 0))
+        parameter = pl.BlockSpec((block,), lambda b, p: (0,))
+        part = pl.BlockSpec((None, None, block), lambda b, p: (b, p, 0))
         parts = jax.ShapeDtypeStruct((batch, programs, width), jnp.float32)
         return pl.pallas_call(
             functools.partial(_backward_kernel, count=count, width=width, epsilon=epsilon),
