@@ -4,6 +4,7 @@ Letters of the shapes: b batch, t time, s space, n token, d width, k head, f hea
 axes alone; how attention over an axis is computed is `backends`' matter.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -53,15 +54,15 @@ class MultiHeadAttention(nn.Module):
         """
         width = x.shape[-1]
         shape = (width, self.num_heads, width // self.num_heads)
-        names = ("query", "key", "value")
-        query, key, value = (ToHeads(shape, self.dtype, bias_learns=name != "key", name=name) for name in names)
+        projections = [ToHeads(shape, self.dtype, bias_learns=name != "key", name=name) for name in ("query", "key", "value")]
+        inputs = iter(copies(x, len(projections) * len(self.axes)))
         share = self.num_heads // len(self.axes)
         mixed = []
         for number, axis in enumerate(self.axes):
             heads = slice(number * share, (number + 1) * share)
-            attended = x[..., :queries, :] if axis == TIME else x
-            asking, compared, carried = three_times(attended)
-            mixed.append(self._attend(axis, query(asking[..., :queries, :], heads), key(compared, heads), value(carried, heads)))
+            attended = queries if axis == TIME else None
+            tokens = (next(inputs)[..., :count, :] for count in (queries, attended, attended))
+            mixed.append(self._attend(axis, *(project(taken, heads) for project, taken in zip(projections, tokens, strict=True))))
         return FromHeads((*shape[1:], width), self.dtype, name="out")(mixed)
 
     def _attend(self, axis: str, query: Heads, key: Heads, value: Heads) -> Heads:
@@ -114,16 +115,23 @@ class FromHeads(nn.Module):
         return add_shared(projected, bias)
 
 
-@jax.custom_vjp
-def three_times(x: Float[Array, "b *n d"]) -> tuple[Array, Array, Array]:
-    """x for query, key and value, whose gradients are added as q + (k + v).
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def copies(x: Float[Array, "b *n d"], count: int) -> tuple[Array, ...]:
+    """x for each of the projections, whose gradients are added from the last to the first, as q + (k + v).
 
     XLA lets a product add to an array, as cuBLAS can while it writes, only where a sum names the product first.
     """
-    return x, x, x
+    return (x,) * count
 
 
-three_times.defvjp(lambda x: (three_times(x), None), lambda _, gradients: (gradients[0] + (gradients[1] + gradients[2]),))
+def _sum_of_gradients(count: int, _: None, gradients: tuple[Array, ...]) -> tuple[Array]:
+    *others, total = gradients
+    for gradient in reversed(others):
+        total = gradient + total
+    return (total,)
+
+
+copies.defvjp(lambda x, count: (copies(x, count), None), _sum_of_gradients)
 
 
 def _xavier_of_flat(inputs: int) -> nn.initializers.Initializer:
