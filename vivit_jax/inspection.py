@@ -190,7 +190,7 @@ def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
         dataset,
         data.train_split,
         preprocess,
-        data,
+        dataclasses.replace(data, processes=0),
         experiment.augment,
         batch_size=max(1, min(SHEET_ROWS, experiment.training.batch_size) // repeats) * repeats,
         seed=experiment.seed,

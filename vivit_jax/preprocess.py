@@ -55,6 +55,11 @@ class Preprocess:
         if min(self.std) <= 0:
             raise UserError(f"std must be above 0, got {self.std}")
 
+    @property
+    def clip_bytes(self) -> int:
+        """Of a clip, uint8 (t, h, w, 3)."""
+        return 3 * self.frames * math.prod(self.crop)
+
     def normalise(self, video: UInt8[Array, "*b t h w 3"], dtype: jnp.dtype = jnp.float32) -> Float[Array, "*b t h w 3"]:
         """Pixels 0..255 to the values the model was trained on. Runs on device, inside the step."""
         if video.dtype != jnp.uint8:

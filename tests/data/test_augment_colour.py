@@ -36,6 +36,7 @@ def by_definition(clip, brightness, saturation, contrast, hue):
     "change",
     [
         {"brightness": 0.12},
+        {"brightness": -0.12, "saturation": 0.7},
         {"saturation": 0.6},
         {"saturation": 1.4},
         {"contrast": 0.6},

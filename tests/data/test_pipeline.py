@@ -17,6 +17,7 @@ from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
 from vivit_jax.data.prepare import prepare
+from vivit_jax.data.readers import PIECE_BYTES
 from vivit_jax.data.video import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
@@ -106,13 +107,14 @@ def test_order_and_pixels_do_not_depend_on_readers(dataset):
         assert_same(train(dataset, 6, data=DataConfig(readers=readers)), expected)
 
 
-@pytest.mark.parametrize("cache", [0.0, 0.01])
-def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache):
+@pytest.mark.parametrize(("cache", "piece_bytes"), [(0.0, PIECE_BYTES), (0.01, 2 * PREPROCESS.clip_bytes)])
+def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache, piece_bytes):
     """In a program of its own, which must end in silence though it keeps its last batch."""
     code = f"""
         import sys
         from absl import flags
         import numpy as np
+        from vivit_jax.data import readers
         from vivit_jax.data.config import AugmentConfig, DataConfig
         from vivit_jax.data.dataset import open_dataset
         from vivit_jax.data.pipeline import training_batches
@@ -120,6 +122,7 @@ def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache):
 
         if __name__ == "__main__":
             flags.FLAGS.mark_as_parsed()
+            readers.PIECE_BYTES = {piece_bytes}
             batches = training_batches(
                 open_dataset("eleven", {str(folder)!r}), "train", Preprocess(4, 2, 32, (24, 24)),
                 DataConfig(readers=1, processes=2, cache_gigabytes={cache}), AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3)),

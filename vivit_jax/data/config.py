@@ -23,8 +23,9 @@ class DataConfig:
       std: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
       temporal_order: `forward`; or a control that tells what motion is worth: `shuffled` (the clip's frames in random order) or
         `one_frame` (one random frame repeated).
-      readers: threads that read and decode in this process.
-      processes: worker processes, each with `readers` threads; 0 decodes in this process.
+      readers: threads that read and decode, in this process or in each worker process. None is one in a worker, else one a CPU, up to 4.
+      processes: worker processes; 0 reads in this process. None reads clips to train on in a process a CPU, where there are more than 4
+        CPUs, enough shared memory, no `readers` given and no cache; and everything else in this process.
       cache_gigabytes: memory for the frames of the training split, kept once decoded and shared by threads and processes; 0 decodes each
         clip anew. The pixels are the same. A split that does not fit is refused.
     """
@@ -39,14 +40,15 @@ class DataConfig:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     temporal_order: str = "forward"
-    readers: int = 16
-    processes: int = 0
+    readers: int | None = None
+    processes: int | None = None
     cache_gigabytes: float = 0.0
 
     def __post_init__(self) -> None:
         if self.temporal_order not in TEMPORAL_ORDERS:
             raise unknown_name("data.temporal_order", self.temporal_order, TEMPORAL_ORDERS)
-        if min(self.stride, self.resize, self.readers) < 1 or self.processes < 0:
+        readers, processes = 1 if self.readers is None else self.readers, self.processes or 0
+        if min(self.stride, self.resize, readers) < 1 or processes < 0:
             raise UserError(f"stride, resize and readers must be at least 1 and processes at least 0, got {self}")
         if self.cache_gigabytes < 0:
             raise UserError(f"data.cache_gigabytes must be at least 0, got {self.cache_gigabytes}")

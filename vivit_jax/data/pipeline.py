@@ -11,8 +11,8 @@ import sys
 import weakref
 from collections.abc import Iterator, Sequence
 
-import cv2
 import grain
+import jax
 import numpy as np
 
 from vivit_jax.data import sampling
@@ -20,6 +20,7 @@ from vivit_jax.data.augment import random_augmentation
 from vivit_jax.data.cache import DecodedRecords, show_frames
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import Record, VideoDataset
+from vivit_jax.data.readers import Readers, begin_worker, given_readers, leave_cpus_to_readers, training_readers
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -64,25 +65,37 @@ def training_batches(
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
     load = _TrainingClip(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
-    return TrainingBatches(clips, data, batch_size)
+    return TrainingBatches(clips, training_readers(data, batch_size, preprocess.clip_bytes), batch_size)
 
 
 class TrainingBatches(Iterator):
-    """See `training_batches`. Its state is the number of clips read, so that any number of readers and processes goes on from it."""
+    """See `training_batches`. Its state is the number of clips read, so that any number of readers and processes goes on from it.
 
-    def __init__(self, clips: grain.MapDataset, data: DataConfig, batch_size: int) -> None:
-        self._clips, self._data, self._batch_size = clips, data, batch_size
+    Attributes:
+      readers: who reads.
+    """
+
+    def __init__(self, clips: grain.MapDataset, readers: Readers, batch_size: int) -> None:
+        self.readers = readers
+        self._clips, self._batch_size = clips, batch_size
         self._position = 0
         self._reading = []  # the grain iterator, while there is one
         # Its worker processes and shared memory must be let go of before the interpreter takes grain apart.
         weakref.finalize(self, _close, self._reading)
 
     def __next__(self) -> Batch:
-        """The next batch. Raises `UserError` for a clip that cannot be read: none is replaced."""
+        """The next batch. Raises `UserError` for a clip that cannot be read, of which none is replaced, and for a worker that died."""
         if not self._reading:
-            read = _read_in_batches if self._data.processes else _read
-            self._reading.append(iter(read(self._clips[self._position :], self._data, self._batch_size)))
-        batch = next(self._reading[0])
+            read = _read_in_pieces if self.readers.processes else _read
+            self._reading.append(iter(read(self._clips[self._position :], self.readers, self._batch_size)))
+        try:
+            batch = next(self._reading[0])
+        except RuntimeError as error:
+            if "terminated unexpectedly" not in str(error):
+                raise
+            raise UserError(
+                f"one of the {self.readers.processes} processes that read clips died; fewer data.processes, or 0, need less memory"
+            ) from error
         self._position += self._batch_size
         return batch
 
@@ -131,7 +144,7 @@ def evaluation_batches(
       (b,), "valid": bool (b,)}`. The last batches are filled up with rows of zeros whose `valid` is False.
     """
     load = _EvaluationViews(dataset.source(split), preprocess, sampling.check_views(views), data.temporal_order)
-    return EvaluationBatches(load, data, batch_size, shard)
+    return EvaluationBatches(load, given_readers(data), batch_size, shard)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +152,7 @@ class EvaluationBatches:
     """See `evaluation_batches`."""
 
     _load: "_EvaluationViews"
-    _data: DataConfig
+    _readers: Readers
     _batch_size: int
     _shard: tuple[int, int]
 
@@ -156,58 +169,53 @@ class EvaluationBatches:
         """A pass over the split."""
         rows = len(self) * self._batch_size * self._shard[1]
         clips = grain.MapDataset.range(rows)[self._shard[0] :: self._shard[1]].map(self._load)
-        reading = iter(_read(clips, self._data, self._batch_size))
+        reading = iter(_read(clips, self._readers, self._batch_size))
         try:
             yield from reading
         finally:
             reading.close()
 
 
-def _read(clips: grain.MapDataset, data: DataConfig, batch_size: int) -> grain.IterDataset:
+def _read(clips: grain.MapDataset, readers: Readers, batch_size: int) -> grain.IterDataset:
     """Runs `clips` in parallel and stacks batches. Batching comes last, so that its rows depend on no number of readers or processes."""
-    _leave_threads_to_readers()
-    ahead = data.readers + batch_size
-    if not data.processes:
-        return clips.to_iter_dataset(grain.ReadOptions(num_threads=data.readers, prefetch_buffer_size=ahead)).batch(batch_size)
-    each = grain.ReadOptions(num_threads=data.readers, prefetch_buffer_size=math.ceil(ahead / data.processes))
-    return _in_processes(clips.to_iter_dataset(each), data.processes).batch(batch_size)
+    leave_cpus_to_readers()
+    ahead = readers.threads + batch_size
+    if not readers.processes:
+        return clips.to_iter_dataset(grain.ReadOptions(num_threads=readers.threads, prefetch_buffer_size=ahead)).batch(batch_size)
+    each = grain.ReadOptions(num_threads=readers.threads, prefetch_buffer_size=math.ceil(ahead / readers.processes))
+    return _in_processes(clips.to_iter_dataset(each), readers.processes).batch(batch_size)
 
 
-def _read_in_batches(clips: grain.MapDataset, data: DataConfig, batch_size: int) -> grain.IterDataset:
-    """The same of endless `clips`, each worker process making whole batches in turn: this process then only copies them, where taking each
-    clip from its worker cost as much as making it from memory."""
-    each = grain.ReadOptions(num_threads=data.readers, prefetch_buffer_size=data.readers)
-    turns = grain.MapDataset.range(len(clips)).map(_InTurns(clips, data.processes, batch_size))
-    batches = _in_processes(turns.to_iter_dataset(each).batch(batch_size), data.processes)
-    return batches.map(_copied)  # what lies in a worker's memory must not be alive when the interpreter ends
+def _read_in_pieces(clips: grain.MapDataset, readers: Readers, batch_size: int) -> grain.IterDataset:
+    """The same of endless `clips`, the worker processes making pieces of batches in turn: this process then only puts them together, where
+    taking each clip from its worker cost as much as making it from memory."""
+    each = grain.ReadOptions(num_threads=readers.threads, prefetch_buffer_size=readers.threads)
+    turns = grain.MapDataset.range(len(clips)).map(_InTurns(clips, readers.processes, readers.piece))
+    pieces = _in_processes(turns.to_iter_dataset(each).batch(readers.piece), readers.processes)
+    return pieces.batch(batch_size // readers.piece, batch_fn=_joined)
 
 
 @dataclasses.dataclass(frozen=True)
 class _InTurns:
-    """Clips in an order of which worker w of n, given the elements w, w + n, w + 2 n and so on, makes the batches w, w + n, w + 2 n."""
+    """Clips in an order of which worker w of n, given the elements w, w + n, w + 2 n and so on, makes the pieces w, w + n, w + 2 n."""
 
     clips: grain.MapDataset
     workers: int
-    batch_size: int
+    piece: int
 
     def __call__(self, position: int) -> Batch:
         turn, worker = divmod(position, self.workers)
-        batch, row = divmod(turn, self.batch_size)
-        return self.clips[(batch * self.workers + worker) * self.batch_size + row]
+        piece, row = divmod(turn, self.piece)
+        return self.clips[(piece * self.workers + worker) * self.piece + row]
 
 
 def _in_processes(dataset: grain.IterDataset, count: int) -> grain.IterDataset:
-    options = grain.MultiprocessingOptions(num_workers=count)
-    return dataset.mp_prefetch(options, worker_init_fn=_leave_threads_to_readers)
+    return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=count), worker_init_fn=begin_worker)
 
 
-def _leave_threads_to_readers(worker: int = 0, workers: int = 1) -> None:
-    """Takes OpenCV's own threads away, in this process."""
-    cv2.setNumThreads(0)
-
-
-def _copied(batch: Batch) -> Batch:
-    return {name: _copied(value) if isinstance(value, dict) else np.array(value) for name, value in batch.items()}
+def _joined(pieces: Sequence[Batch]) -> Batch:
+    """One batch of its pieces, copied: what lies in a worker's memory must not be alive when the interpreter ends."""
+    return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *pieces)
 
 
 @dataclasses.dataclass(frozen=True)

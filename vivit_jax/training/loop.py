@@ -229,10 +229,9 @@ class Loop:
         """Says once what to raise where reading is the bottleneck."""
         if lap.data > SHARE_WORTH_TELLING and self._clock.waited["data"] > SECONDS_WORTH_TELLING and not self._told_of_waiting:
             self._told_of_waiting = True
-            data = self.run.experiment.data
             console.warn(
-                f"the step waits for data {lap.data:.0%} of the time: raise data.readers ({data.readers}) or data.processes "
-                f"({data.processes}), as far as the {available_cpus()} CPUs of this machine go"
+                f"the step waits for data {lap.data:.0%} of the time: data.processes and data.readers say how many read it on the "
+                f"{available_cpus()} CPUs of this machine, data.cache_gigabytes keeps the frames of a small set in memory"
             )
 
     def _advance(self, step: int, metrics: dict[str, Any]) -> None:

@@ -28,24 +28,30 @@ class ColourJitter:
 
     def __call__(self, clip: np.ndarray) -> np.ndarray:
         """A clip in other colours."""
-        levels = np.arange(256, dtype=np.float32) / 255 + np.float32(self.brightness)
         result = np.empty_like(clip)
+        # Two frames that every step writes to in turn: fresh ones, which come page by page, would take as long as the arithmetic.
+        one, two = np.empty((2, *clip.shape[1:]), np.float32)
         for frame, target in zip(clip, result, strict=True):
-            cv2.multiply(self._frame(cv2.LUT(frame, levels)), (255, 255, 255, 0), target, dtype=cv2.CV_8U)  # rounds and saturates
+            cv2.addWeighted(frame, 1 / 255, frame, 0, self.brightness, one, cv2.CV_32F)
+            self._saturate(one, two)
+            self._contrast(two, one)
+            self._turn(one, two)
+            cv2.addWeighted(two, 255, two, 0, 0, target, cv2.CV_8U)  # rounds, and cuts to 0..255
         return result
 
-    def _frame(self, frame: np.ndarray) -> np.ndarray:
-        """A brightened frame, float32 of about [0, 1], through the other steps."""
-        hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)  # of floats: hue in 0..360, saturation in 0..1
-        hsv[..., 1] = np.minimum(hsv[..., 1] * np.float32(self.saturation), 1)
-        frame = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    def _saturate(self, frame: np.ndarray, out: np.ndarray) -> None:
+        cv2.cvtColor(frame, cv2.COLOR_RGB2HSV, out)  # of floats: hue in 0..360, saturation in 0..1
+        hsv = cv2.transform(out, np.diag([1, self.saturation, 1]), frame)
+        cv2.cvtColor(cv2.min(hsv, (np.inf, 1, np.inf, np.inf), hsv), cv2.COLOR_HSV2RGB, out)
 
+    def _contrast(self, frame: np.ndarray, out: np.ndarray) -> None:
         shift = (1 - self.contrast) * np.array(cv2.mean(frame)[:3])
-        frame = cv2.transform(frame, np.column_stack([self.contrast * np.eye(3), shift]))
+        cv2.transform(frame, np.column_stack([self.contrast * np.eye(3), shift]), out)
 
-        hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
-        hsv[..., 0] += np.float32(360 * (self.hue % 1))
-        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    def _turn(self, frame: np.ndarray, out: np.ndarray) -> None:
+        cv2.cvtColor(frame, cv2.COLOR_RGB2HSV, out)
+        hsv = cv2.transform(out, np.column_stack([np.eye(3), [360 * (self.hue % 1), 0, 0]]), frame)
+        cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, out)
 
 
 def random_colour_jitter(generator: np.random.Generator, strength: float) -> ColourJitter:

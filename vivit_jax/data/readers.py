@@ -1,0 +1,86 @@
+"""Who reads a data set: threads of this process, or worker processes; counted by the machine where the config does not say.
+
+Threads start at once and share everything, but only so many of them keep a CPU busy each: between two calls into FFmpeg or OpenCV all wait
+for the interpreter's one lock. Processes do not, and each takes seconds to start and a part of the machine's shared memory.
+docs/performance.md has the figures.
+"""
+
+import dataclasses
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+
+from vivit_jax.data.config import DataConfig
+from vivit_jax.data.workers import available_cpus
+
+# Threads that the interpreter's lock leaves busy.
+MOST_THREADS = 4
+# Worker processes hand over pieces of batches of about this size: large enough that their number does not matter, small enough that all
+# workers together do not hold many batches.
+PIECE_BYTES = 16 * 10**6
+# Of these a worker has one in the making, one ready, and some are being put together.
+PIECES_A_WORKER = 4
+SHARED_MEMORY = Path("/dev/shm")
+
+
+@dataclasses.dataclass(frozen=True)
+class Readers:
+    """Who reads.
+
+    Attributes:
+      threads: of this process, or of each worker process.
+      processes: 0 where this process reads.
+      piece: clips that a worker process hands over at a time; divides the batch.
+    """
+
+    threads: int
+    processes: int = 0
+    piece: int = 1
+
+
+def training_readers(data: DataConfig, batch_size: int, clip_bytes: int) -> Readers:
+    """Who reads the endless stream of training clips: on more CPUs than threads keep busy, a process each, if there is memory for them.
+
+    Args:
+      data: its `readers` and `processes` are taken where they are given; clips from its cache are left to threads.
+      batch_size: clips of a batch of this host.
+      clip_bytes: of one clip.
+    """
+    piece = max(size for size in range(1, batch_size + 1) if batch_size % size == 0 and (size == 1 or size * clip_bytes <= PIECE_BYTES))
+    if data.processes is not None or data.readers is not None or data.cache_gigabytes:
+        return dataclasses.replace(given_readers(data), piece=piece)
+    processes = min(available_cpus(), _free_shared_memory() // (PIECES_A_WORKER * piece * clip_bytes))
+    return Readers(1, processes, piece) if processes > MOST_THREADS else given_readers(data)
+
+
+def given_readers(data: DataConfig) -> Readers:
+    """Who reads by `data` alone: threads of this process unless it names processes."""
+    return Readers(data.readers or (1 if data.processes else min(available_cpus(), MOST_THREADS)), data.processes or 0)
+
+
+def begin_worker(worker: int = 0, workers: int = 1) -> None:
+    """What a worker process does first: it takes no CPU but its readers', leaves Ctrl-C to its parent, and ends when that does."""
+    leave_cpus_to_readers()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def leave_cpus_to_readers() -> None:
+    """Takes OpenCV's own threads away, in this process."""
+    cv2.setNumThreads(0)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _free_shared_memory() -> int:
+    """Bytes; containers often have little. Systems without the folder have no such limit."""
+    return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else sys.maxsize
