@@ -86,7 +86,7 @@ def measure(experiment: Experiment, steps: int, rounds: int) -> dict[str, Any]:
     """Seconds of the steps in turns, and the pipeline alone."""
     executor = make_executor(experiment.parallel)
     trainer = Trainer(experiment, executor)
-    batch = executor.to_devices(throughput.random_batch(experiment.model, experiment.training.batch_size))
+    batch = executor.to_devices(throughput.random_batch(experiment.model, experiment.training.batch_size, experiment.augment))
     seconds = collections.defaultdict(list)
     for _ in range(rounds):
         seconds["synthetic"].append(trainer.time(itertools.repeat(batch), steps))

@@ -22,6 +22,7 @@ from vivit_jax.data.config import AugmentConfig
 from vivit_jax.data.encoder import encode
 from vivit_jax.data.video import decode_frames, probe
 from vivit_jax.drawing import contact_sheet
+from vivit_jax.training.colours import recoloured
 from vivit_jax.training.mixing import box_weights, mix
 
 FRAMES, SHORT_SIDE, CROP = 4, 128, (112, 112)
@@ -70,7 +71,8 @@ def _augmented(video: bytes, augment: AugmentConfig, row: int) -> np.ndarray:
     drawn_anew = augment.scale_jitter or augment.random_resized_crop or augment.randaugment_layers
     augmentation = random_augmentation(np.random.default_rng((SEED, row if drawn_anew else 0)), augment, SHORT_SIDE, CROP)
     indices = np.linspace(0, probe(video).frames - 1, FRAMES).round().astype(int)
-    return augmentation(decode_frames(video, indices, framer=augmentation.geometry))
+    clip = augmentation(decode_frames(video, indices, framer=augmentation.geometry))
+    return np.asarray(recoloured(clip[None], augmentation.colours[None]))[0]
 
 
 def _mixed(clip: np.ndarray, another: np.ndarray, weight: float | np.ndarray) -> np.ndarray:

@@ -110,7 +110,9 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             model = dataclasses.replace(model, num_classes=CLASSES)
         if arguments.mode == "infer":
             training = dataclasses.replace(training, batch_size=experiment.evaluation.batch_size or training.batch_size, accumulation=1)
-        subject = Subject(model, training, experiment.loss, experiment.optimizer, experiment.schedule, experiment.parallel)
+        subject = Subject(
+            model, training, experiment.augment, experiment.loss, experiment.optimizer, experiment.schedule, experiment.parallel
+        )
     return _with_batch_size(subject, arguments.batch_size or subject.batch_size)
 
 

@@ -34,6 +34,7 @@ from vivit_jax.experiments import read_experiment
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training import console
+from vivit_jax.training.colours import recoloured
 from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
@@ -198,15 +199,15 @@ def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
     batch = next(batches)
     rows = range(len(batch["video"]))
     labels = [_label(dataset, jax.tree.map(lambda values, i=i: values[i], batch["label"])) for i in rows]
-    video = batch["video"]
+    video = recoloured(batch["video"], batch["colours"]) if "colours" in batch else batch["video"]
     if experiment.training.mixup or experiment.training.cutmix:
-        video, labels = _mixed(batch, labels, experiment)
-    _save(contact_sheet(list(video), labels), path)
+        video, labels = _mixed(video, labels, experiment)
+    _save(contact_sheet(list(np.asarray(video)), labels), path)
 
 
-def _mixed(batch: dict, labels: Sequence[str], experiment: Experiment) -> tuple[np.ndarray, list[str]]:
+def _mixed(video: np.ndarray, labels: Sequence[str], experiment: Experiment) -> tuple[np.ndarray, list[str]]:
     """The clips as the step mixes them, and of each the shares of its own label and of its partner's."""
-    pairs = paired({"video": batch["video"]}, jax.random.key(experiment.seed), experiment.training)
+    pairs = paired({"video": video}, jax.random.key(experiment.seed), experiment.training)
     weights = np.asarray(pairs["own_weight"])
     video = np.asarray(mix(pairs["video"], pairs["partner_video"], weights[:, None, :, :, None]))
     captions = [

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vivit_jax import complexity
+from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.models.vivit import ViViT
@@ -50,6 +51,7 @@ class Subject:
     Attributes:
       model: the network, with a number of classes.
       training: `batch_size` is that of inference too.
+      augment: whose changes of colour are part of the train step.
       loss: of the train step.
       optimizer: of the train step.
       schedule: of its learning rate.
@@ -60,6 +62,7 @@ class Subject:
 
     model: ViViTConfig
     training: TrainingConfig = TrainingConfig()
+    augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -237,14 +240,15 @@ def random_params(model: ViViTConfig) -> Any:
     return map_named(draw, complexity.parameter_shapes(model))
 
 
-def random_batch(model: ViViTConfig, batch_size: int) -> dict[str, Any]:
-    """A training batch of noise on the host: `video` uint8 (b, t, h, w, 3), `label` int32 (b,), or a dict of them by head."""
+def random_batch(model: ViViTConfig, batch_size: int, augment: AugmentConfig) -> dict[str, Any]:
+    """A training batch of noise on the host, as `training_batches` gives it without `index`."""
     generator = np.random.default_rng(0)
     labels = {name: generator.integers(0, classes, batch_size, np.int32) for name, classes in model.heads.items()}
-    return {
+    batch = {
         "video": generator.integers(0, 256, (batch_size, *model.clip, 3), np.uint8),
         "label": labels.get("", labels),
     }
+    return batch | ({"colours": generator.random((batch_size, 5), np.float32)} if augment.changes_colours else {})
 
 
 def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
@@ -261,7 +265,7 @@ def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
         axis_name=executor.axis_name,
         gather=executor.gather,
     )
-    batch = executor.to_devices(random_batch(subject.model, subject.batch_size))
+    batch = executor.to_devices(random_batch(subject.model, subject.batch_size, subject.augment))
     seed = executor.place_whole(np.uint32(0))
     compiled, seconds = _compile(executor.compile_train(step, state), state, batch, seed)
 
@@ -276,7 +280,7 @@ def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
 def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
     params = executor.place_params(random_params(subject.model) if subject.params is None else subject.params)
     step = make_eval_step(ViViT(subject.model), _preprocess(subject), axis_name=executor.axis_name)
-    rows = random_batch(subject.model, subject.batch_size)
+    rows = random_batch(subject.model, subject.batch_size, subject.augment)
     extra = {"index": np.arange(subject.batch_size), "valid": np.ones(subject.batch_size, bool)}
     batch = executor.to_devices(rows | extra | {"video": rows["video"][:, None]})
     compiled, seconds = _compile(executor.compile_eval_on_devices(step, params), params, batch)

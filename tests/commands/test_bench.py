@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vivit_jax import throughput
+from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.throughput import Ceiling, Subject, Timing
@@ -103,10 +104,11 @@ def test_pmap_is_timed_on_all_its_devices():
 
 def test_nothing_that_is_timed_is_zero():
     assert all(np.count_nonzero(leaf) == leaf.size for leaf in jax.tree.leaves(throughput.random_params(MODEL)))
-    batch = throughput.random_batch(MODEL, 8)
+    batch = throughput.random_batch(MODEL, 8, AugmentConfig(colour_jitter=1.0))
     assert batch["video"].dtype == np.uint8
     assert batch["video"].std() > 60
     assert set(batch["label"]) <= {0, 1, 2}
+    assert batch["colours"].all()
 
 
 def test_numbers_that_are_not_finite_are_not_timed():

@@ -1,22 +1,35 @@
+"""Changes of colour: drawn on the host, made on the device."""
+
 import colorsys
 
 import films
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from vivit_jax.data.augment import random_augmentation
-from vivit_jax.data.augment.colour import ColourJitter, greyscale, random_colour_jitter
+from vivit_jax.data.augment.colour import UNCHANGED, random_colours
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
+from vivit_jax.training.colours import recoloured
 
-NEUTRAL = {"brightness": 0.0, "saturation": 1.0, "contrast": 1.0, "hue": 0.0}
+NAMES = ("brightness", "saturation", "contrast", "hue", "grey")
+NEUTRAL = dict(zip(NAMES, UNCHANGED, strict=True))
 
 
 @pytest.fixture(scope="module")
 def clip():
     noise = np.random.default_rng(0).integers(0, 256, (3, 9, 11, 3), dtype=np.uint8)
     return np.concatenate([noise, films.scene(2, 9, 11)])
+
+
+def changed(clip, **values):
+    """One clip on the device, beside another that keeps its colours."""
+    colours = np.float32([list((NEUTRAL | values).values()), UNCHANGED])
+    result, kept = jax.jit(recoloured)(np.stack([clip, clip]), colours)
+    np.testing.assert_array_equal(kept, clip)
+    return np.asarray(result)
 
 
 def by_definition(clip, brightness, saturation, contrast, hue):
@@ -48,52 +61,50 @@ def by_definition(clip, brightness, saturation, contrast, hue):
 )
 def test_jitter_is_brightness_saturation_contrast_hue_in_that_order(clip, change):
     values = NEUTRAL | change
+    del values["grey"]
     expected = by_definition(clip, **values)
     assert (expected != clip).mean() > 0.5
-    np.testing.assert_allclose(ColourJitter(**values)(clip), expected, atol=1)
-
-
-def test_a_neutral_jitter_changes_nothing(clip):
-    np.testing.assert_array_equal(ColourJitter(**NEUTRAL)(clip), clip)
+    np.testing.assert_allclose(changed(clip, **change), expected, atol=1)
+    assert (changed(clip, **change) != expected).mean() < 0.05  # ties, which float32 may round to the other side
 
 
 def test_what_one_step_pushes_out_of_range_another_may_bring_back():
     bright = np.full((1, 4, 4, 3), 240, np.uint8)
     bright[:, :2] = 0
-    values = NEUTRAL | {"brightness": 0.12, "contrast": 0.6}
-    jittered = ColourJitter(**values)(bright)[0, :, 0, 0]
+    jittered = changed(bright, brightness=0.12, contrast=0.6)[0, :, 0, 0]
     mean = 120 / 255 + 0.12
     np.testing.assert_allclose(jittered[[0, -1]], 255 * (mean + 0.6 * np.array([-120, 120]) / 255), atol=1)
 
 
 def test_draws_stay_within_the_original_ranges_times_the_strength():
     for strength in (1.0, 0.5):
-        draws = [random_colour_jitter(np.random.default_rng(seed), strength) for seed in range(400)]
-        for field, centre, reach in (("brightness", 0, 32 / 255), ("saturation", 1, 0.4), ("contrast", 1, 0.4), ("hue", 0, 0.2)):
-            values = (np.array([getattr(draw, field) for draw in draws]) - centre) / (strength * reach)
-            assert 0.95 < abs(values).max() <= 1
-            assert abs(values.mean()) < 0.1
+        augment = AugmentConfig(colour_jitter=1.0, colour_strength=strength)
+        draws = np.stack([random_colours(np.random.default_rng(seed), augment) for seed in range(400)])
+        values = (draws[:, :4] - UNCHANGED[:4]) / (strength * np.array([32 / 255, 0.4, 0.4, 0.2]))
+        assert (abs(values).max(axis=0) > 0.95).all() and abs(values).max() <= 1 + 1e-6
+        assert (abs(values.mean(axis=0)) < 0.1).all()
 
 
 def test_greyscale_is_the_luminance(clip):
     expected = np.stack([np.asarray(Image.fromarray(frame).convert("L").convert("RGB")) for frame in clip])
-    np.testing.assert_allclose(greyscale(clip).astype(int), expected, atol=1)
+    np.testing.assert_allclose(changed(clip, grey=1.0).astype(int), expected, atol=1)
 
 
-def test_transforms_come_as_often_as_asked():
+def test_colours_change_as_often_as_asked():
     augment = AugmentConfig(colour_jitter=0.8, greyscale=0.1)
-    drawn = [random_augmentation(np.random.default_rng(seed), augment, 32, (24, 24)).transforms for seed in range(1000)]
-    assert sum(any(isinstance(transform, ColourJitter) for transform in transforms) for transforms in drawn) == pytest.approx(800, abs=40)
-    assert sum(greyscale in transforms for transforms in drawn) == pytest.approx(100, abs=30)
+    drawn = np.stack([random_augmentation(np.random.default_rng(seed), augment, 32, (24, 24)).colours for seed in range(1000)])
+    assert (drawn[:, :4] != np.float32(UNCHANGED[:4])).any(axis=1).sum() == pytest.approx(800, abs=40)
+    assert drawn[:, 4].sum() == pytest.approx(100, abs=30)
 
 
 def test_colours_leave_the_other_draws_as_they_were():
     def drawn(**options):
         return random_augmentation(np.random.default_rng(7), AugmentConfig(scale_jitter=(0.9, 1.3), **options), 32, (24, 24))
 
-    assert drawn(colour_jitter=1.0, greyscale=1.0).geometry == drawn().geometry
-    assert drawn(colour_jitter=1.0, greyscale=1.0).transforms[0] == drawn(colour_jitter=1.0).transforms[0]
-    assert drawn().transforms == ()
+    everything, jitter, nothing = drawn(colour_jitter=1.0, greyscale=1.0), drawn(colour_jitter=1.0), drawn()
+    assert everything.geometry == nothing.geometry
+    np.testing.assert_array_equal(everything.colours, [*jitter.colours[:4], 1])
+    np.testing.assert_array_equal(nothing.colours, np.float32(UNCHANGED))
 
 
 @pytest.mark.parametrize(

@@ -147,12 +147,13 @@ def test_the_magnitude_is_that_of_the_original(clip):
 
 def test_randaugment_leaves_the_other_draws_as_they_were():
     def drawn(**options):
-        return random_augmentation(np.random.default_rng(7), AugmentConfig(colour_jitter=1.0, **options), 32, (24, 24))
+        return random_augmentation(np.random.default_rng(7), AugmentConfig(colour_jitter=1.0, erasing=1.0, **options), 32, (24, 24))
 
     augmented = drawn(randaugment_layers=2, randaugment_magnitude=15)
     assert augmented.geometry == drawn().geometry
     assert augmented.transforms[2:] == drawn().transforms
     assert len(augmented.transforms) == 3
+    np.testing.assert_array_equal(augmented.colours, drawn().colours)
 
 
 @pytest.mark.parametrize("field", ["randaugment_layers", "randaugment_magnitude"])

@@ -261,7 +261,8 @@ def test_every_augmentation_is_the_same_each_time_and_for_any_readers(dataset):
     assert_same(train(dataset, 4, augment=EVERYTHING, data=DataConfig(readers=5)), expected)
     parts = [train(dataset, 4, augment=EVERYTHING, batch_size=2, shard=(host, 2)) for host in range(2)]
     for batch, *shares in zip(expected, *parts, strict=True):
-        np.testing.assert_array_equal(np.stack([share["video"] for share in shares], 1).reshape(batch["video"].shape), batch["video"])
+        for key in ("video", "colours"):
+            np.testing.assert_array_equal(np.stack([share[key] for share in shares], 1).reshape(batch[key].shape), batch[key])
 
 
 def test_all_frames_of_a_clip_are_augmented_alike(dataset):

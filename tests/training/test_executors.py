@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import tiny
 
+from vivit_jax.data.augment.colour import random_colours
+from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit import ViViT
+from vivit_jax.training.colours import recoloured
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.parallel import check_batch_size, make_executor
@@ -34,8 +37,8 @@ def _initial_params(model):
     return jax.device_get(initialise(jax.random.key(0), np.zeros((1, *tiny.CLIP, 3), np.float32))["params"])
 
 
-def train(experiment, params=None, steps=STEPS):
-    """The state on the host, the parameters layer by layer, and bytes of state a device."""
+def train(experiment, params=None, steps=STEPS, change=lambda batch: batch):
+    """The state on the host, the parameters layer by layer, and bytes of state a device; `change` is made to each batch."""
     executor = make_executor(experiment.parallel)
     model = ViViT(experiment.model)
     params = initial_params(experiment) if params is None else params
@@ -55,7 +58,7 @@ def train(experiment, params=None, steps=STEPS):
     batches = tiny.Batches(16)
     losses = []
     for _ in range(steps):
-        state, metrics = step(state, executor.to_devices(next(batches)), seed)
+        state, metrics = step(state, executor.to_devices(change(next(batches))), seed)
         losses.append(float(executor.metrics(metrics)["loss"]))
     assert losses[-1] < losses[0]
     return flatten(executor.to_host(state.model_params)), bytes_per_device(state)
@@ -101,6 +104,21 @@ EIGHT_DEVICES = {
     "mesh": {"data": 2, "fsdp": 2, "tensor": 2},
     "pmap": {"mode": "pmap"},
 }
+
+
+def with_colours(batch):
+    generator = np.random.default_rng(int(batch["index"].sum()))
+    augment = AugmentConfig(colour_jitter=0.8, greyscale=0.2)
+    return batch | {"colours": np.stack([random_colours(generator, augment) for _ in batch["index"]])}
+
+
+@pytest.mark.parametrize("parallel", [EIGHT_DEVICES["mesh"], EIGHT_DEVICES["pmap"]], ids=["mesh", "pmap"])
+def test_colours_change_in_the_step_as_they_would_before_it(parallel):
+    def beforehand(batch):
+        return batch | {"video": np.asarray(recoloured(batch["video"], with_colours(batch)["colours"]))}
+
+    expected = train(sgd(parallel={"data": 1}), change=beforehand)[0]
+    assert_close(train(sgd(parallel=parallel), change=with_colours)[0], expected)
 
 
 @pytest.mark.parametrize("parallel", EIGHT_DEVICES.values(), ids=EIGHT_DEVICES)

@@ -70,7 +70,7 @@ class AugmentConfig:
       randaugment_layers: operations of RandAugment; 0 is none, the original's is 2, instead of `colour_jitter` and `greyscale`.
       randaugment_magnitude: their common strength; 10 is full, the original's 15 and 20 go beyond.
       randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which the original's may not; for magnitudes up to 10.
-      erasing: probability of covering a box of 2 to 33 % of the frame in noise, last of all.
+      erasing: probability of covering a box of 2 to 33 % of the frame in noise, before the colours change.
       repeats: how often a clip is drawn in a row, each time augmented anew; an epoch of training then sees the share 1 / `repeats` of the
         records.
     """
@@ -105,3 +105,8 @@ class AugmentConfig:
                 raise UserError(f"augment.{field} must be at least 0, got {getattr(self, field)}")
         if self.repeats < 1:
             raise UserError(f"augment.repeats must be at least 1, got {self.repeats}")
+
+    @property
+    def changes_colours(self) -> bool:
+        """Whether a clip's colours may change, so that how they do goes with the batch."""
+        return bool(self.colour_jitter or self.greyscale)

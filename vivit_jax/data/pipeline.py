@@ -53,6 +53,7 @@ def training_batches(
     Returns:
       An iterator of `{"video": uint8 (b, t, h, w, 3), "label": int32 (b,), "index": int64 (b,)}`, where index is the number of the record
       in its split; label is a dict of them if the data set has several heads, and uint8 (b, classes) if a clip may have several classes.
+      Where colours change, `colours` float32 (b, 5) says how, and `training.colours.recoloured` makes it so.
 
     Raises:
       UserError: for a global batch that `augment.repeats` does not divide, or a split that `data.cache_gigabytes` does not hold.
@@ -238,7 +239,8 @@ class _TrainingClip:
         indices = sampling.reorder(indices, self.temporal_order, generator)
         augmentation = random_augmentation(generator, self.augment, wanted.resize, wanted.crop)
         clip = show_frames(record, indices, augmentation.geometry)
-        return {"video": augmentation(clip), "label": _label(record), "index": np.int64(index)}
+        colours = {"colours": augmentation.colours} if self.augment.changes_colours else {}
+        return {"video": augmentation(clip), "label": _label(record), "index": np.int64(index)} | colours
 
 
 @dataclasses.dataclass(frozen=True)

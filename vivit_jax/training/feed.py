@@ -16,7 +16,7 @@ class Batches(Protocol):
     """An endless iterator over training batches of this host whose position can be saved; grain's iterators are."""
 
     def __next__(self) -> dict[str, Any]:
-        """The next batch: `video` uint8 (b, t, h, w, 3), `label` int32 (b,) or a dict of them by head."""
+        """The next batch: `video` uint8 (b, t, h, w, 3), `label` int32 (b,) or a dict of them by head, and what else the step takes."""
 
     def get_state(self) -> dict:
         """The position after the last batch, as plain values."""
@@ -55,7 +55,8 @@ class Feed(Iterator):
         while not self._closed.is_set():
             try:
                 batch = next(self._batches)
-                item = self._to_devices({name: batch[name] for name in ("video", "label")}), json.dumps(self._batches.get_state())
+                rows = {name: value for name, value in batch.items() if name != "index"}
+                item = self._to_devices(rows), json.dumps(self._batches.get_state())
             except Exception as error:  # raised again where the batch is asked for
                 item = error
             self._put(item)

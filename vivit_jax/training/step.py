@@ -14,6 +14,7 @@ from jaxtyping import Array, UInt32
 
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.training.colours import recoloured
 from vivit_jax.training.config import LossConfig, TrainingConfig
 from vivit_jax.training.gradients import accumulated, sharpness_aware
 from vivit_jax.training.losses import ClassWeights, cross_entropy, targets_of
@@ -85,9 +86,10 @@ def make_train_step(
     gradients_of = sharpness_aware(gradients_over_devices, optimizer.sam_rho)
 
     def train_step(state: TrainState, batch: Batch, seed: UInt32[Array, ""]) -> tuple[TrainState, dict]:
-        """The state after a batch of `video` uint8 (b, t, h, w, 3) and `label`, and the metrics before it."""
+        """The state after a batch of `video` uint8 (b, t, h, w, 3), `label` and maybe `colours`, and the metrics before it."""
         mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        batch = {name: batch[name] for name in ("video", "label")}
+        video = recoloured(batch["video"], batch["colours"]) if "colours" in batch else batch["video"]
+        batch = {"video": video, "label": batch["label"]}
         if mixes:
             batch = paired(batch, mix_key, training, axis_name)
         if axis_name:

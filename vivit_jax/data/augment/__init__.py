@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vivit_jax.data.augment.colour import greyscale, random_colour_jitter
+from vivit_jax.data.augment.colour import random_colours
 from vivit_jax.data.augment.erasing import random_erasing
 from vivit_jax.data.augment.geometry import Geometry, random_geometry
 from vivit_jax.data.augment.randaugment import random_operations
@@ -24,13 +24,15 @@ class Augmentation:
     Attributes:
       geometry: what is shown of each frame as it is decoded.
       transforms: of the clip, uint8 (t, h, w, 3), in this order.
+      colours: how the device then changes its colours, float32 (5,).
     """
 
     geometry: Geometry
     transforms: tuple[ClipTransform, ...]
+    colours: np.ndarray
 
     def __call__(self, clip: np.ndarray) -> np.ndarray:
-        """A clip whose frames are framed by `geometry`, to what the model sees."""
+        """A clip whose frames are framed by `geometry`, to what goes to the device."""
         for transform in self.transforms:
             clip = transform(clip)
         return clip
@@ -48,13 +50,7 @@ def random_augmentation(generator: np.random.Generator, augment: AugmentConfig, 
     colours, layers, erasing = generator.spawn(3)
     geometry = random_geometry(generator, augment, short_side, crop)
     operations = random_operations(layers, augment.randaugment_layers, augment.randaugment_magnitude, augment.randaugment_geometric)
-    return Augmentation(geometry, (*operations, *_random_colours(colours, augment), *_random_erasing(erasing, augment)))
-
-
-def _random_colours(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
-    jitter_toss, grey_toss = generator.random(2)
-    chosen = [random_colour_jitter(generator, augment.colour_strength)] if jitter_toss < augment.colour_jitter else []
-    return [*chosen, greyscale] if grey_toss < augment.greyscale else chosen
+    return Augmentation(geometry, (*operations, *_random_erasing(erasing, augment)), random_colours(colours, augment))
 
 
 def _random_erasing(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:

@@ -1,0 +1,63 @@
+"""Colour jitter and greyscale of a batch, as the original's, on the device: on the host a clip's jitter took as long as its decoding.
+
+How each clip's colours change is drawn with its other augmentations (`data.augment.colour`) and comes with the batch.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
+
+Channel = Float[Array, "b t h w"]
+Pixels = tuple[Channel, Channel, Channel]
+
+
+def recoloured(video: UInt8[Array, "b t h w 3"], colours: Float[Array, "b 5"]) -> UInt8[Array, "b t h w 3"]:
+    """Clips in other colours. Only what comes out of the first four steps is rounded and cut to 0..255, and then made grey.
+
+    Args:
+      video: the clips, 0..255.
+      colours: of each clip, in the original's order: brightness, added to pixels in [0, 1]; a factor on the saturation, which stays at most
+        1; a factor on each channel's distance from its mean over the frame; hue, added, in turns of the colour wheel; whether it is grey.
+    """
+    brightness, saturation, contrast, hue, grey = (column[:, None, None, None] for column in colours.T)
+    pixels = tuple(video[..., channel].astype(jnp.float32) / 255 + brightness for channel in range(3))
+    pixels = _contrasted(_saturated(pixels, saturation), contrast)
+    levels = [jnp.round(255 * jnp.clip(channel, 0, 1)) for channel in _turned(pixels, hue)]
+    luminance = jnp.round(sum(weight * channel for weight, channel in zip(LUMINANCE, levels, strict=True)))
+    return jnp.stack([jnp.where(grey > 0, luminance, channel) for channel in levels], axis=-1).astype(jnp.uint8)
+
+
+def _saturated(pixels: Pixels, factor: Array) -> Pixels:
+    """With the saturation of HSV, (highest - lowest) / highest, times a factor."""
+    highest, lowest = _extremes(pixels)
+    spread = highest - lowest
+    most = jnp.where((highest > 0) & (spread > 0), highest / spread, jnp.inf)
+    return tuple(highest - (highest - channel) * jnp.minimum(factor, most) for channel in pixels)
+
+
+def _contrasted(pixels: Pixels, factor: Array) -> Pixels:
+    means = (channel.mean(axis=(2, 3), keepdims=True) for channel in pixels)
+    return tuple(mean + (channel - mean) * factor for channel, mean in zip(pixels, means, strict=True))
+
+
+def _turned(pixels: Pixels, turns: Array) -> Pixels:
+    """With the hue of HSV moved along the colour wheel."""
+    red, green, blue = pixels
+    highest, lowest = _extremes(pixels)
+    spread = highest - lowest
+    sixths = jnp.where(highest == red, green - blue, jnp.where(highest == green, blue - red, red - green))
+    sixths = sixths / jnp.where(spread > 0, spread, 1)
+    sixths += jnp.where(highest == red, 0, jnp.where(highest == green, 2, 4)) + 6 * turns
+
+    def channel(offset: int) -> Channel:
+        place = (offset + sixths) % 6
+        return highest - spread * jnp.clip(jnp.minimum(place, 4 - place), 0, 1)
+
+    return channel(5), channel(3), channel(1)
+
+
+def _extremes(pixels: Pixels) -> tuple[Channel, Channel]:
+    """The highest and the lowest channel of each pixel."""
+    red, green, blue = pixels
+    return jnp.maximum(jnp.maximum(red, green), blue), jnp.minimum(jnp.minimum(red, green), blue)
