@@ -10,8 +10,8 @@ distance from the plain one is what rounding alone does to this run.
       -- --config.data.data_dir=data --config.data.cache_gigabytes=1
 
 What follows `--` goes to `train.py` each time. Single steps differ more than the run does, so moving averages are compared too, and the
-command fails where those of the fast path ever differ by more than `--bound`, or by twice what rounding alone does if that is more. Where cuDNN pads an odd number of tokens, dropout draws another mask: compare
-with `--config.model.dropout=0` there.
+command fails where those of the fast path ever differ by more than `--bound`, or by twice what rounding alone does if that is more. Where
+cuDNN pads an odd number of tokens, dropout draws another mask: compare with `--config.model.dropout=0` there.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
     fast, reordered = (report["differences"][path]["moving average"]["largest"] for path in ("fast", "reordered"))
     bound = max(arguments.bound, 2 * reordered)
     if not fast <= bound:
-        raise SystemExit(f"the moving averages of {arguments.window} steps differ by {fast:.5f}, more than {bound:.5f}")
+        raise SystemExit(f"the moving averages of {arguments.window} steps differ by {fast:.5f}, more than {bound:.5g}")
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
