@@ -142,17 +142,25 @@ def _backward_kernel(
 ) -> None:
     load, inside = _loader(x_ref, width)
     scale = load(scale_ref)
-
-    def of_one(n: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-        x, deviation = _standardised(load(x_ref.at[n]), inside, width, epsilon)
-        dy = load(branch_ref.at[n])
-        dx = dy * scale
-        dx = (dx - dx.sum() / width - x * ((dx * x).sum() / width)) / deviation + load(residual_ref.at[n])
-        triton.store(dx_ref.at[n], dx.astype(dx_ref.dtype), mask=inside)
-        return sums[0] + dy * x, sums[1] + dy
-
     tokens = jnp.minimum(TOKENS_TOGETHER, count - pl.program_id(1) * TOKENS_TOGETHER)
-    dscale, dbias = jax.lax.fori_loop(0, tokens, of_one, (jnp.zeros(inside.shape),) * 2)
+
+    def read(n: Array) -> tuple[Array, ...]:
+        """A token and its gradients as they are stored; past the last, the last again."""
+        n = jnp.minimum(n, tokens - 1)
+        return tuple(triton.load(ref.at[n], mask=inside, other=0.0) for ref in (x_ref, branch_ref, residual_ref))
+
+    def of_one(n: Array, carried: tuple) -> tuple:
+        token, dscale, dbias = carried
+        following = read(n + 1)  # on its way while this one is worked on
+        x, dy, residual = (array.astype(jnp.float32) for array in token)
+        x, deviation = _standardised(x, inside, width, epsilon)
+        dx = dy * scale
+        dx = (dx - dx.sum() / width - x * ((dx * x).sum() / width)) / deviation + residual
+        triton.store(dx_ref.at[n], dx.astype(dx_ref.dtype), mask=inside)
+        return following, dscale + dy * x, dbias + dy
+
+    zeros = jnp.zeros(inside.shape)
+    _, dscale, dbias = jax.lax.fori_loop(0, tokens, of_one, (read(jnp.int32(0)), zeros, zeros))
     triton.store(dscale_ref, dscale, mask=inside)
     triton.store(dbias_ref, dbias, mask=inside)
 
