@@ -65,9 +65,10 @@ def given_readers(data: DataConfig) -> Readers:
 
 
 def begin_worker(worker: int = 0, workers: int = 1) -> None:
-    """What a worker process does first: it takes no CPU but its readers', leaves Ctrl-C to its parent, and ends when that does."""
+    """What a worker process does first: it takes no CPU but its readers', leaves signals to its parent, and ends when that does."""
     leave_cpus_to_readers()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
