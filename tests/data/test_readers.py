@@ -18,27 +18,31 @@ CLIP_BYTES = 3 * 32 * 224 * 224
 
 @pytest.fixture
 def machine(monkeypatch):
-    def make(cpus, shared_memory=10**12):
+    def make(cpus, shared_memory=10**12, accelerators=1):
         monkeypatch.setattr(readers, "available_cpus", lambda: cpus)
+        monkeypatch.setattr(readers, "_accelerators", lambda: accelerators)
         monkeypatch.setattr(readers, "_free_shared_memory", lambda: shared_memory)
 
     return make
 
 
 @pytest.mark.parametrize(
-    ("cpus", "shared_memory", "expected"),
+    ("cpus", "shared_memory", "accelerators", "expected"),
     [
-        (1, 10**12, Readers(1, 0)),
-        (2, 10**12, Readers(2, 0)),
-        (4, 10**12, Readers(4, 0)),
-        (5, 10**12, Readers(1, 5, 2)),
-        (16, 10**12, Readers(1, 16, 2)),
-        (16, 4 * 2 * CLIP_BYTES * 9, Readers(1, 9, 2)),
-        (16, 64 * 2**20, Readers(4, 0)),
+        (1, 10**12, 1, Readers(1, 0)),
+        (2, 10**12, 1, Readers(2, 0)),
+        (4, 10**12, 1, Readers(4, 0)),
+        (5, 10**12, 1, Readers(1, 5, 2)),
+        (16, 10**12, 1, Readers(1, 16, 2)),
+        (100, 10**12, 1, Readers(1, 16, 2)),
+        (100, 10**12, 4, Readers(1, 64, 2)),
+        (100, 10**12, 0, Readers(4, 0)),
+        (16, 4 * 2 * CLIP_BYTES * 9, 1, Readers(1, 9, 2)),
+        (16, 64 * 2**20, 1, Readers(4, 0)),
     ],
 )
-def test_the_machine_decides_who_reads(machine, cpus, shared_memory, expected):
-    machine(cpus, shared_memory)
+def test_the_machine_decides_who_reads(machine, cpus, shared_memory, accelerators, expected):
+    machine(cpus, shared_memory, accelerators)
     decided = training_readers(DataConfig(), 32, CLIP_BYTES)
     assert (decided.threads, decided.processes) == (expected.threads, expected.processes)
     if decided.processes:

@@ -1,8 +1,8 @@
 """Who reads a data set: threads of this process, or worker processes; counted by the machine where the config does not say.
 
 Threads start at once and share everything, but only so many of them keep a CPU busy each: between two calls into FFmpeg or OpenCV all wait
-for the interpreter's one lock. Processes do not, and each takes seconds to start and a part of the machine's shared memory.
-docs/performance.md has the figures.
+for the interpreter's one lock. Processes do not, and each takes seconds to start and a part of the machine's memory: they are for feeding
+GPUs and TPUs, while a model on CPUs is slower than a few threads. docs/performance.md has the figures.
 """
 
 import dataclasses
@@ -15,12 +15,15 @@ import threading
 from pathlib import Path
 
 import cv2
+import jax
 
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.workers import available_cpus
 
 # Threads that the interpreter's lock leaves busy.
 MOST_THREADS = 4
+# Of the fastest model here on an H200.
+PROCESSES_A_DEVICE = 16
 # Worker processes hand over pieces of batches of about this size: large enough that their number does not matter, small enough that all
 # workers together do not hold many batches.
 PIECE_BYTES = 16 * 10**6
@@ -45,7 +48,7 @@ class Readers:
 
 
 def training_readers(data: DataConfig, batch_size: int, clip_bytes: int) -> Readers:
-    """Who reads the endless stream of training clips: on more CPUs than threads keep busy, a process each, if there is memory for them.
+    """Who reads the endless stream of training clips: a process a CPU for GPUs and TPUs, if there are many CPUs and memory enough.
 
     Args:
       data: its `readers` and `processes` are taken where they are given; clips from its cache are left to threads.
@@ -55,7 +58,7 @@ def training_readers(data: DataConfig, batch_size: int, clip_bytes: int) -> Read
     piece = max(size for size in range(1, batch_size + 1) if batch_size % size == 0 and (size == 1 or size * clip_bytes <= PIECE_BYTES))
     if data.processes is not None or data.readers is not None or data.cache_gigabytes:
         return dataclasses.replace(given_readers(data), piece=piece)
-    processes = min(available_cpus(), _free_shared_memory() // (PIECES_A_WORKER * piece * clip_bytes))
+    processes = min(available_cpus(), PROCESSES_A_DEVICE * _accelerators(), _free_shared_memory() // (PIECES_A_WORKER * piece * clip_bytes))
     return Readers(1, processes, piece) if processes > MOST_THREADS else given_readers(data)
 
 
@@ -80,6 +83,11 @@ def leave_cpus_to_readers() -> None:
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
     os._exit(1)
+
+
+def _accelerators() -> int:
+    """GPUs or TPUs of this process."""
+    return 0 if jax.default_backend() == "cpu" else jax.local_device_count()
 
 
 def _free_shared_memory() -> int:
