@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from absl import flags
 
 from vivit_jax import throughput
 from vivit_jax.bench import measure_reading
@@ -56,7 +55,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each; the median counts (default 3)")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
     arguments = parser.parse_args()
-    flags.FLAGS.mark_as_parsed()  # grain's worker processes ask for it
     with tempfile.TemporaryDirectory(prefix="training_from_disk_") as folder:
         overrides = overrides_of(arguments)
         if arguments.video:

@@ -16,9 +16,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 
 import jax
 import pytest
-from absl import flags
 
-flags.FLAGS.mark_as_parsed()  # grain's worker processes ask for parsed flags
 jax.config.update("jax_default_matmul_precision", "highest")
 
 SHARED = pathlib.Path(os.environ.get("VIVIT_SHARED", pathlib.Path(__file__).parents[2] / "shared"))

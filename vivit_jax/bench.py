@@ -163,13 +163,10 @@ def _data_rows(arguments: argparse.Namespace) -> Iterator[Row]:
 
 def measure_reading(experiment: Any, batch_size: int, count: int) -> Row:
     """Reads `count` training batches of an experiment as its training would, after a warm-up, with nobody to wait for."""
-    from absl import flags
-
     from vivit_jax.data.dataset import ensure_dataset
     from vivit_jax.data.pipeline import training_batches
     from vivit_jax.preprocess import Preprocess
 
-    flags.FLAGS.mark_as_parsed()  # grain's worker processes ask for it
     data, (frames, *crop) = experiment.data, experiment.model.clip
     preprocess = Preprocess(frames, data.stride, data.resize, tuple(crop))
     dataset = ensure_dataset(data.name, data.data_dir)

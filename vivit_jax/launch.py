@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import flags
 
 from vivit_jax import overview
 from vivit_jax.config import Experiment
@@ -69,7 +68,6 @@ def train(arguments: Arguments) -> None:
       Stopped: where the run ends early.
     """
     join(arguments.coordinator, arguments.processes, arguments.process)
-    flags.FLAGS.mark_as_parsed()  # grain's worker processes ask for it
     resume = f"the same command goes on: {arguments.command}"
     with _owned(Workdir(arguments.workdir)) as workdir, Interruption(resume) as interruption:
         try:

@@ -112,7 +112,6 @@ def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache, pie
     """In a program of its own, which must end in silence though it keeps its last batch."""
     code = f"""
         import sys
-        from absl import flags
         import numpy as np
         from vivit_jax.data import readers
         from vivit_jax.data.config import AugmentConfig, DataConfig
@@ -121,7 +120,6 @@ def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache, pie
         from vivit_jax.preprocess import Preprocess
 
         if __name__ == "__main__":
-            flags.FLAGS.mark_as_parsed()
             readers.PIECE_BYTES = {piece_bytes}
             batches = training_batches(
                 open_dataset("eleven", {str(folder)!r}), "train", Preprocess(4, 2, 32, (24, 24)),

@@ -74,14 +74,12 @@ def test_no_process_outlives_another(tmp_path, dies):
     prepare("folder", tmp_path / "videos", name="one", data_dir=tmp_path)
     code = f"""
         import itertools
-        from absl import flags
         from vivit_jax.data.config import AugmentConfig, DataConfig
         from vivit_jax.data.dataset import open_dataset
         from vivit_jax.data.pipeline import training_batches
         from vivit_jax.preprocess import Preprocess
 
         if __name__ == "__main__":
-            flags.FLAGS.mark_as_parsed()
             batches = training_batches(
                 open_dataset("one", {str(tmp_path)!r}), "train", Preprocess(4, 2, 32, (24, 24)),
                 DataConfig(processes=2), AugmentConfig(), batch_size=4, seed=3)

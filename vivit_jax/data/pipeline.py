@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import grain
 import jax
 import numpy as np
+from absl import flags
 
 from vivit_jax.data import sampling
 from vivit_jax.data.augment import random_augmentation
@@ -211,6 +212,8 @@ class _InTurns:
 
 
 def _in_processes(dataset: grain.IterDataset, count: int) -> grain.IterDataset:
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # grain asks for it before it starts processes
     return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=count), worker_init_fn=begin_worker)
 
 
