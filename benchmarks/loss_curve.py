@@ -32,6 +32,7 @@ PATHS = {
     "plain": {"dtype": "float32", "attention": "xla"},
     "reordered": {"dtype": "float32", "attention": "xla", "remat": True},
 }
+COMPARED = ("fast", "reordered")  # with the plain one
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
     for path, figures in report["differences"].items():
         for name, figure in figures.items():
             print(f"{path:10}{name:15}  mean {figure['mean']:.5f}  largest {figure['largest']:.5f}, at step {figure['step']}")
-    fast, reordered = (report["differences"][path]["moving average"]["largest"] for path in ("fast", "reordered"))
+    fast, reordered = (report["differences"][path]["moving average"]["largest"] for path in COMPARED)
     bound = max(arguments.bound, 2 * reordered)
     if not fast <= bound:
         raise SystemExit(f"the moving averages of {arguments.window} steps differ by {fast:.5f}, more than {bound:.5g}")
@@ -73,7 +74,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "flags": arguments.flags,
         "ran": {key: value for key, value in ran.items() if key != "config"},
         "window": arguments.window,
-        "differences": {path: differences(losses[path], losses["plain"], arguments.window) for path in ("fast", "reordered")},
+        "differences": {path: differences(losses[path], losses["plain"], arguments.window) for path in COMPARED},
         "losses": losses,
     }
 
@@ -115,19 +116,20 @@ def plot(report: dict[str, Any], path: pathlib.Path) -> None:
     from vivit_jax.plots import COLOURS, STYLE
 
     window = report["window"]
+    colours = dict(zip(PATHS, COLOURS, strict=False))
     averages = {name: moving_average(losses, window) for name, losses in report["losses"].items()}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        for (name, losses), colour, line in zip(report["losses"].items(), COLOURS, ("-", "--", ":"), strict=False):
+        for (name, losses), line in zip(report["losses"].items(), ("-", "--", ":"), strict=True):
             label = f"{name}: {PATHS[name]['dtype']}, attention {PATHS[name]['attention']}" + ", remat" * ("remat" in PATHS[name])
-            upper.plot(range(1, len(losses) + 1), losses, color=colour, alpha=0.3, linewidth=0.8)
-            upper.plot(range(window, len(losses) + 1), averages[name], color=colour, linestyle=line, linewidth=1.5, label=label)
-        for name, colour in (("fast", COLOURS[0]), ("reordered", COLOURS[2])):
+            upper.plot(range(1, len(losses) + 1), losses, color=colours[name], alpha=0.3, linewidth=0.8)
+            upper.plot(range(window, len(losses) + 1), averages[name], color=colours[name], linestyle=line, linewidth=1.5, label=label)
+        for name in COMPARED:
             apart = averages[name] - averages["plain"]
-            lower.plot(range(window, window + len(apart)), apart, color=colour, linewidth=1.5)
+            lower.plot(range(window, window + len(apart)), apart, color=colours[name], linewidth=1.5)
         upper.set_ylabel(f"training loss, mean of {window} steps")
-        lower.set(xlabel="step", ylabel="less plain")
+        lower.set(xlabel="step", ylabel="minus plain")
         upper.legend()
         for axes in (upper, lower):
             axes.grid(True)

@@ -34,7 +34,7 @@ from vivit_jax.experiments import read_experiment
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training import console
-from vivit_jax.training.colours import recoloured
+from vivit_jax.training.colours import seen_video
 from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
@@ -199,7 +199,7 @@ def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
     batch = next(batches)
     rows = range(len(batch["video"]))
     labels = [_label(dataset, jax.tree.map(lambda values, i=i: values[i], batch["label"])) for i in rows]
-    video = recoloured(batch["video"], batch["colours"]) if "colours" in batch else batch["video"]
+    video = seen_video(batch)
     if experiment.training.mixup or experiment.training.cutmix:
         video, labels = _mixed(video, labels, experiment)
     _save(contact_sheet(list(np.asarray(video)), labels), path)

@@ -280,7 +280,7 @@ def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
 def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
     params = executor.place_params(random_params(subject.model) if subject.params is None else subject.params)
     step = make_eval_step(ViViT(subject.model), _preprocess(subject), axis_name=executor.axis_name)
-    rows = random_batch(subject.model, subject.batch_size, subject.augment)
+    rows = random_batch(subject.model, subject.batch_size, AugmentConfig())
     extra = {"index": np.arange(subject.batch_size), "valid": np.ones(subject.batch_size, bool)}
     batch = executor.to_devices(rows | extra | {"video": rows["video"][:, None]})
     compiled, seconds = _compile(executor.compile_eval_on_devices(step, params), params, batch)

@@ -3,6 +3,8 @@
 How each clip's colours change is drawn with its other augmentations (`data.augment.colour`) and comes with the batch.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
@@ -10,6 +12,11 @@ LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
 
 Channel = Float[Array, "b t h w"]
 Pixels = tuple[Channel, Channel, Channel]
+
+
+def seen_video(batch: dict[str, Any]) -> UInt8[Array, "b t h w 3"]:
+    """The clips of a training batch in the colours that the model sees; as they are where the batch does not say how these change."""
+    return recoloured(batch["video"], batch["colours"]) if "colours" in batch else batch["video"]
 
 
 def recoloured(video: UInt8[Array, "b t h w 3"], colours: Float[Array, "b 5"]) -> UInt8[Array, "b t h w 3"]:

@@ -14,7 +14,7 @@ from jaxtyping import Array, UInt32
 
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.training.colours import recoloured
+from vivit_jax.training.colours import seen_video
 from vivit_jax.training.config import LossConfig, TrainingConfig
 from vivit_jax.training.gradients import accumulated, sharpness_aware
 from vivit_jax.training.losses import ClassWeights, cross_entropy, targets_of
@@ -88,8 +88,7 @@ def make_train_step(
     def train_step(state: TrainState, batch: Batch, seed: UInt32[Array, ""]) -> tuple[TrainState, dict]:
         """The state after a batch of `video` uint8 (b, t, h, w, 3), `label` and maybe `colours`, and the metrics before it."""
         mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        video = recoloured(batch["video"], batch["colours"]) if "colours" in batch else batch["video"]
-        batch = {"video": video, "label": batch["label"]}
+        batch = {"video": seen_video(batch), "label": batch["label"]}
         if mixes:
             batch = paired(batch, mix_key, training, axis_name)
         if axis_name:
