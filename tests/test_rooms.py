@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "vivit_jax"
-BOTTOM = {"errors", "preprocess", "quiet"}
+BOTTOM = {"console", "errors", "files", "preprocess", "quiet"}
 MAY_IMPORT = {
     "models": BOTTOM,
     "data": BOTTOM,

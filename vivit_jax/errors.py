@@ -17,8 +17,17 @@ class UserError(ValueError):
 def in_one_line(error: object) -> str:
     """An error as a command prints it: what the system refused, and for which file, without its number."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return printable(" ".join(str(error).split()))
+
+
+def printable(text: str) -> str:
+    r"""Text that is safe to show on a terminal: a name from a file may hold what moves the cursor or sets the window's title.
+
+    >>> print(printable("a\x1b[2J"))
+    a\x1b[2J
+    """
+    return "".join(c if c.isprintable() or c in "\n\xa0" else c.encode("unicode_escape").decode() for c in text)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

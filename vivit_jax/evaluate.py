@@ -22,12 +22,12 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.errors import UserError
+from vivit_jax.files import write_atomically
 from vivit_jax.models.config import by_head
 from vivit_jax.report import write_report
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import Evaluation, Labels
 from vivit_jax.training.evaluation import evaluate as score
-from vivit_jax.training.manifest import write_atomically
 from vivit_jax.weights import Pretrained, from_pretrained
 from vivit_jax.weights.model_dir import default_labels
 

@@ -22,9 +22,9 @@ from vivit_jax.data.sampling import centre_clip, views_of_video
 from vivit_jax.data.video import decode_frames, encode, probe
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.files import write_atomically
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.relevance import Relevance, integrated_gradients, log_odds
-from vivit_jax.training.manifest import write_atomically
 from vivit_jax.weights import Pretrained, from_pretrained
 
 FRAMES_AT_ONCE = 16

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vivit_jax import complexity
+from vivit_jax import complexity, console
 from vivit_jax.arguments import add_dataset
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset, open_dataset
@@ -33,7 +33,6 @@ from vivit_jax.errors import UserError
 from vivit_jax.experiments import read_experiment
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.preprocess import HALF, Preprocess
-from vivit_jax.training import console
 from vivit_jax.training.colours import seen_video
 from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import make_optimizer

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from vivit_jax import overview
+from vivit_jax import console, overview
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
@@ -20,7 +20,6 @@ from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.quiet import silence_libraries
 from vivit_jax.report import write_report
-from vivit_jax.training import console
 from vivit_jax.training.arguments import Arguments, parse
 from vivit_jax.training.compilation import use_cache
 from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels

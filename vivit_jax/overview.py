@@ -8,8 +8,7 @@ import jax
 from jax.sharding import Mesh
 from rich.table import Table
 
-from vivit_jax import complexity
-from vivit_jax.training import console
+from vivit_jax import complexity, console
 from vivit_jax.training.loop import Loop, Run
 from vivit_jax.training.placement import bytes_per_device, placed
 from vivit_jax.training.state import TrainState

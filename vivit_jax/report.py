@@ -14,7 +14,7 @@ from vivit_jax import plots, runs
 from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.data.video import decode_frames
 from vivit_jax.errors import UserError
-from vivit_jax.training.manifest import write_atomically
+from vivit_jax.files import write_atomically
 
 CLIPS_SHOWN = 6
 CLIP_FRAMES = 16

@@ -7,7 +7,6 @@ Example:
 import argparse
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import json
 import os
@@ -29,6 +28,7 @@ from vivit_jax.data.layouts.base import class_names
 from vivit_jax.data.transcode import Transcoded, transcode
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError
+from vivit_jax.files import lock
 
 SHORT_SIDE = 256
 GIVE_UP_AFTER = 100  # videos refused beyond the tolerance before the rest is not even tried
@@ -237,10 +237,10 @@ def _staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def _locked(folder: pathlib.Path) -> Iterator[None]:
-    """Holds the lock of a folder, which ends with the process however that ends; raises `OSError` if another has it."""
+    """Holds the lock of a folder where the file system has locks; raises `BlockingIOError` if another process has it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor)
         yield
     finally:
         os.close(descriptor)

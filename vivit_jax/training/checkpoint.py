@@ -16,7 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from vivit_jax.training import console
+from vivit_jax import console
 from vivit_jax.training.manifest import damage, manifest_path, write_manifest
 from vivit_jax.training.stopping import Stopped
 

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from vivit_jax import console
 from vivit_jax.errors import UserError
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.training import console
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.metrics import (
     MultiLabelScores,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 
+from vivit_jax import console
 from vivit_jax.errors import UserError, in_one_line
 
 Environment = Mapping[str, str]
@@ -95,6 +96,8 @@ def _several(environment: Environment, name: str) -> bool:
 def _initialise(name: str, *given: str | int) -> None:
     try:
         jax.distributed.initialize(*given)
+        if jax.process_index() != 0:
+            console.mute()
     except Exception as error:  # of a socket, a Kubernetes API or a metadata server
         otherwise = f"; {FLAGS}, or {ALONE}" if not given else ""
         raise UserError(f"cannot join the other processes ({name}): {in_one_line(error)}{otherwise}") from error

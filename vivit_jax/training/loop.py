@@ -24,12 +24,12 @@ import numpy as np
 import psutil
 from jax.experimental import multihost_utils
 
+from vivit_jax import console
 from vivit_jax.config import Experiment
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.training import console
 from vivit_jax.training.checkpoint import Checkpoints
 from vivit_jax.training.clock import Clock, Lap
 from vivit_jax.training.compilation import watched

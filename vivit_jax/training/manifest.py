@@ -3,10 +3,10 @@
 A step is whole when its manifest is there: it is written last, and removed first.
 """
 
-import hashlib
 import json
-import os
 from pathlib import Path
+
+from vivit_jax.files import sha256, write_atomically
 
 
 def manifest_path(step_dir: Path) -> Path:
@@ -37,20 +37,5 @@ def damage(step_dir: Path) -> str | None:
     return None
 
 
-def write_atomically(path: Path, contents: str | bytes) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(contents.encode() if isinstance(contents, str) else contents)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def _entry(path: Path) -> dict:
-    with path.open("rb") as file:
-        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"size": path.stat().st_size, "sha256": sha256(path)}

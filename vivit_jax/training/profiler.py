@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jax
 
-from vivit_jax.training import console
+from vivit_jax import console
 
 
 class Profiler:

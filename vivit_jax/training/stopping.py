@@ -9,7 +9,7 @@ import signal
 import threading
 from types import TracebackType
 
-from vivit_jax.training import console
+from vivit_jax import console
 
 EXIT_STOPPED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGTERM

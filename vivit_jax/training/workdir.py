@@ -1,6 +1,5 @@
 """A run's directory: whose it is, and which configuration it is of."""
 
-import fcntl
 import json
 import os
 import platform
@@ -11,9 +10,10 @@ from typing import Any
 
 import jax
 
+from vivit_jax import console
 from vivit_jax.config import Experiment, resolve, to_dict
 from vivit_jax.errors import UserError
-from vivit_jax.training.manifest import write_atomically
+from vivit_jax.files import lock, write_atomically
 
 # Keys that may change between two parts of one run: what is trained on what stays the same, up to rounding and the draws of dropout.
 HARMLESS = (
@@ -106,18 +106,19 @@ class Workdir:
 def _locked(path: Path) -> Any:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / LOCK).open("a+")
+        file = (path / LOCK).open("a+")
     except OSError as error:
         raise UserError(f"cannot write into --workdir {path}: {error.strerror}") from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        raise UserError(f"another run ({lock.read().strip() or 'unknown'}) is using --workdir {path}: give a different one") from None
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()} on {platform.node()}")
-    lock.flush()
-    return lock
+        if not lock(file):
+            console.warn(f"the file system of {path} has no locks: make sure that no other run uses this --workdir")
+    except BlockingIOError:
+        file.seek(0)
+        raise UserError(f"another run ({file.read().strip() or 'unknown'}) is using --workdir {path}: give a different one") from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}")
+    file.flush()
+    return file
 
 
 def _json(experiment: Experiment) -> dict:

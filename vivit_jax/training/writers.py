@@ -8,10 +8,10 @@ from typing import Protocol
 
 import jax
 
+from vivit_jax import console
 from vivit_jax.config import Experiment, to_dict
 from vivit_jax.errors import UserError
-from vivit_jax.training import console
-from vivit_jax.training.manifest import write_atomically
+from vivit_jax.files import write_atomically
 
 
 class Writer(Protocol):

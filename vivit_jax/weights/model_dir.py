@@ -5,7 +5,6 @@ SHA-256 of the weights. `model.safetensors` holds float32 parameters by path, la
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -18,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.files import sha256, sync
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.models.vivit import ViViT
 from vivit_jax.preprocess import Preprocess
@@ -122,11 +122,11 @@ def save_pretrained(
         _write_json(new / CONFIG, config | {"weights_sha256": sha256(new / WEIGHTS)})
         _write_json(new / PREPROCESS, preprocess.to_dict())
         for file in (*new.iterdir(), new):
-            _sync(file)
+            sync(file)
         if path.exists():
             path.rename(pathlib.Path(temporary) / "old")
         new.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
     return path
 
 
@@ -177,12 +177,6 @@ def read_json(path: pathlib.Path) -> dict:
     if not isinstance(value, dict):
         raise UserError(f"{path} must hold a JSON object, got {type(value).__name__}")
     return value
-
-
-def sha256(path: pathlib.Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def default_labels(model_config: ViViTConfig) -> Labels:
@@ -270,12 +264,3 @@ def _check_replaceable(path: pathlib.Path) -> None:
 
 def _write_json(path: pathlib.Path, values: dict) -> None:
     path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _sync(path: pathlib.Path) -> None:
-    """Flushes a file or a directory to disk, so that a rename after it cannot outrun its contents."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,34 +1,47 @@
-"""What a person sees while a command runs: lines, and progress bars where there is a terminal. Hosts other than the first are silent."""
+"""What a person sees while a command runs: lines, and progress bars where there is a terminal.
+
+Of several hosts one speaks: the others are muted.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-import jax
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from vivit_jax.errors import printable
 
 Item = TypeVar("Item")
 
 FILE_WIDTH = 120  # of tables in a log file, in characters
 
 
+_muted = False
+
+
+def mute() -> None:
+    """Silences this process: another host speaks for it."""
+    global _muted
+    _muted = True
+
+
 def say(text: str, *, style: str = "") -> None:
-    """Prints a line on the first host."""
-    if jax.process_index() == 0:
-        _console().print(escape(text), style=style, soft_wrap=True, highlight=False)
+    """Prints a line, in which what could command a terminal is escaped."""
+    if not _muted:
+        _console().print(escape(printable(text)), style=style, soft_wrap=True, highlight=False)
 
 
 def warn(text: str) -> None:
-    """Prints a loud line on the first host."""
+    """Prints a loud line."""
     say(f"warning: {text}", style="bold yellow")
 
 
 def show(table: Table) -> None:
-    """Prints a table on the first host."""
-    if jax.process_index() == 0:
+    """Prints a table, on one line a row in a log file."""
+    if not _muted:
         console = _console()
         if not console.is_terminal:
             console.width = FILE_WIDTH
@@ -46,7 +59,7 @@ def progress_bar(*, shown: bool = True) -> Progress:
         TextColumn("{task.fields[note]}"),
         console=console,
         transient=True,
-        disable=not (shown and console.is_terminal and jax.process_index() == 0),
+        disable=not (shown and console.is_terminal and not _muted),
     )
 
 

@@ -1,0 +1,70 @@
+"""Files as every room writes them: whole or not at all, hashed, and under a lock that ends with the process."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import typing
+
+# What a file system without locks answers: some network and overlay file systems have none.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
+    """Writes a file whole or not at all: a reader sees the old contents or the new ones, after a crash too."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(contents.encode() if isinstance(contents, str) else contents)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: pathlib.Path, values: object) -> None:
+    """Writes plain values as JSON, whole or not at all.
+
+    Raises:
+      ValueError: for NaN or infinity, which JSON has no name for.
+    """
+    write_atomically(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256(path: pathlib.Path) -> str:
+    """The SHA-256 of a file's contents, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: pathlib.Path) -> None:
+    """Flushes a file or folder to disk, so that a later rename cannot outrun what it holds."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def lock(file: int | typing.IO) -> bool:
+    """Locks an open file or folder for this process; the lock ends when it is closed, or the process does.
+
+    Returns:
+      Whether it is locked: False on a file system that has no locks.
+
+    Raises:
+      BlockingIOError: if another process holds the lock.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return False
+    return True
