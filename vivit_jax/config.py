@@ -97,6 +97,42 @@ def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
     return _build(Experiment, plain, "config")
 
 
+def check_key(key: str, *, root: str = "--config") -> None:
+    """Refuses a dotted key that no experiment has, with the nearest one of its section.
+
+    Raises:
+      UserError: calling the experiment `root`.
+    """
+    hint_of(key, root=root)
+
+
+def hint_of(key: str, *, root: str = "--config") -> typing.Any:
+    """The type of a dotted key's value; raises UserError for one that no experiment has."""
+    hint, path = Experiment, root
+    for name in key.split("."):
+        known = {field.name: inner for field, inner in _fields(hint)} if dataclasses.is_dataclass(hint) else {}
+        if name not in known:
+            raise unknown_name(f"key in {path}", name, known)
+        hint, path = known[name], f"{path}.{name}"
+    return hint
+
+
+def value_of(key: str, readings: typing.Sequence[object]) -> object:
+    """The first of several readings of a text that the type of a dotted key allows.
+
+    Raises:
+      UserError: if none is.
+    """
+    hint = hint_of(key)
+    for number, reading in enumerate(readings):
+        try:
+            return _value(hint, reading, f"config.{key}")
+        except UserError:
+            if number + 1 == len(readings):
+                raise
+    raise UserError(f"config.{key} has no value")
+
+
 def to_dict(experiment: Experiment) -> dict:
     """The experiment as plain values for JSON; `resolve` makes the same experiment of them."""
     return _plain(experiment)

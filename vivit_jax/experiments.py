@@ -1,16 +1,14 @@
 """Config files on the command line of a command: `--config FILE.py[:ARG]`, and `--config.KEY VALUE` for each key of an experiment."""
 
 import argparse
-import ast
-import importlib.util
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from ml_collections import ConfigDict
 
-from vivit_jax.config import Experiment, base_config, resolve
+from vivit_jax.config import Experiment, base_config
 from vivit_jax.errors import UserError
+from vivit_jax.training.config_file import read_config
 
 Overrides = Mapping[str, str]
 
@@ -25,19 +23,10 @@ def read_experiment(argument: str, overrides: Overrides | None = None) -> Experi
     Raises:
       UserError: if it cannot be read or holds no valid experiment.
     """
-    path, _, option = argument.partition(":")
+    path = argument.partition(":")[0]
     if not pathlib.Path(path).is_file():
         raise UserError(f"config {path} does not exist")
-    spec = importlib.util.spec_from_file_location("experiment_config", path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        config = module.get_config(option) if option else module.get_config()
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"config {argument} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}") from None
-    return resolve(_overridden(config, overrides or {}))
+    return read_config(argument, overrides or {}, called=f"config {argument}", given="--config.{key} {text}")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -60,24 +49,3 @@ def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:
             yield from _keys(config[name], f"{prefix}{name}.")
         else:
             yield prefix + name
-
-
-def _overridden(config: ConfigDict, overrides: Overrides) -> ConfigDict:
-    for key, text in overrides.items():
-        *sections, name = key.split(".")
-        section = config
-        for part in sections:
-            section = section[part]
-        try:
-            section[name] = _literal(text)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"--config.{key} {text}: {' '.join(str(error).split())}") from None
-    return config
-
-
-def _literal(text: str) -> Any:
-    """A Python literal, or the text itself where it is none."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False, "none": None}.get(text.lower(), text)

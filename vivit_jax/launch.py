@@ -13,6 +13,7 @@ from vivit_jax import console, overview
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
+from vivit_jax.devices import tell_of_unused_gpu
 from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line
 from vivit_jax.evaluate import to_record, write_record
 from vivit_jax.models.config import by_head
@@ -112,6 +113,7 @@ def _train(arguments: Arguments, workdir: Workdir, interruption: Interruption) -
 def _prepare_process(experiment: Experiment) -> None:
     if experiment.training.wandb:
         check_wandb()
+    tell_of_unused_gpu()
     use_cache(experiment.training.compilation_cache)
 
 

@@ -32,6 +32,11 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
         f"{run.executor.batch_shards if mesh is None else mesh.size} x {jax.devices()[0].device_kind} ({experiment.parallel.mode})",
         style="bold",
     )
+    if experiment.training.batch_size > run.examples:
+        console.warn(
+            f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, which each come more "
+            f"than once in it; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
+        )
     console.show(_parameters(run.params))
     arithmetic = complexity.count_arithmetic(dataclasses.replace(model, scan_layers=True))  # the same, and traced sooner
     console.say(
@@ -61,6 +66,12 @@ def _parameters(params: Any) -> Table:
         table.add_row(name, f"{parameters:,}", f"{parameters / total:.1%}")
     table.add_row("all", f"{total:,}", "100.0%", style="bold")
     return table
+
+
+def _host_bytes(run: Run) -> int:
+    """What this host holds of batches: those ahead on the devices, and two more that are being read and put together."""
+    training = run.experiment.training
+    return (training.prefetch + 2) * training.batch_size // jax.process_count() * run.preprocess.clip_bytes
 
 
 def _bytes(state: TrainState) -> str:

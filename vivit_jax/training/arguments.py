@@ -5,15 +5,14 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
-import ml_collections
-from absl import flags
-from ml_collections import config_flags
-
-from vivit_jax.config import Experiment, base_config, resolve
+from vivit_jax.config import Experiment, hint_of
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.training.config_file import read_config
+
+OPTIONS = ("config", "workdir", "restart", "coordinator", "processes", "process")
 
 HELP = """\
 Train a video classifier.
@@ -69,32 +68,67 @@ def parse(argv: list[str]) -> Arguments | None:
     if {"--help", "-h", "-help"} & set(argv):
         print(HELP, end="")
         return None
-    for argument in argv:
-        if (given := re.match(r"--?config=([^:]*)", argument)) and not Path(given.group(1)).is_file():
-            raise UserError(f"--config: there is no file {given.group(1)!r} here ({Path.cwd()})")
-    line = [sys.argv[0], *argv]
-    values = _flags(line)
-    try:
-        rest = values(line)[1:]
-        config = values.config
-    except UserError:
-        raise
-    except Exception as error:  # of the config file's own code, or one of the many that the flag libraries raise
-        raise UserError(_explained(error, argv)) from None
-    if rest:
-        raise UserError(f"unexpected argument {rest[0]!r} (see --help)")
+    options, overrides = _read(argv)
     for name in ("config", "workdir"):
-        if not values[name].value:
+        if not options.get(name):
             raise UserError(f"--{name} is missing (see --help)")
+    path = options["config"].partition(":")[0]
+    if not Path(path).is_file():
+        raise UserError(f"--config: there is no file {path!r} here ({Path.cwd()})")
     return Arguments(
-        experiment=resolve(config),
-        workdir=values.workdir,
-        restart=values.restart,
-        coordinator=values.coordinator,
-        processes=values.processes,
-        process=values.process,
+        experiment=read_config(options["config"], overrides, called="--config"),
+        workdir=options["workdir"],
+        restart=_switch("restart", options.get("restart", "false")),
+        coordinator=options.get("coordinator"),
+        processes=_number("processes", options),
+        process=_number("process", options),
         command=as_typed(argv),
     )
+
+
+def _read(argv: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The options, and the overrides by key of the config, as text; of one that is given twice the last."""
+    options, overrides = {}, {}
+    rest = iter(argv)
+    for argument in rest:
+        given = re.fullmatch(r"--?([A-Za-z_][\w.-]*)(?:=(.*))?", argument, re.DOTALL)
+        if not given:
+            raise UserError(f"unexpected argument {argument!r} (see --help)")
+        name, text = given.groups()
+        name, text = _positive(name, text)
+        key = name.removeprefix("config.")
+        if key != name:
+            switch = hint_of(key) is bool
+        elif name in OPTIONS:
+            switch = name == "restart"
+        else:
+            raise unknown_name("option", f"--{name}", [f"--{known}" for known in OPTIONS])
+        if text is None:
+            text = "true" if switch else next(rest, None)
+        if text is None:
+            raise UserError(f"--{name} needs a value (see --help)")
+        (options if key == name else overrides)[key] = text
+    return options, overrides
+
+
+def _positive(name: str, text: str | None) -> tuple[str, str | None]:
+    """`--noconfig.model.remat` and `--norestart` turn a switch off."""
+    if text is None and name.startswith(("noconfig.", "norestart")):
+        return name.removeprefix("no"), "false"
+    return name, text
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise UserError(f"--{name} is true or false, got {text!r}")
+    return text.lower() == "true"
+
+
+def _number(name: str, options: Mapping[str, str]) -> int | None:
+    text = options.get(name)
+    if text is not None and not re.fullmatch(r"\d+", text):
+        raise UserError(f"--{name} must be a whole number, got {text!r}")
+    return None if text is None else int(text)
 
 
 def as_typed(argv: list[str]) -> str:
@@ -111,37 +145,3 @@ def as_typed(argv: list[str]) -> str:
 
 def _repeated(argv: list[str]) -> list[str]:
     return [argument for argument in argv if argument not in ("--restart", "-restart", "--restart=true")]
-
-
-def _flags(line: list[str]) -> flags.FlagValues:
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", None, "the experiment", flag_values=values, sys_argv=line)
-    flags.DEFINE_string("workdir", None, "where everything is written", flag_values=values)
-    flags.DEFINE_boolean("restart", False, "begin again", flag_values=values)
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of the first process", flag_values=values)
-    flags.DEFINE_integer("processes", None, "how many processes", flag_values=values)
-    flags.DEFINE_integer("process", None, "which of them this is", flag_values=values)
-    return values
-
-
-def _explained(error: Exception, argv: Iterable[str]) -> str:
-    """One line for a person of an error in parsing."""
-    for argument in argv:
-        if override := re.match(r"--?config\.([\w.]+)(=|$)", argument):
-            _check_key(override.group(1))
-    text = " ".join(str(error).split())
-    if "Traceback (most recent call last)" in text:  # ml_collections puts it into its message: what was raised stands after the frames
-        _, _, raised = str(error).rpartition("\n  ")
-        said = " ".join(raised.splitlines()[1:])
-        own = f"{UserError.__module__}.{UserError.__name__}: "
-        return f"--config: {said.removeprefix(own)}" if said.startswith(own) else f"--config cannot be read: {said}"
-    return text if isinstance(error, flags.Error) else f"--config cannot be read: {type(error).__name__}: {text}"
-
-
-def _check_key(key: str) -> None:
-    """Refuses a key that no experiment has, with the nearest one of its section."""
-    section, path = base_config(), "--config"
-    for name in key.split("."):
-        if not isinstance(section, ml_collections.ConfigDict) or name not in section:
-            raise unknown_name(f"key in {path}", name, section if isinstance(section, ml_collections.ConfigDict) else ())
-        section, path = section[name], f"{path}.{name}"

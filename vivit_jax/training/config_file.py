@@ -1,0 +1,109 @@
+"""Config files as every command reads them: `FILE.py` or `FILE.py:ARG`, and values by key that override it."""
+
+import ast
+import difflib
+import importlib.util
+import re
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vivit_jax.config import Experiment, base_config, check_key, resolve, value_of
+from vivit_jax.errors import UserError
+
+# How ml_collections names the key that a config does not have.
+NAMED = re.compile(r"Key \"(\w+)\" does not exist|instead of \"(\w+)\"|'(\w+)'")
+WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+
+
+def read_config(argument: str, overrides: Mapping[str, str], *, called: str, given: str = "--config.{key}={text}") -> Experiment:
+    """Reads an experiment.
+
+    Args:
+      argument: the file, and after a colon what its `get_config` is given.
+      overrides: values by dotted key, as text.
+      called: what messages call the config.
+      given: how messages spell an override.
+
+    Raises:
+      UserError: for a file that cannot be read, with the line of a key that no experiment has; or for values that make no experiment.
+    """
+    path, _, option = argument.partition(":")
+    config = _config_of(path, [option] if option else [], called)
+    for key, text in overrides.items():
+        check_key(key)
+        try:
+            _override(config, key, value_of(key, _readings(text)))
+        except UserError as error:
+            raise UserError(f"{given.format(key=key, text=text)}: {error}") from None
+    return resolve(config)
+
+
+def _config_of(path: str, options: list[str], called: str) -> Any:
+    spec = importlib.util.spec_from_file_location("experiment_config", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return module.get_config(*options)
+    except UserError:
+        raise
+    except Exception as error:  # of the file's own code
+        _explain_key(error, path)
+        raise UserError(f"{called} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}") from None
+
+
+def _explain_key(error: Exception, path: str) -> None:
+    """Raises what the command line says of a misspelt key, with its line in the file, where that is what went wrong."""
+    named = NAMED.search(str(error))
+    frame = _frame(error, path)
+    if not isinstance(error, AttributeError | KeyError) or not named or frame is None:
+        return
+    name = next(group for group in named.groups() if group)
+    sections = [[], *(_deepest_section(used.split(".")[1:]) for used in re.findall(r"\w+((?:\.\w+)+)", frame.line or ""))]
+    section = max(sections, key=lambda names: _likeness(name, names))
+    try:
+        check_key(".".join([*section, name]), root="config")
+    except UserError as unknown:
+        raise UserError(f"{path} line {frame.lineno}: {unknown}") from None
+
+
+def _likeness(name: str, section: list[str]) -> float:
+    """How near the nearest key of a section comes to `name`, from 0 to 1."""
+    config = base_config()
+    for part in section:
+        config = config[part]
+    return max(difflib.SequenceMatcher(None, name, key).ratio() for key in config)
+
+
+def _deepest_section(names: list[str]) -> list[str]:
+    section, found = base_config(), []
+    for name in names:
+        if name not in section or not isinstance(section[name], ConfigDict):
+            break
+        section = section[name]
+        found.append(name)
+    return found
+
+
+def _frame(error: Exception, path: str) -> traceback.FrameSummary | None:
+    """The innermost line of the file that the error passed through."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return frames[-1] if frames else None
+
+
+def _override(config: ConfigDict, key: str, value: object) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        config = config[section]
+    with config.ignore_type():  # a key that is None takes what its type allows, which was checked
+        config[name] = value
+
+
+def _readings(text: str) -> list[object]:
+    """What a text may stand for: a Python literal or a word for one, else itself."""
+    try:
+        return [ast.literal_eval(text), text]
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return [WORDS.get(text.lower(), text), text]
