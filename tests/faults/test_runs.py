@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,6 @@ from vivit_jax.training.writers import JsonLines, TensorBoard, Writers
     trials=2,
 )
 def test_a_full_disk_of_the_writers_stops_nothing(small_disk, capsys):
-    import time
-
     writers = Writers(
         {"TensorBoard": lambda: TensorBoard(small_disk / "run", 0), "metrics.jsonl": lambda: JsonLines(small_disk / "metrics.jsonl", 0)}
     )
@@ -237,3 +236,94 @@ def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said):
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, str(script), *argv, *flags])
     assert as_typed(flags).endswith(f"{said}=a.py --workdir=b")
     assert as_typed(flags).startswith("vivit" if argv else Path(sys.executable).name)
+
+
+def shades(root, *, swapped=False):
+    """A data set of two classes of real files; `swapped` exchanges what they are called."""
+    from vivit_jax.data.prepare import prepare
+    from vivit_jax.data.video import encode
+
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 16), ("val", 4), ("test", 4)):
+        for number in range(count):
+            folder = root / "videos" / split / ("dark", "light")[(number + swapped) % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            frames = generator.integers(0, 60, (8, 16, 16, 3), np.uint8) + np.uint8(150 * (number % 2))
+            (folder / f"{number}.mp4").write_bytes(encode(frames, 8))
+    prepare("folder", root / "videos", name="shades", data_dir=root, short_side=16)
+    return root
+
+
+@pytest.mark.fault(
+    promise="A run goes on only with the data set it was trained on",
+    provoked="the data set's folder replaced by one of the same name whose videos have other labels",
+    seen="one line that says what differs, exit code 2; with the old set moved to another folder the run goes on",
+    trials=1,
+)
+def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
+    from vivit_jax.launch import main
+
+    first, other = shades(tmp_path / "first"), shades(tmp_path / "other", swapped=True)
+    config = Path(tiny.__file__).with_name("tiny_config.py")
+    flags = ["--config.data.name=shades", "--config.data.readers=1", "--config.training.batch_size=8", "--config.training.steps=6"]
+    flags += ["--config.evaluation.every_steps=3", "--config.checkpoint.every_steps=3", "--config.parallel.data=1"]
+
+    def train(data_dir):
+        return main([f"--config={config}", f"--workdir={tmp_path / 'run'}", f"--config.data.data_dir={data_dir}", *flags])
+
+    assert train(first) == 0
+    model = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    capsys.readouterr()
+    for _ in range(2):
+        assert train(other) == 2
+        error = capsys.readouterr().err
+        assert "data set shades is not the one that the run" in error
+        assert len(error.splitlines()) == 1
+    first.rename(tmp_path / "moved")
+    assert train(tmp_path / "moved") == 0
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == model
+
+
+@pytest.mark.fault(
+    promise="Reader processes that are stopped hold up no signal",
+    provoked="SIGSTOP to every reader process of a run on real files, then SIGTERM",
+    seen="saved and left within half a minute, exit code 143; no reader process is left",
+    trials=1,
+)
+def test_stopped_readers_are_left(tmp_path):
+    import psutil
+
+    data = shades(tmp_path / "data")
+    config = Path(tiny.__file__).with_name("tiny_config.py")
+    command = [sys.executable, "-m", "vivit_jax", "train", f"--config={config}", f"--workdir={tmp_path / 'run'}"]
+    command += [
+        "--config.data.name=shades",
+        f"--config.data.data_dir={data}",
+        "--config.data.processes=1",
+        "--config.training.batch_size=8",
+    ]
+    command += [
+        "--config.training.batch_size=8",
+        "--config.training.steps=1000000",
+        "--config.training.log_every=50",
+        "--config.evaluation.every_steps=1000000",
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    with (tmp_path / "log").open("w") as log:
+        run = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        while "step 50/" not in (tmp_path / "log").read_text():
+            assert run.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        readers = psutil.Process(run.pid).children(recursive=True)
+        assert readers
+        for reader in readers:
+            reader.suspend()
+        time.sleep(3)
+        run.terminate()
+        assert run.wait(60) == 143, (tmp_path / "log").read_text()
+        assert "interrupted after step" in (tmp_path / "log").read_text()
+        assert "vivit_jax train --config" in (tmp_path / "log").read_text().splitlines()[-1]
+        assert not [reader for reader in readers if reader.is_running() and reader.status() != psutil.STATUS_ZOMBIE]
+    finally:
+        run.kill()

@@ -70,7 +70,7 @@ def given_readers(data: DataConfig) -> Readers:
 def begin_worker(worker: int = 0, workers: int = 1) -> None:
     """What a worker process does first: it takes no CPU but its readers', leaves signals to its parent, and ends when that does."""
     leave_cpus_to_readers()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # which reach the whole process group
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
