@@ -327,3 +327,37 @@ def test_stopped_readers_are_left(tmp_path):
         assert not [reader for reader in readers if reader.is_running() and reader.status() != psutil.STATUS_ZOMBIE]
     finally:
         run.kill()
+
+
+class Hanging:
+    """A writer whose service is gone: each row is read back from a FIFO that nobody writes to."""
+
+    def __init__(self, fifo):
+        self._fifo = fifo
+
+    def write(self, step, row):
+        self._fifo.read_bytes()
+
+    def close(self):
+        pass
+
+
+@pytest.mark.fault(
+    promise="A metrics service that hangs never makes a run wait",
+    provoked="a writer in its own thread, as that of Weights & Biases is, that hangs in a read; 12,000 rows",
+    seen="one warning; the rows are handed over in no time, and closing gives up after a while",
+    trials=1,
+)
+def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):
+    from vivit_jax.training import writers
+
+    monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.2)
+    os.mkfifo(tmp_path / "service")
+    several = Writers({"service": lambda: writers.Detached(lambda: Hanging(tmp_path / "service"))})
+    begun = time.monotonic()
+    for step in range(12_000):
+        several.write(step, {"train/loss": 1.0})
+    several.close()
+    assert time.monotonic() - begun < 10
+    assert capsys.readouterr().out.count("do not reach service, training goes on") == 1
+    (tmp_path / "service").write_bytes(b"")  # lets the thread go
