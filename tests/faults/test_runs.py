@@ -361,3 +361,23 @@ def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):
     assert time.monotonic() - begun < 10
     assert capsys.readouterr().out.count("do not reach service, training goes on") == 1
     (tmp_path / "service").write_bytes(b"")  # lets the thread go
+
+
+def test_a_batch_that_is_larger_than_an_epoch_is_told_with_what_it_takes(start, tmp_path):
+    run = start(tmp_path / "run", "--config.training.batch_size=20000", "--config.training.steps=1")
+    assert run.wait() == 0, run.output()
+    assert "training.batch_size 20000 is more than the 64 clips of an epoch" in run.output()
+    assert "the host holds about 0.2 GB of batches" in run.output()
+
+
+@pytest.mark.parametrize(("platforms", "told"), [(None, 1), ("cpu", 0), ("cuda,cpu", 0)])
+def test_a_gpu_that_jax_does_not_use_is_told(tmp_path, monkeypatch, capsys, platforms, told):
+    from vivit_jax import devices
+
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(devices, "GPUS", (str(tmp_path / "nvidia0"),))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("JAX_PLATFORM_NAME", raising=False)
+    monkeypatch.delenv("JAX_PLATFORMS") if platforms is None else monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    devices.tell_of_unused_gpu()
+    assert capsys.readouterr().out.count("and jax computes on the CPU") == told
