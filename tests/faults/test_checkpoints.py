@@ -271,6 +271,24 @@ def test_a_best_model_that_cannot_be_made_again_is_refused_with_a_way_on(train, 
     assert train(workdir) == 0
     assert "takes its place" in capsys.readouterr().out
     load_model_dir(workdir / "model")
+    assert train(workdir) == 0
+    assert "takes its place" not in capsys.readouterr().out
+
+
+def test_a_best_model_that_is_lost_at_the_end_gives_way_to_the_last(train, whole, tmp_path, capsys):
+    workdir = shutil.copytree(whole, tmp_path / "run")
+    best = json.loads((workdir / "evaluation.json").read_text())["step"]
+    assert best < 20
+    shutil.rmtree(workdir / "model")
+    shutil.rmtree(workdir / "checkpoints" / str(best))
+    (workdir / "checkpoints" / f"{best}.sha256.json").unlink()
+    assert train(workdir) == 0
+    assert json.loads((workdir / "evaluation.json").read_text())["step"] == 20
+    model = (workdir / "model" / "model.safetensors").read_bytes()
+    assert train(workdir) == 0
+    assert (workdir / "model" / "model.safetensors").read_bytes() == model
+    assert json.loads((workdir / "evaluation.json").read_text())["step"] == 20
+    assert not list(workdir.glob("refused-model-*"))
 
 
 @pytest.mark.fault(

@@ -53,6 +53,8 @@ class KeptModel:
         if jax.process_index() != 0:
             return
         run = self._run
+        if path is None and self._workdir.model.exists() and not (self._workdir.model / WEIGHTS).exists():
+            self._put_aside()  # what is no model directory is not replaced
         save_pretrained(
             path or self._workdir.model,
             run.model.config,
@@ -92,7 +94,11 @@ class KeptModel:
                 "give the same command, which goes on without it"
             )
         elif way == Way.FORGET:
-            console.warn(f"{self._told(best)} {self._wrong}, and so is its checkpoint: the best of what comes from here on takes its place")
+            console.warn(
+                f"{self._told(best)} {self._wrong}, and no checkpoint is there to make it again: the best of what comes from here on, or "
+                "else the last, takes its place"
+            )
+            self._put_aside()
         return way != Way.FORGET
 
     def _way(self, best: Best, step: int, *, last: bool) -> Way:
@@ -104,9 +110,7 @@ class KeptModel:
             return Way.FROM_STATE
         if damage(self._workdir.checkpoints / str(best["step"])) is None:
             return Way.FROM_CHECKPOINT
-        if missing:
-            return Way.FORGET
-        return Way.REFUSE if self._broken() else Way.NOTHING
+        return Way.REFUSE if not missing and self._broken() else Way.FORGET
 
     def _damage(self, *, last: bool) -> str:
         """What is wrong with `model/`; nothing where it is another one as long as that may still be evaluated again."""
@@ -128,9 +132,9 @@ class KeptModel:
         self.save(params, best)
 
     def _put_aside(self) -> None:
-        """Leaves what is damaged beside the new one."""
+        """Leaves what is in its place beside the new one."""
         model = self._workdir.model
-        if jax.process_index() == 0 and model.exists() and self._broken():
+        if jax.process_index() == 0 and model.exists():
             number = next(n for n in range(1, 10**6) if not model.with_name(f"refused-model-{n}").exists())
             model.rename(model.with_name(f"refused-model-{number}"))
 

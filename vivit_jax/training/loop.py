@@ -117,7 +117,9 @@ class Loop:
             self._feed.close()
             self._checkpoints.close()
         self._save_last_model(step)
-        self._kept.ensure(self.best, step, lambda: self._state.model_params, last=True)
+        if not self._kept.ensure(self.best, step, lambda: self._state.model_params, last=True):
+            self._forget_best(step)
+            self._save_last_model(step)
 
     def close(self) -> None:
         """Closes the metrics' writers."""
@@ -341,7 +343,12 @@ class Loop:
         console.say(f"going on after step {step} of {self.plan.total}, from {self.workdir.checkpoints / str(step)}")
         self._kept.digest = facts.get("model")
         if not self._kept.ensure(self.best, step, lambda: self._state.model_params):
-            self.best = {}
+            self._forget_best(step)
+
+    def _forget_best(self, step: int) -> None:
+        """Goes on as if there had been no best model yet, from the checkpoint of `step` on."""
+        self.best, self._kept.digest = {}, None
+        self._checkpoints.amend(step, self._facts())
 
     def _make_optimizer(self) -> Optimizer:
         experiment = self.run.experiment
