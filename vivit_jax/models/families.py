@@ -95,8 +95,8 @@ class Family:
       cells: how the features lie over the pixels, for explanations.
       describe: the model in a few words, for tables and reports.
       order: parts of parameter paths in the order in which a video meets them, for tables.
-      sharding: (pattern searched in a parameter's path, mesh axes of its last dimensions), the first match wins; what none matches is placed
-        by the general rules.
+      sharding: (pattern searched in a parameter's path, mesh axes of its last dimensions), the first match wins; the general rules
+        place what none matches.
       features: what the boxes of `cells` are called.
     """
 
