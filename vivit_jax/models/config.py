@@ -6,7 +6,7 @@ need no checks of their own. Everything else in the package (weights, training, 
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +76,8 @@ class ViViTConfig:
     Raises:
       UserError: when the values contradict each other.
     """
+
+    family: ClassVar[str] = "vivit"
 
     factorisation: str = "spatio_temporal_attention"
     size: str | None = None

@@ -1,0 +1,150 @@
+"""The families of models, and all that the rest of the house asks of one.
+
+A family is added by one folder here, whose module holds a `FAMILY`, and one line in `FAMILIES`. Every command then works with it: nothing
+outside its folder says its name.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from vivit_jax.errors import UserError, unknown_name
+
+DEFAULT = "vivit"
+
+# Each family's module, imported when the family is asked for.
+FAMILIES = {
+    "vivit": "vivit_jax.models.vivit_family",
+}
+
+
+class ModelConfig(Protocol):
+    """A model, completely described: a frozen dataclass that refuses what cannot be built, with these fields among its own.
+
+    Attributes:
+      family: its family's name.
+      clip: (t, h, w) of the input video, in frames and pixels.
+      num_classes: outputs of the head, or of several heads by name; None for no head: the model then returns its features.
+    """
+
+    family: ClassVar[str]
+    clip: tuple[int, int, int]
+    num_classes: int | Mapping[str, int] | None
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """Classes of each head by name; a single head has the empty name."""
+
+    @property
+    def compute_dtype(self) -> jnp.dtype:
+        """The type of the computation on the device at hand."""
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON; the config of these is the same model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cells:
+    """How a model's features lie over the pixels of its clip: a grid of (n_t, n_h, n_w) boxes.
+
+    Attributes:
+      frames: for each feature along time, the clip's frames that it is made of.
+      rows: (n_h + 1,) edges along the height, in pixels.
+      columns: (n_w + 1,) edges along the width, in pixels.
+    """
+
+    frames: tuple[tuple[int, ...], ...]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n_t, n_h, n_w)."""
+        return len(self.frames), len(self.rows) - 1, len(self.columns) - 1
+
+    @property
+    def times(self) -> np.ndarray:
+        """(n_t,) float64, the clip's frame at each feature's centre."""
+        return np.array([np.mean(frames) for frames in self.frames])
+
+    def sums(self, pixels: np.ndarray) -> np.ndarray:
+        """The sum over each box, (n_t, n_h, n_w), of values (t, h, w)."""
+        by_time = np.stack([pixels[list(frames)].sum(0) for frames in self.frames])
+        by_row = np.add.reduceat(by_time, self.rows[:-1], axis=1)
+        return np.add.reduceat(by_row, self.columns[:-1], axis=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A family of models.
+
+    Attributes:
+      config: the dataclass that describes one of its models, a `ModelConfig`.
+      module: the Flax module of a config. It takes float video (b, t, h, w, 3) and `train`, and returns logits, a dict of them by head, or
+        features (b, d) where the config has no head. Of the collections it has beside `params`, training keeps what a step makes of them.
+        A module that takes statistics over a batch has an attribute `axis_name`: that of the devices to take them over.
+      plain: the same parameters and the same function in the plainest form: float32, one layer after another, no kernels of our own. New
+        parameters are drawn, arithmetic is counted and programs are exported in this form.
+      height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
+        rates go by it.
+      cells: how the features lie over the pixels, for explanations.
+      describe: the model in a few words, for tables and reports.
+      order: parts of parameter paths in the order in which a video meets them, for tables.
+      sharding: (pattern searched in a parameter's path, mesh axes of its last dimensions), the first match wins; the general rules
+        place what none matches.
+      features: what the boxes of `cells` are called.
+    """
+
+    config: type
+    module: Callable[[Any], nn.Module]
+    plain: Callable[[Any], Any]
+    height: Callable[[Any, str], int]
+    cells: Callable[[Any], Cells]
+    describe: Callable[[Any], str]
+    order: tuple[str, ...] = ()
+    sharding: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
+    features: str = "features"
+
+
+def family_named(name: str) -> Family:
+    """The family of that name.
+
+    Raises:
+      UserError: if there is none, with the nearest name.
+    """
+    if name not in FAMILIES:
+        raise unknown_name("model.family", name, FAMILIES)
+    return importlib.import_module(FAMILIES[name]).FAMILY
+
+
+def family_of(config: ModelConfig) -> Family:
+    """The family that a model belongs to."""
+    return family_named(config.family)
+
+
+def build(config: ModelConfig, *, axis_name: str | None = None) -> nn.Module:
+    """The module of a config; `axis_name` is that of the devices which share a batch, where its step runs under `pmap`."""
+    module = family_of(config).module(config)
+    return module.clone(axis_name=axis_name) if axis_name and hasattr(module, "axis_name") else module
+
+
+def make_config(family: str, values: Mapping[str, Any]) -> ModelConfig:
+    """The config of a family from its fields.
+
+    Raises:
+      UserError: for an unknown family or field, or values that contradict each other.
+    """
+    cls = family_named(family).config
+    known = [field.name for field in dataclasses.fields(cls)]
+    for name in values:
+        if name not in known:
+            raise unknown_name("model option", name, known)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UserError(f"a model of family {family} cannot be made of these options: {error}") from None
