@@ -48,9 +48,9 @@ def show(table: Table) -> None:
         console.print(table, highlight=False)
 
 
-def progress_bar(*, shown: bool = True) -> Progress:
-    """A bar with what is done, the time left, and a task's `note`."""
-    console = _console()
+def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:
+    """A bar with what is done, the time left, and a task's `note`; on standard error where standard output is for results."""
+    console = Console(stderr=True) if stderr else _console()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

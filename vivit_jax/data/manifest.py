@@ -81,6 +81,7 @@ def read(folder: pathlib.Path) -> Manifest | None:
     """
     path = folder / MANIFEST
     if not path.exists():
+        _check_never_had_one(folder)
         return None
     try:
         outer = json.loads(path.read_bytes())
@@ -106,6 +107,16 @@ def read_hashes(folder: pathlib.Path) -> UInt8[np.ndarray, "records 32"]:
 def damaged(path: pathlib.Path, what: str) -> UserError:
     """The error for a file of a data set that is not as it was written."""
     return UserError(f"{path} is damaged ({what}): copy it again, or make the data set again by `vivit prepare ... --overwrite`")
+
+
+def _check_never_had_one(folder: pathlib.Path) -> None:
+    """`preparation.json` says whether there was a manifest."""
+    try:
+        had = json.loads((folder / "preparation.json").read_bytes()).get("manifest")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        had = (folder / HASHES).exists()
+    if had or (folder / HASHES).exists():
+        raise damaged(folder / MANIFEST, "the file is gone")
 
 
 def _check_file(path: pathlib.Path, size: int, digest: str | None) -> None:
