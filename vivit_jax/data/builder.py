@@ -5,6 +5,7 @@ No TensorFlow is needed to write or to read it: `tfds.builder_from_directory(...
 
 import contextlib
 import dataclasses
+import errno
 import io
 import pathlib
 import re
@@ -75,12 +76,18 @@ def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path
     The manifest is not written yet: see `finish`.
 
     Raises:
-      UserError: for class names that tfds would not give back one for one.
+      OSError: where the system refuses to write, as on a full disk.
     """
     tfds.disable_progress_bar()
     builder = _builder_class(name)(contents=contents, data_dir=str(data_dir), file_format="array_record")
-    with contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
-        builder.download_and_prepare()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
+            builder.download_and_prepare()
+    except RuntimeError as error:
+        refused = re.search(r"\b(?:open|write|close|f\w*sync)\(\) failed: ([^;]+)", str(error))
+        if not refused:
+            raise
+        raise OSError(errno.EIO, f"cannot write the data set: {refused[1]}", str(data_dir.parent)) from error
     return pathlib.Path(builder.data_dir)
 
 

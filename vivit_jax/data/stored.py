@@ -39,6 +39,8 @@ def open_builder(folder: pathlib.Path) -> "tfds.core.DatasetBuilder":
             raise UserError(f"{folder / FEATURES} names {name!r}, which no data set of `vivit prepare` holds; it is not loaded")
     if info.get("fileFormat", info.get("file_format")) != "array_record":
         raise UserError(f"{folder / INFO}: not a data set of `vivit prepare`, whose fileFormat is array_record")
+    for path in folder.glob("*.labels.txt"):
+        _read_text(path)
     import tensorflow_datasets as tfds
 
     try:
@@ -65,11 +67,19 @@ def stored_labels(feature: "tfds.features.FeatureConnector") -> tuple[Labels, bo
     return tuple((feature.feature if multi_label else feature).names), multi_label
 
 
-def _read_json(path: pathlib.Path) -> dict:
+def _read_text(path: pathlib.Path) -> str:
     try:
-        contents = json.loads(path.read_bytes())
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise damaged(path, error.strerror or "it cannot be read") from None
+    except UnicodeDecodeError:
+        raise damaged(path, "it is not UTF-8") from None
+
+
+def _read_json(path: pathlib.Path) -> dict:
+    text = _read_text(path)
+    try:
+        contents = json.loads(text)
     except (ValueError, RecursionError):
         raise damaged(path, "it is not JSON") from None
     if not isinstance(contents, dict):
@@ -107,7 +117,7 @@ def _check_labels(folder: pathlib.Path, feature: "tfds.features.FeatureConnector
         path = folder / f"{name}.labels.txt"
         if not path.is_file():
             raise damaged(path, "the file is gone")
-        names = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        names = [line for line in _read_text(path).split("\n") if line.strip()]
         wanted = getattr(part, "feature", part).num_classes
         if len(names) != wanted:
             raise damaged(path, f"it has {len(names)} names for {wanted} classes")
