@@ -134,6 +134,14 @@ def test_damaged_metadata_is_one_line(request, kind, damage, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_type_that_needs_tensorflow_is_refused_without_its_noise(stored_before, capfd):
+    text = (stored_before / "features.json").read_text()
+    (stored_before / "features.json").write_text(text.replace('"float32"', '"floet32"'))
+    assert main(["inspect", "--name", "mine", "--data_dir", str(stored_before.parents[1])]) == 2
+    err = capfd.readouterr().err
+    assert (err.count("\n"), "features.json is damaged" in err) == (1, True), err
+
+
 def test_a_shard_that_is_gone_cut_or_anothers_is_named(stored):
     (shard,) = stored.glob("mine-val.*")
     content = shard.read_bytes()
@@ -284,6 +292,11 @@ def test_a_split_that_could_not_be_asked_for_is_refused(tmp_path, contents, spli
     err = capfd.readouterr().err
     assert "a split cannot be named" in err
     assert err.count("\n") == 1
+
+
+def test_splits_that_differ_in_case_alone_are_refused(listed):
+    with pytest.raises(UserError, match="the splits 'Fold1' and 'fold1' are likely one"):
+        listed("path,label,split\na.mp4,run,Fold1\nb.mp4,run,fold1\n")
 
 
 @pytest.fixture
@@ -444,6 +457,8 @@ def test_groups_copies_and_segments_stay_together(tmp_path, contents, listed):
     assert all(len(splits) == 1 for splits in by_group.values())
     assert {clip.split for clip in found.clips} == {"train", "val", "test"}
     assert abs(sum(clip.split == "train" for clip in found.clips) - 36) <= 6
+    torn = listed("path,label,split,who\na.mp4,run,train,p1\nb.mp4,run,test,p1\n", group="who")
+    assert "warning: 1 groups of column who are in several splits: p1" in torn.remarks
     with pytest.raises(UserError, match=r"has no column persn to group by: it has path, label, person, start, end"):
         listed(text, group="persn")
     subset = tmp_path / "subset.csv"

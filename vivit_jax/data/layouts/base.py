@@ -154,14 +154,35 @@ def check(annotations: Annotations) -> None:
     """
     if not annotations.clips:
         raise UserError("there are no videos")
-    for split in annotations.splits:
-        check_split(split)
+    check_splits(annotations.splits)
     for names in _by_head(annotations).values():
         check_class_names(names)
     _check_unique(annotations.clips)
     _check_splits_disjoint(annotations.clips)
     if "train" in annotations.splits:
         _check_trained(annotations)
+
+
+def check_splits(splits: Sequence[str]) -> None:
+    """Refuses splits whose names cannot be asked for, or differ in case alone.
+
+    Raises:
+      UserError: naming them.
+    """
+    seen = {}
+    for split in splits:
+        check_split(split)
+        if seen.setdefault(split.casefold(), split) != split:
+            raise UserError(f"the splits {seen[split.casefold()]!r} and {split!r} are likely one: give them one name")
+
+
+def groups_in_several_splits(clips: Sequence[Clip]) -> list[str]:
+    """Groups whose clips are in more than one split, so that a score there tells less than it seems to."""
+    splits = defaultdict(set)
+    for clip in clips:
+        if clip.group is not None:
+            splits[clip.group].add(clip.split)
+    return sorted(group for group, found in splits.items() if len(found) > 1)
 
 
 def check_class_names(names: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, locate, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, groups_in_several_splits, locate, sorted_labels
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 
@@ -71,6 +71,9 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
         raise UserError(f"{source} has splits already, in its column {table.taken['split']}: leave --split or the column out")
     if "split" not in table.taken and not reading.split:
         remarks.append(f"{source.name} names no split: all {len(clips)} videos are train")
+    torn = groups_in_several_splits(clips)
+    if torn:
+        remarks.append(f"warning: {len(torn)} groups of column {reading.group} are in several splits: {', '.join(torn[:10])}")
     return Annotations(clips, sorted_labels(names), (*remarks, *_remarks(table, reading)))
 
 
