@@ -180,6 +180,22 @@ def test_killed_at_each_rename_one_whole_set_is_found(tmp_path, videos):
         assert whole_height(data) == 16
 
 
+def test_what_was_put_aside_is_put_back_before_anything_is_made(tmp_path, videos, capfd):
+    prepare("folder", videos, name="mine", data_dir=tmp_path, workers=1)
+    (tmp_path / "mine").rename(tmp_path / ".mine.replaced")
+    assert "exists already" in refused(capfd, "folder", videos, "--name", "mine", "--data_dir", tmp_path)
+    assert whole_height(tmp_path) == 16
+    assert not (tmp_path / ".mine.replaced").exists()
+
+
+def test_what_only_looks_put_aside_is_left(tmp_path, videos):
+    (tmp_path / ".mine.replaced").mkdir()
+    (tmp_path / ".mine.replaced/thesis.txt").write_text("a thesis")
+    prepare("folder", videos, name="mine", data_dir=tmp_path, workers=1)
+    prepare("folder", videos, name="mine", data_dir=tmp_path, workers=1, overwrite=True)
+    assert (tmp_path / ".mine.replaced/thesis.txt").read_text() == "a thesis"
+
+
 def whole_height(data):
     dataset = open_dataset("mine", data)
     assert dataset.splits == {"train": 2, "test": 1}

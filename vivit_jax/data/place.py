@@ -82,7 +82,7 @@ def check_apart(target: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
 
 @contextlib.contextmanager
 def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A hidden folder beside `target` to work in, gone at the end; what killed runs left is put back or cleared away.
+    """A hidden folder beside `target` to work in, gone at the end; those of killed runs are cleared away.
 
     Raises:
       UserError: if nothing can be written there.
@@ -90,7 +90,6 @@ def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
     prefix = f".{target.name}.preparing-"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        recover(target)
         for old in target.parent.glob(f"{prefix}*"):
             with contextlib.suppress(OSError), _locked(old) as known_dead:
                 if known_dead:
@@ -110,12 +109,21 @@ def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def recover(target: pathlib.Path) -> None:
-    """Puts back what a run that was killed between two renames had put aside, or clears it away if the new data set is there."""
+    """Puts back what a run that was killed between two renames had put aside, or clears it away if the new data set is there.
+
+    Raises:
+      UserError: if nothing can be written there.
+    """
     old = aside(target)
-    if os.path.lexists(old) and not os.path.lexists(target):
-        old.rename(target)
-    elif old.is_dir() and _foreign(old, target.name) is None:
+    if not old.is_dir() or _foreign(old, target.name):
+        return
+    if os.path.lexists(target):
         _remove(old)
+        return
+    try:
+        old.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write to {target.parent} ({error.strerror})") from None
 
 
 def move_into_place(made: pathlib.Path, target: pathlib.Path, *, overwrite: bool) -> None:
@@ -152,7 +160,7 @@ def _remove(folder: pathlib.Path) -> None:
     if folder.is_symlink():
         folder.unlink()
     else:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _foreign(target: pathlib.Path, name: str | None = None) -> str | None:

@@ -22,7 +22,7 @@ from vivit_jax.data.container import LIMITS
 from vivit_jax.data.layouts import LAYOUTS, Annotations, Clip, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.base import class_names
 from vivit_jax.data.layouts.splitting import Shares, percentages
-from vivit_jax.data.place import REPORT, check_apart, check_free, local_folder, move_into_place, staging
+from vivit_jax.data.place import REPORT, check_apart, check_free, local_folder, move_into_place, recover, staging
 from vivit_jax.data.transcode import Transcoded, transcode
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError, printable
@@ -142,6 +142,7 @@ def prepare(
     check_layout(layout, source)
     target = local_folder(data_dir) / name
     source = None if source is None else local_folder(source, "SOURCE")
+    recover(target)
     check_free(target, source, overwrite=overwrite)
     annotations = read_layout(layout, source, reading, shares)
     check_apart(target, (clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)))
