@@ -117,7 +117,8 @@ def test_a_flipped_bit_is_noticed(stored):
 )
 @pytest.mark.parametrize("kind", ["stored", "stored_before"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_metadata_is_one_line(request, kind, damage, capfd):
+def test_damaged_metadata_is_one_line(request, kind, damage, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where `vivit inspect` puts its picture
     stored = request.getfixturevalue(kind)
     for name in METADATA:
         path = stored / name
@@ -134,7 +135,8 @@ def test_damaged_metadata_is_one_line(request, kind, damage, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_type_that_needs_tensorflow_is_refused_without_its_noise(stored_before, capfd):
+def test_a_type_that_needs_tensorflow_is_refused_without_its_noise(stored_before, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = (stored_before / "features.json").read_text()
     (stored_before / "features.json").write_text(text.replace('"float32"', '"floet32"'))
     assert main(["inspect", "--name", "mine", "--data_dir", str(stored_before.parents[1])]) == 2
