@@ -59,9 +59,9 @@ def show(table: Table) -> None:
         _print(console, table)
 
 
-def progress_bar(*, shown: bool = True) -> Progress:
-    """A bar with what is done, the time left, and a task's `note`."""
-    console = _console()
+def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:
+    """A bar with what is done, the time left, and a task's `note`; on standard error where standard output is for results."""
+    console = Console(stderr=True) if stderr else _console()
     return _Bar(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -11,7 +11,7 @@ import jax
 
 from vivit_jax import console, overview
 from vivit_jax.config import Experiment
-from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.data.dataset import VideoDataset, check_splits, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
 from vivit_jax.devices import tell_of_unused_gpu
 from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line
@@ -87,6 +87,7 @@ def _train(arguments: Arguments, workdir: Workdir, interruption: Interruption) -
     experiment = arguments.experiment
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
+    check_splits(dataset, experiment.data)
     _check_loss(experiment, dataset)
     experiment, params, preprocess, origin = _complete(experiment, dataset.labels)
     if arguments.restart:
@@ -184,8 +185,8 @@ def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess:
 def _evaluation_batches(
     experiment: Experiment, dataset: VideoDataset, split: str | None, preprocess: Preprocess, views: tuple[int, int]
 ) -> Any:
-    """The batches of a split, or None where there is no such split."""
-    if split is None or (split.isidentifier() and split not in dataset.splits):
+    """The batches of a split, or None for one that `check_splits` has told is not there."""
+    if split is None or not dataset.has(split):
         return None
     batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
     host_size = -(-batch_size // jax.process_count())

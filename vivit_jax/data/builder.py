@@ -5,6 +5,7 @@ No TensorFlow is needed to write or to read it: `tfds.builder_from_directory(...
 
 import contextlib
 import dataclasses
+import errno
 import io
 import pathlib
 import re
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
+from tensorflow_datasets.core import example_serializer
 
 from vivit_jax.data import manifest
 from vivit_jax.data.stored import open_builder, stored_labels
@@ -75,13 +77,31 @@ def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path
     The manifest is not written yet: see `finish`.
 
     Raises:
-      UserError: for class names that tfds would not give back one for one.
+      OSError: where the system refuses to write, as on a full disk.
     """
     tfds.disable_progress_bar()
     builder = _builder_class(name)(contents=contents, data_dir=str(data_dir), file_format="array_record")
-    with contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
-        builder.download_and_prepare()
+    try:
+        with _sorted_fields(), contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
+            builder.download_and_prepare()
+    except RuntimeError as error:
+        refused = re.search(r"\b(?:open|write|close|f\w*sync)\(\) failed: ([^;]+)", str(error))
+        if not refused:
+            raise
+        raise OSError(errno.EIO, f"cannot write the data set: {refused[1]}", str(data_dir.parent)) from error
     return pathlib.Path(builder.data_dir)
+
+
+@contextlib.contextmanager
+def _sorted_fields() -> Iterator[None]:
+    """Has tfds write a record's fields in one order: protobuf's own depends on the process."""
+    serializer = example_serializer.ExampleSerializer
+    original = serializer.serialize_example
+    serializer.serialize_example = lambda self, example: self.get_tf_example(example).SerializeToString(deterministic=True)
+    try:
+        yield
+    finally:
+        serializer.serialize_example = original
 
 
 def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
@@ -94,7 +114,9 @@ def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[st
     _check_labels(labels, stored_labels(builder.info.features["label"])[0])
     counts = {split: info.num_examples for split, info in builder.info.splits.items()}
     shards = [name for info in builder.info.splits.values() for name in sorted(info.filenames)]
-    manifest.write(folder, labels, counts, {name: ArrayRecordDataSource(str(folder / name)) for name in shards})
+    decode = builder.info.features.deserialize_example_np
+    records = {name: (decode(raw) for raw in ArrayRecordDataSource(str(folder / name))) for name in shards}
+    manifest.write(folder, labels, counts, records)
     for path in (*folder.iterdir(), folder):
         sync(path)
 

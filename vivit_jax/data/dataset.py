@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 
+from vivit_jax import console
 from vivit_jax.data import identity, manifest, splits
+from vivit_jax.data.config import DataConfig
 from vivit_jax.data.layouts import LAYOUTS
 from vivit_jax.data.manifest import Labels
+from vivit_jax.data.place import found, local_folder
 from vivit_jax.data.records import Record, Records
-from vivit_jax.data.stored import open_builder, stored_labels
+from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
 from vivit_jax.errors import UserError, in_one_line
 
 if typing.TYPE_CHECKING:
@@ -97,8 +100,12 @@ class VideoDataset:
 
 
 def data_folder(data_dir: str | pathlib.Path | None) -> pathlib.Path:
-    """The folder of prepared data sets: `data_dir`, or tfds's own (`$TFDS_DATA_DIR`, `~/tensorflow_datasets`)."""
-    return pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    """The folder of prepared data sets: `data_dir`, or tfds's own (`$TFDS_DATA_DIR`, `~/tensorflow_datasets`).
+
+    Raises:
+      UserError: for a URL, and where no home folder is known.
+    """
+    return local_folder(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
@@ -114,8 +121,9 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     if not name:
         raise UserError("no data set is named: give --config.data.name=NAME, as in `vivit prepare --name NAME`")
     folder = data_folder(data_dir)
-    versions = _versions(folder / name)
+    versions = _versions(found(folder / name))
     if not versions:
+        _check_not_damaged(folder / name)
         present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path)) if folder.is_dir() else []
         raise UserError(f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`")
     listed = manifest.read(versions[-1])
@@ -141,17 +149,36 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
       UserError: as `open_dataset`.
     """
     folder = data_folder(data_dir)
-    if name in LAYOUTS and LAYOUTS[name].source is None and not _versions(folder / name):
-        from rich.console import Console
-
+    if name in LAYOUTS and LAYOUTS[name].source is None and not os.path.lexists(found(folder / name)):
         from vivit_jax.data.prepare import prepare
 
         try:
-            prepare(name, name=name, data_dir=folder, console=Console(stderr=True))
+            prepare(name, name=name, data_dir=folder, progress=True)
         except UserError:
             if not _versions(folder / name):
                 raise
     return open_dataset(name, folder)
+
+
+def check_splits(dataset: VideoDataset, data: DataConfig) -> None:
+    """Checks the splits of an experiment before anything is made. One that the config names by default and the data set lacks is told.
+
+    Raises:
+      UserError: for a split that the data set does not have, or that is empty.
+    """
+    dataset.source(data.train_split)
+    for field, use in (("val_split", "nothing is validated during training"), ("test_split", "nothing is tested at the end")):
+        split = getattr(data, field)
+        if split is not None and split == getattr(DataConfig, field) and not dataset.has(split):
+            console.warn(f"data set {dataset.name} has no split {split}, only {', '.join(dataset.splits)}: {use} (--config.data.{field})")
+        elif split is not None:
+            dataset.source(split)
+
+
+def _check_not_damaged(path: pathlib.Path) -> None:
+    for version in path.glob("[0-9]*"):
+        if (version / FEATURES).exists() or (version / manifest.MANIFEST).exists():
+            raise manifest.damaged(version / INFO, "the file is gone")
 
 
 def _versions(path: pathlib.Path) -> list[pathlib.Path]:

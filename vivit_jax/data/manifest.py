@@ -1,7 +1,7 @@
 """The manifest of a prepared data set: what `vivit prepare` wrote, so that whatever has changed since is noticed.
 
 `manifest.json` lists every file with its size and SHA-256; `records.sha256` holds 32 bytes for each record, in the order of the shards.
-Opening a set hashes its small files and compares the sizes of its shards; reading a record hashes that record.
+Opening a set hashes its small files and compares the sizes of its shards; reading a record hashes what it holds.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import UInt8
@@ -54,19 +54,20 @@ class Manifest:
         return _digest({"labels": self.labels, "splits": self.splits, "shards": shards, "records": self.files[HASHES][1]})
 
 
-def write(folder: pathlib.Path, labels: Labels, splits: Mapping[str, int], records: Mapping[str, Sequence[bytes]]) -> None:
+def write(folder: pathlib.Path, labels: Labels, splits: Mapping[str, int], records: Mapping[str, Iterable[Mapping]]) -> None:
     """Writes the manifest of the finished data set in `folder`.
 
     Args:
       folder: of the version.
       labels: class names.
       splits: number of records of each split.
-      records: of each shard, the records as they are stored.
+      records: of each shard, what its records hold.
     """
     rows, shards = [], {}
     for name, stored in records.items():
-        shards[name] = len(stored)
-        rows += [hashlib.sha256(record).digest() for record in stored]
+        before = len(rows)
+        rows += [record_digest(record) for record in stored]
+        shards[name] = len(rows) - before
     (folder / HASHES).write_bytes(b"".join(rows))
     files = {path.name: [path.stat().st_size, sha256(path)] for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     contents = {"labels": labels, "splits": dict(splits), "shards": shards, "files": files}
@@ -81,6 +82,7 @@ def read(folder: pathlib.Path) -> Manifest | None:
     """
     path = folder / MANIFEST
     if not path.exists():
+        _check_never_had_one(folder)
         return None
     try:
         outer = json.loads(path.read_bytes())
@@ -103,9 +105,40 @@ def read_hashes(folder: pathlib.Path) -> UInt8[np.ndarray, "records 32"]:
     return np.frombuffer((folder / HASHES).read_bytes(), np.uint8).reshape(-1, DIGEST)
 
 
+def record_digest(record: Mapping) -> bytes:
+    """The SHA-256 of what a record holds, as tfds gives it; however it is laid out in bytes."""
+    digest = hashlib.sha256()
+    _feed(digest, record)
+    return digest.digest()
+
+
+def _feed(digest: "hashlib._Hash", value: object) -> None:
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            digest.update(f"{key}:".encode())
+            _feed(digest, value[key])
+        return
+    if not isinstance(value, bytes):
+        value = np.asarray(value)
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        value = value.tobytes()
+    digest.update(len(value).to_bytes(8, "little"))
+    digest.update(value)
+
+
 def damaged(path: pathlib.Path, what: str) -> UserError:
     """The error for a file of a data set that is not as it was written."""
     return UserError(f"{path} is damaged ({what}): copy it again, or make the data set again by `vivit prepare ... --overwrite`")
+
+
+def _check_never_had_one(folder: pathlib.Path) -> None:
+    """`preparation.json` says whether there was a manifest."""
+    try:
+        had = json.loads((folder / "preparation.json").read_bytes()).get("manifest")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        had = (folder / HASHES).exists()
+    if had or (folder / HASHES).exists():
+        raise damaged(folder / MANIFEST, "the file is gone")
 
 
 def _check_file(path: pathlib.Path, size: int, digest: str | None) -> None:

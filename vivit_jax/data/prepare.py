@@ -2,37 +2,34 @@
 
 Example:
   vivit prepare folder my_videos --name my_videos --data_dir data
+  vivit prepare csv list.csv --split 70,15,15 --group person --name my_videos --data_dir data
 """
 
 import argparse
 import contextlib
 import dataclasses
 import functools
-import json
-import os
 import pathlib
-import shutil
-import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vivit_jax import console
 from vivit_jax.data.container import LIMITS
-from vivit_jax.data.layouts import LAYOUTS, Annotations, Clip, read_layout
+from vivit_jax.data.layouts import LAYOUTS, Annotations, Clip, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.base import class_names
+from vivit_jax.data.layouts.splitting import Shares, percentages
+from vivit_jax.data.place import REPORT, check_apart, check_free, local_folder, move_into_place, recover, staging
 from vivit_jax.data.transcode import Transcoded, transcode
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
-from vivit_jax.errors import UserError
-from vivit_jax.files import lock
+from vivit_jax.errors import UserError, printable
+from vivit_jax.files import write_json
 
 SHORT_SIDE = 256
 GIVE_UP_AFTER = 100  # videos refused beyond the tolerance before the rest is not even tried
-REPORT = "preparation.json"
 SHOWN = 20  # names printed of a long list; the report has them all
 
 
@@ -110,7 +107,9 @@ def prepare(
     workers: int | None = None,
     tolerate: float = 0,
     overwrite: bool = False,
-    console: Console | None = None,
+    reading: Reading | None = None,
+    shares: Shares | None = None,
+    progress: bool = False,
 ) -> Summary:
     """Makes the data set `data_dir/name` of the labelled videos in `source`.
 
@@ -125,8 +124,10 @@ def prepare(
       short_side: pixels; smaller videos keep their size.
       workers: processes that transcode; None is one a CPU core.
       tolerate: how many videos may be refused, a number, or below 1 a share of all.
-      overwrite: replace a data set of that name.
-      console: where progress is shown; None is nowhere.
+      overwrite: replace a data set of that name; nothing else is ever replaced.
+      reading: how the source is read.
+      shares: how clips of a source without splits are given them.
+      progress: whether a bar is shown on standard error, where that is a terminal.
 
     Raises:
       UserError: for bad arguments or annotations, an existing name, or more refused videos than tolerated. Nothing is left behind then.
@@ -138,13 +139,16 @@ def prepare(
     builder.check_name(name)
     if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
         raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")
-    target = pathlib.Path(data_dir).expanduser() / name
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} exists already: choose another --name, or give --overwrite to replace it")
-    annotations = read_layout(layout, source)
+    check_layout(layout, source)
+    target = local_folder(data_dir) / name
+    source = None if source is None else local_folder(source, "SOURCE")
+    recover(target)
+    check_free(target, source, overwrite=overwrite)
+    annotations = read_layout(layout, source, reading, shares)
+    check_apart(target, (clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)))
     allowed = int(tolerate * len(annotations.clips)) if tolerate < 1 else int(tolerate)
     summary = Summary(target, remarks=annotations.remarks)
-    with _staging(target) as staging, _progress(console, name, len(annotations.clips)) as advance:
+    with staging(target) as folder, _progress(name, len(annotations.clips), shown=progress) as advance:
         results = _transcoded(annotations, short_side, workers, summary, allowed, advance)
         contents = builder.Contents(
             splits=annotations.splits,
@@ -153,14 +157,19 @@ def prepare(
             multi_label=annotations.multi_label,
             description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
         )
-        path = builder.write(name, staging, contents)
-        (path / REPORT).write_text(
-            json.dumps({field: getattr(summary, field) for field in ("refused", "changed", "remarks")}, indent=1) + "\n"
-        )
+        path = builder.write(name, folder, contents)
+        write_json(path / REPORT, _report(summary, annotations))
         builder.finish(path, annotations.labels)
-        _move_into_place(staging / name, target, overwrite)
+        move_into_place(folder / name, target, overwrite=overwrite)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _report(summary: Summary, annotations: Annotations) -> dict:
+    """What `preparation.json` holds; its `manifest` tells a set whose manifest was deleted from one of the version before."""
+    groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
+    report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
+    return report | ({"groups": groups} if groups else {}) | {"manifest": True}
 
 
 def _transcoded(
@@ -218,52 +227,11 @@ def _example(clip: Clip, stored: Transcoded) -> dict:
 
 
 @contextlib.contextmanager
-def _staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A hidden folder beside `target` to work in, gone at the end; those of killed runs, which hold no lock any more, are cleared away."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{target.name}.preparing-"
-        for old in target.parent.glob(f"{prefix}*"):
-            with contextlib.suppress(OSError), _locked(old):
-                shutil.rmtree(old)
-        folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-    except OSError as error:
-        raise UserError(f"cannot write to {target.parent} ({error.strerror})") from None
-    try:
-        with _locked(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path) -> Iterator[None]:
-    """Holds the lock of a folder where the file system has locks; raises `BlockingIOError` if another process has it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _move_into_place(made: pathlib.Path, target: pathlib.Path, overwrite: bool) -> None:
-    """Makes the finished data set visible, in place of an older one if it may."""
-    if overwrite and target.exists():
-        target.rename(made.parent / "replaced")
-    try:
-        made.rename(target)
-    except OSError:
-        raise UserError(f"{target} has come into being meanwhile: another run has made it") from None
-
-
-@contextlib.contextmanager
-def _progress(console: Console | None, name: str, total: int) -> Iterator[Callable[[], None]]:
+def _progress(name: str, total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
     """A progress bar, where a person can see it, and the function that advances it by one."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=console is None or not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(f"preparing {name}", total=total)
-        yield lambda: progress.advance(task)
+    with console.progress_bar(shown=shown, stderr=True) as bar:
+        task = bar.add_task(f"preparing {name}", total=total, note="")
+        yield lambda: bar.advance(task)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -278,7 +246,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tolerate", type=float, default=0, metavar="N", help="how many videos may be left out as unreadable; below 1, the share of all"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name")
+    parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name; nothing else is ever replaced")
+    parser.add_argument(
+        "--split",
+        type=percentages,
+        metavar="70,15,15",
+        help="for a source without splits: percentages of train, val and test (two are train and test), each class in these shares as "
+        "nearly as possible, the same for ever for the same names and seed",
+    )
+    parser.add_argument("--group", metavar="COLUMN", help="of a csv: clips with the same value come from one origin, and stay in one split")
+    parser.add_argument("--seed", type=int, default=0, help="of --split (default: %(default)s)")
+    parser.add_argument("--root", metavar="DIR", help="the folder that relative paths of a csv are below (default: that of the csv)")
+    parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, whatever links lead there")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -292,32 +271,40 @@ def run(arguments: argparse.Namespace) -> None:
         workers=arguments.workers,
         tolerate=arguments.tolerate,
         overwrite=arguments.overwrite,
-        console=Console(stderr=True),
+        reading=Reading(_folder(arguments.root, "--root"), _folder(arguments.within, "--within"), group=arguments.group),
+        shares=None if arguments.split is None else Shares(arguments.split, arguments.seed),
+        progress=True,
     )
-    print_summary(summary, Console())
+    print_summary(summary)
 
 
-def print_summary(summary: Summary, console: Console) -> None:
+def _folder(text: str | None, option: str) -> pathlib.Path | None:
+    if text is None:
+        return None
+    folder = local_folder(text, option)
+    if not folder.is_dir():
+        raise UserError(f"{option} {text}: no such folder")
+    return folder
+
+
+def print_summary(summary: Summary) -> None:
     """Prints counts by split and class, sizes, and what was left out or changed, by name."""
     splits = list(summary.counts)
-    table = Table("class", *splits)
+    table = Table("class", *(escape(printable(split)) for split in splits))
     for label in sorted(set().union(*summary.counts.values())):
-        table.add_row(escape(label), *(str(summary.counts[split][label]) for split in splits))
+        table.add_row(escape(printable(label)), *(str(summary.counts[split][label]) for split in splits))
     table.add_row("all", *(str(summary.stored[split]) for split in splits), style="bold")
-    console.print(table)
+    console.show(table)
     for remark in summary.remarks:
-        console.print(remark, markup=False, soft_wrap=True)
+        console.say(remark)
     for title, rows in (("changed in form", summary.changed), ("refused", summary.refused)):
         if rows:
-            console.print(f"{title}: {len(rows)}")
+            console.say(f"{title}: {len(rows)}")
         for split, name, what in rows[:SHOWN]:
-            console.print(f"  {split}: {name}: {what}", markup=False, highlight=False, soft_wrap=True)
+            console.say(f"  {split}: {name}: {what}")
         if len(rows) > SHOWN:
-            console.print(f"  ... and {len(rows) - SHOWN} more, listed in {REPORT}")
-    console.print(
+            console.say(f"  ... and {len(rows) - SHOWN} more, listed in {REPORT}")
+    console.say(
         f"{summary.path}: {summary.clips} videos, {summary.seconds_of_video:.0f} s of video, "
-        f"{summary.bytes / 1e6:.1f} MB, made in {summary.seconds:.1f} s",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{summary.bytes / 1e6:.1f} MB, made in {summary.seconds:.1f} s"
     )

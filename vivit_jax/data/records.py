@@ -1,6 +1,5 @@
 """The stored clips of a split, each checked against its SHA-256 as it is read."""
 
-import hashlib
 import pathlib
 import typing
 from collections.abc import Mapping, Sequence
@@ -8,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from vivit_jax.data.manifest import damaged
+from vivit_jax.data.manifest import damaged, record_digest
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -74,9 +73,9 @@ class Records(Sequence):
         """
         index = range(len(self))[index]
         try:
-            raw = self._stored[index]
-            self._check(index, raw)
-            return self._decoded(self._features.deserialize_example_np(raw))
+            record = self._features.deserialize_example_np(self._stored[index])
+            self._check(index, record)
+            return self._decoded(record)
         except Exception as error:  # a damaged file raises whatever the libraries that read it happen to meet
             file, position = self._place(index)
             raise damaged(file, f"record {position}: {' '.join(str(error).split())[:200] or type(error).__name__}") from error
@@ -86,8 +85,8 @@ class Records(Sequence):
         place = int(np.searchsorted(self._ends, index, side="right"))
         return self._files[place], int(self._positions[place] + index - (self._ends[place - 1] if place else 0))
 
-    def _check(self, index: int, raw: bytes) -> None:
-        if self._hashes is not None and hashlib.sha256(raw).digest() != self._hashes[index].tobytes():
+    def _check(self, index: int, record: Mapping) -> None:
+        if self._hashes is not None and record_digest(record) != self._hashes[index].tobytes():
             raise ValueError("its SHA-256 is not that of the manifest")
 
     def _decoded(self, record: Mapping) -> Record:

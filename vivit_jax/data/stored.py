@@ -24,6 +24,7 @@ CLASSES = frozenset(
         "text_feature.Text",
     )
 )
+DTYPES = frozenset(("bool", "float32", "float64", "int8", "int16", "int32", "int64", "string", "uint8", "uint16", "uint32", "uint64"))
 NEEDED = ("video", "label", "name", "frames", "fps", "width", "height", "duration")
 
 
@@ -34,11 +35,16 @@ def open_builder(folder: pathlib.Path) -> "tfds.core.DatasetBuilder":
       UserError: naming the file that is damaged, gone, or of something else.
     """
     info, features = _read_json(folder / INFO), _read_json(folder / FEATURES)
-    for name in _class_names(features):
+    for name in _values(features, ("pythonClassName", "python_class_name", "type", "proto_cls")):
         if name not in CLASSES:
             raise UserError(f"{folder / FEATURES} names {name!r}, which no data set of `vivit prepare` holds; it is not loaded")
+    for name in _values(features, ("dtype",)):
+        if name not in DTYPES:
+            raise damaged(folder / FEATURES, f"it names the type {name!r}")
     if info.get("fileFormat", info.get("file_format")) != "array_record":
         raise UserError(f"{folder / INFO}: not a data set of `vivit prepare`, whose fileFormat is array_record")
+    for path in folder.glob("*.labels.txt"):
+        _read_text(path)
     import tensorflow_datasets as tfds
 
     try:
@@ -65,11 +71,19 @@ def stored_labels(feature: "tfds.features.FeatureConnector") -> tuple[Labels, bo
     return tuple((feature.feature if multi_label else feature).names), multi_label
 
 
-def _read_json(path: pathlib.Path) -> dict:
+def _read_text(path: pathlib.Path) -> str:
     try:
-        contents = json.loads(path.read_bytes())
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise damaged(path, error.strerror or "it cannot be read") from None
+    except UnicodeDecodeError:
+        raise damaged(path, "it is not UTF-8") from None
+
+
+def _read_json(path: pathlib.Path) -> dict:
+    text = _read_text(path)
+    try:
+        contents = json.loads(text)
     except (ValueError, RecursionError):
         raise damaged(path, "it is not JSON") from None
     if not isinstance(contents, dict):
@@ -77,15 +91,13 @@ def _read_json(path: pathlib.Path) -> dict:
     return contents
 
 
-def _class_names(value: object) -> Iterator[str]:
-    """Whatever tfds would take for the name of a class to import, in either of its two forms."""
+def _values(value: object, keys: tuple[str, ...]) -> Iterator[str]:
+    """The texts under `keys` anywhere in a JSON value. What tfds takes for the name of a class to import has one of two forms."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            yield from (
-                value[key] for key in ("pythonClassName", "python_class_name", "type", "proto_cls") if isinstance(value.get(key), str)
-            )
+            yield from (value[key] for key in keys if isinstance(value.get(key), str))
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
@@ -107,7 +119,7 @@ def _check_labels(folder: pathlib.Path, feature: "tfds.features.FeatureConnector
         path = folder / f"{name}.labels.txt"
         if not path.is_file():
             raise damaged(path, "the file is gone")
-        names = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        names = [line for line in _read_text(path).split("\n") if line.strip()]
         wanted = getattr(part, "feature", part).num_classes
         if len(names) != wanted:
             raise damaged(path, f"it has {len(names)} names for {wanted} classes")

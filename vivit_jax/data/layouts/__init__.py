@@ -1,6 +1,6 @@
 """One reader for each annotation layout: what lies in a folder, as a list of labelled clips.
 
-A new layout is a module with a `read(source) -> Annotations` and a line in `LAYOUTS`.
+A new layout is a module with a `read(source, reading) -> Annotations` and a line in `LAYOUTS`.
 """
 
 import dataclasses
@@ -8,10 +8,11 @@ import pathlib
 from collections.abc import Callable
 
 from vivit_jax.data.layouts import csv, folder, motion_digits
-from vivit_jax.data.layouts.base import Annotations, Clip, check
+from vivit_jax.data.layouts.base import Annotations, Clip, Reading, check
+from vivit_jax.data.layouts.splitting import Shares, assign
 from vivit_jax.errors import UserError, unknown_name
 
-__all__ = ["LAYOUTS", "Annotations", "Clip", "Layout", "read_layout"]
+__all__ = ["LAYOUTS", "Annotations", "Clip", "Layout", "Reading", "read_layout"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,22 +24,48 @@ class Layout:
       source: what the source is, for `--help`; None for a layout that makes its videos and has none.
     """
 
-    read: Callable[[pathlib.Path | None], Annotations]
+    read: Callable[[pathlib.Path | None, Reading], Annotations]
     source: str | None
 
 
 LAYOUTS = {
-    "folder": Layout(folder.read, "a folder SOURCE/{train,val,test}/CLASS/*.mp4"),
+    "folder": Layout(folder.read, "a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split"),
     "csv": Layout(csv.read, "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`"),
     "motion_digits": Layout(motion_digits.read, None),
 }
 
 
-def read_layout(layout: str, source: str | pathlib.Path | None = None) -> Annotations:
+def read_layout(
+    layout: str, source: str | pathlib.Path | None = None, reading: Reading | None = None, shares: Shares | None = None
+) -> Annotations:
     """Lists the labelled clips of `source` and checks them.
+
+    Args:
+      layout: one of `LAYOUTS`.
+      source: what it reads.
+      reading: how.
+      shares: how clips without splits are given them; None where they have them.
 
     Raises:
       UserError: for an unknown layout, or naming what is wrong in the source.
+    """
+    check_layout(layout, source)
+    reading = dataclasses.replace(reading or Reading(), split=shares is not None)
+    annotations = LAYOUTS[layout].read(None if source is None else pathlib.Path(source), reading)
+    try:
+        if shares is not None:
+            annotations = assign(annotations, shares)
+        check(annotations)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    return annotations
+
+
+def check_layout(layout: str, source: str | pathlib.Path | None) -> None:
+    """Refuses an unknown layout, and one without the source it needs.
+
+    Raises:
+      UserError: naming the layout.
     """
     if layout not in LAYOUTS:
         raise unknown_name("layout", layout, LAYOUTS)
@@ -47,9 +74,3 @@ def read_layout(layout: str, source: str | pathlib.Path | None = None) -> Annota
         raise UserError(
             f"layout {layout} needs a source: {entry.source}" if entry.source else f"layout {layout} has no source, got {source}"
         )
-    annotations = entry.read(None if source is None else pathlib.Path(source))
-    try:
-        check(annotations)
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
-    return annotations

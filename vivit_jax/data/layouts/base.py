@@ -1,15 +1,19 @@
 """What every layout yields: labelled clips, and the checks that hold for all of them."""
 
 import dataclasses
-import hashlib
+import os
 import pathlib
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 
+from vivit_jax.data.splits import USUAL
+from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError
+from vivit_jax.files import sha256
 
 Label = str | tuple[str, ...] | Mapping[str, str]
 """A class name; those of a clip that may have several or none; or one for each head."""
@@ -17,7 +21,22 @@ Label = str | tuple[str, ...] | Mapping[str, str]
 Generated = Callable[[], tuple[np.ndarray, Fraction]]
 """Makes frames, uint8 (t, h, w, 3), and their rate; picklable."""
 
-SPLITS = ("train", "val", "test")
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a source is read.
+
+    Attributes:
+      root: the folder that relative paths of a list are below; None is the list's own.
+      within: for a list that is not trusted, the folder that all its files must lie in, whatever links lead there; None is anywhere.
+      split: whether the clips are to be given splits, so that the source must have none.
+      group: the list's column that tells which clips must stay together; None is none.
+    """
+
+    root: pathlib.Path | None = None
+    within: pathlib.Path | None = None
+    split: bool = False
+    group: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +50,7 @@ class Clip:
       source: the video's file, or a function that makes it.
       start: seconds into the video where the clip begins.
       end: seconds into the video where it ends; None is its end.
+      group: clips of one group are of one origin, and should be in one split; None where that is not known.
     """
 
     name: str
@@ -39,6 +59,7 @@ class Clip:
     source: pathlib.Path | Generated
     start: float = 0.0
     end: float | None = None
+    group: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +85,7 @@ class Annotations:
     def splits(self) -> tuple[str, ...]:
         """Names of the splits: the usual three in their order, then others by name."""
         found = {clip.split for clip in self.clips}
-        return tuple(split for split in SPLITS if split in found) + tuple(sorted(found - set(SPLITS)))
+        return tuple(split for split in USUAL if split in found) + tuple(sorted(found - set(USUAL)))
 
 
 def class_names(label: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -74,24 +95,45 @@ def class_names(label: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def sorted_labels(names: set[str]) -> tuple[str, ...]:
     """Class names in order: as numbers if all of them are, else by name."""
-    return tuple(sorted(names, key=int if all(name.isdecimal() for name in names) else str))
+    return tuple(sorted(names, key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else str))
 
 
-def inside(root: pathlib.Path, path: str | pathlib.Path) -> pathlib.Path:
-    """`path` below `root`; refused if it is missing, leads out of `root` (by `..`, an absolute path or a symlink), or has no UTF-8 name.
+def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path | None = None) -> pathlib.Path:
+    """The file `path`, relative to `folder` unless it is absolute.
+
+    Args:
+      folder: of relative paths.
+      path: as the source gives it.
+      within: the folder that it must lie in once all links are followed; None is anywhere.
 
     Raises:
-      UserError: naming the path.
+      UserError: naming the path, if it is missing, no file, outside, or has no UTF-8 name.
     """
-    shown = repr(str(path)) if not is_utf8(str(path)) else str(path)
     if not is_utf8(str(path)):
-        raise UserError(f"{shown}: the name is not UTF-8; rename the file")
-    joined = root / path
-    if ".." in pathlib.PurePath(path).parts or not joined.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{shown}: leads out of {root}; give files below it")
-    if not joined.is_file():
-        raise UserError(f"{shown}: {'not a file' if joined.exists() else 'no such file'} in {root}")
+        raise UserError(f"{str(path)!r}: the name is not UTF-8; rename the file")
+    joined = folder / path
+    if within is not None and not _resolved(joined).is_relative_to(_resolved(within)):
+        raise UserError(f"{path}: leads out of {within}, which --within allows alone")
+    problem = _problem(joined)
+    if problem:
+        raise UserError(f"{path}: {problem}{'' if joined.is_absolute() and str(joined) == str(path) else f' in {folder}'}")
     return joined
+
+
+def _problem(path: pathlib.Path) -> str | None:
+    try:
+        if path.is_file():
+            return None
+        if path.is_symlink() and not path.exists():
+            return "a link that leads nowhere"
+        return "not a file" if path.exists() else "no such file"
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+
+
+def _resolved(path: pathlib.Path) -> pathlib.Path:
+    """`path` with its links followed, as far as they can be."""
+    return pathlib.Path(os.path.realpath(path))
 
 
 def is_utf8(text: str) -> bool:
@@ -104,53 +146,132 @@ def is_utf8(text: str) -> bool:
 
 
 def check(annotations: Annotations) -> None:
-    """Refuses what no data set should have: no clips, a clip twice, a video in two splits, a class without training clips.
+    """Refuses what no data set should have: no clips, a clip twice, a video in two splits, a class without training clips, names that
+    cannot be kept apart.
 
     Raises:
       UserError: naming the offender.
     """
     if not annotations.clips:
         raise UserError("there are no videos")
+    check_splits(annotations.splits)
+    for names in _by_head(annotations).values():
+        check_class_names(names)
     _check_unique(annotations.clips)
-    _check_splits_disjoint([clip for clip in annotations.clips if isinstance(clip.source, pathlib.Path)])
+    _check_splits_disjoint(annotations.clips)
     if "train" in annotations.splits:
         _check_trained(annotations)
 
 
-def _check_unique(clips: Sequence[Clip]) -> None:
+def check_splits(splits: Sequence[str]) -> None:
+    """Refuses splits whose names cannot be asked for, or differ in case alone.
+
+    Raises:
+      UserError: naming them.
+    """
     seen = {}
+    for split in splits:
+        check_split(split)
+        if seen.setdefault(split.casefold(), split) != split:
+            raise UserError(f"the splits {seen[split.casefold()]!r} and {split!r} are likely one: give them one name")
+
+
+def groups_in_several_splits(clips: Sequence[Clip]) -> list[str]:
+    """Groups whose clips are in more than one split, so that a score there tells less than it seems to."""
+    splits = defaultdict(set)
     for clip in clips:
-        key = (clip.source, clip.start, clip.end)
-        if isinstance(clip.source, pathlib.Path) and key in seen:
-            raise UserError(f"{clip.name}: listed twice (in {seen[key]} and {clip.split}); keep one line")
-        seen[key] = clip.split
+        if clip.group is not None:
+            splits[clip.group].add(clip.split)
+    return sorted(group for group, found in splits.items() if len(found) > 1)
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Refuses class names that hold line breaks or the like, and pairs that a person would take for one.
+
+    Raises:
+      UserError: naming them.
+    """
+    seen = {}
+    for name in names:
+        if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name) or not name.strip():
+            raise UserError(
+                f"a class is named {name!r}: a name needs a letter, and may hold no line breaks, tabs or other control characters"
+            )
+        key = unicodedata.normalize("NFKC", name).strip().casefold()
+        first = seen.setdefault(str(int(key)) if key.isdecimal() else key, name)
+        if first != name:
+            raise UserError(f"the classes {first!r} and {name!r} are likely one: give them one name, or names that differ in more")
+
+
+def content_groups(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
+    """By path, a name that files of equal contents share. Only files of equal size are read."""
+    by_size = defaultdict(set)
+    for path in paths:
+        by_size[_size(path)].add(_resolved(path))
+    digests = {path: _content(path) if len(same) > 1 else str(path) for same in by_size.values() for path in sorted(same)}
+    return {path: digests[_resolved(path)] for path in paths}
+
+
+def _by_head(annotations: Annotations) -> Mapping[str, tuple[str, ...]]:
+    return annotations.labels if isinstance(annotations.labels, Mapping) else {"": annotations.labels}
+
+
+def _check_unique(clips: Sequence[Clip]) -> None:
+    seen, names = {}, set()
+    for clip in clips:
+        if not isinstance(clip.source, pathlib.Path):
+            continue
+        first = seen.setdefault((_resolved(clip.source), clip.start, clip.end), clip)
+        if first is not clip:
+            raise UserError(_twice(first, clip))
+    for clip in clips:
+        if (clip.split, clip.name) in names:
+            raise UserError(f"{clip.name}: two videos or segments of {clip.split} have this name")
+        names.add((clip.split, clip.name))
+
+
+def _twice(first: Clip, clip: Clip) -> str:
+    place = (
+        f"in {first.split} and {clip.split}" if first.name == clip.name else f"as {first.name} in {first.split} and here in {clip.split}"
+    )
+    if first.label == clip.label or first.split != clip.split:
+        return f"{clip.name}: listed twice ({place}); keep one line"
+    both = ";".join(dict.fromkeys([*class_names(first.label), *class_names(clip.label)]))
+    return f"{clip.name}: listed twice with other labels; for several labels name the column `labels` and write {both!r} on one line"
+
+
+def _size(path: pathlib.Path) -> int:
+    """Bytes, or -1 of a file that is not there, which is told when it is read."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _content(path: pathlib.Path) -> str:
+    try:
+        return sha256(path)
+    except OSError:
+        return str(path)
 
 
 def _check_splits_disjoint(clips: Sequence[Clip]) -> None:
-    """No content in two splits: equal files are found by size first, so that few need be read."""
-    by_size = defaultdict(dict)
+    """No content in two splits."""
+    clips = [clip for clip in clips if isinstance(clip.source, pathlib.Path)]
+    if len({clip.split for clip in clips}) < 2:
+        return
+    contents, seen = content_groups([clip.source for clip in clips]), {}
     for clip in clips:
-        by_size[clip.source.stat().st_size].setdefault(clip.source, clip)
-        first = by_size[clip.source.stat().st_size][clip.source]
-        if first.split != clip.split:
+        first = seen.setdefault(contents[clip.source], clip)
+        if first.split == clip.split:
+            continue
+        if first.source == clip.source:
             raise UserError(f"{clip.source.name}: the same video is in {first.split} and {clip.split}; keep it in one")
-    for same_size in by_size.values():
-        if len({clip.split for clip in same_size.values()}) > 1:
-            _check_contents_disjoint(same_size.values())
-
-
-def _check_contents_disjoint(clips: Sequence[Clip]) -> None:
-    by_content = {}
-    for clip in clips:
-        with clip.source.open("rb") as file:
-            first = by_content.setdefault(hashlib.file_digest(file, "sha256").digest(), clip)
-        if first.split != clip.split:
-            raise UserError(f"the same video is in two splits: {first.name} ({first.split}) and {clip.name} ({clip.split}); keep one")
+        raise UserError(f"the same video is in two splits: {first.name} ({first.split}) and {clip.name} ({clip.split}); keep one")
 
 
 def _check_trained(annotations: Annotations) -> None:
-    heads = annotations.labels if isinstance(annotations.labels, Mapping) else {"": annotations.labels}
-    for head, names in heads.items():
+    for head, names in _by_head(annotations).items():
         of_clips = (clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train")
         trained = {name for label in of_clips for name in class_names(label)}
         missing = [name for name in names if name not in trained]

@@ -1,96 +1,244 @@
 """A list of videos: a table with a header, or Kinetics-style lines of path and label."""
 
 import csv
-import math
+import dataclasses
+import io
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Clip, class_names, inside, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, groups_in_several_splits, locate, sorted_labels
+from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 
-PATH_COLUMNS = ("path", "file")
-LABEL_COLUMNS = ("label", "labels")
+# What a column may be called: the first name of each is ours, and the first that a header has is taken.
+COLUMNS = {
+    "path": ("path", "file", "filepath", "file_path", "filename", "file_name", "video_path", "video"),
+    "label": ("label", "labels", "class", "class_name", "category"),
+    "split": ("split", "subset"),
+    "start": ("start", "start_time", "time_start", "start_sec", "start_secs", "start_second", "start_seconds"),
+    "end": ("end", "end_time", "time_end", "end_sec", "end_secs", "end_second", "end_seconds"),
+}
+DOCUMENTED = {"path", "file", "label", "labels", "split", "start", "end"}
+FRAMES = (("start_frame", "frame_start", "first_frame"), ("end_frame", "stop_frame", "frame_end", "last_frame"))
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{1,2}(?:\.|$)))?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
-def read(source: pathlib.Path) -> Annotations:
-    """Reads the list `source`; paths are relative to its folder.
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A list as it was read.
+
+    Attributes:
+      source: its file.
+      columns: what the header calls them.
+      taken: by what a column means, its name; see `COLUMNS`.
+      rows: line numbers and cells.
+      comma: whether numbers may have a decimal comma, as commas separate no cells.
+    """
+
+    source: pathlib.Path
+    columns: Sequence[str]
+    taken: Mapping[str, str]
+    rows: Sequence[tuple[int, Sequence[str]]]
+    comma: bool
+
+
+def read(source: pathlib.Path, reading: Reading) -> Annotations:
+    """Reads the list `source`; paths are relative to its folder, or to `reading.root`.
 
     Two forms, told apart by the first line:
 
-    - a header that names `path` or `file`, `label` or `labels`, and optionally `split`, `start` and `end` (seconds); other columns are
-      ignored. Under `labels` stand all classes of a video, with `;` or `|` between them, or none;
+    - a header that names `path` or `file`, `label` or `labels`, and optionally `split`, `start` and `end` (seconds, or [hh:]mm:ss.ff).
+      Other usual spellings, see `COLUMNS`, are taken and named, and columns that are not used are named too. Under `labels` stand all
+      classes of a video, with `;` or `|` between them, or none;
     - no header: `path label` or `path,label` on each line.
 
-    Without a split, all clips are `train`. Labels that are all whole numbers are ordered as numbers.
+    Cells are separated by commas, semicolons or tabs. Without a split, all clips are `train`. Labels that are all whole numbers are ordered
+    as numbers.
 
     Raises:
       UserError: naming the file and line.
     """
-    rows = list(_rows(source))
-    if not rows:
-        raise UserError(f"{source}: the list is empty")
-    header = [cell.strip().lower() for cell in rows[0][1]]
-    if any(column in header for column in PATH_COLUMNS) and any(column in header for column in LABEL_COLUMNS):
-        columns, rows = header, rows[1:]
-    elif len(rows[0][1]) == 2 and not {*LABEL_COLUMNS, *PATH_COLUMNS} & set(header):
-        columns = ["path", "label"]
-    else:
-        raise UserError(f"{source} line 1: a header must name path (or file) and label (or labels), got {', '.join(header)}")
-    if all(column in columns for column in LABEL_COLUMNS):
-        raise UserError(f"{source} line 1: a header must name label or labels, got both")
-    clips = [_clip(source, line, _cells(source, line, columns, row)) for line, row in rows]
+    text, remarks = _text(source)
+    table = _table(source, text, reading)
+    try:
+        clips = [_clip(table, line, row, reading) for line, row in table.rows]
+    except UserError as error:
+        raise UserError("; ".join([str(error), *remarks])) from None
     names = {name for clip in clips for name in class_names(clip.label)}
-    remarks = () if "split" in columns else (f"{source.name} names no split: all {len(clips)} videos are train",)
-    return Annotations(clips, sorted_labels(names), remarks)
+    if reading.split and "split" in table.taken:
+        raise UserError(f"{source} has splits already, in its column {table.taken['split']}: leave --split or the column out")
+    if "split" not in table.taken and not reading.split:
+        remarks.append(f"{source.name} names no split: all {len(clips)} videos are train")
+    torn = groups_in_several_splits(clips)
+    if torn:
+        remarks.append(f"warning: {len(torn)} groups of column {reading.group} are in several splits: {', '.join(torn[:10])}")
+    return Annotations(clips, sorted_labels(names), (*remarks, *_remarks(table, reading)))
 
 
-def _rows(source: pathlib.Path) -> Iterator[tuple[int, Sequence[str]]]:
-    """Line numbers and cells of the lines that are not blank, separated by commas if the first line has one, else at the last space."""
+def _text(source: pathlib.Path) -> tuple[str, list[str]]:
+    """The list's text, and a remark where its encoding had to be guessed."""
     if not source.is_file():
         raise UserError(f"{source}: no such file")
+    content = source.read_bytes()
+    utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = content.decode("utf-16" if utf16 else "utf-8-sig")
+        remarks = [f"{source.name} was read as UTF-16"] if utf16 else []
     except UnicodeDecodeError as error:
-        raise UserError(f"{source}: not UTF-8 at byte {error.start}; save the list as UTF-8") from None
-    lines = text.splitlines()
-    commas = "," in next((line for line in lines if line.strip()), "")
-    for number, row in enumerate(csv.reader(lines) if commas else (line.rsplit(maxsplit=1) for line in lines), start=1):
-        if any(cell.strip() for cell in row):
-            yield number, row
+        try:
+            text = content.decode("cp1252" if not utf16 else "utf-16")
+        except UnicodeDecodeError:
+            raise UserError(f"{source}: not UTF-8 at byte {error.start}; save the list as UTF-8") from None
+        remarks = [f"{source.name} is not UTF-8 (at byte {error.start}) and was read as Windows-1252: check the names"]
+    if "\0" in text:
+        raise UserError(f"{source}: not a text file (it holds zero bytes); save the list as UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n"), remarks
 
 
-def _cells(source: pathlib.Path, line: int, columns: Sequence[str], row: Sequence[str]) -> dict[str, str]:
-    if len(row) != len(columns):
-        raise UserError(f"{source} line {line}: expected {len(columns)} columns ({', '.join(columns)}), got {len(row)}")
-    return {column: cell.strip() for column, cell in zip(columns, row, strict=True)}
+def _table(source: pathlib.Path, text: str, reading: Reading) -> Table:
+    first = next((line for line in text.split("\n") if line.strip()), None)
+    if first is None:
+        raise UserError(f"{source}: the list is empty")
+    delimiter = _delimiter(first)
+    rows = list(_rows(source, text, delimiter))
+    number, cells = rows[0]
+    header = [cell.strip().lower() for cell in cells]
+    taken = _taken(header)
+    if "path" in taken and "label" in taken:
+        _check_header(source, number, header, taken, reading)
+        return Table(source, header, taken, rows[1:], delimiter != ",")
+    if len(cells) == 2 and not taken:
+        if reading.group:
+            raise UserError(f"{source} has no header, so no column {reading.group} to group by")
+        return Table(source, ["path", "label"], {"path": "path", "label": "label"}, rows, delimiter != ",")
+    raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {', '.join(header)}")
 
 
-def _clip(source: pathlib.Path, line: int, cells: dict[str, str]) -> Clip:
-    path = next(cells[column] for column in PATH_COLUMNS if column in cells)
-    split = cells.get("split", "train")
-    label = cells["label"] if "label" in cells else tuple(sorted({name.strip() for name in re.split("[;|]", cells["labels"])} - {""}))
-    for what, value in (("path", path), ("label", label), ("split", split)):
-        if value == "":
-            raise UserError(f"{source} line {line}: the {what} is empty")
-    start = _seconds(source, line, "start", cells.get("start")) or 0.0
-    end = _seconds(source, line, "end", cells.get("end"))
-    if end is not None and end <= start:
-        raise UserError(f"{source} line {line}: end {end:g} is not after start {start:g}")
-    name = path if not start and end is None else f"{path}@{start:g}-{'' if end is None else f'{end:g}'}"
+def _delimiter(line: str) -> str | None:
+    """What separates the cells of a list with this first line: a delimiter that makes it a header, else the first it has, else None for
+    the last space."""
+    cells = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in DELIMITERS if delimiter in line}
+    for delimiter, row in cells.items():
+        if {"path", "label"} <= _taken([cell.strip().lower() for cell in row]).keys():
+            return delimiter
+    if ";" in cells and len(cells) == 1 and len(line.rsplit(maxsplit=1)) == 2 and len(cells[";"]) != 2:
+        return None  # a path with a semicolon, and a label
+    return next(iter(cells), None)
+
+
+def _rows(source: pathlib.Path, text: str, delimiter: str | None) -> Iterator[tuple[int, Sequence[str]]]:
+    """Line numbers and cells of the lines that are not blank."""
+    if delimiter is None:
+        yield from ((number, line.rsplit(maxsplit=1)) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+        return
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    line = 1
     try:
-        return Clip(name, split, label, inside(source.parent, path), start, end)
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{source} line {line}: cannot be read as a table ({error}); is a quote left open?") from None
+
+
+def _taken(header: Sequence[str]) -> dict[str, str]:
+    """By what a column means, the name that this header has for it."""
+    found = {what: next((name for name in names if name in header), None) for what, names in COLUMNS.items()}
+    return {what: name for what, name in found.items() if name is not None}
+
+
+def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken: Mapping[str, str], reading: Reading) -> None:
+    if "label" in header and "labels" in header:
+        raise UserError(f"{source} line {line}: a header must name label or labels, got both")
+    twice = next((name for name in taken.values() if header.count(name) > 1), None)
+    if twice:
+        raise UserError(f"{source} line {line}: the header names {twice} twice")
+    if all(any(name in header for name in names) for names in FRAMES) and not {"start", "end"} & taken.keys():
+        raise UserError(
+            f"{source} line {line}: segments by frame numbers are not read, since lists differ in where they count from and whether the "
+            "last frame is part: give start and end in seconds, or leave these columns out to store whole videos"
+        )
+    if reading.group and reading.group.strip().lower() not in header:
+        raise UserError(f"{source} has no column {reading.group} to group by: it has {', '.join(header)}")
+
+
+def _remarks(table: Table, reading: Reading) -> Iterator[str]:
+    """What was taken as what, and what was not."""
+    meant = [f"{name} as {what}" for what, name in table.taken.items() if name not in DOCUMENTED]
+    if meant:
+        yield f"columns taken: {', '.join(meant)}"
+    used = {*table.taken.values(), (reading.group or "").strip().lower()}
+    unused = [name or "(no name)" for name in table.columns if name not in used]
+    if unused:
+        yield f"columns not used: {', '.join(unused)}"
+    if "split" in table.taken:
+        position = table.columns.index(table.taken["split"])
+        for name in dict.fromkeys(row[position].strip() for _, row in table.rows):
+            if canonical(name) != name:
+                yield f"split {name} is stored as {canonical(name)}"
+
+
+def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> Clip:
+    where = f"{table.source} line {line}"
+    if len(row) != len(table.columns):
+        raise UserError(f"{where}: expected {len(table.columns)} columns ({', '.join(table.columns)}), got {len(row)}")
+    by_name = {column: cell.strip() for column, cell in zip(table.columns, row, strict=True)}
+    cells = {what: by_name[name] for what, name in table.taken.items()}
+    group = by_name[reading.group.strip().lower()] if reading.group else None
+    for what, value in (("path", cells["path"]), ("split", cells.get("split")), (reading.group, group)):
+        if value == "":
+            raise UserError(f"{where}: the {what} is empty")
+    label = _label(where, table, cells["label"])
+    start = _seconds(where, "start", cells.get("start"), comma=table.comma) or 0.0
+    end = _seconds(where, "end", cells.get("end"), comma=table.comma)
+    if end is not None and end <= start:
+        raise UserError(f"{where}: end {_number(end)} is not after start {_number(start)}")
+    try:
+        path, file = _file(table.source, cells["path"], reading)
     except UserError as error:
-        raise UserError(f"{source} line {line}: {error}") from None
+        raise UserError(f"{where}: {error}") from None
+    name = path if not start and end is None else f"{path}@{_number(start)}-{'' if end is None else _number(end)}"
+    return Clip(name, canonical(cells.get("split", "train")), label, file, start, end, group)
 
 
-def _seconds(source: pathlib.Path, line: int, column: str, cell: str | None) -> float | None:
+def _label(where: str, table: Table, cell: str) -> Label:
+    if table.taken["label"] == "labels":
+        return tuple(sorted({name.strip() for name in re.split("[;|]", cell)} - {""}))
+    if not cell:
+        raise UserError(f"{where}: the label is empty")
+    return cell
+
+
+def _file(source: pathlib.Path, path: str, reading: Reading) -> tuple[str, pathlib.Path]:
+    """The path and its file; one written with backslashes is taken with slashes if that file is there."""
+    root = reading.root or source.parent
+    try:
+        return path, locate(root, path, reading.within)
+    except UserError as error:
+        if "\\" not in path:
+            raise
+        slashes = path.replace("\\", "/")
+        try:
+            return slashes, locate(root, slashes, reading.within)
+        except UserError:
+            raise UserError(f"{error}; nor is there {slashes}") from None
+
+
+def _number(seconds: float) -> str:
+    return f"{seconds:.15g}"
+
+
+def _seconds(where: str, column: str, cell: str | None, *, comma: bool) -> float | None:
+    """Seconds, or hours, minutes and seconds, as a number of seconds."""
     if not cell:
         return None
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise UserError(f"{source} line {line}: {column} must be seconds of at least 0, got {cell!r}")
-    return value
+    match = TIME.fullmatch(cell.replace(",", ".") if comma else cell)
+    if not match or (match[2] and float(match[3]) >= 60) or (match[1] and int(match[2]) >= 60):
+        raise UserError(f"{where}: {column} must be seconds of at least 0, or [hh:]mm:ss, got {cell!r}")
+    seconds = int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3] + (match[4] or ""))
+    if seconds > 1e9:
+        raise UserError(f"{where}: {column} must be seconds of at least 0, or [hh:]mm:ss, got {cell!r}")
+    return seconds

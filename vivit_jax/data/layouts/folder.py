@@ -1,13 +1,14 @@
-"""`SOURCE/{train,val,test}/CLASS/*.mp4`: a folder a split, in it a folder a class, in it the videos."""
+"""`SOURCE/{train,val,test}/CLASS/*.mp4`: a folder a split, in it a folder a class, in it the videos; to be split, `SOURCE/CLASS/*.mp4`."""
 
 import pathlib
 
-from vivit_jax.data.layouts.base import SPLITS, Annotations, Clip, inside, is_utf8, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_utf8, locate, sorted_labels
+from vivit_jax.data.splits import USUAL, canonical
 from vivit_jax.data.video import SUFFIXES
 from vivit_jax.errors import UserError
 
 
-def read(source: pathlib.Path) -> Annotations:
+def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """Lists the videos below `source`; `val` and `test` may be missing. Hidden files are none of ours, other files are remarked upon.
 
     Raises:
@@ -15,29 +16,48 @@ def read(source: pathlib.Path) -> Annotations:
     """
     if not source.is_dir():
         raise UserError(f"{source}: no such folder")
+    if reading.group or reading.root:
+        raise UserError("--group and --root are for lists of videos, as layout csv reads")
     folders = _folders(source)
-    unexpected = [folder.name for folder in folders if folder.name not in SPLITS]
+    of_classes = any(_is_video(path) for folder in folders for path in folder.iterdir())
+    clips, aside, remarks = [], [], []
+    if reading.split:
+        if folders and not of_classes and all(canonical(folder.name) in USUAL for folder in folders):
+            raise UserError(f"{source} has the splits {', '.join(folder.name for folder in folders)} already: leave --split out")
+        clips = [clip for folder in folders for clip in _class_clips(source, folder, "train", aside, reading)]
+    else:
+        _check_splits(source, folders, of_classes=of_classes)
+        for folder in sorted(folders, key=lambda folder: USUAL.index(canonical(folder.name))):
+            split = canonical(folder.name)
+            remarks += [f"split {folder.name} is stored as {split}"] if split != folder.name else []
+            classes = _folders(folder)
+            if not classes:
+                raise UserError(f"{folder}: the split is empty; expected a folder for each class")
+            clips += [clip for inner in classes for clip in _class_clips(source, inner, split, aside, reading)]
+    if aside:
+        remarks.append(f"{len(aside)} files left aside, not videos by their name: {', '.join(sorted(aside)[:10])}")
+    return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
+
+
+def _check_splits(source: pathlib.Path, folders: list[pathlib.Path], *, of_classes: bool) -> None:
+    unexpected = [folder.name for folder in folders if canonical(folder.name) not in USUAL]
     if unexpected or not folders:
         found = ", ".join(unexpected[:5]) or "nothing"
+        hint = "; for folders of classes without splits give --split 70,15,15" if of_classes else ""
         raise UserError(
-            f"{source}: expected the folders train, val and test (val and test optional), each with a folder a class; found {found}"
+            f"{source}: expected the folders train, val and test (val and test optional), each with a folder a class; found {found}{hint}"
         )
-    clips, aside = [], []
-    for split in sorted(folders, key=lambda folder: SPLITS.index(folder.name)):
-        classes = _folders(split)
-        if not classes:
-            raise UserError(f"{split}: the split is empty; expected a folder for each class")
-        for folder in classes:
-            clips += _class_clips(source, folder, aside)
-    remarks = (f"{len(aside)} files left aside, not videos by their name: {', '.join(sorted(aside)[:10])}",) if aside else ()
-    return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), remarks)
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _class_clips(source: pathlib.Path, folder: pathlib.Path, aside: list[str]) -> list[Clip]:
+def _is_video(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+
+
+def _class_clips(source: pathlib.Path, folder: pathlib.Path, split: str, aside: list[str], reading: Reading) -> list[Clip]:
     if not is_utf8(folder.name):
         raise UserError(f"{str(folder.relative_to(source))!r}: the name is not UTF-8; rename the folder")
     clips = []
@@ -48,9 +68,15 @@ def _class_clips(source: pathlib.Path, folder: pathlib.Path, aside: list[str]) -
         if path.is_dir() and any(inner.suffix.lower() in SUFFIXES for inner in path.rglob("*")):
             raise UserError(f"{path}: a folder of videos inside a class; move them up into {folder.name}, or out of {source}")
         if path.suffix.lower() in SUFFIXES:
-            clips.append(Clip(name.as_posix(), folder.parent.name, folder.name, inside(source, name)))
+            clips.append(Clip(name.as_posix(), split, folder.name, _file(source, name, reading)))
         else:
             aside.append(repr(str(name)) if not is_utf8(str(name)) else str(name))
     if not clips:
         raise UserError(f"{folder}: the class is empty; expected videos ({', '.join(SUFFIXES[:6])}, ...)")
     return clips
+
+
+def _file(source: pathlib.Path, name: pathlib.Path, reading: Reading) -> pathlib.Path:
+    """The video's file; a link that leads nowhere is an error of that video, which may be tolerated, when it is read."""
+    path = source / name
+    return path if path.is_symlink() and not path.exists() and reading.within is None else locate(source, name, reading.within)

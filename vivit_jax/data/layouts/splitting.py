@@ -1,0 +1,129 @@
+"""Gives clips without splits to train, val and test: by class, by group, and always the same for the same names and seed."""
+
+import argparse
+import dataclasses
+import hashlib
+import pathlib
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+
+from vivit_jax.data.layouts.base import Annotations, Clip, class_names, content_groups
+from vivit_jax.data.splits import USUAL
+from vivit_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Shares:
+    """How many of the clips each split is to have.
+
+    Attributes:
+      percent: by split, of all clips; adds up to 100.
+      seed: another seed is another choice.
+    """
+
+    percent: Mapping[str, float]
+    seed: int = 0
+
+
+def percentages(text: str) -> dict[str, float]:
+    """`70,15,15` as the percentages of train, val and test; `80,20` as those of train and test.
+
+    Raises:
+      argparse.ArgumentTypeError: for anything else.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3) or not all(0 <= number <= 100 for number in numbers) or not numbers[0] or abs(sum(numbers) - 100) > 0.01:
+        raise argparse.ArgumentTypeError(
+            f"must be percentages of train, val and test, or of train and test, that add up to 100, got {text!r}"
+        )
+    splits = USUAL if len(numbers) == 3 else ("train", "test")
+    return {split: number for split, number in zip(splits, numbers, strict=True) if number}
+
+
+def assign(annotations: Annotations, shares: Shares) -> Annotations:
+    """The clips with splits, each class in the shares asked for as nearly as whole groups allow.
+
+    Clips of one group, segments of one video and files of equal contents stay together. Clips are taken in the order of a hash of the seed
+    and their names. Without groups each class is cut in that order, so that one clip more moves at most one across each border.
+
+    Raises:
+      UserError: if a split is left without a clip.
+    """
+    units = _units(annotations.clips)
+    labels = {key: Counter(name for clip in clips for name in _classes(clip)) for key, clips in units.items()}
+    single = all(len(clips) == 1 and labels[key].total() == 1 for key, clips in units.items())
+    chosen = (_cut if single else _fill)(sorted(units, key=lambda key: _order(shares.seed, units[key])), labels, shares.percent)
+    splits = {id(clip): chosen[key] for key, clips in units.items() for clip in clips}
+    clips = [dataclasses.replace(clip, split=splits[id(clip)]) for clip in annotations.clips]
+    counts = Counter(clip.split for clip in clips)
+    empty = [split for split in shares.percent if not counts[split]]
+    if empty and clips:
+        raise UserError(
+            f"{len(units)} {'videos' if single else 'groups of videos'} are too few for --split: none is left for {', '.join(empty)}"
+        )
+    told = ", ".join(f"{counts[split]} {split}" for split in shares.percent)
+    return dataclasses.replace(annotations, clips=clips, remarks=(*annotations.remarks, f"split by --split, seed {shares.seed}: {told}"))
+
+
+def _units(clips: Sequence[Clip]) -> dict[Hashable, list[Clip]]:
+    """What stays together: clips that share a group or a video's contents, directly or through others."""
+    contents = content_groups([clip.source for clip in clips if isinstance(clip.source, pathlib.Path)])
+    parents = {}
+
+    def root(key: Hashable) -> Hashable:
+        while parents.setdefault(key, key) != key:
+            parents[key] = parents[parents[key]]
+            key = parents[key]
+        return key
+
+    content = [("content", contents.get(clip.source, clip.name)) for clip in clips]
+    for clip, key in zip(clips, content, strict=True):
+        if clip.group is not None:
+            parents[root(key)] = root(("group", clip.group))
+    units = defaultdict(list)
+    for clip, key in zip(clips, content, strict=True):
+        units[root(key)].append(clip)
+    return dict(units)
+
+
+def _classes(clip: Clip) -> tuple[str, ...]:
+    if isinstance(clip.label, Mapping):
+        return tuple(f"{head}: {name}" for head, name in clip.label.items())
+    return class_names(clip.label) or ("",)
+
+
+def _order(seed: int, clips: Sequence[Clip]) -> bytes:
+    name = min(clip.group if clip.group is not None else clip.name for clip in clips)
+    return hashlib.sha256(f"{seed}:{name}".encode()).digest()
+
+
+def _cut(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: Mapping[str, float]) -> dict[Hashable, str]:
+    """Cuts each class at its shares; the first clip of a class is always train's."""
+    by_class, chosen = defaultdict(list), {}
+    for key in keys:
+        by_class[next(iter(labels[key]))].append(key)
+    for members in by_class.values():
+        start, total = 0, 0.0
+        for split, share in percent.items():
+            total += share
+            end = max(round(total / 100 * len(members)), 1)
+            chosen |= dict.fromkeys(members[start:end], split)
+            start = end
+        chosen |= dict.fromkeys(members[start:], split)
+    return chosen
+
+
+def _fill(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: Mapping[str, float]) -> dict[Hashable, str]:
+    """Gives each group, the largest first, to the split that lacks most of its classes."""
+    totals = sum(labels.values(), Counter())
+    lacking = {split: {name: share / 100 * count for name, count in totals.items()} for split, share in percent.items()}
+    chosen = {}
+    for key in sorted(keys, key=lambda key: -labels[key].total()):
+        counts = labels[key]
+        chosen[key] = max(percent, key=lambda split: sum(count * lacking[split][name] / totals[name] for name, count in counts.items()))
+        for name, count in counts.items():
+            lacking[chosen[key]][name] -= count
+    return chosen

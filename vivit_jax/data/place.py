@@ -1,0 +1,209 @@
+"""Where a data set comes to lie: it is made in a hidden folder, and what it replaces exists whole until it does.
+
+At each moment one whole data set is found, whenever the process is killed: two names are exchanged in one rename where the system can; else
+the old one is put aside under a name that opening and the next preparation know.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+
+from vivit_jax import console
+from vivit_jax.data.manifest import HASHES, MANIFEST, SHARD
+from vivit_jax.data.stored import FEATURES, INFO
+from vivit_jax.errors import UserError
+from vivit_jax.files import exchange, lock
+
+REPORT = "preparation.json"
+OURS = {INFO, FEATURES, REPORT, MANIFEST, HASHES}
+
+
+def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> pathlib.Path:
+    """A folder that the user named, with `~` read as the home folder.
+
+    Raises:
+      UserError: for a URL, of which a local folder would be made, and for `~` where no home is known.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
+        raise UserError(f"{folder} is a URL, and data sets lie in folders: mount the bucket, or copy it, and give its folder by {option}")
+    try:
+        return pathlib.Path(folder).expanduser()
+    except RuntimeError:
+        raise UserError(f"no home folder is known to read {str(folder)!r} by: give the folder by {option}") from None
+
+
+def aside(target: pathlib.Path) -> pathlib.Path:
+    """Where the data set at `target` lies between the two renames that replace it, where one does not do."""
+    return target.with_name(f".{target.name}.replaced")
+
+
+def found(target: pathlib.Path) -> pathlib.Path:
+    """`target`, or what was put aside if a kill has left nothing there."""
+    return aside(target) if not os.path.lexists(target) and aside(target).is_dir() else target
+
+
+def check_free(target: pathlib.Path, source: pathlib.Path | None, *, overwrite: bool) -> None:
+    """Refuses a name that is taken by anything but a data set of ours that may be replaced.
+
+    Args:
+      target: of the data set.
+      source: what it is made of.
+      overwrite: whether a data set may be replaced.
+
+    Raises:
+      UserError: saying what is in the way.
+    """
+    if not os.path.lexists(target):
+        return
+    reason = _foreign(target) or (source and _overlap(target, source))
+    if reason:
+        raise UserError(f"{target} is in the way and is never replaced: {reason}; choose another --name or --data_dir")
+    if not overwrite:
+        raise UserError(f"{target} exists already: choose another --name, or give --overwrite to replace it")
+
+
+def check_apart(target: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
+    """Refuses to replace a folder that a video lies in, by whatever links.
+
+    Raises:
+      UserError: naming the first.
+    """
+    if not os.path.lexists(target):
+        return
+    real = target.resolve()
+    inside = next((path for path in sources if path.resolve().is_relative_to(real)), None)
+    if inside:
+        raise UserError(f"{target} is in the way and is never replaced: the video {inside} lies in it; choose another --name or --data_dir")
+
+
+@contextlib.contextmanager
+def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A hidden folder beside `target` to work in, gone at the end; those of killed runs are cleared away.
+
+    Raises:
+      UserError: if nothing can be written there.
+    """
+    prefix = f".{target.name}.preparing-"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for old in target.parent.glob(f"{prefix}*"):
+            with contextlib.suppress(OSError), _locked(old) as known_dead:
+                if known_dead:
+                    shutil.rmtree(old)
+                else:
+                    console.warn(f"{old} is of another preparation, running or killed: remove it if none runs")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    except OSError as error:
+        raise UserError(f"cannot write to {target.parent} ({error.strerror})") from None
+    try:
+        with _locked(folder) as locked:
+            if not locked:
+                console.warn(f"{target.parent} is on a file system without locks: prepare one data set of a name at a time")
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def recover(target: pathlib.Path) -> None:
+    """Puts back what a run that was killed between two renames had put aside, or clears it away if the new data set is there.
+
+    Raises:
+      UserError: if nothing can be written there.
+    """
+    old = aside(target)
+    if not old.is_dir() or _foreign(old, target.name):
+        return
+    if os.path.lexists(target):
+        _remove(old)
+        return
+    try:
+        old.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write to {target.parent} ({error.strerror})") from None
+
+
+def move_into_place(made: pathlib.Path, target: pathlib.Path, *, overwrite: bool) -> None:
+    """Makes the finished data set visible, in place of an older one if it may.
+
+    Raises:
+      UserError: if something else has come into being there meanwhile.
+    """
+    if overwrite and os.path.lexists(target):
+        check_free(target, None, overwrite=True)
+        _replace(made, target)
+        return
+    try:
+        made.rename(target)
+    except OSError as error:
+        raise UserError(f"{target} cannot be made ({error.strerror}): another run may have made it meanwhile") from None
+
+
+def _replace(made: pathlib.Path, target: pathlib.Path) -> None:
+    if exchange(made, target):
+        _remove(made)
+        return
+    old = aside(target)
+    target.rename(old)
+    try:
+        made.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    _remove(old)
+
+
+def _remove(folder: pathlib.Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _foreign(target: pathlib.Path, name: str | None = None) -> str | None:
+    """Why what lies at `target` is no data set that `vivit prepare` wrote; None if it is one. Damaged files do not count against it."""
+    if target.is_symlink() and not target.exists():
+        return "it is a link that leads nowhere"
+    if not target.is_dir():
+        return "it is a file"
+    versions = sorted(target.iterdir())
+    if not versions:
+        return "it is a folder that `vivit prepare` did not make"
+    for version in versions:
+        if not (re.fullmatch(r"\d+\.\d+\.\d+", version.name) and version.is_dir() and not version.is_symlink()):
+            return f"it holds {version.name}, which `vivit prepare` did not write"
+        names = {path.name for path in version.iterdir()}
+        own = {file for file in names if file in OURS or (_is_part(file, name or target.name) and (version / file).is_file())}
+        if names - own:
+            return f"it holds {version.name}/{min(names - own)}, which `vivit prepare` did not write"
+        if MANIFEST not in names and not {REPORT, INFO} <= names:
+            return f"{version.name} in it is no data set of `vivit prepare`"
+    return None
+
+
+def _is_part(file: str, name: str) -> bool:
+    return bool(SHARD.fullmatch(file) and file.startswith(f"{name}-")) or file.endswith(".labels.txt")
+
+
+def _overlap(target: pathlib.Path, source: pathlib.Path) -> str | None:
+    real, origin = target.resolve(), source.resolve()
+    if origin == real:
+        return "it is the source"
+    if origin.is_relative_to(real):
+        return "the source lies in it"
+    if real.is_relative_to(origin):
+        return f"it lies in the source {source}"
+    return None
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path) -> Iterator[bool]:
+    """Holds the lock of a folder: False where the file system has no locks; raises `BlockingIOError` if another process has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield lock(descriptor)
+    finally:
+        os.close(descriptor)
