@@ -101,7 +101,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             pretrained.model.config,
             TrainingConfig(batch_size=MODEL_BATCH_SIZE),
             preprocess=pretrained.preprocess,
-            params=pretrained.variables["params"],
+            variables=pretrained.variables,
         )
     else:
         experiment = _experiment(arguments)

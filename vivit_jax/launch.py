@@ -16,7 +16,7 @@ from vivit_jax.data.pipeline import evaluation_batches, training_batches
 from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line
 from vivit_jax.evaluate import to_record, write_record
 from vivit_jax.models.config import by_head
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.families import build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.quiet import silence_libraries
 from vivit_jax.report import write_report
@@ -79,11 +79,11 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption)
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
     _check_loss(experiment, dataset)
-    experiment, params, preprocess, origin = _complete(experiment, dataset.labels)
+    experiment, variables, preprocess, origin = _complete(experiment, dataset.labels)
     workdir.check(experiment)
     executor = make_executor(experiment.parallel)
-    run = _run(experiment, dataset, params, preprocess, executor)
-    del params
+    run = _run(experiment, dataset, variables, preprocess, executor)
+    del variables
     with _told_of_memory(experiment, executor):
         loop = Loop(run, workdir, interruption)
         workdir.record(experiment)
@@ -130,7 +130,7 @@ def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, 
     data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
     preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean, data.std)
     completed = dataclasses.replace(experiment, model=start.model, data=data)
-    return completed, jax.device_get(start.variables["params"]), preprocess, start.report
+    return completed, jax.device_get(start.variables), preprocess, start.report
 
 
 def _with_classes(experiment: Experiment, labels: Labels) -> Any:
@@ -146,7 +146,7 @@ def _with_classes(experiment: Experiment, labels: Labels) -> Any:
     return dataclasses.replace(experiment.model, num_classes=classes)
 
 
-def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess: Preprocess, executor: Executor) -> Run:
+def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, preprocess: Preprocess, executor: Executor) -> Run:
     data, training = experiment.data, experiment.training
     batch_size = training.batch_size // jax.process_count()
     batches = training_batches(
@@ -155,8 +155,8 @@ def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess:
     examples = len(dataset.source(data.train_split))
     return Run(
         experiment=experiment,
-        model=ViViT(experiment.model),
-        params=params,
+        model=build(experiment.model, axis_name=executor.axis_name),
+        variables=variables,
         preprocess=preprocess,
         labels=dataset.labels,
         batches=batches,
@@ -191,7 +191,7 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     model = load_model_dir(workdir.model)
     evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels, multi_label=experiment.multi_label)
     leave = interruption.check if jax.process_count() == 1 else lambda: None
-    scores = evaluator(run.executor.place_params(model.variables["params"]), batches, title="testing", between=leave)
+    scores = evaluator(run.executor.place_variables(model.variables), batches, title="testing", between=leave)
     loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
         data, views = experiment.data, experiment.evaluation.test_views

@@ -62,7 +62,7 @@ class Run:
     Attributes:
       experiment: resolved.
       model: takes (b, t, h, w, 3) and gives logits.
-      params: the initial parameters, on the host.
+      variables: the initial `params`, and the model's other collections by name, on the host.
       preprocess: normalises the video.
       labels: names of the classes, or of those of each head.
       batches: endless training batches of this host.
@@ -74,7 +74,7 @@ class Run:
 
     experiment: Experiment
     model: nn.Module
-    params: Any
+    variables: dict[str, Any]
     preprocess: Preprocess
     labels: Labels
     batches: Batches
@@ -106,11 +106,11 @@ class Loop:
         self._told_of_waiting = False
         self._optimizer = self._make_optimizer()
         self._state = run.executor.place(
-            lambda params: create_state(params, self._optimizer, averaged=bool(experiment.training.ema_decay)), run.params
+            lambda variables: create_state(variables, self._optimizer, averaged=bool(experiment.training.ema_decay)), run.variables
         )
         self._train_step = run.executor.compile_train(self._make_step(), self._state)
         self._seed = run.executor.place_whole(np.uint32(experiment.seed))
-        self._checked = checked_names(run.params)
+        self._checked = checked_names(run.variables["params"])
         self._pending: collections.deque[tuple[int, Any]] = collections.deque()
         self._writers = Writers({})
         self._checkpoints = Checkpoints(workdir.checkpoints, experiment.checkpoint.keep)
@@ -262,7 +262,7 @@ class Loop:
             return False
         leave = self.interruption.check if jax.process_count() == 1 else lambda: None
         try:
-            scores = self.evaluator(self._state.model_params, self.run.val_batches, title="validating", between=leave)
+            scores = self.evaluator(self._state.model_variables, self.run.val_batches, title="validating", between=leave)
         except Interrupted:
             return True
         self._evaluated = step
@@ -287,12 +287,12 @@ class Loop:
             self._save_model(self.workdir.last_model)
 
     def _save_model(self, path: Any) -> None:
-        params = self.run.executor.to_host(self._state.model_params)
+        variables = self.run.executor.to_host(self._state.model_variables)
         if jax.process_index() == 0:
             save_pretrained(
                 path,
                 self.run.model.config,
-                {"params": params},
+                variables,
                 self.run.preprocess,
                 self.run.labels,
                 multi_label=self.run.experiment.multi_label,
@@ -321,7 +321,7 @@ class Loop:
     def _make_optimizer(self) -> Optimizer:
         experiment = self.run.experiment
         schedule = make_schedule(experiment.schedule, experiment.optimizer.learning_rate, total=self.plan.total, warmup=self.plan.warmup)
-        return make_optimizer(experiment.optimizer, schedule, self.run.params, self.run.model.config)
+        return make_optimizer(experiment.optimizer, schedule, self.run.variables["params"], self.run.model.config)
 
     def _make_step(self) -> TrainStep:
         experiment, executor = self.run.experiment, self.run.executor
