@@ -113,11 +113,6 @@ def test_the_temporal_encoder_stands_on_the_spatial_one():
     assert [height(FACTORISED, name) for name in names] == [0, 0, 2, 2, 2, 3, 4, 4]
 
 
-def test_layer_decay_is_refused_for_other_models():
-    with pytest.raises(UserError, match="layer_decay is for vision transformers"):
-        make_optimizer(sgd(layer_decay=0.9), lambda step: 1.0, params_of(CONFIG), object())
-
-
 def test_weight_decay_falls_on_kernels_alone():
     params = params_of(CONFIG)
     optimizer = make_optimizer(sgd(weight_decay=0.1), lambda step: 1.0, params, CONFIG)
