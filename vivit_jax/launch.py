@@ -31,7 +31,7 @@ from vivit_jax.training.parallel import Executor, make_executor
 from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Stopped
 from vivit_jax.training.workdir import Workdir
 from vivit_jax.training.writers import check_wandb
-from vivit_jax.weights.inflate import Group
+from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.model_dir import load_model_dir
 

@@ -12,7 +12,7 @@ from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.training.loop import Loop, Run
 from vivit_jax.training.placement import bytes_per_device, placed
 from vivit_jax.training.state import TrainState
-from vivit_jax.weights.inflate import Group
+from vivit_jax.weights.groups import Group
 
 SMALL = ("norm", "position", "cls")
 
