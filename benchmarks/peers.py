@@ -90,7 +90,7 @@ def measure_ours(case: Case) -> dict[str, Any]:
     jax.config.update("jax_enable_compilation_cache", False)
     timing = throughput.measure(case.mode, subject, steps=case.steps)
     ceiling = throughput.matrix_ceiling()
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(throughput.random_params(model)))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(throughput.random_variables(model)["params"]))
     return timing.to_row(ceiling) | {
         "peak_bytes": timing.peak_bytes or timing.program_bytes,
         "parameters": parameters,

@@ -111,14 +111,14 @@ class Trainer:
 
     def __init__(self, experiment: Experiment, executor: Any) -> None:
         model, training = experiment.model, experiment.training
-        params = throughput.random_params(model)
+        variables = throughput.random_variables(model)
         learning_rate = make_schedule(
             experiment.schedule, experiment.optimizer.learning_rate, total=SCHEDULE_STEPS, warmup=SCHEDULE_STEPS // 10
         )
-        optimizer = make_optimizer(experiment.optimizer, learning_rate, params, model)
+        optimizer = make_optimizer(experiment.optimizer, learning_rate, variables["params"], model)
         averaged = bool(training.ema_decay)
         self._executor = executor
-        self._state = executor.place(lambda params: create_state(params, optimizer, averaged=averaged), params)
+        self._state = executor.place(lambda tree: create_state(tree, optimizer, averaged=averaged), variables)
         step = make_train_step(
             ViViT(model),
             preprocess_of(experiment),

@@ -30,8 +30,8 @@ def told(capsys, *, parallel, factorisation="factorised_encoder", num_classes=10
     experiment = resolve({"model": model, "parallel": parallel, "name": "something"})
     executor, params = make_executor(experiment.parallel), parameter_shapes(experiment.model)
     optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, params, experiment.model)
-    shapes = jax.eval_shape(functools.partial(create_state, optimizer=optimizer, averaged=True), params)
-    run = types.SimpleNamespace(experiment=experiment, executor=executor, params=params, examples=100)
+    shapes = jax.eval_shape(functools.partial(create_state, optimizer=optimizer, averaged=True), {"params": params})
+    run = types.SimpleNamespace(experiment=experiment, executor=executor, variables={"params": params}, examples=100)
     loop = types.SimpleNamespace(state=shapes_on(executor.mesh, shapes), plan=types.SimpleNamespace(total=7))
     overview.tell(run, loop, ())
     return experiment.model, capsys.readouterr().out

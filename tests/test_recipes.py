@@ -112,7 +112,7 @@ def check_train_step(name, model, parallel, **options):
     executor, params = make_executor(parallel), parameter_shapes(config)
     optimizer = make_optimizer(experiment.optimizer, lambda step: jnp.float32(experiment.optimizer.learning_rate), params, config)
     create = functools.partial(create_state, optimizer=optimizer, averaged=bool(experiment.training.ema_decay))
-    state = shapes_on(executor.mesh, jax.eval_shape(create, params))
+    state = shapes_on(executor.mesh, jax.eval_shape(create, {"params": params}))
     data = experiment.data
     preprocess = Preprocess(config.clip[0], data.stride, data.resize, config.clip[1:])
     step = make_train_step(
@@ -151,7 +151,7 @@ def test_fsdp_leaves_an_eighth_of_parameters_and_of_the_optimisers_state_on_each
     config = ViViTConfig(size=size, clip=(32, 224, 224), tubelet=(2, 16, 16), num_classes=400, scan_layers=True)
     params = parameter_shapes(config)
     made = make_optimizer(OptimizerConfig(optimizer), lambda step: 0.1, params, config)
-    state = jax.eval_shape(functools.partial(create_state, optimizer=made, averaged=True), params)
+    state = jax.eval_shape(functools.partial(create_state, optimizer=made, averaged=True), {"params": params})
     on_devices = shapes_on(make_executor(MESHES["fsdp"]).mesh, state)
     for part in ("params", "opt_state", "average"):
         assert bytes_per_device(getattr(on_devices, part)) == pytest.approx(bytes_of(getattr(state, part)) / 8, rel=0.1), part

@@ -8,6 +8,7 @@ import pytest
 
 from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
 from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.vivit_family import cells
 from vivit_jax.relevance import integrated_gradients, log_odds
 
 GRID = (2, 4, 4)
@@ -60,7 +61,7 @@ def test_the_heat_is_on_the_block_that_decides_and_adds_up_to_the_score(trained)
     videos, labels, places = clips_with_a_striped_block(2, 12)
     hits = 0
     for video, place in zip(videos[labels == 1][:5], places[labels == 1][:5], strict=True):
-        relevance = integrated_gradients(score_of_class_1, jnp.asarray(video), model.config)
+        relevance = integrated_gradients(score_of_class_1, jnp.asarray(video), cells(model.config))
         hits += np.unravel_index(relevance.tokens.argmax(), GRID) == tuple(place)
         assert relevance.tokens.sum() == pytest.approx(relevance.score - relevance.blank, rel=0.05)
     assert hits >= 4
@@ -75,7 +76,7 @@ def test_frames_that_are_not_sampled_carry_no_heat():
     variables = jax.jit(model.init)(jax.random.key(0), video[None])
     rng = np.random.default_rng(2)
     variables = jax.tree.map(lambda x: np.asarray(x) + rng.normal(0, 0.1, x.shape).astype(np.float32), variables)
-    relevance = integrated_gradients(lambda clip: model.apply(variables, clip)[:, 1], video, config)
+    relevance = integrated_gradients(lambda clip: model.apply(variables, clip)[:, 1], video, cells(config))
     assert relevance.times.tolist() == [3, 5]
     assert relevance.tokens.shape == (2, 2, 2)
     assert relevance.tokens.sum() == pytest.approx(relevance.score - relevance.blank, rel=0.02, abs=1e-3)

@@ -101,7 +101,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             pretrained.model.config,
             TrainingConfig(batch_size=MODEL_BATCH_SIZE),
             preprocess=pretrained.preprocess,
-            params=pretrained.variables["params"],
+            variables=pretrained.variables,
         )
     else:
         experiment = _experiment(arguments)
@@ -127,7 +127,7 @@ def _swept(subject: Subject, swept: Sweep | None) -> Iterator[Subject]:
         yield subject
         return
     key, values = swept
-    if key == "clip" and subject.params is not None:
+    if key == "clip" and subject.variables is not None:
         raise UserError("a model directory has positions of one clip length: sweep clip with --config")
     for value in values:
         if key == "batch_size":

@@ -15,20 +15,23 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.families import ModelConfig, build, family_of
 
 ELEMENTWISE = frozenset({"add", "sub", "mul", "div", "max", "min", "neg", "abs", "square", "integer_pow", "select_n"})
 REDUCTIONS = frozenset({"reduce_sum", "reduce_max", "reduce_min"})
 
 
-def parameter_shapes(config: ViViTConfig) -> dict:
+def variable_shapes(config: ModelConfig) -> dict:
+    """The tree of a model's variables as `jax.ShapeDtypeStruct`s: `params`, and its other collections by name."""
+    return jax.eval_shape(build(config).init, jax.random.key(0), _video(config, batch=1))
+
+
+def parameter_shapes(config: ModelConfig) -> dict:
     """The tree of a model's parameters as `jax.ShapeDtypeStruct`s."""
-    variables = jax.eval_shape(ViViT(config).init, jax.random.key(0), _video(config, batch=1))
-    return variables["params"]
+    return variable_shapes(config)["params"]
 
 
-def count_parameters(config: ViViTConfig) -> int:
+def count_parameters(config: ModelConfig) -> int:
     """Parameters of the model, its head included."""
     return sum(leaf.size for leaf in jax.tree.leaves(parameter_shapes(config)))
 
@@ -48,19 +51,20 @@ class ParameterGroup:
     parameters: int
 
 
-def parameter_groups(config: ViViTConfig) -> list[ParameterGroup]:
+def parameter_groups(config: ModelConfig) -> list[ParameterGroup]:
     """The parameters by module, in the order in which a video meets them; the layers of an encoder are one group each."""
-    return groups_of(parameter_shapes(dataclasses.replace(config, scan_layers=False)))
+    return groups_of(parameter_shapes(family_of(config).plain(config)), config)
 
 
-def groups_of(params: dict) -> list[ParameterGroup]:
-    """The same of a tree of parameters, or of their shapes; of scanned layers, which are stored together, each tensor counts once."""
+def groups_of(params: dict, config: ModelConfig) -> list[ParameterGroup]:
+    """`parameter_groups` of a tree of parameters or of their shapes. A tensor that holds several scanned layers counts once."""
+    order = family_of(config).order
     totals: dict[str, tuple[int, int]] = {}
     for path, leaf in flax.traverse_util.flatten_dict(params, sep="/").items():
         name = _group_name(path)
         tensors, parameters = totals.get(name, (0, 0))
         totals[name] = (tensors + 1, parameters + leaf.size)
-    return [ParameterGroup(name, *totals[name]) for name in sorted(totals, key=_order_of_use)]
+    return [ParameterGroup(name, *totals[name]) for name in sorted(totals, key=lambda name: _order_of_use(name, order))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Arithmetic:
         return Arithmetic(self.products * times, self.elementwise * times)
 
 
-def count_arithmetic(config: ViViTConfig, *, as_run: bool = False) -> Arithmetic:
+def count_arithmetic(config: ModelConfig, *, as_run: bool = False) -> Arithmetic:
     """The work of one forward pass over one view; the same for every attention backend.
 
     Args:
@@ -96,10 +100,9 @@ def count_arithmetic(config: ViViTConfig, *, as_run: bool = False) -> Arithmetic
       as_run: leave out the tokens of the last layer that a cls token's head does not ask for. The paper counts them, and the model does not
         compute them.
     """
-    config = dataclasses.replace(config, attention="xla")
-    params = {"params": parameter_shapes(config)}
-    apply = functools.partial(ViViT(config).apply, mutable=() if as_run else ("intermediates",))
-    return arithmetic(jax.make_jaxpr(apply)(params, _video(config, batch=1)).jaxpr)
+    config = (family_of(config).plain if as_run else family_of(config).outline)(config)
+    apply = functools.partial(build(config).apply, mutable=() if as_run else ("intermediates",))
+    return arithmetic(jax.make_jaxpr(apply)(variable_shapes(config), _video(config, batch=1)).jaxpr)
 
 
 def arithmetic(jaxpr: core.Jaxpr) -> Arithmetic:
@@ -116,26 +119,28 @@ def bytes_of(tree: object) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype"))
 
 
-def activation_bytes(config: ViViTConfig, batch: int = 1) -> int:
+def activation_bytes(config: ModelConfig, batch: int = 1) -> int:
     """Bytes that training keeps from the forward pass for the backward pass, for `batch` clips.
 
     Counted on the traced program before XLA fuses it, so it is an estimate from above. It depends on `remat`, `dtype` and on the
     attention backend that this machine would use.
     """
-    model = ViViT(config)
+    model = build(config)
 
-    def residuals(params: dict, video: jax.Array, key: jax.Array) -> object:
+    def residuals(variables: dict, video: jax.Array, key: jax.Array) -> object:
+        collections = {name: tree for name, tree in variables.items() if name != "params"}
+
         def logits(params: dict) -> object:
-            return model.apply({"params": params}, video, train=True, rngs={"dropout": key})
+            return model.apply({"params": params, **collections}, video, train=True, rngs={"dropout": key}, mutable=list(collections))[0]
 
-        return jax.vjp(logits, params)[1]
+        return jax.vjp(logits, variables["params"])[1]
 
-    jaxpr = jax.make_jaxpr(residuals)(parameter_shapes(config), _video(config, batch), jax.random.key(0)).jaxpr
+    jaxpr = jax.make_jaxpr(residuals)(variable_shapes(config), _video(config, batch), jax.random.key(0)).jaxpr
     kept = {variable for variable in jaxpr.outvars if isinstance(variable, core.Var)} - set(jaxpr.invars) - set(jaxpr.constvars)
     return sum(variable.aval.size * variable.aval.dtype.itemsize for variable in kept)
 
 
-def _video(config: ViViTConfig, batch: int) -> jax.ShapeDtypeStruct:
+def _video(config: ModelConfig, batch: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((batch, *config.clip, 3), jnp.float32)
 
 
@@ -149,8 +154,8 @@ def _group_name(path: str) -> str:
     return "/".join(modules)
 
 
-def _order_of_use(name: str) -> tuple[int, int]:
-    part = next(i for i, part in enumerate(("tokenizer", "spatial_encoder", "temporal_encoder", "encoder", "head")) if part in name)
+def _order_of_use(name: str, order: tuple[str, ...]) -> tuple[int, int]:
+    part = next((i for i, part in enumerate(order) if part in name), len(order))
     step = next((i for i, step in enumerate(("_cls", "/position", "/blocks/")) if step in name), 3)
     return part, step
 

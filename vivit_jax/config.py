@@ -15,7 +15,7 @@ from ml_collections.config_dict import placeholder
 
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
 from vivit_jax.training.config import (
     CheckpointConfig,
     EvaluationConfig,
@@ -33,7 +33,7 @@ class Experiment:
     """One run, completely described: the same Experiment, versions and device count give the same bits.
 
     Attributes:
-      model: the network. `num_classes` of None means the data set's.
+      model: the network; its key `family` says which keys it has. `num_classes` of None means the data set's.
       name: what the run is called in logs and reports.
       seed: of initialisation, data order, augmentation and dropout; from 0 to 2^32 - 1.
       init: the weights training starts from.
@@ -48,7 +48,7 @@ class Experiment:
       parallel: how the step is spread over devices.
     """
 
-    model: ViViTConfig
+    model: ModelConfig
     name: str = "experiment"
     seed: int = 0
     init: InitConfig = InitConfig()
@@ -77,9 +77,21 @@ class Experiment:
         return self.evaluation.best or ("mAP" if self.multi_label else "top1")
 
 
-def base_config() -> ml_collections.ConfigDict:
-    """Every key of an experiment with its default, locked: a misspelt key is an error where it is written."""
-    return _config_dict(Experiment)
+def base_config(family: str = DEFAULT) -> ml_collections.ConfigDict:
+    """Every key of an experiment with its default, locked: a misspelt key is an error where it is written.
+
+    Args:
+      family: the family of its model, whose keys the section `model` has.
+
+    Raises:
+      UserError: for an unknown family.
+    """
+    config = ml_collections.ConfigDict({"model": {"family": family}})
+    for section, cls in ((config.model, family_named(family).config), (config, Experiment)):
+        for field, hint in _fields(cls):
+            if hint is not ModelConfig:
+                _set_default(section, field, hint)
+    return config.lock()
 
 
 def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
@@ -135,19 +147,24 @@ def value_of(key: str, readings: typing.Sequence[object]) -> object:
 
 def to_dict(experiment: Experiment) -> dict:
     """The experiment as plain values for JSON; `resolve` makes the same experiment of them."""
-    return _plain(experiment)
+    plain = _plain(experiment)
+    return plain | {"model": {"family": experiment.model.family} | plain["model"]}
 
 
 def _config_dict(cls: type) -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     for field, hint in _fields(cls):
-        if dataclasses.is_dataclass(hint):
-            config[field.name] = _config_dict(hint)
-        elif field.default is None:
-            config[field.name] = placeholder(_runtime_type(hint))
-        else:
-            config[field.name] = field.default
+        _set_default(config, field, hint)
     return config.lock()
+
+
+def _set_default(config: ml_collections.ConfigDict, field: dataclasses.Field, hint: typing.Any) -> None:
+    if dataclasses.is_dataclass(hint):
+        config[field.name] = _config_dict(hint)
+    elif field.default is None:
+        config[field.name] = placeholder(_runtime_type(hint))
+    else:
+        config[field.name] = field.default
 
 
 def _fields(cls: type) -> list[tuple[dataclasses.Field, typing.Any]]:
@@ -179,12 +196,18 @@ def _build(cls: type, values: Mapping, path: str) -> typing.Any:
         raise UserError(f"{path}: {error}") from None
 
 
+def _model(values: Mapping, path: str) -> ModelConfig:
+    """The model's section, whose key `family` says what the others are; it is absent from runs older than the key."""
+    values = dict(values)
+    return _build(family_named(values.pop("family", DEFAULT)).config, values, path)
+
+
 def _value(hint: typing.Any, value: object, path: str) -> object:
     """`value` as the type `hint`: an int may stand for a float and a list for a tuple, nothing else is converted."""
-    if dataclasses.is_dataclass(hint):
+    if hint is ModelConfig or dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise UserError(f"{path} must be a section with keys, got {value!r}")
-        return _build(hint, value, path)
+        return _model(value, path) if hint is ModelConfig else _build(hint, value, path)
     for member in _alternatives(hint):
         fits, converted = _fit(member, value, path)
         if fits:

@@ -23,6 +23,7 @@ from vivit_jax.data.video import decode_frames, encode, probe
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import write_atomically
+from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.relevance import Relevance, integrated_gradients, log_odds
 from vivit_jax.weights import Pretrained, from_pretrained
@@ -59,7 +60,7 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
     Raises:
       UserError: for a video that cannot be read, a class the model has not, or a model without a head.
     """
-    preprocess, config = pretrained.preprocess, pretrained.model.config
+    preprocess = pretrained.preprocess
     pixels = views_of_video(video, preprocess, (1, 1))[0]
     clip = preprocess.normalise(jnp.asarray(pixels))
     variables = jax.device_put(pretrained.variables)
@@ -76,7 +77,8 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
         """The log-odds of the class, which under a sigmoid are its logit."""
         return logits(clips)[:, number] if pretrained.multi_label else log_odds(logits(clips), number)
 
-    relevance = integrated_gradients(score, clip, config, max_steps=max_steps)
+    config = pretrained.model.config
+    relevance = integrated_gradients(score, clip, family_of(config).cells(config), max_steps=max_steps)
     return Explanation(names[number], float(probabilities[number]), relevance, frames_once(probe(video).frames, preprocess))
 
 

@@ -23,10 +23,10 @@ from jax import export as jax_export
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.families import build, family_of
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.files import write_safetensors
-from vivit_jax.weights.layers import flatten, unflatten
+from vivit_jax.weights.layers import flatten, flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import WEIGHTS, Pretrained, load_model_dir
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -71,6 +71,8 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
 def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
     """A directory for `transformers.VivitForVideoClassification` and `VivitImageProcessor`."""
     config = pretrained.model.config
+    if not isinstance(config, ViViTConfig):
+        raise UserError(f"Hugging Face has no class for a {config.family}: export to stablehlo")
     _check_expressible(config)
     flat = flatten(pretrained.variables["params"])
     tensors = dict(_torch_tensor(path, np.asarray(array)) for path, array in flat.items())
@@ -86,12 +88,13 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> None:
     The program maps (parameters by path, uint8 video (b, t, h, w, 3)) to float32 logits (b, classes), or a dict of these for several
     heads. It normalises pixels itself, so that they cannot be normalised otherwise than the weights were trained.
     """
-    config = dataclasses.replace(pretrained.model.config, scan_layers=False, remat=False, attention="xla")
-    params = {path: np.ascontiguousarray(array, np.float32) for path, array in flatten(pretrained.variables["params"]).items()}
+    config = pretrained.model.config
+    config = dataclasses.replace(family_of(config).plain(config), dtype=config.dtype)
+    params = {path: np.ascontiguousarray(array, np.float32) for path, array in flatten_variables(pretrained.variables).items()}
 
     def forward(params: dict[str, jax.Array], video: jax.Array) -> jax.Array:
         pixels = pretrained.preprocess.normalise(video, jnp.float32)
-        return ViViT(config).apply({"params": unflatten(params)}, pixels)
+        return build(config).apply(unflatten_variables(params), pixels)
 
     (batch,) = jax_export.symbolic_shape("b")
     shapes = {path: jax.ShapeDtypeStruct(array.shape, array.dtype) for path, array in params.items()}

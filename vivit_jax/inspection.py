@@ -44,10 +44,10 @@ SHEET_ROWS = 24
 
 def training_bytes(experiment: Experiment) -> dict[str, int]:
     """Bytes of a training step on one device, by what takes them: an estimate, before XLA's buffers and fusion."""
-    params = complexity.parameter_shapes(experiment.model)
-    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, params, experiment.model)
+    variables = complexity.variable_shapes(experiment.model)
+    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, variables["params"], experiment.model)
     averaged = bool(experiment.training.ema_decay)
-    state = jax.eval_shape(lambda params: create_state(params, optimizer, averaged=averaged), params)
+    state = jax.eval_shape(lambda tree: create_state(tree, optimizer, averaged=averaged), variables)
     clips = experiment.training.batch_size // experiment.training.accumulation
     return {
         "parameters": complexity.bytes_of(state.params),

@@ -17,7 +17,7 @@ from vivit_jax.devices import tell_of_unused_gpu
 from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line
 from vivit_jax.evaluate import to_record, write_record
 from vivit_jax.models.config import by_head
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.families import build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.quiet import silence_libraries
 from vivit_jax.report import write_report
@@ -34,7 +34,7 @@ from vivit_jax.training.run import Run
 from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Refused, Stopped, leave_at_once
 from vivit_jax.training.workdir import Workdir
 from vivit_jax.training.writers import check_wandb
-from vivit_jax.weights.inflate import Group
+from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.model_dir import load_model_dir
 
@@ -89,13 +89,13 @@ def _train(arguments: Arguments, workdir: Workdir, interruption: Interruption) -
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
     check_splits(dataset, experiment.data)
     _check_loss(experiment, dataset)
-    experiment, params, preprocess, origin = _complete(experiment, dataset.labels)
+    experiment, variables, preprocess, origin = _complete(experiment, dataset.labels)
     if arguments.restart:
         workdir.restart()
     workdir.check(experiment)
     executor = make_executor(experiment.parallel)
-    run = _run(experiment, dataset, params, preprocess, executor)
-    del params
+    run = _run(experiment, dataset, variables, preprocess, executor)
+    del variables
     with _told_of_memory(experiment, executor):
         loop = Loop(run, workdir, interruption)
         loop.restore()
@@ -144,7 +144,7 @@ def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, 
     data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
     preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean, data.std)
     completed = dataclasses.replace(experiment, model=start.model, data=data)
-    return completed, jax.device_get(start.variables["params"]), preprocess, start.report
+    return completed, jax.device_get(start.variables), preprocess, start.report
 
 
 def _with_classes(experiment: Experiment, labels: Labels) -> Any:
@@ -160,7 +160,7 @@ def _with_classes(experiment: Experiment, labels: Labels) -> Any:
     return dataclasses.replace(experiment.model, num_classes=classes)
 
 
-def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess: Preprocess, executor: Executor) -> Run:
+def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, preprocess: Preprocess, executor: Executor) -> Run:
     data, training = experiment.data, experiment.training
     batch_size = training.batch_size // jax.process_count()
     batches = training_batches(
@@ -169,8 +169,8 @@ def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess:
     examples = len(dataset.source(data.train_split))
     return Run(
         experiment=experiment,
-        model=ViViT(experiment.model),
-        params=params,
+        model=build(experiment.model, axis_name=executor.axis_name),
+        variables=variables,
         preprocess=preprocess,
         labels=dataset.labels,
         batches=batches,
@@ -206,7 +206,7 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     model = load_model_dir(workdir.model)
     evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels, multi_label=experiment.multi_label)
     leave = interruption.check if jax.process_count() == 1 else lambda: None
-    scores = evaluator(run.executor.place_params(model.variables["params"]), batches, title="testing", between=leave)
+    scores = evaluator(run.executor.place_variables(model.variables), batches, title="testing", between=leave)
     loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
         data, views = experiment.data, experiment.evaluation.test_views

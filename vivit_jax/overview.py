@@ -1,6 +1,5 @@
 """What a run tells at its start: the size of the model, what it takes of each device, and where its parameters lie."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +8,12 @@ from jax.sharding import Mesh
 from rich.table import Table
 
 from vivit_jax import complexity, console
+from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.training.loop import Loop
 from vivit_jax.training.placement import bytes_per_device, placed
 from vivit_jax.training.run import Run
 from vivit_jax.training.state import TrainState
-from vivit_jax.weights.inflate import Group
+from vivit_jax.weights.groups import Group
 
 SMALL = ("norm", "position", "cls")
 
@@ -37,11 +37,12 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
             f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, which each come more "
             f"than once in it; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
         )
-    console.show(_parameters(run.params))
-    arithmetic = complexity.count_arithmetic(dataclasses.replace(model, scan_layers=True))  # the same, and traced sooner
+    console.show(_parameters(run.variables["params"], model))
+    family = family_of(model)
+    arithmetic = complexity.count_arithmetic(model)
     console.say(
         f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view of {' x '.join(map(str, model.clip))} pixels, "
-        f"{' x '.join(map(str, model.grid))} tokens"
+        f"{' x '.join(map(str, family.cells(model).shape))} {family.features}"
     )
     console.say(f"each device holds {_bytes(loop.state)}, and what a step computes")
     if mesh is not None and mesh.size > 1:
@@ -52,9 +53,9 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
             console.say(f"  {group.name}: {group.done}")
 
 
-def _parameters(params: Any) -> Table:
+def _parameters(params: Any, model: ModelConfig) -> Table:
     groups: dict[str, int] = {}
-    for group in complexity.groups_of(params):
+    for group in complexity.groups_of(params, model):
         small = any(word in group.name for word in SMALL)
         name = "norms, positions and cls tokens" if small else group.name.removeprefix("transformer/")
         groups[name] = groups.pop(name, 0) + group.parameters
@@ -76,6 +77,8 @@ def _host_bytes(run: Run) -> int:
 
 def _bytes(state: TrainState) -> str:
     parts: dict[str, Any] = {"parameters": state.params, "optimiser state": state.opt_state}
+    if state.collections:
+        parts[", ".join(state.collections)] = state.collections
     if state.average is not None:
         parts["moving average"] = state.average
     return ", ".join(f"{bytes_per_device(tree) / 1e6:,.1f} MB of {name}" for name, tree in parts.items())

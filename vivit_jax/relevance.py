@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.tokenizer import uniform_frames
+from vivit_jax.models.families import Cells
 
 FIRST_PARTS = 4
 
@@ -47,7 +46,7 @@ def log_odds(logits: Float[Array, "b classes"], label: int) -> Float[Array, "b"]
 
 
 def integrated_gradients(
-    score: Score, video: Float[Array, "t h w 3"], config: ViViTConfig, *, tolerance: float = 0.02, max_steps: int = 64
+    score: Score, video: Float[Array, "t h w 3"], cells: Cells, *, tolerance: float = 0.02, max_steps: int = 64
 ) -> Relevance:
     """Attributes a score to the tokens of one clip.
 
@@ -57,7 +56,7 @@ def integrated_gradients(
     Args:
       score: of normalised clips, one number each. Compiled once for each function.
       video: the clip, normalised.
-      config: of the model, for its grid of tokens.
+      cells: how the model's features lie over the pixels.
       tolerance: stop when the parts miss the score's rise by no more than this share of it.
       max_steps: stop after this many gradients in any case.
     """
@@ -66,7 +65,7 @@ def integrated_gradients(
     def part(start: float, stop: float, low: float, high: float) -> _Part:
         middle, gradient = _value_and_gradient(score, blank + (start + stop) / 2 * (video - blank))
         pixels = np.asarray((video - blank) * gradient, np.float64).sum(-1) * (stop - start)
-        return _Part(start, stop, low, float(middle), high, _sum_over_tokens(pixels, config))
+        return _Part(start, stop, low, float(middle), high, cells.sums(pixels))
 
     points = [i / FIRST_PARTS for i in range(FIRST_PARTS + 1)]
     scores = [float(_value(score, blank + point * (video - blank))) for point in points]
@@ -78,7 +77,7 @@ def integrated_gradients(
         parts.append(part(worst.start, halfway, worst.low, worst.middle))
         parts.append(part(halfway, worst.stop, worst.middle, worst.high))
         steps += 2
-    return Relevance(sum(p.tokens for p in parts), _token_times(config), score=scores[-1], blank=scores[0])
+    return Relevance(sum(p.tokens for p in parts), cells.times, score=scores[-1], blank=scores[0])
 
 
 def _one(score: Score, clip: Float[Array, "t h w 3"]) -> Float[Array, ""]:
@@ -103,17 +102,3 @@ class _Part:
     @property
     def error(self) -> float:
         return abs(self.tokens.sum() - (self.high - self.low))
-
-
-def _sum_over_tokens(pixels: np.ndarray, config: ViViTConfig) -> np.ndarray:
-    n_t, n_h, n_w = config.grid
-    if config.tokenizer == "frames":
-        pixels = pixels[list(uniform_frames(config.clip[0], n_t))]
-    return pixels.reshape(n_t, -1, n_h, config.tubelet[1], n_w, config.tubelet[2]).sum((1, 3, 5))
-
-
-def _token_times(config: ViViTConfig) -> np.ndarray:
-    n_t = config.grid[0]
-    if config.tokenizer == "frames":
-        return np.asarray(uniform_frames(config.clip[0], n_t), np.float64)
-    return (np.arange(n_t) + 0.5) * config.tubelet[0] - 0.5

@@ -20,8 +20,7 @@ import numpy as np
 from vivit_jax import complexity
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.families import ModelConfig, build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.optimizer import make_optimizer
@@ -57,10 +56,10 @@ class Subject:
       schedule: of its learning rate.
       parallel: the executor.
       preprocess: normalises the uint8 video; None is the original's range [-1, 1].
-      params: parameters on the host; None draws random ones.
+      variables: `params` and the model's other collections on the host; None draws random ones.
     """
 
-    model: ViViTConfig
+    model: ModelConfig
     training: TrainingConfig = TrainingConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
@@ -68,7 +67,7 @@ class Subject:
     schedule: ScheduleConfig = ScheduleConfig()
     parallel: ParallelConfig = ParallelConfig()
     preprocess: Preprocess | None = None
-    params: Any = None
+    variables: Any = None
 
     @property
     def batch_size(self) -> int:
@@ -226,8 +225,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def random_params(model: ViViTConfig) -> Any:
-    """Parameters on the host, none of them zero.
+def random_variables(model: ModelConfig) -> dict[str, Any]:
+    """Parameters and the model's other collections on the host, none of them zero, and running variances above it.
 
     A fresh head is all zeros, which would go back through the whole first step, and arithmetic on zeros is faster than on numbers.
     """
@@ -235,12 +234,12 @@ def random_params(model: ViViTConfig) -> Any:
 
     def draw(path: str, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         noise = np.float32(0.02) * generator.standard_normal(leaf.shape, np.float32)
-        return noise + np.float32(path.endswith("/scale"))
+        return noise + np.float32(path.endswith(("/scale", "/var")))
 
-    return map_named(draw, complexity.parameter_shapes(model))
+    return map_named(draw, complexity.variable_shapes(model))
 
 
-def random_batch(model: ViViTConfig, batch_size: int, augment: AugmentConfig) -> dict[str, Any]:
+def random_batch(model: ModelConfig, batch_size: int, augment: AugmentConfig) -> dict[str, Any]:
     """A training batch of noise on the host, as `training_batches` gives it without `index`."""
     generator = np.random.default_rng(0)
     labels = {name: generator.integers(0, classes, batch_size, np.int32) for name, classes in model.heads.items()}
@@ -252,12 +251,12 @@ def random_batch(model: ViViTConfig, batch_size: int, augment: AugmentConfig) ->
 
 
 def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
-    params = random_params(subject.model) if subject.params is None else subject.params
+    variables = random_variables(subject.model) if subject.variables is None else subject.variables
     learning_rate = make_schedule(subject.schedule, subject.optimizer.learning_rate, total=SCHEDULE_STEPS, warmup=SCHEDULE_WARM_UP)
-    optimizer = make_optimizer(subject.optimizer, learning_rate, params, subject.model)
-    state = executor.place(lambda params: create_state(params, optimizer, averaged=bool(subject.training.ema_decay)), params)
+    optimizer = make_optimizer(subject.optimizer, learning_rate, variables["params"], subject.model)
+    state = executor.place(lambda tree: create_state(tree, optimizer, averaged=bool(subject.training.ema_decay)), variables)
     step = make_train_step(
-        ViViT(subject.model),
+        build(subject.model, axis_name=executor.axis_name),
         _preprocess(subject),
         optimizer,
         subject.loss,
@@ -278,13 +277,13 @@ def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
 
 
 def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
-    params = executor.place_params(random_params(subject.model) if subject.params is None else subject.params)
-    step = make_eval_step(ViViT(subject.model), _preprocess(subject), axis_name=executor.axis_name)
+    variables = executor.place_variables(random_variables(subject.model) if subject.variables is None else subject.variables)
+    step = make_eval_step(build(subject.model), _preprocess(subject), axis_name=executor.axis_name)
     rows = random_batch(subject.model, subject.batch_size, AugmentConfig())
     extra = {"index": np.arange(subject.batch_size), "valid": np.ones(subject.batch_size, bool)}
     batch = executor.to_devices(rows | extra | {"video": rows["video"][:, None]})
-    compiled, seconds = _compile(executor.compile_eval_on_devices(step, params), params, batch)
-    return Prepared(lambda: compiled(params, batch), compiled, seconds, _device_count(batch))
+    compiled, seconds = _compile(executor.compile_eval_on_devices(step, variables), variables, batch)
+    return Prepared(lambda: compiled(variables, batch), compiled, seconds, _device_count(batch))
 
 
 def _preprocess(subject: Subject) -> Preprocess:

@@ -79,7 +79,7 @@ def test_the_step_that_runs_is_timed_and_its_work_is_that_counted_by_hand(mode, 
     assert len(timing.seconds) == 3
     assert min(timing.seconds) > 0
     assert timing.compile_seconds > 0
-    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(throughput.random_params(MODEL)))
+    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(throughput.random_variables(MODEL)))
     held = {"infer": 1, "train": 3}[mode] * parameters + 8 * 4 * 16 * 16 * 3  # with AdamW's moments, and the batch
     assert held < timing.program_bytes < held + 2_000_000
 
@@ -103,7 +103,7 @@ def test_pmap_is_timed_on_all_its_devices():
 
 
 def test_nothing_that_is_timed_is_zero():
-    assert all(np.count_nonzero(leaf) == leaf.size for leaf in jax.tree.leaves(throughput.random_params(MODEL)))
+    assert all(np.count_nonzero(leaf) == leaf.size for leaf in jax.tree.leaves(throughput.random_variables(MODEL)))
     batch = throughput.random_batch(MODEL, 8, AugmentConfig(colour_jitter=1.0))
     assert batch["video"].dtype == np.uint8
     assert batch["video"].std() > 60
@@ -112,9 +112,9 @@ def test_nothing_that_is_timed_is_zero():
 
 
 def test_numbers_that_are_not_finite_are_not_timed():
-    params = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), throughput.random_params(MODEL))
+    variables = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), throughput.random_variables(MODEL))
     with pytest.raises(UserError, match="not finite"):
-        throughput.measure("infer", subject(params=params), steps=1)
+        throughput.measure("infer", subject(variables=variables), steps=1)
 
 
 def test_steps_are_timed_where_no_library_of_data_or_config_files_is():

@@ -63,15 +63,103 @@ def only_sound(path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def rotated(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
-    """A video with the mark of a phone held upright: to be shown turned clockwise by a quarter."""
+def with_matrix(path: pathlib.Path, frames: np.ndarray, matrix: tuple[int, int, int, int]) -> pathlib.Path:
+    """A video with a display matrix (a, b, c, d): a stored pixel (x, y) is shown at (a x + c y, b x + d y)."""
     content = bytearray(write(path, frames).read_bytes())
     unity = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-    quarter = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
-    track = content.index(b"tkhd")
-    position = content.index(unity, track)
-    content[position : position + len(quarter)] = quarter
+    a, b, c, d = (0x10000 * entry for entry in matrix)
+    position = content.index(unity, content.index(b"tkhd"))
+    content[position : position + len(unity)] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
     path.write_bytes(content)
+    return path
+
+
+def rotated(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
+    """A video with the mark of a phone held upright: to be shown turned clockwise by a quarter."""
+    return with_matrix(path, frames, (0, 1, -1, 0))
+
+
+def cut(source: pathlib.Path, path: pathlib.Path, *, first: int = 0, earlier: float = 0.0, options: dict | None = None) -> pathlib.Path:
+    """The packets of a video from number `first` on, `earlier` seconds earlier, without encoding anew."""
+    with av.open(str(source)) as before, av.open(str(path), "w", options=options or {}) as after:
+        stream = before.streams.video[0]
+        copy = after.add_stream_from_template(stream)
+        shift = round(earlier / stream.time_base)
+        for number, packet in enumerate(before.demux(stream)):
+            if packet.size and number >= first:
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+                after.mux(packet)
+    return path
+
+
+def trimmed(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
+    """An mp4 that was trimmed without encoding anew: it holds all frames, and an edit list hides the first half of them."""
+    whole = write(path.with_name(f"whole_{path.name}"), frames, options={"g": "25", "bf": "0"})
+    trimmed = cut(whole, path, earlier=len(frames) / 2 / FPS, options={"avoid_negative_ts": "disabled"})
+    whole.unlink()
+    return trimmed
+
+
+def with_null_frames(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
+    """An AVI that repeats each frame by an empty packet after it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=FPS)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        stream.codec_context.max_b_frames = 0
+        for number, frame in enumerate(frames):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame)):
+                packet.pts = packet.dts = 2 * number
+                container.mux(packet)
+    return path
+
+
+def with_hidden_frames(path: pathlib.Path, frames: np.ndarray, hidden: int) -> pathlib.Path:
+    """A VP8 file of which every `hidden`-th packet is marked not to be shown, as alternate reference frames are."""
+    whole = write(path.with_name(f"whole_{path.name}"), frames, codec="libvpx", options={"auto-alt-ref": "0", "deadline": "realtime"})
+    with av.open(str(whole)) as before, av.open(str(path), "w") as after:
+        copy = after.add_stream_from_template(before.streams.video[0])
+        for number, packet in enumerate(before.demux(before.streams.video[0])):
+            if packet.size:
+                content = bytearray(bytes(packet))
+                if number % hidden == hidden - 1:
+                    content[0] &= ~0x10  # show_frame
+                changed = av.Packet(bytes(content))
+                changed.pts, changed.dts, changed.time_base, changed.is_keyframe = (
+                    packet.pts,
+                    packet.dts,
+                    packet.time_base,
+                    packet.is_keyframe,
+                )
+                changed.stream = copy
+                after.mux(changed)
+    whole.unlink()
+    return path
+
+
+def changing_size(path: pathlib.Path, *parts: np.ndarray) -> pathlib.Path:
+    """A transport stream of parts (t, h, w, 3) of different sizes, as a call or a broadcast has them."""
+    content = b""
+    for part in parts:
+        content += write(path, part, options={"g": "5"}).read_bytes()
+    path.write_bytes(content)
+    return path
+
+
+def high_dynamic_range(path: pathlib.Path, levels: np.ndarray, transfer: int, height: int = 48) -> pathlib.Path:
+    """Ten bits of a grey ramp: `levels` are luma codes (w,), `transfer` FFmpeg's number of its characteristic."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=FPS, options={"x265-params": "log-level=none"})
+        stream.height, stream.width, stream.pix_fmt = height, len(levels), "yuv420p10le"
+        context = stream.codec_context
+        context.color_trc, context.color_primaries, context.colorspace, context.color_range = transfer, 9, 9, 1
+        for _ in range(4):
+            frame = av.VideoFrame(len(levels), height, "yuv420p10le")
+            for plane, fill in zip(frame.planes, (levels, 512, 512), strict=True):
+                rows = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+                rows[:, : plane.width] = fill
+                plane.update(rows.tobytes())
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
     return path
 
 

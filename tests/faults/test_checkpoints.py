@@ -9,7 +9,7 @@ import tiny
 
 from vivit_jax import launch
 from vivit_jax.training.manifest import damage
-from vivit_jax.training.restore import model_params, verify
+from vivit_jax.training.restore import model_variables, verify
 from vivit_jax.weights.model_dir import load_model_dir
 
 FLAGS = ("--config.parallel.data=1", "--config.checkpoint.keep=4")
@@ -329,15 +329,15 @@ def test_the_model_of_a_checkpoint_is_read_without_the_optimiser(whole, workdir)
 
     best = next(row.step for row in verify(whole) if row.best)
     expected = load_model_dir(whole / "model").variables["params"]
-    actual = model_params(whole, best)
+    actual = model_variables(whole, best)["params"]
     assert all(np.array_equal(a, b) for a, b in zip(tree_leaves(actual), tree_leaves(expected), strict=True))
     from vivit_jax.errors import UserError
 
     with pytest.raises(UserError, match="no checkpoint of step 3 "):
-        model_params(whole, 3)
+        model_variables(whole, 3)
     flip_all(workdir)
     with pytest.raises(UserError, match="is damaged and refused"):
-        model_params(workdir, steps(workdir)[-1])
+        model_variables(workdir, steps(workdir)[-1])
 
 
 def test_checkpoints_are_kept_by_three_policies(train, tmp_path):

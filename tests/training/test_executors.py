@@ -44,7 +44,7 @@ def train(experiment, params=None, steps=STEPS, change=lambda batch: batch):
     params = initial_params(experiment) if params is None else params
     learning_rate = make_schedule(experiment.schedule, experiment.optimizer.learning_rate, total=STEPS, warmup=2)
     optimizer = make_optimizer(experiment.optimizer, learning_rate, params, experiment.model)
-    state = executor.place(lambda p: create_state(p, optimizer, averaged=bool(experiment.training.ema_decay)), params)
+    state = executor.place(lambda v: create_state(v, optimizer, averaged=bool(experiment.training.ema_decay)), {"params": params})
     pure = make_train_step(
         model,
         tiny.PREPROCESS,
@@ -61,7 +61,7 @@ def train(experiment, params=None, steps=STEPS, change=lambda batch: batch):
         state, metrics = step(state, executor.to_devices(change(next(batches))), seed)
         losses.append(float(executor.metrics(metrics)["loss"]))
     assert losses[-1] < losses[0]
-    return flatten(executor.to_host(state.model_params)), bytes_per_device(state)
+    return flatten(executor.to_host(state.model_variables["params"])), bytes_per_device(state)
 
 
 def assert_close(actual, expected, tolerance=TOLERANCE):
@@ -160,7 +160,7 @@ def test_fsdp_divides_the_bytes_of_the_state():
         experiment = tiny.experiment(model={"hidden_size": 192, "mlp_dim": 768}, parallel=parallel)
         optimizer = make_optimizer(experiment.optimizer, lambda step: 1e-3, initial_params(experiment), experiment.model)
         create = functools.partial(create_state, optimizer=optimizer, averaged=True)
-        return bytes_per_device(make_executor(experiment.parallel).place(create, initial_params(experiment)))
+        return bytes_per_device(make_executor(experiment.parallel).place(create, {"params": initial_params(experiment)}))
 
     assert bytes_of_state({"fsdp": 8}) < 1.1 * bytes_of_state({"data": 1}) / 8
 
@@ -168,8 +168,8 @@ def test_fsdp_divides_the_bytes_of_the_state():
 def test_a_second_compilation_is_an_error():
     experiment = tiny.experiment(parallel={"data": 1})
     executor = make_executor(experiment.parallel)
-    double = executor.compile_eval(lambda params, batch: {"x": params["a"] * batch["x"]}, executor.place_params({"a": np.ones(())}))
-    params = executor.place_params({"a": np.ones(())})
+    double = executor.compile_eval(lambda params, batch: {"x": params["a"] * batch["x"]}, executor.place_variables({"a": np.ones(())}))
+    params = executor.place_variables({"a": np.ones(())})
     double(params, {"x": np.ones(4)})
     double(params, {"x": np.ones(4)})
     with pytest.raises(AssertionError, match="second time"):

@@ -20,12 +20,12 @@ def test_of_a_quadratic_the_gradient_is_the_one_on_paper():
     """Of w^T A w / 2 the gradient is A w, and at the worst point A (w + rho A w / |A w|); `w` is cut into two parameters."""
     hessian, point, rho = np.array([[3.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]]), np.array([1.0, -2.0, 0.5]), 0.3
 
-    def loss(params, batch, key):
+    def loss(params, collections, batch, key):
         w = jnp.concatenate([params["a"], params["b"]])
         return w @ jnp.asarray(hessian) @ w / 2, jnp.zeros(())
 
     params = {"a": jnp.asarray(point[:1]), "b": jnp.asarray(point[1:])}
-    (value, _), gradients = sharpness_aware(jax.value_and_grad(loss, has_aux=True), rho)(params, {}, jax.random.key(0))
+    (value, _), gradients = sharpness_aware(jax.value_and_grad(loss, has_aux=True), rho)(params, {}, {}, jax.random.key(0))
     slope = hessian @ point
     expected = hessian @ (point + rho * slope / np.linalg.norm(slope))
     np.testing.assert_allclose(value, point @ slope / 2, rtol=1e-6)
@@ -42,7 +42,7 @@ def test_both_passes_of_a_step_make_the_same_draws_and_leave_frozen_parameters_a
     config = OptimizerConfig(name="sgd", momentum=0.0, sam_rho=rho, multipliers=(("tokenizer", 0.0),))
     optimizer = make_optimizer(config, optax.constant_schedule(1.0), params, experiment.model)
     step = jax.jit(make_train_step(model, tiny.PREPROCESS, optimizer, experiment.loss, experiment.training))
-    state, metrics = step(jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=False))(params), batch, 3)
+    state, metrics = step(jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=False))({"params": params}), batch, 3)
 
     key = jax.random.split(jax.random.fold_in(jax.random.key(3), 0))[1]
     video = jnp.asarray(batch["video"] / 127.5 - 1, jnp.float32)

@@ -55,7 +55,7 @@ def test_the_step_minimises_the_loss_of_numpys_mixed_batch(mixed, mix_per):
     optimizer = make_optimizer(OptimizerConfig(name="sgd", momentum=0.0), optax.constant_schedule(1.0), params, experiment.model)
     loss = LossConfig(label_smoothing=0.1)
     step = jax.jit(make_train_step(model, tiny.PREPROCESS, optimizer, loss, experiment.training))
-    state, metrics = step(jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=False))(params), batch, 3)
+    state, metrics = step(jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=False))({"params": params}), batch, 3)
 
     mix_key = jax.random.split(jax.random.fold_in(jax.random.key(3), 0))[0]
     keys = [mix_key] * 8 if mix_per == "batch" else [jax.random.fold_in(mix_key, row) for row in range(8)]

@@ -12,7 +12,7 @@ Source = str | pathlib.Path | bytes
 """A video: its path, or its bytes."""
 
 # The only containers a file is opened as, so that a playlist or a script in disguise reads no other file and no network.
-CONTAINERS = ("mov", "matroska", "avi", "gif", "mpeg", "mpegts", "asf", "flv", "ogg")
+CONTAINERS = ("mov", "matroska", "avi", "gif", "mpeg", "mpegts", "asf", "flv", "ogg", "mxf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Limits:
       pixels: of one frame.
       frames: shown frames of the whole video.
       seconds: of wall-clock time to read it.
+      memory: bytes of address space that a process which reads it may take beyond what it starts with.
     """
 
     pixels: int = 4096 * 2304
     frames: int = 216_000
     seconds: float = 600.0
+    memory: int = 4 << 30
 
 
 LIMITS = Limits()
@@ -50,7 +52,7 @@ def open_container(source: Source, limits: Limits, strict: bool = False) -> av.c
     """
     if not isinstance(source, bytes):
         path = pathlib.Path(source)
-        if not path.exists():
+        if not path.exists():  # so are a loop of links and a link to nothing
             raise UserError("no such file")
         if not path.is_file():
             raise UserError("not a file")

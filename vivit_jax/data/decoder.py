@@ -19,6 +19,15 @@ from vivit_jax.errors import UserError
 # Containers whose seeking can be relied on; the others are read from the start.
 SEEKABLE = ("mov", "matroska")
 
+# Containers whose table of contents lists every picture.
+LISTING = ("mov", "avi")
+
+BROADCAST = ("mpegts", "mpeg")
+
+# A stream whose frames mostly come at its nominal rate, within a tenth, has that rate; a longer break is a gap.
+STEADY, MOSTLY = 0.1, 0.8
+GAP_SECONDS, GAP_FRAMES = 0.4, 4
+
 # Frames that must be skippable before a jump to a keyframe pays for the decoder's refilling (it reorders up to so many).
 JUMP = 4
 
@@ -67,10 +76,11 @@ class OpenVideo:
         """Opens the first video stream; raises `UserError` if there is none or it is too large."""
         self._source, self._limits, self._strict = source, limits, strict
         self._deadline = time.monotonic() + limits.seconds
+        self._remarks: list[str] = []
         self._open()
         try:
             aspect = float(self._stream.sample_aspect_ratio or 1)
-            self.rgb = RgbReader(aspect if 0.25 <= aspect <= 4 else 1.0)  # beyond, it is a slip of the container
+            self.rgb = RgbReader(aspect if 0.25 <= aspect <= 4 else 1.0, stored=stored)  # beyond, it is a slip of the container
             self._pts, self.keyframes = self._stored_index() if stored else self._read_index()
             if not self._pts:
                 raise UserError("holds no frames")
@@ -111,26 +121,54 @@ class OpenVideo:
         nominal = self._stream.average_rate
         if len(self) < 2:
             return nominal or Fraction(1)
+        if nominal and np.mean(np.abs(np.diff(self.times) * float(nominal) - 1) < STEADY) >= MOSTLY:  # pictures are missing here and there
+            return nominal
         span = (self._pts[-1] - self._pts[0]) * self._stream.time_base
+        if not span:  # a time base too coarse for its rate gives all frames one time
+            return nominal or Fraction(len(self))
         mean = simple_rate((len(self) - 1) / span)
         return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What `rgb` does to this video beyond its colours, in words; looks at the first frame."""
+        """What reading does to this video beyond its colours, and what is known to be missing, in words; looks at the first frame."""
         frame = next(self.decode(), None)
         if frame is None:
             raise UserError("no frame can be decoded")
-        alpha = any(component.is_alpha for component in frame.format.components)
-        done = {"rotated": round(frame.rotation / 90) % 4, "made square in pixels": self.rgb.aspect != 1, "laid over black": alpha}
-        return tuple(change for change, happens in done.items() if happens)
+        return (*self.rgb.changes(frame), *self._remarks, *self._gap())
+
+    def _gap(self) -> tuple[str, ...]:
+        """The longest break in a broadcast stream, whose pictures come steadily unless some are lost."""
+        gap = float(np.diff(self.times).max(initial=0))
+        is_broadcast = self._container.format.name in BROADCAST
+        return (f"a gap of {gap:.1f} s",) if is_broadcast and gap > max(GAP_SECONDS, GAP_FRAMES / float(self.fps)) else ()
 
     def decode(self) -> Iterator[av.VideoFrame]:
-        """Every frame from the first on."""
+        """Every frame from the first whole one on: what comes before it in a stream that was cut refers to pictures that are gone."""
         self._rewind()
-        for frame in self._container.decode(self._stream):
+        left_out, failure, began = 0, None, False
+        for packet in self._container.demux(self._stream):
             self._check_time()
-            yield frame
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError as error:
+                if began:
+                    raise
+                failure, left_out, frames = error, left_out + 1, []
+            for frame in frames:
+                if not began and frame.is_corrupt:
+                    left_out += 1
+                    continue
+                began = True
+                yield frame
+        if failure and not began:
+            raise failure
+        if left_out:
+            self._remark(f"{left_out} pictures before the first whole one left out")
+
+    def _remark(self, text: str) -> None:
+        if text not in self._remarks:
+            self._remarks.append(text)
 
     def select(self, numbers: Sequence[int]) -> Iterator[av.VideoFrame]:
         """The frames with these numbers, which ascend. Starts anew from a keyframe wherever that leaves frames undecoded."""
@@ -156,13 +194,18 @@ class OpenVideo:
 
     def _read_index(self) -> tuple[list[int], list[int] | None]:
         """Sorted presentation times of all frames, and the numbers of the keyframes; None where the container does not tell in advance."""
+        promised = self._promised_frames()
         packets = [packet for packet in self._packets() if not packet.is_discard]
         if self._strict:
-            self._check_whole(packets)
+            self._check_whole(packets, promised)
         pts = sorted(packet.pts for packet in packets if packet.pts is not None)
-        seekable = self._container.format.name.startswith(SEEKABLE)
+        # VP8 hides pictures among its packets, so that their times are not those of what is shown.
+        seekable = self._container.format.name.startswith(SEEKABLE) and self._stream.codec_context.name != "vp8"
         if not seekable or len(set(pts)) < len(packets) or not packets or not packets[0].is_keyframe or packets[0].pts != pts[0]:
-            return self._index_by_decoding(), None
+            shown = self._index_by_decoding()
+            if pts and (late := float((shown[0] - pts[0]) * self._stream.time_base)) > 1 / float(self._stream.average_rate or 25) / 2:
+                self._remark(f"begins at its first whole picture, {late:.2f} s in")
+            return shown, None
         return pts, [bisect.bisect_left(pts, pts_of_key) for pts_of_key in sorted(p.pts for p in packets if p.is_keyframe)]
 
     def _stored_index(self) -> tuple[list[int], list[int]]:
@@ -180,16 +223,29 @@ class OpenVideo:
                 self._check_count(count)
                 yield _PacketInfo(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard)
 
-    def _check_whole(self, packets: Sequence[_PacketInfo]) -> None:
+    def _promised_frames(self) -> int:
+        """How many pictures the table of contents lists, 0 where there is none.
+
+        The header's own number counts what an edit list hides and the empty packets by which AVI repeats a picture.
+        """
+        if not self._container.format.name.startswith(LISTING):
+            return 0
+        return sum(not entry.is_discard and entry.size > 0 for entry in self._stream.index_entries) or self._stream.frames
+
+    def _check_whole(self, packets: Sequence[_PacketInfo], frames: int) -> None:
         """Compares what is there with what the header promises."""
-        if len(packets) < 0.9 * self._stream.frames:
-            raise UserError(f"it is cut off: {len(packets)} of {self._stream.frames} frames are there")
+        if len(packets) < 0.9 * frames:
+            raise UserError(f"it is cut off: {len(packets)} of {frames} frames are there")
+        if self._container.format.name == "gif" and not _ends_as_gif(self._source):
+            self._remark("no end mark: it may be cut off")
         promised = _promised_seconds(self._stream)
         ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
         if ends and promised is not None:
             end = float((max(ends) - (self._stream.start_time or 0)) * self._stream.time_base)
             if end < 0.9 * promised - 0.5:
                 raise UserError(f"it is cut off: it ends at {end:.1f} s of {promised:.1f} s")
+            if promised - end > max(0.02 * promised, 3 / float(self._stream.average_rate or 25)):
+                self._remark(f"ends early, at {end:.1f} s of {promised:.1f} s")
 
     def _index_by_decoding(self) -> list[int]:
         """Presentation times as the decoder makes them up, or evenly spread if it does not."""
@@ -251,6 +307,15 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
         if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
             return stream
     raise UserError("has no video stream that can be decoded")
+
+
+def _ends_as_gif(source: Source) -> bool:
+    """Whether the last byte that is not padding is a GIF's trailer."""
+    if isinstance(source, bytes):
+        return source.rstrip(b"\0").endswith(b";")
+    with open(source, "rb") as file:  # noqa: PTH123 (a source may be a string)
+        file.seek(-min(64, file.seek(0, 2)), 2)
+        return file.read().rstrip(b"\0").endswith(b";")
 
 
 def _promised_seconds(stream: av.VideoStream) -> float | None:

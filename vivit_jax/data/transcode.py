@@ -54,10 +54,12 @@ def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcode
             numbers, constant = constant_rate(times, fps, clip.start, clip.end)
             if len(numbers) < 2:
                 raise UserError(f"it has {len(numbers)} frame{'s' if len(numbers) != 1 else ''}, which is no video")
-            changes = list(video.changes) + ([] if constant else ["made constant in rate"])
+            changes = [*video.changes, *([] if constant else ["made constant in rate"])]
             frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
-            images = (video.rgb.read(frame) for frame in _whole(frames))
-            return _encode(images, fps, short_side, changes)
+            stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), fps, short_side, changes)
+            if video.rgb.rescaled:
+                stored = dataclasses.replace(stored, changes=(*stored.changes, "scaled to one size"))
+            return stored
     return _generate(clip.source, short_side)
 
 
@@ -95,10 +97,10 @@ def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, change
         if size is None:
             size = image.shape
             stored = _stored_size(height, width, short_side)
+            if min(stored) < 2:
+                raise UserError(f"it has {height}x{width} pixels, too few to be stored")
             if (height % 2 or width % 2) and stored == (height - height % 2, width - width % 2):
                 changes.append("cropped to even sides")
-        if image.shape != size:
-            raise UserError(f"its frames change size, from {size[:2]} to {image.shape[:2]}")
         if min(height, width) > short_side:
             image = resize(image, *stored)
         encoder.add(image[: stored[0], : stored[1]])

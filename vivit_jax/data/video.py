@@ -9,19 +9,20 @@ import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-import av
 import numpy as np
 
 from vivit_jax.data.container import LIMITS, Limits, Source
 from vivit_jax.data.decoder import opened
 from vivit_jax.data.encoder import encode
 from vivit_jax.data.geometry import Framer, Framing
-from vivit_jax.data.pixels import RgbReader
 from vivit_jax.errors import UserError
 
 __all__ = ["LIMITS", "SUFFIXES", "Limits", "Source", "VideoInfo", "decode_frames", "encode", "probe", "stream_frames"]
 
-SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv")
+SUFFIXES = (
+    *(".mp4", ".avi", ".mkv", ".webm", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv"),
+    *(".mts", ".m2ts", ".vob", ".mxf", ".asf", ".3g2", ".qt"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ def probe(source: Source, *, name: str | None = None, limits: Limits = LIMITS) -
         first = next(video.decode(), None)
         if first is None:
             raise UserError("no frame can be decoded")
-        height, width = video.rgb.size(first)
+        height, width = video.rgb.size_of(first)
         return VideoInfo(width, height, video.fps, video.times)
 
 
@@ -102,11 +103,9 @@ def decode_frames(
             raise UserError(f"frames {numbers[0]} to {numbers[-1]} were asked for, but it has {len(video)}")
         frames = video.select(numbers.tolist())
         first = next(frames)
-        height, width = video.rgb.size(first)
+        height, width = video.rgb.size_of(first)
         framing = framer(height, width) if framer else Framing(slice(height), slice(width), (height, width))
-        parts = (
-            video.rgb.read(frame, framing.rows, framing.columns) for frame in _of_one_size(itertools.chain([first], frames), video.rgb)
-        )
+        parts = (video.rgb.read(frame, framing.rows, framing.columns) for frame in itertools.chain([first], frames))
         shown = framing.show(parts, len(numbers))
     return shown if len(positions) == len(numbers) and (np.diff(positions) == 1).all() else shown[positions]
 
@@ -116,12 +115,3 @@ def stream_frames(source: Source, *, name: str | None = None, limits: Limits = L
     with opened(source, name, limits) as video:
         for frame in video.decode():
             yield video.rgb.read(frame)
-
-
-def _of_one_size(frames: Iterator[av.VideoFrame], rgb: RgbReader) -> Iterator[av.VideoFrame]:
-    size = None
-    for frame in frames:
-        size = size or rgb.size(frame)
-        if rgb.size(frame) != size:
-            raise UserError(f"its frames change size, from {size} to {rgb.size(frame)}")
-        yield frame

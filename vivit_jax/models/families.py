@@ -90,6 +90,7 @@ class Family:
         A module that takes statistics over a batch has an attribute `axis_name`: that of the devices to take them over.
       plain: the same parameters and the same function in the plainest form: float32, one layer after another, no kernels of our own. New
         parameters are drawn, arithmetic is counted and programs are exported in this form.
+      outline: the same shapes and arithmetic as `plain` in the form that is traced soonest.
       height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
         rates go by it.
       cells: how the features lie over the pixels, for explanations.
@@ -103,6 +104,7 @@ class Family:
     config: type
     module: Callable[[Any], nn.Module]
     plain: Callable[[Any], Any]
+    outline: Callable[[Any], Any]
     height: Callable[[Any, str], int]
     cells: Callable[[Any], Cells]
     describe: Callable[[Any], str]

@@ -26,6 +26,11 @@ def plain(config: ViViTConfig) -> ViViTConfig:
     return dataclasses.replace(config, scan_layers=False, remat=False, dtype="float32", attention="xla")
 
 
+def outline(config: ViViTConfig) -> ViViTConfig:
+    """The plain model, whose layers are traced once."""
+    return dataclasses.replace(plain(config), scan_layers=True)
+
+
 def height(config: ViViTConfig, path: str) -> int:
     """0 for the tokenizer, 1 for what the first block holds, the largest for the head.
 
@@ -60,6 +65,7 @@ FAMILY = Family(
     config=ViViTConfig,
     module=ViViT,
     plain=plain,
+    outline=outline,
     height=height,
     cells=cells,
     describe=describe,

@@ -125,7 +125,7 @@ def evaluate(
 
     Args:
       model: takes (b, t, h, w, 3) and gives logits.
-      variables: the model's, with the collection `params`.
+      variables: the model's: `params`, and its other collections by name.
       preprocess: normalises the uint8 video.
       batches: evaluation batches of this host, of any size; rows with `valid` False count nowhere.
       parallel: the devices.
@@ -138,7 +138,7 @@ def evaluate(
     """
     executor = make_executor(parallel)
     evaluator = Evaluator(model, preprocess, executor, labels, multi_label=multi_label)
-    return evaluator(executor.place_params(jax.device_get(variables["params"])), batches, progress=progress)
+    return evaluator(executor.place_variables(jax.device_get(dict(variables))), batches, progress=progress)
 
 
 class Evaluator:
@@ -152,31 +152,33 @@ class Evaluator:
 
     def __call__(
         self,
-        params: Any,
+        variables: Any,
         batches: Iterable[dict[str, Any]],
         *,
         progress: bool = True,
         title: str = "evaluating",
         between: Callable[[], None] = lambda: None,
     ) -> Evaluation:
-        """Scores `params`, which lie on the executor's devices. `between` is called after each batch, and while one is waited for, and may
-        raise to leave."""
+        """Scores `variables`, which lie on the executor's devices.
+
+        `between` is called after each batch and while one is waited for, and may raise to leave.
+        """
         rows, views = [], 0
         read = read_ahead(batches, between)
         for batch in console.tracked(_same_shape(read, self._executor), title, _length(batches), shown=progress):
             views = batch["video"].shape[1]
-            rows.append(_valid_rows(self._run(params, batch)))
+            rows.append(_valid_rows(self._run(variables, batch)))
             between()
         if not sum(len(row["index"]) for row in rows):
             raise UserError("the split to evaluate has no examples")
         return self._scores(jax.tree.map(lambda *parts: np.concatenate(parts), *rows), views)
 
-    def _run(self, params: Any, batch: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, variables: Any, batch: dict[str, Any]) -> dict[str, Any]:
         shape = batch["video"].shape
         if shape not in self._compiled:
             # A function of its own for each shape: a second trace of one is an error.
-            self._compiled[shape] = self._executor.compile_eval(lambda params, batch: self._step(params, batch), params)
-        return self._compiled[shape](params, batch)
+            self._compiled[shape] = self._executor.compile_eval(lambda variables, batch: self._step(variables, batch), variables)
+        return self._compiled[shape](variables, batch)
 
     def _scores(self, rows: dict[str, Any], views: int) -> Evaluation:
         rows = jax.tree.map(lambda x: x[np.argsort(rows["index"], kind="stable")], rows)

@@ -12,7 +12,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import sha256
 from vivit_jax.training.hosts import of_first_host
 from vivit_jax.training.manifest import damage
-from vivit_jax.training.restore import model_params
+from vivit_jax.training.restore import model_variables
 from vivit_jax.training.run import Run
 from vivit_jax.training.workdir import Workdir
 from vivit_jax.weights.model_dir import WEIGHTS, load_model_dir, save_pretrained
@@ -42,11 +42,11 @@ class KeptModel:
         self._run, self._workdir = run, workdir
         self._wrong = ""
 
-    def save(self, params: Any, best: Best, path: Path | None = None) -> None:
+    def save(self, variables: Any, best: Best, path: Path | None = None) -> None:
         """Writes a model directory.
 
         Args:
-          params: on the host.
+          variables: `params` and the other collections, on the host.
           best: the step they are of, and its score if it has one.
           path: where; None is `model/`.
         """
@@ -58,7 +58,7 @@ class KeptModel:
         save_pretrained(
             path or self._workdir.model,
             run.model.config,
-            {"params": params},
+            variables,
             run.preprocess,
             run.labels,
             multi_label=run.experiment.multi_label,
@@ -66,13 +66,13 @@ class KeptModel:
         if path is None:
             self.digest = sha256(self._workdir.model / WEIGHTS)
 
-    def ensure(self, best: Best, step: int, params: Callable[[], Any], *, last: bool = False) -> bool:
+    def ensure(self, best: Best, step: int, variables: Callable[[], Any], *, last: bool = False) -> bool:
         """Sees to it that `model/` holds the best model so far.
 
         Args:
           best: its step and score; empty before the first evaluation.
           step: that the run is at.
-          params: gives the parameters after `step`, on the devices.
+          variables: gives those after `step`, on the devices.
           last: whether no better model can come, so that `model/` must be exactly this one.
 
         Returns:
@@ -85,9 +85,9 @@ class KeptModel:
             return True
         way = Way(of_first_host(lambda: self._way(best, step, last=last)))
         if way == Way.FROM_STATE:
-            self._make_again(self._run.executor.to_host(params()), best)
+            self._make_again(self._run.executor.to_host(variables()), best)
         elif way == Way.FROM_CHECKPOINT and jax.process_index() == 0:
-            self._make_again(model_params(self._workdir.path, best["step"]), best)
+            self._make_again(model_variables(self._workdir.path, best["step"]), best)
         elif way == Way.REFUSE:
             raise UserError(
                 f"{self._told(best)} {self._wrong}, and no checkpoint is there to make it again: put back a copy, or move it away and "
@@ -126,10 +126,10 @@ class KeptModel:
             return f"is damaged ({error})"
         return ""
 
-    def _make_again(self, params: Any, best: Best) -> None:
+    def _make_again(self, variables: Any, best: Best) -> None:
         console.warn(f"{self._told(best)} {self._wrong}: it is made again from the checkpoint of that step")
         self._put_aside()
-        self.save(params, best)
+        self.save(variables, best)
 
     def _put_aside(self) -> None:
         """Leaves what is in its place beside the new one."""

@@ -43,7 +43,7 @@ from vivit_jax.training.plan import Plan
 from vivit_jax.training.profiler import Profiler
 from vivit_jax.training.run import Run
 from vivit_jax.training.schedule import make_schedule
-from vivit_jax.training.state import TrainState, create_state
+from vivit_jax.training.state import TrainState, create_state, saved_fields
 from vivit_jax.training.step import TrainStep, checked_names, make_train_step
 from vivit_jax.training.stopping import NOTHING_TO_SAVE, Interrupted, Interruption, Stopped
 from vivit_jax.training.workdir import Workdir
@@ -81,11 +81,11 @@ class Loop:
         self._told_of_waiting = False
         self._optimizer = self._make_optimizer()
         self._state = run.executor.place(
-            lambda params: create_state(params, self._optimizer, averaged=bool(experiment.training.ema_decay)), run.params
+            lambda variables: create_state(variables, self._optimizer, averaged=bool(experiment.training.ema_decay)), run.variables
         )
         self._train_step = run.executor.compile_train(self._make_step(), self._state)
         self._seed = run.executor.place_whole(np.uint32(experiment.seed))
-        self._checked = checked_names(run.params)
+        self._checked = checked_names(run.variables["params"])
         self._pending: collections.deque[tuple[int, Any]] = collections.deque()
         self._writers = Writers({})
         policy = Policy(experiment.checkpoint.keep, self.plan.keep_every, experiment.checkpoint.keep_best)
@@ -117,7 +117,7 @@ class Loop:
             self._feed.close()
             self._checkpoints.close()
         self._save_last_model(step)
-        if not self._kept.ensure(self.best, step, lambda: self._state.model_params, last=True):
+        if not self._kept.ensure(self.best, step, lambda: self._state.model_variables, last=True):
             self._forget_best(step)
             self._save_last_model(step)
 
@@ -267,7 +267,7 @@ class Loop:
         if self.run.val_batches is None:
             return False
         try:
-            scores = self.evaluator(self._state.model_params, self.run.val_batches, title="validating", between=self._leave)
+            scores = self.evaluator(self._state.model_variables, self.run.val_batches, title="validating", between=self._leave)
         except Interrupted:
             return True
         self._evaluated = step
@@ -282,13 +282,13 @@ class Loop:
             raise UserError(f"evaluation.best {name!r} is not defined on the validation split, all of whose labels are alike: set another")
         if not self.best or _is_better(name, summary[name], self.best[name]):
             self.best = {"step": step, name: summary[name]}
-            self._kept.save(self.run.executor.to_host(self._state.model_params), self.best)
+            self._kept.save(self.run.executor.to_host(self._state.model_variables), self.best)
 
     def _save_last_model(self, step: int) -> None:
         if not self.best:
-            self._kept.save(self.run.executor.to_host(self._state.model_params), {"step": step})
+            self._kept.save(self.run.executor.to_host(self._state.model_variables), {"step": step})
         elif self.best["step"] != step:
-            self._kept.save(self.run.executor.to_host(self._state.model_params), {"step": step}, self.workdir.last_model)
+            self._kept.save(self.run.executor.to_host(self._state.model_variables), {"step": step}, self.workdir.last_model)
 
     def _make_up_for_evaluation(self, step: int) -> None:
         if self._evaluate(step):
@@ -297,7 +297,7 @@ class Loop:
             self._checkpoints.amend(step, self._facts())
 
     def _save(self, step: int) -> None:
-        self._checkpoints.save(step, self.run.executor.saved_form(self._state), self._facts())
+        self._checkpoints.save(step, saved_fields(self.run.executor.saved_form(self._state)), self._facts())
 
     def _facts(self) -> dict[str, Any]:
         """What a checkpoint holds beside arrays, as plain values."""
@@ -330,11 +330,11 @@ class Loop:
           UserError: where it is of another run, or the best model so far is damaged.
           Refused: where there are checkpoints and none is whole.
         """
-        restored = self._checkpoints.restore_latest(self.run.executor.saved_form(self._state), self._check_facts)
+        restored = self._checkpoints.restore_latest(saved_fields(self.run.executor.saved_form(self._state)), self._check_facts)
         if restored is None:
             return
         state, facts = restored
-        self._state = self.run.executor.from_saved_form(state)
+        self._state = self.run.executor.from_saved_form(TrainState(**state))
         self._position = facts["data"][jax.process_index()]
         self.run.batches.set_state(json.loads(self._position))
         self.best, self._evaluated = facts["best"], facts["evaluated"]
@@ -342,7 +342,7 @@ class Loop:
         step = self._step = int(self.run.executor.to_host(self._state.step))
         console.say(f"going on after step {step} of {self.plan.total}, from {self.workdir.checkpoints / str(step)}")
         self._kept.digest = facts.get("model")
-        if not self._kept.ensure(self.best, step, lambda: self._state.model_params):
+        if not self._kept.ensure(self.best, step, lambda: self._state.model_variables):
             self._forget_best(step)
 
     def _forget_best(self, step: int) -> None:
@@ -353,7 +353,7 @@ class Loop:
     def _make_optimizer(self) -> Optimizer:
         experiment = self.run.experiment
         schedule = make_schedule(experiment.schedule, experiment.optimizer.learning_rate, total=self.plan.total, warmup=self.plan.warmup)
-        return make_optimizer(experiment.optimizer, schedule, self.run.params, self.run.model.config)
+        return make_optimizer(experiment.optimizer, schedule, self.run.variables["params"], self.run.model.config)
 
     def _make_step(self) -> TrainStep:
         experiment, executor = self.run.experiment, self.run.executor

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.training.config import OptimizerConfig
 from vivit_jax.training.paths import layer_names, leaf_names, map_named
 
@@ -41,7 +41,7 @@ class Optimizer:
         return jax.tree.map(lambda gradient, factor: jnp.where(factor == 0, 0, gradient), gradients, self.factors)
 
 
-def make_optimizer(config: OptimizerConfig, learning_rate: optax.Schedule, params: Tree, model: Any) -> Optimizer:
+def make_optimizer(config: OptimizerConfig, learning_rate: optax.Schedule, params: Tree, model: ModelConfig) -> Optimizer:
     """Builds the optimiser for `params` (arrays or their shapes) of `model`, a model's config.
 
     Raises:
@@ -105,13 +105,14 @@ def _matches(pattern: str, params: Tree) -> Tree:
     return matches
 
 
-def _factors(config: OptimizerConfig, params: Tree, model: Any) -> Tree:
+def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig) -> Tree:
     """For each parameter its factor: a number, or (l, 1, ...) where scanned layers have different ones."""
     rules = [(_compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
     used = set()
+    height = family_of(model).height if config.layer_decay != 1.0 else None
 
     def factor_of(name: str) -> float:
-        decay = config.layer_decay ** (depth(model, "head") - depth(model, name)) if config.layer_decay != 1.0 else 1.0
+        decay = config.layer_decay ** (height(model, "head") - height(model, name)) if height else 1.0
         for i, (expression, factor) in enumerate(rules):
             if expression.search(name):
                 used.add(i)
@@ -129,25 +130,6 @@ def _factors(config: OptimizerConfig, params: Tree, model: Any) -> Tree:
         if i not in used:
             raise _unmatched("optimizer.multipliers", pattern, params)
     return factors
-
-
-def depth(model: ViViTConfig, name: str) -> int:
-    """The height of a parameter in the network: 0 for the tokenizer, 1 for what the first block holds, the largest for the head.
-
-    The temporal encoder of Model 2 stands on the spatial one.
-
-    Raises:
-      UserError: for a model that is no stack of such layers.
-    """
-    if not isinstance(model, ViViTConfig):
-        raise UserError(f"optimizer.layer_decay is for vision transformers, and this model is a {type(model).__name__}: set it to 1")
-    layers = model.num_layers + (model.temporal_layers if model.factorisation == "factorised_encoder" else 0)
-    below = model.num_layers if "temporal_encoder" in name else 0
-    if block := re.search(r"block_(\d+)/", name):
-        return below + int(block.group(1)) + 1
-    if name.startswith("tokenizer") or name.endswith(("position", "_cls")):
-        return below
-    return model.num_layers if "spatial_encoder" in name and model.temporal_layers else layers + 1
 
 
 def _compiled(field: str, pattern: str) -> re.Pattern:

@@ -36,11 +36,11 @@ class Executor(Protocol):
     batch_shards: int
     mesh: Mesh | None
 
-    def place(self, create: Callable[[Tree], Tree], params: Tree) -> Tree:
-        """The state `create(params)` on the devices; `params` are host arrays, the same on every host."""
+    def place(self, create: Callable[[Tree], Tree], variables: Tree) -> Tree:
+        """The state `create(variables)` on the devices; `variables` are host arrays, the same on every host."""
 
-    def place_params(self, params: Tree) -> Tree:
-        """Parameters alone on the devices, for `compile_eval`."""
+    def place_variables(self, variables: Tree) -> Tree:
+        """A model's variables alone on the devices, for `compile_eval`."""
 
     def place_whole(self, value: np.generic) -> jax.Array:
         """A number on every device, for a step."""
@@ -54,10 +54,10 @@ class Executor(Protocol):
     def compile_train(self, step: Callable, state: Tree) -> Callable:
         """The train step over the devices. It takes the state over (donated) and refuses to be compiled a second time."""
 
-    def compile_eval(self, step: Callable, params: Tree) -> Callable:
+    def compile_eval(self, step: Callable, variables: Tree) -> Callable:
         """The eval step over the devices; its results are host arrays of the whole batch, over all hosts."""
 
-    def compile_eval_on_devices(self, step: Callable, params: Tree) -> Callable:
+    def compile_eval_on_devices(self, step: Callable, variables: Tree) -> Callable:
         """The same from a batch on the devices to results there."""
 
     def metrics(self, metrics: Tree) -> Tree:
@@ -69,8 +69,8 @@ class Executor(Protocol):
     def from_saved_form(self, state: Tree) -> Tree:
         """The inverse of `saved_form`."""
 
-    def to_host(self, params: Tree) -> Tree:
-        """Whole parameters as host arrays, on every host."""
+    def to_host(self, tree: Tree) -> Tree:
+        """Whole arrays of a tree as host arrays, on every host."""
 
 
 def make_executor(config: ParallelConfig) -> Executor:
@@ -123,12 +123,12 @@ class JitExecutor:
         self._batch = NamedSharding(self.mesh, PartitionSpec((DATA, FSDP)))
         self._whole = NamedSharding(self.mesh, PartitionSpec())
 
-    def place(self, create: Callable[[Tree], Tree], params: Tree) -> Tree:
-        shardings = shardings_of(jax.eval_shape(create, params), self.mesh)
-        return jax.jit(create, out_shardings=shardings)(params)
+    def place(self, create: Callable[[Tree], Tree], variables: Tree) -> Tree:
+        shardings = shardings_of(jax.eval_shape(create, variables), self.mesh)
+        return jax.jit(create, out_shardings=shardings)(variables)
 
-    def place_params(self, params: Tree) -> Tree:
-        return self.place(lambda tree: tree, params)
+    def place_variables(self, variables: Tree) -> Tree:
+        return self.place(lambda tree: tree, variables)
 
     def place_whole(self, value: np.generic) -> jax.Array:
         return self.place(lambda tree: tree, value)
@@ -149,12 +149,12 @@ class JitExecutor:
             compiler_options=_compiler_options(),
         )
 
-    def compile_eval(self, step: Callable, params: Tree) -> Callable:
-        compiled = self.compile_eval_on_devices(step, params)
-        return lambda params, batch: jax.device_get(compiled(params, self.to_devices(batch)))
+    def compile_eval(self, step: Callable, variables: Tree) -> Callable:
+        compiled = self.compile_eval_on_devices(step, variables)
+        return lambda variables, batch: jax.device_get(compiled(variables, self.to_devices(batch)))
 
-    def compile_eval_on_devices(self, step: Callable, params: Tree) -> Callable:
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, params)
+    def compile_eval_on_devices(self, step: Callable, variables: Tree) -> Callable:
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, variables)
         return jax.jit(
             traced_once(step),
             in_shardings=(shardings, self._batch),
@@ -171,10 +171,10 @@ class JitExecutor:
     def from_saved_form(self, state: Tree) -> Tree:
         return state
 
-    def to_host(self, params: Tree) -> Tree:
+    def to_host(self, tree: Tree) -> Tree:
         if jax.process_count() > 1:
-            return multihost_utils.process_allgather(params, tiled=True)
-        return jax.device_get(params)
+            return multihost_utils.process_allgather(tree, tiled=True)
+        return jax.device_get(tree)
 
 
 class PmapExecutor:
@@ -193,11 +193,11 @@ class PmapExecutor:
         self._rows = NamedSharding(Mesh(np.asarray(self._devices), ("data",)), PartitionSpec("data"))
         self._pmap_devices = None if jax.process_count() > 1 else self._devices
 
-    def place(self, create: Callable[[Tree], Tree], params: Tree) -> Tree:
-        return self._replicate(jax.device_get(jax.jit(create)(params)))
+    def place(self, create: Callable[[Tree], Tree], variables: Tree) -> Tree:
+        return self._replicate(jax.device_get(jax.jit(create)(variables)))
 
-    def place_params(self, params: Tree) -> Tree:
-        return self._replicate(params)
+    def place_variables(self, variables: Tree) -> Tree:
+        return self._replicate(variables)
 
     def place_whole(self, value: np.generic) -> jax.Array:
         return self._replicate(value)
@@ -213,12 +213,12 @@ class PmapExecutor:
         del state
         return jax.pmap(traced_once(step), self.axis_name, devices=self._pmap_devices, donate_argnums=0)
 
-    def compile_eval(self, step: Callable, params: Tree) -> Callable:
-        compiled = self.compile_eval_on_devices(step, params)
-        return lambda params, batch: self.to_host(compiled(params, self.to_devices(batch)))
+    def compile_eval(self, step: Callable, variables: Tree) -> Callable:
+        compiled = self.compile_eval_on_devices(step, variables)
+        return lambda variables, batch: self.to_host(compiled(variables, self.to_devices(batch)))
 
-    def compile_eval_on_devices(self, step: Callable, params: Tree) -> Callable:
-        del params
+    def compile_eval_on_devices(self, step: Callable, variables: Tree) -> Callable:
+        del variables
         return jax.pmap(traced_once(step), self.axis_name, devices=self._pmap_devices)
 
     def metrics(self, metrics: Tree) -> Tree:
@@ -230,8 +230,8 @@ class PmapExecutor:
     def from_saved_form(self, state: Tree) -> Tree:
         return self._replicate(state)
 
-    def to_host(self, params: Tree) -> Tree:
-        return jax.device_get(jax.tree.map(lambda x: x.addressable_shards[0].data[0], params))
+    def to_host(self, tree: Tree) -> Tree:
+        return jax.device_get(jax.tree.map(lambda x: x.addressable_shards[0].data[0], tree))
 
     def _replicate(self, tree: Tree) -> Tree:
         count = len(self._devices)

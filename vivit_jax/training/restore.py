@@ -1,4 +1,4 @@
-"""What lies in the checkpoints of a run, without training on: a table of them, and the model's parameters after one of the steps."""
+"""What lies in the checkpoints of a run, without training on: a table of them, and the model's variables after one of the steps."""
 
 import dataclasses
 import os
@@ -58,16 +58,16 @@ def verify(workdir: str | os.PathLike) -> list[SavedStep]:
     return [SavedStep(step, wrong[step], _bytes(directory / str(step)), facts[step].get("evaluated"), step == best) for step in steps]
 
 
-def model_params(workdir: str | os.PathLike, step: int) -> dict[str, Any]:
-    """Reads the model's parameters of a checkpoint, without the optimiser's state.
+def model_variables(workdir: str | os.PathLike, step: int) -> dict[str, Any]:
+    """Reads the model's variables of a checkpoint, without the optimiser's state.
 
     Args:
       workdir: the run's work directory, or the folder `checkpoints` in it.
       step: of the checkpoint.
 
     Returns:
-      A tree of NumPy arrays in the shape that the run's model wants: the moving average of the parameters where the run keeps one, as this
-      is what it evaluates, else the parameters.
+      `params` and the model's other collections by name: trees of NumPy arrays in the shape that the run's model wants. Where the run keeps
+      moving averages it is these, since they are what it evaluates.
 
     Raises:
       UserError: where there is no such checkpoint, or it is damaged.
@@ -82,11 +82,12 @@ def model_params(workdir: str | os.PathLike, step: int) -> dict[str, Any]:
     path = (step_dir / STATE).absolute()
     with ocp.PyTreeCheckpointer() as checkpointer:
         saved = checkpointer.metadata(path).item_metadata.tree
-        name = "average" if saved.get("average") else "params"
-        wanted = {name: saved[name]}
+        params, others = ("average", "average_collections") if saved.get("average") else ("params", "collections")
+        wanted = {name: saved[name] for name in (params, others) if name in saved}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
-        return checkpointer.restore(path, args=arguments)[name]
+        restored = checkpointer.restore(path, args=arguments)
+        return {"params": restored[params], **restored.get(others, {})}
 
 
 def _checkpoints(workdir: str | os.PathLike) -> Path:

@@ -21,7 +21,7 @@ class Run:
     Attributes:
       experiment: resolved.
       model: takes (b, t, h, w, 3) and gives logits.
-      params: the initial parameters, on the host.
+      variables: the initial `params`, and the model's other collections by name, on the host.
       preprocess: normalises the video.
       labels: names of the classes, or of those of each head.
       batches: endless training batches of this host.
@@ -34,7 +34,7 @@ class Run:
 
     experiment: Experiment
     model: nn.Module
-    params: Any
+    variables: dict[str, Any]
     preprocess: Preprocess
     labels: Labels
     batches: Batches

@@ -63,21 +63,22 @@ def make_train_step(
     """
     mixes = bool(training.mixup or training.cutmix)
 
-    def loss_of(params: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def loss_of(params: Any, collections: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         video = preprocess.normalise(batch["video"])
         if mixes:
             weights = batch["own_weight"]
             video = mix(video, preprocess.normalise(batch["partner_video"]), weights[:, None, :, :, None])
-        logits = model.apply({"params": gather(params)}, video, train=True, rngs={"dropout": key})
+        variables = {"params": gather(params), **collections}
+        logits, collections = model.apply(variables, video, train=True, rngs={"dropout": key}, mutable=list(collections))
         targets = targets_of(batch["label"], logits)
         top1 = _top1(logits, targets)
         if mixes:
             others = targets_of(batch["partner_label"], logits)
             targets = {name: mix(own, others[name], weights.mean(axis=(1, 2))[:, None]) for name, own in targets.items()}
-        return cross_entropy(logits, targets, loss, class_weights), top1
+        return cross_entropy(logits, targets, loss, class_weights), (top1, collections)
 
-    def gradients_over_devices(params: Any, batch: Batch, key: jax.Array) -> tuple:
-        value, gradients = gradients_of_part(params, batch, key)
+    def gradients_over_devices(params: Any, collections: Any, batch: Batch, key: jax.Array) -> tuple:
+        value, gradients = gradients_of_part(params, collections, batch, key)
         if axis_name:
             value, gradients = jax.lax.pmean((value, gradients), axis_name)
         return value, optimizer.without_frozen(gradients)
@@ -94,7 +95,7 @@ def make_train_step(
         if axis_name:
             dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(axis_name))
 
-        (value, top1), gradients = gradients_of(state.params, batch, dropout_key)
+        (value, (top1, collections)), gradients = gradients_of(state.params, state.collections, batch, dropout_key)
         updates, opt_state = optimizer.transform.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         norms = jnp.stack([jnp.sqrt(jnp.square(gradient).sum()) for gradient in jax.tree.leaves(gradients)])
@@ -110,6 +111,8 @@ def make_train_step(
             params=params,
             opt_state=opt_state,
             average=_moved(state.average, params, state.step, training.ema_decay),
+            collections=collections,
+            average_collections=_moved(state.average_collections, collections, state.step, training.ema_decay),
         )
         return new_state, metrics
 
@@ -117,14 +120,14 @@ def make_train_step(
 
 
 def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str | None = None) -> EvalStep:
-    """The one eval step: (params, batch) to the batch's `label`, `index`, `valid`, and `logits` (b, classes) averaged over the views.
+    """The one eval step: (variables, batch) to the batch's `label`, `index`, `valid`, and `logits` (b, classes) averaged over the views.
 
     The views (v) are computed one after another, so that memory does not depend on their number.
     """
 
-    def eval_step(params: Any, batch: Batch) -> dict:
+    def eval_step(variables: Any, batch: Batch) -> dict:
         def logits_of(view: jax.Array) -> Any:
-            return model.apply({"params": params}, preprocess.normalise(view))
+            return model.apply(variables, preprocess.normalise(view))
 
         logits = jax.lax.map(logits_of, batch["video"].swapaxes(0, 1))
         result = {name: batch[name] for name in ("label", "index", "valid")}
@@ -143,9 +146,12 @@ def _top1(logits: Any, targets: dict[str, jax.Array]) -> jax.Array:
     return jnp.stack(right).min(axis=0).mean()
 
 
-def _moved(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
-    """The moving average after `step` + 1 steps; it follows faster at first, so that it forgets the initial weights in short runs too."""
-    if average is None:
-        return None
+def _moved(average: Any, values: Any, step: jax.Array, decay: float) -> Any:
+    """The moving average after `step` + 1 steps; it follows faster at first, so that it forgets the initial weights in short runs too.
+
+    Where there is no average (None, or no leaves) there is none after the step.
+    """
+    if not jax.tree.leaves(average):
+        return average
     decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, values)

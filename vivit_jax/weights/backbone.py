@@ -21,13 +21,13 @@ import numpy as np
 
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
+from vivit_jax.weights.config import Triple
 from vivit_jax.weights.model_dir import Labels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Params = dict[str, np.ndarray]
-Triple = tuple[float, float, float]
 
 # Heads of the usual widths: 64 wide, but for ViT-H's 80. Fused or square projections do not show it.
 HEADS_OF_WIDTH = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}

@@ -7,6 +7,8 @@ from vivit_jax.models.config import ACTIVATIONS
 
 TUBELET_INITS = ("central_frame", "average", "random")
 TEMPORAL_ATTENTION_INITS = ("zero_output", "zero", "copy")
+Triple = tuple[float, float, float]
+
 HEAD_INITS = ("fresh", "keep")
 POSITION_RESIZES = ("cubic", "linear")
 

@@ -24,17 +24,17 @@ from rich.table import Table
 
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.families import build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.backbone import SourceOptions
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.inflate import Group
-from vivit_jax.weights.initialise import initialise_from
+from vivit_jax.weights.groups import Group
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import Labels, Pretrained, default_labels, is_model_dir, load_model_dir, save_pretrained
 from vivit_jax.weights.source import FORMATS, OWN_FORMAT, local_path, read_source
 from vivit_jax.weights.target import same_classes, target_model
+from vivit_jax.weights.vivit_start import initialise_from
 
 STRIDE = 2
 # The original resizes to a short side of 256 for crops of 224.
@@ -113,7 +113,7 @@ def convert(
     )
     labels = labels or (backbone.labels if kept == "keep" and not isinstance(config.num_classes, Mapping) else None)
     multi_label = kept == "keep" and backbone.multi_label
-    pretrained = Pretrained(ViViT(started.model), started.variables, preprocess, labels or default_labels(started.model), multi_label)
+    pretrained = Pretrained(build(started.model), started.variables, preprocess, labels or default_labels(started.model), multi_label)
     return Conversion(pretrained, started.report)
 
 

@@ -8,7 +8,8 @@ import re
 
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
-from vivit_jax.weights.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, Triple, heads_of_width
+from vivit_jax.weights.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
+from vivit_jax.weights.config import Triple
 from vivit_jax.weights.files import Tensors
 from vivit_jax.weights.model_dir import MULTI_LABEL
 from vivit_jax.weights.names import (

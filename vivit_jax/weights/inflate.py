@@ -3,7 +3,6 @@
 Every part returns parameters of the model by path and lines for the report; what it leaves out is to be initialised at random.
 """
 
-import dataclasses
 import re
 
 import numpy as np
@@ -12,23 +11,8 @@ from vivit_jax.errors import UserError
 from vivit_jax.models.config import SIZES, ViViTConfig
 from vivit_jax.weights.backbone import Backbone, Params
 from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.groups import Group
 from vivit_jax.weights.positions import resize_positions
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """A line of the report.
-
-    Attributes:
-      name: a group of parameters of the model.
-      source: where they came from; `-` for nowhere.
-      done: what was done to them.
-    """
-
-    name: str
-    source: str
-    done: str
-
 
 Part = tuple[Params, list[Group]]
 

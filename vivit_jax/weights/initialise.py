@@ -1,24 +1,26 @@
-"""The weights that training starts from: random ones, or those of another model made to fit (Sec. 3.4)."""
+"""The weights that training starts from: random ones, those of a model directory, or those of another model made to fit."""
 
 import dataclasses
+import importlib
 from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.errors import UserError
+from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import HALF
-from vivit_jax.weights.backbone import Backbone, SourceOptions, Triple
-from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.inflate import Group, transfer
-from vivit_jax.weights.layers import flatten, unflatten
-from vivit_jax.weights.parameters import check_parameters, parameter_shapes
-from vivit_jax.weights.source import read_source
+from vivit_jax.weights.config import InitConfig, Triple
+from vivit_jax.weights.groups import Group
+from vivit_jax.weights.layers import flatten_variables, unflatten_variables
+from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
+from vivit_jax.weights.parameters import check_parameters, variable_shapes
 
-# What a source may leave to be initialised at random.
-RANDOM = ("head", "tokenizer/kernel", "transformer/temporal_encoder", "temporal_attention")
+# For each family whose weights can come from other formats, the module that reads and fits them, by an `initialise` like the one here.
+SOURCES = {
+    "vivit": "vivit_jax.weights.vivit_start",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,21 +28,21 @@ class Initialisation:
     """First weights, and what comes along with them.
 
     Attributes:
-      model: the configuration asked for, with the activation and LayerNorm epsilon that the source was trained with.
-      variables: {"params": ...} of `model`, NumPy arrays, stacked if it has `scan_layers`.
+      model: the configuration asked for, with what the source decides, such as its activation.
+      variables: `params` and the other collections of `model`, NumPy arrays, stacked if it scans its layers.
       mean: per RGB channel, of pixels in [0, 1], that the weights expect.
       std: per RGB channel, of pixels in [0, 1], that the weights expect.
       report: for each group of parameters, where it came from and what was done to it.
     """
 
-    model: ViViTConfig
+    model: ModelConfig
     variables: dict
     mean: Triple
     std: Triple
     report: tuple[Group, ...]
 
 
-def initialise(model: ViViTConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
     """The weights that training of `model` starts from.
 
     Args:
@@ -52,58 +54,52 @@ def initialise(model: ViViTConfig, init: InitConfig, key: jax.Array) -> Initiali
       UserError: if the source cannot be read or cannot become `model`.
     """
     if init.source is not None:
-        return initialise_from(read_source(init.source, _options(model, init)), model, init, key)
-    model = dataclasses.replace(model, activation=init.activation or model.activation, norm_eps=init.norm_eps or model.norm_eps)
-    params = _random(model, parameter_shapes(model), key)
-    variables = {"params": unflatten(params, scan_layers=model.scan_layers)}
+        if model.family in SOURCES:
+            return importlib.import_module(SOURCES[model.family]).initialise(model, init, key)
+        return _from_model_dir(model, init, key)
+    model = _with_overrides(model, init)
+    variables = unflatten_variables(random_variables(model, key), scan_layers=getattr(model, "scan_layers", False))
     return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (Group("all", "-", "random"),))
 
 
-def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, key: jax.Array) -> Initialisation:
-    """`initialise` from a source that is already read."""
-    model = dataclasses.replace(
-        model,
-        activation=init.activation or backbone.activation,
-        norm_eps=init.norm_eps or backbone.norm_eps,
-    )
-    mean, std = init.mean or backbone.mean, init.std or backbone.std
-    params, groups = transfer(backbone, model, init)
-    expected = parameter_shapes(model)
-    absent = [path for path in expected if path not in params and any(name in path for name in RANDOM)]
-    params |= _random(model, absent, key)
-    check_parameters({path: array.shape for path, array in params.items()}, expected, backbone.name)
-    along = Group("(config)", "config", f"activation {model.activation}, norm_eps {model.norm_eps:g}, pixel mean {mean}, std {std}")
-    variables = {"params": unflatten({path: params[path] for path in expected}, scan_layers=model.scan_layers)}
-    return Initialisation(model, variables, mean, std, (*groups, along))
-
-
-def _options(model: ViViTConfig, init: InitConfig) -> SourceOptions:
-    """What is known of the source from the model it is to become."""
-    return SourceOptions(
-        format=init.format,
-        num_heads=init.num_heads,
-        default_heads=model.num_heads,
-        image_size=init.image_size,
-        clip=init.source_clip,
-        target_clip=model.clip,
-        factorisation=model.factorisation,
-        frames=model.tokenizer == "frames",
-        sampled_frames=model.grid[0],
-        attention_order=model.attention_order,
-        pool=model.pool,
-    )
-
-
-def _random(model: ViViTConfig, paths: Iterable[str], key: jax.Array) -> dict[str, np.ndarray]:
-    """The parameters at `paths` of a freshly initialised model; no others are computed."""
-    paths = tuple(paths)
+def random_variables(model: ModelConfig, key: jax.Array, paths: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """The variables at `paths` (all by default) of a freshly initialised model, by path; no others are computed."""
+    paths = tuple(variable_shapes(model) if paths is None else paths)
     if not paths:
         return {}
-    model = dataclasses.replace(model, scan_layers=False, remat=False, dtype="float32", attention="xla")
+    module = build(family_of(model).plain(model))
 
     @jax.jit
     def draw(key: jax.Array) -> dict[str, jax.Array]:
-        flat = flatten(ViViT(model).init(key, jnp.zeros((1, *model.clip, 3)))["params"])
+        flat = flatten_variables(module.init(key, jnp.zeros((1, *model.clip, 3))))
         return {path: flat[path] for path in paths}
 
     return jax.device_get(draw(key))
+
+
+def _with_overrides(model: ModelConfig, init: InitConfig) -> ModelConfig:
+    """The model with those of its fields that `init` overrules.
+
+    Raises:
+      UserError: where it overrules what this family does not have.
+    """
+    overrides = {name: getattr(init, name) for name in ("activation", "norm_eps") if getattr(init, name) is not None}
+    for name in overrides:
+        if not hasattr(model, name):
+            raise UserError(f"init.{name} is set, and a model of family {model.family} has none: leave it None")
+    return dataclasses.replace(model, **overrides)
+
+
+def _from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+    """The weights of a model directory of the same family; its head too if `init.head` is `keep`."""
+    if not is_model_dir(init.source):
+        raise UserError(f"init.source {init.source} is not a model directory, the only source of a model of family {model.family}")
+    source = load_model_dir(init.source)
+    model, expected = _with_overrides(model, init), variable_shapes(model)
+    values = flatten_variables(source.variables)
+    fresh = [path for path in expected if path.startswith("head")] if init.head == "fresh" else []
+    values |= random_variables(model, key, fresh)
+    check_parameters({path: array.shape for path, array in values.items()}, expected, str(init.source))
+    variables = unflatten_variables({path: values[path] for path in expected}, scan_layers=getattr(model, "scan_layers", False))
+    groups = (Group("all but the head" if fresh else "all", str(init.source), "copied"), *([Group("head", "-", "random")] if fresh else []))
+    return Initialisation(model, variables, init.mean or source.preprocess.mean, init.std or source.preprocess.std, groups)

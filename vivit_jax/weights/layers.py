@@ -14,6 +14,8 @@ from flax import traverse_util
 
 BLOCK = re.compile(r"block_(\d+)")
 
+COLLECTION = ":"  # between a collection's name and a path in it
+
 
 def stack_layers(params: Mapping) -> dict:
     """`block_00`, `block_01`, ... of every encoder as one `blocks` with a leading layer axis."""
@@ -47,6 +49,24 @@ def unflatten(flat: Mapping, *, scan_layers: bool = False) -> dict:
     """The inverse of `flatten`: the parameter tree of a model, stacked for one with `scan_layers`."""
     params = traverse_util.unflatten_dict(dict(flat), sep="/")
     return stack_layers(params) if scan_layers else params
+
+
+def flatten_variables(variables: Mapping) -> dict:
+    """A model's variables by path: parameters as `flatten` gives them, what is in another collection as `batch_stats:stem/norm/mean`."""
+    return {
+        path if name == "params" else f"{name}{COLLECTION}{path}": leaf
+        for name, tree in sorted(variables.items(), key=lambda item: item[0] != "params")
+        for path, leaf in flatten(tree).items()
+    }
+
+
+def unflatten_variables(flat: Mapping, *, scan_layers: bool = False) -> dict:
+    """The inverse of `flatten_variables`."""
+    collections: dict[str, dict] = {"params": {}}
+    for name, leaf in flat.items():
+        collection, _, path = name.rpartition(COLLECTION)
+        collections.setdefault(collection or "params", {})[path] = leaf
+    return {name: unflatten(tree, scan_layers=scan_layers) for name, tree in collections.items()}
 
 
 def _stack(leaves: tuple) -> object:

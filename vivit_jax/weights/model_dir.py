@@ -18,16 +18,15 @@ from safetensors import SafetensorError, safe_open
 
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import sha256, sync
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.families import DEFAULT, ModelConfig, build, family_named, family_of
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.files import write_safetensors
-from vivit_jax.weights.layers import flatten, unflatten
-from vivit_jax.weights.parameters import check_parameters, parameter_shapes
+from vivit_jax.weights.layers import flatten_variables, unflatten_variables
+from vivit_jax.weights.parameters import check_parameters, variable_shapes
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
-KEYS = ("architecture", "model", "id2label", "problem_type", "weights_sha256")
+KEYS = ("architecture", "family", "model", "id2label", "problem_type", "weights_sha256")
 
 # What the logits mean, in the words of Hugging Face's configs.
 SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
@@ -41,7 +40,8 @@ class Pretrained:
 
     Attributes:
       model: the Flax module; `model.config` describes it.
-      variables: {"params": ...} of NumPy arrays on the host, in the shape that `model` wants; `jax.device_put` them to apply often.
+      variables: `params`, and the model's other collections by name: NumPy arrays on the host, in the shape that `model` wants;
+        `jax.device_put` them to apply often.
       preprocess: how a video becomes the model's input.
       labels: class names in the order of the logits, or of each head by name; empty for a model without a head.
       multi_label: whether a video may have several classes: their probabilities are then the sigmoids of the logits, else their softmax.
@@ -81,7 +81,7 @@ class Pretrained:
 
 def save_pretrained(
     path: str | os.PathLike,
-    model_config: ViViTConfig,
+    model_config: ModelConfig,
     variables: Mapping,
     preprocess: Preprocess,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None,
@@ -96,7 +96,7 @@ def save_pretrained(
     Args:
       path: the directory to make.
       model_config: the model's.
-      variables: {"params": ...} of the model, stacked or layer by layer.
+      variables: `params` and the other collections of the model, stacked or layer by layer.
       preprocess: how a video becomes the model's input.
       labels: class names in the order of the logits (a table by head for several heads); None names them LABEL_0, LABEL_1, ...
       multi_label: whether a video may have several classes.
@@ -105,10 +105,11 @@ def save_pretrained(
       UserError: if the parameters or the labels are not the model's, or if something else lies at `path`.
     """
     path = pathlib.Path(path)
-    flat = {name: np.ascontiguousarray(leaf, dtype=np.float32) for name, leaf in flatten(variables["params"]).items()}
-    check_parameters({name: leaf.shape for name, leaf in flat.items()}, parameter_shapes(model_config), "variables")
+    flat = {name: np.ascontiguousarray(leaf, dtype=np.float32) for name, leaf in flatten_variables(variables).items()}
+    check_parameters({name: leaf.shape for name, leaf in flat.items()}, variable_shapes(model_config), "variables")
     config = {
         "architecture": ARCHITECTURE,
+        "family": model_config.family,
         "model": model_config.to_dict(),
         "id2label": _id2label(model_config, labels),
         "problem_type": MULTI_LABEL if multi_label else SINGLE_LABEL,
@@ -145,15 +146,16 @@ def load_model_dir(path: str | os.PathLike) -> Pretrained:
     for key in config:
         if key not in KEYS:
             raise unknown_name(f"key in {path / CONFIG}", key, KEYS)
-    model_config = _dataclass(ViViTConfig, config.get("model"), path / CONFIG)
+    family = family_named(str(config.get("family", DEFAULT)))  # which models of before do not say
+    model_config = _dataclass(family.config, config.get("model"), path / CONFIG)
     preprocess = _dataclass(Preprocess, read_json(path / PREPROCESS), path / PREPROCESS)
     if (preprocess.frames, *preprocess.crop) != model_config.clip:
         given = (preprocess.frames, *preprocess.crop)
         raise UserError(f"{path / PREPROCESS} makes clips of {given} (frames, height, width), the model takes {model_config.clip}")
     labels = _labels(model_config, config.get("id2label"), path / CONFIG)
     flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
-    variables = {"params": unflatten(flat, scan_layers=model_config.scan_layers)}
-    return Pretrained(ViViT(model_config), variables, preprocess, labels, _multi_label(config, path / CONFIG))
+    variables = unflatten_variables(flat, scan_layers=getattr(model_config, "scan_layers", False))
+    return Pretrained(build(model_config), variables, preprocess, labels, _multi_label(config, path / CONFIG))
 
 
 def is_model_dir(path: str | os.PathLike) -> bool:
@@ -179,22 +181,22 @@ def read_json(path: pathlib.Path) -> dict:
     return value
 
 
-def default_labels(model_config: ViViTConfig) -> Labels:
+def default_labels(model_config: ModelConfig) -> Labels:
     """LABEL_0, LABEL_1, ... of each head."""
     names = {head: tuple(f"LABEL_{index}" for index in range(count)) for head, count in model_config.heads.items()}
     return names.get("", names or ())
 
 
-def _read_weights(path: pathlib.Path, model_config: ViViTConfig, digest: str | None) -> dict[str, np.ndarray]:
+def _read_weights(path: pathlib.Path, model_config: ModelConfig, digest: str | None) -> dict[str, np.ndarray]:
     """Shapes and types are checked against the header before any parameter is read; the checksum after them, as it names less."""
     try:
         with safe_open(path, framework="np") as file:
             headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
             shapes = {name: tuple(header.get_shape()) for name, header in headers.items()}
-            layers = max(model_config.num_layers, model_config.temporal_layers)
+            layers = family_of(model_config).height(model_config, "head") - 1
             if layers > len(shapes):  # before so many are spelt out
                 raise UserError(f"{path} holds {len(shapes)} parameters, too few for the {layers} layers of {CONFIG}")
-            check_parameters(shapes, parameter_shapes(model_config), str(path))
+            check_parameters(shapes, variable_shapes(model_config), str(path))
             other = [f"{name} {header.get_dtype()}" for name, header in headers.items() if header.get_dtype() != "F32"]
             if other:
                 raise UserError(f"{path}: parameters must be float32 (F32), got {', '.join(other)}")
@@ -207,7 +209,7 @@ def _read_weights(path: pathlib.Path, model_config: ViViTConfig, digest: str | N
         raise UserError(f"{path} is not a whole safetensors file: {error}") from None
 
 
-def _id2label(model_config: ViViTConfig, labels: Sequence[str] | Mapping[str, Sequence[str]] | None) -> dict:
+def _id2label(model_config: ModelConfig, labels: Sequence[str] | Mapping[str, Sequence[str]] | None) -> dict:
     labels = default_labels(model_config) if labels is None else labels
     by_head = labels if isinstance(labels, Mapping) else {"": labels} if model_config.heads else {}
     counts = {head: len(names) for head, names in by_head.items()}
@@ -217,7 +219,7 @@ def _id2label(model_config: ViViTConfig, labels: Sequence[str] | Mapping[str, Se
     return tables.get("", tables)
 
 
-def _labels(model_config: ViViTConfig, id2label: object, path: pathlib.Path) -> Labels:
+def _labels(model_config: ModelConfig, id2label: object, path: pathlib.Path) -> Labels:
     heads = model_config.heads
     tables = {"": id2label} if "" in heads else id2label
     try:

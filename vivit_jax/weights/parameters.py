@@ -1,6 +1,5 @@
 """What parameters a model has, and the check that a set of parameters is exactly those."""
 
-import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
 
@@ -8,9 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
-from vivit_jax.weights.layers import flatten
+from vivit_jax.models.families import ModelConfig, build, family_of
+from vivit_jax.weights.layers import COLLECTION, flatten_variables
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -18,15 +16,20 @@ LISTED = 12
 
 
 @functools.lru_cache(maxsize=32)
-def _shapes(config: ViViTConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def _shapes(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
     video = jax.ShapeDtypeStruct((1, *config.clip, 3), jnp.float32)
-    variables = jax.eval_shape(ViViT(config).init, jax.random.key(0), video)
-    return tuple((path, leaf.shape) for path, leaf in flatten(variables["params"]).items())
+    variables = jax.eval_shape(build(config).init, jax.random.key(0), video)
+    return tuple((path, leaf.shape) for path, leaf in flatten_variables(variables).items())
 
 
-def parameter_shapes(config: ViViTConfig) -> Shapes:
-    """Shape of every parameter by its path, layer by layer whatever `scan_layers` is. Nothing is computed."""
-    return dict(_shapes(dataclasses.replace(config, scan_layers=True, remat=False, dtype="float32", attention="xla")))
+def variable_shapes(config: ModelConfig) -> Shapes:
+    """Shape of every variable by its path as `flatten_variables` names it, layer by layer even if they are scanned. Nothing is computed."""
+    return dict(_shapes(family_of(config).outline(config)))
+
+
+def parameter_shapes(config: ModelConfig) -> Shapes:
+    """`variable_shapes` of the parameters alone."""
+    return {path: shape for path, shape in variable_shapes(config).items() if COLLECTION not in path}
 
 
 def check_parameters(given: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], what: str) -> None:

@@ -1,0 +1,36 @@
+"""Reading videos that nobody has looked at: in processes of their own, each with a limit of time and of memory.
+
+FFmpeg decodes what it is given, and a file made for it can hang it or eat memory. Here that costs one process, and one line for its video.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from vivit_jax.data.container import LIMITS, Limits
+from vivit_jax.data.workers import Failure, available_cpus, map_in_order
+from vivit_jax.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+GRACE_SECONDS = 60  # beyond the limit that reading itself observes
+
+
+def guarded(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None, limits: Limits = LIMITS
+) -> Iterator[tuple[Item, Result | UserError]]:
+    """Applies a function that reads videos to each item, in worker processes.
+
+    Args:
+      function: a module's function, or a partial of one; it, the items and the results are pickled. It raises `UserError` for a bad file.
+      items: what to apply it to; drawn as needed.
+      workers: processes; None is one a CPU. One process reads many items, and a new one takes the place of one that was ended.
+      limits: what one item may cost; a process that takes more time or memory is ended.
+
+    Yields:
+      Each item with its result, or with the error that says in one line why there is none, in the order of `items`.
+    """
+    workers = available_cpus() if workers is None else workers
+    seconds = limits.seconds + GRACE_SECONDS
+    for item, result in map_in_order(function, items, workers=workers, seconds=seconds, memory=limits.memory):
+        yield item, UserError(result.reason) if isinstance(result, Failure) else result

@@ -1,0 +1,74 @@
+"""Every key of an experiment with its type, default and meaning, read from the dataclasses that define them.
+
+`vivit inspect --keys` prints this table and `docs/config.md` holds it, so that neither can differ from the code.
+"""
+
+import dataclasses
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterator
+
+ENTRY = re.compile(r"^  (\w+): (.*)$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A key of an experiment.
+
+    Attributes:
+      name: dotted, as on the command line behind `--config.`.
+      type: such as `float` or `str or None`.
+      default: as Python writes it; empty for a key that must be set.
+      meaning: the sentences that define it.
+    """
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+def keys_of(cls: type, prefix: str = "") -> Iterator[Key]:
+    """The keys of a section's dataclass, and of the sections in it, in order.
+
+    Args:
+      cls: a dataclass whose docstring explains each field under `Attributes:`.
+      prefix: the section's dotted name with a dot at its end.
+    """
+    hints, meanings = typing.get_type_hints(cls), attributes_of(cls)
+    for field in dataclasses.fields(cls):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            yield from keys_of(hint, f"{prefix}{field.name}.")
+        else:
+            default = "" if field.default is dataclasses.MISSING else repr(field.default)
+            yield Key(prefix + field.name, describe_type(hint), default, meanings[field.name])
+
+
+def attributes_of(cls: type) -> dict[str, str]:
+    """What a class's docstring says of each attribute, on one line each."""
+    _, _, section = inspect.getdoc(cls).partition("Attributes:\n")
+    meanings: dict[str, str] = {}
+    name = None
+    for line in section.splitlines():
+        if entry := ENTRY.match(line):
+            name, meanings[entry[1]] = entry[1], entry[2]
+        elif name and line.startswith("    "):
+            meanings[name] += " " + line.strip()
+        elif line and not line.startswith(" "):  # the next section
+            break
+    return meanings
+
+
+def describe_type(hint: object) -> str:
+    """A type as a person reads it: `int or None`, `(float, float)`."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return " or ".join(describe_type(member) for member in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        members = typing.get_args(hint)
+        return f"({describe_type(members[0])}, ...)" if members[-1] is Ellipsis else f"({', '.join(map(describe_type, members))})"
+    if hint is types.NoneType:
+        return "None"
+    return getattr(typing.get_origin(hint) or hint, "__name__", str(hint))
