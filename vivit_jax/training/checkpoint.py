@@ -1,13 +1,16 @@
 """Checkpoints: Orbax writes them in the background, a manifest proves them whole, and only whole ones are restored.
 
 A save goes through these states, and `kill -9` between any two of them costs that save alone:
-  1. Orbax writes into a temporary directory and renames it to `checkpoints/STEP`;
-  2. the manifest `checkpoints/STEP.sha256.json` is written: from here on the step is whole;
-  3. whole steps beyond the newest `keep` are removed, each one's manifest first.
+  1. the mark `checkpoints/.STEP.saving` is made;
+  2. Orbax writes into a temporary directory and renames it to `checkpoints/STEP`;
+  3. the manifest `checkpoints/STEP.sha256.json` is written: from here on the step is whole, and the mark goes;
+  4. whole steps that no policy keeps are removed: marked, then each one's manifest, then its files.
 """
 
+import dataclasses
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,35 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from vivit_jax import console
-from vivit_jax.training.manifest import damage, manifest_path, write_manifest
+from vivit_jax.training.manifest import damage, manifest_path, mark_path, read_facts, replace_facts, write_manifest
 from vivit_jax.training.stopping import Stopped
 
 STATE, FACTS = "state", "facts"
+
+# What process 0 tells the others in place of a step.
+NONE_THERE, NONE_WHOLE = -1, -2
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """Which whole checkpoints are kept; a step that any of the three keeps stays.
+
+    Attributes:
+      newest: how many of the newest.
+      every: those of steps that this divides; 0 is none.
+      best: whether that of the best model so far.
+    """
+
+    newest: int
+    every: int = 0
+    best: bool = False
+
+    def keeps(self, steps: list[int], best: int | None) -> set[int]:
+        """Those of the ascending `steps` that are kept; `best` is the step of the best model so far."""
+        kept = set(steps[-self.newest :])
+        if self.every:
+            kept |= {step for step in steps if step % self.every == 0}
+        return kept | {best} if self.best else kept
 
 
 class Checkpoints:
@@ -28,20 +56,20 @@ class Checkpoints:
 
     Args:
       directory: where they lie; made if it is not there.
-      keep: how many of the newest whole ones are kept.
+      keep: which of the whole ones are kept; a number is that many of the newest.
+      when_whole: called, in the background, whenever a checkpoint has become whole.
     """
 
-    def __init__(self, directory: Path, keep: int) -> None:
+    def __init__(self, directory: Path, keep: int | Policy, when_whole: Callable[[], None] = lambda: None) -> None:
         self._directory = directory.absolute()
-        self._keep = keep
+        self._policy = keep if isinstance(keep, Policy) else Policy(keep)
+        self._when_whole = when_whole
         self._manager: ocp.CheckpointManager | None = None
         self._thread: threading.Thread | None = None
         self._failure: Stopped | None = None
 
     def steps(self) -> list[int]:
         """The whole steps, ascending."""
-        if not self._directory.is_dir():
-            return []
         return [int(path.name) for path in self._step_dirs() if manifest_path(path).is_file()]
 
     def save(self, step: int, state: Any, facts: dict) -> None:
@@ -50,7 +78,7 @@ class Checkpoints:
         Args:
           step: steps taken.
           state: a tree of arrays.
-          facts: plain values that belong to them.
+          facts: plain values that belong to them; `best` holds the `step` of the best model so far, if there is one.
 
         Raises:
           Stopped: if this or the save before it fails.
@@ -59,10 +87,13 @@ class Checkpoints:
         if step in self.steps():
             return
         try:
+            if jax.process_index() == 0:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                mark_path(self._directory / str(step)).touch()
             self._open().save(step, args=ocp.args.Composite(**{STATE: ocp.args.StandardSave(state), FACTS: ocp.args.JsonSave(facts)}))
         except Exception as error:
             raise self._failed(step, error) from error
-        self._thread = threading.Thread(target=self._complete, args=(step,), name="checkpoint")
+        self._thread = threading.Thread(target=self._complete, args=(step, facts), name="checkpoint")
         self._thread.start()
 
     def poll(self) -> None:
@@ -77,22 +108,32 @@ class Checkpoints:
             self._thread = None
         self.poll()
 
-    def restore_latest(self, like: Any) -> tuple[Any, dict] | None:
-        """The newest whole checkpoint as (state, facts), or None where there is none.
+    def amend(self, step: int, facts: dict) -> None:
+        """Replaces the facts of a whole checkpoint, which is whole at each moment."""
+        if jax.process_index() == 0:
+            replace_facts(self._directory / str(step), facts)
 
-        Damaged steps are set aside as `refused-STEP`, loudly; saves that were cut off are removed.
+    def restore_latest(self, like: Any, check: Callable[[dict], None] = lambda facts: None) -> tuple[Any, dict] | None:
+        """Restores the newest whole checkpoint.
+
+        Damaged steps that are newer are set aside as `refused-STEP`, loudly; saves that were cut off are removed. Where no step is whole
+        nothing is touched, so that the same call ends in the same way.
 
         Args:
           like: a state with the shapes, types and places to restore to.
+          check: called with the facts before any array is read; may raise.
+
+        Returns:
+          (state, facts), or None where there is no checkpoint.
 
         Raises:
           Stopped: where there are checkpoints and all of them are damaged.
         """
-        step = self._choose() if jax.process_index() == 0 else -1
-        if jax.process_count() > 1:
-            step = int(multihost_utils.broadcast_one_to_all(np.asarray(step)))
-        if step < 0:
+        step = self._choose()
+        if step == NONE_THERE:
             return None
+        check(read_facts(self._directory / str(step)))
+        self._when_whole()
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         arguments = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(abstract), FACTS: ocp.args.JsonRestore()})
         restored = self._open().restore(step, args=arguments)
@@ -111,13 +152,14 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(self._directory, options=options)
         return self._manager
 
-    def _complete(self, step: int) -> None:
+    def _complete(self, step: int, facts: dict) -> None:
         try:
             self._manager.wait_until_finished()
             if jax.process_index() == 0:
                 write_manifest(self._directory / str(step))
-                for old in self.steps()[: -self._keep]:
-                    self._remove(self._directory / str(old))
+                mark_path(self._directory / str(step)).unlink(missing_ok=True)
+                self._when_whole()
+                self._prune(facts.get("best", {}).get("step"))
         except Exception as error:
             self._failure = self._failed(step, error)
 
@@ -128,42 +170,90 @@ class Checkpoints:
         kept = f"the checkpoint of step {self.steps()[-1]} is intact" if self.steps() else "there is no earlier one"
         return Stopped(f"cannot save the checkpoint of step {step} in {self._directory}: {reason}; {kept}")
 
+    def _prune(self, best: int | None) -> None:
+        steps = self.steps()
+        for step in sorted(set(steps) - self._policy.keeps(steps, best)):
+            self._remove(self._directory / str(step))
+
     def _choose(self) -> int:
-        """The newest whole step, or -1; clears away what is not whole."""
-        if not self._directory.is_dir():
-            return -1
-        refused = []
+        """The newest whole step, the same on every host, or NONE_THERE; clears away what is newer."""
+        newest, refused = self._examined() if jax.process_index() == 0 else (NONE_THERE, {})
+        if jax.process_count() > 1:
+            newest = int(multihost_utils.broadcast_one_to_all(np.asarray(newest)))
+        if newest == NONE_WHOLE:
+            raise Stopped(self._none_whole(refused))
+        return newest
+
+    def _examined(self) -> tuple[int, dict[str, str]]:
+        """The newest whole step, and what is wrong with each newer one. These are moved out of the way only where there is a whole one."""
+        cut_off, refused = [], {}
+        newest = NONE_THERE
         for step_dir in reversed(self._step_dirs()):
-            if not manifest_path(step_dir).is_file():
-                console.warn(f"checkpoint {step_dir.name} has no manifest, so its save was cut off: it is removed")
-                self._remove(step_dir)
-            elif reason := damage(step_dir):
-                refused.append(step_dir.name)
-                console.warn(f"checkpoint {step_dir.name} is damaged and refused: {reason}")
-                self._set_aside(step_dir)
+            reason = damage(step_dir)
+            if reason is None:
+                newest = int(step_dir.name)
+                break
+            if _is_cut_off(step_dir):
+                cut_off.append(step_dir)
             else:
-                if refused:
-                    console.warn(f"falling back to checkpoint {step_dir.name}")
-                return int(step_dir.name)
+                refused[step_dir.name] = reason
+        if newest == NONE_THERE and (refused or self._set_aside()):
+            return NONE_WHOLE, refused | dict.fromkeys(self._set_aside(), "it was damaged and set aside")
+        for step_dir in cut_off:
+            console.warn(f"checkpoint {step_dir.name} has no manifest, so its save was cut off: it is removed")
+            self._remove(step_dir)
+        self._clear_marks()
+        for name, reason in refused.items():
+            self._refuse(self._directory / name, reason)
         if refused:
-            raise Stopped(
-                f"every checkpoint in {self._directory} is damaged (steps {', '.join(refused)}); to begin again, give a new --workdir"
-            )
-        return -1
+            console.warn(f"falling back to checkpoint {newest}")
+        return newest, refused
+
+    def _refuse(self, step_dir: Path, reason: str) -> None:
+        aside = _free(step_dir.with_name(f"refused-{step_dir.name}"))
+        if manifest_path(step_dir).is_file():
+            console.warn(f"checkpoint {step_dir.name} is damaged and refused, and lies aside as {aside.name}: {reason}")
+            manifest_path(step_dir).replace(manifest_path(aside))
+        else:
+            console.warn(f"checkpoint {step_dir.name} has no manifest and is refused, and lies aside as {aside.name}")
+        step_dir.rename(aside)
+
+    def _none_whole(self, refused: dict[str, str]) -> str:
+        reasons = "; ".join(f"{step}: {reason}" for step, reason in refused.items())
+        return (
+            f"every checkpoint in {self._directory} is damaged (steps {', '.join(refused)}): {reasons}; nothing was changed: put back a "
+            "copy of one, give a new --workdir, or add --restart, which puts all of this run aside and begins again"
+        )
+
+    def _set_aside(self) -> list[str]:
+        """Names of the folders of steps that were refused."""
+        return sorted((path.name for path in self._directory.glob("refused-*") if path.is_dir()), reverse=True)
+
+    def _clear_marks(self) -> None:
+        for mark in self._directory.glob(".*.saving"):
+            mark.unlink()
 
     def _step_dirs(self) -> list[Path]:
+        if not self._directory.is_dir():
+            return []
         names = (path.name for path in self._directory.iterdir() if path.is_dir())
         return [self._directory / str(step) for step in sorted(int(name) for name in names if name.isdecimal())]
 
-    def _set_aside(self, step_dir: Path) -> None:
-        aside = step_dir.with_name(f"refused-{step_dir.name}")
-        shutil.rmtree(aside, ignore_errors=True)
-        step_dir.rename(aside)
-        manifest_path(step_dir).replace(manifest_path(aside))
-
     def _remove(self, step_dir: Path) -> None:
+        mark_path(step_dir).touch()
         manifest_path(step_dir).unlink(missing_ok=True)
         shutil.rmtree(step_dir)
+        mark_path(step_dir).unlink()
+
+
+def _is_cut_off(step_dir: Path) -> bool:
+    """Whether a step without a manifest was being saved, or removed, when its process ended."""
+    return mark_path(step_dir).is_file() and not manifest_path(step_dir).is_file()
+
+
+def _free(path: Path) -> Path:
+    """`path`, or with the first number behind it that nothing there has."""
+    return next(one for one in (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000))) if not one.exists())
 
 
 def _in_one_line(error: Exception) -> str:

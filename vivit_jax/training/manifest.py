@@ -1,6 +1,7 @@
 """SHA-256 manifests of checkpoints. Orbax restores a flipped bit as a wrong number without a word; a manifest refuses it.
 
-A step is whole when its manifest is there: it is written last, and removed first.
+A step is whole when its manifest is there: it is written last, and removed first. While a save is under way a mark lies beside the step,
+so that a save that was cut off is told from a manifest that was lost.
 """
 
 import json
@@ -8,33 +9,77 @@ from pathlib import Path
 
 from vivit_jax.files import sha256, write_atomically
 
+FACTS_FILE = Path("facts") / "metadata"
+
 
 def manifest_path(step_dir: Path) -> Path:
     """`checkpoints/200.sha256.json` for `checkpoints/200`."""
     return step_dir.with_name(f"{step_dir.name}.sha256.json")
 
 
+def mark_path(step_dir: Path) -> Path:
+    """`checkpoints/.200.saving`, which is there while `checkpoints/200` is being saved."""
+    return step_dir.with_name(f".{step_dir.name}.saving")
+
+
 def write_manifest(step_dir: Path) -> None:
     """Writes the size and SHA-256 of every file of a step, atomically."""
-    entries = {str(path.relative_to(step_dir)): _entry(path) for path in sorted(step_dir.rglob("*")) if path.is_file()}
+    entries = {name: _entry(step_dir / name) for name in _files(step_dir)}
     write_atomically(manifest_path(step_dir), json.dumps(entries, indent=1))
 
 
-def damage(step_dir: Path) -> str | None:
-    """What is wrong with a step by its manifest, or None where every file is as it was written."""
+def replace_facts(step_dir: Path, facts: dict) -> None:
+    """Replaces the facts of a whole step, which stays whole at each moment: meanwhile its manifest allows the old and the new ones."""
+    name, path = str(FACTS_FILE), step_dir / FACTS_FILE
+    entries = json.loads(manifest_path(step_dir).read_text())
+    new = path.with_name(f".{path.name}.new")
+    write_atomically(new, json.dumps(facts))
+    entries[name] = [entries[name], _entry(new)]
+    new.unlink()
+    write_atomically(manifest_path(step_dir), json.dumps(entries, indent=1))
+    write_atomically(path, json.dumps(facts))
+    write_manifest(step_dir)
+
+
+def read_facts(step_dir: Path) -> dict:
+    """The facts of a step, which may be damaged; empty where they cannot be read."""
     try:
-        entries = json.loads(manifest_path(step_dir).read_text())
+        facts = json.loads((step_dir / FACTS_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def damage(step_dir: Path) -> str | None:
+    """Says what is wrong with a step by its manifest; None where every file is as it was written, and no other one is there."""
+    manifest = manifest_path(step_dir)
+    if not manifest.is_file():
+        return f"its manifest {manifest.name} is missing"
+    try:
+        entries = json.loads(manifest.read_text())
+        files = _files(step_dir)
+        if not entries:
+            return f"its manifest {manifest.name} lists no files"
         for name, entry in entries.items():
-            path = step_dir / name
-            if not path.is_file():
+            if name not in files:
                 return f"{name} is missing"
-            if path.stat().st_size != entry["size"]:
-                return f"{name} has {path.stat().st_size} bytes in place of {entry['size']}"
-            if _entry(path) != entry:
+            allowed = entry if isinstance(entry, list) else [entry]
+            size = (step_dir / name).stat().st_size
+            if all(size != one["size"] for one in allowed):
+                return f"{name} has {size} bytes in place of {allowed[-1]['size']}"
+            if _entry(step_dir / name) not in allowed:
                 return f"{name} differs from its SHA-256"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return f"its manifest {manifest_path(step_dir).name} cannot be read"
+        if others := [name for name in files if name not in entries]:
+            return f"its manifest {manifest.name} does not list {', '.join(others)}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return f"its manifest {manifest.name} cannot be read"
     return None
+
+
+def _files(step_dir: Path) -> list[str]:
+    """Names of all files of a step, but for those that an atomic write left half done."""
+    paths = (path for path in sorted(step_dir.rglob("*")) if path.is_file() and not path.name.startswith(f".{FACTS_FILE.name}."))
+    return [str(path.relative_to(step_dir)) for path in paths]
 
 
 def _entry(path: Path) -> dict:
