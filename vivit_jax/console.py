@@ -3,8 +3,11 @@
 Of several hosts one speaks: the others are muted.
 """
 
+import contextlib
+import errno
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
@@ -20,6 +23,8 @@ FILE_WIDTH = 120  # of tables in a log file, in characters
 
 
 _muted = False
+_live: list["_Bar"] = []  # the bars on the terminal: lines go above them
+_closed: Callable[[], None] | None = None
 
 
 def mute() -> None:
@@ -28,10 +33,16 @@ def mute() -> None:
     _muted = True
 
 
+def when_closed(action: Callable[[], None] | None) -> None:
+    """Has `action` called once where whoever reads the output goes away, in place of ending the process; None ends it again."""
+    global _closed
+    _closed = action
+
+
 def say(text: str, *, style: str = "") -> None:
     """Prints a line, in which what could command a terminal is escaped."""
     if not _muted:
-        _console().print(escape(printable(text)), style=style, soft_wrap=True, highlight=False)
+        _print(_console(), escape(printable(text)), style=style, soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -45,13 +56,13 @@ def show(table: Table) -> None:
         console = _console()
         if not console.is_terminal:
             console.width = FILE_WIDTH
-        console.print(table, highlight=False)
+        _print(console, table)
 
 
 def progress_bar(*, shown: bool = True) -> Progress:
     """A bar with what is done, the time left, and a task's `note`."""
     console = _console()
-    return Progress(
+    return _Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -64,13 +75,53 @@ def progress_bar(*, shown: bool = True) -> Progress:
 
 
 def tracked(items: Iterable[Item], title: str, total: int | None, *, shown: bool = True) -> Iterator[Item]:
-    """The items, under a progress bar."""
-    with progress_bar(shown=shown) as bar:
+    """The items, under a progress bar; where one is on the terminal, in a line of that."""
+    with contextlib.nullcontext(_live[-1]) if _live and shown else progress_bar(shown=shown) as bar:
         task = bar.add_task(title, total=total, note="")
-        for item in items:
-            yield item
-            bar.advance(task)
+        try:
+            for item in items:
+                yield item
+                bar.advance(task)
+        finally:
+            bar.remove_task(task)
+
+
+class _Bar(Progress):
+    """A bar above which lines are said while it is on the terminal."""
+
+    def start(self) -> None:
+        super().start()
+        if not self.disable:
+            _live.append(self)
+
+    def stop(self) -> None:
+        if self in _live:
+            _live.remove(self)
+        super().stop()
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        _lose_output()
 
 
 def _console() -> Console:
-    return Console(file=sys.stdout)
+    return _live[-1].console if _live else _Console(file=sys.stdout)
+
+
+def _print(console: Console, what: object, **options: object) -> None:
+    try:
+        console.print(what, highlight=False, **options)
+    except OSError as error:
+        if _closed is None:
+            raise
+        if error.errno == errno.EIO:  # the terminal is gone
+            _lose_output()  # a log on a full disk is no reason to stop what it is of
+
+
+def _lose_output() -> None:
+    """Sends further output nowhere, as it has no reader any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if _closed is None:
+        raise SystemExit(1)
+    _closed()

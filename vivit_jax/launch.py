@@ -23,12 +23,14 @@ from vivit_jax.report import write_report
 from vivit_jax.training.arguments import Arguments, parse
 from vivit_jax.training.compilation import use_cache
 from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
+from vivit_jax.training.feed import hangs
 from vivit_jax.training.hosts import join
-from vivit_jax.training.loop import Loop, Run
+from vivit_jax.training.loop import Loop
 from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
 from vivit_jax.training.memory import advice, is_out_of_memory
 from vivit_jax.training.parallel import Executor, make_executor
-from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Stopped
+from vivit_jax.training.run import Run
+from vivit_jax.training.stopping import EXIT_STOPPED, Interruption, Refused, Stopped, leave_at_once
 from vivit_jax.training.workdir import Workdir
 from vivit_jax.training.writers import check_wandb
 from vivit_jax.weights.inflate import Group
@@ -53,7 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(error, EXIT_BAD_INPUT)
     except Stopped as error:
-        return _fail(error, error.exit_code)
+        code = _fail(error, error.exit_code)
+        if hangs():  # in a read that never ends, so that the interpreter would not either
+            leave_at_once(code)
+        return code
     except OSError as error:
         return _fail(error, EXIT_STOPPED)
     return 0
@@ -70,22 +75,28 @@ def train(arguments: Arguments) -> None:
     resume = f"the same command goes on: {arguments.command}"
     with _owned(Workdir(arguments.workdir)) as workdir, Interruption(resume) as interruption:
         try:
-            _train(arguments.experiment, workdir, interruption)
+            _train(arguments, workdir, interruption)
+        except Refused:
+            raise
         except Stopped as stop:
             raise type(stop)(f"{stop}; {resume}") from stop
 
 
-def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption) -> None:
+def _train(arguments: Arguments, workdir: Workdir, interruption: Interruption) -> None:
+    experiment = arguments.experiment
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
     _check_loss(experiment, dataset)
     experiment, params, preprocess, origin = _complete(experiment, dataset.labels)
+    if arguments.restart:
+        workdir.restart()
     workdir.check(experiment)
     executor = make_executor(experiment.parallel)
     run = _run(experiment, dataset, params, preprocess, executor)
     del params
     with _told_of_memory(experiment, executor):
         loop = Loop(run, workdir, interruption)
+        loop.restore()
         workdir.record(experiment)
         overview.tell(run, loop, origin)
         try:
@@ -164,6 +175,7 @@ def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess:
         val_batches=_evaluation_batches(experiment, dataset, data.val_split, preprocess, experiment.evaluation.views),
         executor=executor,
         class_weights=_class_weights(experiment, dataset, examples),
+        identity=getattr(dataset, "identity", None),
     )
 
 

@@ -9,8 +9,9 @@ from jax.sharding import Mesh
 from rich.table import Table
 
 from vivit_jax import complexity, console
-from vivit_jax.training.loop import Loop, Run
+from vivit_jax.training.loop import Loop
 from vivit_jax.training.placement import bytes_per_device, placed
+from vivit_jax.training.run import Run
 from vivit_jax.training.state import TrainState
 from vivit_jax.weights.inflate import Group
 

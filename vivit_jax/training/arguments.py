@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ Train a video classifier.
 
   --config=FILE[:ARG]   the experiment; ARG goes to its get_config
   --workdir=DIR         where everything is written; the same one goes on where it was interrupted
+  --restart             puts aside what an earlier run left in the work directory, and begins again
   --config.KEY=VALUE    overrides a key, such as --config.optimizer.learning_rate=3e-4
   --coordinator=HOST:PORT --processes=N --process=I
                         joins N processes on several hosts; not needed under Slurm or Open MPI 4 (one process a GPU), in an
@@ -30,7 +32,8 @@ Train a video classifier.
 Example:
   python train.py --config=configs/motion_digits.py --workdir=runs/digits --config.training.epochs=5
 
-Exit codes: 0 done, 1 stopped for the reason printed, 2 bad input, 143 interrupted by SIGTERM or SIGINT with everything saved.
+Exit codes: 0 done, 1 stopped for the reason printed, 2 bad input, 143 interrupted with everything saved: by SIGTERM,
+SIGINT, SIGHUP or SIGUSR1, or since nobody reads the output any more. A second signal ends at once, with the newest checkpoint kept.
 """
 
 
@@ -41,6 +44,7 @@ class Arguments:
     Attributes:
       experiment: checked.
       workdir: as given.
+      restart: whether to put aside what is there and begin again.
       coordinator: address of the first process, or None.
       processes: how many there are, or None.
       process: which of them this is, or None.
@@ -49,6 +53,7 @@ class Arguments:
 
     experiment: Experiment
     workdir: str
+    restart: bool
     coordinator: str | None
     processes: int | None
     process: int | None
@@ -84,17 +89,35 @@ def parse(argv: list[str]) -> Arguments | None:
     return Arguments(
         experiment=resolve(config),
         workdir=values.workdir,
+        restart=values.restart,
         coordinator=values.coordinator,
         processes=values.processes,
         process=values.process,
-        command=shlex.join([Path(sys.executable).name, *line]),
+        command=as_typed(argv),
     )
+
+
+def as_typed(argv: list[str]) -> str:
+    """The command line for a person to repeat, without what is to be done once."""
+    typed = sys.orig_argv
+    if typed[len(typed) - len(argv) :] != argv:  # called from Python
+        return shlex.join(["python", "train.py", *_repeated(argv)])
+    python, *rest = typed[: len(typed) - len(argv)]
+    program = Path(rest[0]).name if rest else ""
+    if program and shutil.which(program) and Path(shutil.which(program)).resolve() == Path(rest[0]).resolve():
+        return shlex.join([program, *rest[1:], *_repeated(argv)])  # a script that is found by its name
+    return shlex.join([Path(python).name, *rest, *_repeated(argv)])
+
+
+def _repeated(argv: list[str]) -> list[str]:
+    return [argument for argument in argv if argument not in ("--restart", "-restart", "--restart=true")]
 
 
 def _flags(line: list[str]) -> flags.FlagValues:
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "the experiment", flag_values=values, sys_argv=line)
     flags.DEFINE_string("workdir", None, "where everything is written", flag_values=values)
+    flags.DEFINE_boolean("restart", False, "begin again", flag_values=values)
     flags.DEFINE_string("coordinator", None, "HOST:PORT of the first process", flag_values=values)
     flags.DEFINE_integer("processes", None, "how many processes", flag_values=values)
     flags.DEFINE_integer("process", None, "which of them this is", flag_values=values)

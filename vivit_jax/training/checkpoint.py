@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from vivit_jax import console
+from vivit_jax.training.hosts import of_first_host
 from vivit_jax.training.manifest import damage, manifest_path, mark_path, read_facts, replace_facts, write_manifest
-from vivit_jax.training.stopping import Stopped
+from vivit_jax.training.stopping import Refused, Stopped
 
 STATE, FACTS = "state", "facts"
 
@@ -127,7 +126,7 @@ class Checkpoints:
           (state, facts), or None where there is no checkpoint.
 
         Raises:
-          Stopped: where there are checkpoints and all of them are damaged.
+          Refused: where there are checkpoints and all of them are damaged.
         """
         step = self._choose()
         if step == NONE_THERE:
@@ -177,16 +176,15 @@ class Checkpoints:
 
     def _choose(self) -> int:
         """The newest whole step, the same on every host, or NONE_THERE; clears away what is newer."""
-        newest, refused = self._examined() if jax.process_index() == 0 else (NONE_THERE, {})
-        if jax.process_count() > 1:
-            newest = int(multihost_utils.broadcast_one_to_all(np.asarray(newest)))
+        refused: dict[str, str] = {}
+        newest = of_first_host(lambda: self._examine(refused))
         if newest == NONE_WHOLE:
-            raise Stopped(self._none_whole(refused))
+            raise Refused(self._none_whole(refused))
         return newest
 
-    def _examined(self) -> tuple[int, dict[str, str]]:
-        """The newest whole step, and what is wrong with each newer one. These are moved out of the way only where there is a whole one."""
-        cut_off, refused = [], {}
+    def _examine(self, refused: dict[str, str]) -> int:
+        """The newest whole step; puts what is wrong with newer ones into `refused`, and moves these away only if one is whole."""
+        cut_off: list[Path] = []
         newest = NONE_THERE
         for step_dir in reversed(self._step_dirs()):
             reason = damage(step_dir)
@@ -198,7 +196,8 @@ class Checkpoints:
             else:
                 refused[step_dir.name] = reason
         if newest == NONE_THERE and (refused or self._set_aside()):
-            return NONE_WHOLE, refused | dict.fromkeys(self._set_aside(), "it was damaged and set aside")
+            refused |= dict.fromkeys(self._set_aside(), "it was damaged and set aside")
+            return NONE_WHOLE
         for step_dir in cut_off:
             console.warn(f"checkpoint {step_dir.name} has no manifest, so its save was cut off: it is removed")
             self._remove(step_dir)
@@ -207,7 +206,7 @@ class Checkpoints:
             self._refuse(self._directory / name, reason)
         if refused:
             console.warn(f"falling back to checkpoint {newest}")
-        return newest, refused
+        return newest
 
     def _refuse(self, step_dir: Path, reason: str) -> None:
         aside = _free(step_dir.with_name(f"refused-{step_dir.name}"))

@@ -131,7 +131,8 @@ class TrainingConfig:
       cutmix: alpha for pasting a box of one clip into another (Yun et al. 2019); with both on, each draw is of one of them.
       mix_per: what mixup and cutmix are drawn for, each `batch` or each `example`.
       ema_decay: of the moving average of the weights, which is then what is evaluated and saved as the model; 0 is off.
-      log_every: steps between two rows of training metrics.
+      log_every: steps between two rows of training metrics, each of the means since the row before; None is 20, or fewer in a run of under
+        500 steps, so that it has some 25 rows.
       prefetch: batches held on the device ahead of the step.
       tensorboard: whether to write TensorBoard events into the work directory.
       wandb: a Weights & Biases project to log to.
@@ -148,7 +149,7 @@ class TrainingConfig:
     cutmix: float = 0.0
     mix_per: str = "batch"
     ema_decay: float = 0.0
-    log_every: int = 20
+    log_every: int | None = None
     prefetch: int = 2
     tensorboard: bool = True
     wandb: str | None = None
@@ -210,7 +211,10 @@ class CheckpointConfig:
       every_steps: where given, instead of `every_epochs`.
       every_examples: the same, in clips trained on.
       every_percent: the same, of the run, up to 100.
-      keep: the newest whole checkpoints kept.
+      keep: the newest whole checkpoints kept. The others are removed, but for those that the next keys keep.
+      keep_every_epochs: the checkpoint of every so many epochs is saved and kept for good; None keeps none.
+      keep_every_steps: the same in steps.
+      keep_best: whether the checkpoint of the best model so far is kept too; one is then saved with each new best.
     """
 
     every_epochs: float = 1.0
@@ -218,10 +222,14 @@ class CheckpointConfig:
     every_examples: int | None = None
     every_percent: float | None = None
     keep: int = 2
+    keep_every_epochs: float | None = None
+    keep_every_steps: int | None = None
+    keep_best: bool = False
 
     def __post_init__(self) -> None:
         check_duration(self, "checkpoint", "every_")
         _at_least("checkpoint.keep", self.keep, 1)
+        check_duration(self, "checkpoint", "keep_every_")
 
 
 @dataclasses.dataclass(frozen=True)

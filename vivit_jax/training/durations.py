@@ -23,10 +23,10 @@ def check_duration(config: Any, section: str, prefix: str, *, zero: bool = False
     Raises:
       UserError: naming the keys.
     """
-    given = _given(config, prefix)
+    given, epochs = _given(config, prefix), getattr(config, f"{prefix}epochs")
     if len(given) > 1:
         raise UserError(f"{' and '.join(f'{section}.{prefix}{unit}' for unit in given)} are one duration twice: set all but one to None")
-    for unit, value in {"epochs": getattr(config, f"{prefix}epochs"), **given}.items():
+    for unit, value in ([] if epochs is None else [("epochs", epochs)]) + list(given.items()):
         name = f"{section}.{prefix}{unit}"
         if value < 0 or (value == 0 and not zero):
             raise UserError(f"{name} must be {'at least' if zero else 'above'} 0, got {value}")

@@ -15,6 +15,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.feed import read_ahead
 from vivit_jax.training.metrics import (
     MultiLabelScores,
     SingleLabelScores,
@@ -158,9 +159,11 @@ class Evaluator:
         title: str = "evaluating",
         between: Callable[[], None] = lambda: None,
     ) -> Evaluation:
-        """Scores `params`, which lie on the executor's devices. `between` is called after each batch and may raise to leave."""
+        """Scores `params`, which lie on the executor's devices. `between` is called after each batch, and while one is waited for, and may
+        raise to leave."""
         rows, views = [], 0
-        for batch in console.tracked(_same_shape(batches, self._executor), title, _length(batches), shown=progress):
+        read = read_ahead(batches, between)
+        for batch in console.tracked(_same_shape(read, self._executor), title, _length(batches), shown=progress):
             views = batch["video"].shape[1]
             rows.append(_valid_rows(self._run(params, batch)))
             between()

@@ -1,15 +1,25 @@
-"""Batches on the devices ahead of the step, so that decoding, transfer and computation overlap."""
+"""Batches read ahead of the step, so that decoding, transfer and computation overlap, and so that a read that hangs holds up no signal.
+
+A read may hang for ever, as of a file on a network disk that is gone. It then does so in a thread, while the caller looks around every
+`LOOK_SECONDS` and may leave.
+"""
 
 import contextlib
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+
+LOOK_SECONDS = 0.2
+READING = "reading"  # the name of the threads that read
+CLOSE_SECONDS = 5.0
+
+_END = object()
 
 
 class Batches(Protocol):
@@ -37,11 +47,15 @@ class Feed(Iterator):
         self._to_devices = to_devices
         self._queue: queue.Queue = queue.Queue(depth)
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._fill, name="feed", daemon=True)
+        self._thread = threading.Thread(target=self._fill, name=READING, daemon=True)
         self._thread.start()
 
     def __next__(self) -> tuple[dict[str, Any], str]:
-        item = self._queue.get()
+        return self.next(lambda: None)
+
+    def next(self, look: Callable[[], None]) -> tuple[dict[str, Any], str]:
+        """The next batch; `look` is called again and again while none is there, and may raise to leave."""
+        item = _waited_for(self._queue, look)
         if isinstance(item, BaseException):
             raise item
         return item
@@ -49,7 +63,7 @@ class Feed(Iterator):
     def close(self) -> None:
         """Ends the thread; one that hangs in a decoder is left behind."""
         self._closed.set()
-        self._thread.join(timeout=5.0)
+        self._thread.join(timeout=CLOSE_SECONDS)
 
     def _fill(self) -> None:
         while not self._closed.is_set():
@@ -64,10 +78,52 @@ class Feed(Iterator):
                 return
 
     def _put(self, item: object) -> None:
-        while not self._closed.is_set():
-            with contextlib.suppress(queue.Full):
-                self._queue.put(item, timeout=0.1)
-                return
+        _put(self._queue, item, self._closed)
+
+
+def read_ahead(items: Iterable[Any], look: Callable[[], None]) -> Iterator[Any]:
+    """The items, read one ahead in a thread; `look` is called again and again while none is there, and may raise to leave."""
+    ahead: queue.Queue = queue.Queue(1)
+    closed = threading.Event()
+
+    def fill() -> None:
+        last: object = _END
+        try:
+            for item in items:
+                _put(ahead, item, closed)
+                if closed.is_set():
+                    return
+        except Exception as error:  # raised again where the item is asked for
+            last = error
+        _put(ahead, last, closed)
+
+    threading.Thread(target=fill, name=READING, daemon=True).start()
+    try:
+        while (item := _waited_for(ahead, look)) is not _END:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        closed.set()
+
+
+def hangs() -> bool:
+    """Whether a thread of this module still reads, though nobody waits for it any more."""
+    return any(thread.name == READING for thread in threading.enumerate())
+
+
+def _waited_for(items: queue.Queue, look: Callable[[], None]) -> Any:
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return items.get(timeout=LOOK_SECONDS)
+        look()
+
+
+def _put(items: queue.Queue, item: object, closed: threading.Event) -> None:
+    while not closed.is_set():
+        with contextlib.suppress(queue.Full):
+            items.put(item, timeout=0.1)
+            return
 
 
 def positions_of_all_hosts(position: str) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from vivit_jax import console
 from vivit_jax.errors import UserError, in_one_line
@@ -37,6 +39,14 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         _initialise("--coordinator", coordinator, processes, process)
     elif name := surroundings(os.environ):
         _initialise(name)
+
+
+def of_first_host(decide: Callable[[], int]) -> int:
+    """What the first host decides, on every host."""
+    decision = decide() if jax.process_index() == 0 else 0
+    if jax.process_count() == 1:
+        return decision
+    return int(multihost_utils.broadcast_one_to_all(np.asarray(decision)))
 
 
 def surroundings(environment: Environment) -> str | None:

@@ -7,81 +7,52 @@ What happens at step n happens in this order, and everything about resuming foll
   4. The evaluation runs, its row is written, and the model is saved if it is the best so far.
   5. The checkpoint is saved: the state after n, the position of the data after batch n, and what was evaluated and best so far.
 So a checkpoint never holds a step that was not finite, all rows up to n are on disk before the checkpoint n is, and a run that resumes from
-n drops the rows past n and writes them again, equal to those of a run that was never interrupted.
+n drops the rows past n and writes them again, equal to those of a run that was never interrupted. An interruption between a step and its
+evaluation is the one exception: the checkpoint is then older than the evaluation, which is made up for first thing on resuming, after which
+the checkpoint's facts are brought up to it.
 """
 
 import collections
 import contextlib
-import dataclasses
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 import psutil
 from jax.experimental import multihost_utils
 
 from vivit_jax import console
-from vivit_jax.config import Experiment
+from vivit_jax.config import to_dict
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.config import by_head
-from vivit_jax.preprocess import Preprocess
-from vivit_jax.training.checkpoint import Checkpoints
+from vivit_jax.training.checkpoint import Checkpoints, Policy
 from vivit_jax.training.clock import Clock, Lap
 from vivit_jax.training.compilation import watched
-from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels, metrics_of
-from vivit_jax.training.feed import Batches, Feed, positions_of_all_hosts
-from vivit_jax.training.losses import ClassWeights
+from vivit_jax.training.evaluation import Evaluation, Evaluator, metrics_of
+from vivit_jax.training.feed import Feed, positions_of_all_hosts
+from vivit_jax.training.interval import Interval
+from vivit_jax.training.kept_model import KeptModel
 from vivit_jax.training.optimizer import Optimizer, make_optimizer
-from vivit_jax.training.parallel import Executor, check_batch_size
+from vivit_jax.training.parallel import check_batch_size
 from vivit_jax.training.plan import Plan
 from vivit_jax.training.profiler import Profiler
+from vivit_jax.training.run import Run
 from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import TrainState, create_state
 from vivit_jax.training.step import TrainStep, checked_names, make_train_step
-from vivit_jax.training.stopping import Interrupted, Interruption, Stopped
+from vivit_jax.training.stopping import NOTHING_TO_SAVE, Interrupted, Interruption, Stopped
 from vivit_jax.training.workdir import Workdir
 from vivit_jax.training.writers import Writers, make_writers
-from vivit_jax.weights.model_dir import save_pretrained
 
 # Steps whose metrics may still be on their way: enough to keep the device busy, few enough to bound what is queued on it.
 STEPS_IN_FLIGHT = 2
 
 # A run is told what to raise once it has spent this share of its time, and this long, waiting for data.
 SHARE_WORTH_TELLING, SECONDS_WORTH_TELLING = 0.3, 10.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What a loop trains and on what.
-
-    Attributes:
-      experiment: resolved.
-      model: takes (b, t, h, w, 3) and gives logits.
-      params: the initial parameters, on the host.
-      preprocess: normalises the video.
-      labels: names of the classes, or of those of each head.
-      batches: endless training batches of this host.
-      examples: of the training split, over all hosts.
-      val_batches: of the validation split, or None.
-      executor: the devices.
-      class_weights: of the loss, or None.
-    """
-
-    experiment: Experiment
-    model: nn.Module
-    params: Any
-    preprocess: Preprocess
-    labels: Labels
-    batches: Batches
-    examples: int
-    val_batches: Iterable | None
-    executor: Executor
-    class_weights: ClassWeights | None = None
 
 
 class Loop:
@@ -103,6 +74,9 @@ class Loop:
             raise unknown_name("evaluation.best", experiment.best, known)
         self.best: dict[str, float] = {}
         self._evaluated = 0
+        self._step = 0
+        self._interval = Interval()
+        self._kept = KeptModel(run, workdir)
         self._told_of_waiting = False
         self._optimizer = self._make_optimizer()
         self._state = run.executor.place(
@@ -113,7 +87,8 @@ class Loop:
         self._checked = checked_names(run.params)
         self._pending: collections.deque[tuple[int, Any]] = collections.deque()
         self._writers = Writers({})
-        self._checkpoints = Checkpoints(workdir.checkpoints, experiment.checkpoint.keep)
+        policy = Policy(experiment.checkpoint.keep, self.plan.keep_every, experiment.checkpoint.keep_best)
+        self._checkpoints = Checkpoints(workdir.checkpoints, policy, workdir.note_saved)
 
     def train(self) -> None:
         """Trains to the last step; at the end the checkpoint is whole and the models are saved.
@@ -122,10 +97,10 @@ class Loop:
           Interrupted: after a signal, once all is saved.
           Stopped: where the run cannot go on.
         """
-        step = self._restore()
-        self._writers = make_writers(self.run.experiment, self.workdir.path, step)
-        if self.plan.evaluates(step) and self._evaluated < step and self._evaluate(step):  # interrupted between a step and its evaluation
-            raise Interrupted(f"interrupted after step {step} of {self.plan.total}; all of it is saved")
+        step = self._step
+        self._writers = make_writers(self.run.experiment, self.workdir.path, step, self._evaluated)
+        if self.plan.evaluates(step) and self._evaluated < step:  # interrupted between a step and its evaluation
+            self._make_up_for_evaluation(step)
         self._feed = Feed(self.run.batches, self.run.executor.to_devices, self.run.experiment.training.prefetch)
         self._clock = Clock()
         self._profiler = Profiler(self.run.experiment.training.profile_steps, self.workdir.path, step)
@@ -141,6 +116,7 @@ class Loop:
             self._feed.close()
             self._checkpoints.close()
         self._save_last_model(step)
+        self._kept.ensure(self.best, step, lambda: self._state.model_params, last=True)
 
     def close(self) -> None:
         """Closes the metrics' writers."""
@@ -159,10 +135,14 @@ class Loop:
     def _take(self, step: int) -> None:
         if not self.interruption.unsaved:
             self.interruption.check()
-        with self._profiled(step):
-            with self._clock.waiting_for("data"):
-                batch, self._position = next(self._feed)
-            self._dispatch(step, batch)
+        try:
+            with self._profiled(step):
+                with self._clock.waiting_for("data"):
+                    batch, self._position = self._feed.next(self._leave)
+                self._dispatch(step, batch)
+        except Interrupted:
+            self._end(step - 1)
+        self._step = step
         self._checkpoints.poll()
         interrupted = self._interrupted(step)
         evaluates, saves = self.plan.evaluates(step), self.plan.saves(step)
@@ -172,15 +152,32 @@ class Loop:
         with self._clock.stopped():
             if evaluates and not interrupted:
                 interrupted = self._evaluate(step)
-            if saves or interrupted:
+            saves |= self.run.experiment.checkpoint.keep_best and self.best.get("step") == step
+            if saves and not interrupted:
                 self._save(step)
         if interrupted:
-            self._checkpoints.finish()
-            raise Interrupted(f"interrupted after step {step} of {self.plan.total}; all of it is saved")
+            self._end(step)
+
+    def _end(self, step: int) -> None:
+        """Saves what was trained up to `step`, after a signal, and raises Interrupted."""
+        self._settle(0)
+        if step == 0:
+            raise Interrupted(NOTHING_TO_SAVE)
+        with self._clock.stopped():
+            self._save(step)
+        self._checkpoints.finish()
+        raise Interrupted(f"interrupted after step {step} of {self.plan.total}; all of it is saved")
+
+    def _leave(self) -> None:
+        """Raises Interrupted if a signal came; several hosts leave together, which they agree on elsewhere."""
+        if jax.process_count() == 1:
+            self.interruption.check()
 
     def _dispatch(self, step: int, batch: dict[str, Any]) -> None:
         """Sends the step on its way. The first one of a run is waited for, and it is told how long it took to get there."""
         first = not self._clock.started
+        if first:
+            console.say("compiling the step, or reading it from the compilation cache ...")
         with watched() if first else contextlib.nullcontext() as compilation, jax.profiler.StepTraceAnnotation("train", step_num=step):
             self._state, metrics = self._train_step(self._state, batch, self._seed)
         self._pending.append((step, metrics))
@@ -210,15 +207,16 @@ class Loop:
             self.interruption.unsaved = True
             self._clock.count(self.run.experiment.training.batch_size)
             self._advance(step, metrics)
+            self._interval.add(metrics)
             finite = bool(metrics["finite"].all())
-            if step % self.run.experiment.training.log_every == 0 or step == self.plan.total or not finite:
-                self._log(step, metrics)
+            if self.plan.logs(step) or not finite:
+                self._log(step)
             if not finite:
                 self._checkpoints.finish()
                 raise Stopped(self._not_finite(step, metrics))
 
-    def _log(self, step: int, metrics: dict[str, Any]) -> None:
-        row = {f"train/{name}": float(metrics[name]) for name in ("loss", "top1", "grad_norm", "learning_rate")}
+    def _log(self, step: int) -> None:
+        row = self._interval.row()
         lap = self._clock.lap()
         self.write(step, row | lap.row())
         if not self._bar.console.is_terminal:
@@ -252,7 +250,7 @@ class Loop:
         """Whether to end after this step, on all hosts alike; several hosts ask each other only when they log."""
         if jax.process_count() == 1:
             return self.interruption.requested
-        if step % self.run.experiment.training.log_every:
+        if not self.plan.logs(step):
             return False
         return bool(np.any(multihost_utils.process_allgather(np.asarray(self.interruption.requested))))
 
@@ -260,9 +258,8 @@ class Loop:
         """Scores the validation split and saves the model if it is the best; True if a signal came in between, and nothing was done."""
         if self.run.val_batches is None:
             return False
-        leave = self.interruption.check if jax.process_count() == 1 else lambda: None
         try:
-            scores = self.evaluator(self._state.model_params, self.run.val_batches, title="validating", between=leave)
+            scores = self.evaluator(self._state.model_params, self.run.val_batches, title="validating", between=self._leave)
         except Interrupted:
             return True
         self._evaluated = step
@@ -275,48 +272,64 @@ class Loop:
         name, summary = self.run.experiment.best, scores.summary()
         if name not in summary:
             raise UserError(f"evaluation.best {name!r} is not defined on the validation split, all of whose labels are alike: set another")
-        higher_is_better = 1 if name != "loss" else -1
-        if not self.best or higher_is_better * (summary[name] - self.best[name]) > 0:
+        if not self.best or _is_better(name, summary[name], self.best[name]):
             self.best = {"step": step, name: summary[name]}
-            self._save_model(self.workdir.model)
+            self._kept.save(self.run.executor.to_host(self._state.model_params), self.best)
 
     def _save_last_model(self, step: int) -> None:
         if not self.best:
-            self._save_model(self.workdir.model)
+            self._kept.save(self.run.executor.to_host(self._state.model_params), {"step": step})
         elif self.best["step"] != step:
-            self._save_model(self.workdir.last_model)
+            self._kept.save(self.run.executor.to_host(self._state.model_params), {"step": step}, self.workdir.last_model)
 
-    def _save_model(self, path: Any) -> None:
-        params = self.run.executor.to_host(self._state.model_params)
-        if jax.process_index() == 0:
-            save_pretrained(
-                path,
-                self.run.model.config,
-                {"params": params},
-                self.run.preprocess,
-                self.run.labels,
-                multi_label=self.run.experiment.multi_label,
-            )
+    def _make_up_for_evaluation(self, step: int) -> None:
+        if self._evaluate(step):
+            raise Interrupted(f"interrupted after step {step} of {self.plan.total}; all of it is saved")
+        if self._evaluated == step:
+            self._checkpoints.amend(step, self._facts())
 
     def _save(self, step: int) -> None:
-        facts = {"data": positions_of_all_hosts(self._position), "best": self.best, "evaluated": self._evaluated}
-        self._checkpoints.save(step, self.run.executor.saved_form(self._state), facts)
+        self._checkpoints.save(step, self.run.executor.saved_form(self._state), self._facts())
 
-    def _restore(self) -> int:
-        """Takes up the newest whole checkpoint; the number of steps it has behind it."""
-        restored = self._checkpoints.restore_latest(self.run.executor.saved_form(self._state))
-        if restored is None:
-            return 0
-        state, facts = restored
+    def _facts(self) -> dict[str, Any]:
+        """What a checkpoint holds beside arrays, as plain values."""
+        return {
+            "data": positions_of_all_hosts(self._position),
+            "best": self.best,
+            "evaluated": self._evaluated,
+            "model": self._kept.digest,
+            "interval": self._interval.saved(),
+            "experiment": to_dict(self.run.experiment),
+            "dataset": self.run.identity,
+        }
+
+    def _check_facts(self, facts: dict[str, Any]) -> None:
+        """Refuses a checkpoint that is not of this run."""
+        self.workdir.check_facts(facts, self.run.experiment)
         if len(facts["data"]) != jax.process_count():
             raise UserError(f"the checkpoint is of {len(facts['data'])} hosts and this run has {jax.process_count()}: use as many")
+
+    def restore(self) -> None:
+        """Takes up the newest whole checkpoint, if there is one. Call it before `train`.
+
+        Raises:
+          UserError: where it is of another run, or the best model so far is damaged.
+          Refused: where there are checkpoints and none is whole.
+        """
+        restored = self._checkpoints.restore_latest(self.run.executor.saved_form(self._state), self._check_facts)
+        if restored is None:
+            return
+        state, facts = restored
         self._state = self.run.executor.from_saved_form(state)
         self._position = facts["data"][jax.process_index()]
         self.run.batches.set_state(json.loads(self._position))
         self.best, self._evaluated = facts["best"], facts["evaluated"]
-        step = int(self.run.executor.to_host(self._state.step))
+        self._interval = Interval(facts.get("interval"))
+        step = self._step = int(self.run.executor.to_host(self._state.step))
         console.say(f"going on after step {step} of {self.plan.total}, from {self.workdir.checkpoints / str(step)}")
-        return step
+        self._kept.digest = facts.get("model")
+        if not self._kept.ensure(self.best, step, lambda: self._state.model_params):
+            self.best = {}
 
     def _make_optimizer(self) -> Optimizer:
         experiment = self.run.experiment
@@ -335,3 +348,7 @@ class Loop:
             gather=executor.gather,
             class_weights=self.run.class_weights,
         )
+
+
+def _is_better(name: str, score: float, than: float) -> bool:
+    return score < than if name == "loss" else score > than

@@ -2,20 +2,35 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 from vivit_jax.config import Experiment
 from vivit_jax.errors import UserError
 from vivit_jax.training.durations import duration_in_steps
 
+# Rows of training metrics that a short run has, and the most steps between two of any run that does not say.
+ROWS, MOST_STEPS = 25, 20
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Lengths and intervals of a run, in steps."""
+    """Lengths and intervals of a run, in steps.
+
+    Attributes:
+      total: the run's length.
+      warmup: of the learning rate.
+      evaluate_every: between two evaluations.
+      save_every: between two checkpoints.
+      log_every: between two rows of training metrics.
+      keep_every: between two checkpoints that are kept for good; 0 where none is.
+    """
 
     total: int
     warmup: int
     evaluate_every: int
     save_every: int
+    log_every: int = 1
+    keep_every: int = 0
 
     @classmethod
     def of(cls, experiment: Experiment, examples: int) -> "Plan":
@@ -38,6 +53,8 @@ class Plan:
             warmup=steps(experiment.schedule, "warmup_", total=total),
             evaluate_every=max(1, steps(experiment.evaluation, "every_", total=total)),
             save_every=max(1, steps(experiment.checkpoint, "every_", total=total)),
+            log_every=training.log_every or min(MOST_STEPS, max(1, total // ROWS)),
+            keep_every=_keep_every(experiment, steps),
         )
 
     def evaluates(self, step: int) -> bool:
@@ -46,4 +63,15 @@ class Plan:
 
     def saves(self, step: int) -> bool:
         """Whether a checkpoint is saved after `step`."""
-        return step % self.save_every == 0 or step == self.total
+        return step % self.save_every == 0 or step == self.total or (self.keep_every > 0 and step % self.keep_every == 0)
+
+    def logs(self, step: int) -> bool:
+        """Whether a row of training metrics is written of the steps up to `step`."""
+        return step % self.log_every == 0 or step == self.total
+
+
+def _keep_every(experiment: Experiment, steps: Callable[..., int]) -> int:
+    checkpoint = experiment.checkpoint
+    if checkpoint.keep_every_epochs is None and checkpoint.keep_every_steps is None:
+        return 0
+    return max(1, steps(checkpoint, "keep_every_"))

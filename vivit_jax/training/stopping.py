@@ -1,29 +1,42 @@
 """The ways a run ends before its last step, and their exit codes.
 
-143 (128 + SIGTERM) says: interrupted by SIGTERM or SIGINT, and the same command goes on where the run was. 1 says: it cannot go on as it
-is, for the reason that was printed. The newest whole checkpoint is intact either way.
+143 (128 + SIGTERM) says: interrupted by a signal, or as whoever read the output went away, and the same command goes on where the run was.
+1 says: it cannot go on as it is, for the reason that was printed. The newest whole checkpoint is intact either way.
 """
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 from types import TracebackType
+from typing import NoReturn
+
+import psutil
 
 from vivit_jax import console
 
 EXIT_STOPPED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGTERM
 
+# Terminals send SIGINT and SIGHUP; Slurm warns by SIGUSR1 where `sbatch --signal=USR1@60` asks for it, and ends by SIGTERM.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
 NOTHING_TO_SAVE = "interrupted before there was anything to save"
 
-# How long the main thread has to act on a signal before the run is left while it compiles.
+# How long the main thread has to act on a signal before the run is left while it compiles. A second signal counts after this time.
 PATIENCE_SECONDS = 1.0
+LAST_WORDS_SECONDS = 1.0
 
 
 class Stopped(Exception):  # noqa: N818 (not every end is an error)
     """The run ends here; the message is what the person is told."""
 
     exit_code = EXIT_STOPPED
+
+
+class Refused(Stopped):
+    """The run cannot go on from what is there, however often the same command is given."""
 
 
 class Interrupted(Stopped):
@@ -33,10 +46,10 @@ class Interrupted(Stopped):
 
 
 class Interruption:
-    """Turns SIGTERM and SIGINT into a request that the loop looks at between steps; a second signal changes nothing.
+    """Turns the first of `SIGNALS`, or output that nobody reads any more, into a request that the loop looks at between steps.
 
-    Python acts on a signal only between two of its own instructions, so not while XLA compiles. As long as there is nothing to save
-    (`unsaved` is False) a thread that the signal wakes ends the process instead.
+    A second signal ends the process at once. Python acts on a signal only between two of its own instructions, so not while XLA compiles:
+    as long as there is nothing to save (`unsaved` is False) a thread that the signal wakes ends the process instead.
 
     Attributes:
       requested: whether a signal came.
@@ -55,31 +68,68 @@ class Interruption:
         if self.requested:
             raise Interrupted("interrupted" if self.unsaved else NOTHING_TO_SAVE)
 
+    def request(self) -> None:
+        """Asks for the end as a first signal does."""
+        self.requested = True
+        if self._previous:
+            os.write(self._write, bytes([signal.SIGTERM]))
+
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is not threading.main_thread():
             return self
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
-        self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGTERM, signal.SIGINT)}
+        heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]  # nohup
+        self._previous = {number: signal.signal(number, self._on_signal) for number in heard}
         self._previous_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, name="interruption", daemon=True).start()
+        console.when_closed(self.request)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if not self._previous:
             return
+        console.when_closed(None)
         signal.set_wakeup_fd(self._previous_fd)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        self._previous = {}
         self._left.set()
         os.close(self._write)
 
-    def _request(self, number: int, frame: object) -> None:
+    def _on_signal(self, number: int, frame: object) -> None:
         self.requested = True
 
     def _watch(self) -> None:
-        while os.read(self._read, 1):
+        again = False
+        while woken := os.read(self._read, 1):
+            if woken[0] not in SIGNALS:
+                continue
+            if again and not self._left.is_set():
+                leave_at_once(EXIT_INTERRUPTED, f"ended at once by a second signal, the newest whole checkpoint is kept; {self._resume}")
+            again = True
             if not self._left.wait(PATIENCE_SECONDS) and not self.unsaved:
-                console.say(f"{NOTHING_TO_SAVE}; {self._resume}")
-                os._exit(EXIT_INTERRUPTED)
+                leave_at_once(EXIT_INTERRUPTED, f"{NOTHING_TO_SAVE}; {self._resume}")
         os.close(self._read)
+
+
+def leave_at_once(code: int, last_words: str = "") -> NoReturn:
+    """Ends the process with the processes it started, waiting for no thread: one may hang in a read that never ends.
+
+    The last words are said if they can be: the main thread may hold the output, and wait there for a reader that is stopped.
+    """
+    speaker = threading.Thread(target=_say_last, args=(last_words,), daemon=True)
+    speaker.start()
+    speaker.join(timeout=LAST_WORDS_SECONDS)
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
+    os._exit(code)
+
+
+def _say_last(text: str) -> None:
+    if text:
+        console.say(text)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()

@@ -1,10 +1,21 @@
-"""Where metrics go: `metrics.jsonl`, TensorBoard, Weights & Biases. One that fails is told of once and never stops a run."""
+"""Where metrics go: `metrics.jsonl`, TensorBoard, Weights & Biases. One that fails is told of once and never stops a run or makes it wait.
 
+The first two write at once, in the thread of the loop: what fails there is an error that is caught. (tensorboardX's `SummaryWriter` has a
+thread and a queue; when the disk is full the thread dies, and the loop would wait for room in the queue for ever.) Weights & Biases talks
+to a process of its own, so it has a thread here, and rows that it does not take in time are left out.
+"""
+
+import contextlib
+import errno
 import json
 import math
+import os
+import queue
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 
@@ -12,6 +23,9 @@ from vivit_jax import console
 from vivit_jax.config import Experiment, to_dict
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
+
+# Of a writer in a thread of its own: rows that may wait for it, and how long the end of a run does.
+ROWS_WAITING, CLOSE_SECONDS = 10_000, 30.0
 
 
 class Writer(Protocol):
@@ -53,18 +67,33 @@ class Writers:
 
 
 class JsonLines:
-    """One JSON object a row. A resumed run first drops the rows past the step it resumes from."""
+    """One JSON object a row.
 
-    def __init__(self, path: Path, step: int) -> None:
+    A resumed run first drops the rows that it will write again: those past the step it resumes from, and those of an evaluation that its
+    checkpoint does not know of yet.
+
+    Args:
+      path: of the file.
+      step: that the run resumes from.
+      evaluated: the last step of which the evaluation is part of the checkpoint; None is `step`.
+    """
+
+    def __init__(self, path: Path, step: int, evaluated: int | None = None) -> None:
         self._path = path
-        rows = [line for line in path.read_text().splitlines() if _is_kept(line, step)] if path.exists() else []
+        evaluated = step if evaluated is None else evaluated
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        rows = [line for line in lines if _is_kept(line, step, evaluated)]
         write_atomically(path, "".join(f"{row}\n" for row in rows))
 
     def write(self, step: int, row: dict[str, float]) -> None:
         """Appends a row; numbers that JSON has no name for are null."""
         finite = {key: value if math.isfinite(value) else None for key, value in row.items()}
-        with self._path.open("a") as file:
-            file.write(json.dumps({"step": step} | finite) + "\n")
+        line = (json.dumps({"step": step} | finite) + "\n").encode()
+        with self._path.open("ab", buffering=0) as file:
+            end = file.tell()
+            if file.write(line) < len(line):  # a full disk takes a part: the next row must not be glued to it
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -74,22 +103,39 @@ class TensorBoard:
     """TensorBoard events beside the other files of the run."""
 
     def __init__(self, directory: Path, step: int) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-        self._writer = SummaryWriter(str(directory), purge_step=step + 1)
-        self._events = self._writer.file_writer.event_writer
+        directory.mkdir(parents=True, exist_ok=True)
+        self._events: EventsWriter | None = EventsWriter(str(directory / "events"))
+        if step:  # TensorBoard then forgets what an earlier part of the run wrote past it
+            self._add(Event(wall_time=time.time(), step=step + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def write(self, step: int, row: dict[str, float]) -> None:
         """Adds a scalar for each key."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
         for key, value in row.items():
-            self._writer.add_scalar(key, value, step)
+            self._add(Event(wall_time=time.time(), step=step, summary=scalar(key, value)))
 
     def close(self) -> None:
-        """Flushes the events."""
+        """Closes the file."""
+        if self._events:
+            self._events.close()
+
+    def _add(self, event: Any) -> None:
+        """Writes an event through to the file. After a failure no more are written: whoever reads the file stops at one that is torn."""
+        if self._events is None:
+            return
         try:
-            self._writer.close()
-        finally:  # tensorboardX closes once more when the interpreter ends, and there nobody would catch what fails
-            self._events.close = lambda: None
+            self._events.write_event(event)
+            self._events._py_recordio_writer._writer.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._events.close()
+            self._events = None
+            raise
 
 
 class WeightsAndBiases:
@@ -109,15 +155,60 @@ class WeightsAndBiases:
         self._run.finish()
 
 
-def make_writers(experiment: Experiment, directory: Path, step: int) -> Writers:
-    """The writers that the experiment asks for, in a work directory, for a run with `step` steps behind it; none but on the first host."""
+class Detached:
+    """A writer in a thread of its own, which gets the rows by a bounded queue: one that hangs never holds up whoever writes.
+
+    Args:
+      make: makes the writer, in this thread.
+    """
+
+    def __init__(self, make: Callable[[], Writer]) -> None:
+        self._writer = make()
+        self._rows: queue.Queue = queue.Queue(ROWS_WAITING)
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread.start()
+
+    def write(self, step: int, row: dict[str, float]) -> None:
+        """Hands over a row; raises what an earlier one met, or `queue.Full` where too many wait."""
+        if self._failure:
+            raise self._failure
+        self._rows.put_nowait((step, row))
+
+    def close(self) -> None:
+        """Waits for the rows that are left, for a while."""
+        self._rows.put(None, timeout=CLOSE_SECONDS)
+        self._thread.join(timeout=CLOSE_SECONDS)
+        if self._thread.is_alive():
+            raise TimeoutError(f"it did not take the last rows within {CLOSE_SECONDS:.0f} s")
+        if self._failure:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            while (item := self._rows.get()) is not None:
+                self._writer.write(*item)
+            self._writer.close()
+        except Exception as error:
+            self._failure = error
+
+
+def make_writers(experiment: Experiment, directory: Path, step: int, evaluated: int | None = None) -> Writers:
+    """The writers that the experiment asks for, in a work directory; none but on the first host.
+
+    Args:
+      experiment: says which.
+      directory: the work directory.
+      step: steps that the run has behind it.
+      evaluated: the last of them whose evaluation is part of its checkpoint.
+    """
     if jax.process_index() != 0:
         return Writers({})
-    writers = {"metrics.jsonl": lambda: JsonLines(directory / "metrics.jsonl", step)}
+    writers = {"metrics.jsonl": lambda: JsonLines(directory / "metrics.jsonl", step, evaluated)}
     if experiment.training.tensorboard:
         writers["TensorBoard"] = lambda: TensorBoard(directory, step)
     if project := experiment.training.wandb:
-        writers["Weights & Biases"] = lambda: WeightsAndBiases(project, experiment.name, directory, to_dict(experiment))
+        writers["Weights & Biases"] = lambda: Detached(lambda: WeightsAndBiases(project, experiment.name, directory, to_dict(experiment)))
     return Writers(writers)
 
 
@@ -133,9 +224,12 @@ def check_wandb() -> None:
         raise UserError("training.wandb needs the extra wandb: pip install 'vivit_jax[wandb]', or set it to None") from None
 
 
-def _is_kept(line: str, step: int) -> bool:
+def _is_kept(line: str, step: int, evaluated: int) -> bool:
     try:
         row = json.loads(line)
-    except ValueError:
+        at = row["step"]
+        if any(key.startswith("test/") for key in row):
+            return False
+        return at <= (evaluated if any(key.startswith("val/") for key in row) else step)
+    except (ValueError, TypeError, KeyError):
         return False
-    return row["step"] <= step and not any(key.startswith("test/") for key in row)
