@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
+from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+from vivit_jax.data import manifest
+from vivit_jax.data.stored import open_builder, stored_labels
 from vivit_jax.errors import UserError
+from vivit_jax.files import sync
 
 VERSION = "1.0.0"
 Examples = Callable[[str], Iterator[tuple[str, dict]]]
@@ -66,12 +70,42 @@ def check_name(name: str) -> None:
 
 
 def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path:
-    """Writes `data_dir/name/VERSION` and returns it. Records lie in the order of a hash of their keys, so that any slice is mixed."""
+    """Writes `data_dir/name/VERSION` and returns it. Records lie in the order of a hash of their keys, so that any slice is mixed.
+
+    The manifest is not written yet: see `finish`.
+
+    Raises:
+      UserError: for class names that tfds would not give back one for one.
+    """
     tfds.disable_progress_bar()
     builder = _builder_class(name)(contents=contents, data_dir=str(data_dir), file_format="array_record")
     with contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
         builder.download_and_prepare()
     return pathlib.Path(builder.data_dir)
+
+
+def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
+    """Reads back the data set written in `folder`, adds its manifest, and has all of it on disk.
+
+    Raises:
+      UserError: if what comes back is not what was to be written.
+    """
+    builder = open_builder(folder)
+    _check_labels(labels, stored_labels(builder.info.features["label"])[0])
+    counts = {split: info.num_examples for split, info in builder.info.splits.items()}
+    shards = [name for info in builder.info.splits.values() for name in sorted(info.filenames)]
+    manifest.write(folder, labels, counts, {name: ArrayRecordDataSource(str(folder / name)) for name in shards})
+    for path in (*folder.iterdir(), folder):
+        sync(path)
+
+
+def _check_labels(written: tuple[str, ...] | Mapping[str, tuple[str, ...]], found: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
+    """tfds takes blanks away around a name; the manifest keeps them."""
+    written, found = (value if isinstance(value, Mapping) else {"": value} for value in (written, found))
+    for head, names in written.items():
+        if [name.strip() for name in names] != list(found[head]):
+            wrong = next((name for name in names if name.strip() not in found[head]), names[0])
+            raise UserError(f"the class names do not come back as they were written, beginning with {wrong!r}: rename the class")
 
 
 def _builder_class(name: str) -> type:

@@ -9,37 +9,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 
+from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.layouts import LAYOUTS
-from vivit_jax.errors import UserError
+from vivit_jax.data.manifest import Labels
+from vivit_jax.data.records import Record, Records
+from vivit_jax.data.stored import open_builder, stored_labels
+from vivit_jax.errors import UserError, in_one_line
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds
-
-Labels = tuple[str, ...] | Mapping[str, tuple[str, ...]]
-
-
-class Record(typing.TypedDict):
-    """A stored clip, as `VideoDataset.source` gives it.
-
-    Attributes:
-      video: bytes of an mp4; of `DecodedRecords`, its frames, uint8 (t, h, w, 3).
-      label: class number, or one for each head; of a data set whose clips may have several classes, uint8 (classes,) of zeros and ones.
-      name: for people.
-      frames: of the video.
-      fps: frames a second.
-      width: pixels.
-      height: pixels.
-      duration: seconds.
-    """
-
-    video: bytes | np.ndarray
-    label: int | np.ndarray | dict[str, int]
-    name: str
-    frames: int
-    fps: float
-    width: int
-    height: int
-    duration: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +30,7 @@ class VideoDataset:
       labels: class names in the order of their numbers, or those of each head.
       splits: number of records of each split.
       multi_label: whether a clip may have several classes, or none.
+      identity: what tells this data set from another, see `vivit_jax.data.identity`.
     """
 
     name: str
@@ -59,7 +38,25 @@ class VideoDataset:
     labels: Labels
     splits: Mapping[str, int]
     multi_label: bool
+    identity: Mapping
     _builder: "tfds.core.DatasetBuilder" = dataclasses.field(repr=False)
+    _manifest: manifest.Manifest | None = dataclasses.field(default=None, repr=False)
+
+    def resolve(self, split: str) -> str:
+        """A split expression in the data set's own names, such as `val[:10%]` for `validation[:10%]`.
+
+        Raises:
+          UserError: for a split that the data set does not have.
+        """
+        return splits.resolve(split, self.splits, self.name)
+
+    def has(self, split: str) -> bool:
+        """Whether the data set has every split that an expression names."""
+        try:
+            self.resolve(split)
+        except UserError:
+            return False
+        return True
 
     def source(self, split: str) -> Sequence[Record]:
         """Random access to the records of a split, such as `train`, `train[:10%]` or `train+val`.
@@ -67,14 +64,28 @@ class VideoDataset:
         Raises:
           UserError: for a split that does not exist or is empty.
         """
+        import tensorflow_datasets as tfds
+
+        own = self.resolve(split)
         try:
-            records = self._builder.as_data_source(split=split)
+            instructions = self._builder.info.splits[own].file_instructions
+            stored = self._builder.as_data_source(split=own, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
         except (ValueError, KeyError, AssertionError) as error:
-            known = ", ".join(self.splits)
-            raise UserError(f"data set {self.name} has no split {split!r}: known are {known} and slices as {known[:5]}[:10%]") from error
-        if not len(records):
+            raise UserError(
+                f"data set {self.name} cannot read split {split!r} ({in_one_line(error)}): slices are as train[:10%]"
+            ) from error
+        if not len(stored):
             raise UserError(f"split {split!r} of data set {self.name} is empty")
-        return _Records(records, len(self.labels) if self.multi_label else None)
+        places = [(part.filename, part.skip, part.take) for part in instructions]
+        return Records(stored, self._builder.info.features, places, len(self.labels) if self.multi_label else None, self._hashes(places))
+
+    def _hashes(self, places: Sequence[tuple[str, int, int]]) -> np.ndarray | None:
+        """The SHA-256 of each record at `places`, uint8 (records, 32), if the data set has a manifest."""
+        if self._manifest is None:
+            return None
+        rows, first = manifest.read_hashes(self.path), self._manifest.first_rows
+        starts = [first[pathlib.Path(file).name] + skip for file, skip, _ in places]
+        return np.concatenate([rows[start : start + take] for start, (_, _, take) in zip(starts, places, strict=True)])
 
     def class_counts(self, split: str) -> dict[str, Int[np.ndarray, " classes"]]:
         """By head, how many records of a split each class has. Reads every record."""
@@ -83,34 +94,6 @@ class VideoDataset:
             for head, label in _by_head(record["label"]).items():
                 counts[head] += label if self.multi_label else np.arange(len(counts[head])) == label
         return counts
-
-
-class _Records(Sequence):
-    """tfds's records as plain Python values, whose text is `str`; `classes` is how many a clip may have several of, else None."""
-
-    def __init__(self, records: Sequence[dict], classes: int | None) -> None:
-        self._records, self._classes = records, classes
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int) -> Record:
-        record = self._records[range(len(self))[index]]
-        return Record(
-            video=record["video"],
-            label=self._label(record["label"]),
-            name=record["name"].decode(),
-            frames=int(record["frames"]),
-            fps=float(record["fps"]),
-            width=int(record["width"]),
-            height=int(record["height"]),
-            duration=float(record["duration"]),
-        )
-
-    def _label(self, label: object) -> int | np.ndarray | dict[str, int]:
-        if self._classes is not None:
-            return np.isin(np.arange(self._classes), label).astype(np.uint8)
-        return {head: int(number) for head, number in label.items()} if isinstance(label, Mapping) else int(label)
 
 
 def data_folder(data_dir: str | pathlib.Path | None) -> pathlib.Path:
@@ -135,16 +118,14 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     if not versions:
         present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path)) if folder.is_dir() else []
         raise UserError(f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`")
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder_from_directory(str(versions[-1]))
-    missing = [key for key in ("video", "label", "name", "frames", "fps") if key not in builder.info.features]
-    if missing:
-        raise UserError(f"{versions[-1]} is not a data set of `vivit prepare`: its records have no {', '.join(missing)}")
-    splits = {split: info.num_examples for split, info in builder.info.splits.items()}
-    label = builder.info.features["label"]
-    multi_label = isinstance(label, tfds.features.Sequence)
-    return VideoDataset(name, versions[-1], _labels(label.feature if multi_label else label), splits, multi_label, builder)
+    listed = manifest.read(versions[-1])
+    builder = open_builder(versions[-1])
+    counts = {split: info.num_examples for split, info in builder.info.splits.items()}
+    labels, multi_label = stored_labels(builder.info.features["label"])
+    if listed is not None:
+        labels = listed.labels  # tfds's own files of names lose blanks around them
+    facts = identity.identity(name, versions[-1], labels, counts, listed)
+    return VideoDataset(name, versions[-1], labels, counts, multi_label, facts, builder, listed)
 
 
 def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
@@ -177,12 +158,6 @@ def _versions(path: pathlib.Path) -> list[pathlib.Path]:
     """The finished versions of a data set, oldest first."""
     found = [info.parent for info in path.glob("[0-9]*/dataset_info.json") if info.parent.name.replace(".", "").isdecimal()]
     return sorted(found, key=lambda version: [int(part) for part in version.name.split(".")])
-
-
-def _labels(feature: "tfds.features.FeatureConnector") -> Labels:
-    if isinstance(feature, Mapping):
-        return {head: tuple(part.names) for head, part in feature.items()}
-    return tuple(feature.names)
 
 
 def _by_head(values: object) -> Mapping:

@@ -157,6 +157,7 @@ def prepare(
         (path / REPORT).write_text(
             json.dumps({field: getattr(summary, field) for field in ("refused", "changed", "remarks")}, indent=1) + "\n"
         )
+        builder.finish(path, annotations.labels)
         _move_into_place(staging / name, target, overwrite)
     summary.seconds = time.monotonic() - started
     return summary

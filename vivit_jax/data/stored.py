@@ -1,0 +1,113 @@
+"""Opens what lies on disk as a tfds data set, after a look at its metadata: tfds itself imports any module that they name."""
+
+import json
+import pathlib
+import typing
+from collections.abc import Iterator, Mapping
+
+from vivit_jax.data.manifest import Labels, damaged
+from vivit_jax.errors import UserError
+
+if typing.TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+INFO, FEATURES = "dataset_info.json", "features.json"
+PREFIX = "tensorflow_datasets.core.features."
+CLASSES = frozenset(
+    PREFIX + name
+    for name in (
+        "class_label_feature.ClassLabel",
+        "features_dict.FeaturesDict",
+        "scalar.Scalar",
+        "sequence_feature.Sequence",
+        "tensor_feature.Tensor",
+        "text_feature.Text",
+    )
+)
+NEEDED = ("video", "label", "name", "frames", "fps", "width", "height", "duration")
+
+
+def open_builder(folder: pathlib.Path) -> "tfds.core.DatasetBuilder":
+    """tfds's reader of the data set in `folder`.
+
+    Raises:
+      UserError: naming the file that is damaged, gone, or of something else.
+    """
+    info, features = _read_json(folder / INFO), _read_json(folder / FEATURES)
+    for name in _class_names(features):
+        if name not in CLASSES:
+            raise UserError(f"{folder / FEATURES} names {name!r}, which no data set of `vivit prepare` holds; it is not loaded")
+    if info.get("fileFormat", info.get("file_format")) != "array_record":
+        raise UserError(f"{folder / INFO}: not a data set of `vivit prepare`, whose fileFormat is array_record")
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(str(folder))
+        found = list(builder.info.features)
+        _check_shards(folder, builder)
+        missing = [key for key in NEEDED if key not in found]
+        if not missing:
+            _check_labels(folder, builder.info.features["label"])
+    except UserError:
+        raise
+    except Exception as error:  # tfds raises whatever it happens to meet in files that are not its own
+        raise damaged(folder / INFO, f"or {FEATURES} beside it; {' '.join(str(error).split())[:200] or type(error).__name__}") from error
+    if missing:
+        raise UserError(f"{folder} is not a data set of `vivit prepare`: its records have no {', '.join(missing)}")
+    return builder
+
+
+def stored_labels(feature: "tfds.features.FeatureConnector") -> tuple[Labels, bool]:
+    """The class names of a data set's `label`, and whether a clip may have several."""
+    if isinstance(feature, Mapping):
+        return {head: tuple(part.names) for head, part in feature.items()}, False
+    multi_label = hasattr(feature, "feature")
+    return tuple((feature.feature if multi_label else feature).names), multi_label
+
+
+def _read_json(path: pathlib.Path) -> dict:
+    try:
+        contents = json.loads(path.read_bytes())
+    except OSError as error:
+        raise damaged(path, error.strerror or "it cannot be read") from None
+    except (ValueError, RecursionError):
+        raise damaged(path, "it is not JSON") from None
+    if not isinstance(contents, dict):
+        raise damaged(path, "it is not a JSON object")
+    return contents
+
+
+def _class_names(value: object) -> Iterator[str]:
+    """Whatever tfds would take for the name of a class to import, in either of its two forms."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield from (
+                value[key] for key in ("pythonClassName", "python_class_name", "type", "proto_cls") if isinstance(value.get(key), str)
+            )
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _check_shards(folder: pathlib.Path, builder: "tfds.core.DatasetBuilder") -> None:
+    if not builder.info.splits:
+        raise damaged(folder / INFO, "it names no splits")
+    for split in builder.info.splits.values():
+        for name in split.filenames:
+            if not (folder / name).is_file() or (folder / name).parent != folder:
+                raise damaged(folder / name, "the file is gone")
+
+
+def _check_labels(folder: pathlib.Path, feature: "tfds.features.FeatureConnector") -> None:
+    """tfds numbers the classes where their file of names is gone."""
+    parts = {f"label-{head}": part for head, part in feature.items()} if isinstance(feature, Mapping) else {"label": feature}
+    for name, part in parts.items():
+        path = folder / f"{name}.labels.txt"
+        if not path.is_file():
+            raise damaged(path, "the file is gone")
+        names = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        wanted = getattr(part, "feature", part).num_classes
+        if len(names) != wanted:
+            raise damaged(path, f"it has {len(names)} names for {wanted} classes")
