@@ -175,7 +175,7 @@ def _run(experiment: Experiment, dataset: VideoDataset, params: Any, preprocess:
         val_batches=_evaluation_batches(experiment, dataset, data.val_split, preprocess, experiment.evaluation.views),
         executor=executor,
         class_weights=_class_weights(experiment, dataset, examples),
-        identity=getattr(dataset, "identity", None),
+        identity=dataset.identity,
     )
 
 

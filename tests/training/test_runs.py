@@ -138,18 +138,6 @@ def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()) == ["10", "5"]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 4 MB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
-    if mount.returncode:
-        pytest.skip(f"cannot mount a small file system here: {mount.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
-
-
 def test_a_full_disk_stops_the_run_with_the_old_checkpoint_intact(start, small_disk):
     workdir = small_disk / "run"
     run = start(workdir, *LONG, "--config.checkpoint.every_steps=200")

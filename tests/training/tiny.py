@@ -2,7 +2,8 @@
 
 `python tests/training/tiny.py --config=... --workdir=...` is `train.py` on that data set; the environment may ask it for a fault:
 TINY_TERMINATE_AT and TINY_KILL_AT send a signal when that batch is drawn, TINY_TERMINATE_IN_EVALUATION when an evaluation begins, and
-TINY_POISON_AT makes a learning rate infinite so that this step's loss is not finite.
+TINY_POISON_AT makes a learning rate infinite so that this step's loss is not finite. TINY_FIFO is a file that is read before batch
+TINY_STALL_AT, or before an evaluation where that is `evaluation`: of a FIFO that nobody writes to, the read hangs as that of a dead disk.
 """
 
 import dataclasses
@@ -63,6 +64,8 @@ class Batches:
         host, hosts = self._shard
         rows = generator.choice(EXAMPLES["train"], self._batch_size * hosts)[host * self._batch_size :][: self._batch_size]
         self.drawn.append(rows.tolist())
+        if os.environ.get("TINY_STALL_AT") == str(self._position):
+            Path(os.environ["TINY_FIFO"]).read_bytes()
         for number, variable in ((signal.SIGTERM, "TINY_TERMINATE_AT"), (signal.SIGKILL, "TINY_KILL_AT")):
             if os.environ.get(variable) == str(self._position):
                 os.kill(os.getpid(), number)
@@ -88,6 +91,8 @@ class EvaluationBatches:
     def __iter__(self):
         if "TINY_TERMINATE_IN_EVALUATION" in os.environ:
             os.kill(os.getpid(), signal.SIGTERM)
+        if os.environ.get("TINY_STALL_AT") == "evaluation":
+            Path(os.environ["TINY_FIFO"]).read_bytes()
         for i in range(len(self)):
             rows = {name: values[i * self._batch_size :][: self._batch_size] for name, values in self._examples.items()}
             missing = self._batch_size - len(rows["index"])
@@ -105,6 +110,10 @@ class DataSet:
     labels: tuple = CLASSES
     multi_label: bool = False
     splits: dict = dataclasses.field(default_factory=lambda: dict(EXAMPLES))
+
+    @property
+    def identity(self) -> dict:
+        return {"name": self.name, "sha256": "0" * 64, "labels": {"": list(self.labels)}, "splits": self.splits}
 
     def source(self, split: str) -> range:
         return range(EXAMPLES[split])
@@ -134,6 +143,8 @@ def main() -> int:
 
     if poisoned := os.environ.get("TINY_POISON_AT"):
         loop.make_schedule = lambda *_, **__: lambda step: jnp.where(step == int(poisoned) - 2, jnp.inf, 0.1)
+    if "TINY_HANG_IN_SAVE" in os.environ:
+        loop.Loop._save = lambda self, step: Path(os.environ["TINY_FIFO"]).read_bytes()
     launch.ensure_dataset = lambda name, data_dir: DataSet()
     launch.training_batches, launch.evaluation_batches = training_batches, evaluation_batches
     return launch.main()

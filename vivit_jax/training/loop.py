@@ -26,6 +26,7 @@ from jax.experimental import multihost_utils
 
 from vivit_jax import console
 from vivit_jax.config import to_dict
+from vivit_jax.data.identity import differences
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.config import by_head
@@ -306,6 +307,12 @@ class Loop:
     def _check_facts(self, facts: dict[str, Any]) -> None:
         """Refuses a checkpoint that is not of this run."""
         self.workdir.check_facts(facts, self.run.experiment)
+        before, now = facts.get("dataset"), self.run.identity
+        if before and now and (difference := differences(before, now)):
+            raise UserError(
+                f"data set {self.run.experiment.data.name} is not the one that the run in {self.workdir.path} was trained on so far: "
+                f"{difference}; put the old one back, or give a new --workdir"
+            )
         if len(facts["data"]) != jax.process_count():
             raise UserError(f"the checkpoint is of {len(facts['data'])} hosts and this run has {jax.process_count()}: use as many")
 

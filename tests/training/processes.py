@@ -1,0 +1,87 @@
+"""A tiny run in a process of its own, as a person starts one."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@dataclasses.dataclass
+class Process:
+    """A run that was started: its output goes to a file, so that it can be read while it runs."""
+
+    popen: subprocess.Popen
+    log: Path
+
+    def wait(self, timeout: float = 120) -> int:
+        return self.popen.wait(timeout)
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, text: str, timeout: float = 120) -> None:
+        """Returns once the output holds `text`."""
+        import time
+
+        end = time.monotonic() + timeout
+        while text not in self.output():
+            if time.monotonic() > end or self.popen.poll() is not None:
+                raise AssertionError(f"{text!r} did not come (exit code {self.popen.poll()}):\n{self.output()}")
+            time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory) -> Path:
+    """A compilation cache for all processes of a test session: most of a tiny run's time is compiling the same step again."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture
+def start(tmp_path, compiled):
+    """start(workdir, *flags, devices=1, piped=False, **environment): `train.py` on the tiny data set."""
+    started = []
+
+    def run(workdir: Path, *flags: str, devices: int = 1, piped: bool = False, **environment: str) -> Process:
+        log = tmp_path / f"process_{len(started)}.log"
+        environment = (
+            os.environ
+            | {
+                "JAX_PLATFORMS": "cpu",
+                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0",
+                "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
+                "PYTHONUNBUFFERED": "1",
+                "JAX_COMPILATION_CACHE_DIR": str(compiled),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            }
+            | environment
+        )
+        command = [sys.executable, str(HERE / "tiny.py"), f"--config={HERE / 'tiny_config.py'}", f"--workdir={workdir}", *flags]
+        with log.open("w") as file:
+            output = subprocess.PIPE if piped else file
+            popen = subprocess.Popen(command, stdout=output, stderr=file, env=environment, cwd=tmp_path)
+        started.append(popen)
+        return Process(popen, log)
+
+    yield run
+    for popen in started:
+        if popen.poll() is None:
+            popen.kill()
+            popen.wait()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MB of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip(f"cannot mount a small file system here: {mount.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
