@@ -106,7 +106,7 @@ def _train(arguments: Arguments, workdir: Workdir, interruption: Interruption) -
             loop.close()
     if jax.process_index() == 0:
         write_report(workdir.path)
-        _tell(workdir, test, dataset)
+        _tell(workdir, test, dataset, loop)
 
 
 def _prepare_process(experiment: Experiment) -> None:
@@ -207,17 +207,21 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
         data, views = experiment.data, experiment.evaluation.test_views
-        write_record(to_record(scores, name=data.name, split=data.test_split, views=views), workdir.path / "evaluation.json")
+        record = to_record(scores, name=data.name, split=data.test_split, views=views)
+        write_record({"step": loop.model_step, "model": workdir.model.name} | record, workdir.path / "evaluation.json")
     return scores
 
 
-def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset) -> None:
+def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop: Loop) -> None:
     """The last words: what was made, and where."""
     here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
     if test is not None:
         console.say(f"test {test.headline.removesuffix(')')}, {test.views} views each)", style="bold")
     console.say(f"data     {dataset.path}")
-    console.say(f"model    {here / workdir.model.name}")
+    chosen = f"the best of the evaluations, after step {loop.model_step}" if loop.best else f"after the last step, {loop.plan.total}"
+    console.say(f"model    {here / workdir.model.name} ({chosen})")
+    if loop.model_step != loop.plan.total:
+        console.say(f"         {here / workdir.last_model.name} is that after the last step, {loop.plan.total}, and was not tested")
     if test is not None:
         console.say(f"scores   {here / 'evaluation.json'}")
     console.say(f"report   {here / 'report.html'}")

@@ -9,14 +9,22 @@ from pathlib import Path
 
 import jax
 
+from vivit_jax import console
+
 # jax's own names for what it tells of its cache.
 REQUEST, HIT = "/jax/compilation_cache/compile_requests_use_cache", "/jax/compilation_cache/cache_hits"
 
 
 def use_cache(folder: str | None) -> None:
     """Keeps compiled programs in a folder, which is made when needed; None leaves jax as it is."""
-    if folder:
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
+    if not folder:
+        return
+    try:
+        path = Path(folder).expanduser()
+    except RuntimeError:  # no HOME, and no entry in the list of users, as in many containers
+        console.warn(f"there is no compilation cache, as {folder} names no home: set HOME or training.compilation_cache to keep one")
+        return
+    jax.config.update("jax_compilation_cache_dir", str(path))
 
 
 @dataclasses.dataclass

@@ -129,6 +129,11 @@ class Loop:
             self._writers.write(step, row)
 
     @property
+    def model_step(self) -> int:
+        """The step of the model to use: the best so far, or the last where none was evaluated."""
+        return int(self.best.get("step", self._step))
+
+    @property
     def state(self) -> TrainState:
         """What was trained so far, on the devices."""
         return self._state
