@@ -49,7 +49,7 @@ def begin(program: str) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Within it a first signal raises KeyboardInterrupt or Terminated; a second one ends the process, and so does not acting on the first."""
+    """Has a first signal raise KeyboardInterrupt or Terminated. A second one ends the process, and so does time if the first had no effect."""
     global _raises
     if _owner is None:
         yield
