@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+import vivit_jax
 from vivit_jax import process
 from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line, unknown_name
 from vivit_jax.quiet import silence_libraries
@@ -107,12 +108,7 @@ def _overview() -> argparse.ArgumentParser:
 
 class _PrintVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"vivit_jax {version('vivit_jax')}")
-        except PackageNotFoundError:
-            print("vivit_jax (not installed, run from its source)")
+        print(f"vivit_jax {vivit_jax.__version__}")
         parser.exit()
 
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vivit_jax import console
 from vivit_jax.arguments import add_model, positive
 from vivit_jax.data.geometry import scaled_size, spatial_crops
 from vivit_jax.data.sampling import centre_clip, views_of_video
@@ -141,12 +142,12 @@ def run(arguments: argparse.Namespace) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, video)
     relevance = explanation.relevance
-    print(f"{explanation.label}: {explanation.probability:.1%}")
-    print(
+    console.say(f"{explanation.label}: {explanation.probability:.1%}", style="bold")
+    console.say(
         f"log-odds {relevance.score:+.3f}, of a blank clip {relevance.blank:+.3f}; the tokens explain "
         f"{relevance.tokens.sum():+.3f} of the {relevance.score - relevance.blank:+.3f} between them"
     )
-    print(f"overlay written to {out}")
+    console.say(f"overlay written to {out}")
 
 
 def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ...]]:

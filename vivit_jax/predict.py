@@ -51,13 +51,13 @@ class Outcome:
 
 
 def predict(
-    pretrained: Pretrained, video: Path | UInt8[np.ndarray, "t h w 3"] | Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)
+    pretrained: Pretrained, video: Path | bytes | UInt8[np.ndarray, "t h w 3"] | Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)
 ) -> Prediction | list[Prediction]:
     """The most probable classes of a video, or of each of several.
 
     Args:
       pretrained: a model with a head.
-      video: a video file; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
+      video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
       top_k: how many classes; all of them where the model has fewer.
       views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities.
 
@@ -76,7 +76,8 @@ def predict(
         if isinstance(video, np.ndarray):
             total.add(logits([views_of_frames(video, group, pretrained.preprocess, views)])[0])
         else:
-            total.add(logits([decode_group(_path(video), group, pretrained.preprocess, views)])[0])
+            source = video if isinstance(video, bytes) else _path(video)
+            total.add(logits([decode_group(source, group, pretrained.preprocess, views)])[0])
     return _rank(pretrained, total.mean(), top_k)
 
 

@@ -49,7 +49,7 @@ def begin(program: str) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Has a first signal raise KeyboardInterrupt or Terminated. A second one ends the process, and so does time if the first had no effect."""
+    """Has a first signal raise KeyboardInterrupt or Terminated. A second ends the process, and so does time if the first had no effect."""
     global _raises
     if _owner is None:
         yield

@@ -19,11 +19,11 @@ def groups(views: Views, size: int) -> list[range]:
     return [range(start, min(start + size, total)) for start in range(0, total, size)]
 
 
-def decode_group(video: str | os.PathLike, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
+def decode_group(video: str | os.PathLike | bytes, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
     """Decodes some of the views of a video.
 
     Args:
-      video: its path.
+      video: its path, or its bytes.
       group: numbers of views; view v is crop v % spatial of clip v // spatial.
       preprocess: frames, stride, scale and crop of a clip.
       views: (temporal, spatial): how many clips there are in time, and crops of each.

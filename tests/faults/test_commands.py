@@ -1,6 +1,5 @@
 """How the commands meet signals, streams that cannot take their output, and names that are out to command the terminal."""
 
-import os
 import pathlib
 import signal
 import subprocess

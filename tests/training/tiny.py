@@ -84,6 +84,7 @@ class EvaluationBatches:
     def __init__(self, split: str, batch_size: int, views=(1, 1), shard=(0, 1)) -> None:
         self._examples = {name: values[shard[0] :: shard[1]] for name, values in examples(split).items()}
         self._batch_size, self._views = batch_size, views[0] * views[1]
+        self.names = {}
 
     def __len__(self) -> int:
         return -(-len(self._examples["index"]) // self._batch_size)
