@@ -182,7 +182,7 @@ def _classes(head: str, scores: dict) -> str:
     titles = f'<th>class</th><th class="number">{counts}</th><th class="number">{metric}</th><th></th>'
     table = f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>'
     matrix = ""
-    if "confusion" in scores:
+    if scores.get("confusion"):
         matrix = "<h3>Confusion</h3>" + _figure(
             plots.confusion(scores["confusion"], list(scores["per_class"])), "", alt="confusion matrix", css="confusion"
         )

@@ -84,7 +84,7 @@ def open_run(path: str | pathlib.Path) -> Run:
         raise UserError(f"{path} is not the work directory of a run: it has no config.json with a `config`") from None
     try:
         return Run(path, resolve(config), config, recorded)
-    except UserError as error:
+    except (ValueError, TypeError, ArithmeticError) as error:  # a section that is missing, or a number that nothing can be made of
         raise UserError(f"{path / 'config.json'} is of a run that this version cannot read: {error}") from None
 
 

@@ -78,5 +78,5 @@ def test_a_model_that_gives_nan_has_no_score(model_dir, data_dir, tmp_path):
 
     broken["params"][head[0]] = jax.tree.map(lambda x: np.full_like(x, np.nan), head[1])
     pretrained = dataclasses.replace(pretrained, variables=broken)
-    with pytest.raises(UserError, match="gives NaN or infinity for 7 of 7 videos, the first is test[0-6]"):
+    with pytest.raises(UserError, match=r"gives NaN or infinity for 7 of 7 videos, the first is test[0-6]"):
         evaluate(pretrained, open_dataset("toys", data_dir), "test", views=(1, 1), progress=False)
