@@ -41,9 +41,11 @@ def test_a_hang_a_crash_and_a_refusal_fail_alone():
     assert all(value[0] == item for item, value in results.items())
 
 
-def test_a_bug_is_raised_with_its_item():
-    with pytest.raises(RuntimeError, match=r"'bug'[\s\S]*a slip of ours"):
-        list(map_in_order(work, [1, "bug", 2], workers=2, seconds=30))
+def test_an_unexpected_error_is_that_items_own():
+    results = dict(map_in_order(work, [1, "bug", 2], workers=2, seconds=30))
+    assert results["bug"] == Failure("an unexpected error while reading it (ZeroDivisionError: a slip of ours)")
+    assert results[1][0] == 1
+    assert results[2][0] == 2
 
 
 def test_items_are_drawn_only_a_little_ahead():

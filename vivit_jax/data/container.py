@@ -12,7 +12,7 @@ Source = str | pathlib.Path | bytes
 """A video: its path, or its bytes."""
 
 # The only containers a file is opened as, so that a playlist or a script in disguise reads no other file and no network.
-CONTAINERS = ("mov", "matroska", "avi", "gif", "mpeg", "mpegts", "asf", "flv", "ogg")
+CONTAINERS = ("mov", "matroska", "avi", "gif", "mpeg", "mpegts", "asf", "flv", "ogg", "mxf")
 
 
 @dataclasses.dataclass(frozen=True)

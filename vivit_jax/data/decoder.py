@@ -13,6 +13,7 @@ import numpy as np
 
 from vivit_jax.data.container import Limits, Source, open_container
 from vivit_jax.data.encoder import simple_rate
+from vivit_jax.data.orientation import orientation_of
 from vivit_jax.data.pixels import RgbReader
 from vivit_jax.errors import UserError
 
@@ -122,7 +123,13 @@ class OpenVideo:
         if frame is None:
             raise UserError("no frame can be decoded")
         alpha = any(component.is_alpha for component in frame.format.components)
-        done = {"rotated": round(frame.rotation / 90) % 4, "made square in pixels": self.rgb.aspect != 1, "laid over black": alpha}
+        orientation = orientation_of(frame)
+        done = {
+            "rotated": orientation.rotated,
+            "mirrored": orientation.mirrored,
+            "made square in pixels": self.rgb.aspect != 1,
+            "laid over black": alpha,
+        }
         return tuple(change for change, happens in done.items() if happens)
 
     def decode(self) -> Iterator[av.VideoFrame]:
@@ -199,7 +206,8 @@ class OpenVideo:
             self._check_count(len(pts))
         if None not in pts and all(a < b for a, b in itertools.pairwise(pts)):
             return pts
-        step = 1 / (self._stream.average_rate or Fraction(25)) / self._stream.time_base
+        # At least a tick: a time base coarser than the rate would give all frames one time.
+        step = max(1, 1 / (self._stream.average_rate or Fraction(25)) / self._stream.time_base)
         return [round(number * step) for number in range(len(pts))]
 
     def _select_by_count(self, numbers: Sequence[int]) -> Iterator[av.VideoFrame]:

@@ -5,6 +5,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from vivit_jax.data.orientation import UPRIGHT, orientation_of
+
 # FFmpeg's numbers. OpenCV's planar conversion is BT.601 (also what FFmpeg takes an untagged video for) in limited range.
 BT601 = (2, 5, 6)  # unspecified, BT.470BG, SMPTE 170M
 FULL_RANGE = 2
@@ -26,11 +28,11 @@ class RgbReader:
     def size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """(height, width) of a frame as `read` gives it."""
         height, width = frame.height, max(1, round(frame.width * self.aspect))
-        return (width, height) if _quarter_turns(frame) % 2 else (height, width)
+        return (width, height) if orientation_of(frame).transposed else (height, width)
 
     def read(self, frame: av.VideoFrame, rows: slice = EVERYTHING, columns: slice = EVERYTHING) -> np.ndarray:
         """The rows and columns of a frame, or all of it, as RGB uint8 (h, w, 3)."""
-        if self.aspect == 1 and not _quarter_turns(frame) and _is_plain(frame):
+        if self.aspect == 1 and _is_plain(frame) and orientation_of(frame) == UPRIGHT:
             return _plain_part(frame, rows, columns)
         return self._whole(frame)[rows, columns]
 
@@ -38,19 +40,13 @@ class RgbReader:
         image = _plain_part(frame, EVERYTHING, EVERYTHING) if _is_plain(frame) else self._reformatted(frame)
         if self.aspect != 1:
             image = cv2.resize(image, (max(1, round(image.shape[1] * self.aspect)), image.shape[0]), interpolation=cv2.INTER_LINEAR)
-        turns = _quarter_turns(frame)
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+        return orientation_of(frame).apply(image)
 
     def _reformatted(self, frame: av.VideoFrame) -> np.ndarray:
         if any(component.is_alpha for component in frame.format.components):
             rgba = self._reformatter.reformat(frame, format="rgba").to_ndarray()
             return (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
         return self._reformatter.reformat(frame, format="rgb24").to_ndarray()
-
-
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Counterclockwise, 0 to 3."""
-    return round(frame.rotation / 90) % 4
 
 
 def _is_plain(frame: av.VideoFrame) -> bool:

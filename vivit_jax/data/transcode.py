@@ -95,6 +95,8 @@ def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, change
         if size is None:
             size = image.shape
             stored = _stored_size(height, width, short_side)
+            if min(stored) < 2:
+                raise UserError(f"it has {height}x{width} pixels, too few to be stored")
             if (height % 2 or width % 2) and stored == (height - height % 2, width - width % 2):
                 changes.append("cropped to even sides")
         if image.shape != size:

@@ -21,7 +21,10 @@ from vivit_jax.errors import UserError
 
 __all__ = ["LIMITS", "SUFFIXES", "Limits", "Source", "VideoInfo", "decode_frames", "encode", "probe", "stream_frames"]
 
-SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv")
+SUFFIXES = (
+    *(".mp4", ".avi", ".mkv", ".webm", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv"),
+    *(".mts", ".m2ts", ".vob", ".mxf", ".asf", ".3g2", ".qt"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

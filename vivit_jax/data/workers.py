@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 
 import cv2
 
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, in_one_line
 
 T = typing.TypeVar("T")
 
@@ -27,7 +27,7 @@ START = "import sys; sys.path[:] = {path!r}; from vivit_jax.data.workers import 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why an item has no result: what its `UserError` said, or how its worker ended."""
+    """Why an item has no result: what its error said, or how its worker ended."""
 
     reason: str
 
@@ -50,9 +50,6 @@ def map_in_order(
 
     Yields:
       Each item with its result or `Failure`, in the order of `items` whatever their number.
-
-    Raises:
-      RuntimeError: if `function` raises anything but a `UserError`, which is a bug of ours.
     """
     queue, done = enumerate(items), {}
     waiting = collections.deque()  # tasks handed out, oldest first
@@ -91,10 +88,8 @@ def _apply(function: Callable, item: object) -> object:
         return function(item)
     except UserError as error:
         return Failure(str(error))
-    except Exception:
-        import traceback
-
-        return RuntimeError(f"while working on {item!r}:\n{traceback.format_exc()}")
+    except Exception as error:  # of a library that met an unknown file: that file's, so that it stops no other
+        return Failure(f"an unexpected error while reading it ({type(error).__name__}: {in_one_line(error)})")
 
 
 class _Worker:
@@ -141,8 +136,6 @@ class _Worker:
             code = self._process.wait()
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             return position, Failure(f"the process that read it died ({how})")
-        if isinstance(result, RuntimeError):
-            raise result
         return position, result
 
     def kill(self) -> None:
