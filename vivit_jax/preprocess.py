@@ -6,11 +6,13 @@ A `Preprocess` travels with the weights (`preprocess.json`), so that they are us
 import dataclasses
 import math
 import numbers
-
-import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+import typing
 
 from vivit_jax.errors import UserError
+
+if typing.TYPE_CHECKING:  # processes that only decode videos start without JAX
+    import jax.numpy as jnp
+    from jaxtyping import Array, Float, UInt8
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -60,13 +62,15 @@ class Preprocess:
         """Of a clip, uint8 (t, h, w, 3)."""
         return 3 * self.frames * math.prod(self.crop)
 
-    def normalise(self, video: UInt8[Array, "*b t h w 3"], dtype: jnp.dtype = jnp.float32) -> Float[Array, "*b t h w 3"]:
-        """Pixels 0..255 to the values the model was trained on. Runs on device, inside the step."""
+    def normalise(self, video: "UInt8[Array, '*b t h w 3']", dtype: "jnp.dtype | None" = None) -> "Float[Array, '*b t h w 3']":
+        """Pixels 0..255 to the values the model was trained on, float32 unless `dtype` says otherwise. Runs on device, inside the step."""
+        import jax.numpy as jnp
+
         if video.dtype != jnp.uint8:
             raise UserError(f"video must be uint8 in 0..255, got {video.dtype}")
         scale = 1.0 / (255.0 * jnp.asarray(self.std, jnp.float32))
         shift = -jnp.asarray(self.mean, jnp.float32) / jnp.asarray(self.std, jnp.float32)
-        return (video.astype(jnp.float32) * scale + shift).astype(dtype)
+        return (video.astype(jnp.float32) * scale + shift).astype(dtype or jnp.float32)
 
     def to_dict(self) -> dict:
         """Plain values for JSON."""

@@ -23,11 +23,13 @@ class Limits:
       pixels: of one frame.
       frames: shown frames of the whole video.
       seconds: of wall-clock time to read it.
+      memory: bytes of address space that a process which reads it may take beyond what it starts with.
     """
 
     pixels: int = 4096 * 2304
     frames: int = 216_000
     seconds: float = 600.0
+    memory: int = 4 << 30
 
 
 LIMITS = Limits()
@@ -60,7 +62,7 @@ def open_container(source: Source, limits: Limits, strict: bool = False) -> av.c
         raise UserError("the file is empty")
     file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{path}"
     # FFmpeg checks max_pixels against the coded stream, whatever the container's header says.
-    options = {"format_whitelist": ",".join(CONTAINERS), "max_pixels": str(limits.pixels), "threads": "1"}
+    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file", "max_pixels": str(limits.pixels), "threads": "1"}
     if strict:
         options["err_detect"] = "explode"
     return av.open(file, options=options, **LENIENT_METADATA)

@@ -170,7 +170,7 @@ def _transcoded(
     that one report names them all."""
     clips = sorted(annotations.clips, key=lambda clip: annotations.splits.index(clip.split))
     work = functools.partial(transcode, short_side=short_side)
-    for clip, stored in map_in_order(work, clips, workers=min(workers, len(clips)), seconds=LIMITS.seconds + 60):
+    for clip, stored in map_in_order(work, clips, workers=min(workers, len(clips)), seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
         advance()
         if isinstance(stored, Failure):
             summary.refused.append((clip.split, clip.name, stored.reason.removeprefix(f"{clip.name}: ")))

@@ -6,6 +6,7 @@ Workers are fresh interpreters on a socket, not forks, so that they inherit no t
 import collections
 import dataclasses
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -16,13 +17,14 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
 import cv2
+import psutil
 
 from vivit_jax.errors import UserError, in_one_line
 
 T = typing.TypeVar("T")
 
 LOOK_AHEAD = 4  # items a worker may be ahead of the oldest unfinished one, which bounds the results held
-START = "import sys; sys.path[:] = {path!r}; from vivit_jax.data.workers import serve; serve({socket})"
+START = "import sys; sys.path[:] = {path!r}; from vivit_jax.data.workers import serve; serve({socket}, {memory})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ def available_cpus() -> int:
 
 
 def map_in_order(
-    function: Callable[[T], object], items: Iterable[T], *, workers: int, seconds: float
+    function: Callable[[T], object], items: Iterable[T], *, workers: int, seconds: float, memory: int | None = None
 ) -> Iterator[tuple[T, object | Failure]]:
     """Applies `function` to each item in one of `workers` processes.
 
@@ -47,13 +49,14 @@ def map_in_order(
       items: what to apply it to; drawn as needed.
       workers: number of processes.
       seconds: wall-clock time after which a worker is killed and its item has failed.
+      memory: bytes of address space that a worker may take beyond what it starts with; None sets no limit.
 
     Yields:
       Each item with its result or `Failure`, in the order of `items` whatever their number.
     """
     queue, done = enumerate(items), {}
     waiting = collections.deque()  # tasks handed out, oldest first
-    pool = [_Worker(function) for _ in range(workers)]
+    pool = [_Worker(function, memory) for _ in range(workers)]
     try:
         while True:
             idle = [number for number, worker in enumerate(pool) if worker.task is None]
@@ -71,9 +74,12 @@ def map_in_order(
             worker.kill()
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int, memory: int | None) -> None:
     """A worker's life: a function first, then items to apply it to until the other side hangs up."""
     cv2.setNumThreads(0)
+    if memory is not None:
+        limit = psutil.Process().memory_info().vms + memory
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with Connection(descriptor) as connection:
         try:
             function = connection.recv()
@@ -88,6 +94,8 @@ def _apply(function: Callable, item: object) -> object:
         return function(item)
     except UserError as error:
         return Failure(str(error))
+    except MemoryError:
+        return Failure("reading it takes more memory than the limit")
     except Exception as error:  # of a library that met an unknown file: that file's, so that it stops no other
         return Failure(f"an unexpected error while reading it ({type(error).__name__}: {in_one_line(error)})")
 
@@ -95,13 +103,13 @@ def _apply(function: Callable, item: object) -> object:
 class _Worker:
     """One process and the task it works on."""
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Callable, memory: int | None) -> None:
         self.task = None
-        self._function = function
+        self._function, self._memory = function, memory
         self._deadline = 0.0
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-c", START.format(path=sys.path, socket=theirs.fileno())]
+            command = [sys.executable, "-c", START.format(path=sys.path, socket=theirs.fileno(), memory=memory)]
             # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
             self._process = subprocess.Popen(
                 command,
@@ -114,7 +122,7 @@ class _Worker:
 
     def give(self, task: tuple[int, object], seconds: float) -> "_Worker":
         """Hands over a task; returns the worker that has it, a new one if this one has died."""
-        worker = self if self._process.poll() is None else _Worker(self._function)
+        worker = self if self._process.poll() is None else _Worker(self._function, self._memory)
         worker.task, worker._deadline = task, time.monotonic() + seconds
         worker.connection.send(task[1])
         return worker
