@@ -9,6 +9,7 @@ the most probable one unless --label names another.
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ import numpy as np
 from vivit_jax import console
 from vivit_jax.arguments import add_model, positive
 from vivit_jax.data.geometry import scaled_size, spatial_crops
+from vivit_jax.data.guard import guarded
 from vivit_jax.data.sampling import centre_clip, views_of_video
 from vivit_jax.data.video import decode_frames, encode, probe
 from vivit_jax.drawing import captioned, lay_heat
@@ -61,7 +63,7 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
       UserError: for a video that cannot be read, a class the model has not, or a model without a head.
     """
     preprocess, config = pretrained.preprocess, pretrained.model.config
-    pixels = views_of_video(video, preprocess, (1, 1))[0]
+    pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
     clip = preprocess.normalise(jnp.asarray(pixels))
     variables = jax.device_put(pretrained.variables)
     head, names = _head(pretrained, label)

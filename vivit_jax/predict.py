@@ -26,6 +26,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.arguments import Views, add_model, add_views, positive
+from vivit_jax.data.container import LIMITS
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError, in_one_line, printable
 from vivit_jax.models.config import by_head
@@ -98,7 +99,7 @@ def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int =
     tasks = ((i, os.fspath(video), group) for i, video in enumerate(videos) for group in parts if i not in failed)
     decode = functools.partial(_decode, preprocess=pretrained.preprocess, views=views)
     workers = max(1, min(available_cpus(), len(videos) * len(parts)))
-    decoded = map_in_order(decode, tasks, workers=workers, seconds=SECONDS_A_GROUP)
+    decoded = map_in_order(decode, tasks, workers=workers, seconds=SECONDS_A_GROUP, memory=LIMITS.memory)
     waiting: list[tuple[str, np.ndarray | Failure]] = []
     for video, group in itertools.groupby(decoded, key=lambda result: result[0][:2]):
         if len(parts) == 1:
