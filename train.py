@@ -1,8 +1,9 @@
 """Trains an experiment: `python train.py --config=configs/motion_digits.py --workdir=runs/digits`."""
 
-import sys
-
-from vivit_jax.launch import main
+from vivit_jax import process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.begin("train")  # before anything that takes time is imported
+    from vivit_jax.launch import main
+
+    raise SystemExit(main())

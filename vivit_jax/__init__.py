@@ -11,7 +11,7 @@ if typing.TYPE_CHECKING:
     from vivit_jax.weights import from_pretrained
     from vivit_jax.weights.model_dir import save_pretrained
 
-__all__ = ["create_model", "from_pretrained", "save_pretrained"]
+__all__ = ["__version__", "create_model", "from_pretrained", "save_pretrained"]
 
 _HOMES = {
     "create_model": "vivit_jax.models.vivit",
@@ -21,9 +21,20 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("vivit_jax")
+    except PackageNotFoundError:
+        return "0+unknown"  # run from its source
 
 
 def __dir__() -> list[str]:

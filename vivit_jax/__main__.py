@@ -1,7 +1,15 @@
 """`python -m vivit_jax` is `vivit`."""
 
-import sys
+from vivit_jax import process
 
-from vivit_jax.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Runs the command of this process; returns its exit code."""
+    process.begin("vivit")
+    from vivit_jax.cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -21,10 +21,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-from rich.console import Console
 from rich.table import Table
 
-from vivit_jax import throughput
+from vivit_jax import console, throughput
 from vivit_jax.arguments import positive
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.throughput import Subject
@@ -227,18 +226,18 @@ DATA_COLUMNS = {
 
 
 def _print(report: Row, columns: dict[str, Any]) -> None:
-    output, environment = Console(highlight=False), report["environment"]
+    environment = report["environment"]
     table = Table(box=None)
     for title in columns:
         table.add_column(title, justify="right")
     for row in report["rows"]:
         table.add_row(*_cells(row, columns))
-    output.print(table)
+    console.show(table)
     if "ceiling" in report:
         ceiling = throughput.Ceiling(**report["ceiling"])
-        output.print(f"ceiling of a device: {ceiling}", soft_wrap=True)
+        console.say(f"ceiling of a device: {ceiling}")
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    output.print(f"{environment['devices']} x {environment['device']}, {environment['cpus']} CPUs; {versions}", soft_wrap=True)
+    console.say(f"{environment['devices']} x {environment['device']}, {environment['cpus']} CPUs; {versions}")
 
 
 def _cells(row: Row, columns: dict[str, Any]) -> Sequence[str]:

@@ -8,15 +8,16 @@ import argparse
 import difflib
 import importlib
 import inspect
-import os
+import signal
 import sys
 from collections.abc import Sequence
 
+import vivit_jax
+from vivit_jax import process
 from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line, unknown_name
 from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
-EXIT_INTERRUPTED = 130
 
 TRAINING = "vivit_jax.launch"
 
@@ -41,8 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the arguments after the program's name; None takes the process's own.
 
     Returns:
-      The exit code: 0 on success, 1 where the system failed us (a full disk), 2 for bad input, 130 when interrupted.
+      The exit code: 0 on success, 1 where the system failed us (a full disk), 2 for bad input, 130 on Ctrl-C, 143 on SIGTERM.
     """
+    if argv is None:
+        process.begin("vivit")
     silence_libraries()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
@@ -50,11 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(error, EXIT_BAD_INPUT)
     except KeyboardInterrupt:
-        return _fail("interrupted", EXIT_INTERRUPTED)
+        return process.ended_by(signal.SIGINT)
+    except process.Terminated:
+        return process.ended_by(signal.SIGTERM)
     except BrokenPipeError:  # the reader of our output went away, as `vivit ... | head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        process.flush_output()
         return EXIT_FAILURE
     except OSError as error:
+        process.flush_output()
         return _fail(error, EXIT_FAILURE)
     return code
 
@@ -64,7 +70,7 @@ def _run(argv: list[str]) -> int:
     if not name.startswith("-") and name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
     if name not in COMMANDS:
-        _overview().parse_args([name])
+        _parsed(_overview(), [name])
         return 0
     module = importlib.import_module(COMMANDS[name][0])
     if COMMANDS[name][0] == TRAINING:  # its options are keys of the config, read by absl
@@ -75,8 +81,19 @@ def _run(argv: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    module.run(parser.parse_args(argv[1:]))
+    arguments = _parsed(parser, argv[1:])
+    with process.interruptible():
+        module.run(arguments)
     return 0
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+    """The arguments; where it ends with help, which argparse prints without a look at whether that works, an OSError if it does not."""
+    try:
+        return parser.parse_args(argv)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -91,12 +108,7 @@ def _overview() -> argparse.ArgumentParser:
 
 class _PrintVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"vivit_jax {version('vivit_jax')}")
-        except PackageNotFoundError:
-            print("vivit_jax (not installed, run from its source)")
+        print(f"vivit_jax {vivit_jax.__version__}")
         parser.exit()
 
 

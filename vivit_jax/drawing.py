@@ -9,6 +9,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vivit_jax.errors import printable
+
 SHEET_FRAMES = 8
 CELL = 112
 MARGIN = 4
@@ -21,7 +23,7 @@ def contact_sheet(clips: Sequence[np.ndarray], captions: Sequence[str]) -> Image
       clips: uint8 (t, h, w, 3) each.
       captions: one each.
     """
-    font = _font(14)
+    font, captions = _font(14), [_one_line(caption) for caption in captions]
     room = round(max(font.getlength(caption) for caption in captions)) + 2 * MARGIN
     columns = max(min(SHEET_FRAMES, len(clip)) for clip in clips)
     sheet = Image.new("RGB", (room + columns * (CELL + MARGIN), len(clips) * (CELL + MARGIN) + MARGIN), "white")
@@ -64,9 +66,13 @@ def captioned(frame: np.ndarray, text: str) -> np.ndarray:
     height = max(16, round(0.08 * frame.shape[0])) // 2 * 2
     font = _font(round(0.7 * height))
     picture = Image.new("RGB", (frame.shape[1], height + frame.shape[0]), "black")
-    ImageDraw.Draw(picture).text((height // 4, height // 2), text, fill="white", font=font, anchor="lm")
+    ImageDraw.Draw(picture).text((height // 4, height // 2), _one_line(text), fill="white", font=font, anchor="lm")
     picture.paste(Image.fromarray(frame), (0, height))
     return np.asarray(picture)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).split("\n"))
 
 
 @functools.cache

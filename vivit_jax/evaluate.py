@@ -1,48 +1,65 @@
 """Scores a model on a split of a data set: every example once, several views of each, exact counts.
 
 Example:
-  vivit evaluate --workdir runs/digits --views 4x3
+  vivit evaluate --workdir runs/digits
+  vivit evaluate --workdir runs/digits --split val --views 4x3 --checkpoint 200
   vivit evaluate --model runs/digits/model --name motion_digits --data_dir data --split test --views 4x3 --out scores.json
+
+Of a run, its own test goes to evaluation.json; anything else (another split, other views, another data set, another step) goes to a file of
+its own beside it, such as evaluation-val-4x3.json, and report.html shows them all.
 """
 
 import argparse
 import dataclasses
-import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
 
-import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vivit_jax import runs
+from vivit_jax import console, runs
 from vivit_jax.arguments import Views, add_dataset, add_views, positive
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches
-from vivit_jax.errors import UserError
-from vivit_jax.files import write_atomically
-from vivit_jax.models.config import by_head
+from vivit_jax.errors import UserError, printable
+from vivit_jax.label_spaces import ASSUMED, Agreement, Relabelled, agree, with_labels
+from vivit_jax.models.families import build
+from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.report import write_report
+from vivit_jax.scores import Names, check_finite, to_record, write_csv, write_record
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import Evaluation, Labels
+from vivit_jax.training.evaluation import Evaluation
 from vivit_jax.training.evaluation import evaluate as score
+from vivit_jax.training.restore import model_variables
 from vivit_jax.weights import Pretrained, from_pretrained
-from vivit_jax.weights.model_dir import default_labels
+
+__all__ = ["add_arguments", "evaluate", "run", "to_record", "write_record"]
 
 CLASSES_SHOWN = 40
 
 
 @dataclasses.dataclass(frozen=True)
 class _Subject:
-    """What is evaluated on what."""
+    """What is evaluated on what.
 
-    model: str
-    data: DataConfig
+    Attributes:
+      pretrained: the model.
+      step: of the run that it is of; None where nothing tells.
+      dataset: what it is scored on.
+      split: of it, by the data set's own name.
+      views: of each video.
+      out: where the scores go.
+      data: readers and temporal order.
+      parallel: the devices.
+    """
+
+    pretrained: Pretrained
+    step: int | None
+    dataset: VideoDataset
     split: str
     views: Views
     out: pathlib.Path
+    data: DataConfig
     parallel: ParallelConfig
 
 
@@ -70,49 +87,11 @@ def evaluate(
       progress: show a progress bar.
 
     Raises:
-      UserError: for a split that is not there, or labels that are not the model's.
+      UserError: for a split that is not there, labels that are not the model's, or a model that gives NaN.
     """
-    if dataset.multi_label and not pretrained.multi_label:
-        raise UserError(
-            f"the videos of {dataset.name} may have several classes, and the model was trained for one: use one of loss sigmoid"
-        )
-    labels = _agreed_labels(pretrained, dataset)
-    batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), views=views, batch_size=batch_size)
-    batches = _Relabelled(batches, _numbers(labels, dataset.labels), {head: len(names) for head, names in by_head(labels).items()})
-    return score(
-        pretrained.model,
-        pretrained.variables,
-        pretrained.preprocess,
-        batches,
-        parallel=parallel or ParallelConfig(),
-        labels=labels,
-        multi_label=pretrained.multi_label,
-        progress=progress,
-    )
-
-
-def to_record(evaluation: Evaluation, *, name: str, split: str, views: Views) -> dict:
-    """An evaluation as `evaluation.json` has it.
-
-    Besides the scores it holds `predictions`, one for each example: its `index` in the split, the numbers of its label (a list where it
-    may have several) and of the most probable class, and that class's probability (for several heads, each of the three by head).
-    """
-    return {
-        "name": name,
-        "split": split,
-        **evaluation.to_dict(),
-        "temporal_views": views[0],
-        "spatial_views": views[1],
-        "predictions": _predictions(evaluation),
-    }
-
-
-def write_record(record: dict, path: pathlib.Path) -> None:
-    """Writes `evaluation.json`, or a file like it; its predictions one a line."""
-    predictions = ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in record["predictions"])
-    scores = json.dumps({key: value for key, value in record.items() if key != "predictions"}, indent=2, ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, f'{scores.removesuffix("}").rstrip()},\n  "predictions": [\n{predictions}\n  ]\n}}\n')
+    agreement = agree(pretrained, dataset)
+    data, parallel = data or DataConfig(), parallel or ParallelConfig()
+    return _scored(pretrained, dataset, split, agreement, views, batch_size, data, parallel, progress=progress)[0]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,11 +99,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     subject = parser.add_mutually_exclusive_group(required=True)
     subject.add_argument("--workdir", metavar="DIR", help="a run: its model, on its data set")
     subject.add_argument("--model", metavar="DIR", help="a model directory, on the data set --name")
+    parser.add_argument("--checkpoint", type=positive, metavar="STEP", help="with --workdir: the parameters after this step")
     add_dataset(parser)
     parser.add_argument("--split", help="split to evaluate (default: that of the run, or test)")
     add_views(parser, default=None, otherwise="4x3, or that of the run")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
-    parser.add_argument("--out", metavar="FILE", help="where the scores go (default: evaluation.json, in the run's directory)")
+    parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, in place of its own")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where the scores go (default: evaluation.json, or a file named by split and views where it is not the run's own test); "
+        "a .csv gets the predictions, beside the scores in their usual place",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -134,34 +120,90 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for anything that is not there or does not fit.
     """
     subject = _of_run(arguments) if arguments.workdir else _of_model(arguments)
-    pretrained = from_pretrained(subject.model)
-    dataset = ensure_dataset(subject.data.name, subject.data.data_dir)
-    evaluation = evaluate(
-        pretrained,
-        dataset,
-        subject.split,
-        views=subject.views,
-        batch_size=arguments.batch_size,
-        data=subject.data,
-        parallel=subject.parallel,
+    pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
+    agreement = agree(pretrained, subject.dataset, from_file=bool(arguments.labels))
+    if agreement.origin == ASSUMED:
+        console.warn(
+            f"the model's classes have no names: they are taken for those of data set {subject.dataset.name}, in its order; if that is "
+            "not the order it was trained with, the scores are wrong: --labels FILE names them"
+        )
+    evaluation, names = _scored(
+        pretrained, subject.dataset, subject.split, agreement, subject.views, arguments.batch_size, subject.data, subject.parallel
     )
-    record = to_record(evaluation, name=subject.data.name, split=subject.split, views=subject.views)
+    record = to_record(
+        evaluation,
+        name=subject.dataset.name,
+        split=subject.split,
+        views=subject.views,
+        names=names,
+        step=subject.step,
+        labels_from=agreement.origin,
+    )
     write_record(record, subject.out)
     _print(evaluation, subject)
-    if arguments.workdir and not arguments.out:
-        print(f"report written to {write_report(arguments.workdir)}")
+    if arguments.out and _is_csv(arguments.out):
+        write_csv(record, pathlib.Path(arguments.out))
+        console.say(f"predictions written to {arguments.out}")
+    if arguments.workdir and subject.out.parent == pathlib.Path(arguments.workdir):
+        console.say(f"report written to {write_report(arguments.workdir)}")
+
+
+def _scored(
+    pretrained: Pretrained,
+    dataset: VideoDataset,
+    split: str,
+    agreement: Agreement,
+    views: Views,
+    batch_size: int,
+    data: DataConfig,
+    parallel: ParallelConfig,
+    *,
+    progress: bool = True,
+) -> tuple[Evaluation, Names]:
+    """The scores, and the videos' names by index."""
+    if dataset.multi_label and not pretrained.multi_label:
+        raise UserError(
+            f"the videos of {dataset.name} may have several classes, and the model was trained for one: use one of loss sigmoid"
+        )
+    batches = evaluation_batches(dataset, split, pretrained.preprocess, data, views=views, batch_size=batch_size)
+    evaluation = score(
+        pretrained.model,
+        pretrained.variables,
+        pretrained.preprocess,
+        Relabelled(batches, agreement.labels, dataset.labels),
+        parallel=parallel,
+        labels=agreement.labels,
+        multi_label=pretrained.multi_label,
+        progress=progress,
+    )
+    check_finite(evaluation, batches.names)
+    return evaluation, batches.names
 
 
 def _of_run(arguments: argparse.Namespace) -> _Subject:
     of_run = runs.open_run(arguments.workdir)
-    data = of_run.experiment.data
-    data = dataclasses.replace(data, name=arguments.name or data.name, data_dir=arguments.data_dir or data.data_dir)
+    own = of_run.experiment.data
+    data = dataclasses.replace(own, name=arguments.name or own.name, data_dir=arguments.data_dir or own.data_dir)
+    dataset = ensure_dataset(data.name, data.data_dir)
+    wanted = arguments.split or own.test_split or "test"
+    split, views = dataset.resolve(wanted), arguments.views or of_run.experiment.evaluation.test_views
+    its_own = (
+        data == own
+        and arguments.checkpoint is None
+        and not arguments.labels
+        and split == dataset.resolve(own.test_split or wanted)
+        and tuple(views) == tuple(of_run.experiment.evaluation.test_views)
+    )
+    name = "evaluation.json" if its_own else _file_name(data.name if data != own else None, split, views, arguments.checkpoint)
+    pretrained = _after(of_run, arguments.checkpoint, dataset) if arguments.checkpoint else from_pretrained(str(of_run.model))
     return _Subject(
-        model=str(of_run.model),
+        pretrained=pretrained,
+        step=arguments.checkpoint or runs.step_of(pretrained),
+        dataset=dataset,
+        split=split,
+        views=views,
+        out=_out(arguments.out, of_run.path / name),
         data=data,
-        split=arguments.split or data.test_split or "test",
-        views=arguments.views or of_run.experiment.evaluation.test_views,
-        out=pathlib.Path(arguments.out or of_run.path / "evaluation.json"),
         parallel=of_run.experiment.parallel,
     )
 
@@ -169,113 +211,65 @@ def _of_run(arguments: argparse.Namespace) -> _Subject:
 def _of_model(arguments: argparse.Namespace) -> _Subject:
     if not arguments.name:
         raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, where it lies)")
+    if arguments.checkpoint:
+        raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
+    pretrained = from_pretrained(arguments.model)
+    dataset = ensure_dataset(arguments.name, arguments.data_dir)
     return _Subject(
-        model=arguments.model,
-        data=DataConfig(name=arguments.name, data_dir=arguments.data_dir),
-        split=arguments.split or "test",
+        pretrained=pretrained,
+        step=runs.step_of(pretrained),
+        dataset=dataset,
+        split=dataset.resolve(arguments.split or "test"),
         views=arguments.views or (4, 3),
-        out=pathlib.Path(arguments.out or "evaluation.json"),
+        out=_out(arguments.out, pathlib.Path("evaluation.json")),
+        data=DataConfig(name=arguments.name, data_dir=arguments.data_dir),
         parallel=ParallelConfig(),
     )
 
 
-def _agreed_labels(pretrained: Pretrained, dataset: VideoDataset) -> Labels:
-    """The names of the model's classes; the data set's, where the model has none of its own.
-
-    Raises:
-      UserError: where the data set has a class that the model has not.
-    """
-    of_model, of_data = by_head(pretrained.labels), by_head(dataset.labels)
-    if of_model.keys() != of_data.keys():
-        raise UserError(f"the model has heads {_names(of_model)} and data set {dataset.name} has {_names(of_data)}: use a model of its own")
-    unnamed = by_head(default_labels(pretrained.model.config))
-    for head, names in of_data.items():
-        if of_model[head] == unnamed[head] and len(names) == len(unnamed[head]):
-            of_model[head] = names
-        unknown = [name for name in names if name not in of_model[head]]
-        if unknown:
-            raise UserError(
-                f"{len(unknown)} of the {len(names)} classes of data set {dataset.name} are not among the model's {len(of_model[head])}"
-                f"{f' of head {head!r}' if head else ''}: the first is {unknown[0]!r}; the model's first is {of_model[head][0]!r}"
-            )
-    return of_model.get("", of_model)
+def _after(of_run: runs.Run, step: int, dataset: VideoDataset) -> Pretrained:
+    """The run's model with the parameters after a step; its classes are the data set's where no model has been written yet."""
+    variables = model_variables(of_run.path, step)
+    if of_run.model.exists():
+        return dataclasses.replace(from_pretrained(str(of_run.model)), variables=variables)
+    model, data = of_run.experiment.model, of_run.experiment.data
+    preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean or HALF, data.std or HALF)
+    return Pretrained(build(model), variables, preprocess, dataset.labels, of_run.experiment.multi_label)
 
 
-def _numbers(of_model: Labels, of_data: Labels) -> dict[str, np.ndarray]:
-    """By head, the model's number of each class of the data set."""
-    model, data = by_head(of_model), by_head(of_data)
-    return {head: np.array([model[head].index(name) for name in names], np.int32) for head, names in data.items()}
+def _file_name(dataset: str | None, split: str, views: Views, step: int | None) -> str:
+    """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in it where they are not the run's own."""
+    parts = ["evaluation", *([dataset] if dataset else []), split, f"{views[0]}x{views[1]}", *([f"step{step}"] if step else [])]
+    return "-".join(parts) + ".json"
 
 
-@dataclasses.dataclass(frozen=True)
-class _Relabelled:
-    """Batches with their labels in the model's numbers, of which each head has `classes`."""
-
-    batches: Iterable[dict]
-    numbers: Mapping[str, np.ndarray]
-    classes: Mapping[str, int]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[dict]:
-        for batch in self.batches:
-            label = batch["label"]
-            renamed = {head: self._renamed(values, head) for head, values in by_head(label).items()}
-            yield batch | {"label": renamed.get("", renamed)}
-
-    def _renamed(self, label: np.ndarray, head: str) -> np.ndarray:
-        if label.ndim == 1:
-            return self.numbers[head][label]
-        renamed = np.zeros((len(label), self.classes[head]), label.dtype)
-        renamed[:, self.numbers[head]] = label
-        return renamed
+def _out(given: str | None, usual: pathlib.Path) -> pathlib.Path:
+    return usual if given is None or _is_csv(given) else pathlib.Path(given)
 
 
-def _names(heads: Mapping) -> str:
-    return ", ".join(sorted(heads)) if list(heads) != [""] else "one, without a name,"
-
-
-def _predictions(evaluation: Evaluation) -> list[dict]:
-    heads = list(evaluation.heads)
-    label = {head: _numbers_of_present(values) if evaluation.multi_label else values for head, values in evaluation.label.items()}
-    best = {head: evaluation.logits[head].argmax(-1) for head in heads}
-    probability = {head: values.max(-1) for head, values in evaluation.probabilities.items()}
-
-    def row(values: dict[str, np.ndarray], i: int) -> object:
-        plain = {head: values[head][i].tolist() for head in heads}
-        return plain.get("", plain)
-
-    return [
-        {"index": int(index), "label": row(label, i), "prediction": row(best, i), "probability": row(probability, i)}
-        for i, index in enumerate(evaluation.index)
-    ]
-
-
-def _numbers_of_present(label: np.ndarray) -> list[np.ndarray]:
-    return [np.flatnonzero(row) for row in label]
+def _is_csv(path: str) -> bool:
+    return path.lower().endswith(".csv")
 
 
 def _print(evaluation: Evaluation, subject: _Subject) -> None:
-    console = Console(highlight=False)
     metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
         counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]
         shown = counted if len(counted) <= CLASSES_SHOWN else sorted(counted, key=lambda entry: entry[1][metric])[:CLASSES_SHOWN]
-        table = Table(head or "class", box=None)
+        table = Table(escape(printable(head)) or "class", box=None)
         for title in ("examples", "average precision") if evaluation.multi_label else ("examples", "right", "top-1"):
             table.add_column(title, justify="right")
         for label, row in shown:
             right = [] if evaluation.multi_label else [str(round(row[metric] * row["examples"]))]
-            table.add_row(escape(label), str(row["examples"]), *right, f"{row[metric]:.4f}")
-        console.print(table)
+            table.add_row(escape(printable(label)), str(row["examples"]), *right, f"{row[metric]:.4f}")
+        console.show(table)
         if len(shown) < len(counted):
-            console.print(f"(the {len(shown)} worst of {len(counted)} classes)")
+            console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
     temporal, spatial = subject.views
     others = "".join(f", {name} {value:.4f}" for name, value in list(evaluation.summary().items())[1:])
-    console.print(
-        f"{escape(subject.data.name)} {escape(subject.split)}: {evaluation.headline}{others}, {temporal}x{spatial} views",
+    of_step = f", model of step {subject.step}" if subject.step is not None else ""
+    console.say(
+        f"{subject.dataset.name} {subject.split}: {evaluation.headline}{others}, {temporal}x{spatial} views{of_step}",
         style="bold",
-        soft_wrap=True,
     )
-    console.print(f"scores written to {escape(str(subject.out))}", soft_wrap=True)
+    console.say(f"scores written to {subject.out}")

@@ -9,6 +9,7 @@ the most probable one unless --label names another.
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -16,8 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vivit_jax import console
 from vivit_jax.arguments import add_model, positive
 from vivit_jax.data.geometry import scaled_size, spatial_crops
+from vivit_jax.data.guard import guarded
 from vivit_jax.data.sampling import centre_clip, views_of_video
 from vivit_jax.data.video import decode_frames, encode, probe
 from vivit_jax.drawing import captioned, lay_heat
@@ -61,7 +64,7 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
       UserError: for a video that cannot be read, a class the model has not, or a model without a head.
     """
     preprocess = pretrained.preprocess
-    pixels = views_of_video(video, preprocess, (1, 1))[0]
+    pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
     clip = preprocess.normalise(jnp.asarray(pixels))
     variables = jax.device_put(pretrained.variables)
     head, names = _head(pretrained, label)
@@ -143,12 +146,12 @@ def run(arguments: argparse.Namespace) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, video)
     relevance = explanation.relevance
-    print(f"{explanation.label}: {explanation.probability:.1%}")
-    print(
+    console.say(f"{explanation.label}: {explanation.probability:.1%}", style="bold")
+    console.say(
         f"log-odds {relevance.score:+.3f}, of a blank clip {relevance.blank:+.3f}; the tokens explain "
         f"{relevance.tokens.sum():+.3f} of the {relevance.score - relevance.blank:+.3f} between them"
     )
-    print(f"overlay written to {out}")
+    console.say(f"overlay written to {out}")
 
 
 def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ...]]:

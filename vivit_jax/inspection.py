@@ -1,12 +1,14 @@
-"""Describes a config, a model directory or a data set, without training or running anything.
+"""Describes a config, a run, a model directory or a data set, without training or running anything.
 
 Example:
   vivit inspect configs/motion_digits.py --batch batch.png
+  vivit inspect runs/digits
   vivit inspect runs/digits/model
   vivit inspect --name motion_digits --data_dir data --sheet clips.png
 
 Of a config or a model: parameters by group, multiply-accumulates of a view, memory. With `--batch`, the first training batch is drawn as
-the model sees it, augmented and mixed. Of a data set: counts by split and class, durations, and a contact sheet.
+the model sees it, augmented and mixed. Of a run: the same of its config, and each of its checkpoints, every byte of it verified; the exit
+code is 2 if one of them is damaged. Of a data set: counts by split and class, durations, and a contact sheet.
 """
 
 import argparse
@@ -18,26 +20,26 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vivit_jax import complexity, console
+from vivit_jax import complexity, console, runs
 from vivit_jax.arguments import add_dataset
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset, open_dataset
 from vivit_jax.data.pipeline import training_batches
 from vivit_jax.data.video import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, printable
 from vivit_jax.experiments import read_experiment
 from vivit_jax.models.config import ViViTConfig
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training.colours import seen_video
 from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.restore import verify
 from vivit_jax.training.state import create_state
-from vivit_jax.weights.model_dir import load_model_dir
+from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
 
 SHEET_ROWS = 24
 
@@ -84,7 +86,7 @@ def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `vivit inspect`."""
-    parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | MODEL_DIR", help="an experiment or a model directory")
+    parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
     parser.add_argument("--sheet", metavar="FILE.png", help="where a data set's contact sheet goes (default NAME.png)")
     parser.add_argument("--batch", metavar="FILE.png", help="with a config: draw its first training batch, augmented")
@@ -97,25 +99,52 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for a subject that is not there.
     """
     if (arguments.subject is None) == (arguments.name is None):
-        raise UserError("give either a config or a model directory, or --name of a data set")
+        raise UserError("give either a config, a run or a model directory, or --name of a data set")
     if arguments.name:
         _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), pathlib.Path(arguments.sheet or f"{arguments.name}.png"))
+    elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
+        _inspect_run(runs.open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
         pretrained = load_model_dir(arguments.subject)
         _describe_model(pretrained.model.config)
         _print_table("preprocess", [(name, str(value)) for name, value in pretrained.preprocess.to_dict().items()])
     else:
         experiment = read_experiment(arguments.subject)
-        _describe_model(experiment.model)
-        _print_table(
-            "memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()]
-        )
+        _describe_experiment(experiment)
         if arguments.batch:
             _draw_batch(experiment, pathlib.Path(arguments.batch))
 
 
+def _describe_experiment(experiment: Experiment) -> None:
+    _describe_model(experiment.model)
+    _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
+
+
+def _inspect_run(run: runs.Run) -> None:
+    """Describes a run and verifies its checkpoints.
+
+    Raises:
+      UserError: after the table, if one of them is damaged.
+    """
+    _describe_experiment(run.experiment)
+    steps = verify(run.path)
+    if not steps:
+        console.say(f"{run.path} has no checkpoints")
+        return
+    table = Table("checkpoint", "verified", box=None)
+    for title in ("MB", "evaluated at", ""):
+        table.add_column(title, justify="right")
+    for saved in steps:
+        evaluated = "-" if not saved.evaluated else str(saved.evaluated)
+        verdict = "whole" if saved.whole else escape(printable(f"damaged: {saved.damage}"))
+        table.add_row(str(saved.step), verdict, f"{saved.bytes / 1e6:.1f}", evaluated, "best" if saved.best else "")
+    console.show(table)
+    damaged = [str(saved.step) for saved in steps if not saved.whole]
+    if damaged:
+        raise UserError(f"{len(damaged)} of {len(steps)} checkpoints of {run.path} are damaged: {', '.join(damaged)}")
+
+
 def _describe_model(config: ViViTConfig) -> None:
-    output = Console(highlight=False)
     groups = complexity.parameter_groups(config)
     total = sum(group.parameters for group in groups)
     table = Table(box=None, pad_edge=False)
@@ -125,40 +154,38 @@ def _describe_model(config: ViViTConfig) -> None:
     for group in groups:
         table.add_row(group.name, str(group.tensors), f"{group.parameters:,}", f"{group.parameters / total:.1%}")
     table.add_row("all", str(sum(group.tensors for group in groups)), f"{total:,}", "100.0%", style="bold")
-    output.print(table)
+    console.show(table)
     if config.num_classes is None:
-        output.print("(without a head: its classes are the data set's)")
+        console.say("(without a head: its classes are the data set's)")
     arithmetic = complexity.count_arithmetic(config)
-    output.print(
+    console.say(
         f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, config.grid))} tokens: "
         f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
         style="bold",
-        soft_wrap=True,
     )
 
 
 def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     table = Table(title, "", box=None)
     for name, value in rows:
-        table.add_row(escape(name), escape(value))
-    Console(highlight=False).print(table)
+        table.add_row(escape(printable(name)), escape(printable(value)))
+    console.show(table)
 
 
 def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path) -> None:
-    output = Console(highlight=False)
     splits = {split: summarise(dataset, split) for split in dataset.splits}
     classes = sorted(set().union(*(summary.counts for summary in splits.values())))
     table = Table("class", box=None)
     for split in splits:
         table.add_column(split, justify="right")
     for name in classes:
-        table.add_row(escape(name), *(str(summary.counts[name]) for summary in splits.values()))
+        table.add_row(escape(printable(name)), *(str(summary.counts[name]) for summary in splits.values()))
     table.add_row("all", *(str(len(summary.seconds)) for summary in splits.values()), style="bold")
-    output.print(table)
+    console.show(table)
     for split, summary in splits.items():
         seconds = summary.seconds
         spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
-        output.print(f"{split}: {seconds.sum():.0f} s of video, {spread}")
+        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}")
     _save(_sheet_of(dataset), sheet)
 
 
@@ -221,7 +248,7 @@ def _save(sheet: Image.Image, path: pathlib.Path) -> None:
         raise UserError(f"a contact sheet is a .png, .jpg or .webp file, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
-    print(f"{path}: {sheet.width}x{sheet.height} pixels")
+    console.say(f"{path}: {sheet.width}x{sheet.height} pixels")
 
 
 def _label(dataset: VideoDataset, label: object) -> str:

@@ -210,8 +210,8 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
         data, views = experiment.data, experiment.evaluation.test_views
-        record = to_record(scores, name=data.name, split=data.test_split, views=views)
-        write_record({"step": loop.model_step, "model": workdir.model.name} | record, workdir.path / "evaluation.json")
+        record = to_record(scores, name=data.name, split=data.test_split, views=views, names=batches.names, step=loop.model_step)
+        write_record({"model": workdir.model.name} | record, workdir.path / "evaluation.json")
     return scores
 
 

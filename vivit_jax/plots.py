@@ -2,12 +2,15 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+
+from vivit_jax.errors import printable
 
 INK = "#8a8f98"
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444")
@@ -27,6 +30,7 @@ STYLE = {
     "svg.hashsalt": "vivit_jax",
 }
 CLASSES_NUMBERED = 15
+LETTERS = 40  # of a class's name beside a matrix; a longer one leaves no room for it
 
 Curve = tuple[Sequence[float], Sequence[float]]
 
@@ -59,8 +63,9 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
         axes.set_xlabel("predicted")
         axes.set_ylabel("label")
         if len(labels) <= 50:
-            axes.set_xticks(range(len(labels)), labels, rotation=90)
-            axes.set_yticks(range(len(labels)), labels)
+            titles = [_title(label) for label in labels]
+            axes.set_xticks(range(len(labels)), titles, rotation=90, parse_math=False)
+            axes.set_yticks(range(len(labels)), titles, parse_math=False)
         if len(labels) <= CLASSES_NUMBERED:
             for (row, column), count in np.ndenumerate(counts):
                 if count:
@@ -69,7 +74,14 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
         return _uri(figure)
 
 
+def _title(label: str) -> str:
+    """A class's name in a figure, whose XML has no place for control characters."""
+    shown = " ".join(printable(label).split("\n"))
+    return shown if len(shown) <= LETTERS else f"{shown[: LETTERS - 1]}…"
+
+
 def _uri(figure: Figure) -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # letters that matplotlib's font lacks, and the reader's has
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -3,36 +3,41 @@
 Example:
   vivit predict --model runs/digits/model clip.mp4 other.mp4 --top_k 3
 
-A file that cannot be read is named, the others are classified all the same, and the exit code is 2.
+A file that cannot be read is named, the others are classified all the same, and the exit code is 2. Files are decoded in processes of their
+own, so that one that takes too long or too much memory is stopped.
 """
 
 import argparse
-import concurrent.futures
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vivit_jax import console
 from vivit_jax.arguments import Views, add_model, add_views, positive
-from vivit_jax.data.sampling import views_of_video
-from vivit_jax.errors import UserError
+from vivit_jax.data.container import LIMITS
+from vivit_jax.data.workers import Failure, available_cpus, map_in_order
+from vivit_jax.errors import UserError, in_one_line, printable
 from vivit_jax.models.config import by_head
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.views import decode_group, groups, views_of_frames
 from vivit_jax.weights import Pretrained, from_pretrained
 
 VIEWS_AT_ONCE = 12
+SECONDS_A_GROUP = 120.0  # of views to decode, after which a decoder is taken to hang
 
+Path = str | os.PathLike
 Ranking = list[tuple[str, float]]
 Prediction = Ranking | dict[str, Ranking]
 
@@ -46,48 +51,65 @@ class Outcome:
     error: str | None = None
 
 
-def predict(pretrained: Pretrained, video: str | os.PathLike, *, top_k: int = 5, views: Views = (4, 3)) -> Prediction:
-    """The most probable classes of a video.
+def predict(
+    pretrained: Pretrained, video: Path | bytes | UInt8[np.ndarray, "t h w 3"] | Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)
+) -> Prediction | list[Prediction]:
+    """The most probable classes of a video, or of each of several.
 
     Args:
       pretrained: a model with a head.
-      video: a video file.
+      video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
       top_k: how many classes; all of them where the model has fewer.
       views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities.
 
     Returns:
       (label, probability) pairs, the most probable first; for a model with several heads, these by head. Of a model for several classes
-      a video each probability stands by itself, else they sum to 1.
+      a video each probability stands by itself, else they sum to 1. For a list of files, a list of these.
 
     Raises:
-      UserError: for a file that cannot be read, or a model without a head.
+      UserError: for a file that cannot be read, anything that is no video, or a model without a head.
     """
     _check_head(pretrained)
-    pixels = views_of_video(video, pretrained.preprocess, views)
-    return _rank(pretrained, _probabilities(pretrained)(pixels[None]), 0, top_k)
+    if isinstance(video, list | tuple):
+        return [_prediction_of(outcome) for outcome in predict_many(pretrained, [_path(one) for one in video], top_k=top_k, views=views)]
+    logits, total = _Logits(pretrained, 1, views), _Mean()
+    for group in groups(views, VIEWS_AT_ONCE):
+        if isinstance(video, np.ndarray):
+            total.add(logits([views_of_frames(video, group, pretrained.preprocess, views)])[0])
+        else:
+            source = video if isinstance(video, bytes) else _path(video)
+            total.add(logits([decode_group(source, group, pretrained.preprocess, views)])[0])
+    return _rank(pretrained, total.mean(), top_k)
 
 
-def predict_many(
-    pretrained: Pretrained, videos: Sequence[str | os.PathLike], *, top_k: int = 5, views: Views = (4, 3)
-) -> Iterator[Outcome]:
-    """`predict` for many files in order: decoded ahead by threads, and run together through one compiled function.
+def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)) -> Iterator[Outcome]:
+    """`predict` for many files in order: decoded ahead by processes, and run together through one compiled function.
 
-    A file that cannot be read gives an outcome with its error, and does not keep the others back.
+    A file that cannot be read, or whose decoder is stopped, gives an outcome with its error, and does not keep the others back. Memory does
+    not grow with the number of files or views.
 
     Raises:
       UserError: for a model without a head.
     """
     _check_head(pretrained)
-    batch = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
-    probabilities = _probabilities(pretrained)
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        decode = functools.partial(_decode, preprocess=pretrained.preprocess, views=views)
-        groups = [videos[start : start + batch] for start in range(0, len(videos), batch)]
-        ahead = [pool.submit(decode, video) for video in groups[0]] if groups else []
-        for i, group in enumerate(groups):
-            decoded = [future.result() for future in ahead]
-            ahead = [pool.submit(decode, video) for video in (groups[i + 1] if i + 1 < len(groups) else [])]
-            yield from _outcomes(pretrained, probabilities, group, decoded, batch, top_k)
+    parts = groups(views, VIEWS_AT_ONCE)
+    together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
+    logits = _Logits(pretrained, together, views)
+    failed: set[int] = set()
+    tasks = ((i, os.fspath(video), group) for i, video in enumerate(videos) for group in parts if i not in failed)
+    decode = functools.partial(_decode, preprocess=pretrained.preprocess, views=views)
+    workers = max(1, min(available_cpus(), len(videos) * len(parts)))
+    decoded = map_in_order(decode, tasks, workers=workers, seconds=SECONDS_A_GROUP, memory=LIMITS.memory)
+    waiting: list[tuple[str, np.ndarray | Failure]] = []
+    for video, group in itertools.groupby(decoded, key=lambda result: result[0][:2]):
+        if len(parts) == 1:
+            waiting.append((video[1], next(group)[1]))
+            if len(waiting) == together:
+                yield from _outcomes(pretrained, logits, waiting, top_k)
+                waiting = []
+        else:
+            yield _outcome_of_groups(pretrained, logits, video, (pixels for _, pixels in group), failed, top_k)
+    yield from _outcomes(pretrained, logits, waiting, top_k)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +132,7 @@ def run(arguments: argparse.Namespace) -> None:
     for outcome in predict_many(pretrained, arguments.videos, top_k=arguments.top_k, views=arguments.views):
         outcomes.append(outcome)
         if outcome.error and len(arguments.videos) > 1:
-            print(f"vivit: {outcome.error}", file=sys.stderr)
+            print(f"vivit: {in_one_line(outcome.error)}", file=sys.stderr)
         elif not outcome.error and not arguments.json:
             _print(outcome)
     if arguments.json:
@@ -127,53 +149,127 @@ def _check_head(pretrained: Pretrained) -> None:
         raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give one that was trained")
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _path(video: object) -> str:
+    if not isinstance(video, str | os.PathLike):
+        raise UserError(f"a video is a path, a list of paths, or frames as uint8 (t, h, w, 3), got {type(video).__name__}")
+    return os.fspath(video)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _forward(
-    model: nn.Module, preprocess: Preprocess, activation: Callable, variables: dict, pixels: UInt8[Array, "b v t h w 3"]
-) -> dict[str, Float[Array, "b classes"]]:
-    """Probabilities by head; compiled once for each model and shape."""
-    videos, views = pixels.shape[:2]
-    logits = model.apply(variables, preprocess.normalise(pixels.reshape(videos * views, *pixels.shape[2:])))
-    return {head: activation(x.reshape(videos, views, -1).astype(jnp.float32).mean(axis=1)) for head, x in by_head(logits).items()}
+    model: nn.Module, preprocess: Preprocess, variables: dict, pixels: UInt8[Array, "n t h w 3"]
+) -> dict[str, Float[Array, "n classes"]]:
+    """Logits by head; compiled once for each model and shape."""
+    logits = model.apply(variables, preprocess.normalise(pixels))
+    return {head: x.astype(jnp.float32) for head, x in by_head(logits).items()}
 
 
-def _probabilities(pretrained: Pretrained) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    variables = jax.device_put(pretrained.variables)
-    return lambda pixels: jax.device_get(_forward(pretrained.model, pretrained.preprocess, pretrained.activation, variables, pixels))
+class _Logits:
+    """Logits of the views of up to `together` videos at once, always through the same compiled function."""
+
+    def __init__(self, pretrained: Pretrained, together: int, views: Views) -> None:
+        self._pretrained = pretrained
+        self._variables = jax.device_put(pretrained.variables)
+        self._rows = together * min(views[0] * views[1], VIEWS_AT_ONCE)
+
+    def __call__(self, videos: Sequence[UInt8[np.ndarray, "v t h w 3"]]) -> list[dict[str, Float[np.ndarray, "v classes"]]]:
+        """By head, for each video."""
+        pixels = np.concatenate(videos)
+        padding = np.zeros((self._rows - len(pixels), *pixels.shape[1:]), np.uint8)
+        forward = _forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([pixels, padding]))
+        rows = jax.device_get(forward)
+        ends = np.cumsum([len(video) for video in videos])
+        return [{head: x[end - len(video) : end] for head, x in rows.items()} for end, video in zip(ends, videos, strict=True)]
 
 
-def _decode(video: str | os.PathLike, *, preprocess: Preprocess, views: Views) -> np.ndarray | UserError:
+class _Mean:
+    """The mean of the logits of views that come in groups."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, np.ndarray] = {}
+        self._count = 0
+
+    def add(self, logits: dict[str, Float[np.ndarray, "v classes"]]) -> None:
+        for head, x in logits.items():
+            self._sums[head] = self._sums.get(head, 0) + x.sum(axis=0, dtype=np.float64)
+            self._count += len(x) if head == next(iter(logits)) else 0
+
+    def mean(self) -> dict[str, Float[np.ndarray, " classes"]]:
+        return {head: total / self._count for head, total in self._sums.items()}
+
+
+def _decode(task: tuple[int, str, range], *, preprocess: Preprocess, views: Views) -> np.ndarray:
+    """Runs in a process of its own, where whatever is wrong with a file is that file's error."""
+    _, video, group = task
     try:
-        return views_of_video(video, preprocess, views)
-    except UserError as error:
-        return error
+        return decode_group(video, group, preprocess, views)
+    except UserError:
+        raise
+    except MemoryError:
+        raise UserError(f"{video}: there is not enough memory to decode it") from None
+    except Exception as error:
+        raise UserError(f"{video}: {type(error).__name__}: {in_one_line(error)}") from None
+
+
+def _outcome_of_groups(
+    pretrained: Pretrained,
+    logits: _Logits,
+    video: tuple[int, str],
+    decoded: Iterator[np.ndarray | Failure],
+    failed: set[int],
+    top_k: int,
+) -> Outcome:
+    """Of a video whose views come in several groups; after one that fails, no more of them are asked for."""
+    number, path = video
+    total, error = _Mean(), None
+    for pixels in decoded:
+        if error is None and isinstance(pixels, Failure):
+            error = _reason(path, pixels)
+            failed.add(number)
+        elif error is None:
+            total.add(logits([pixels])[0])
+    return Outcome(path, None, error) if error else _ranked(pretrained, path, total.mean(), top_k)
 
 
 def _outcomes(
-    pretrained: Pretrained,
-    probabilities: Callable[[np.ndarray], dict[str, np.ndarray]],
-    videos: Sequence[str | os.PathLike],
-    decoded: list[np.ndarray | UserError],
-    batch: int,
-    top_k: int,
+    pretrained: Pretrained, logits: _Logits, decoded: Sequence[tuple[str, np.ndarray | Failure]], top_k: int
 ) -> Iterator[Outcome]:
-    readable = [pixels for pixels in decoded if not isinstance(pixels, UserError)]
-    if readable:
-        padding = [np.zeros_like(readable[0])] * (batch - len(readable))
-        rows = probabilities(np.stack(readable + padding))
-    row = 0
-    for video, pixels in zip(videos, decoded, strict=True):
-        if isinstance(pixels, UserError):
-            yield Outcome(os.fspath(video), None, str(pixels))
+    readable = [pixels for _, pixels in decoded if not isinstance(pixels, Failure)]
+    rows = iter(logits(readable) if readable else [])
+    for path, pixels in decoded:
+        if isinstance(pixels, Failure):
+            yield Outcome(path, None, _reason(path, pixels))
             continue
-        yield Outcome(os.fspath(video), _rank(pretrained, rows, row, top_k))
-        row += 1
+        total = _Mean()
+        total.add(next(rows))
+        yield _ranked(pretrained, path, total.mean(), top_k)
 
 
-def _rank(pretrained: Pretrained, probabilities: dict[str, np.ndarray], row: int, top_k: int) -> Prediction:
-    labels = pretrained.labels if isinstance(pretrained.labels, dict) else {"": pretrained.labels}
-    ranked = {head: np.argsort(-values[row], kind="stable")[:top_k] for head, values in probabilities.items()}
-    named = {head: [(labels[head][i], float(probabilities[head][row, i])) for i in order] for head, order in ranked.items()}
+def _reason(path: str, failure: Failure) -> str:
+    return failure.reason if path in failure.reason else f"{path}: {failure.reason}"
+
+
+def _prediction_of(outcome: Outcome) -> Prediction:
+    if outcome.error:
+        raise UserError(outcome.error)
+    return outcome.prediction
+
+
+def _ranked(pretrained: Pretrained, path: str, logits: dict[str, np.ndarray], top_k: int) -> Outcome:
+    try:
+        return Outcome(path, _rank(pretrained, logits, top_k))
+    except UserError as error:
+        return Outcome(path, None, f"{path}: {error}")
+
+
+def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:
+    named = {}
+    for head, names in by_head(pretrained.labels).items():
+        probabilities = np.asarray(pretrained.activation(jnp.asarray(logits[head], jnp.float32)))
+        if not np.isfinite(probabilities).all():
+            raise UserError("the model gives NaN or infinity for it: its weights or its dtype are at fault")
+        order = np.argsort(-probabilities, kind="stable")[:top_k]
+        named[head] = [(names[i], float(probabilities[i])) for i in order]
     return named.get("", named)
 
 
@@ -190,10 +286,11 @@ def _to_dict(outcome: Outcome) -> dict:
 
 
 def _print(outcome: Outcome) -> None:
-    console = Console(highlight=False)
-    console.print(escape(outcome.video), style="bold", soft_wrap=True)
+    console.say(outcome.video, style="bold")
+    full = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
     table = Table(box=None, show_header=False, padding=(0, 1))
     for head, ranking in by_head(outcome.prediction).items():
         for label, probability in ranking:
-            table.add_row(*([escape(head)] if head else []), f"{probability:6.1%}", "█" * round(20 * probability), escape(label))
-    console.print(table)
+            shown = [escape(printable(name)) for name in ([head] if head else [])]
+            table.add_row(*shown, f"{probability:6.1%}", full * round(20 * probability), escape(printable(label)))
+    console.show(table)

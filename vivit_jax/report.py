@@ -5,6 +5,7 @@ import html
 import io
 import json
 import pathlib
+import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,6 +16,7 @@ from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.data.video import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
+from vivit_jax.label_spaces import ASSUMED
 
 CLIPS_SHOWN = 6
 CLIP_FRAMES = 16
@@ -67,13 +69,15 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
     """
     run = runs.open_run(workdir)
     metrics, evaluation = run.metrics(), run.evaluation()
-    body = [_headline(run, metrics, evaluation), _curves(metrics)]
+    tested = evaluation.get("step") if evaluation else None
+    body = [_headline(run, metrics, evaluation), _others(run), _curves(metrics, tested)]
     if evaluation:
         body += [_classes(head, scores) for head, scores in _heads(evaluation).items()]
         body.append(_clips(run, evaluation))
     body.append(_setting(run))
     path = run.path / "report.html"
-    write_atomically(path, _page(run.experiment.name, "\n".join(body)))
+    page = _page(run.experiment.name, "\n".join(body))
+    write_atomically(path, page.encode("utf-8", "backslashreplace"))  # JSON may hold halves of characters
     return path
 
 
@@ -83,7 +87,7 @@ def _page(title: str, body: str) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
+<title>{_text(title)}</title>
 <style>{CSS}</style>
 </head>
 <body>
@@ -98,15 +102,19 @@ def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> st
     description = f"{model.factorisation.replace('_', ' ')}, {model.num_layers} layers of {model.hidden_size}, clips of " + " x ".join(
         map(str, model.clip)
     )
-    lines = [f"<h1>{html.escape(run.experiment.name)}</h1>", f"<p>{html.escape(description)}</p>"]
+    lines = [f"<h1>{_text(run.experiment.name)}</h1>", f"<p>{_text(description)}</p>"]
     if evaluation:
-        split = html.escape(f"{evaluation.get('name', run.experiment.data.name)} {evaluation['split']}")
+        split = _text(f"{evaluation.get('name', run.experiment.data.name)} {evaluation['split']}")
         top1 = f"top-1: {evaluation['hits']} of {evaluation['examples']} examples of {split}, views of each: {evaluation['views']}"
+        if evaluation.get("step") is not None:
+            top1 += f", model of step {evaluation['step']}"
         lines += [
             f'<div class="headline">{_share(evaluation.get("mAP", evaluation["top1"]))}</div>',
             f"<p>mean average precision; {top1}</p>" if "mAP" in evaluation else f"<p>{top1}</p>",
             f"<p>top-5 {evaluation['top5']:.2%}, loss {evaluation['loss']:.4f}</p>",
         ]
+        if evaluation.get("labels_from") == ASSUMED:
+            lines.append("<p>The model's classes have no names: those of the data set, in its order, are assumed.</p>")
     elif validated := [row for row in metrics if f"val/{name}" in row]:
         best = max(validated, key=lambda row: row[f"val/{name}"])
         title = {"top1": "top-1", "mAP": "mean average precision"}[name]
@@ -118,7 +126,29 @@ def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> st
     return "\n".join(lines)
 
 
-def _curves(metrics: list[dict]) -> str:
+def _others(run: runs.Run) -> str:
+    """A table of all evaluations but the run's own test: other splits, views, data sets and steps."""
+    found = run.explorations()
+    if not found:
+        return ""
+    titles = ("data set", "split", "views", "step", "examples", "score", "top-5", "loss", "file")
+    rows = "".join(f"<tr>{''.join(f'<td>{_text(str(cell))}</td>' for cell in _summary(name, of))}</tr>" for name, of in found.items())
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    return f'<h2>Other evaluations</h2><div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _summary(file: str, evaluation: dict) -> tuple[object, ...]:
+    views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
+    step = "unknown" if evaluation.get("step") is None else evaluation["step"]
+    score = f"mAP {_share(evaluation['mAP'])}" if "mAP" in evaluation else f"top-1 {_share(evaluation['top1'])}"
+    shown = (evaluation.get("name", ""), evaluation["split"], views, step, evaluation["examples"], score)
+    return *shown, _share(evaluation["top5"]), f"{evaluation['loss']:.4f}", file
+
+
+def _curves(metrics: list[dict], tested: int | None) -> str:
+    """The curves of the training; the point of the test lies at the step of the model that was `tested`, where that is known."""
+    if tested is not None:
+        metrics = [row | {"step": tested} if any(key.startswith("test/") for key in row) else row for row in metrics]
     figures = [
         ("loss", {"training": "train/loss", "validation": "val/loss"}, {}),
         ("top-1", {"training": "train/top1", "validation": "val/top1", "test": "test/top1"}, {"share": True}),
@@ -146,13 +176,13 @@ def _heads(evaluation: dict) -> dict[str, dict]:
 
 
 def _classes(head: str, scores: dict) -> str:
-    title = f"Classes of {html.escape(head)}" if head else "Classes"
+    title = f"Classes of {_text(head)}" if head else "Classes"
     counts, metric = ("examples", "average precision") if "mAP" in scores else ("right", "top-1")
     rows = "".join(_class_row(label, row) for label, row in scores["per_class"].items() if row["examples"])
     titles = f'<th>class</th><th class="number">{counts}</th><th class="number">{metric}</th><th></th>'
     table = f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>'
     matrix = ""
-    if "confusion" in scores:
+    if scores.get("confusion"):
         matrix = "<h3>Confusion</h3>" + _figure(
             plots.confusion(scores["confusion"], list(scores["per_class"])), "", alt="confusion matrix", css="confusion"
         )
@@ -164,7 +194,7 @@ def _class_row(label: str, row: dict) -> str:
     count = f"{round(row['top1'] * row['examples'])} of {row['examples']}" if "top1" in row else str(row["examples"])
     bar = f'<div class="bar"><div style="width:{value or 0:.1%}"></div></div>'
     cells = f'<td class="number">{count}</td><td class="number">{_share(value, digits=1)}</td><td>{bar}</td>'
-    return f"<tr><td>{html.escape(label)}</td>{cells}</tr>"
+    return f"<tr><td>{_text(label)}</td>{cells}</tr>"
 
 
 def _share(value: float | None, digits: int = 2) -> str:
@@ -179,33 +209,40 @@ def _clips(run: runs.Run, evaluation: dict) -> str:
     data = run.experiment.data
     try:
         dataset = open_dataset(evaluation.get("name", data.name), data.data_dir)
-        labels = list(evaluation["per_class"])
-        surest = sorted(predictions, key=lambda row: -row["probability"])
-        right = [row for row in surest if row["prediction"] in _numbers(row)][:CLIPS_SHOWN]
-        wrong = [row for row in surest if row["prediction"] not in _numbers(row)][:CLIPS_SHOWN]
+        rows = [_named(row, list(evaluation["per_class"])) for row in predictions]
+        surest = sorted(rows, key=lambda row: -row["probability"])
+        right = [row for row in surest if row["prediction"] in row["label"]][:CLIPS_SHOWN]
+        wrong = [row for row in surest if row["prediction"] not in row["label"]][:CLIPS_SHOWN]
         groups = [
-            f'<h3>{title}</h3><div class="clips">{"".join(_clip(dataset, evaluation["split"], row, labels) for row in rows)}</div>'
+            f'<h3>{title}</h3><div class="clips">{"".join(_clip(dataset, evaluation["split"], row) for row in rows)}</div>'
             for title, rows in (("Right, and sure of it", right), ("Wrong, and sure of it", wrong))
             if rows
         ]
     except UserError as error:
-        groups = [f"<p>The clips cannot be shown: {html.escape(str(error))}</p>"]
+        groups = [f"<p>The clips cannot be shown: {_text(str(error))}</p>"]
     return "<h2>Clips</h2>" + "".join(groups)
 
 
-def _clip(dataset: VideoDataset, split: str, row: dict, labels: list[str]) -> str:
-    record = dataset.source(split)[row["index"]]
+def _clip(dataset: VideoDataset, split: str, row: dict) -> str:
+    source = dataset.source(split)
+    if row["index"] >= len(source):
+        raise UserError(f"split {split} of data set {dataset.name} has {len(source)} videos, and number {row['index']} was scored")
+    record = source[row["index"]]
     count = int(record["frames"])
     frames = decode_frames(record["video"], np.linspace(0, count - 1, min(CLIP_FRAMES, count)).round().astype(int))
-    right = row["prediction"] in _numbers(row)
-    truth = ", ".join(labels[number] for number in _numbers(row)) or "none"
-    said = f"{labels[row['prediction']]} {row['probability']:.1%}" + ("" if right else f", but it is {truth}")
-    return _figure(_animation(frames, seconds=count / float(record["fps"])), said, alt=said)
+    right = row["prediction"] in row["label"]
+    said = f"{row['prediction']} {row['probability']:.1%}" + ("" if right else f", but it is {', '.join(row['label']) or 'none'}")
+    return _figure(_animation(frames, seconds=count / float(record["fps"])), f"{record['name']}: {said}", alt=said)
 
 
-def _numbers(row: dict) -> list[int]:
-    """The numbers of an example's classes."""
-    return row["label"] if isinstance(row["label"], list) else [row["label"]]
+def _named(row: dict, labels: list[str]) -> dict:
+    """A prediction with its classes as names, of which earlier versions have the numbers, and the labels as a list."""
+
+    def name(of: str | int) -> str:
+        return of if isinstance(of, str) else labels[of] if of < len(labels) else str(of)
+
+    label = row["label"] if isinstance(row["label"], list) else [row["label"]]
+    return row | {"prediction": name(row["prediction"]), "label": [name(one) for one in label]}
 
 
 def _animation(frames: np.ndarray, seconds: float) -> str:
@@ -219,13 +256,12 @@ def _animation(frames: np.ndarray, seconds: float) -> str:
 
 
 def _setting(run: runs.Run) -> str:
-    config = json.loads((run.path / "config.json").read_text())["config"]
-    sections = {name: values for name, values in config.items() if isinstance(values, dict)}
-    single = {name: value for name, value in config.items() if name not in sections}
-    tables = "".join(f"<h3>{html.escape(name)}</h3>{_table(values.items())}" for name, values in sections.items())
+    sections = {name: values for name, values in run.config.items() if isinstance(values, dict)}
+    single = {name: value for name, value in run.config.items() if name not in sections}
+    tables = "".join(f"<h3>{_text(name)}</h3>{_table(values.items())}" for name, values in sections.items())
     surroundings = _table((name, value) for name, value in run.surroundings.items() if not isinstance(value, dict))
     surroundings += "".join(
-        f"<h3>{html.escape(name)}</h3>{_table(value.items())}" for name, value in run.surroundings.items() if isinstance(value, dict)
+        f"<h3>{_text(name)}</h3>{_table(value.items())}" for name, value in run.surroundings.items() if isinstance(value, dict)
     )
     return (
         f"<h2>Setting</h2><details><summary>Configuration</summary>{_table(single.items())}{tables}</details>"
@@ -235,12 +271,23 @@ def _setting(run: runs.Run) -> str:
 
 def _table(rows: Iterable[tuple[str, object]]) -> str:
     cells = "".join(
-        f"<tr><td>{html.escape(str(name))}</td><td><code>{html.escape(json.dumps(value, ensure_ascii=False))}</code></td></tr>"
-        for name, value in rows
+        f"<tr><td>{_text(str(name))}</td><td><code>{_text(json.dumps(value, ensure_ascii=False))}</code></td></tr>" for name, value in rows
     )
     return f'<div class="scroll"><table><tbody>{cells}</tbody></table></div>'
 
 
+def _text(text: str) -> str:
+    """Text as a page shows it: nothing in it is markup, and nothing turns the direction of what comes after it."""
+    unsafe = {"Cc", "Cs"}, {"LRO", "RLO", "LRE", "RLE", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    shown = (
+        c.encode("unicode_escape").decode()
+        if (unicodedata.category(c) in unsafe[0] and c not in "\n\t") or unicodedata.bidirectional(c) in unsafe[1]
+        else c
+        for c in text
+    )
+    return html.escape("".join(shown))
+
+
 def _figure(uri: str, caption: str, *, alt: str, css: str = "") -> str:
-    caption = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    return f'<figure class="{css}"><img src="{uri}" alt="{html.escape(alt)}">{caption}</figure>'
+    caption = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
+    return f'<figure class="{css}"><img src="{uri}" alt="{_text(alt)}">{caption}</figure>'

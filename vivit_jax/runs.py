@@ -1,11 +1,17 @@
-"""A finished or running experiment, read back from its work directory."""
+"""A finished or running experiment, read back from its work directory, which anyone may have written into."""
 
 import dataclasses
 import json
+import math
 import pathlib
+from typing import Any
 
+from vivit_jax import console
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
+
+LARGEST_STEP = 2**53  # of a row of metrics: beyond it a figure's axis has no place
+LARGEST_NUMBER = 1e30  # of a score or a metric: beyond it a figure cannot be drawn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,11 +21,13 @@ class Run:
     Attributes:
       path: the directory.
       experiment: its configuration.
+      config: the same as it was written down.
       surroundings: versions, devices and git revision it ran with.
     """
 
     path: pathlib.Path
     experiment: Experiment
+    config: dict
     surroundings: dict
 
     @property
@@ -28,20 +36,38 @@ class Run:
         return self.path / "model"
 
     def metrics(self) -> list[dict]:
-        """The rows of `metrics.jsonl`, in order; a last row that is half written is left out."""
+        """The rows of `metrics.jsonl`, in order. Rows that are torn, or none of ours, are left out with a warning that counts them."""
         path = self.path / "metrics.jsonl"
-        rows = []
-        for line in path.read_text().splitlines() if path.exists() else []:
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
-        return rows
+        try:
+            lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        rows = [_row(line) for line in lines]
+        kept = [row for row in rows if row is not None]
+        if len(kept) < len(rows):
+            console.warn(f"{path}: {len(rows) - len(kept)} of {len(rows)} rows are no metrics (torn, or not ours) and are left out")
+        return kept
 
     def evaluation(self) -> dict | None:
-        """`evaluation.json`, or None before there is one."""
+        """The run's own test result, `evaluation.json`, or None before there is one.
+
+        Raises:
+          UserError: if it is something else.
+        """
         path = self.path / "evaluation.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return _evaluation(path) if path.exists() else None
+
+    def explorations(self) -> dict[str, dict]:
+        """Every other evaluation of the run by the name of its file; what cannot be read is left out with a warning."""
+        found = {}
+        for path in sorted(self.path.glob("evaluation-*.json")):
+            try:
+                found[path.name] = _evaluation(path)
+            except UserError as error:
+                console.warn(f"{error}; it is left out")
+        return found
 
 
 def open_run(path: str | pathlib.Path) -> Run:
@@ -52,8 +78,101 @@ def open_run(path: str | pathlib.Path) -> Run:
     """
     path = pathlib.Path(path)
     try:
-        recorded = json.loads((path / "config.json").read_text())
+        recorded = json.loads((path / "config.json").read_text(encoding="utf-8"))
         config = recorded.pop("config")
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise UserError(f"{path} is not the work directory of a run: it has no config.json with a `config`") from None
-    return Run(path, resolve(config), recorded)
+    try:
+        return Run(path, resolve(config), config, recorded)
+    except (ValueError, TypeError, ArithmeticError) as error:  # a section that is missing, or a number that nothing can be made of
+        raise UserError(f"{path / 'config.json'} is of a run that this version cannot read: {error}") from None
+
+
+def step_of(pretrained: Any) -> int | None:
+    """The step of the run whose model this is, by what the model says of its origin; None where it says nothing."""
+    step = (getattr(pretrained, "provenance", None) or {}).get("step")
+    return step if isinstance(step, int) and not isinstance(step, bool) else None
+
+
+def _row(line: bytes) -> dict | None:
+    """A row of metrics: an object with a `step`, and numbers or null."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not _is_count(row.get("step")) or row["step"] > LARGEST_STEP:
+        return None
+    return row if all(value is None or _is_number(value) for value in row.values()) else None
+
+
+def _evaluation(path: pathlib.Path) -> dict:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        value = None
+    if not (isinstance(value, dict) and _is_evaluation(value)):
+        raise UserError(f"{path} is not what `vivit evaluate` writes: it was damaged or changed; move it away, and evaluate again")
+    return value
+
+
+def _is_evaluation(value: dict) -> bool:
+    heads = value.get("heads", {"": value})
+    return (
+        isinstance(value.get("split"), str)
+        and isinstance(value.get("name", ""), str)
+        and all(_is_count(value.get(key)) for key in ("views", "examples", "hits"))
+        and all(_is_number(value.get(key)) for key in ("top1", "top5", "loss"))
+        and _is_number_or_none(value.get("mAP"))
+        and (value.get("step") is None or (_is_count(value["step"]) and value["step"] <= LARGEST_STEP))
+        and isinstance(heads, dict)
+        and bool(heads)
+        and all(isinstance(scores, dict) and _are_scores(scores) for scores in heads.values())
+        and _are_predictions(value.get("predictions", []), [*heads])
+    )
+
+
+def _are_scores(scores: dict) -> bool:
+    rows, confusion = scores.get("per_class"), scores.get("confusion")
+    if not isinstance(rows, dict) or not all(isinstance(row, dict) and _is_count(row.get("examples")) for row in rows.values()):
+        return False
+    if not all(_is_number_or_none(row.get(key)) for row in rows.values() for key in ("top1", "average_precision")):
+        return False
+    if any("top1" in row and row["top1"] is None and row["examples"] for row in rows.values()):
+        return False
+    return confusion is None or (
+        isinstance(confusion, list)
+        and len(confusion) == len(rows) > 0
+        and all(isinstance(row, list) and len(row) == len(rows) and all(map(_is_count, row)) for row in confusion)
+    )
+
+
+def _are_predictions(rows: object, heads: list[str]) -> bool:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and _is_count(row.get("index")) for row in rows):
+        return False
+    if heads != [""]:
+        return True  # which the report does not show
+    return all(_is_number(row.get("probability")) and _is_class(row.get("prediction")) and _are_classes(row.get("label")) for row in rows)
+
+
+def _are_classes(label: object) -> bool:
+    return all(map(_is_class, label)) if isinstance(label, list) else _is_class(label)
+
+
+def _is_class(value: object) -> bool:
+    """A class by name, or by number as earlier versions have it."""
+    return isinstance(value, str) or _is_count(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_number(value: object) -> bool:
+    """A number that can be drawn, or NaN or infinity, which Python's JSON knows."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) < LARGEST_NUMBER or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _is_number_or_none(value: object) -> bool:
+    return value is None or _is_number(value)

@@ -1,5 +1,6 @@
 """`vivit evaluate`: exact counts, and classes matched by name."""
 
+import csv
 import json
 
 import numpy as np
@@ -36,7 +37,7 @@ def test_counts_are_exact_with_a_partial_last_batch(by_hand, model_dir, data_dir
     assert {label: row["examples"] for label, row in scores["per_class"].items()} == {
         label: sum(truth == label for truth, _, _ in by_hand) for label in LABELS
     }
-    assert [(LABELS[row["label"]], LABELS[row["prediction"]]) for row in scores["predictions"]] == [row[:2] for row in by_hand]
+    assert [(row["label"], row["prediction"]) for row in scores["predictions"]] == [row[:2] for row in by_hand]
     assert [row["probability"] for row in scores["predictions"]] == pytest.approx([row[2] for row in by_hand], rel=1e-4)
     assert f"{hits} of {TEST_VIDEOS}" in text
 
@@ -70,7 +71,7 @@ def test_several_labels_a_video_are_scored_by_name_and_each_class_by_itself(mult
         assert scores["per_class"][label]["examples"] == sum(truth)
         assert scores["per_class"][label]["average_precision"] == pytest.approx(average_precision_score(truth, score))
     assert scores["mAP"] == pytest.approx(np.mean([row["average_precision"] for row in scores["per_class"].values()]))
-    assert [{LABELS[i] for i in row["label"]} for row in scores["predictions"]] == present
+    assert [set(row["label"]) for row in scores["predictions"]] == present
     assert [row["probability"] for row in scores["predictions"]] == pytest.approx([max(row.values()) for row in said], rel=1e-4)
     assert f"mAP {scores['mAP']:.4f} (of 3 classes in 7)" in text
     code, _, err = vivit("evaluate", "--model", model_dir, *arguments)
@@ -116,3 +117,37 @@ def test_a_directory_that_is_no_run_is_refused(model_dir, vivit):
     code, _, err = vivit("evaluate", "--workdir", model_dir)
     assert code == 2
     assert "not the work directory of a run" in err
+
+
+def test_predictions_name_videos_and_give_all_probabilities_as_json_and_csv(model_dir, data_dir, tmp_path, vivit, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "table.csv"
+    code, _, _ = vivit("evaluate", "--model", model_dir, "--name", "toys", "--data_dir", data_dir, "--views", "2x1", "--out", table)
+    assert code == 0
+    rows = json.loads((tmp_path / "evaluation.json").read_text())["predictions"]
+    records = open_dataset("toys", data_dir).source("test")
+    assert [row["video"] for row in rows] == [records[i]["name"] for i in range(TEST_VIDEOS)]
+    for row in rows:
+        assert list(row["probabilities"]) == list(LABELS)
+        assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert row["probability"] == row["probabilities"][row["prediction"]] == max(row["probabilities"].values())
+    with table.open(newline="") as file:
+        cells = list(csv.reader(file))
+    assert cells[0] == ["video", "label", "prediction", "probability", *LABELS]
+    assert [line[:3] for line in cells[1:]] == [[row["video"], row["label"], row["prediction"]] for row in rows]
+    assert [[float(cell) for cell in line[4:]] for line in cells[1:]] == [list(row["probabilities"].values()) for row in rows]
+
+
+def test_an_exploration_never_replaces_the_runs_own_test(workdir, vivit):
+    assert vivit("evaluate", "--workdir", workdir)[0] == 0
+    own = (workdir / "evaluation.json").read_bytes()
+    assert vivit("evaluate", "--workdir", workdir, "--split", "train", "--views", "1x1")[0] == 0
+    assert vivit("evaluate", "--workdir", workdir, "--views", "4x3")[0] == 0
+    assert vivit("evaluate", "--workdir", workdir, "--name", "toys_in_another_order")[0] == 0
+    assert vivit("evaluate", "--workdir", workdir, "--split", "testing")[0] == 0  # the same split, so its own test again
+    assert (workdir / "evaluation.json").read_bytes() == own
+    found = {path.name for path in workdir.glob("evaluation-*.json")}
+    assert found == {"evaluation-train-1x1.json", "evaluation-test-4x3.json", "evaluation-toys_in_another_order-test-2x1.json"}
+    report = (workdir / "report.html").read_text()
+    assert all(name in report for name in found)
+    assert report.index("7 examples of toys test") < report.index("Other evaluations")

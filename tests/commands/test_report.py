@@ -5,12 +5,16 @@ import html.parser
 import io
 import json
 import re
+import xml.etree.ElementTree
 
 import pytest
 from PIL import Image
+from toys import CONFIG, PREPROCESS, random_variables
 
+from vivit_jax import report, runs
 from vivit_jax.errors import UserError
 from vivit_jax.report import write_report
+from vivit_jax.weights.model_dir import save_pretrained
 
 
 class Page(html.parser.HTMLParser):
@@ -77,3 +81,56 @@ def test_a_data_set_that_is_gone_leaves_a_word_in_place_of_its_clips(workdir, vi
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="not the work directory of a run"):
         write_report(tmp_path)
+
+
+@pytest.mark.parametrize("name", [r"$\foo$", "100% _sure_ ^", "犬 🐕", "<script>alert(1)</script>", "\x1b]0;gone\x07", "‮back", "x" * 300])
+def test_any_class_name_is_shown_as_it_is_and_commands_nothing(name, tmp_path, workdir, vivit):
+    save_pretrained(workdir / "model", CONFIG, random_variables(CONFIG), PREPROCESS, (name, "dog", "owl"))
+    evaluation = {"name": "toys", "split": "test", "views": 2, "examples": 2, "hits": 1, "top1": 0.5, "top5": 1.0, "loss": 0.5}
+    evaluation["per_class"] = {name: {"examples": 1, "top1": 1.0}, "dog": {"examples": 1, "top1": 0.0}}
+    evaluation["confusion"] = [[1, 0], [1, 0]]
+    evaluation["predictions"] = [
+        {"index": i, "label": label, "prediction": name, "probability": 0.5} for i, label in enumerate((name, "dog"))
+    ]
+    (workdir / "evaluation.json").write_text(json.dumps(evaluation))
+    text = write_report(workdir).read_text()
+    page = Page(text)
+    assert "\x1b" not in text
+    assert "‮" not in text
+    if name.isprintable():
+        assert name in page.text
+    for image in page.images:
+        if image.startswith("data:image/svg+xml"):
+            xml.etree.ElementTree.fromstring(base64.b64decode(image.split(",")[1]))
+
+
+def test_the_test_is_drawn_and_named_at_the_step_of_its_model(workdir, monkeypatch, vivit):
+    assert vivit("evaluate", "--workdir", workdir)[0] == 0
+    scores = json.loads((workdir / "evaluation.json").read_text())
+    (workdir / "evaluation.json").write_text(json.dumps(scores | {"step": 3}))
+    with (workdir / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5, "test/top1": 0.25}\n')
+    drawn = []
+    monkeypatch.setattr(report.plots, "curves", lambda curves, **options: drawn.append(curves) or "data:,")
+    assert "model of step 3" in write_report(workdir).read_text()
+    assert {name: curve for curves in drawn for name, curve in curves.items()}["test"] == ([3], [0.25])
+
+
+def test_torn_and_foreign_rows_of_metrics_are_counted_and_the_others_read(workdir, capsys):
+    whole = (workdir / "metrics.jsonl").read_text().splitlines()
+    foreign = ['{"step": 2, "train/lo', "[]", "null", '{"loss": 1}', '{"step": "3"}', '{"step": 1, "train/loss": {}}', "\udcff"]
+    text = "\n".join([whole[0], *foreign, *whole[1:]])
+    (workdir / "metrics.jsonl").write_bytes(text.encode(errors="surrogateescape"))
+    assert runs.open_run(workdir).metrics() == [json.loads(row) for row in whole]
+    assert f"7 of {7 + len(whole)} rows are no metrics" in " ".join(capsys.readouterr().out.split())
+
+
+def test_scores_of_an_earlier_version_with_classes_by_number_are_read(workdir, vivit):
+    assert vivit("evaluate", "--workdir", workdir)[0] == 0
+    scores = json.loads((workdir / "evaluation.json").read_text())
+    labels = list(scores["per_class"])
+    before = write_report(workdir).read_text()
+    for row in scores["predictions"]:
+        row |= {"label": labels.index(row["label"]), "prediction": labels.index(row["prediction"])}
+    (workdir / "evaluation.json").write_text(json.dumps(scores))
+    assert Page(write_report(workdir).read_text()).text == Page(before).text

@@ -84,6 +84,7 @@ class EvaluationBatches:
     def __init__(self, split: str, batch_size: int, views=(1, 1), shard=(0, 1)) -> None:
         self._examples = {name: values[shard[0] :: shard[1]] for name, values in examples(split).items()}
         self._batch_size, self._views = batch_size, views[0] * views[1]
+        self.names = {}
 
     def __len__(self) -> int:
         return -(-len(self._examples["index"]) // self._batch_size)
@@ -114,6 +115,12 @@ class DataSet:
     @property
     def identity(self) -> dict:
         return {"name": self.name, "sha256": "0" * 64, "labels": {"": list(self.labels)}, "splits": self.splits}
+
+    def has(self, split: str) -> bool:
+        return split in self.splits
+
+    def resolve(self, split: str) -> str:
+        return split
 
     def source(self, split: str) -> range:
         return range(EXAMPLES[split])

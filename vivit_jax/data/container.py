@@ -62,7 +62,7 @@ def open_container(source: Source, limits: Limits, strict: bool = False) -> av.c
         raise UserError("the file is empty")
     file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{path}"
     # FFmpeg checks max_pixels against the coded stream, whatever the container's header says.
-    options = {"format_whitelist": ",".join(CONTAINERS), "max_pixels": str(limits.pixels), "threads": "1"}
+    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file", "max_pixels": str(limits.pixels), "threads": "1"}
     if strict:
         options["err_detect"] = "explode"
     return av.open(file, options=options, **LENIENT_METADATA)

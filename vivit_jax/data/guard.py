@@ -16,7 +16,24 @@ Result = TypeVar("Result")
 GRACE_SECONDS = 60  # beyond the limit that reading itself observes
 
 
-def guarded(
+def guarded(function: Callable[[Item], Result], item: Item, *, limits: Limits = LIMITS) -> Result:
+    """`function(item)`, computed in a worker process.
+
+    Args:
+      function: a module's function, or a partial of one, that reads a video; it, the item and the result are pickled.
+      item: usually a video's path.
+      limits: what it may cost.
+
+    Raises:
+      UserError: saying in one line why there is no result.
+    """
+    ((_, result),) = guarded_map(function, [item], workers=1, limits=limits)
+    if isinstance(result, UserError):
+        raise result
+    return result
+
+
+def guarded_map(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None, limits: Limits = LIMITS
 ) -> Iterator[tuple[Item, Result | UserError]]:
     """Applies a function that reads videos to each item, in worker processes.

@@ -151,12 +151,17 @@ def evaluation_batches(
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationBatches:
-    """See `evaluation_batches`."""
+    """See `evaluation_batches`.
+
+    Attributes:
+      names: of the videos that were read so far, by their number in the split.
+    """
 
     _load: "_EvaluationViews"
     _readers: Readers
     _batch_size: int
     _shard: tuple[int, int]
+    names: dict[int, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -173,7 +178,10 @@ class EvaluationBatches:
         clips = grain.MapDataset.range(rows)[self._shard[0] :: self._shard[1]].map(self._load)
         reading = iter(_read(clips, self._readers, self._batch_size))
         try:
-            yield from reading
+            for batch in reading:
+                names = zip(batch["index"].tolist(), batch.pop("name").tolist(), batch["valid"].tolist(), strict=True)
+                self.names.update({index: name for index, name, valid in names if valid})
+                yield batch
         finally:
             reading.close()
 
@@ -263,13 +271,15 @@ class _EvaluationViews:
         clips = sampling.spread_clips(temporal, self.preprocess.frames, self.preprocess.stride, record["frames"])
         clips = np.stack([sampling.reorder(indices, self.temporal_order, generator) for indices in clips])
         views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, stored=True, name=record["name"])
-        return {"video": views, "label": _label(record), "index": np.int64(index), "valid": np.bool_(True)}
+        name = np.array(record["name"], object)
+        return {"video": views, "label": _label(record), "name": name, "index": np.int64(index), "valid": np.bool_(True)}
 
     def _padding(self, index: int) -> Batch:
         shape = (math.prod(self.views), self.preprocess.frames, *self.preprocess.crop, 3)
         label = _label(self.records[0])
         label = {head: np.int32(0) for head in label} if isinstance(label, dict) else label * 0
-        return {"video": np.zeros(shape, np.uint8), "label": label, "index": np.int64(index), "valid": np.bool_(False)}
+        name = np.array("", object)
+        return {"video": np.zeros(shape, np.uint8), "label": label, "name": name, "index": np.int64(index), "valid": np.bool_(False)}
 
 
 def _label(record: Record) -> np.int32 | np.ndarray | dict[str, np.int32]:

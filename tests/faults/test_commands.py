@@ -1,0 +1,48 @@
+"""How the commands meet signals, streams that cannot take their output, and names that are out to command the terminal."""
+
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROGRAMS = {
+    "train": ["train.py", "--config=configs/motion_digits.py", "--workdir=/proc/none"],
+    "vivit": ["-m", "vivit_jax", "predict", "--model", "/none", "/none.mp4"],
+}
+
+
+def started(arguments):
+    """A process that has taken charge of its signals, as the kernel tells."""
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    while not caught(process.pid) >> (signal.SIGTERM - 1) & 1:
+        assert process.poll() is None
+        time.sleep(0.002)
+    return process
+
+
+def caught(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="only Linux tells which signals a process catches")
+@pytest.mark.fault(
+    promise="A signal during start-up ends a command in one line, with 130 for Ctrl-C and 143 for SIGTERM",
+    provoked="SIGINT and SIGTERM at 6 moments of the start of train.py and of vivit, while JAX and the other libraries are imported",
+    seen="`train: interrupted` or `vivit: terminated`, no traceback; exit code 130 or 143",
+    trials=24,
+)
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_signal_at_any_moment_of_the_start_is_one_line(program, number, word):
+    delays = [0, 0.02, 0.06, 0.15, 0.3, 0.6]
+    for delay in delays:
+        process = started(PROGRAMS[program])
+        time.sleep(delay)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (128 + number, "", f"{program}: {word}\n"), delay

@@ -1,0 +1,46 @@
+"""Decoders that hang or eat memory, in processes that are stopped."""
+
+import subprocess
+import sys
+import time
+
+import films
+import numpy as np
+import pytest
+
+from vivit_jax.data.container import LIMITS, Limits
+from vivit_jax.data.guard import decode_views, guarded
+from vivit_jax.data.sampling import views_of_video
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import Preprocess
+
+PREPROCESS = Preprocess(frames=4, stride=2, resize=32, crop=(32, 32))
+
+
+@pytest.mark.fault(
+    promise="A decoder that hangs or eats memory is stopped, wherever videos are read",
+    provoked="a worker that sleeps for ever, and one that asks for more memory than the limit",
+    seen="one line that names the item, within the limit",
+    trials=2,
+)
+def test_a_hang_and_a_glutton_are_stopped():
+    started = time.monotonic()
+    with pytest.raises(UserError, match=r"^1000: took too long and was stopped$"):
+        guarded(time.sleep, 1000, limits=Limits(seconds=3))
+    assert time.monotonic() - started < 20
+    with pytest.raises(UserError, match=r"reading it takes more memory than the limit"):
+        guarded(bytes, 6 << 30, limits=LIMITS)
+
+
+def test_views_come_in_order_and_errors_in_their_place(tmp_path):
+    videos = [films.write(tmp_path / f"{number}.mp4", films.scene(seed=number)) for number in range(3)]
+    videos.insert(1, tmp_path / "missing.mp4")
+    results = list(decode_views(videos, PREPROCESS, (2, 1), workers=2))
+    assert str(results.pop(1)) == f"{videos.pop(1)}: no such file"
+    for video, views in zip(videos, results, strict=True):
+        np.testing.assert_array_equal(views, views_of_video(video, PREPROCESS, (2, 1)))
+
+
+def test_workers_start_without_jax():
+    code = "import sys, vivit_jax.data.workers, vivit_jax.data.sampling; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0

@@ -1,0 +1,116 @@
+"""Video files that readers used to misread, refuse or trip over; each is made for real."""
+
+import struct
+
+import films
+import numpy as np
+import pytest
+
+from vivit_jax.data.layouts.base import Clip
+from vivit_jax.data.prepare import prepare
+from vivit_jax.data.transcode import transcode
+from vivit_jax.data.video import decode_frames, probe, stream_frames
+from vivit_jax.errors import UserError
+
+UNITY = (1, 0, 0, 1)
+ORIENTATIONS = {  # (a, b, c, d) of the display matrix, and what a player shows of frames (t, h, w, 3)
+    UNITY: lambda frames: frames,
+    (-1, 0, 0, 1): lambda frames: frames[:, :, ::-1],
+    (1, 0, 0, -1): lambda frames: frames[:, ::-1],
+    (-1, 0, 0, -1): lambda frames: np.rot90(frames, 2, axes=(1, 2)),
+    (0, 1, -1, 0): lambda frames: np.rot90(frames, -1, axes=(1, 2)),
+    (0, -1, 1, 0): lambda frames: np.rot90(frames, 1, axes=(1, 2)),
+    (0, 1, 1, 0): lambda frames: frames.swapaxes(1, 2),
+    (0, -1, -1, 0): lambda frames: frames.swapaxes(1, 2)[:, ::-1, ::-1],
+}
+
+
+def with_matrix(path, frames, matrix):
+    content = bytearray(films.write(path, frames).read_bytes())
+
+    def packed(a, b, c, d):
+        return struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 0x40000000)
+
+    position = content.index(packed(*UNITY), content.index(b"tkhd"))
+    content[position : position + 36] = packed(*matrix)
+    path.write_bytes(content)
+    return path
+
+
+def stored(path):
+    return transcode(Clip(path.name, "train", "x", path), 256)
+
+
+@pytest.mark.fault(
+    promise="A video is shown the way up that its file asks for, mirrored too",
+    provoked="an mp4 with each of the eight display matrices, pixels compared with NumPy's flips and rotations",
+    seen="the pixels a player shows; `mirrored` or `rotated` among the changes",
+    trials=8,
+)
+@pytest.mark.parametrize("matrix", ORIENTATIONS)
+def test_each_display_matrix_is_followed(tmp_path, matrix):
+    frames = films.scene()
+    path = with_matrix(tmp_path / "a.mp4", frames, matrix)
+    expected = ORIENTATIONS[matrix](frames)
+    info = probe(path)
+    assert (info.height, info.width) == expected.shape[1:3]
+    for shown in (decode_frames(path, range(20)), np.stack(list(stream_frames(path))), decode_frames(stored(path).video, range(20))):
+        assert np.abs(shown.astype(int) - expected).mean() < 6
+    a, b, c, d = matrix
+    changes = stored(path).changes
+    assert ("mirrored" in changes) == (a * d - b * c < 0)
+    assert ("rotated" in changes) == (bool(b) or (a, d) == (-1, -1))
+
+
+@pytest.mark.fault(
+    promise="One file that cannot be read stops no other",
+    provoked="a 1x1 GIF, an mkv of 10^6 frames a second and an ordinary video, prepared with --tolerate",
+    seen="the GIF is named with its reason; the others are stored",
+    trials=1,
+)
+def test_a_file_that_trips_the_reader_is_refused_alone(tmp_path):
+    folder = tmp_path / "videos/train/x"
+    folder.mkdir(parents=True)
+    films.write(folder / "good.mp4", films.scene())
+    films.write(folder / "one.gif", np.zeros((3, 1, 1, 3), np.uint8), codec="gif", pixels="rgb8")
+    fast(folder / "fast.mkv")
+    summary = prepare("folder", tmp_path / "videos", name="some", data_dir=tmp_path, workers=1, tolerate=1)
+    assert summary.clips == 2
+    assert [(name, reason) for _, name, reason in summary.refused] == [("train/x/one.gif", "it has 1x1 pixels, too few to be stored")]
+
+
+def test_a_rate_beyond_the_time_base_is_read(tmp_path):
+    path = fast(tmp_path / "fast.mkv")
+    assert probe(path).frames == 20
+    assert len(decode_frames(path, [0, 19])) == 2
+
+
+def test_a_loop_of_links_is_no_file(tmp_path):
+    loop = tmp_path / "loop.mp4"
+    loop.symlink_to(loop)
+    with pytest.raises(UserError, match=r"loop\.mp4: no such file"):
+        probe(loop)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [("a.MTS", "libx264", {}), ("a.m2ts", "libx264", {}), ("a.VOB", "mpeg2video", {}), ("a.mxf", "mpeg2video", {})],
+)
+def test_suffixes_of_cameras_and_discs_are_taken(tmp_path, name, codec, options):
+    folder = tmp_path / "videos/train/x"
+    folder.mkdir(parents=True)
+    form = {"MTS": "a.ts", "VOB": "a.mpg"}.get(name.split(".")[1], name)
+    films.write(tmp_path / form, films.scene(), codec=codec, options=options).rename(folder / name)
+    assert prepare("folder", tmp_path / "videos", name="some", data_dir=tmp_path, workers=1).clips == 1
+
+
+def fast(path):
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1_000_000)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in films.scene():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+    return path

@@ -1,0 +1,134 @@
+"""A process of ours from its first line on: how a signal ends it, and where its output goes.
+
+It imports nothing heavy, so that `begin` comes before all that takes time. While modules are imported there is nothing to be cleaned up and
+a signal ends the process at once; while a command runs it raises, so that half-made files are removed. Either way one line says so, and
+the exit code is 130 for Ctrl-C (SIGINT) and 143 for SIGTERM. Training has its own way, see `vivit_jax.training.stopping`.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+LAST_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+# How long a command has to clean up after a signal. Python acts on one only between two of its own instructions, so not while XLA compiles.
+GRACE_SECONDS = 5.0
+
+_program = "vivit"
+_owner: int | None = None
+_raises = False
+_said = False
+_wake: int | None = None
+
+
+class Terminated(BaseException):
+    """SIGTERM came; beside KeyboardInterrupt."""
+
+
+def begin(program: str) -> None:
+    """Takes charge of the process's signals and streams; a second call changes nothing but the name.
+
+    Args:
+      program: what the last line begins with.
+    """
+    global _program, _owner
+    _program = program
+    if _owner is not None:
+        return
+    _owner = os.getpid()
+    for number in LAST_WORDS:
+        signal.signal(number, _on_signal)
+    _open_streams()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Has a first signal raise KeyboardInterrupt or Terminated. A second ends the process, and so does time if the first had no effect."""
+    global _raises
+    if _owner is None:
+        yield
+        return
+    _watch()
+    _raises = True
+    try:
+        yield
+    finally:
+        _raises = False
+
+
+def ended_by(number: signal.Signals) -> int:
+    """Says that a signal ended the process, once; returns the exit code, as shells have it."""
+    global _said
+    if not _said:
+        _said = True
+        print(f"{_program}: {LAST_WORDS[number]}", file=sys.stderr, flush=True)
+    return 128 + number
+
+
+def flush_output() -> None:
+    """Writes out what is printed, or discards it where nobody can take it, lest the interpreter try it again and fail with a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        if _owner is not None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    global _raises
+    if os.getpid() != _owner:  # a forked child, whose parent speaks
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    elif _raises:
+        _raises = False
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+    else:
+        _leave(number)
+
+
+def _leave(number: int) -> NoReturn:
+    """Ends the process, past all buffers and threads that may hang."""
+    if not _said:
+        with contextlib.suppress(OSError):
+            os.write(2, f"{_program}: {LAST_WORDS[signal.Signals(number)]}\n".encode())
+    os._exit(128 + number)
+
+
+def _watch() -> None:
+    """Starts a thread that a signal wakes, and that ends the process if the main thread does not."""
+    global _wake
+    if _wake is not None or threading.current_thread() is not threading.main_thread():
+        return
+    read, _wake = os.pipe()
+    os.set_blocking(_wake, False)
+    signal.set_wakeup_fd(_wake, warn_on_full_buffer=False)
+    threading.Thread(target=_end_late, args=(read,), name="signals", daemon=True).start()
+
+
+def _end_late(read: int) -> None:
+    while woken := os.read(read, 1):
+        if woken[0] in LAST_WORDS:
+            select.select([], [], [], GRACE_SECONDS)
+            _leave(woken[0])
+
+
+def _open_streams() -> None:
+    """Opens what of the three standard streams is closed onto nothing, lest a file take its number, and has them write any text."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # not a text file of Python's own
+            stream.reconfigure(errors="backslashreplace")
