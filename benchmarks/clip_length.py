@@ -26,8 +26,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """A row for each mode, factorisation and length; one that does not fit into memory has no time."""
     import jax
 
-    from vivit_jax import complexity, throughput
-    from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
+    from vivit_jax.analysis import complexity, throughput
+    from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
     jax.config.update("jax_enable_compilation_cache", False)
@@ -104,7 +104,7 @@ def plot(source: pathlib.Path, target: pathlib.Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    from vivit_jax.plots import COLOURS, STYLE
+    from vivit_jax.runs.plots import COLOURS, STYLE
 
     report = json.loads(source.read_text())
     fitted = {(row["mode"], row["factorisation"]): row for row in report["exponents"]}

@@ -52,7 +52,7 @@ def make_videos(source: pathlib.Path, folder: pathlib.Path) -> dict[str, float]:
     """Writes the same videos as H.264 and as JPEG TFRecords; bytes a video of each."""
     import cv2
 
-    from vivit_jax.data.prepare import prepare
+    from vivit_jax.data.preparation.prepare import prepare
 
     frames, orders = write_videos(source, folder, VIDEOS)
     jpegs = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes() for frame in frames]
@@ -63,8 +63,8 @@ def make_videos(source: pathlib.Path, folder: pathlib.Path) -> dict[str, float]:
 
 def write_videos(source: pathlib.Path, folder: pathlib.Path, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Writes `count` videos, the source looped from different frames on, and `list.csv` of them; the frames, and each video's order."""
-    from vivit_jax.data.geometry import resize
-    from vivit_jax.data.video import encode, stream_frames
+    from vivit_jax.data.video.geometry import resize
+    from vivit_jax.data.video.reader import encode, stream_frames
 
     frames = []
     for frame in stream_frames(source):

@@ -28,8 +28,8 @@ def measure(mode: str, number: int, batch_size: int) -> dict[str, Any]:
     import torch.profiler  # noqa: F401  before jax: the profiler then sees its kernels
 
     # isort: split
-    from vivit_jax import throughput
-    from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
+    from vivit_jax.analysis import throughput
+    from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
     model = ViViTConfig(factorisation=FACTORISATIONS[number - 1], size="B", num_classes=400, dtype="bfloat16")

@@ -113,7 +113,7 @@ def plot(report: dict[str, Any], path: pathlib.Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    from vivit_jax.plots import COLOURS, STYLE
+    from vivit_jax.runs.plots import COLOURS, STYLE
 
     window = report["window"]
     colours = dict(zip(PATHS, COLOURS, strict=False))

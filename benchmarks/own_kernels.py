@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 from kernels import milliseconds_of
 
-from vivit_jax import throughput
-from vivit_jax.models.backends import dot_product_attention, time_attention
-from vivit_jax.models.gelu import biased_gelu
-from vivit_jax.models.normalisation import fork, normalised
+from vivit_jax.analysis import throughput
+from vivit_jax.models.kernels.attention import dot_product_attention, time_attention
+from vivit_jax.models.kernels.gelu import biased_gelu
+from vivit_jax.models.kernels.layer_norm import fork, normalised
 
 BATCH, TIMES, PLACES, WIDTH, HEADS, HIDDEN = 32, 16, 196, 768, 12, 3072
 EPSILON = 1e-6

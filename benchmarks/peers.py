@@ -67,8 +67,8 @@ def measure_ours(case: Case) -> dict[str, Any]:
     """Ours, through what `vivit bench` measures with."""
     import jax
 
-    from vivit_jax import throughput
-    from vivit_jax.models.config import ViViTConfig
+    from vivit_jax.analysis import throughput
+    from vivit_jax.models.vivit.config import ViViTConfig
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
     size = SIZES[case.size]

@@ -24,18 +24,18 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax import throughput
-from vivit_jax.bench import measure_reading
+from vivit_jax.analysis import throughput
+from vivit_jax.commands.bench import measure_reading
+from vivit_jax.commands.experiments import add_config, overrides_of, read_experiment
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import training_batches
-from vivit_jax.data.prepare import prepare
-from vivit_jax.experiments import add_config, overrides_of, read_experiment
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.data.preparation.prepare import prepare
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.training.feed import Feed
+from vivit_jax.runs.feed import Feed
+from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.optimizer import make_optimizer
-from vivit_jax.training.parallel import make_executor
 from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import make_train_step

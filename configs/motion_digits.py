@@ -13,7 +13,7 @@ With each clip's frames in random order it cannot tell a motion from its reverse
 """
 
 from vivit_jax.config import base_config
-from vivit_jax.models.config import FACTORISATIONS
+from vivit_jax.models.vivit.config import FACTORISATIONS
 
 
 def get_config(factorisation="factorised_encoder"):

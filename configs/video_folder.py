@@ -12,7 +12,7 @@ import ml_collections
 
 from vivit_jax.config import base_config
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import SIZES
+from vivit_jax.models.vivit.config import SIZES
 
 
 def get_config(backbone: str = "B/16") -> ml_collections.ConfigDict:

@@ -19,8 +19,8 @@ from sklearn.datasets import load_sample_image
 from vivit_jax.data.augment import random_augmentation
 from vivit_jax.data.augment.randaugment import GEOMETRIC, PHOTOMETRIC, Draw, Operation
 from vivit_jax.data.config import AugmentConfig
-from vivit_jax.data.encoder import encode
-from vivit_jax.data.video import decode_frames, probe
+from vivit_jax.data.video.encoder import encode
+from vivit_jax.data.video.reader import decode_frames, probe
 from vivit_jax.drawing import contact_sheet
 from vivit_jax.training.colours import recoloured
 from vivit_jax.training.mixing import box_weights, mix

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from vivit_jax import complexity
-from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.analysis import complexity
+from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
+from vivit_jax.models.vivit.model import ViViT
 
 SMALL = {"hidden_size": 16, "num_layers": 3, "num_heads": 2, "mlp_dim": 32, "clip": (4, 32, 32), "tubelet": (2, 8, 8), "num_classes": 5}
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from vivit_jax.errors import UserError
-from vivit_jax.export import export
-from vivit_jax.models.vivit import create_model
+from vivit_jax.models.vivit.model import create_model
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import Pretrained
+from vivit_jax.weights.export import export
 
 PREPROCESS = Preprocess(frames=4, stride=2, resize=9, crop=(8, 8), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
 

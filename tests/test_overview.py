@@ -6,12 +6,12 @@ import types
 import jax
 import pytest
 
-from vivit_jax import overview
-from vivit_jax.complexity import count_arithmetic, count_parameters, parameter_shapes
+from vivit_jax.analysis.complexity import count_arithmetic, count_parameters, parameter_shapes
 from vivit_jax.config import resolve
+from vivit_jax.runs import overview
+from vivit_jax.training.devices.executors import make_executor
+from vivit_jax.training.devices.placement import shapes_on
 from vivit_jax.training.optimizer import make_optimizer
-from vivit_jax.training.parallel import make_executor
-from vivit_jax.training.placement import shapes_on
 from vivit_jax.training.state import create_state
 
 MODEL = {

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import pytest
 from flax.core import FrozenDict
 
-from vivit_jax.complexity import bytes_of, count_parameters, parameter_shapes
+from vivit_jax.analysis.complexity import bytes_of, count_parameters, parameter_shapes
+from vivit_jax.commands.train_arguments import parse
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.recipes import paper_recipe
-from vivit_jax.training.arguments import parse
 from vivit_jax.training.config import OptimizerConfig, ParallelConfig
+from vivit_jax.training.devices.executors import make_executor
+from vivit_jax.training.devices.placement import bytes_per_device, shapes_on
 from vivit_jax.training.optimizer import make_optimizer
-from vivit_jax.training.parallel import make_executor
-from vivit_jax.training.placement import bytes_per_device, shapes_on
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import make_train_step
 

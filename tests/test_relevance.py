@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from vivit_jax.models.config import FACTORISATIONS, ViViTConfig
-from vivit_jax.models.vivit import ViViT
-from vivit_jax.models.vivit_family import cells
-from vivit_jax.relevance import integrated_gradients, log_odds
+from vivit_jax.inference.relevance import integrated_gradients, log_odds
+from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
+from vivit_jax.models.vivit.family import cells
+from vivit_jax.models.vivit.model import ViViT
 
 GRID = (2, 4, 4)
 

@@ -7,14 +7,14 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
-    from vivit_jax.models.vivit import create_model
+    from vivit_jax.models.vivit.model import create_model
     from vivit_jax.weights import from_pretrained
     from vivit_jax.weights.model_dir import save_pretrained
 
 __all__ = ["__version__", "create_model", "from_pretrained", "save_pretrained"]
 
 _HOMES = {
-    "create_model": "vivit_jax.models.vivit",
+    "create_model": "vivit_jax.models.vivit.model",
     "from_pretrained": "vivit_jax.weights",
     "save_pretrained": "vivit_jax.weights.model_dir",
 }

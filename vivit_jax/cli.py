@@ -19,19 +19,19 @@ from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
 
-TRAINING = "vivit_jax.launch"
+TRAINING = "vivit_jax.runs.train"
 
 # Each command's module, and what it does.
 COMMANDS = {
-    "prepare": ("vivit_jax.data.prepare", "make a data set of videos, once, to train and evaluate on"),
+    "prepare": ("vivit_jax.data.preparation.prepare", "make a data set of videos, once, to train and evaluate on"),
     "train": (TRAINING, "train a classifier by a config (the same as train.py)"),
-    "evaluate": ("vivit_jax.evaluate", "score a model on a split of a data set"),
-    "predict": ("vivit_jax.predict", "classify video files"),
-    "explain": ("vivit_jax.explain", "show where in a video a model looks"),
-    "inspect": ("vivit_jax.inspection", "describe a config, a model or a data set"),
-    "bench": ("vivit_jax.bench", "measure the speed of a step, or of reading a data set"),
+    "evaluate": ("vivit_jax.inference.evaluate", "score a model on a split of a data set"),
+    "predict": ("vivit_jax.inference.predict", "classify video files"),
+    "explain": ("vivit_jax.inference.explain", "show where in a video a model looks"),
+    "inspect": ("vivit_jax.commands.inspect", "describe a config, a model or a data set"),
+    "bench": ("vivit_jax.commands.bench", "measure the speed of a step, or of reading a data set"),
     "convert": ("vivit_jax.weights.convert", "make a model of weights in another format, or of an image model"),
-    "export": ("vivit_jax.export", "write a model for Hugging Face, or as a StableHLO program"),
+    "export": ("vivit_jax.weights.export", "write a model for Hugging Face, or as a StableHLO program"),
 }
 
 

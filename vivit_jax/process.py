@@ -2,7 +2,7 @@
 
 It imports nothing heavy, so that `begin` comes before all that takes time. While modules are imported there is nothing to be cleaned up and
 a signal ends the process at once; while a command runs it raises, so that half-made files are removed. Either way one line says so, and
-the exit code is 130 for Ctrl-C (SIGINT) and 143 for SIGTERM. Training has its own way, see `vivit_jax.training.stopping`.
+the exit code is 130 for Ctrl-C (SIGINT) and 143 for SIGTERM. Training has its own way, see `vivit_jax.runs.stopping`.
 """
 
 import contextlib

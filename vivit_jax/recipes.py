@@ -6,7 +6,7 @@ import ml_collections
 
 from vivit_jax.config import base_config
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.config import FACTORISATIONS, SIZES
+from vivit_jax.models.vivit.config import FACTORISATIONS, SIZES
 
 # ImageNet-21K models of the sizes that the paper starts from.
 IMAGE_MODELS = {

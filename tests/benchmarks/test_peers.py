@@ -26,8 +26,8 @@ def tiny_case():
 
 
 def test_all_peers_are_the_same_network(tiny_case):
-    from vivit_jax import complexity
-    from vivit_jax.models.config import ViViTConfig
+    from vivit_jax.analysis import complexity
+    from vivit_jax.models.vivit.config import ViViTConfig
 
     pytest.importorskip("torch")
     size = peers.SIZES["tiny"]

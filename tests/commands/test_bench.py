@@ -9,11 +9,11 @@ import jax
 import numpy as np
 import pytest
 
-from vivit_jax import throughput
+from vivit_jax.analysis import throughput
+from vivit_jax.analysis.throughput import Ceiling, Subject, Timing
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.throughput import Ceiling, Subject, Timing
+from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.training import step as steps
 from vivit_jax.training.config import OptimizerConfig, ParallelConfig, TrainingConfig
 
@@ -123,8 +123,8 @@ def test_steps_are_timed_where_no_library_of_data_or_config_files_is():
         for name in ("ml_collections", "grain", "tensorflow_datasets", "array_record", "av", "cv2", "tensorboardX"):
             sys.modules[name] = None
         from vivit_jax import throughput
-        import vivit_jax.bench
-        from vivit_jax.models.config import ViViTConfig
+        import vivit_jax.commands.bench
+        from vivit_jax.models.vivit.config import ViViTConfig
         from vivit_jax.training.config import TrainingConfig
 
         model = ViViTConfig(hidden_size=8, num_layers=1, num_heads=2, mlp_dim=8, clip=(2, 8, 8), tubelet=(2, 8, 8), num_classes=2)

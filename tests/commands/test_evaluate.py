@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score
 from toys import LABELS, TEST_VIDEOS
 
 from vivit_jax.data.dataset import open_dataset
-from vivit_jax.predict import predict
+from vivit_jax.inference.predict import predict
 from vivit_jax.weights.model_dir import load_model_dir
 
 

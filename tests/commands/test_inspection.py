@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vivit_jax import complexity, inspection
+from vivit_jax.analysis import complexity
+from vivit_jax.commands import inspect as inspection
+from vivit_jax.commands.experiments import read_experiment
+from vivit_jax.commands.inspect import training_bytes
 from vivit_jax.drawing import contact_sheet
-from vivit_jax.experiments import read_experiment
-from vivit_jax.inspection import training_bytes
 
 
 @pytest.fixture

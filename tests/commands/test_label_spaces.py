@@ -67,7 +67,7 @@ def test_names_that_differ_in_spelling_alone_are_pointed_out(spelt, tmp_path, vi
 def test_a_model_that_gives_nan_has_no_score(model_dir, data_dir, tmp_path):
     from vivit_jax.data.dataset import open_dataset
     from vivit_jax.errors import UserError
-    from vivit_jax.evaluate import evaluate
+    from vivit_jax.inference.evaluate import evaluate
     from vivit_jax.weights.model_dir import load_model_dir
 
     pretrained = load_model_dir(model_dir)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vivit_jax.data.sampling import views_of_video
-from vivit_jax.predict import predict, predict_many
+from vivit_jax.inference.predict import predict, predict_many
 from vivit_jax.weights.model_dir import load_model_dir
 
 

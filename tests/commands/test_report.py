@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from toys import CONFIG, PREPROCESS, random_variables
 
-from vivit_jax import report, runs
 from vivit_jax.errors import UserError
-from vivit_jax.report import write_report
+from vivit_jax.runs import record as runs
+from vivit_jax.runs import report
+from vivit_jax.runs.report import write_report
 from vivit_jax.weights.model_dir import save_pretrained
 
 

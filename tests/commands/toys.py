@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 
-from vivit_jax.data import builder
-from vivit_jax.data.video import encode
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.data.preparation import builder
+from vivit_jax.data.video.reader import encode
+from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.preprocess import Preprocess
 
 LABELS = ("cat", "dog", "owl")

@@ -8,7 +8,7 @@ from vivit_jax.data.augment import random_augmentation
 from vivit_jax.data.augment.erasing import Erasing, random_erasing
 from vivit_jax.data.augment.geometry import Box, Geometry, ScaledCrop
 from vivit_jax.data.config import AugmentConfig
-from vivit_jax.data.geometry import Framing
+from vivit_jax.data.video.geometry import Framing
 from vivit_jax.errors import UserError
 
 CROP = (24, 32)

@@ -16,9 +16,9 @@ from vivit_jax.data.cache import DecodedRecords
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
-from vivit_jax.data.prepare import prepare
+from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.readers import PIECE_BYTES
-from vivit_jax.data.video import decode_frames
+from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 

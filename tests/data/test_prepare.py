@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from vivit_jax.data import prepare as command
 from vivit_jax.data.dataset import ensure_dataset, open_dataset
 from vivit_jax.data.layouts import motion_digits
 from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.prepare import RefusedError, prepare
-from vivit_jax.data.transcode import constant_rate, transcode
-from vivit_jax.data.video import decode_frames, probe, stream_frames
+from vivit_jax.data.preparation import prepare as command
+from vivit_jax.data.preparation.prepare import RefusedError, prepare
+from vivit_jax.data.preparation.transcode import constant_rate, transcode
+from vivit_jax.data.video.reader import decode_frames, probe, stream_frames
 from vivit_jax.errors import UserError
 
 
@@ -221,7 +221,8 @@ def test_an_existing_name_is_refused_or_replaced_whole(tmp_path):
 
 def test_killed_in_the_middle_it_leaves_nothing_that_looks_like_a_data_set(tmp_path):
     source, data = make_folder(tmp_path / "videos", ((("train", "a"), 60),)), tmp_path / "data"
-    code = f"from vivit_jax.data.prepare import prepare; prepare('folder', {str(source)!r}, name='cut', data_dir={str(data)!r}, workers=1)"
+    make = "from vivit_jax.data.preparation.prepare import prepare"
+    code = f"{make}; prepare('folder', {str(source)!r}, name='cut', data_dir={str(data)!r}, workers=1)"
     process = subprocess.Popen(
         [sys.executable, "-c", code], start_new_session=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     )

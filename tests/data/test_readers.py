@@ -10,7 +10,7 @@ import pytest
 
 from vivit_jax.data import readers
 from vivit_jax.data.config import DataConfig
-from vivit_jax.data.prepare import prepare
+from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.readers import Readers, given_readers, training_readers
 
 CLIP_BYTES = 3 * 32 * 224 * 224

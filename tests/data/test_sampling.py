@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from vivit_jax.data import sampling
-from vivit_jax.data.geometry import resize, scaled_size, spatial_crops, spread
-from vivit_jax.data.video import decode_frames
+from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops, spread
+from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 

@@ -10,10 +10,10 @@ import films
 import numpy as np
 import pytest
 
-from vivit_jax.data.container import LIMITS, Limits
-from vivit_jax.data.decoder import opened
-from vivit_jax.data.geometry import Framing
-from vivit_jax.data.video import decode_frames, encode, probe, stream_frames
+from vivit_jax.data.video.container import LIMITS, Limits
+from vivit_jax.data.video.decoder import opened
+from vivit_jax.data.video.geometry import Framing
+from vivit_jax.data.video.reader import decode_frames, encode, probe, stream_frames
 from vivit_jax.errors import UserError
 
 
@@ -237,7 +237,7 @@ def test_a_bomb_of_8k_frames_takes_no_memory(tmp_path):
     path.write_bytes(content)
     code = (
         "import resource\n"
-        "from vivit_jax.data.video import decode_frames\n"
+        "from vivit_jax.data.video.reader import decode_frames\n"
         "from vivit_jax.errors import UserError\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"try:\n    decode_frames({str(path)!r}, [0])\n"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from vivit_jax.data.layouts.base import Clip
+from vivit_jax.data.preparation.transcode import transcode
 from vivit_jax.data.sampling import views_of_video
-from vivit_jax.data.transcode import transcode
-from vivit_jax.data.video import decode_frames, probe, stream_frames
+from vivit_jax.data.video.reader import decode_frames, probe, stream_frames
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -261,7 +261,7 @@ def test_what_is_missing_is_said(tmp_path, name, codec, options, kept, told):
     ("name", "codec"), [("a.MTS", "libx264"), ("a.m2ts", "libx264"), ("a.vob", "mpeg2video"), ("a.mxf", "mpeg2video"), ("a.3g2", "mpeg4")]
 )
 def test_suffixes_of_cameras_and_discs_are_videos(tmp_path, name, codec):
-    from vivit_jax.data.video import SUFFIXES
+    from vivit_jax.data.video.reader import SUFFIXES
 
     frames = films.scene(12)
     path = films.write(tmp_path / name.lower(), frames, codec=codec, options={"b": "4000000"}).rename(tmp_path / name)

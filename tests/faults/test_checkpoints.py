@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import tiny
 
-from vivit_jax import launch
-from vivit_jax.training.manifest import damage
-from vivit_jax.training.restore import model_variables, verify
+from vivit_jax.runs import train as launch
+from vivit_jax.runs.manifest import damage
+from vivit_jax.runs.restore import model_variables, verify
 from vivit_jax.weights.model_dir import load_model_dir
 
 FLAGS = ("--config.parallel.data=1", "--config.checkpoint.keep=4")
@@ -181,7 +181,7 @@ def test_checkpoints_of_before_without_their_config_are_refused(train, workdir, 
 
 def make_old(workdir):
     """Checkpoints as the version before wrote them: facts of three keys, no marks."""
-    from vivit_jax.training.manifest import read_facts, replace_facts
+    from vivit_jax.runs.manifest import read_facts, replace_facts
 
     (workdir / ".saved").unlink(missing_ok=True)
     for step in steps(workdir):

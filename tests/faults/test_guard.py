@@ -8,9 +8,9 @@ import films
 import numpy as np
 import pytest
 
-from vivit_jax.data.container import LIMITS, Limits
 from vivit_jax.data.guard import decode_views, guarded
 from vivit_jax.data.sampling import views_of_video
+from vivit_jax.data.video.container import LIMITS, Limits
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 

@@ -14,7 +14,7 @@ import pytest
 
 from vivit_jax.cli import main
 from vivit_jax.data.dataset import open_dataset
-from vivit_jax.data.prepare import prepare
+from vivit_jax.data.preparation.prepare import prepare
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "JAX_PLATFORMS": "cpu"}
 
@@ -128,8 +128,8 @@ def test_a_link_to_a_data_set_is_replaced_and_the_set_itself_is_left(tmp_path, v
 
 CHILD = """
 import os, pathlib, signal, sys
-import vivit_jax.data.place as place
-from vivit_jax.data.prepare import prepare
+import vivit_jax.data.preparation.place as place
+from vivit_jax.data.preparation.prepare import prepare
 source, data, point = sys.argv[1:]
 rename, calls = pathlib.Path.rename, 0
 def kill(self, target):
@@ -154,7 +154,7 @@ move = place.move_into_place
 def armed(*arguments, **options):
     pathlib.Path.rename = kill
     return move(*arguments, **options)
-import vivit_jax.data.prepare as command
+import vivit_jax.data.preparation.prepare as command
 command.move_into_place = armed
 prepare("folder", source, name="mine", data_dir=data, workers=1, short_side=8, overwrite=True)
 """

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tiny
 
-from vivit_jax.training.manifest import read_facts
-from vivit_jax.training.writers import JsonLines, TensorBoard, Writers
+from vivit_jax.runs.manifest import read_facts
+from vivit_jax.runs.writers import JsonLines, TensorBoard, Writers
 
 
 @pytest.mark.fault(
@@ -191,7 +191,8 @@ MISSPELT = {
 @pytest.mark.parametrize("line", MISSPELT)
 @pytest.mark.parametrize("command", ["train", "inspect"])
 def test_a_misspelt_key_in_a_config_file(tmp_path, capsys, line, command):
-    from vivit_jax import cli, launch
+    from vivit_jax import cli
+    from vivit_jax.runs import train as launch
 
     path = tmp_path / "misspelt.py"
     path.write_text(
@@ -205,8 +206,8 @@ def test_a_misspelt_key_in_a_config_file(tmp_path, capsys, line, command):
 
 
 def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
+    from vivit_jax.commands.train_arguments import parse
     from vivit_jax.errors import UserError
-    from vivit_jax.training.arguments import parse
 
     config = Path(tiny.__file__).with_name("tiny_config.py")
 
@@ -225,7 +226,7 @@ def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
 
 @pytest.mark.parametrize(("argv", "said"), [(["train"], "vivit train --config"), ([], "train.py --config")])
 def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said):
-    from vivit_jax.training.arguments import as_typed
+    from vivit_jax.commands.train_arguments import as_typed
 
     script = tmp_path / ("vivit" if argv else "train.py")
     script.write_text("#!/bin/sh\n")
@@ -240,8 +241,8 @@ def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said):
 
 def shades(root, *, swapped=False):
     """A data set of two classes of real files; `swapped` exchanges what they are called."""
-    from vivit_jax.data.prepare import prepare
-    from vivit_jax.data.video import encode
+    from vivit_jax.data.preparation.prepare import prepare
+    from vivit_jax.data.video.reader import encode
 
     generator = np.random.default_rng(0)
     for split, count in (("train", 16), ("val", 4), ("test", 4)):
@@ -261,7 +262,7 @@ def shades(root, *, swapped=False):
     trials=1,
 )
 def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
-    from vivit_jax.launch import main
+    from vivit_jax.runs.train import main
 
     first, other = shades(tmp_path / "first"), shades(tmp_path / "other", swapped=True)
     config = Path(tiny.__file__).with_name("tiny_config.py")
@@ -349,7 +350,7 @@ class Hanging:
     trials=1,
 )
 def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):
-    from vivit_jax.training import writers
+    from vivit_jax.runs import writers
 
     monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.2)
     os.mkfifo(tmp_path / "service")
@@ -372,7 +373,7 @@ def test_a_batch_that_is_larger_than_an_epoch_is_told_with_what_it_takes(start, 
 
 @pytest.mark.parametrize(("platforms", "told"), [(None, 1), ("cpu", 0), ("cuda,cpu", 0)])
 def test_a_gpu_that_jax_does_not_use_is_told(tmp_path, monkeypatch, capsys, platforms, told):
-    from vivit_jax import devices
+    from vivit_jax import accelerators as devices
 
     (tmp_path / "nvidia0").touch()
     monkeypatch.setattr(devices, "GPUS", (str(tmp_path / "nvidia0"),))

@@ -17,7 +17,7 @@ from vivit_jax.data.dataset import check_splits, open_dataset
 from vivit_jax.data.identity import differences
 from vivit_jax.data.layouts import Reading, read_layout
 from vivit_jax.data.layouts.splitting import Shares, percentages
-from vivit_jax.data.prepare import prepare
+from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.errors import UserError
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "JAX_PLATFORMS": "cpu"}

@@ -7,7 +7,7 @@ import time
 import pytest
 import tiny
 
-from vivit_jax.training.restore import verify
+from vivit_jax.runs.restore import verify
 
 LONG = ("--config.training.steps=1000000", "--config.training.log_every=50", "--config.evaluation.every_steps=1000000")
 SELDOM = "--config.checkpoint.every_steps=1000000"

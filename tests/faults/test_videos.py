@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.prepare import prepare
-from vivit_jax.data.transcode import transcode
-from vivit_jax.data.video import decode_frames, probe, stream_frames
+from vivit_jax.data.preparation.prepare import prepare
+from vivit_jax.data.preparation.transcode import transcode
+from vivit_jax.data.video.reader import decode_frames, probe, stream_frames
 from vivit_jax.errors import UserError
 
 UNITY = (1, 0, 0, 1)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from vivit_jax.models import backends, layout, time_attention
-from vivit_jax.models.attention import SPACE, TIME, MultiHeadAttention
-from vivit_jax.models.backends import choose_backend, dot_product_attention, padded_length
+from vivit_jax.models.kernels import attention as backends
+from vivit_jax.models.kernels import memory_layout as layout
+from vivit_jax.models.kernels import time_attention
+from vivit_jax.models.kernels.attention import choose_backend, dot_product_attention, padded_length
+from vivit_jax.models.vivit.attention import SPACE, TIME, MultiHeadAttention
 
 NEEDS_GPU = pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN runs on NVIDIA GPUs")
 

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from test_attention import relative
 
-from vivit_jax.models.gelu import TOKENS, biased_gelu, gelu_gradients
+from vivit_jax.models.kernels.gelu import TOKENS, biased_gelu, gelu_gradients
 
 INTERPRET = jax.default_backend() != "gpu"
 

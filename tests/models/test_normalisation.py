@@ -12,7 +12,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from test_attention import relative
 
-from vivit_jax.models.normalisation import LayerNorm, fork, normalised
+from vivit_jax.models.kernels.layer_norm import LayerNorm, fork, normalised
 
 EPSILON = 1e-6
 INTERPRET = jax.default_backend() != "gpu"

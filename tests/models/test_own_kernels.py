@@ -6,8 +6,9 @@ import functools
 import jax
 import numpy as np
 
-from vivit_jax.models import gelu, normalisation
-from vivit_jax.models.vivit import ViViT, create_model
+from vivit_jax.models.kernels import gelu
+from vivit_jax.models.kernels import layer_norm as normalisation
+from vivit_jax.models.vivit.model import ViViT, create_model
 
 
 def test_a_model_by_our_kernels_is_the_plain_one(monkeypatch):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vivit_jax.complexity import count_arithmetic, count_parameters
-from vivit_jax.models.config import ViViTConfig
+from vivit_jax.analysis.complexity import count_arithmetic, count_parameters
+from vivit_jax.models.vivit.config import ViViTConfig
 
 # (factorisation, options, parameters in millions, multiply-accumulates of a view in 1e9)
 PAPER = {

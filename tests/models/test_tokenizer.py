@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from vivit_jax.models.tokenizer import uniform_frames
+from vivit_jax.models.vivit.tokenizer import uniform_frames
 
 
 def original_indices(frames: int, sampled: int) -> list[int]:

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from vivit_jax.training.checkpoint import Checkpoints
-from vivit_jax.training.stopping import Stopped
+from vivit_jax.runs.checkpoint import Checkpoints
+from vivit_jax.runs.stopping import Stopped
 
 
 def state_of(step):
@@ -79,7 +79,7 @@ def test_a_damaged_file_of_any_kind_is_refused_by_name(saved, damage, capsys):
     for path in files_of(saved / "2"):
         original = path.read_bytes()
         DAMAGES[damage](path)
-        from vivit_jax.training.manifest import damage as damage_of
+        from vivit_jax.runs.manifest import damage as damage_of
 
         assert str(path.relative_to(saved / "2")) in damage_of(saved / "2")
         path.write_bytes(original)
@@ -131,7 +131,7 @@ import sys
 import numpy as np
 sys.path[:0] = sys.argv[2:]
 from test_checkpoint import state_of
-from vivit_jax.training.checkpoint import Checkpoints
+from vivit_jax.runs.checkpoint import Checkpoints
 checkpoints = Checkpoints(__import__("pathlib").Path(sys.argv[1]), keep=2)
 restored = checkpoints.restore_latest(state_of(0))
 step = int(restored[0]["step"]) if restored else 0

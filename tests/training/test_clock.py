@@ -2,8 +2,8 @@
 
 import pytest
 
-from vivit_jax.training import clock as clock_module
-from vivit_jax.training.clock import Clock, Lap
+from vivit_jax.runs import clock as clock_module
+from vivit_jax.runs.clock import Clock, Lap
 
 
 @pytest.fixture

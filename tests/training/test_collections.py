@@ -11,9 +11,9 @@ import pytest
 import tiny
 
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, TrainingConfig
+from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.evaluation import Evaluator
 from vivit_jax.training.optimizer import make_optimizer
-from vivit_jax.training.parallel import make_executor
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import make_train_step
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 import tiny
 
-from vivit_jax.training.compilation import watched
+from vivit_jax.training.devices.compilation import watched
 
 
 def first_step(output):

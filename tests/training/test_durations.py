@@ -4,8 +4,8 @@ import pytest
 import tiny
 
 from vivit_jax.errors import UserError
+from vivit_jax.runs.plan import Plan
 from vivit_jax.training.config import CheckpointConfig, EvaluationConfig, ScheduleConfig, TrainingConfig
-from vivit_jax.training.plan import Plan
 
 EXAMPLES = 640  # 40 steps of 16 an epoch
 

@@ -11,12 +11,12 @@ import tiny
 from vivit_jax.data.augment.colour import random_colours
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.colours import recoloured
 from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.devices.executors import check_batch_size, make_executor
+from vivit_jax.training.devices.placement import bytes_per_device
 from vivit_jax.training.optimizer import make_optimizer
-from vivit_jax.training.parallel import check_batch_size, make_executor
-from vivit_jax.training.placement import bytes_per_device
 from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import make_train_step

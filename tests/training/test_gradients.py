@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import tiny
 
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.config import OptimizerConfig
 from vivit_jax.training.gradients import sharpness_aware
 from vivit_jax.training.optimizer import make_optimizer

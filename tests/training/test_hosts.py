@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from vivit_jax.errors import UserError
-from vivit_jax.training import hosts
+from vivit_jax.training.devices import hosts
 
 SBATCH = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
 SRUN = SBATCH | {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_PROCID": "3", "SLURM_LOCALID": "1"}
@@ -75,7 +75,12 @@ def test_one_process_by_flag_joins_nobody(monkeypatch):
     hosts.join(None, 1, None)
 
 
-JOIN = "import jax; from vivit_jax.training.hosts import join; join(None, None, None); print(jax.process_index(), jax.process_count())"
+JOIN = """
+import jax
+from vivit_jax.training.devices.hosts import join
+join(None, None, None)
+print(jax.process_index(), jax.process_count())
+"""
 
 
 def test_jax_joins_what_was_found():

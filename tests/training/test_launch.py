@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tiny
 
+from vivit_jax.commands.train_arguments import parse
 from vivit_jax.config import resolve
-from vivit_jax.data.prepare import prepare
-from vivit_jax.data.video import encode
-from vivit_jax.launch import main
-from vivit_jax.training.arguments import parse
+from vivit_jax.data.preparation.prepare import prepare
+from vivit_jax.data.video.reader import encode
+from vivit_jax.runs.train import main
 from vivit_jax.weights.model_dir import load_model_dir
 
 CONFIG = f"--config={Path(__file__).with_name('tiny_config.py')}"

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 import tiny
 
-from vivit_jax.training.memory import advice, is_out_of_memory
-from vivit_jax.training.parallel import make_executor
+from vivit_jax.runs.memory import advice, is_out_of_memory
+from vivit_jax.training.devices.executors import make_executor
 
 STAYS = "the numbers stay the same"
 EVALUATING = "; or, if it came while evaluating, lower evaluation.batch_size, now "

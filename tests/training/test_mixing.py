@@ -10,7 +10,7 @@ import optax
 import pytest
 import tiny
 
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.config import LossConfig, OptimizerConfig
 from vivit_jax.training.mixing import box_weights, pixel_weights
 from vivit_jax.training.optimizer import make_optimizer

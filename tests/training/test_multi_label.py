@@ -8,9 +8,9 @@ import tiny
 from sklearn import metrics as sklearn_metrics
 from test_evaluation import VARIABLES, Brightness
 
-from vivit_jax import launch
 from vivit_jax.errors import UserError
-from vivit_jax.report import write_report
+from vivit_jax.runs import train as launch
+from vivit_jax.runs.report import write_report
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import evaluate
 from vivit_jax.training.metrics import score_multi_label

@@ -10,9 +10,9 @@ import pytest
 import tiny
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
-from vivit_jax.models.vivit_family import height
+from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.models.vivit.family import height
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.config import OptimizerConfig, ScheduleConfig
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.schedule import make_schedule

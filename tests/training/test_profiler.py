@@ -7,8 +7,8 @@ import tiny
 from jax.profiler import ProfileData
 
 from vivit_jax.errors import UserError
-from vivit_jax.training.plan import Plan
-from vivit_jax.training.profiler import Profiler
+from vivit_jax.runs.plan import Plan
+from vivit_jax.runs.profiler import Profiler
 
 FLAGS = ("--config.training.profile_steps=(8, 16)", "--config.data.val_split=None", "--config.data.test_split=None")
 

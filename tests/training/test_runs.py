@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 import tiny
 
-from vivit_jax.training.manifest import damage
+from vivit_jax.runs.manifest import damage
 
 LONG = ("--config.training.steps=1000000", "--config.training.log_every=50", "--config.evaluation.every_steps=1000000")
 

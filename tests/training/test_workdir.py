@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from vivit_jax.errors import UserError
-from vivit_jax.training.workdir import Workdir
+from vivit_jax.runs.workdir import Workdir
 
 
 @pytest.fixture

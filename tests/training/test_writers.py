@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from vivit_jax.training.writers import JsonLines, TensorBoard, Writers
+from vivit_jax.runs.writers import JsonLines, TensorBoard, Writers
 
 
 def lines(path):

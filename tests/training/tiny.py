@@ -136,7 +136,7 @@ def evaluation_batches(dataset, split, preprocess, data: DataConfig, *, views=(1
 
 def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
     """The rows of `metrics.jsonl`, without what depends on the machine's speed unless `timing`."""
-    from vivit_jax.training.clock import TIMING_KEYS
+    from vivit_jax.runs.clock import TIMING_KEYS
 
     parsed = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in row.items() if timing or key not in TIMING_KEYS} for row in parsed]
@@ -145,8 +145,8 @@ def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
 def main() -> int:
     import jax.numpy as jnp
 
-    from vivit_jax import launch
-    from vivit_jax.training import loop
+    from vivit_jax.runs import loop
+    from vivit_jax.runs import train as launch
 
     if poisoned := os.environ.get("TINY_POISON_AT"):
         loop.make_schedule = lambda *_, **__: lambda step: jnp.where(step == int(poisoned) - 2, jnp.inf, 0.1)

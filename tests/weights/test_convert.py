@@ -12,12 +12,12 @@ from image_vit import random_vit
 from random_params import random_variables
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.vivit import create_model
+from vivit_jax.models.vivit.model import create_model
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import convert, from_pretrained, load_model_dir, save_pretrained
-from vivit_jax.weights.backbone import SourceOptions
 from vivit_jax.weights.layers import flatten
-from vivit_jax.weights.source import read_source
+from vivit_jax.weights.vit.backbone import SourceOptions
+from vivit_jax.weights.vit.source import read_source
 
 WIDTHS = {"hidden_size": 8, "num_layers": 2, "num_heads": 2, "mlp_dim": 16}
 VIDEO = {"tubelet": (2, 4, 4), "clip": (4, 12, 12), "num_classes": 3, "temporal_layers": 1}

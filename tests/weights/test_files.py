@@ -14,9 +14,9 @@ from image_vit import random_vit
 from safetensors.numpy import save_file
 
 from vivit_jax.errors import UserError
-from vivit_jax.weights.backbone import SourceOptions
-from vivit_jax.weights.files import read_tensors, write_safetensors
-from vivit_jax.weights.source import read_source
+from vivit_jax.weights.tensors import read_tensors, write_safetensors
+from vivit_jax.weights.vit.backbone import SourceOptions
+from vivit_jax.weights.vit.source import read_source
 
 
 class Trap:

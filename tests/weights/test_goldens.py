@@ -9,7 +9,7 @@ import numpy as np
 import original
 import pytest
 
-from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights import from_pretrained, initialise
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.layers import flatten

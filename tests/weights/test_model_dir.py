@@ -9,7 +9,7 @@ from random_params import random_variables
 from safetensors.numpy import load_file, save_file
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import ViViTConfig
+from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import load_model_dir, save_pretrained

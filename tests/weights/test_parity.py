@@ -6,12 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from vivit_jax.export import export
 from vivit_jax.weights import from_pretrained
-from vivit_jax.weights.backbone import SourceOptions
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convert import convert
-from vivit_jax.weights.source import read_source
+from vivit_jax.weights.export import export
+from vivit_jax.weights.vit.backbone import SourceOptions
+from vivit_jax.weights.vit.source import read_source
 
 torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e .[parity]")
 transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e .[parity]")

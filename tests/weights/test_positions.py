@@ -3,8 +3,8 @@ import pytest
 import scipy.ndimage
 
 from vivit_jax.errors import UserError
-from vivit_jax.weights.backbone import SourceOptions
-from vivit_jax.weights.positions import image_grid, image_positions, resize_positions, video_grid
+from vivit_jax.weights.vit.backbone import SourceOptions
+from vivit_jax.weights.vit.positions import image_grid, image_positions, resize_positions, video_grid
 
 GRID = np.random.default_rng(0).normal(size=(4, 5, 3, 7)).astype(np.float32)
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from image_vit import random_vit, tokens
 
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import ViViT
+from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.weights import initialise
 from vivit_jax.weights.config import InitConfig
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.data import video
 from vivit_jax.data.dataset import Record
-from vivit_jax.data.geometry import Framer
+from vivit_jax.data.video import reader as video
+from vivit_jax.data.video.geometry import Framer
 from vivit_jax.errors import UserError
 
 

@@ -14,7 +14,7 @@ from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.layouts import LAYOUTS
 from vivit_jax.data.manifest import Labels
-from vivit_jax.data.place import found, local_folder
+from vivit_jax.data.preparation.place import found, local_folder
 from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
 from vivit_jax.errors import UserError, in_one_line
@@ -150,7 +150,7 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
     """
     folder = data_folder(data_dir)
     if name in LAYOUTS and LAYOUTS[name].source is None and not os.path.lexists(found(folder / name)):
-        from vivit_jax.data.prepare import prepare
+        from vivit_jax.data.preparation.prepare import prepare
 
         try:
             prepare(name, name=name, data_dir=folder, progress=True)

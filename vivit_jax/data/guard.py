@@ -6,7 +6,7 @@ FFmpeg decodes what it is given, and a file made for it can hang it or eat memor
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from vivit_jax.data.container import LIMITS, Limits
+from vivit_jax.data.video.container import LIMITS, Limits
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError
 

@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 
-from vivit_jax.data import video
-from vivit_jax.data.container import Source
-from vivit_jax.data.geometry import Framing, scaled_size, spatial_crops, spread
+from vivit_jax.data.video import reader as video
+from vivit_jax.data.video.container import Source
+from vivit_jax.data.video.geometry import Framing, scaled_size, spatial_crops, spread
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 

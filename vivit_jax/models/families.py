@@ -19,7 +19,7 @@ DEFAULT = "vivit"
 
 # Each family's module, imported when the family is asked for.
 FAMILIES = {
-    "vivit": "vivit_jax.models.vivit_family",
+    "vivit": "vivit_jax.models.vivit.family",
 }
 
 

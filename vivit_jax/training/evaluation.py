@@ -12,10 +12,11 @@ from jax.experimental import multihost_utils
 
 from vivit_jax import console
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import by_head
+from vivit_jax.models.vivit.config import by_head
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.runs.feed import read_ahead
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.feed import read_ahead
+from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.metrics import (
     MultiLabelScores,
     SingleLabelScores,
@@ -25,7 +26,6 @@ from vivit_jax.training.metrics import (
     score_multi_label,
     sigmoid,
 )
-from vivit_jax.training.parallel import Executor, make_executor
 from vivit_jax.training.step import make_eval_step
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]

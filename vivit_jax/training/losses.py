@@ -10,7 +10,7 @@ from jax import nn
 from jaxtyping import Array, Float, Int
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.config import by_head
+from vivit_jax.models.vivit.config import by_head
 from vivit_jax.training.config import LossConfig
 
 Labels = Any  # int (b,), or zeros and ones (b, classes), or a dict of them by head

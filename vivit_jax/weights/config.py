@@ -3,7 +3,7 @@
 import dataclasses
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.config import ACTIVATIONS
+from vivit_jax.models.vivit.config import ACTIVATIONS
 
 TUBELET_INITS = ("central_frame", "average", "random")
 TEMPORAL_ATTENTION_INITS = ("zero_output", "zero", "copy")

@@ -23,18 +23,18 @@ from rich.console import Console
 from rich.table import Table
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.models.families import build
+from vivit_jax.models.vivit.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import config as choices
-from vivit_jax.weights.backbone import SourceOptions
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import Labels, Pretrained, default_labels, is_model_dir, load_model_dir, save_pretrained
-from vivit_jax.weights.source import FORMATS, OWN_FORMAT, local_path, read_source
-from vivit_jax.weights.target import same_classes, target_model
-from vivit_jax.weights.vivit_start import initialise_from
+from vivit_jax.weights.vit.backbone import SourceOptions
+from vivit_jax.weights.vit.initialise import initialise_from
+from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT, local_path, read_source
+from vivit_jax.weights.vit.target import same_classes, target_model
 
 STRIDE = 2
 # The original resizes to a short side of 256 for crops of 224.

@@ -19,7 +19,7 @@ from vivit_jax.weights.parameters import check_parameters, variable_shapes
 
 # For each family whose weights can come from other formats, the module that reads and fits them, by an `initialise` like the one here.
 SOURCES = {
-    "vivit": "vivit_jax.weights.vivit_start",
+    "vivit": "vivit_jax.weights.vit.initialise",
 }
 
 

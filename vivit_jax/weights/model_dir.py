@@ -20,9 +20,9 @@ from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import sha256, sync
 from vivit_jax.models.families import DEFAULT, ModelConfig, build, family_named, family_of
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.weights.files import write_safetensors
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
+from vivit_jax.weights.tensors import write_safetensors
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
@@ -74,7 +74,7 @@ class Pretrained:
         Returns:
           (label, probability) pairs, the most probable first.
         """
-        from vivit_jax.predict import predict  # the commands know this room, not the other way round
+        from vivit_jax.inference.predict import predict  # the commands know this room, not the other way round
 
         return predict(self, video, top_k=top_k, views=views)
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from vivit_jax.data.config import AugmentConfig
-from vivit_jax.data.geometry import Framing, scaled_size
+from vivit_jax.data.video.geometry import Framing, scaled_size
 
 ASPECT = 4 / 3  # of a random resized crop against the crop's own, either way
 

@@ -4,7 +4,7 @@ import pathlib
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_utf8, locate, sorted_labels
 from vivit_jax.data.splits import USUAL, canonical
-from vivit_jax.data.video import SUFFIXES
+from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
 
 

@@ -1,0 +1,323 @@
+"""Times the train step and the eval step that training and evaluation run, on random input.
+
+Steps are queued as the training loop queues them, a few ahead of the one that is waited for, and a step takes the time between its result
+and the one before: what the host does beside the device costs nothing, as in training. Nothing here knows of data sets or config files.
+"""
+
+import collections
+import dataclasses
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vivit_jax.analysis import complexity
+from vivit_jax.data.config import AugmentConfig
+from vivit_jax.errors import UserError
+from vivit_jax.models.families import ModelConfig, build
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, ScheduleConfig, TrainingConfig
+from vivit_jax.training.devices.executors import Executor, check_batch_size, make_executor
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.paths import map_named
+from vivit_jax.training.schedule import make_schedule
+from vivit_jax.training.state import create_state
+from vivit_jax.training.step import make_eval_step, make_train_step
+
+MODES = ("train", "infer")
+STEPS_IN_FLIGHT = 2
+WARM_UP_STEPS = 5
+
+# A backward pass has two matrix products for each of the forward pass.
+PASSES = {"train": 3, "infer": 1}
+
+# The learning rate stays in the first steps of a long warm-up, so that random labels can spoil nothing.
+SCHEDULE_STEPS, SCHEDULE_WARM_UP = 10**6, 10**5
+
+CEILING_PRODUCTS, CEILING_CALLS = 8, 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is timed: the sections of an experiment that its step depends on.
+
+    Attributes:
+      model: the network, with a number of classes.
+      training: `batch_size` is that of inference too.
+      augment: whose changes of colour are part of the train step.
+      loss: of the train step.
+      optimizer: of the train step.
+      schedule: of its learning rate.
+      parallel: the executor.
+      preprocess: normalises the uint8 video; None is the original's range [-1, 1].
+      variables: `params` and the model's other collections on the host; None draws random ones.
+    """
+
+    model: ModelConfig
+    training: TrainingConfig = TrainingConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    parallel: ParallelConfig = ParallelConfig()
+    preprocess: Preprocess | None = None
+    variables: Any = None
+
+    @property
+    def batch_size(self) -> int:
+        """Clips a step, over all devices."""
+        return self.training.batch_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Ceiling:
+    """The rate of a large matrix product on one device.
+
+    Attributes:
+      size: rows and columns of its square matrices.
+      dtype: of their elements.
+      tflops: TFLOP/s.
+    """
+
+    size: int
+    dtype: str
+    tflops: float
+
+    def __str__(self) -> str:
+        return f"{self.tflops:.4g} TFLOP/s, a {self.size}^3 {self.dtype} product"
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """What was measured of a step.
+
+    Attributes:
+      mode: `train` or `infer`.
+      batch_size: clips a step, over all devices.
+      clip: (t, h, w) in frames and pixels.
+      devices: how many the step ran on.
+      seconds: of each timed step.
+      compile_seconds: of tracing, lowering and compiling it.
+      tflop: of the matrix products that a step needs, over all devices; what `remat` computes again is not counted.
+      program_bytes: what the compiled step takes of one device at most, its arguments included; None where XLA does not tell.
+      peak_bytes: the most this process has held of one device so far; None where the device does not tell.
+    """
+
+    mode: str
+    batch_size: int
+    clip: tuple[int, int, int]
+    devices: int
+    seconds: tuple[float, ...]
+    compile_seconds: float
+    tflop: float
+    program_bytes: int | None
+    peak_bytes: int | None
+
+    @property
+    def median(self) -> float:
+        """Seconds of a step."""
+        return float(np.median(self.seconds))
+
+    def to_row(self, ceiling: Ceiling) -> dict[str, Any]:
+        """Plain values for JSON, with the shares of what the devices could do."""
+        return {
+            "mode": self.mode,
+            "batch_size": self.batch_size,
+            "clip": list(self.clip),
+            "devices": self.devices,
+            "steps": len(self.seconds),
+            "clips_per_second": self.batch_size / self.median,
+            "milliseconds": 1e3 * self.median,
+            "milliseconds_quartiles": [1e3 * float(np.quantile(self.seconds, share)) for share in (0.25, 0.75)],
+            "tflops": self.tflop / self.median,
+            "share_of_ceiling": self.tflop / self.median / (self.devices * ceiling.tflops),
+            "compile_seconds": self.compile_seconds,
+            "program_bytes": self.program_bytes,
+            "peak_bytes": self.peak_bytes,
+        }
+
+
+def measure(mode: str, subject: Subject, *, steps: int = 20) -> Timing:
+    """Compiles and times a step on random input.
+
+    Args:
+      mode: `train` (forward, backward, update) or `infer` (one view a clip).
+      subject: what to time.
+      steps: how many are timed, after a warm-up.
+
+    Raises:
+      UserError: for a batch that does not divide over the devices, or numbers that are not finite: their time would say nothing.
+    """
+    prepared = prepare(mode, subject)
+    seconds, last = _time(prepared.call, steps)
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(last)) if np.issubdtype(leaf.dtype, np.floating)):
+        raise UserError(f"the {mode} step gives numbers that are not finite on random input, so its time would say nothing")
+    return Timing(
+        mode=mode,
+        batch_size=subject.batch_size,
+        clip=subject.model.clip,
+        devices=prepared.devices,
+        seconds=tuple(seconds),
+        compile_seconds=prepared.compile_seconds,
+        tflop=2e-12 * PASSES[mode] * subject.batch_size * complexity.count_arithmetic(subject.model, as_run=True).products,
+        program_bytes=_program_bytes(prepared.compiled),
+        peak_bytes=(jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A step that is ready to be called on random input.
+
+    Attributes:
+      call: runs one step, each on the state that the last one left, and gives its results on the device.
+      compiled: the program.
+      compile_seconds: of tracing, lowering and compiling it.
+      devices: how many it runs on.
+    """
+
+    call: Callable[[], Any]
+    compiled: Any
+    compile_seconds: float
+    devices: int
+
+
+def prepare(mode: str, subject: Subject) -> Prepared:
+    """Compiles a step; arguments and errors are those of `measure`."""
+    executor = make_executor(subject.parallel)
+    check_batch_size(subject.batch_size, executor, accumulation=subject.training.accumulation if mode == "train" else 1)
+    return {"train": _prepare_training, "infer": _prepare_inference}[mode](subject, executor)
+
+
+def matrix_ceiling() -> Ceiling:
+    """Times the product of large random matrices on one device: in bfloat16, or in float32 and smaller on a CPU."""
+    size, dtype = (1024, jnp.float32) if jax.default_backend() == "cpu" else (8192, jnp.bfloat16)
+    keys = jax.random.split(jax.random.key(0))
+    # Scaled so that the numbers keep their size from product to product.
+    left, right = (jax.random.normal(key, (size, size), dtype) * scale for key, scale in zip(keys, (size**-0.5, 1.0), strict=True))
+
+    @jax.jit
+    def products(left: jax.Array, right: jax.Array) -> jax.Array:
+        for _ in range(CEILING_PRODUCTS):
+            right = left @ right
+        return right
+
+    seconds, _ = _time(lambda: products(left, right), CEILING_CALLS if jax.default_backend() != "cpu" else 3)
+    return Ceiling(size, jnp.dtype(dtype).name, 2e-12 * size**3 * CEILING_PRODUCTS / float(np.median(seconds)))
+
+
+def environment() -> dict[str, Any]:
+    """What figures depend on beside the subject."""
+    device = jax.devices()[0]
+    return {
+        "device": device.device_kind,
+        "platform": device.platform,
+        "devices": jax.device_count(),
+        "cpus": os.cpu_count(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")},
+    }
+
+
+def random_variables(model: ModelConfig) -> dict[str, Any]:
+    """Parameters and the model's other collections on the host, none of them zero, and running variances above it.
+
+    A fresh head is all zeros, which would go back through the whole first step, and arithmetic on zeros is faster than on numbers.
+    """
+    generator = np.random.default_rng(0)
+
+    def draw(path: str, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        noise = np.float32(0.02) * generator.standard_normal(leaf.shape, np.float32)
+        return noise + np.float32(path.endswith(("/scale", "/var")))
+
+    return map_named(draw, complexity.variable_shapes(model))
+
+
+def random_batch(model: ModelConfig, batch_size: int, augment: AugmentConfig) -> dict[str, Any]:
+    """A training batch of noise on the host, as `training_batches` gives it without `index`."""
+    generator = np.random.default_rng(0)
+    labels = {name: generator.integers(0, classes, batch_size, np.int32) for name, classes in model.heads.items()}
+    batch = {
+        "video": generator.integers(0, 256, (batch_size, *model.clip, 3), np.uint8),
+        "label": labels.get("", labels),
+    }
+    return batch | ({"colours": generator.random((batch_size, 5), np.float32)} if augment.changes_colours else {})
+
+
+def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
+    variables = random_variables(subject.model) if subject.variables is None else subject.variables
+    learning_rate = make_schedule(subject.schedule, subject.optimizer.learning_rate, total=SCHEDULE_STEPS, warmup=SCHEDULE_WARM_UP)
+    optimizer = make_optimizer(subject.optimizer, learning_rate, variables["params"], subject.model)
+    state = executor.place(lambda tree: create_state(tree, optimizer, averaged=bool(subject.training.ema_decay)), variables)
+    step = make_train_step(
+        build(subject.model, axis_name=executor.axis_name),
+        _preprocess(subject),
+        optimizer,
+        subject.loss,
+        subject.training,
+        axis_name=executor.axis_name,
+        gather=executor.gather,
+    )
+    batch = executor.to_devices(random_batch(subject.model, subject.batch_size, subject.augment))
+    seed = executor.place_whole(np.uint32(0))
+    compiled, seconds = _compile(executor.compile_train(step, state), state, batch, seed)
+
+    def call() -> Any:
+        nonlocal state
+        state, metrics = compiled(state, batch, seed)
+        return metrics
+
+    return Prepared(call, compiled, seconds, _device_count(batch))
+
+
+def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
+    variables = executor.place_variables(random_variables(subject.model) if subject.variables is None else subject.variables)
+    step = make_eval_step(build(subject.model), _preprocess(subject), axis_name=executor.axis_name)
+    rows = random_batch(subject.model, subject.batch_size, AugmentConfig())
+    extra = {"index": np.arange(subject.batch_size), "valid": np.ones(subject.batch_size, bool)}
+    batch = executor.to_devices(rows | extra | {"video": rows["video"][:, None]})
+    compiled, seconds = _compile(executor.compile_eval_on_devices(step, variables), variables, batch)
+    return Prepared(lambda: compiled(variables, batch), compiled, seconds, _device_count(batch))
+
+
+def _preprocess(subject: Subject) -> Preprocess:
+    frames, height, width = subject.model.clip
+    return subject.preprocess or Preprocess(frames, 1, min(height, width), (height, width))
+
+
+def _compile(step: Any, *arguments: Any) -> tuple[Any, float]:
+    start = time.perf_counter()
+    compiled = step.lower(*arguments).compile()
+    return compiled, time.perf_counter() - start
+
+
+def _time(call: Callable[[], Any], count: int) -> tuple[np.ndarray, Any]:
+    """Seconds from the result of one call to that of the next, of `count` calls; and the last result."""
+    pending: collections.deque = collections.deque()
+    arrivals = []
+    for _ in range(WARM_UP_STEPS + count):
+        pending.append(call())
+        if len(pending) > STEPS_IN_FLIGHT:
+            jax.block_until_ready(pending.popleft())
+            arrivals.append(time.perf_counter())
+    while pending:
+        last = jax.block_until_ready(pending.popleft())
+        arrivals.append(time.perf_counter())
+    return np.diff(arrivals)[-count:], last
+
+
+def _device_count(batch: dict[str, Any]) -> int:
+    return len(batch["video"].sharding.device_set)
+
+
+def _program_bytes(compiled: Any) -> int | None:
+    sizes = compiled.memory_analysis()
+    if sizes is None:
+        return None
+    return sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes + sizes.temp_size_in_bytes

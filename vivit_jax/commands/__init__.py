@@ -1,0 +1,1 @@
+"""The commands of `vivit`: arguments in, one call, a table out."""

@@ -1,0 +1,251 @@
+"""Measures clips a second: of the train step, of the eval step, or of reading a data set.
+
+Example:
+  vivit bench --config configs/motion_digits.py --mode train --sweep batch_size=16,32,64 --json bench.json
+  vivit bench --config configs/motion_digits.py:1 --mode infer --sweep clip=8,16,32 --config.model.dtype=bfloat16
+  vivit bench --model runs/digits/model --mode infer --batch_size 8
+  vivit bench --config configs/motion_digits.py --mode data
+
+The steps are those of `vivit train` and `vivit evaluate`, on random pixels and labels that lie on the device; a step's time is the median
+after a warm-up. Its matrix products are set against a large product measured in the same run. Of reading, it is all clips over all seconds
+(batches come in bursts), and over the CPU seconds of this process and its workers.
+"""
+
+import argparse
+import collections
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+from rich.table import Table
+
+from vivit_jax import console
+from vivit_jax.analysis import throughput
+from vivit_jax.analysis.throughput import Subject
+from vivit_jax.commands.arguments import positive
+from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.training.config import TrainingConfig
+
+# Where the number of classes is the data set's, which is not opened to time a step: that of Kinetics.
+CLASSES = 400
+MODEL_BATCH_SIZE = 8
+SWEPT = ("batch_size", "clip")
+DATA_WARM_UP_BATCHES = 2
+
+Sweep = tuple[str, tuple[int, ...]]
+Row = dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `vivit bench`."""
+    from vivit_jax.commands.experiments import add_config
+
+    parser.add_argument(
+        "--mode", choices=(*throughput.MODES, "data"), required=True, help="the step to train or to infer by, or the data set"
+    )
+    add_config(parser)
+    parser.add_argument("--model", metavar="DIR", help="model directory, instead of a config")
+    parser.add_argument(
+        "--batch_size", type=positive, metavar="N", help=f"clips a step (default the config's, of a model {MODEL_BATCH_SIZE})"
+    )
+    parser.add_argument("--steps", type=positive, default=20, metavar="N", help="steps that are timed, after a warm-up (default 20)")
+    parser.add_argument("--sweep", type=sweep, metavar="KEY=N,N,...", help="a row for each batch_size, or for each clip length in frames")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures here")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measures, and prints a table.
+
+    Raises:
+      UserError: for options that do not go together, or a config that cannot run here.
+    """
+    if (arguments.config is None) == (arguments.model is None):
+        raise UserError("give either --config or --model")
+    if arguments.mode == "data":
+        report = {"environment": throughput.environment(), "rows": list(_data_rows(arguments))}
+        columns = DATA_COLUMNS
+    else:
+        subjects = list(_swept(_subject(arguments), arguments.sweep))
+        jax.config.update("jax_enable_compilation_cache", False)  # the seconds to compile are a figure
+        ceiling = throughput.matrix_ceiling()
+        rows = [_step_row(arguments.mode, subject, arguments.steps, ceiling) for subject in subjects]
+        report = {"environment": throughput.environment(), "ceiling": dataclasses.asdict(ceiling), "rows": rows}
+        columns = STEP_COLUMNS
+    _print(report, columns)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def sweep(text: str) -> Sweep:
+    """`batch_size=8,16` as ("batch_size", (8, 16)).
+
+    Raises:
+      argparse.ArgumentTypeError: for anything else.
+    """
+    key, _, values = text.partition("=")
+    if key not in SWEPT:
+        raise argparse.ArgumentTypeError(str(unknown_name("key of a sweep", key, SWEPT)))
+    return key, tuple(positive(value) for value in values.split(","))
+
+
+def _subject(arguments: argparse.Namespace) -> Subject:
+    if arguments.model:
+        from vivit_jax.weights.model_dir import load_model_dir
+
+        pretrained = load_model_dir(arguments.model)
+        subject = Subject(
+            pretrained.model.config,
+            TrainingConfig(batch_size=MODEL_BATCH_SIZE),
+            preprocess=pretrained.preprocess,
+            variables=pretrained.variables,
+        )
+    else:
+        experiment = _experiment(arguments)
+        model, training = experiment.model, experiment.training
+        if model.num_classes is None:
+            model = dataclasses.replace(model, num_classes=CLASSES)
+        if arguments.mode == "infer":
+            training = dataclasses.replace(training, batch_size=experiment.evaluation.batch_size or training.batch_size, accumulation=1)
+        subject = Subject(
+            model, training, experiment.augment, experiment.loss, experiment.optimizer, experiment.schedule, experiment.parallel
+        )
+    return _with_batch_size(subject, arguments.batch_size or subject.batch_size)
+
+
+def _experiment(arguments: argparse.Namespace) -> Any:
+    from vivit_jax.commands.experiments import overrides_of, read_experiment
+
+    return read_experiment(arguments.config, overrides_of(arguments))
+
+
+def _swept(subject: Subject, swept: Sweep | None) -> Iterator[Subject]:
+    if swept is None:
+        yield subject
+        return
+    key, values = swept
+    if key == "clip" and subject.variables is not None:
+        raise UserError("a model directory has positions of one clip length: sweep clip with --config")
+    for value in values:
+        if key == "batch_size":
+            yield _with_batch_size(subject, value)
+        else:
+            model = dataclasses.replace(subject.model, clip=(value, *subject.model.clip[1:]))
+            yield dataclasses.replace(subject, model=model)
+
+
+def _with_batch_size(subject: Subject, batch_size: int) -> Subject:
+    return dataclasses.replace(subject, training=dataclasses.replace(subject.training, batch_size=batch_size))
+
+
+def _step_row(mode: str, subject: Subject, steps: int, ceiling: throughput.Ceiling) -> Row:
+    """The figures of one step; one that does not fit into memory has none, and the sweep goes on."""
+    try:
+        return throughput.measure(mode, subject, steps=steps).to_row(ceiling)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return {"mode": mode, "batch_size": subject.batch_size, "clip": list(subject.model.clip), "error": "out of memory"}
+
+
+def _data_rows(arguments: argparse.Namespace) -> Iterator[Row]:
+    if arguments.model:
+        raise UserError("--mode data reads the data set of a config: give --config instead of --model")
+    if arguments.sweep and arguments.sweep[0] != "batch_size":
+        raise UserError("--mode data sweeps batch_size alone")
+    experiment = _experiment(arguments)
+    for batch_size in arguments.sweep[1] if arguments.sweep else [arguments.batch_size or experiment.training.batch_size]:
+        yield measure_reading(experiment, batch_size, arguments.steps)
+
+
+def measure_reading(experiment: Any, batch_size: int, count: int) -> Row:
+    """Reads `count` training batches of an experiment as its training would, after a warm-up, with nobody to wait for."""
+    from vivit_jax.data.dataset import ensure_dataset
+    from vivit_jax.data.pipeline import training_batches
+    from vivit_jax.preprocess import Preprocess
+
+    data, (frames, *crop) = experiment.data, experiment.model.clip
+    preprocess = Preprocess(frames, data.stride, data.resize, tuple(crop))
+    dataset = ensure_dataset(data.name, data.data_dir)
+    batches = training_batches(dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed)
+    try:
+        collections.deque((next(batches) for _ in range(DATA_WARM_UP_BATCHES)), maxlen=0)
+        start, cpu_start = time.perf_counter(), _cpu_seconds()
+        collections.deque((next(batches) for _ in range(count)), maxlen=0)
+        seconds, cpu_seconds = time.perf_counter() - start, _cpu_seconds() - cpu_start
+    finally:
+        batches.close()
+    clips = count * batch_size
+    return {
+        "mode": "data",
+        "data": data.name,
+        "batch_size": batch_size,
+        "clip": list(experiment.model.clip),
+        "readers": batches.readers.threads,
+        "processes": batches.readers.processes,
+        "steps": count,
+        "clips_per_second": clips / seconds,
+        "milliseconds": 1e3 * seconds / count,
+        "cpus_busy": cpu_seconds / seconds,
+        "clips_per_cpu_second": clips / cpu_seconds,
+    }
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of its running workers so far."""
+    import psutil
+
+    workers = [worker.cpu_times() for worker in psutil.Process().children(recursive=True)]
+    return time.process_time() + sum(times.user + times.system for times in workers)
+
+
+# Title and text of each column.
+STEP_COLUMNS = {
+    "batch": lambda row: str(row["batch_size"]),
+    "clip": lambda row: "x".join(map(str, row["clip"])),
+    "clips/s": lambda row: f"{row['clips_per_second']:.1f}",
+    "ms": lambda row: f"{row['milliseconds']:.2f}",
+    "TFLOP/s": lambda row: f"{row['tflops']:.3g}",
+    "of ceiling": lambda row: f"{row['share_of_ceiling']:.1%}",
+    "compile s": lambda row: f"{row['compile_seconds']:.1f}",
+    "program GB": lambda row: _gigabytes(row["program_bytes"]),
+    "peak GB": lambda row: _gigabytes(row["peak_bytes"]),
+}
+DATA_COLUMNS = {
+    "batch": STEP_COLUMNS["batch"],
+    "clip": STEP_COLUMNS["clip"],
+    "readers": lambda row: str(row["readers"]),
+    "processes": lambda row: str(row["processes"]),
+    "clips/s": STEP_COLUMNS["clips/s"],
+    "ms": STEP_COLUMNS["ms"],
+    "CPUs busy": lambda row: f"{row['cpus_busy']:.2f}",
+    "clips per CPU-second": lambda row: f"{row['clips_per_cpu_second']:.1f}",
+}
+
+
+def _print(report: Row, columns: dict[str, Any]) -> None:
+    environment = report["environment"]
+    table = Table(box=None)
+    for title in columns:
+        table.add_column(title, justify="right")
+    for row in report["rows"]:
+        table.add_row(*_cells(row, columns))
+    console.show(table)
+    if "ceiling" in report:
+        ceiling = throughput.Ceiling(**report["ceiling"])
+        console.say(f"ceiling of a device: {ceiling}")
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    console.say(f"{environment['devices']} x {environment['device']}, {environment['cpus']} CPUs; {versions}")
+
+
+def _cells(row: Row, columns: dict[str, Any]) -> Sequence[str]:
+    if "error" in row:
+        return columns["batch"](row), columns["clip"](row), row["error"]
+    return [text(row) for text in columns.values()]
+
+
+def _gigabytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 1e9:.2f}"

@@ -1,0 +1,268 @@
+"""Describes a config, a run, a model directory or a data set, without training or running anything.
+
+Example:
+  vivit inspect configs/motion_digits.py --batch batch.png
+  vivit inspect runs/digits
+  vivit inspect runs/digits/model
+  vivit inspect --name motion_digits --data_dir data --sheet clips.png
+
+Of a config or a model: parameters by group, multiply-accumulates of a view, memory. With `--batch`, the first training batch is drawn as
+the model sees it, augmented and mixed. Of a run: the same of its config, and each of its checkpoints, every byte of it verified; the exit
+code is 2 if one of them is damaged. Of a data set: counts by split and class, durations, and a contact sheet.
+"""
+
+import argparse
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from PIL import Image
+from rich.markup import escape
+from rich.table import Table
+
+from vivit_jax import console
+from vivit_jax.analysis import complexity
+from vivit_jax.commands.arguments import add_dataset
+from vivit_jax.commands.experiments import read_experiment
+from vivit_jax.config import Experiment
+from vivit_jax.data.dataset import VideoDataset, ensure_dataset, open_dataset
+from vivit_jax.data.pipeline import training_batches
+from vivit_jax.data.video.reader import decode_frames
+from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
+from vivit_jax.errors import UserError, printable
+from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.preprocess import HALF, Preprocess
+from vivit_jax.runs import record as runs
+from vivit_jax.runs.restore import verify
+from vivit_jax.training.colours import seen_video
+from vivit_jax.training.mixing import mix, paired
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.state import create_state
+from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
+
+SHEET_ROWS = 24
+
+
+def training_bytes(experiment: Experiment) -> dict[str, int]:
+    """Bytes of a training step on one device, by what takes them: an estimate, before XLA's buffers and fusion."""
+    variables = complexity.variable_shapes(experiment.model)
+    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, variables["params"], experiment.model)
+    averaged = bool(experiment.training.ema_decay)
+    state = jax.eval_shape(lambda tree: create_state(tree, optimizer, averaged=averaged), variables)
+    clips = experiment.training.batch_size // experiment.training.accumulation
+    return {
+        "parameters": complexity.bytes_of(state.params),
+        "gradients": complexity.bytes_of(state.params),
+        "optimiser": complexity.bytes_of(state.opt_state),
+        "moving average": complexity.bytes_of(state.average),
+        f"activations of {clips} clips": complexity.activation_bytes(experiment.model, clips),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSummary:
+    """What a split holds.
+
+    Attributes:
+      counts: examples by class; of several heads, by the classes joined with ` / `; one of several classes counts for each.
+      seconds: durations of its videos, (examples,).
+    """
+
+    counts: collections.Counter
+    seconds: np.ndarray
+
+
+def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
+    """Reads every record of a split."""
+    source = dataset.source(split)
+    counts, seconds = collections.Counter(), np.zeros(len(source))
+    for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
+        record = source[i]
+        counts.update(_classes(dataset, record["label"]))
+        seconds[i] = record["duration"]
+    return SplitSummary(counts, seconds)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `vivit inspect`."""
+    parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
+    add_dataset(parser)
+    parser.add_argument("--sheet", metavar="FILE.png", help="where a data set's contact sheet goes (default NAME.png)")
+    parser.add_argument("--batch", metavar="FILE.png", help="with a config: draw its first training batch, augmented")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the description.
+
+    Raises:
+      UserError: for a subject that is not there.
+    """
+    if (arguments.subject is None) == (arguments.name is None):
+        raise UserError("give either a config, a run or a model directory, or --name of a data set")
+    if arguments.name:
+        _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), pathlib.Path(arguments.sheet or f"{arguments.name}.png"))
+    elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
+        _inspect_run(runs.open_run(arguments.subject))
+    elif pathlib.Path(arguments.subject).is_dir():
+        pretrained = load_model_dir(arguments.subject)
+        _describe_model(pretrained.model.config)
+        _print_table("preprocess", [(name, str(value)) for name, value in pretrained.preprocess.to_dict().items()])
+    else:
+        experiment = read_experiment(arguments.subject)
+        _describe_experiment(experiment)
+        if arguments.batch:
+            _draw_batch(experiment, pathlib.Path(arguments.batch))
+
+
+def _describe_experiment(experiment: Experiment) -> None:
+    _describe_model(experiment.model)
+    _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
+
+
+def _inspect_run(run: runs.Run) -> None:
+    """Describes a run and verifies its checkpoints.
+
+    Raises:
+      UserError: after the table, if one of them is damaged.
+    """
+    _describe_experiment(run.experiment)
+    steps = verify(run.path)
+    if not steps:
+        console.say(f"{run.path} has no checkpoints")
+        return
+    table = Table("checkpoint", "verified", box=None)
+    for title in ("MB", "evaluated at", ""):
+        table.add_column(title, justify="right")
+    for saved in steps:
+        evaluated = "-" if not saved.evaluated else str(saved.evaluated)
+        verdict = "whole" if saved.whole else escape(printable(f"damaged: {saved.damage}"))
+        table.add_row(str(saved.step), verdict, f"{saved.bytes / 1e6:.1f}", evaluated, "best" if saved.best else "")
+    console.show(table)
+    damaged = [str(saved.step) for saved in steps if not saved.whole]
+    if damaged:
+        raise UserError(f"{len(damaged)} of {len(steps)} checkpoints of {run.path} are damaged: {', '.join(damaged)}")
+
+
+def _describe_model(config: ViViTConfig) -> None:
+    groups = complexity.parameter_groups(config)
+    total = sum(group.parameters for group in groups)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("parameters", overflow="fold")
+    for title in ("tensors", "numbers", "share"):
+        table.add_column(title, justify="right")
+    for group in groups:
+        table.add_row(group.name, str(group.tensors), f"{group.parameters:,}", f"{group.parameters / total:.1%}")
+    table.add_row("all", str(sum(group.tensors for group in groups)), f"{total:,}", "100.0%", style="bold")
+    console.show(table)
+    if config.num_classes is None:
+        console.say("(without a head: its classes are the data set's)")
+    arithmetic = complexity.count_arithmetic(config)
+    console.say(
+        f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, config.grid))} tokens: "
+        f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
+        style="bold",
+    )
+
+
+def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    table = Table(title, "", box=None)
+    for name, value in rows:
+        table.add_row(escape(printable(name)), escape(printable(value)))
+    console.show(table)
+
+
+def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path) -> None:
+    splits = {split: summarise(dataset, split) for split in dataset.splits}
+    classes = sorted(set().union(*(summary.counts for summary in splits.values())))
+    table = Table("class", box=None)
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name in classes:
+        table.add_row(escape(printable(name)), *(str(summary.counts[name]) for summary in splits.values()))
+    table.add_row("all", *(str(len(summary.seconds)) for summary in splits.values()), style="bold")
+    console.show(table)
+    for split, summary in splits.items():
+        seconds = summary.seconds
+        spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
+        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}")
+    _save(_sheet_of(dataset), sheet)
+
+
+def _sheet_of(dataset: VideoDataset) -> Image.Image:
+    """A contact sheet of the first clips met of each class, in the first split."""
+    split = next(iter(dataset.splits))
+    source = dataset.source(split)
+    shown: dict[str, dict] = {}
+    for i in range(len(source)):
+        record = source[i]
+        shown.setdefault(_label(dataset, record["label"]), record)
+        if len(shown) == min(SHEET_ROWS, _class_count(dataset)):
+            break
+    rows = sorted(shown.items())
+    return contact_sheet([_some_frames(record) for _, record in rows], [label for label, _ in rows])
+
+
+def _some_frames(record: dict) -> np.ndarray:
+    count = int(record["frames"])
+    return decode_frames(record["video"], np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int))
+
+
+def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
+    data, model = experiment.data, experiment.model
+    dataset = ensure_dataset(data.name, data.data_dir)
+    preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean or HALF, data.std or HALF)
+    repeats = experiment.augment.repeats
+    batches = training_batches(
+        dataset,
+        data.train_split,
+        preprocess,
+        dataclasses.replace(data, processes=0),
+        experiment.augment,
+        batch_size=max(1, min(SHEET_ROWS, experiment.training.batch_size) // repeats) * repeats,
+        seed=experiment.seed,
+    )
+    batch = next(batches)
+    rows = range(len(batch["video"]))
+    labels = [_label(dataset, jax.tree.map(lambda values, i=i: values[i], batch["label"])) for i in rows]
+    video = seen_video(batch)
+    if experiment.training.mixup or experiment.training.cutmix:
+        video, labels = _mixed(video, labels, experiment)
+    _save(contact_sheet(list(np.asarray(video)), labels), path)
+
+
+def _mixed(video: np.ndarray, labels: Sequence[str], experiment: Experiment) -> tuple[np.ndarray, list[str]]:
+    """The clips as the step mixes them, and of each the shares of its own label and of its partner's."""
+    pairs = paired({"video": video}, jax.random.key(experiment.seed), experiment.training)
+    weights = np.asarray(pairs["own_weight"])
+    video = np.asarray(mix(pairs["video"], pairs["partner_video"], weights[:, None, :, :, None]))
+    captions = [
+        f"{share:.0%} {own}, {1 - share:.0%} {other}"
+        for share, own, other in zip(weights.mean(axis=(1, 2)), labels, labels[::-1], strict=True)
+    ]
+    return video.round().astype(np.uint8), captions
+
+
+def _save(sheet: Image.Image, path: pathlib.Path) -> None:
+    if path.suffix.lower() not in (".png", ".jpg", ".webp"):
+        raise UserError(f"a contact sheet is a .png, .jpg or .webp file, got {path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+    console.say(f"{path}: {sheet.width}x{sheet.height} pixels")
+
+
+def _label(dataset: VideoDataset, label: object) -> str:
+    return ", ".join(_classes(dataset, label))
+
+
+def _classes(dataset: VideoDataset, label: object) -> list[str]:
+    """The classes of an example; those of several heads joined as one."""
+    if isinstance(dataset.labels, Mapping):
+        return [" / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)]
+    return [dataset.labels[i] for i in (np.flatnonzero(label) if dataset.multi_label else [int(label)])]
+
+
+def _class_count(dataset: VideoDataset) -> int:
+    return SHEET_ROWS if isinstance(dataset.labels, Mapping) else len(dataset.labels)

@@ -1,0 +1,310 @@
+"""Prepare videos once: read a layout, transcode every clip, write a tfds data set that training reads with random access.
+
+Example:
+  vivit prepare folder my_videos --name my_videos --data_dir data
+  vivit prepare csv list.csv --split 70,15,15 --group person --name my_videos --data_dir data
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import pathlib
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from vivit_jax import console
+from vivit_jax.data.layouts import LAYOUTS, Annotations, Clip, Reading, check_layout, read_layout
+from vivit_jax.data.layouts.base import class_names
+from vivit_jax.data.layouts.splitting import Shares, percentages
+from vivit_jax.data.preparation.place import REPORT, check_apart, check_free, local_folder, move_into_place, recover, staging
+from vivit_jax.data.preparation.transcode import Transcoded, transcode
+from vivit_jax.data.video.container import LIMITS
+from vivit_jax.data.workers import Failure, available_cpus, map_in_order
+from vivit_jax.errors import UserError, printable
+from vivit_jax.files import write_json
+
+SHORT_SIDE = 256
+GIVE_UP_AFTER = 100  # videos refused beyond the tolerance before the rest is not even tried
+SHOWN = 20  # names printed of a long list; the report has them all
+
+
+class RefusedError(UserError):
+    """More videos were refused than tolerated.
+
+    Attributes:
+      rows: (split, name, reason) of each.
+    """
+
+    def __init__(self, rows: Sequence[tuple[str, str, str]], clips: int, allowed: int) -> None:
+        self.rows = tuple(rows)
+        listed = "; ".join(f"{split}: {name}: {reason}" for split, name, reason in self.rows[:SHOWN])
+        more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+        super().__init__(
+            f"{len(rows)} of {clips} videos cannot be stored, {allowed} tolerated "
+            f"(mend them, or leave them out by --tolerate N): {listed}{more}"
+        )
+
+
+class EmptySplitError(UserError):
+    """No video of a split could be stored, whatever is tolerated."""
+
+
+@dataclasses.dataclass
+class Summary:
+    """What a preparation did.
+
+    Attributes:
+      path: of the data set.
+      counts: stored clips by split and class; for several heads the class is their names joined by ` / `, and a clip of several classes
+        counts for each.
+      stored: stored clips by split.
+      seconds_of_video: of the stored clips.
+      bytes: of the stored videos.
+      refused: clips left out, as (split, name, reason).
+      changed: clips whose form was changed, as (split, name, what was done).
+      remarks: of the layout.
+      seconds: wall-clock time taken.
+    """
+
+    path: pathlib.Path
+    counts: dict[str, Counter] = dataclasses.field(default_factory=dict)
+    stored: Counter = dataclasses.field(default_factory=Counter)
+    seconds_of_video: float = 0.0
+    bytes: int = 0
+    refused: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
+    changed: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
+    remarks: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def clips(self) -> int:
+        """Stored clips."""
+        return self.stored.total()
+
+    def add(self, clip: Clip, stored: Transcoded) -> None:
+        """Counts a stored clip."""
+        label = " / ".join(clip.label.values()) if isinstance(clip.label, Mapping) else clip.label
+        self.counts.setdefault(clip.split, Counter()).update(class_names(label))
+        self.stored[clip.split] += 1
+        self.seconds_of_video += float(stored.frames / stored.fps)
+        self.bytes += len(stored.video)
+        if stored.changes:
+            self.changed.append((clip.split, clip.name, ", ".join(stored.changes)))
+
+
+def prepare(
+    layout: str,
+    source: str | pathlib.Path | None = None,
+    *,
+    name: str,
+    data_dir: str | pathlib.Path,
+    short_side: int = SHORT_SIDE,
+    workers: int | None = None,
+    tolerate: float = 0,
+    overwrite: bool = False,
+    reading: Reading | None = None,
+    shares: Shares | None = None,
+    progress: bool = False,
+) -> Summary:
+    """Makes the data set `data_dir/name` of the labelled videos in `source`.
+
+    Every bit of the result is a function of the source, `short_side` and the versions of the libraries, whatever the number of workers.
+    It appears whole or not at all: it is made in a hidden folder beside it, which a later call clears away if this one is killed.
+
+    Args:
+      layout: how the videos are labelled, one of `LAYOUTS`.
+      source: where they are; None for a layout that makes its own.
+      name: of the data set: lower-case letters, digits, underscores.
+      data_dir: the folder of prepared data sets.
+      short_side: pixels; smaller videos keep their size.
+      workers: processes that transcode; None is one a CPU core.
+      tolerate: how many videos may be refused, a number, or below 1 a share of all.
+      overwrite: replace a data set of that name; nothing else is ever replaced.
+      reading: how the source is read.
+      shares: how clips of a source without splits are given them.
+      progress: whether a bar is shown on standard error, where that is a terminal.
+
+    Raises:
+      UserError: for bad arguments or annotations, an existing name, or more refused videos than tolerated. Nothing is left behind then.
+    """
+    from vivit_jax.data.preparation import builder
+
+    started = time.monotonic()
+    workers = available_cpus() if workers is None else workers
+    builder.check_name(name)
+    if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
+        raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")
+    check_layout(layout, source)
+    target = local_folder(data_dir) / name
+    source = None if source is None else local_folder(source, "SOURCE")
+    recover(target)
+    check_free(target, source, overwrite=overwrite)
+    annotations = read_layout(layout, source, reading, shares)
+    check_apart(target, (clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)))
+    allowed = int(tolerate * len(annotations.clips)) if tolerate < 1 else int(tolerate)
+    summary = Summary(target, remarks=annotations.remarks)
+    with staging(target) as folder, _progress(name, len(annotations.clips), shown=progress) as advance:
+        results = _transcoded(annotations, short_side, workers, summary, allowed, advance)
+        contents = builder.Contents(
+            splits=annotations.splits,
+            labels=annotations.labels,
+            examples=_Examples(results),
+            multi_label=annotations.multi_label,
+            description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
+        )
+        path = builder.write(name, folder, contents)
+        write_json(path / REPORT, _report(summary, annotations))
+        builder.finish(path, annotations.labels)
+        move_into_place(folder / name, target, overwrite=overwrite)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def _report(summary: Summary, annotations: Annotations) -> dict:
+    """What `preparation.json` holds; its `manifest` tells a set whose manifest was deleted from one of the version before."""
+    groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
+    report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
+    return report | ({"groups": groups} if groups else {}) | {"manifest": True}
+
+
+def _transcoded(
+    annotations: Annotations, short_side: int, workers: int, summary: Summary, allowed: int, advance: Callable[[], None]
+) -> Iterator[tuple[Clip, Transcoded]]:
+    """The clips that can be stored, split by split. Past the tolerance none is stored any more, but the others are still looked at, so
+    that one report names them all."""
+    clips = sorted(annotations.clips, key=lambda clip: annotations.splits.index(clip.split))
+    work = functools.partial(transcode, short_side=short_side)
+    for clip, stored in map_in_order(work, clips, workers=min(workers, len(clips)), seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
+        advance()
+        if isinstance(stored, Failure):
+            summary.refused.append((clip.split, clip.name, stored.reason.removeprefix(f"{clip.name}: ")))
+            if len(summary.refused) >= allowed + GIVE_UP_AFTER:
+                break
+        elif len(summary.refused) <= allowed:
+            summary.add(clip, stored)
+            yield clip, stored
+    if len(summary.refused) > allowed:
+        raise RefusedError(summary.refused, len(clips), allowed)
+    empty = [split for split in annotations.splits if split not in summary.stored]
+    if empty:
+        raise EmptySplitError(f"every video of {', '.join(empty)} was refused; the first, {': '.join(summary.refused[0][1:])}")
+
+
+class _Examples:
+    """Hands one stream of clips, sorted by split, to a builder that asks for one split after the other."""
+
+    def __init__(self, results: Iterator[tuple[Clip, Transcoded]]) -> None:
+        self._results = results
+        self._next = None
+
+    def __call__(self, split: str) -> Iterator[tuple[str, dict]]:
+        count = 0
+        while (pair := self._next or next(self._results, None)) is not None and pair[0].split == split:
+            self._next = None
+            count += 1
+            yield pair[0].name, _example(*pair)
+        self._next = pair
+        if not count:  # the stream ends by saying why
+            deque(self._results, maxlen=0)
+
+
+def _example(clip: Clip, stored: Transcoded) -> dict:
+    return {
+        "video": stored.video,
+        "label": clip.label,
+        "name": clip.name,
+        "frames": stored.frames,
+        "fps": float(stored.fps),
+        "width": stored.width,
+        "height": stored.height,
+        "duration": float(stored.frames / stored.fps),
+    }
+
+
+@contextlib.contextmanager
+def _progress(name: str, total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar, where a person can see it, and the function that advances it by one."""
+    with console.progress_bar(shown=shown, stderr=True) as bar:
+        task = bar.add_task(f"preparing {name}", total=total, note="")
+        yield lambda: bar.advance(task)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `vivit prepare`."""
+    sources = "; ".join(f"{name}: {layout.source or 'none'}" for name, layout in LAYOUTS.items())
+    parser.add_argument("layout", metavar="LAYOUT", help=f"how the videos are labelled: {', '.join(LAYOUTS)}")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"where they are ({sources})".replace("%", "%%"))
+    parser.add_argument("--name", required=True, help="of the data set: lower-case letters, digits, underscores")
+    parser.add_argument("--data_dir", required=True, help="the folder of prepared data sets")
+    parser.add_argument("--short_side", type=int, default=SHORT_SIDE, help="pixels; smaller videos keep their size (default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="processes that transcode (default: one a CPU core)")
+    parser.add_argument(
+        "--tolerate", type=float, default=0, metavar="N", help="how many videos may be left out as unreadable; below 1, the share of all"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name; nothing else is ever replaced")
+    parser.add_argument(
+        "--split",
+        type=percentages,
+        metavar="70,15,15",
+        help="for a source without splits: percentages of train, val and test (two are train and test), each class in these shares as "
+        "nearly as possible, the same for ever for the same names and seed",
+    )
+    parser.add_argument("--group", metavar="COLUMN", help="of a csv: clips with the same value come from one origin, and stay in one split")
+    parser.add_argument("--seed", type=int, default=0, help="of --split (default: %(default)s)")
+    parser.add_argument("--root", metavar="DIR", help="the folder that relative paths of a csv are below (default: that of the csv)")
+    parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, whatever links lead there")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs `vivit prepare`: a progress bar on standard error, the summary on standard output."""
+    summary = prepare(
+        arguments.layout,
+        arguments.source,
+        name=arguments.name,
+        data_dir=arguments.data_dir,
+        short_side=arguments.short_side,
+        workers=arguments.workers,
+        tolerate=arguments.tolerate,
+        overwrite=arguments.overwrite,
+        reading=Reading(_folder(arguments.root, "--root"), _folder(arguments.within, "--within"), group=arguments.group),
+        shares=None if arguments.split is None else Shares(arguments.split, arguments.seed),
+        progress=True,
+    )
+    print_summary(summary)
+
+
+def _folder(text: str | None, option: str) -> pathlib.Path | None:
+    if text is None:
+        return None
+    folder = local_folder(text, option)
+    if not folder.is_dir():
+        raise UserError(f"{option} {text}: no such folder")
+    return folder
+
+
+def print_summary(summary: Summary) -> None:
+    """Prints counts by split and class, sizes, and what was left out or changed, by name."""
+    splits = list(summary.counts)
+    table = Table("class", *(escape(printable(split)) for split in splits))
+    for label in sorted(set().union(*summary.counts.values())):
+        table.add_row(escape(printable(label)), *(str(summary.counts[split][label]) for split in splits))
+    table.add_row("all", *(str(summary.stored[split]) for split in splits), style="bold")
+    console.show(table)
+    for remark in summary.remarks:
+        console.say(remark)
+    for title, rows in (("changed in form", summary.changed), ("refused", summary.refused)):
+        if rows:
+            console.say(f"{title}: {len(rows)}")
+        for split, name, what in rows[:SHOWN]:
+            console.say(f"  {split}: {name}: {what}")
+        if len(rows) > SHOWN:
+            console.say(f"  ... and {len(rows) - SHOWN} more, listed in {REPORT}")
+    console.say(
+        f"{summary.path}: {summary.clips} videos, {summary.seconds_of_video:.0f} s of video, "
+        f"{summary.bytes / 1e6:.1f} MB, made in {summary.seconds:.1f} s"
+    )

@@ -1,0 +1,131 @@
+"""One labelled clip to the record that is stored: a small mp4 of constant rate, upright, silent, cheap to decode."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from vivit_jax.data.layouts.base import Clip, Generated
+from vivit_jax.data.video.container import LIMITS, Limits
+from vivit_jax.data.video.decoder import opened
+from vivit_jax.data.video.encoder import Encoder
+from vivit_jax.data.video.geometry import resize
+from vivit_jax.errors import UserError
+
+JITTER = 0.2  # of a frame's duration that frame times may be off a constant rate's: containers round them
+
+
+@dataclasses.dataclass(frozen=True)
+class Transcoded:
+    """A stored video.
+
+    Attributes:
+      video: bytes of an mp4.
+      frames: how many it has.
+      fps: frames a second, constant.
+      width: pixels, even.
+      height: pixels, even.
+      changes: what was done to the original that is not scaling, such as `rotated`.
+    """
+
+    video: bytes
+    frames: int
+    fps: Fraction
+    width: int
+    height: int
+    changes: tuple[str, ...]
+
+
+def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcoded:
+    """Reads a clip's video, or makes it, and encodes it for storage.
+
+    The short side becomes `short_side`; a smaller video keeps its size, as enlarging adds bytes and no detail. Sides are made even by
+    leaving out the last row or column. A variable frame rate becomes its mean rate, each moment showing the nearest frame.
+
+    Raises:
+      UserError: naming the video, if it is missing, damaged, over a limit, or has fewer than two frames.
+    """
+    if isinstance(clip.source, pathlib.Path):
+        with opened(clip.source, clip.name, limits, strict=True) as video:
+            times, fps = video.times, video.fps
+            numbers, constant = constant_rate(times, fps, clip.start, clip.end)
+            if len(numbers) < 2:
+                raise UserError(f"it has {len(numbers)} frame{'s' if len(numbers) != 1 else ''}, which is no video")
+            changes = [*video.changes, *([] if constant else ["made constant in rate"])]
+            frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
+            stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), fps, short_side, changes)
+            if video.rgb.rescaled:
+                stored = dataclasses.replace(stored, changes=(*stored.changes, "scaled to one size"))
+            return stored
+    return _generate(clip.source, short_side)
+
+
+def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, bool]:
+    """Which frame to show at each tick of a constant rate.
+
+    Args:
+      times: seconds of each frame, float64 (frames,), from 0, ascending.
+      fps: ticks a second.
+      start: seconds where to begin.
+      end: seconds where to end; None is after the last frame.
+
+    Returns:
+      Frame numbers, int64 (ticks,), and whether the frames were at a constant rate to begin with; then each is shown once.
+    """
+    period = float(1 / fps)
+    ticks = np.arange(len(times)) * period
+    constant = bool(np.abs(times - ticks).max() <= JITTER * period)
+    if not constant:
+        ticks = np.arange(round(times[-1] / period) + 1) * period
+    ticks = ticks[(ticks >= start - JITTER * period) & (ticks < (np.inf if end is None else end - JITTER * period))]
+    middles = (times[1:] + times[:-1]) / 2
+    return np.searchsorted(middles, ticks, side="right"), constant
+
+
+def _generate(source: Generated, short_side: int) -> Transcoded:
+    frames, fps = source()
+    return _encode(frames, fps, short_side, [])
+
+
+def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, changes: list[str]) -> Transcoded:
+    encoder, size = Encoder(fps), None
+    for image in images:
+        height, width = image.shape[:2]
+        if size is None:
+            size = image.shape
+            stored = _stored_size(height, width, short_side)
+            if min(stored) < 2:
+                raise UserError(f"it has {height}x{width} pixels, too few to be stored")
+            if (height % 2 or width % 2) and stored == (height - height % 2, width - width % 2):
+                changes.append("cropped to even sides")
+        if min(height, width) > short_side:
+            image = resize(image, *stored)
+        encoder.add(image[: stored[0], : stored[1]])
+    return Transcoded(encoder.finish(), encoder.frames, encoder.rate, stored[1], stored[0], tuple(changes))
+
+
+def _stored_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """(height, width), even: scaled if larger than `short_side`, else without the odd row or column."""
+    if min(height, width) <= short_side:
+        return height - height % 2, width - width % 2
+    half = short_side / min(height, width) / 2
+    return 2 * round(height * half), 2 * round(width * half)
+
+
+def _repeated(frames: Iterator[av.VideoFrame], numbers: np.ndarray) -> Iterator[av.VideoFrame]:
+    """Frames that come once each, as often as `numbers`, which ascend, have them."""
+    last, frame = None, None
+    for number in numbers:
+        if number != last:
+            last, frame = number, next(frames)
+        yield frame
+
+
+def _whole(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    for position, frame in enumerate(frames):
+        if frame.is_corrupt:
+            raise UserError(f"frame {position} is damaged")
+        yield frame

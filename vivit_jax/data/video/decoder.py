@@ -1,0 +1,329 @@
+"""An open video: its table of frames, and decoding of chosen ones from the nearest keyframe."""
+
+import bisect
+import contextlib
+import itertools
+import time
+import typing
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from vivit_jax.data.video.container import Limits, Source, open_container
+from vivit_jax.data.video.encoder import simple_rate
+from vivit_jax.data.video.pixels import RgbReader
+from vivit_jax.errors import UserError
+
+# Containers whose seeking can be relied on; the others are read from the start.
+SEEKABLE = ("mov", "matroska")
+
+# Containers whose table of contents lists every picture.
+LISTING = ("mov", "avi")
+
+BROADCAST = ("mpegts", "mpeg")
+
+# A stream whose frames mostly come at its nominal rate, within a tenth, has that rate; a longer break is a gap.
+STEADY, MOSTLY = 0.1, 0.8
+GAP_SECONDS, GAP_FRAMES = 0.4, 4
+
+# Frames that must be skippable before a jump to a keyframe pays for the decoder's refilling (it reorders up to so many).
+JUMP = 4
+
+
+@contextlib.contextmanager
+def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = False, stored: bool = False) -> Iterator["OpenVideo"]:
+    """Opens a video for reading; whatever goes wrong with it becomes one `UserError` that names it.
+
+    Args:
+      source: path or bytes.
+      name: what errors call it; its path if None.
+      limits: what it may cost.
+      strict: damage is an error, where FFmpeg by itself paints over it, and so is a file that ends before its header says.
+      stored: the video was written by `Encoder`, so that its table of contents tells the times of its frames.
+    """
+    label = name or ("video" if isinstance(source, bytes) else str(source))
+    try:
+        with contextlib.closing(OpenVideo(source, limits, strict, stored)) as video:
+            yield video
+    except UserError as error:
+        raise UserError(f"{label}: {error}") from None
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(f"{label}: cannot be read as a video ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+class _PacketInfo(typing.NamedTuple):
+    pts: int | None
+    duration: int
+    is_keyframe: bool
+    is_discard: bool
+
+
+class OpenVideo:
+    """A video stream, ready to decode. Frame numbers count frames in the order shown, from 0.
+
+    Attributes:
+      rgb: reads pixels from its frames.
+      keyframes: their numbers; None where the container does not tell in advance.
+    """
+
+    def __init__(self, source: Source, limits: Limits, strict: bool = False, stored: bool = False) -> None:
+        """Opens the first video stream; raises `UserError` if there is none or it is too large."""
+        self._source, self._limits, self._strict = source, limits, strict
+        self._deadline = time.monotonic() + limits.seconds
+        self._remarks: list[str] = []
+        self._open()
+        try:
+            aspect = float(self._stream.sample_aspect_ratio or 1)
+            self.rgb = RgbReader(aspect if 0.25 <= aspect <= 4 else 1.0, stored=stored)  # beyond, it is a slip of the container
+            self._pts, self.keyframes = self._stored_index() if stored else self._read_index()
+            if not self._pts:
+                raise UserError("holds no frames")
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        """Opens the container, at its beginning."""
+        self._container = open_container(self._source, self._limits, self._strict)
+        try:
+            self._stream = _video_stream(self._container)
+        except UserError:
+            self.close()
+            raise
+        self._stream.thread_type = "NONE"
+        width, height = self._stream.width, self._stream.height
+        if width * height > self._limits.pixels:
+            raise UserError(f"{width}x{height} pixels are more than the limit of {self._limits.pixels}")
+
+    def close(self) -> None:
+        """Ends reading."""
+        self._container.close()
+
+    def __len__(self) -> int:
+        """Frames of the video."""
+        return len(self._pts)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Seconds from the first frame to each, float64 (frames,)."""
+        ticks = np.asarray(self._pts, np.int64)
+        return (ticks - ticks[0]) * float(self._stream.time_base)
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second: as the file says where the frames bear it out, else their mean rate."""
+        nominal = self._stream.average_rate
+        if len(self) < 2:
+            return nominal or Fraction(1)
+        if nominal and np.mean(np.abs(np.diff(self.times) * float(nominal) - 1) < STEADY) >= MOSTLY:  # pictures are missing here and there
+            return nominal
+        span = (self._pts[-1] - self._pts[0]) * self._stream.time_base
+        if not span:  # a time base too coarse for its rate gives all frames one time
+            return nominal or Fraction(len(self))
+        mean = simple_rate((len(self) - 1) / span)
+        return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What reading does to this video beyond its colours, and what is known to be missing, in words; looks at the first frame."""
+        frame = next(self.decode(), None)
+        if frame is None:
+            raise UserError("no frame can be decoded")
+        return (*self.rgb.changes(frame), *self._remarks, *self._gap())
+
+    def _gap(self) -> tuple[str, ...]:
+        """The longest break in a broadcast stream, whose pictures come steadily unless some are lost."""
+        gap = float(np.diff(self.times).max(initial=0))
+        is_broadcast = self._container.format.name in BROADCAST
+        return (f"a gap of {gap:.1f} s",) if is_broadcast and gap > max(GAP_SECONDS, GAP_FRAMES / float(self.fps)) else ()
+
+    def decode(self) -> Iterator[av.VideoFrame]:
+        """Every frame from the first whole one on: what comes before it in a stream that was cut refers to pictures that are gone."""
+        self._rewind()
+        left_out, failure, began = 0, None, False
+        for packet in self._container.demux(self._stream):
+            self._check_time()
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError as error:
+                if began:
+                    raise
+                failure, left_out, frames = error, left_out + 1, []
+            for frame in frames:
+                if not began and frame.is_corrupt:
+                    left_out += 1
+                    continue
+                began = True
+                yield frame
+        if failure and not began:
+            raise failure
+        if left_out:
+            self._remark(f"{left_out} pictures before the first whole one left out")
+
+    def _remark(self, text: str) -> None:
+        if text not in self._remarks:
+            self._remarks.append(text)
+
+    def select(self, numbers: Sequence[int]) -> Iterator[av.VideoFrame]:
+        """The frames with these numbers, which ascend. Starts anew from a keyframe wherever that leaves frames undecoded."""
+        if self.keyframes is None:
+            yield from self._select_by_count(numbers)
+            return
+        wanted = {self._pts[number] for number in numbers}
+        position, decoding = -JUMP - 1, iter(())
+        for number in numbers:
+            keyframe = self.keyframes[bisect.bisect_right(self.keyframes, number) - 1]
+            if keyframe - position > JUMP:
+                self._container.seek(self._pts[keyframe], stream=self._stream, backward=True)
+                decoding = self._decode_wanted(wanted)
+            frame = self._next_at(decoding, self._pts[number])
+            if frame is None:  # the container's own index led past it
+                self._rewind()
+                decoding = self._decode_wanted(wanted)
+                frame = self._next_at(decoding, self._pts[number])
+            if frame is None:
+                raise UserError(f"frame {number} cannot be decoded")
+            position = number
+            yield frame
+
+    def _read_index(self) -> tuple[list[int], list[int] | None]:
+        """Sorted presentation times of all frames, and the numbers of the keyframes; None where the container does not tell in advance."""
+        promised = self._promised_frames()
+        packets = [packet for packet in self._packets() if not packet.is_discard]
+        if self._strict:
+            self._check_whole(packets, promised)
+        pts = sorted(packet.pts for packet in packets if packet.pts is not None)
+        # VP8 hides pictures among its packets, so that their times are not those of what is shown.
+        seekable = self._container.format.name.startswith(SEEKABLE) and self._stream.codec_context.name != "vp8"
+        if not seekable or len(set(pts)) < len(packets) or not packets or not packets[0].is_keyframe or packets[0].pts != pts[0]:
+            shown = self._index_by_decoding()
+            if pts and (late := float((shown[0] - pts[0]) * self._stream.time_base)) > 1 / float(self._stream.average_rate or 25) / 2:
+                self._remark(f"begins at its first whole picture, {late:.2f} s in")
+            return shown, None
+        return pts, [bisect.bisect_left(pts, pts_of_key) for pts_of_key in sorted(p.pts for p in packets if p.is_keyframe)]
+
+    def _stored_index(self) -> tuple[list[int], list[int]]:
+        """The same without reading the packets, by what holds for what `Encoder` writes: frames are shown as evenly as they are decoded,
+        and none before the keyframe it is made from. A frame that is not where this says cannot be decoded, which is an error."""
+        entries = [(entry.timestamp, entry.is_keyframe) for entry in self._stream.index_entries]
+        delay = entries[0][0] - self._stream.start_time if entries else 0
+        return [time - delay for time, _ in entries], [number for number, (_, is_keyframe) in enumerate(entries) if is_keyframe]
+
+    def _packets(self) -> Iterator[_PacketInfo]:
+        count = 0
+        for packet in self._container.demux(self._stream):
+            if packet.size:
+                count += 1
+                self._check_count(count)
+                yield _PacketInfo(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard)
+
+    def _promised_frames(self) -> int:
+        """How many pictures the table of contents lists, 0 where there is none.
+
+        The header's own number counts what an edit list hides and the empty packets by which AVI repeats a picture.
+        """
+        if not self._container.format.name.startswith(LISTING):
+            return 0
+        return sum(not entry.is_discard and entry.size > 0 for entry in self._stream.index_entries) or self._stream.frames
+
+    def _check_whole(self, packets: Sequence[_PacketInfo], frames: int) -> None:
+        """Compares what is there with what the header promises."""
+        if len(packets) < 0.9 * frames:
+            raise UserError(f"it is cut off: {len(packets)} of {frames} frames are there")
+        if self._container.format.name == "gif" and not _ends_as_gif(self._source):
+            self._remark("no end mark: it may be cut off")
+        promised = _promised_seconds(self._stream)
+        ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
+        if ends and promised is not None:
+            end = float((max(ends) - (self._stream.start_time or 0)) * self._stream.time_base)
+            if end < 0.9 * promised - 0.5:
+                raise UserError(f"it is cut off: it ends at {end:.1f} s of {promised:.1f} s")
+            if promised - end > max(0.02 * promised, 3 / float(self._stream.average_rate or 25)):
+                self._remark(f"ends early, at {end:.1f} s of {promised:.1f} s")
+
+    def _index_by_decoding(self) -> list[int]:
+        """Presentation times as the decoder makes them up, or evenly spread if it does not."""
+        pts = []
+        for frame in self.decode():
+            pts.append(frame.pts)
+            self._check_count(len(pts))
+        if None not in pts and all(a < b for a, b in itertools.pairwise(pts)):
+            return pts
+        step = 1 / (self._stream.average_rate or Fraction(25)) / self._stream.time_base
+        return [round(number * step) for number in range(len(pts))]
+
+    def _select_by_count(self, numbers: Sequence[int]) -> Iterator[av.VideoFrame]:
+        wanted = iter(numbers)
+        number = next(wanted, None)
+        for position, frame in enumerate(self.decode()):
+            if position == number:
+                yield frame
+                number = next(wanted, None)
+            if number is None:
+                return
+        raise UserError(f"frame {number} cannot be decoded")
+
+    def _decode_wanted(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
+        """Frames from here on; of those not shown at a `wanted` time the decoder leaves out any that no other frame is made from."""
+        decoder, skipped = self._stream.codec_context, None
+        for packet in self._container.demux(self._stream):
+            skip = "DEFAULT" if packet.pts in wanted or not packet.size else "NONREF"
+            if skip != skipped:
+                decoder.skip_frame = skipped = skip
+            yield from packet.decode()
+
+    def _next_at(self, decoding: Iterator[av.VideoFrame], pts: int) -> av.VideoFrame | None:
+        """The frame shown at `pts`, if it still comes."""
+        for frame in decoding:
+            self._check_time()
+            if frame.pts is not None and frame.pts >= pts:
+                return frame if frame.pts == pts else None
+        return None
+
+    def _rewind(self) -> None:
+        """Back to the beginning, which not every container can be sought for."""
+        self.close()
+        self._open()
+
+    def _check_count(self, count: int) -> None:
+        if count > self._limits.frames:
+            raise UserError(f"it has more frames than the limit of {self._limits.frames}")
+        self._check_time()
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise UserError(f"reading it takes longer than the limit of {self._limits.seconds:g} s")
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """The first stream of moving pictures, which the cover of a song is not."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
+            return stream
+    raise UserError("has no video stream that can be decoded")
+
+
+def _ends_as_gif(source: Source) -> bool:
+    """Whether the last byte that is not padding is a GIF's trailer."""
+    if isinstance(source, bytes):
+        return source.rstrip(b"\0").endswith(b";")
+    with open(source, "rb") as file:  # noqa: PTH123 (a source may be a string)
+        file.seek(-min(64, file.seek(0, 2)), 2)
+        return file.read().rstrip(b"\0").endswith(b";")
+
+
+def _promised_seconds(stream: av.VideoStream) -> float | None:
+    """How long the stream is by its header, if that says; Matroska has it as text, such as `00:00:05.280000000`."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if len(parts) == 3 else None
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""What a trained model says: scores on a split, predictions for files, explanations."""

@@ -1,0 +1,170 @@
+"""Shows where in a video a model finds the evidence for a class: heat over the frames of the clip in the video's middle.
+
+Example:
+  vivit explain --model runs/digits/model clip.mp4 --out overlay.mp4
+
+The heat is what each token adds to the class's log-odds, by integrated gradients; what speaks against the class is left out. The class is
+the most probable one unless --label names another.
+"""
+
+import argparse
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vivit_jax import console
+from vivit_jax.commands.arguments import add_model, positive
+from vivit_jax.data.guard import guarded
+from vivit_jax.data.sampling import centre_clip, views_of_video
+from vivit_jax.data.video.geometry import scaled_size, spatial_crops
+from vivit_jax.data.video.reader import decode_frames, encode, probe
+from vivit_jax.drawing import captioned, lay_heat
+from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.files import write_atomically
+from vivit_jax.inference.relevance import Relevance, integrated_gradients, log_odds
+from vivit_jax.models.families import family_of
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.weights import Pretrained, from_pretrained
+
+FRAMES_AT_ONCE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """Where the evidence for a class lies in a video.
+
+    Attributes:
+      label: the class.
+      probability: the model's for it, from this one clip.
+      relevance: of the clip's tokens.
+      frames: (t',) int64, the video's frames that the clip is made of, up to where a short video would start over.
+    """
+
+    label: str
+    probability: float
+    relevance: Relevance
+    frames: np.ndarray
+
+
+def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | None = None, max_steps: int = 64) -> Explanation:
+    """Attributes a class to the parts of a video's middle clip.
+
+    Args:
+      pretrained: a model with one or several heads.
+      video: a video file.
+      label: the class; None is the most probable one (with several heads, of the first).
+      max_steps: gradients taken at most; each costs about three forward passes.
+
+    Raises:
+      UserError: for a video that cannot be read, a class the model has not, or a model without a head.
+    """
+    preprocess = pretrained.preprocess
+    pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
+    clip = preprocess.normalise(jnp.asarray(pixels))
+    variables = jax.device_put(pretrained.variables)
+    head, names = _head(pretrained, label)
+
+    def logits(clips: jax.Array) -> jax.Array:
+        result = pretrained.model.apply(variables, clips)
+        return result[head] if isinstance(result, dict) else result
+
+    probabilities = np.asarray(jax.jit(lambda clip: pretrained.activation(logits(clip[None])[0]))(clip))
+    number = int(probabilities.argmax()) if label is None else names.index(label)
+
+    def score(clips: jax.Array) -> jax.Array:
+        """The log-odds of the class, which under a sigmoid are its logit."""
+        return logits(clips)[:, number] if pretrained.multi_label else log_odds(logits(clips), number)
+
+    config = pretrained.model.config
+    relevance = integrated_gradients(score, clip, family_of(config).cells(config), max_steps=max_steps)
+    return Explanation(names[number], float(probabilities[number]), relevance, frames_once(probe(video).frames, preprocess))
+
+
+def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Preprocess) -> Iterator[np.ndarray]:
+    """The video's frames from the first to the last of the clip, uint8 (h, w, 3) with even sides, under heat and a caption."""
+    first, last = int(explanation.frames[0]), int(explanation.frames[-1])
+    caption = f"{explanation.label}  {explanation.probability:.1%}"
+    for start in range(first, last + 1, FRAMES_AT_ONCE):
+        numbers = range(start, min(start + FRAMES_AT_ONCE, last + 1))
+        for number, frame in zip(numbers, decode_frames(video, numbers), strict=True):
+            heated = lay_heat(frame, heat_at(explanation, number), seen_box(frame.shape[:2], preprocess))
+            yield captioned(heated[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2], caption)
+
+
+def heat_at(explanation: Explanation, number: int) -> np.ndarray:
+    """(n_h, n_w) heat in [0, 1] at one of the video's frames, between tokens in proportion; 1 is the clip's hottest token."""
+    tokens = np.maximum(explanation.relevance.tokens, 0)
+    tokens = tokens / max(tokens.max(), 1e-12)
+    position = np.interp(number, explanation.frames, np.arange(len(explanation.frames)))
+    times = explanation.relevance.times
+    after = int(np.clip(np.searchsorted(times, position), 1, len(times) - 1)) if len(times) > 1 else 0
+    before = max(after - 1, 0)
+    span = times[after] - times[before]
+    share = float(np.clip((position - times[before]) / span, 0, 1)) if span else 0.0
+    return (1 - share) * tokens[before] + share * tokens[after]
+
+
+def frames_once(video_frames: int, preprocess: Preprocess) -> np.ndarray:
+    """Frame numbers of the middle clip, ascending: a clip of a video shorter than itself starts over, and its repeats are left out."""
+    frames = centre_clip(video_frames, preprocess)
+    return frames[: 1 + int(np.argmin(np.append(np.diff(frames) > 0, False)))]
+
+
+def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slice]:
+    """The part of a frame of `size` (height, width) that the model sees: its centre crop, in the frame's own pixels."""
+    height, width = scaled_size(*size, preprocess.resize, preprocess.crop)
+    rows, columns = spatial_crops(height, width, preprocess.crop, 1)[0]
+    return _scaled(rows, size[0] / height, size[0]), _scaled(columns, size[1] / width, size[1])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `vivit explain`."""
+    add_model(parser)
+    parser.add_argument("video", metavar="VIDEO", help="a video file")
+    parser.add_argument("--out", metavar="FILE.mp4", required=True, help="the video to write")
+    parser.add_argument("--label", help="the class to explain (default: the most probable)")
+    parser.add_argument("--max_steps", type=positive, default=64, metavar="N", help="gradients taken at most (default 64)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the overlay and says what it shows.
+
+    Raises:
+      UserError: for a video, class or output that cannot be.
+    """
+    out = pathlib.Path(arguments.out)
+    if out.suffix.lower() != ".mp4":
+        raise UserError(f"--out must be an .mp4 file, got {out}")
+    pretrained = from_pretrained(arguments.model)
+    explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps)
+    video = encode(overlay(arguments.video, explanation, pretrained.preprocess), probe(arguments.video).fps)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, video)
+    relevance = explanation.relevance
+    console.say(f"{explanation.label}: {explanation.probability:.1%}", style="bold")
+    console.say(
+        f"log-odds {relevance.score:+.3f}, of a blank clip {relevance.blank:+.3f}; the tokens explain "
+        f"{relevance.tokens.sum():+.3f} of the {relevance.score - relevance.blank:+.3f} between them"
+    )
+    console.say(f"overlay written to {out}")
+
+
+def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ...]]:
+    """The head that has the class, and the names of its classes."""
+    labels = pretrained.labels if isinstance(pretrained.labels, dict) else {"": pretrained.labels}
+    if not pretrained.model.config.heads:
+        raise UserError("the model has no head (num_classes is not set), so it has no class to explain: give one that was trained")
+    heads = [(head, tuple(names)) for head, names in labels.items() if label is None or label in names]
+    if not heads:
+        raise unknown_name("--label", label, sorted(set().union(*labels.values())))
+    return heads[0]
+
+
+def _scaled(span: slice, factor: float, limit: int) -> slice:
+    start = min(round(span.start * factor), limit - 1)
+    return slice(start, max(start + 1, min(round(span.stop * factor), limit)))

@@ -1,0 +1,296 @@
+"""Classifies video files: the most probable classes of each, from the average of several views.
+
+Example:
+  vivit predict --model runs/digits/model clip.mp4 other.mp4 --top_k 3
+
+A file that cannot be read is named, the others are classified all the same, and the exit code is 2. Files are decoded in processes of their
+own, so that one that takes too long or too much memory is stopped.
+"""
+
+import argparse
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+from rich.markup import escape
+from rich.table import Table
+
+from vivit_jax import console
+from vivit_jax.commands.arguments import Views, add_model, add_views, positive
+from vivit_jax.data.video.container import LIMITS
+from vivit_jax.data.workers import Failure, available_cpus, map_in_order
+from vivit_jax.errors import UserError, in_one_line, printable
+from vivit_jax.inference.views import decode_group, groups, views_of_frames
+from vivit_jax.models.vivit.config import by_head
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.weights import Pretrained, from_pretrained
+
+VIEWS_AT_ONCE = 12
+SECONDS_A_GROUP = 120.0  # of views to decode, after which a decoder is taken to hang
+
+Path = str | os.PathLike
+Ranking = list[tuple[str, float]]
+Prediction = Ranking | dict[str, Ranking]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of one video: a prediction, or the line that says why there is none."""
+
+    video: str
+    prediction: Prediction | None
+    error: str | None = None
+
+
+def predict(
+    pretrained: Pretrained, video: Path | bytes | UInt8[np.ndarray, "t h w 3"] | Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)
+) -> Prediction | list[Prediction]:
+    """The most probable classes of a video, or of each of several.
+
+    Args:
+      pretrained: a model with a head.
+      video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
+      top_k: how many classes; all of them where the model has fewer.
+      views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities.
+
+    Returns:
+      (label, probability) pairs, the most probable first; for a model with several heads, these by head. Of a model for several classes
+      a video each probability stands by itself, else they sum to 1. For a list of files, a list of these.
+
+    Raises:
+      UserError: for a file that cannot be read, anything that is no video, or a model without a head.
+    """
+    _check_head(pretrained)
+    if isinstance(video, list | tuple):
+        return [_prediction_of(outcome) for outcome in predict_many(pretrained, [_path(one) for one in video], top_k=top_k, views=views)]
+    logits, total = _Logits(pretrained, 1, views), _Mean()
+    for group in groups(views, VIEWS_AT_ONCE):
+        if isinstance(video, np.ndarray):
+            total.add(logits([views_of_frames(video, group, pretrained.preprocess, views)])[0])
+        else:
+            source = video if isinstance(video, bytes) else _path(video)
+            total.add(logits([decode_group(source, group, pretrained.preprocess, views)])[0])
+    return _rank(pretrained, total.mean(), top_k)
+
+
+def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)) -> Iterator[Outcome]:
+    """`predict` for many files in order: decoded ahead by processes, and run together through one compiled function.
+
+    A file that cannot be read, or whose decoder is stopped, gives an outcome with its error, and does not keep the others back. Memory does
+    not grow with the number of files or views.
+
+    Raises:
+      UserError: for a model without a head.
+    """
+    _check_head(pretrained)
+    parts = groups(views, VIEWS_AT_ONCE)
+    together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
+    logits = _Logits(pretrained, together, views)
+    failed: set[int] = set()
+    tasks = ((i, os.fspath(video), group) for i, video in enumerate(videos) for group in parts if i not in failed)
+    decode = functools.partial(_decode, preprocess=pretrained.preprocess, views=views)
+    workers = max(1, min(available_cpus(), len(videos) * len(parts)))
+    decoded = map_in_order(decode, tasks, workers=workers, seconds=SECONDS_A_GROUP, memory=LIMITS.memory)
+    waiting: list[tuple[str, np.ndarray | Failure]] = []
+    for video, group in itertools.groupby(decoded, key=lambda result: result[0][:2]):
+        if len(parts) == 1:
+            waiting.append((video[1], next(group)[1]))
+            if len(waiting) == together:
+                yield from _outcomes(pretrained, logits, waiting, top_k)
+                waiting = []
+        else:
+            yield _outcome_of_groups(pretrained, logits, video, (pixels for _, pixels in group), failed, top_k)
+    yield from _outcomes(pretrained, logits, waiting, top_k)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `vivit predict`."""
+    add_model(parser)
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files")
+    parser.add_argument("--top_k", type=positive, default=5, metavar="K", help="classes shown of each video (default 5)")
+    add_views(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON list instead of tables")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the predictions.
+
+    Raises:
+      UserError: after all videos, if one of them could not be classified.
+    """
+    pretrained = from_pretrained(arguments.model)
+    outcomes = []
+    for outcome in predict_many(pretrained, arguments.videos, top_k=arguments.top_k, views=arguments.views):
+        outcomes.append(outcome)
+        if outcome.error and len(arguments.videos) > 1:
+            print(f"vivit: {in_one_line(outcome.error)}", file=sys.stderr)
+        elif not outcome.error and not arguments.json:
+            _print(outcome)
+    if arguments.json:
+        print(json.dumps([_to_dict(outcome) for outcome in outcomes], indent=2, ensure_ascii=False))
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    if failed and len(outcomes) == 1:
+        raise UserError(outcomes[0].error)
+    if failed:
+        raise UserError(f"{failed} of {len(outcomes)} videos could not be classified")
+
+
+def _check_head(pretrained: Pretrained) -> None:
+    if not pretrained.model.config.heads:
+        raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give one that was trained")
+
+
+def _path(video: object) -> str:
+    if not isinstance(video, str | os.PathLike):
+        raise UserError(f"a video is a path, a list of paths, or frames as uint8 (t, h, w, 3), got {type(video).__name__}")
+    return os.fspath(video)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _forward(
+    model: nn.Module, preprocess: Preprocess, variables: dict, pixels: UInt8[Array, "n t h w 3"]
+) -> dict[str, Float[Array, "n classes"]]:
+    """Logits by head; compiled once for each model and shape."""
+    logits = model.apply(variables, preprocess.normalise(pixels))
+    return {head: x.astype(jnp.float32) for head, x in by_head(logits).items()}
+
+
+class _Logits:
+    """Logits of the views of up to `together` videos at once, always through the same compiled function."""
+
+    def __init__(self, pretrained: Pretrained, together: int, views: Views) -> None:
+        self._pretrained = pretrained
+        self._variables = jax.device_put(pretrained.variables)
+        self._rows = together * min(views[0] * views[1], VIEWS_AT_ONCE)
+
+    def __call__(self, videos: Sequence[UInt8[np.ndarray, "v t h w 3"]]) -> list[dict[str, Float[np.ndarray, "v classes"]]]:
+        """By head, for each video."""
+        pixels = np.concatenate(videos)
+        padding = np.zeros((self._rows - len(pixels), *pixels.shape[1:]), np.uint8)
+        forward = _forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([pixels, padding]))
+        rows = jax.device_get(forward)
+        ends = np.cumsum([len(video) for video in videos])
+        return [{head: x[end - len(video) : end] for head, x in rows.items()} for end, video in zip(ends, videos, strict=True)]
+
+
+class _Mean:
+    """The mean of the logits of views that come in groups."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, np.ndarray] = {}
+        self._count = 0
+
+    def add(self, logits: dict[str, Float[np.ndarray, "v classes"]]) -> None:
+        for head, x in logits.items():
+            self._sums[head] = self._sums.get(head, 0) + x.sum(axis=0, dtype=np.float64)
+            self._count += len(x) if head == next(iter(logits)) else 0
+
+    def mean(self) -> dict[str, Float[np.ndarray, " classes"]]:
+        return {head: total / self._count for head, total in self._sums.items()}
+
+
+def _decode(task: tuple[int, str, range], *, preprocess: Preprocess, views: Views) -> np.ndarray:
+    """Runs in a process of its own, where whatever is wrong with a file is that file's error."""
+    _, video, group = task
+    try:
+        return decode_group(video, group, preprocess, views)
+    except UserError:
+        raise
+    except MemoryError:
+        raise UserError(f"{video}: there is not enough memory to decode it") from None
+    except Exception as error:
+        raise UserError(f"{video}: {type(error).__name__}: {in_one_line(error)}") from None
+
+
+def _outcome_of_groups(
+    pretrained: Pretrained,
+    logits: _Logits,
+    video: tuple[int, str],
+    decoded: Iterator[np.ndarray | Failure],
+    failed: set[int],
+    top_k: int,
+) -> Outcome:
+    """Of a video whose views come in several groups; after one that fails, no more of them are asked for."""
+    number, path = video
+    total, error = _Mean(), None
+    for pixels in decoded:
+        if error is None and isinstance(pixels, Failure):
+            error = _reason(path, pixels)
+            failed.add(number)
+        elif error is None:
+            total.add(logits([pixels])[0])
+    return Outcome(path, None, error) if error else _ranked(pretrained, path, total.mean(), top_k)
+
+
+def _outcomes(
+    pretrained: Pretrained, logits: _Logits, decoded: Sequence[tuple[str, np.ndarray | Failure]], top_k: int
+) -> Iterator[Outcome]:
+    readable = [pixels for _, pixels in decoded if not isinstance(pixels, Failure)]
+    rows = iter(logits(readable) if readable else [])
+    for path, pixels in decoded:
+        if isinstance(pixels, Failure):
+            yield Outcome(path, None, _reason(path, pixels))
+            continue
+        total = _Mean()
+        total.add(next(rows))
+        yield _ranked(pretrained, path, total.mean(), top_k)
+
+
+def _reason(path: str, failure: Failure) -> str:
+    return failure.reason if path in failure.reason else f"{path}: {failure.reason}"
+
+
+def _prediction_of(outcome: Outcome) -> Prediction:
+    if outcome.error:
+        raise UserError(outcome.error)
+    return outcome.prediction
+
+
+def _ranked(pretrained: Pretrained, path: str, logits: dict[str, np.ndarray], top_k: int) -> Outcome:
+    try:
+        return Outcome(path, _rank(pretrained, logits, top_k))
+    except UserError as error:
+        return Outcome(path, None, f"{path}: {error}")
+
+
+def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:
+    named = {}
+    for head, names in by_head(pretrained.labels).items():
+        probabilities = np.asarray(pretrained.activation(jnp.asarray(logits[head], jnp.float32)))
+        if not np.isfinite(probabilities).all():
+            raise UserError("the model gives NaN or infinity for it: its weights or its dtype are at fault")
+        order = np.argsort(-probabilities, kind="stable")[:top_k]
+        named[head] = [(names[i], float(probabilities[i])) for i in order]
+    return named.get("", named)
+
+
+def _to_dict(outcome: Outcome) -> dict:
+    if outcome.error:
+        return {"video": outcome.video, "error": outcome.error}
+
+    def plain(ranking: Ranking) -> list[dict]:
+        return [{"label": label, "probability": probability} for label, probability in ranking]
+
+    prediction = outcome.prediction
+    rankings = {head: plain(ranking) for head, ranking in prediction.items()} if isinstance(prediction, dict) else plain(prediction)
+    return {"video": outcome.video, "predictions": rankings}
+
+
+def _print(outcome: Outcome) -> None:
+    console.say(outcome.video, style="bold")
+    full = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for head, ranking in by_head(outcome.prediction).items():
+        for label, probability in ranking:
+            shown = [escape(printable(name)) for name in ([head] if head else [])]
+            table.add_row(*shown, f"{probability:6.1%}", full * round(20 * probability), escape(printable(label)))
+    console.show(table)

@@ -1,0 +1,147 @@
+"""What an evaluation leaves behind: `evaluation.json`, and a table of its predictions as csv."""
+
+import csv
+import io
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vivit_jax.commands.arguments import Views
+from vivit_jax.errors import UserError
+from vivit_jax.files import write_atomically
+from vivit_jax.training.evaluation import Evaluation
+
+Names = Mapping[int, str]
+
+
+def check_finite(evaluation: Evaluation, names: Names) -> None:
+    """Refuses scores of a model that says nothing.
+
+    Raises:
+      UserError: naming the first video whose logits are not all finite.
+    """
+    for logits in evaluation.logits.values():
+        wrong = np.flatnonzero(~np.isfinite(logits).all(axis=-1))
+        if len(wrong):
+            index = int(evaluation.index[wrong[0]])
+            raise UserError(
+                f"the model gives NaN or infinity for {len(wrong)} of {evaluation.examples} videos, the first is "
+                f"{names.get(index, f'number {index}')}: its weights or its dtype are at fault, and there is no score"
+            )
+
+
+def to_record(
+    evaluation: Evaluation,
+    *,
+    name: str,
+    split: str,
+    views: Views,
+    names: Names | None = None,
+    step: int | None = None,
+    labels_from: str = "model",
+) -> dict:
+    """An evaluation as `evaluation.json` has it.
+
+    Besides the scores it holds `predictions`, one for each example: its `index` in the split, the `video`'s name, the names of its `label`
+    (a list where it may have several) and of the most probable class, that class's probability, and the `probabilities` of all classes by
+    name. For several heads, each of the four is by head.
+
+    Args:
+      evaluation: the scores.
+      name: the data set.
+      split: of it.
+      views: (temporal, spatial).
+      names: of the videos, by index.
+      step: of the run whose model was scored; None where nothing tells.
+      labels_from: where the names of the model's classes come from.
+
+    Raises:
+      UserError: for a model that gives NaN or infinity.
+    """
+    check_finite(evaluation, names or {})
+    return {
+        "name": name,
+        "split": split,
+        "step": step,
+        **evaluation.to_dict(),
+        "temporal_views": views[0],
+        "spatial_views": views[1],
+        "labels_from": labels_from,
+        "predictions": predictions(evaluation, names or {}),
+    }
+
+
+def predictions(evaluation: Evaluation, names: Names) -> list[dict]:
+    """What the model said of each example, in the order of their indices; see `to_record`."""
+    heads = {head: _of_head(evaluation, head) for head in evaluation.heads}
+    rows = []
+    for i, index in enumerate(evaluation.index.tolist()):
+        said = {head: values[i] for head, values in heads.items()}
+        facts = said[""] if "" in said else {key: {head: row[key] for head, row in said.items()} for key in next(iter(said.values()))}
+        rows.append({"index": index, "video": names.get(index, f"number {index}"), **facts})
+    return rows
+
+
+def write_record(record: dict, path: pathlib.Path) -> None:
+    """Writes `evaluation.json`, or a file like it; its predictions one a line, so that they can be read and compared as text.
+
+    Raises:
+      ValueError: for NaN or infinity, which JSON has no name for.
+    """
+    rows = [f"    {_json(row)}" for row in record["predictions"]]
+    fields = [f"  {_json(key)}: {_indented(value)}" for key, value in record.items() if key != "predictions"]
+    fields.append('  "predictions": [\n' + ",\n".join(rows) + "\n  ]")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
+
+
+def write_csv(record: dict, path: pathlib.Path) -> None:
+    """Writes the predictions of a record as csv: a row a video with its label, the prediction and its probability, then a column a class.
+
+    Several labels are joined by `;`. Of several heads each column is there once for each, as `HEAD.label` and `HEAD.CLASS`.
+    """
+    heads = record.get("heads") or {"": record}
+    text = io.StringIO()
+    writer = csv.writer(text)
+    titles = {head: f"{head}." if head else "" for head in heads}
+    facts = ("label", "prediction", "probability")
+    writer.writerow(
+        ["video"]
+        + [f"{titles[head]}{fact}" for head in heads for fact in facts]
+        + [f"{titles[head]}{label}" for head, scores in heads.items() for label in scores["per_class"]]
+    )
+    for row in record["predictions"]:
+        said = {head: {key: row[key][head] if head else row[key] for key in (*facts, "probabilities")} for head in heads}
+        labels = {head: ";".join(of["label"]) if isinstance(of["label"], list) else of["label"] for head, of in said.items()}
+        cells = [cell for head, of in said.items() for cell in (labels[head], of["prediction"], of["probability"])]
+        writer.writerow([row["video"], *cells, *(value for of in said.values() for value in of["probabilities"].values())])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.getvalue())
+
+
+def _of_head(evaluation: Evaluation, head: str) -> list[dict]:
+    labels, label = evaluation.heads[head].labels, evaluation.label[head]
+    probabilities = evaluation.probabilities[head]
+    rows = []
+    for i, values in enumerate(probabilities):
+        truth = [labels[number] for number in np.flatnonzero(label[i])] if evaluation.multi_label else labels[label[i]]
+        said = {name: _rounded(value) for name, value in zip(labels, values, strict=True)}
+        best = labels[int(evaluation.logits[head][i].argmax())]
+        rows.append({"label": truth, "prediction": best, "probability": said[best], "probabilities": said})
+    return rows
+
+
+def _rounded(value: float) -> float:
+    """To the digits that float32 has."""
+    return float(f"{value:.7g}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _indented(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).replace("\n", "\n  ")

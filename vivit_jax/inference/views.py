@@ -1,0 +1,76 @@
+"""The views that a video is judged by, a few at a time, so that memory does not grow with their number."""
+
+import math
+import os
+
+import numpy as np
+
+from vivit_jax.commands.arguments import Views
+from vivit_jax.data.sampling import check_views, spread_clips
+from vivit_jax.data.video.geometry import Framing, scaled_size, spatial_crops
+from vivit_jax.data.video.reader import decode_frames, probe
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import Preprocess
+
+
+def groups(views: Views, size: int) -> list[range]:
+    """The numbers of `views` (temporal, spatial) views in groups of at most `size`, the crops of a clip beside each other."""
+    total = math.prod(check_views(views))
+    return [range(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def decode_group(video: str | os.PathLike | bytes, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
+    """Decodes some of the views of a video.
+
+    Args:
+      video: its path, or its bytes.
+      group: numbers of views; view v is crop v % spatial of clip v // spatial.
+      preprocess: frames, stride, scale and crop of a clip.
+      views: (temporal, spatial): how many clips there are in time, and crops of each.
+
+    Returns:
+      uint8 (v, t, h, w, 3).
+
+    Raises:
+      UserError: naming the video, if it cannot be read.
+    """
+    numbers, rows = _frames_of(group, preprocess, views, probe(video).frames)
+    frames = decode_frames(video, numbers, framer=lambda height, width: _whole(height, width, preprocess))
+    return _cropped(frames, rows, group, preprocess, views)
+
+
+def views_of_frames(frames: np.ndarray, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
+    """`decode_group` of a video whose frames are at hand.
+
+    Args:
+      frames: uint8 (t, h, w, 3), RGB.
+      group: as there.
+      preprocess: as there.
+      views: as there.
+
+    Raises:
+      UserError: for anything else.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
+        raise UserError(f"frames must be uint8 (t, h, w, 3) in 0..255, got {frames.dtype} {frames.shape}")
+    numbers, rows = _frames_of(group, preprocess, views, len(frames))
+    framing = _whole(*frames.shape[1:3], preprocess)
+    return _cropped(framing.show((frames[number] for number in numbers), len(numbers)), rows, group, preprocess, views)
+
+
+def _frames_of(group: range, preprocess: Preprocess, views: Views, video_frames: int) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """The numbers of the frames that a group of views needs, ascending; and by clip, which of these it is made of."""
+    temporal, spatial = views
+    first, last = group[0] // spatial, group[-1] // spatial
+    clips = spread_clips(temporal, preprocess.frames, preprocess.stride, video_frames)[first : last + 1]
+    numbers, positions = np.unique(clips, return_inverse=True)
+    return numbers, dict(enumerate(positions.reshape(clips.shape), start=first))
+
+
+def _whole(height: int, width: int, preprocess: Preprocess) -> Framing:
+    return Framing(slice(height), slice(width), scaled_size(height, width, preprocess.resize, preprocess.crop))
+
+
+def _cropped(frames: np.ndarray, rows: dict[int, np.ndarray], group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
+    crops = spatial_crops(*frames.shape[1:3], preprocess.crop, views[1])
+    return np.stack([frames[rows[view // views[1]]][(slice(None), *crops[view % views[1]])] for view in group])

@@ -1,0 +1,28 @@
+"""How the tokens lie in a GPU's memory."""
+
+import jax
+from jax.experimental.layout import Layout, with_layout_constraint
+from jaxtyping import Array, Float
+
+from vivit_jax.models.kernels.partitioning import over_batch
+
+LETTERS = "btnkd"
+
+
+def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
+    """The same tokens, kept in memory as (b, ..., d) on a GPU.
+
+    Left alone XLA lays the tokens of all layers out as (n, d, b), for the sake of one sum over the batch, the positions' gradient, and
+    transposes them back at every matrix product.
+    """
+    return constrained(x) if jax.default_backend() == "gpu" else x
+
+
+@jax.custom_vjp
+def constrained(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
+    """The same array, laid out as it is indexed, and so its gradient."""
+    axes = LETTERS[: x.ndim - 1] + LETTERS[-1]
+    return over_batch(lambda x: with_layout_constraint(x, Layout(tuple(range(x.ndim)))), f"{axes} -> {axes}")(x)
+
+
+constrained.defvjp(lambda x: (constrained(x), None), lambda _, gradient: (constrained(gradient),))

@@ -1,0 +1,159 @@
+"""The transformer encoder: one block, stacked, with learned positions, stochastic depth, rematerialisation and scan.
+
+There is one block for all models. It holds one attention for Models 1, 2 and 4 and two for Model 3, each pre-norm with a residual, then
+the MLP; what the tokens of an attention attend to is that attention's pattern.
+"""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vivit_jax.models.kernels.attention import padded_length
+from vivit_jax.models.kernels.gelu import biased_gelu
+from vivit_jax.models.kernels.layer_norm import LayerNorm
+from vivit_jax.models.kernels.memory_layout import row_major
+from vivit_jax.models.kernels.shared_parameters import add_shared
+from vivit_jax.models.vivit.attention import MultiHeadAttention
+from vivit_jax.models.vivit.config import ViViTConfig
+
+Attentions = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class Encoder(nn.Module):
+    """Adds positions, runs the blocks, and normalises.
+
+    Parameters: `position` (n, d); `block_00`, `block_01`, ... (or, scanned, `blocks` with a leading layer axis); `norm`.
+
+    Attributes:
+      config: widths, layers, regularisation and precision.
+      attentions: the attentions of each block in order, as (name, axes).
+      outputs: where given, only the first so many tokens of each sequence are asked for. The last block then computes no others, which
+        for a cls token spares most of it; scanned layers are all alike and compute every token.
+    """
+
+    config: ViViTConfig
+    attentions: Attentions
+    outputs: int | None = None
+
+    @nn.compact
+    def __call__(self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool) -> Float[Array, "b *n d"]:
+        """Encodes tokens; `positions` are the trailing token axes that have learned positions of their own."""
+        config = self.config
+        dtype = config.compute_dtype
+        width = tokens.shape[-1]
+        position = self.param("position", nn.initializers.normal(0.02), (*positions, width))
+        x = add_shared(tokens, position)
+        x = nn.Dropout(config.dropout, deterministic=not train)(x)
+
+        length = x.shape[-2]
+        padding = padded_length(length, config.attention, width // config.num_heads, dtype) - length
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
+        x = self._blocks(self._laid_out(x), length, train)
+        x = x[..., :length, :]
+        return LayerNorm(config.norm_eps, config.attention, dtype, name="norm")(x)[1]
+
+    def _blocks(self, x: Array, length: int, train: bool) -> Array:
+        config = self.config
+        rates = [config.stochastic_depth * layer / max(config.num_layers - 1, 1) for layer in range(config.num_layers)]
+        block = nn.remat(Block, prevent_cse=not config.scan_layers) if config.remat else Block
+        arguments = {"config": config, "attentions": self.attentions, "length": length, "train": train}
+        if config.scan_layers:
+            scanned = nn.scan(
+                block,
+                variable_axes={"params": 0, "intermediates": 0},
+                split_rngs={"params": True, "dropout": True},
+                length=config.num_layers,
+            )
+            return scanned(**arguments, name="blocks")(x, jnp.asarray(rates))[0]
+        for layer, rate in enumerate(rates):
+            outputs = self.outputs if layer == config.num_layers - 1 else None
+            x, _ = block(**arguments, outputs=outputs, name=f"block_{layer:02d}")(x, rate)
+            x = self._laid_out(x)
+        return x
+
+    def _laid_out(self, x: Array) -> Array:
+        """A plain model says nothing about memory, so that it can be exported from any platform for any other."""
+        return x if self.config.attention == "xla" else row_major(x)
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)) for each attention, then x + mlp(norm(x)).
+
+    Parameters: for each attention `norm_<name>` and `<name>`; `norm_mlp` and `mlp`.
+    """
+
+    config: ViViTConfig
+    attentions: Attentions
+    length: int
+    train: bool
+    outputs: int | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *n d"], drop_rate: float | Array) -> tuple[Float[Array, "b *n d"], None]:
+        """Returns (x, None), the pair that `nn.scan` asks for; `drop_rate` is the chance that a residual is dropped."""
+        config = self.config
+        dtype = config.compute_dtype
+        norm = functools.partial(LayerNorm, config.norm_eps, config.attention, dtype)
+        dropout = nn.Dropout(config.dropout, deterministic=not self.train)
+        for name, axes in self.attentions:
+            attention = MultiHeadAttention(
+                num_heads=config.num_heads,
+                axes=axes,
+                length=self.length,
+                backend=config.attention,
+                dropout=config.attention_dropout,
+                train=self.train,
+                dtype=dtype,
+                name=name,
+            )
+            x, y = norm(name=f"norm_{name}")(x)
+            y = dropout(attention(y, self.outputs))
+            x = x[..., : self.outputs, :] + self._stochastic_depth(y, drop_rate)
+        x, y = norm(name="norm_mlp")(x)
+        y = MLP(config, self.train, name="mlp")(y)
+        return x + self._stochastic_depth(y, drop_rate), None
+
+    def _stochastic_depth(self, residual: Array, rate: float | Array) -> Array:
+        """Drops the residual of whole examples at random (Huang et al. 2016)."""
+        if not self.train or not self.config.stochastic_depth:
+            return residual
+        shape = (residual.shape[0],) + (1,) * (residual.ndim - 1)
+        kept = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - rate, shape)
+        scale = 1.0 / (1.0 - rate) if self.config.stochastic_depth_rescale else 1.0
+        return residual * (kept * scale).astype(residual.dtype)
+
+
+class MLP(nn.Module):
+    """Two dense layers with a GELU between. Parameters: `in` with kernel (d, m), `out` with kernel (m, d)."""
+
+    config: ViViTConfig
+    train: bool
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+        """Transforms each token alone."""
+        config = self.config
+        dtype = config.compute_dtype
+        dropout = nn.Dropout(config.dropout, deterministic=not self.train)
+        gelu = functools.partial(biased_gelu, activation=config.activation, attention=config.attention)
+        hidden = dropout(Dense(config.mlp_dim, dtype, add_bias=gelu, name="in")(x))
+        return dropout(Dense(x.shape[-1], dtype, name="out")(hidden))
+
+
+class Dense(nn.Module):
+    """A matrix product, and `add_bias` of it and the bias. Parameters: kernel (d, m) and bias (m)."""
+
+    features: int
+    dtype: jnp.dtype
+    add_bias: Callable[[Array, Array], Array] = add_shared
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b m"]:
+        """Transforms each token alone."""
+        kernel = self.param("kernel", nn.initializers.xavier_uniform(), (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.normal(1e-6), (self.features,))
+        return self.add_bias(x @ kernel.astype(self.dtype), bias)

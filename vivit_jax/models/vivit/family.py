@@ -1,0 +1,75 @@
+"""ViViT as a family: what the rest of the house asks of it."""
+
+import dataclasses
+import re
+
+from vivit_jax.models.families import Cells, Family
+from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.models.vivit.model import ViViT
+from vivit_jax.models.vivit.tokenizer import uniform_frames
+
+# The mesh axes that divide parameters. Scanned layers have one more dimension in front, which is never divided.
+SHARDING = (
+    (r"/(query|key|value)/kernel$", ("fsdp", "tensor", None)),  # (d, k, f)
+    (r"/(query|key|value)/bias$", ("tensor", None)),  # (k, f)
+    (r"attention\w*/out/kernel$", ("tensor", None, "fsdp")),  # (k, f, d)
+    (r"/mlp/in/kernel$", ("fsdp", "tensor")),  # (d, m)
+    (r"/mlp/in/bias$", ("tensor",)),  # (m)
+    (r"/mlp/out/kernel$", ("tensor", "fsdp")),  # (m, d)
+    (r"tokenizer/kernel$", (None, None, None, None, "fsdp")),  # (t, h, w, 3, d)
+    (r"/position$", ("fsdp",)),  # (..., d)
+)
+
+
+def plain(config: ViViTConfig) -> ViViTConfig:
+    """The model as the paper defines it, without what only changes how it is computed."""
+    return dataclasses.replace(config, scan_layers=False, remat=False, dtype="float32", attention="xla")
+
+
+def outline(config: ViViTConfig) -> ViViTConfig:
+    """The plain model, whose layers are traced once."""
+    return dataclasses.replace(plain(config), scan_layers=True)
+
+
+def height(config: ViViTConfig, path: str) -> int:
+    """0 for the tokenizer, 1 for what the first block holds, the largest for the head.
+
+    The temporal encoder of Model 2 stands on the spatial one.
+    """
+    layers = config.num_layers + (config.temporal_layers if config.factorisation == "factorised_encoder" else 0)
+    below = config.num_layers if "temporal_encoder" in path else 0
+    if block := re.search(r"block_(\d+)/", path):
+        return below + int(block.group(1)) + 1
+    if path.startswith("tokenizer") or path.endswith(("position", "_cls")):
+        return below
+    return config.num_layers if "spatial_encoder" in path and config.temporal_layers else layers + 1
+
+
+def cells(config: ViViTConfig) -> Cells:
+    """The pixels of each token: a tubelet, or a patch of one sampled frame."""
+    n_t, n_h, n_w = config.grid
+    time, height, width = config.tubelet
+    if config.tokenizer == "frames":
+        frames = tuple((frame,) for frame in uniform_frames(config.clip[0], n_t))
+    else:
+        frames = tuple(tuple(range(start, start + time)) for start in range(0, n_t * time, time))
+    return Cells(frames, tuple(range(0, n_h * height + 1, height)), tuple(range(0, n_w * width + 1, width)))
+
+
+def describe(config: ViViTConfig) -> str:
+    """Such as `ViViT, factorised encoder, 12 layers of 768`."""
+    return f"ViViT, {config.factorisation.replace('_', ' ')}, {config.num_layers} layers of {config.hidden_size}"
+
+
+FAMILY = Family(
+    config=ViViTConfig,
+    module=ViViT,
+    plain=plain,
+    outline=outline,
+    height=height,
+    cells=cells,
+    describe=describe,
+    order=("tokenizer", "spatial_encoder", "temporal_encoder", "encoder", "head"),
+    sharding=SHARDING,
+    features="tokens",
+)

@@ -1,0 +1,1 @@
+"""One training run: its loop, its work directory, what it saves and tells."""

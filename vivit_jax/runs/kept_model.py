@@ -1,0 +1,143 @@
+"""`model/`, the model to use: the best on the validation split so far. If it is lost or damaged it is made again from a checkpoint."""
+
+import enum
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from vivit_jax import console
+from vivit_jax.errors import UserError
+from vivit_jax.files import sha256
+from vivit_jax.runs.manifest import damage
+from vivit_jax.runs.restore import model_variables
+from vivit_jax.runs.run import Run
+from vivit_jax.runs.workdir import Workdir
+from vivit_jax.training.devices.hosts import of_first_host
+from vivit_jax.weights.model_dir import WEIGHTS, load_model_dir, save_pretrained
+
+Best = Mapping[str, Any]
+
+
+class Way(enum.IntEnum):
+    """What to do about `model/`."""
+
+    NOTHING = 0
+    FROM_STATE = 1  # the best step is that of the state
+    FROM_CHECKPOINT = 2
+    FORGET = 3  # it is gone, and so is what it could be made of
+    REFUSE = 4
+
+
+class KeptModel:
+    """The model directories of a run.
+
+    Attributes:
+      digest: SHA-256 of the weights in `model/`, which checkpoints hold; None before there is one, and on all hosts but the first.
+    """
+
+    def __init__(self, run: Run, workdir: Workdir) -> None:
+        self.digest: str | None = None
+        self._run, self._workdir = run, workdir
+        self._wrong = ""
+
+    def save(self, variables: Any, best: Best, path: Path | None = None) -> None:
+        """Writes a model directory.
+
+        Args:
+          variables: `params` and the other collections, on the host.
+          best: the step they are of, and its score if it has one.
+          path: where; None is `model/`.
+        """
+        if jax.process_index() != 0:
+            return
+        run = self._run
+        if path is None and self._workdir.model.exists() and not (self._workdir.model / WEIGHTS).exists():
+            self._put_aside()  # what is no model directory is not replaced
+        save_pretrained(
+            path or self._workdir.model,
+            run.model.config,
+            variables,
+            run.preprocess,
+            run.labels,
+            multi_label=run.experiment.multi_label,
+        )
+        if path is None:
+            self.digest = sha256(self._workdir.model / WEIGHTS)
+
+    def ensure(self, best: Best, step: int, variables: Callable[[], Any], *, last: bool = False) -> bool:
+        """Sees to it that `model/` holds the best model so far.
+
+        Args:
+          best: its step and score; empty before the first evaluation.
+          step: that the run is at.
+          variables: gives those after `step`, on the devices.
+          last: whether no better model can come, so that `model/` must be exactly this one.
+
+        Returns:
+          False where it is gone and cannot be made again, so that the best of the later evaluations has to do.
+
+        Raises:
+          UserError: where it is damaged and cannot be made again.
+        """
+        if not best:
+            return True
+        way = Way(of_first_host(lambda: self._way(best, step, last=last)))
+        if way == Way.FROM_STATE:
+            self._make_again(self._run.executor.to_host(variables()), best)
+        elif way == Way.FROM_CHECKPOINT and jax.process_index() == 0:
+            self._make_again(model_variables(self._workdir.path, best["step"]), best)
+        elif way == Way.REFUSE:
+            raise UserError(
+                f"{self._told(best)} {self._wrong}, and no checkpoint is there to make it again: put back a copy, or move it away and "
+                "give the same command, which goes on without it"
+            )
+        elif way == Way.FORGET:
+            console.warn(
+                f"{self._told(best)} {self._wrong}, and no checkpoint is there to make it again: the best of what comes from here on, or "
+                "else the last, takes its place"
+            )
+            self._put_aside()
+        return way != Way.FORGET
+
+    def _way(self, best: Best, step: int, *, last: bool) -> Way:
+        missing = not self._workdir.model.exists()
+        self._wrong = "is gone" if missing else self._damage(last=last)
+        if not self._wrong:
+            return Way.NOTHING
+        if best["step"] == step:
+            return Way.FROM_STATE
+        if damage(self._workdir.checkpoints / str(best["step"])) is None:
+            return Way.FROM_CHECKPOINT
+        return Way.REFUSE if not missing and self._broken() else Way.FORGET
+
+    def _damage(self, *, last: bool) -> str:
+        """What is wrong with `model/`; nothing where it is another one as long as that may still be evaluated again."""
+        if broken := self._broken():
+            return broken
+        other = self.digest is not None and sha256(self._workdir.model / WEIGHTS) != self.digest
+        return "is that of another step" if other and last else ""
+
+    def _broken(self) -> str:
+        try:
+            load_model_dir(self._workdir.model)
+        except UserError as error:
+            return f"is damaged ({error})"
+        return ""
+
+    def _make_again(self, variables: Any, best: Best) -> None:
+        console.warn(f"{self._told(best)} {self._wrong}: it is made again from the checkpoint of that step")
+        self._put_aside()
+        self.save(variables, best)
+
+    def _put_aside(self) -> None:
+        """Leaves what is in its place beside the new one."""
+        model = self._workdir.model
+        if jax.process_index() == 0 and model.exists():
+            number = next(n for n in range(1, 10**6) if not model.with_name(f"refused-model-{n}").exists())
+            model.rename(model.with_name(f"refused-model-{number}"))
+
+    def _told(self, best: Best) -> str:
+        score = "".join(f", val {name} {value:.4f}" for name, value in best.items() if name != "step")
+        return f"the best model so far, {self._workdir.model} (step {best['step']}{score}),"

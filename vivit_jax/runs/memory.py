@@ -1,0 +1,41 @@
+"""A device that is short of memory: what to change so that the same run fits."""
+
+import jax
+
+from vivit_jax.config import Experiment
+from vivit_jax.training.devices.executors import Executor
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether XLA could not allocate what a program or an array needs."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def advice(experiment: Experiment, executor: Executor) -> str:
+    """What takes less memory, as flags to add: what trains the same, or else what does not."""
+    evaluated = experiment.evaluation.batch_size or experiment.training.batch_size
+    return f"{_training_advice(experiment, executor)}; or, if it came while evaluating, lower evaluation.batch_size, now {evaluated}"
+
+
+def _training_advice(experiment: Experiment, executor: Executor) -> str:
+    training, parallel = experiment.training, experiment.parallel
+    same = []
+    if (accumulation := _next_accumulation(experiment, executor)) is not None:
+        same.append(f"--config.training.accumulation={accumulation}")
+    if not experiment.model.remat:
+        same.append("--config.model.remat=True")
+    if parallel.mode == "jit" and parallel.fsdp * parallel.tensor < jax.device_count():
+        rest = "" if parallel.data in (-1, 1) else "--config.parallel.data=1 "
+        same.append(f"{rest}--config.parallel.fsdp={jax.device_count() // parallel.tensor}")
+    if same:
+        return f"add {' or '.join(same)}, and the numbers stay the same"
+    if training.batch_size > executor.batch_shards:
+        return f"lower training.batch_size, now {training.batch_size}, or use more devices"
+    return "use more devices, or a smaller model or clip"
+
+
+def _next_accumulation(experiment: Experiment, executor: Executor) -> int | None:
+    """The smallest number of microbatches above today's that the batch of each device divides into."""
+    of_a_device = experiment.training.batch_size // executor.batch_shards
+    now = experiment.training.accumulation
+    return next((count for count in range(now + 1, of_a_device + 1) if of_a_device % count == 0), None)

@@ -1,0 +1,101 @@
+"""What a run tells at its start: the size of the model, what it takes of each device, and where its parameters lie."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+from rich.table import Table
+
+from vivit_jax import console
+from vivit_jax.analysis import complexity
+from vivit_jax.models.families import ModelConfig, family_of
+from vivit_jax.runs.loop import Loop
+from vivit_jax.runs.run import Run
+from vivit_jax.training.devices.placement import bytes_per_device, placed
+from vivit_jax.training.state import TrainState
+from vivit_jax.weights.groups import Group
+
+SMALL = ("norm", "position", "cls")
+
+
+def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
+    """Prints it, on the first host.
+
+    Args:
+      run: what is trained.
+      loop: which holds its state.
+      origin: where the initial weights came from.
+    """
+    experiment, mesh, model = run.experiment, run.executor.mesh, run.experiment.model
+    console.say(
+        f"{experiment.name}: {run.examples} training clips, {loop.plan.total} steps of {experiment.training.batch_size} on "
+        f"{run.executor.batch_shards if mesh is None else mesh.size} x {jax.devices()[0].device_kind} ({experiment.parallel.mode})",
+        style="bold",
+    )
+    if experiment.training.batch_size > run.examples:
+        console.warn(
+            f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, which each come more "
+            f"than once in it; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
+        )
+    console.show(_parameters(run.variables["params"], model))
+    family = family_of(model)
+    arithmetic = complexity.count_arithmetic(model)
+    console.say(
+        f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view of {' x '.join(map(str, model.clip))} pixels, "
+        f"{' x '.join(map(str, family.cells(model).shape))} {family.features}"
+    )
+    console.say(f"each device holds {_bytes(loop.state)}, and what a step computes")
+    if mesh is not None and mesh.size > 1:
+        _tell_placement(loop.state, mesh)
+    if experiment.init.source is not None:
+        console.say(f"weights from {experiment.init.source}")
+        for group in origin:
+            console.say(f"  {group.name}: {group.done}")
+
+
+def _parameters(params: Any, model: ModelConfig) -> Table:
+    groups: dict[str, int] = {}
+    for group in complexity.groups_of(params, model):
+        small = any(word in group.name for word in SMALL)
+        name = "norms, positions and cls tokens" if small else group.name.removeprefix("transformer/")
+        groups[name] = groups.pop(name, 0) + group.parameters
+    total = sum(groups.values())
+    table = Table("parameters", box=None)
+    for title in ("numbers", "share"):
+        table.add_column(title, justify="right")
+    for name, parameters in groups.items():
+        table.add_row(name, f"{parameters:,}", f"{parameters / total:.1%}")
+    table.add_row("all", f"{total:,}", "100.0%", style="bold")
+    return table
+
+
+def _host_bytes(run: Run) -> int:
+    """What this host holds of batches: those ahead on the devices, and two more that are being read and put together."""
+    training = run.experiment.training
+    return (training.prefetch + 2) * training.batch_size // jax.process_count() * run.preprocess.clip_bytes
+
+
+def _bytes(state: TrainState) -> str:
+    parts: dict[str, Any] = {"parameters": state.params, "optimiser state": state.opt_state}
+    if state.collections:
+        parts[", ".join(state.collections)] = state.collections
+    if state.average is not None:
+        parts["moving average"] = state.average
+    return ", ".join(f"{bytes_per_device(tree) / 1e6:,.1f} MB of {name}" for name, tree in parts.items())
+
+
+def _tell_placement(state: TrainState, mesh: Mesh) -> None:
+    axes = " x ".join(f"{name} {size}" for name, size in mesh.shape.items())
+    parts = placed(state, mesh)
+    if not any(part.axes for part in parts):
+        console.say(f"mesh of {axes}: the batch is divided, every parameter is whole on each device")
+        return
+    console.say(f"mesh of {axes}: the batch is divided, and so are parameters with their part of the state")
+    table = Table("pattern", "divided by", "largest", "on a device", box=None)
+    table.add_column("MB of state", justify="right")
+    for part in parts:
+        divided = ", ".join(axis or "-" for axis in part.axes) or "whole"
+        shapes = ("x".join(map(str, shape)) for shape in (part.largest, part.on_device))
+        table.add_row(part.pattern, divided, *shapes, f"{part.bytes / 1e6:,.1f}")
+    console.show(table)

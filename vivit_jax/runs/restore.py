@@ -1,0 +1,105 @@
+"""What lies in the checkpoints of a run, without training on: a table of them, and the model's variables after one of the steps."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from vivit_jax.errors import UserError
+from vivit_jax.runs.checkpoint import STATE
+from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedStep:
+    """A checkpoint as it lies on disk.
+
+    Attributes:
+      step: steps taken.
+      damage: what is wrong with it, or None where every byte is as it was written.
+      bytes: of all its files.
+      evaluated: the last step up to it that was evaluated; 0 where none was, and None where its facts cannot be read.
+      best: whether the best model so far, by the newest whole checkpoint, is that of this step.
+    """
+
+    step: int
+    damage: str | None
+    bytes: int
+    evaluated: int | None
+    best: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether it can be restored."""
+        return self.damage is None
+
+
+def verify(workdir: str | os.PathLike) -> list[SavedStep]:
+    """Reads and checks every byte of the checkpoints of a run; changes nothing.
+
+    Args:
+      workdir: the run's work directory, or the folder `checkpoints` in it.
+
+    Returns:
+      The steps, ascending; empty where there are none.
+    """
+    directory = _checkpoints(workdir)
+    steps = sorted(int(path.name) for path in directory.iterdir() if path.is_dir() and path.name.isdecimal()) if directory.is_dir() else []
+    wrong = {step: _damage(directory / str(step)) for step in steps}
+    facts = {step: read_facts(directory / str(step)) for step in steps}
+    newest = max((step for step in steps if wrong[step] is None), default=None)
+    best = facts[newest].get("best", {}).get("step") if newest is not None else None
+    return [SavedStep(step, wrong[step], _bytes(directory / str(step)), facts[step].get("evaluated"), step == best) for step in steps]
+
+
+def model_variables(workdir: str | os.PathLike, step: int) -> dict[str, Any]:
+    """Reads the model's variables of a checkpoint, without the optimiser's state.
+
+    Args:
+      workdir: the run's work directory, or the folder `checkpoints` in it.
+      step: of the checkpoint.
+
+    Returns:
+      `params` and the model's other collections by name: trees of NumPy arrays in the shape that the run's model wants. Where the run keeps
+      moving averages it is these, since they are what it evaluates.
+
+    Raises:
+      UserError: where there is no such checkpoint, or it is damaged.
+    """
+    directory = _checkpoints(workdir)
+    step_dir = directory / str(step)
+    if not step_dir.is_dir():
+        known = ", ".join(str(saved.step) for saved in verify(directory)) or "none"
+        raise UserError(f"{directory} has no checkpoint of step {step} (those there: {known})")
+    if reason := _damage(step_dir):
+        raise UserError(f"checkpoint {step} in {directory} is damaged and refused: {reason}; choose another")
+    path = (step_dir / STATE).absolute()
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        saved = checkpointer.metadata(path).item_metadata.tree
+        params, others = ("average", "average_collections") if saved.get("average") else ("params", "collections")
+        wanted = {name: saved[name] for name in (params, others) if name in saved}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
+        restored = checkpointer.restore(path, args=arguments)
+        return {"params": restored[params], **restored.get(others, {})}
+
+
+def _checkpoints(workdir: str | os.PathLike) -> Path:
+    path = Path(workdir)
+    return path if path.name == CHECKPOINTS else path / CHECKPOINTS
+
+
+def _damage(step_dir: Path) -> str | None:
+    if not manifest_path(step_dir).is_file() and mark_path(step_dir).is_file():
+        return "its save was cut off, or is under way"
+    return damage(step_dir)
+
+
+def _bytes(step_dir: Path) -> int:
+    return sum(path.stat().st_size for path in step_dir.rglob("*") if path.is_file())

@@ -1,0 +1,45 @@
+"""What a run trains and on what, all of it decided."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import flax.linen as nn
+
+from vivit_jax.config import Experiment
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.runs.feed import Batches
+from vivit_jax.training.devices.executors import Executor
+from vivit_jax.training.evaluation import Labels
+from vivit_jax.training.losses import ClassWeights
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a loop trains and on what.
+
+    Attributes:
+      experiment: resolved.
+      model: takes (b, t, h, w, 3) and gives logits.
+      variables: the initial `params`, and the model's other collections by name, on the host.
+      preprocess: normalises the video.
+      labels: names of the classes, or of those of each head.
+      batches: endless training batches of this host.
+      examples: of the training split, over all hosts.
+      val_batches: of the validation split, or None.
+      executor: the devices.
+      class_weights: of the loss, or None.
+      identity: what the data set is, by name, digest, labels and splits; None where that is not known.
+    """
+
+    experiment: Experiment
+    model: nn.Module
+    variables: dict[str, Any]
+    preprocess: Preprocess
+    labels: Labels
+    batches: Batches
+    examples: int
+    val_batches: Iterable | None
+    executor: Executor
+    class_weights: ClassWeights | None = None
+    identity: Mapping[str, Any] | None = None

@@ -1,0 +1,256 @@
+"""An experiment from its config to its report: what `train.py` and `vivit train` run."""
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from vivit_jax import console
+from vivit_jax.accelerators import tell_of_unused_gpu
+from vivit_jax.commands.train_arguments import Arguments, parse
+from vivit_jax.config import Experiment
+from vivit_jax.data.dataset import VideoDataset, check_splits, ensure_dataset
+from vivit_jax.data.pipeline import evaluation_batches, training_batches
+from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line
+from vivit_jax.inference.evaluate import to_record, write_record
+from vivit_jax.models.families import build
+from vivit_jax.models.vivit.config import by_head
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.quiet import silence_libraries
+from vivit_jax.runs import overview
+from vivit_jax.runs.feed import hangs
+from vivit_jax.runs.loop import Loop
+from vivit_jax.runs.memory import advice, is_out_of_memory
+from vivit_jax.runs.report import write_report
+from vivit_jax.runs.run import Run
+from vivit_jax.runs.stopping import EXIT_STOPPED, Interruption, Refused, Stopped, leave_at_once
+from vivit_jax.runs.workdir import Workdir
+from vivit_jax.runs.writers import check_wandb
+from vivit_jax.training.devices.compilation import use_cache
+from vivit_jax.training.devices.executors import Executor, make_executor
+from vivit_jax.training.devices.hosts import join
+from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
+from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
+from vivit_jax.weights.groups import Group
+from vivit_jax.weights.initialise import initialise
+from vivit_jax.weights.model_dir import load_model_dir
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains an experiment.
+
+    Args:
+      argv: the arguments after the program's name; None takes the process's own.
+
+    Returns:
+      The exit code: 0 when trained and evaluated, 1 when the run cannot go on, 2 for bad input, 143 when a signal interrupted it.
+    """
+    silence_libraries()
+    try:
+        arguments = parse(list(sys.argv[1:] if argv is None else argv))
+        if arguments is not None:
+            train(arguments)
+    except UserError as error:
+        return _fail(error, EXIT_BAD_INPUT)
+    except Stopped as error:
+        code = _fail(error, error.exit_code)
+        if hangs():  # in a read that never ends, so that the interpreter would not either
+            leave_at_once(code)
+        return code
+    except OSError as error:
+        return _fail(error, EXIT_STOPPED)
+    return 0
+
+
+def train(arguments: Arguments) -> None:
+    """Trains, evaluates on the test split and writes the report.
+
+    Raises:
+      UserError: for anything in the experiment that cannot work.
+      Stopped: where the run ends early.
+    """
+    join(arguments.coordinator, arguments.processes, arguments.process)
+    resume = f"the same command goes on: {arguments.command}"
+    with _owned(Workdir(arguments.workdir)) as workdir, Interruption(resume) as interruption:
+        try:
+            _train(arguments, workdir, interruption)
+        except Refused:
+            raise
+        except Stopped as stop:
+            raise type(stop)(f"{stop}; {resume}") from stop
+
+
+def _train(arguments: Arguments, workdir: Workdir, interruption: Interruption) -> None:
+    experiment = arguments.experiment
+    _prepare_process(experiment)
+    dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
+    check_splits(dataset, experiment.data)
+    _check_loss(experiment, dataset)
+    experiment, variables, preprocess, origin = _complete(experiment, dataset.labels)
+    if arguments.restart:
+        workdir.restart()
+    workdir.check(experiment)
+    executor = make_executor(experiment.parallel)
+    run = _run(experiment, dataset, variables, preprocess, executor)
+    del variables
+    with _told_of_memory(experiment, executor):
+        loop = Loop(run, workdir, interruption)
+        loop.restore()
+        workdir.record(experiment)
+        overview.tell(run, loop, origin)
+        try:
+            loop.train()
+            test = _test(run, dataset, workdir, loop, interruption)
+        finally:
+            loop.close()
+    if jax.process_index() == 0:
+        write_report(workdir.path)
+        _tell(workdir, test, dataset, loop)
+
+
+def _prepare_process(experiment: Experiment) -> None:
+    if experiment.training.wandb:
+        check_wandb()
+    tell_of_unused_gpu()
+    use_cache(experiment.training.compilation_cache)
+
+
+def _check_loss(experiment: Experiment, dataset: VideoDataset) -> None:
+    """Refuses a loss that does not fit the labels."""
+    if dataset.multi_label and not experiment.multi_label:
+        raise UserError(f"the clips of data set {dataset.name} may have several labels each: set loss.name to sigmoid")
+    if experiment.multi_label and isinstance(dataset.labels, Mapping):
+        raise UserError(
+            f"loss.name sigmoid is for one head, and data set {dataset.name} has {', '.join(dataset.labels)}: set it to softmax"
+        )
+
+
+def _class_weights(experiment: Experiment, dataset: VideoDataset, examples: int) -> ClassWeights | None:
+    loss = experiment.loss
+    if loss.class_weights == "balanced":
+        return balanced_class_weights(loss, dataset.class_counts(experiment.data.train_split), examples)
+    return explicit_class_weights(loss, {head: len(names) for head, names in by_head(dataset.labels).items()})
+
+
+def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Preprocess, Sequence[Group]]:
+    """Fills in what the data set and the initial weights decide; the initial parameters; how a video becomes input; and where each group
+    of parameters came from."""
+    model = _with_classes(experiment, labels)
+    start = initialise(model, experiment.init, jax.random.key(experiment.seed))
+    data = experiment.data
+    data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
+    preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean, data.std)
+    completed = dataclasses.replace(experiment, model=start.model, data=data)
+    return completed, jax.device_get(start.variables), preprocess, start.report
+
+
+def _with_classes(experiment: Experiment, labels: Labels) -> Any:
+    """The model's config with a head for each of the data set's.
+
+    Raises:
+      UserError: where the config asks for other ones.
+    """
+    classes = {name: len(names) for name, names in labels.items()} if isinstance(labels, Mapping) else len(labels)
+    wanted = experiment.model.num_classes
+    if wanted is not None and wanted != classes:
+        raise UserError(f"model.num_classes is {wanted} and data set {experiment.data.name} has {classes}: set it to None or to that")
+    return dataclasses.replace(experiment.model, num_classes=classes)
+
+
+def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, preprocess: Preprocess, executor: Executor) -> Run:
+    data, training = experiment.data, experiment.training
+    batch_size = training.batch_size // jax.process_count()
+    batches = training_batches(
+        dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard()
+    )
+    examples = len(dataset.source(data.train_split))
+    return Run(
+        experiment=experiment,
+        model=build(experiment.model, axis_name=executor.axis_name),
+        variables=variables,
+        preprocess=preprocess,
+        labels=dataset.labels,
+        batches=batches,
+        examples=examples,
+        val_batches=_evaluation_batches(experiment, dataset, data.val_split, preprocess, experiment.evaluation.views),
+        executor=executor,
+        class_weights=_class_weights(experiment, dataset, examples),
+        identity=dataset.identity,
+    )
+
+
+def _evaluation_batches(
+    experiment: Experiment, dataset: VideoDataset, split: str | None, preprocess: Preprocess, views: tuple[int, int]
+) -> Any:
+    """The batches of a split, or None for one that `check_splits` has told is not there."""
+    if split is None or not dataset.has(split):
+        return None
+    batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
+    host_size = -(-batch_size // jax.process_count())
+    return evaluation_batches(dataset, split, preprocess, experiment.data, views=views, batch_size=host_size, shard=_shard())
+
+
+def _shard() -> tuple[int, int]:
+    return jax.process_index(), jax.process_count()
+
+
+def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interruption: Interruption) -> Evaluation | None:
+    """Scores the model to use on the test split; writes `evaluation.json` and a last row of metrics."""
+    experiment = run.experiment
+    batches = _evaluation_batches(experiment, dataset, experiment.data.test_split, run.preprocess, experiment.evaluation.test_views)
+    if batches is None:
+        return None
+    model = load_model_dir(workdir.model)
+    evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels, multi_label=experiment.multi_label)
+    leave = interruption.check if jax.process_count() == 1 else lambda: None
+    scores = evaluator(run.executor.place_variables(model.variables), batches, title="testing", between=leave)
+    loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
+    if jax.process_index() == 0:
+        data, views = experiment.data, experiment.evaluation.test_views
+        record = to_record(scores, name=data.name, split=data.test_split, views=views, names=batches.names, step=loop.model_step)
+        write_record({"model": workdir.model.name} | record, workdir.path / "evaluation.json")
+    return scores
+
+
+def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop: Loop) -> None:
+    """The last words: what was made, and where."""
+    here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
+    if test is not None:
+        console.say(f"test {test.headline.removesuffix(')')}, {test.views} views each)", style="bold")
+    console.say(f"data     {dataset.path}")
+    chosen = f"the best of the evaluations, after step {loop.model_step}" if loop.best else f"after the last step, {loop.plan.total}"
+    console.say(f"model    {here / workdir.model.name} ({chosen})")
+    if loop.model_step != loop.plan.total:
+        console.say(f"         {here / workdir.last_model.name} is that after the last step, {loop.plan.total}, and was not tested")
+    if test is not None:
+        console.say(f"scores   {here / 'evaluation.json'}")
+    console.say(f"report   {here / 'report.html'}")
+
+
+@contextlib.contextmanager
+def _told_of_memory(experiment: Experiment, executor: Executor) -> Iterator[None]:
+    """Ends the run in one line where a device is out of memory."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        device = jax.devices()[0].device_kind
+        raise Stopped(f"out of memory on {device} ({in_one_line(error)}): {advice(experiment, executor)}") from error
+
+
+@contextlib.contextmanager
+def _owned(workdir: Workdir) -> Iterator[Workdir]:
+    try:
+        yield workdir
+    finally:
+        workdir.release()
+
+
+def _fail(error: object, code: int) -> int:
+    print(f"train: {in_one_line(error)}", file=sys.stderr)
+    return code

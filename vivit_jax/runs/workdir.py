@@ -1,0 +1,288 @@
+"""A run's directory: whose it is, and which configuration it is of."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from vivit_jax import console
+from vivit_jax.config import Experiment, resolve, to_dict
+from vivit_jax.errors import UserError
+from vivit_jax.files import lock, write_atomically
+from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
+from vivit_jax.runs.stopping import Refused
+
+# Keys that may change between two parts of one run: what is trained on what stays the same, up to rounding and the draws of dropout.
+HARMLESS = (
+    "name",
+    "data.data_dir",
+    "data.readers",
+    "data.processes",
+    "data.cache_gigabytes",
+    "data.test_split",
+    "model.remat",
+    "training.accumulation",
+    "training.log_every",
+    "training.prefetch",
+    "training.tensorboard",
+    "training.wandb",
+    "training.compilation_cache",
+    "training.profile_steps",
+    "evaluation.test_views",
+    "evaluation.batch_size",
+    "checkpoint",
+    "parallel",
+)
+
+LIBRARIES = ("vivit_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy")
+
+LOCK = ".lock"
+
+# Is there once a checkpoint was whole: from then on, a directory without checkpoints has lost them.
+SAVED = ".saved"
+
+# What only a run that ended has, by its last steps.
+OF_THE_END = ("model_last", "evaluation.json", "report.html")
+
+# Folders of what was put aside begin so.
+ASIDE = "before-"
+
+# What a killed process leaves half written, by the names that `files` and `model_dir` give.
+HALF_FILE = re.compile(r"\.(config\.json|metrics\.jsonl|evaluation\.json|report\.html|\d+\.sha256\.json)\.\d+")
+HALF_MODEL = re.compile(r"\.(model|model_last)-[a-z0-9_]{8}")
+
+
+class Workdir:
+    """A directory that one run at a time owns.
+
+    Args:
+      path: made if it is not there.
+
+    Raises:
+      UserError: when it cannot be written to, or another run has it, or it is no path of this machine's.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        if remote := re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+            raise UserError(
+                f"--workdir {path}: a run needs a folder that this machine has mounted, since it locks and renames files, and {remote[0]}/ "
+                "is none: give a local path, or mount the bucket (gcsfuse, mount-s3) and give that path"
+            )
+        self.path = Path(path).absolute()
+        if jax.process_index() == 0:
+            self._made = not self.path.exists()
+            self._lock, alone = _locked(self.path)
+            if alone:
+                self._clear()
+
+    @property
+    def checkpoints(self) -> Path:
+        """Training state."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The model to use: the best on the validation split, or the last where there is none."""
+        return self.path / "model"
+
+    @property
+    def last_model(self) -> Path:
+        """The model after the last step, where it is another one."""
+        return self.path / "model_last"
+
+    @property
+    def config(self) -> Path:
+        """The configuration that was run, and with what."""
+        return self.path / "config.json"
+
+    def check(self, experiment: Experiment) -> None:
+        """Checks that the directory is free for this run, or holds a part of it.
+
+        A key that did not exist yet when the run began has its default there. What a run left that was killed before its first checkpoint
+        is put aside.
+
+        Raises:
+          UserError: when the directory holds a run of another configuration; all differences are named. Or when nothing says of which
+            configuration its checkpoints are.
+          Refused: when it holds a run that has lost its checkpoints.
+        """
+        if self._has_checkpoints():
+            if self.config.exists():
+                _check_same_run(_read(self.config), _json(experiment), self.path)
+            elif not any(read_facts(path).get("experiment") for path in self.checkpoints.iterdir()):
+                raise UserError(
+                    f"{self.config} is gone, and nothing else says of which configuration the checkpoints beside it are: put back a copy, "
+                    "give a new --workdir, or add --restart"
+                )
+        elif jax.process_index() == 0:
+            self._check_begun()
+
+    def check_facts(self, facts: dict, experiment: Experiment) -> None:
+        """Checks that a checkpoint is of this run, by what it says itself; those of older versions say nothing.
+
+        Raises:
+          UserError: when it is of a run of another configuration; all differences are named.
+        """
+        if recorded := facts.get("experiment"):
+            _check_same_run(_of_today(recorded, self.checkpoints), _json(experiment), self.path)
+
+    def record(self, experiment: Experiment) -> None:
+        """Writes `config.json`."""
+        if jax.process_index() == 0:
+            write_atomically(self.config, json.dumps({"config": _json(experiment)} | _surroundings(), indent=2) + "\n")
+
+    def note_saved(self) -> None:
+        """Notes that a checkpoint was whole."""
+        if jax.process_index() == 0:
+            (self.path / SAVED).touch()
+
+    def restart(self) -> None:
+        """Puts all that is there aside, so that a run may begin."""
+        if jax.process_index() == 0 and self._contents():
+            console.say(f"begins again; what was in {self.path} lies in {self._put_aside()}")
+
+    def release(self) -> None:
+        """Lets another run have the directory, which is gone again if it was made for this one and nothing came of it."""
+        if jax.process_index() != 0:
+            return
+        if self._made and [path.name for path in self.path.iterdir()] == [LOCK]:
+            (self.path / LOCK).unlink()
+            self.path.rmdir()
+        self._lock.close()
+
+    def _has_checkpoints(self) -> bool:
+        """Whether there are any, whole or not, but for one whose first save was cut off."""
+        if not self.checkpoints.is_dir():
+            return False
+        steps = [path for path in self.checkpoints.iterdir() if path.is_dir() and "orbax-checkpoint-tmp" not in path.name]
+        return any(manifest_path(step).exists() or not mark_path(step).exists() for step in steps)
+
+    def _check_begun(self) -> None:
+        """Where there are no checkpoints: refuses a run that had some, and puts aside what one without any left."""
+        ended = [name for name in OF_THE_END if (self.path / name).exists()]
+        if (self.path / SAVED).exists() or ended:
+            what = ", ".join(path.name for path in self._contents())
+            raise Refused(
+                f"--workdir {self.path} holds a run that has lost its checkpoints ({what} are there): put back {self.checkpoints}, give a "
+                "new --workdir, or add --restart, which puts all of this run aside and begins again"
+            )
+        metrics = self.path / "metrics.jsonl"
+        if self.model.exists() or (metrics.exists() and metrics.stat().st_size):
+            console.warn(
+                f"a run in {self.path} ended before its first checkpoint: it begins again, what it left lies in {self._put_aside()}"
+            )
+
+    def _contents(self) -> list[Path]:
+        return sorted(path for path in self.path.iterdir() if path.name != LOCK and not path.name.startswith(ASIDE))
+
+    def _put_aside(self) -> Path:
+        number = next(number for number in range(1, 10**6) if not (self.path / f"{ASIDE}{number}").exists())
+        aside = self.path / f"{ASIDE}{number}"
+        contents = self._contents()
+        aside.mkdir()
+        for path in contents:
+            path.rename(aside / path.name)
+        return aside
+
+    def _clear(self) -> None:
+        """Removes what a killed process left half written; nobody else writes here, as this run has the lock."""
+        for path in [*self.path.iterdir(), *(self.checkpoints.iterdir() if self.checkpoints.is_dir() else ())]:
+            if HALF_FILE.fullmatch(path.name) and path.is_file():
+                path.unlink()
+            elif (half := HALF_MODEL.fullmatch(path.name)) and path.is_dir():
+                whole = self.path / half[1]
+                if not whole.exists() and (path / "old").is_dir():  # killed between the two renames of a swap
+                    (path / "old").rename(whole)
+                shutil.rmtree(path)
+
+
+def _locked(path: Path) -> tuple[Any, bool]:
+    """The open lock file, and whether this process holds the lock: a file system may have none."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        file = (path / LOCK).open("a+")
+    except OSError as error:
+        raise UserError(f"cannot write into --workdir {path}: {error.strerror}") from None
+    try:
+        if not (alone := lock(file)):
+            console.warn(f"the file system of {path} has no locks: make sure that no other run uses this --workdir")
+    except BlockingIOError:
+        file.seek(0)
+        raise UserError(f"another run ({file.read().strip() or 'unknown'}) is using --workdir {path}: give a different one") from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}")
+    file.flush()
+    return file, alone
+
+
+def _json(experiment: Experiment) -> dict:
+    return json.loads(json.dumps(to_dict(experiment)))
+
+
+def _read(path: Path) -> dict:
+    """The configuration in a `config.json`, with every key of today."""
+    try:
+        config = json.loads(path.read_text())["config"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not the config.json of a run: give another --workdir") from None
+    return _of_today(config, path)
+
+
+def _of_today(config: Any, path: Path) -> dict:
+    """A configuration that an earlier version may have written, with every key of today."""
+    try:
+        return _json(resolve(config))
+    except UserError as error:
+        raise UserError(f"{path} is of a run that this version cannot go on with: {error}; give another --workdir") from None
+
+
+def _check_same_run(old: dict, new: dict, path: Path) -> None:
+    before, after = _flat(old), _flat(new)
+    changes = [
+        f"{key}: {before.get(key)!r} there, {after.get(key)!r} now"
+        for key in sorted(before | after)
+        if before.get(key) != after.get(key) and not key.startswith(HARMLESS)
+    ]
+    if changes:
+        raise UserError(f"--workdir {path} holds a run of another configuration ({'; '.join(changes)}): undo this, or give a new --workdir")
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one with dotted keys."""
+    if not isinstance(values, dict):
+        return {prefix: values}
+    return {key: value for name, inner in values.items() for key, value in _flat(inner, f"{prefix}.{name}" if prefix else name).items()}
+
+
+def _surroundings() -> dict:
+    """What else a run depends on."""
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
+        "devices": {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "hosts": jax.process_count()},
+        "git": _git_revision(),
+    }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    """The commit of the checkout this file is tracked in, marked where files are changed; None for an installed package."""
+    here = Path(__file__).parent
+    try:
+        subprocess.run(["git", "-C", here, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
+        described = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.decode().strip()

@@ -1,0 +1,1 @@
+"""Where a step runs: executors, placement on a mesh, several hosts, the compilation cache."""

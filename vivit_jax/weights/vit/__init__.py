@@ -1,0 +1,1 @@
+"""Vision transformers of other formats, and how they become ViViTs."""

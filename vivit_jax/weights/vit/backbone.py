@@ -1,0 +1,217 @@
+"""What every format is read into: a vision transformer under our names, an image model being a video model of one frame.
+
+Parameters lie flat, by path:
+
+    tokenizer/kernel (t, h, w, 3, d), tokenizer/bias (d)
+    cls (d), cls_position (d), position (n_t, n_h, n_w, d)
+    encoder/block_00/..., encoder/norm/...      blocks as in `vivit_jax.models.vivit.encoder`
+    temporal_encoder/cls, cls_position, position (n_t, d), block_00/..., norm/...      Model 2's
+    head/kernel, head/bias
+
+The cls token and everything temporal are there only if the source has them. Each block has `attention`, or, if Model 3's,
+`spatial_attention` and `temporal_attention`.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import HALF
+from vivit_jax.weights.config import Triple
+from vivit_jax.weights.model_dir import Labels
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Params = dict[str, np.ndarray]
+
+# Heads of the usual widths: 64 wide, but for ViT-H's 80. Fused or square projections do not show it.
+HEADS_OF_WIDTH = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceOptions:
+    """What the user says about a source where its files cannot.
+
+    Attributes:
+      format: the format by name, or `auto`.
+      num_heads: attention heads.
+      default_heads: attention heads to assume where neither the files nor the width say.
+      image_size: (h, w) in pixels that the source's positions are for.
+      clip: (t, h, w) in frames and pixels that the source's positions are for.
+      target_clip: the clip wanted; taken for the source's own where its positions fit.
+      factorisation: of a ViViT whose tree fits several.
+      frames: the source, if it has an image model's kernel, is a ViViT that samples frames uniformly.
+      sampled_frames: how many it must sample for that.
+      attention_order: of Model 3, `space_time` or `time_space`.
+      pool: of a ViViT without a cls token.
+    """
+
+    format: str = "auto"
+    num_heads: int | None = None
+    default_heads: int | None = None
+    image_size: tuple[int, int] | None = None
+    clip: tuple[int, int, int] | None = None
+    target_clip: tuple[int, int, int] | None = None
+    factorisation: str | None = None
+    frames: bool = False
+    sampled_frames: int | None = None
+    attention_order: str | None = None
+    pool: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A source, read.
+
+    Attributes:
+      name: file or directory and format, for reports and errors.
+      params: as the module says.
+      num_heads: attention heads.
+      activation: the MLP's, as `ViViTConfig` names it.
+      norm_eps: of every LayerNorm.
+      mean: per RGB channel, of pixels in [0, 1].
+      std: per RGB channel, of pixels in [0, 1].
+      position_resize: how the source's own code resizes positions: `cubic` or `linear`.
+      factorisation: None for an image model.
+      clip: (t, h, w) of a ViViT's videos; None for an image model.
+      tokenizer: as `ViViTConfig` names it.
+      pool: how tokens become the feature that the head sees.
+      attention_order: of Model 3, if it is known.
+      grids: positions that the source holds ready for other grids, as {(n_h, n_w): (n_h, n_w, d)}.
+      dropped: what of the source has no place in a ViViT, with the reason; by group.
+      headless: why the head cannot be kept, if it cannot.
+      labels: class names, if the source has them.
+      multi_label: whether a video may have several of them.
+      resize: short side in pixels before the crop, if the source says.
+      stride: source frames between two frames of a clip, if the source says.
+      notes: other facts for the report.
+      origin: the source's own names of its tensors, by our path; empty where they are the same.
+    """
+
+    name: str
+    params: Params
+    num_heads: int
+    activation: str = "gelu"
+    norm_eps: float = 1e-6
+    mean: Triple = HALF
+    std: Triple = HALF
+    position_resize: str = "cubic"
+    factorisation: str | None = None
+    clip: tuple[int, int, int] | None = None
+    tokenizer: str = "tubelet"
+    pool: str = "token"
+    attention_order: str | None = None
+    grids: Mapping[tuple[int, int], np.ndarray] = dataclasses.field(default_factory=dict)
+    dropped: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    headless: str | None = None
+    labels: Labels | None = None
+    multi_label: bool = False
+    resize: int | None = None
+    stride: int | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+    origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def called(self, part: str) -> str:
+        """What the source calls the parameters whose paths begin with `part`: one name, or what all of theirs begin with."""
+        names = sorted(name for path, name in self.origin.items() if path.startswith(part))
+        if not names:
+            return f"{part}*" if part.endswith(("/", "_")) else part
+        if len(names) == 1:
+            return names[0]
+        parts = [re.findall(r"[^./]+[./]?", re.sub(r"\d+", "*", name)) for name in names]
+        shared = "".join(at[0] for at in itertools.takewhile(lambda at: len(set(at)) == 1, zip(*parts, strict=False)))
+        return shared[:-1] if shared.endswith(("*/", "*.")) else f"{shared}*"
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the source is an image model."""
+        return self.factorisation is None
+
+    @property
+    def patch(self) -> tuple[int, int]:
+        """(h, w) of a patch in pixels."""
+        return self.params["tokenizer/kernel"].shape[1:3]
+
+    @property
+    def hidden_size(self) -> int:
+        """Width d."""
+        return self.params["tokenizer/kernel"].shape[-1]
+
+    @property
+    def mlp_dim(self) -> int:
+        """Hidden width of the MLPs."""
+        return self.params["encoder/block_00/mlp/in/kernel"].shape[-1]
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of the encoder; of Model 2, of its spatial encoder."""
+        return depth(self.params, "encoder")
+
+    @property
+    def temporal_layers(self) -> int:
+        """Layers of Model 2's temporal encoder."""
+        return depth(self.params, "temporal_encoder")
+
+    @property
+    def temporal_heads(self) -> int:
+        """Attention heads of Model 2's temporal encoder."""
+        return self.params["temporal_encoder/block_00/attention/query/kernel"].shape[1]
+
+    @property
+    def temporal_mlp_dim(self) -> int:
+        """Hidden width of the MLPs of Model 2's temporal encoder."""
+        return self.params["temporal_encoder/block_00/mlp/in/kernel"].shape[-1]
+
+
+def depth(names: Mapping[str, object], encoder: str) -> int:
+    """Blocks of an encoder, by the highest number: a block that is missing below it will be missed."""
+    numbers = [int(match[1]) for name in names if (match := re.match(rf"{encoder}/block_(\d+)/", name))]
+    return max(numbers, default=-1) + 1
+
+
+def block_shapes(prefix: str, attentions: tuple[str, ...], hidden: int, heads: int, mlp: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of one block's parameters."""
+    norms = {f"{prefix}/norm_{name}/{leaf}": (hidden,) for name in (*attentions, "mlp") for leaf in ("scale", "bias")}
+    inward = {
+        f"{prefix}/{name}/{part}/{leaf}": shape
+        for name in attentions
+        for part in ("query", "key", "value")
+        for leaf, shape in (("kernel", (hidden, heads, hidden // heads)), ("bias", (heads, hidden // heads)))
+    }
+    outward = {
+        f"{prefix}/{name}/out/{leaf}": shape
+        for name in attentions
+        for leaf, shape in (("kernel", (heads, hidden // heads, hidden)), ("bias", (hidden,)))
+    }
+    dense = {
+        f"{prefix}/mlp/in/kernel": (hidden, mlp),
+        f"{prefix}/mlp/in/bias": (mlp,),
+        f"{prefix}/mlp/out/kernel": (mlp, hidden),
+        f"{prefix}/mlp/out/bias": (hidden,),
+    }
+    return norms | inward | outward | dense
+
+
+def square_grid(count: int) -> tuple[int, int] | None:
+    """(n, n) if `count` is n squared."""
+    side = round(count**0.5)
+    return (side, side) if side * side == count else None
+
+
+def heads_of_width(width: int, options: SourceOptions, name: str) -> int:
+    """Attention heads where a file does not show them: as told, or those of the usual width.
+
+    Raises:
+      UserError: asking for them by name.
+    """
+    heads = options.num_heads or HEADS_OF_WIDTH.get(width) or options.default_heads
+    if heads is None:
+        raise UserError(f"{name}: the number of attention heads cannot be told from a width of {width}: give num_heads")
+    if width % heads:
+        raise UserError(f"{name}: a width of {width} does not divide into num_heads {heads}")
+    return heads

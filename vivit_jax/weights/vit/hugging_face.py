@@ -1,0 +1,257 @@
+"""Hugging Face's ViT, DeiT, DINO, DINOv2 and I-JEPA image models, its ViViT (Model 1) and TimeSformer's joint attention (Model 1 too).
+
+What weights cannot show comes from config.json and preprocessor_config.json, or, without these, from the defaults of the classes. Names
+are those of files (`encoder.layer.0.attention.attention.query`) or those that transformers 5 has in memory (`layers.0.attention.q_proj`).
+"""
+
+import re
+
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import HALF
+from vivit_jax.weights.config import Triple
+from vivit_jax.weights.model_dir import MULTI_LABEL
+from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
+from vivit_jax.weights.vit.names import (
+    Row,
+    check_complete,
+    flat,
+    fold_layer_scale,
+    fused_heads_in,
+    fused_heads_in_bias,
+    heads_in,
+    heads_in_bias,
+    heads_out,
+    refuse,
+    rows,
+    torch_image_kernel,
+    torch_linear,
+    torch_norm,
+    torch_video_kernel,
+    translate,
+)
+from vivit_jax.weights.vit.positions import image_positions, split_cls, video_grid
+
+MODEL = r"(?:(?:vit|deit|dinov2|ijepa|vivit|timesformer)\.)?"
+BLOCK = MODEL + r"(?:encoder\.layer|layers)\.(\d+)\."
+OUR_BLOCK = "encoder/block_{0:02d}/"
+QUERY_KEY_VALUE = ("query", "key", "value")
+TIMES = "time_position"  # TimeSformer's, which are added to those of the places
+POOLER = "the pooler of a model without a classifier, which a ViViT does not have"
+
+BLOCKS = (
+    *torch_norm(BLOCK + r"(?:layernorm_before|norm1)", OUR_BLOCK + "norm_attention"),
+    *(
+        row
+        for part in QUERY_KEY_VALUE
+        for row in torch_linear(
+            BLOCK + rf"attention\.(?:attention\.{part}|{part[0]}_proj)", OUR_BLOCK + f"attention/{part}", heads_in, heads_in_bias
+        )
+    ),
+    Row(
+        BLOCK + r"attention\.attention\.qkv\.weight",
+        tuple(OUR_BLOCK + f"attention/{part}/kernel" for part in QUERY_KEY_VALUE),
+        fused_heads_in,
+    ),
+    Row(
+        BLOCK + r"attention\.attention\.qkv\.bias",
+        tuple(OUR_BLOCK + f"attention/{part}/bias" for part in QUERY_KEY_VALUE),
+        fused_heads_in_bias,
+    ),
+    *torch_linear(BLOCK + r"attention\.(?:output\.dense|o_proj)", OUR_BLOCK + "attention/out", heads_out),
+    Row(BLOCK + r"layer_scale1\.lambda1", OUR_BLOCK + "attention/layer_scale"),
+    *torch_norm(BLOCK + r"(?:layernorm_after|norm2)", OUR_BLOCK + "norm_mlp"),
+    *torch_linear(BLOCK + r"(?:intermediate\.dense|mlp\.fc1)", OUR_BLOCK + "mlp/in"),
+    *torch_linear(BLOCK + r"(?:output\.dense|mlp\.fc2)", OUR_BLOCK + "mlp/out"),
+    Row(BLOCK + r"layer_scale2\.lambda1", OUR_BLOCK + "mlp/layer_scale"),
+    *torch_norm(MODEL + r"layernorm", "encoder/norm"),
+)
+TABLE = (
+    Row(MODEL + r"embeddings\.cls_token", "cls", flat),
+    Row(MODEL + r"embeddings\.position_embeddings", "position", rows),
+    Row(MODEL + r"embeddings\.time_embeddings", TIMES, rows),
+    Row(MODEL + r"embeddings\.mask_token", None, reason="stands for hidden patches in pre-training"),
+    *BLOCKS,
+    Row(MODEL + r"pooler\.dense\.(?:weight|bias)", None, reason=POOLER),
+    *torch_linear(r"classifier", "head"),
+)
+PATCH = MODEL + r"embeddings\.patch_embeddings\.projection"
+IMAGE_TABLE = (*torch_linear(PATCH, "tokenizer", torch_image_kernel), *TABLE)
+VIDEO_TABLE = (*torch_linear(PATCH, "tokenizer", torch_video_kernel), *TABLE)
+
+VIDEOMAE = "VideoMAE normalises after averaging its tokens, a ViViT before: there is no exact map"
+REFUSED = (
+    (r"distillation_token", "a distilled DeiT has a second token with a head of its own, which a ViViT has no place for"),
+    (r"register_tokens", "register tokens take part in every attention, and a ViViT has none"),
+    (r"mlp\.weights_in", "its MLPs are gated (SwiGLU), a ViViT's are not"),
+    (r"attention\.attention\.[qv]_bias|^videomae\.", VIDEOMAE),
+    (r"temporal_attention", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: there is no exact map"),
+    (
+        r"\.self_attn\.",
+        "it is not a plain ViT: CLIP normalises before its first block, SigLIP pools by attention, and a ViViT does neither",
+    ),
+    (r"rms_norm", "it has RMSNorm, a ViViT LayerNorm"),
+)
+REFUSED_TYPES = {"videomae": VIDEOMAE}
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+}
+
+
+def recognises(tensors: Tensors, metadata: dict) -> bool:
+    """Whether these are names of Hugging Face's vision transformers."""
+    return any(re.search(r"(^|\.)(encoder\.)?layers?\.\d+\.(attention|self_attn|norm1|layernorm_before)\.", name) for name in tensors)
+
+
+def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
+    """An image ViT, or a ViViT of Model 1."""
+    name = f"{tensors.path} (hugging_face)"
+    config = metadata.get("config", {})
+    refuse(tensors, REFUSED, name)
+    _refuse_by_type(tensors, config, name)
+    kernel = next((shape for path, shape in tensors.shapes.items() if re.fullmatch(PATCH + r"\.weight", path)), None)
+    if kernel is None:
+        raise UserError(f"{name}: no patch embedding (embeddings.patch_embeddings.projection.weight) was found")
+    is_video = len(kernel) == 5
+    heads = options.num_heads or config.get("num_attention_heads") or heads_of_width(kernel[0], options, name)
+    translation = translate(tensors, VIDEO_TABLE if is_video else IMAGE_TABLE, heads)
+    params = fold_layer_scale(check_complete(translation, name, heads, optional_biases=True))
+    _check_depth(params, config, name)
+    headless = _drop_wide_head(params)
+    has_times = TIMES in params
+    layout = _video_layout if is_video else _timesformer_layout if has_times else _image_layout
+    facts = layout(params, config, options, name)
+    return Backbone(
+        name=name,
+        params=params,
+        num_heads=heads,
+        activation=_activation(config, is_video, name),
+        norm_eps=float(config.get("layer_norm_eps", 1e-6 if is_video or has_times or _is_dino(tensors) else 1e-12)),
+        origin=translation.origin,
+        dropped=translation.dropped,
+        headless=headless,
+        labels=_labels(config, params),
+        multi_label=config.get("problem_type") == MULTI_LABEL,
+        **_preprocessing(metadata.get("preprocessor", {}), IMAGENET if _is_dino(tensors) else KINETICS if has_times else (HALF, HALF)),
+        **facts,
+    )
+
+
+IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
+KINETICS = ((0.45,) * 3, (0.225,) * 3)  # TimeSformer's
+
+
+def _refuse_by_type(tensors: Tensors, config: dict, name: str) -> None:
+    """What config.json or a whole tree tells, and no single name."""
+    reason = REFUSED_TYPES.get(config.get("model_type"))
+    is_fused, has_times = (any(part in path for path in tensors) for part in ("attention.attention.qkv.", "embeddings.time_embeddings"))
+    if is_fused and not has_times:
+        reason = "TimeSformer with space_only attention classifies each frame alone, a ViViT the clip: there is no exact map"
+    if reason:
+        raise UserError(f"{name}: {reason}")
+
+
+def _image_layout(params: dict, config: dict, options: SourceOptions, name: str) -> dict:
+    size = options.image_size or _size(config.get("image_size"))
+    has_cls = "cls" in params
+    cls_position, grid = image_positions(params["position"], has_cls, params["tokenizer/kernel"].shape[1:3], size, name)
+    params["position"] = grid
+    if has_cls:
+        params["cls_position"] = cls_position
+    return {"pool": "token" if has_cls else "mean"}
+
+
+def _video_layout(params: dict, config: dict, options: SourceOptions, name: str) -> dict:
+    tubelet = params["tokenizer/kernel"].shape[:3]
+    size = options.image_size or _size(config.get("image_size"))
+    clip = options.clip or ((config["num_frames"], *size) if size and "num_frames" in config else None)
+    params["cls_position"], positions = split_cls(params["position"], has_cls=True)
+    asked = SourceOptions(clip=clip, target_clip=options.target_clip)
+    grid = video_grid(len(positions), tubelet, asked, name)
+    params["position"] = positions.reshape(*grid, -1)
+    clip = tuple(n * patch for n, patch in zip(grid, tubelet, strict=True))
+    return {"factorisation": "spatio_temporal_attention", "clip": clip, "pool": "token"}
+
+
+def _timesformer_layout(params: dict, config: dict, options: SourceOptions, name: str) -> dict:
+    """Joint space-time attention is Model 1 of one-frame tubelets, with the sum of a place's and a time's position for each token.
+
+    Its tokens lie place by place, ours time by time, which attention does not see.
+    """
+    facts = _image_layout(params, config, options, name)
+    times = params.pop(TIMES)
+    params["position"] = params["position"] + times[:, None, None]
+    height, width = (n * patch for n, patch in zip(params["position"].shape[1:3], params["tokenizer/kernel"].shape[1:3], strict=True))
+    return facts | {"factorisation": "spatio_temporal_attention", "clip": (len(times), height, width)}
+
+
+def _check_depth(params: dict, config: dict, name: str) -> None:
+    blocks = {path.split("/")[1] for path in params if path.startswith("encoder/block_")}
+    if config.get("num_hidden_layers", len(blocks)) != len(blocks):
+        raise UserError(f"{name}: config.json says {config['num_hidden_layers']} layers, the weights hold {len(blocks)}")
+
+
+def _drop_wide_head(params: dict) -> str | None:
+    """DINOv2 classifies the cls token joined to the mean of the others."""
+    hidden = params["tokenizer/kernel"].shape[-1]
+    if "head/kernel" in params and params["head/kernel"].shape[0] != hidden:
+        del params["head/kernel"], params["head/bias"]
+        return "its head reads the cls token joined to the mean of the others"
+    return None
+
+
+def _activation(config: dict, is_video: bool, name: str) -> str:
+    activation = config.get("hidden_act", "gelu_fast" if is_video else "gelu")
+    if activation not in ACTIVATIONS:
+        raise UserError(f"{name}: its activation is {activation!r}, and a ViViT's is one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[activation]
+
+
+def _labels(config: dict, params: dict) -> tuple[str, ...] | None:
+    id2label = config.get("id2label")
+    if not id2label or "head/kernel" not in params or len(id2label) != params["head/kernel"].shape[-1]:
+        return None
+    return tuple(str(id2label[index]) for index in sorted(id2label, key=int))
+
+
+def _is_dino(tensors: Tensors) -> bool:
+    return any("layer_scale1" in name for name in tensors)
+
+
+def _size(size: object) -> tuple[int, int] | None:
+    if isinstance(size, int):
+        return size, size
+    return tuple(size) if isinstance(size, list | tuple) and len(size) == 2 else None
+
+
+def _preprocessing(processor: dict, default: tuple[Triple, Triple]) -> dict:
+    """Normalisation and short side, exactly as the image processor computes them.
+
+    It computes (factor x - offset - mean) / std of pixels x in 0..255. `VivitImageProcessor` offsets by 1 and its mean and std come on top.
+    """
+    if not processor:
+        return {"mean": default[0], "std": default[1]}
+    is_vivit = str(processor.get("image_processor_type")).startswith("VivitImageProcessor")  # or ...Fast
+    factor = processor.get("rescale_factor", 1 / 127.5 if is_vivit else 1 / 255) if processor.get("do_rescale", True) else 1.0
+    offset = float(is_vivit and processor.get("offset", True) and processor.get("do_rescale", True))
+    normalises = processor.get("do_normalize", True)
+    mean = processor.get("image_mean") or HALF if normalises else (0.0,) * 3
+    std = processor.get("image_std") or HALF if normalises else (1.0,) * 3
+    size = processor.get("size")
+    short_side = size if isinstance(size, int) else (size or {}).get("shortest_edge") or (size or {}).get("height")
+    return {
+        "mean": tuple(_tidy((offset + value) / (255 * factor)) for value in mean),
+        "std": tuple(_tidy(value / (255 * factor)) for value in std),
+        "resize": short_side,
+    }
+
+
+def _tidy(value: float) -> float:
+    """Without the last digits that 1/255 and 1/127.5 leave."""
+    return round(value, 12)

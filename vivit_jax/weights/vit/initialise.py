@@ -1,0 +1,62 @@
+"""A ViViT's first weights from another vision transformer (Sec. 3.4)."""
+
+import dataclasses
+
+import jax
+
+from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.groups import Group
+from vivit_jax.weights.initialise import Initialisation, random_variables
+from vivit_jax.weights.layers import unflatten
+from vivit_jax.weights.parameters import check_parameters, parameter_shapes
+from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
+from vivit_jax.weights.vit.inflate import transfer
+from vivit_jax.weights.vit.source import read_source
+
+# What a source may leave to be initialised at random.
+RANDOM = ("head", "tokenizer/kernel", "transformer/temporal_encoder", "temporal_attention")
+
+
+def initialise(model: ViViTConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+    """The weights of `init.source`, made to fit `model`.
+
+    Raises:
+      UserError: if the source cannot be read or cannot become `model`.
+    """
+    return initialise_from(read_source(init.source, _options(model, init)), model, init, key)
+
+
+def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+    """`initialise` from a source that is already read."""
+    model = dataclasses.replace(
+        model,
+        activation=init.activation or backbone.activation,
+        norm_eps=init.norm_eps or backbone.norm_eps,
+    )
+    mean, std = init.mean or backbone.mean, init.std or backbone.std
+    params, groups = transfer(backbone, model, init)
+    expected = parameter_shapes(model)
+    absent = [path for path in expected if path not in params and any(name in path for name in RANDOM)]
+    params |= random_variables(model, key, absent)
+    check_parameters({path: array.shape for path, array in params.items()}, expected, backbone.name)
+    along = Group("(config)", "config", f"activation {model.activation}, norm_eps {model.norm_eps:g}, pixel mean {mean}, std {std}")
+    variables = {"params": unflatten({path: params[path] for path in expected}, scan_layers=model.scan_layers)}
+    return Initialisation(model, variables, mean, std, (*groups, along))
+
+
+def _options(model: ViViTConfig, init: InitConfig) -> SourceOptions:
+    """What is known of the source from the model it is to become."""
+    return SourceOptions(
+        format=init.format,
+        num_heads=init.num_heads,
+        default_heads=model.num_heads,
+        image_size=init.image_size,
+        clip=init.source_clip,
+        target_clip=model.clip,
+        factorisation=model.factorisation,
+        frames=model.tokenizer == "frames",
+        sampled_frames=model.grid[0],
+        attention_order=model.attention_order,
+        pool=model.pool,
+    )

@@ -1,0 +1,133 @@
+"""Where weights come from: a path or a repository of the Hugging Face hub, its format recognised from the files themselves."""
+
+import os
+import pathlib
+import re
+
+from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.weights.layers import flatten
+from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, Pretrained, is_model_dir, load_model_dir, read_json
+from vivit_jax.weights.tensors import DIRECTORY_FILES, read_tensors
+from vivit_jax.weights.vit import google_vit, hugging_face, scenic, timm
+from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
+
+HUB = "hf://"
+
+# A format is a module that recognises names and reads them; the order matters where one tree could be two formats'.
+FORMATS = {"scenic": scenic, "google_vit": google_vit, "hugging_face": hugging_face, "timm": timm}
+OWN_FORMAT = "vivit_jax"
+
+
+def read_source(source: str | os.PathLike, options: SourceOptions) -> Backbone:
+    """Reads a vision transformer in any known format.
+
+    Args:
+      source: a file, a directory, or `hf://org/name` with an optional `@revision`.
+      options: what the files cannot say.
+
+    Raises:
+      UserError: if it is missing, damaged, of no known format, or cannot be expressed as a ViViT.
+    """
+    if options.format not in ("auto", OWN_FORMAT, *FORMATS):
+        raise unknown_name("format", options.format, ("auto", OWN_FORMAT, *FORMATS))
+    path = local_path(source)
+    if options.format in ("auto", OWN_FORMAT) and is_model_dir(path):
+        return _backbone_of(load_model_dir(path), f"{path} ({OWN_FORMAT})")
+    if options.format == OWN_FORMAT:
+        raise UserError(f"{path} is not a model directory of vivit_jax")
+    tensors = read_tensors(path)
+    if not tensors:
+        raise UserError(f"{path} holds no tensors")
+    metadata = _metadata(path)
+    if options.format == "auto":
+        module = next((module for module in FORMATS.values() if module.recognises(tensors, metadata)), None)
+        if module is None:
+            raise UserError(f"{path}: no known vision transformer has these names: {', '.join(list(tensors)[:4])}, ...")
+    else:
+        module = FORMATS[options.format]
+    return module.read(tensors, metadata, options)
+
+
+def local_path(source: str | os.PathLike) -> pathlib.Path:
+    """The source on this machine; `hf://org/name@revision` is taken from the hub's cache, or fetched into it."""
+    source = os.fspath(source)
+    if not source.startswith(HUB):
+        return pathlib.Path(source).expanduser()
+    match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", source.removeprefix(HUB))
+    if match is None:
+        raise UserError(f"{source} must be hf://organisation/name or hf://organisation/name@revision")
+    return _from_hub(source, *match.groups())
+
+
+def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Path:
+    """The repository's snapshot, of which only data files are fetched: weights once, safetensors first, and the JSON beside them."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    def fetch(name: str) -> pathlib.Path | None:
+        try:
+            return pathlib.Path(hf_hub_download(repository, name, revision=revision))
+        except EntryNotFoundError:  # also its subclass for a file that is not in the cache while offline
+            return None
+
+    try:
+        weights = next((file for name in DIRECTORY_FILES if (file := fetch(name))), None)
+        if weights is None:
+            raise UserError(f"{source}: none of {', '.join(DIRECTORY_FILES)} could be had; offline, only what the cache holds can be")
+        for name in (CONFIG, PREPROCESS, "preprocessor_config.json"):
+            fetch(name)
+        if weights.name.endswith(".index.json"):
+            for name in sorted(set(read_json(weights).get("weight_map", {}).values())):
+                fetch(name)
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        raise UserError(f"{source} cannot be fetched: {str(error).strip().splitlines()[0]}") from None
+    return weights.parent
+
+
+def _metadata(path: pathlib.Path) -> dict[str, dict]:
+    """What lies beside the weights and describes them."""
+    directory = path if path.is_dir() else path.parent
+    files = {"config": directory / CONFIG, "preprocessor": directory / "preprocessor_config.json"}
+    return {name: read_json(file) for name, file in files.items() if file.is_file()}
+
+
+def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
+    """One of our own models, to be made into another."""
+    config = pretrained.model.config
+    flat = flatten(pretrained.variables["params"])
+    params = {path: array for path, array in flat.items() if path.startswith(("tokenizer/", "head"))}
+    is_factorised = config.factorisation == "factorised_encoder"
+    encoders = {"encoder": "spatial_encoder", "temporal_encoder": "temporal_encoder"} if is_factorised else {"encoder": "encoder"}
+    for encoder, ours in encoders.items():
+        params |= {f"{encoder}/{path}": array for path, array in _below(flat, f"transformer/{ours}/").items() if path != "position"}
+        prefix = "" if encoder == "encoder" else f"{encoder}/"
+        rows = flat.get(f"transformer/{ours}/position")
+        if rows is not None and f"transformer/{ours}_cls" in flat:
+            params[f"{prefix}cls"] = flat[f"transformer/{ours}_cls"]
+            params[f"{prefix}cls_position"], rows = rows[0], rows[1:]
+        if rows is not None:
+            params[f"{prefix}position"] = rows
+    n_t, n_h, n_w = config.grid
+    params["position"] = params["position"].reshape(1 if is_factorised else n_t, n_h, n_w, -1)
+    return Backbone(
+        name=name,
+        params=params,
+        num_heads=config.num_heads,
+        activation=config.activation,
+        norm_eps=config.norm_eps,
+        mean=pretrained.preprocess.mean,
+        std=pretrained.preprocess.std,
+        factorisation=config.factorisation,
+        clip=config.clip,
+        tokenizer=config.tokenizer,
+        pool=config.pool,
+        attention_order=config.attention_order,
+        labels=pretrained.labels,
+        multi_label=pretrained.multi_label,
+        resize=pretrained.preprocess.resize,
+        stride=pretrained.preprocess.stride,
+    )
+
+
+def _below(flat: dict, prefix: str) -> dict:
+    return {path.removeprefix(prefix): array for path, array in flat.items() if path.startswith(prefix)}

@@ -1,0 +1,148 @@
+"""timm's ViTs, and the .pth files of DeiT, DINO and DINOv2, which share their names.
+
+What weights cannot show comes from the config.json beside them (as on the Hugging Face hub), or from timm's defaults.
+"""
+
+import re
+
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import HALF
+from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
+from vivit_jax.weights.vit.names import (
+    Row,
+    check_complete,
+    flat,
+    fold_layer_scale,
+    fused_heads_in,
+    fused_heads_in_bias,
+    heads_out,
+    refuse,
+    rows,
+    torch_image_kernel,
+    torch_linear,
+    torch_norm,
+    translate,
+)
+from vivit_jax.weights.vit.positions import image_positions
+
+MODEL = r"(?:(?:module|model|backbone)\.)*"
+BLOCK = MODEL + r"blocks\.(\d+)\."
+OUR_BLOCK = "encoder/block_{0:02d}/"
+QUERY_KEY_VALUE = tuple(OUR_BLOCK + f"attention/{part}" for part in ("query", "key", "value"))
+
+TABLE = (
+    *torch_linear(MODEL + r"patch_embed\.proj", "tokenizer", torch_image_kernel),
+    Row(MODEL + r"cls_token", "cls", flat),
+    Row(MODEL + r"pos_embed", "position", rows),
+    Row(MODEL + r"mask_token", None, reason="stands for hidden patches in pre-training"),
+    *torch_norm(BLOCK + r"norm1", OUR_BLOCK + "norm_attention"),
+    Row(BLOCK + r"attn\.qkv\.weight", tuple(f"{part}/kernel" for part in QUERY_KEY_VALUE), fused_heads_in),
+    Row(BLOCK + r"attn\.qkv\.bias", tuple(f"{part}/bias" for part in QUERY_KEY_VALUE), fused_heads_in_bias),
+    *torch_linear(BLOCK + r"attn\.proj", OUR_BLOCK + "attention/out", heads_out),
+    Row(BLOCK + r"(?:ls1\.gamma|gamma_1)", OUR_BLOCK + "attention/layer_scale"),
+    *torch_norm(BLOCK + r"norm2", OUR_BLOCK + "norm_mlp"),
+    *torch_linear(BLOCK + r"mlp\.fc1", OUR_BLOCK + "mlp/in"),
+    *torch_linear(BLOCK + r"mlp\.fc2", OUR_BLOCK + "mlp/out"),
+    Row(BLOCK + r"(?:ls2\.gamma|gamma_2)", OUR_BLOCK + "mlp/layer_scale"),
+    *torch_norm(MODEL + r"(?:norm|fc_norm)", "encoder/norm"),
+    Row(MODEL + r"(?:dino_|ibot_)?head\.(?:mlp|last_layer)\..*", None, reason="the projection of self-supervised training"),
+    *torch_linear(MODEL + r"head", "head"),
+)
+REFUSED = (
+    (r"dist_token|head_dist", "a distilled DeiT has a second token with a head of its own, which a ViViT has no place for"),
+    (r"reg_token|register_tokens", "register tokens take part in every attention, and a ViViT has none"),
+    (r"norm_pre\.", "it normalises before its first block (pre-norm, as CLIP), and a ViViT does not"),
+    (r"attn\.[qk]_norm", "it normalises queries and keys, and a ViViT does not"),
+    (r"attn_pool\.", "it pools by attention (SigLIP), and a ViViT does not"),
+    (r"mlp\.(w12|w3|fc1_g|norm)\b", "its MLPs are gated (SwiGLU), a ViViT's are not"),
+    (r"rel_pos|relative_position|rope", "its positions are relative or rotary, a ViViT's are added"),
+    (r"temporal_attn\.", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: there is no exact map"),
+    (r"attn\.[qv]_bias", "its attention is that of BEiT, EVA or VideoMAE, whose positions or last LayerNorm a ViViT does not have"),
+    (r"patch_embed\.backbone\.", "its patches are features of a ResNet (a hybrid), a ViViT's are pixels"),
+)
+# What `global_pool` is called here; any other is timm's own.
+POOLS = {"token": "token", "avg": "mean", "max": "max"}
+
+
+def recognises(tensors: Tensors, metadata: dict) -> bool:
+    """Whether these are names of timm's vision transformers."""
+    return any(re.fullmatch(BLOCK + r"attn\.qkv\.weight", name) for name in tensors)
+
+
+def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
+    """An image ViT. timm's ViTs have exact GELU and an epsilon of 1e-6."""
+    name = f"{tensors.path} (timm)"
+    config = metadata.get("config", {})
+    refuse(tensors, REFUSED, name)
+    _refuse_by_architecture(str(config.get("architecture")), name)
+    _refuse_gated(tensors, name)
+    heads = options.num_heads or config.get("model_args", {}).get("num_heads") or _heads(tensors, options, name)
+    translation = translate(tensors, TABLE, heads)
+    params = fold_layer_scale(check_complete(translation, name, heads, optional_biases=True))
+    has_cls = "cls" in params
+    size = options.image_size or _image_size(config)
+    patch = params["tokenizer/kernel"].shape[1:3]
+    cls_position, params["position"] = image_positions(params["position"], has_cls, patch, size, name)
+    if has_cls:
+        params["cls_position"] = cls_position
+    pool, headless = _pooling(translation.origin["encoder/norm/scale"], has_cls, config)
+    recipe = config.get("pretrained_cfg", config)
+    has_layer_scale = any(path.endswith("/layer_scale") for path in translation.params)
+    default_mean, default_std = (IMAGENET_MEAN, IMAGENET_STD) if has_layer_scale else (HALF, HALF)
+    return Backbone(
+        name=name,
+        params=params,
+        num_heads=heads,
+        mean=tuple(recipe.get("mean", default_mean)),
+        std=tuple(recipe.get("std", default_std)),
+        pool=pool,
+        origin=translation.origin,
+        dropped=translation.dropped,
+        headless=headless,
+        notes=(("(norm)", "the source applies it after averaging the tokens, a ViViT before"),) if headless == NORM_AFTER_POOL else (),
+    )
+
+
+def _refuse_by_architecture(architecture: str, name: str) -> None:
+    for part, reason in (("quickgelu", "has QuickGELU"), ("_rpn_", "normalises after each residual branch (res-post-norm)")):
+        if part in architecture:
+            raise UserError(f"{name}: {architecture} {reason}, which a ViViT does not")
+
+
+def _refuse_gated(tensors: Tensors, name: str) -> None:
+    """A packed gate shows in the shapes alone: twice as wide going in as coming out."""
+    for path, shape in tensors.shapes.items():
+        out = tensors.shapes.get(path.replace("mlp.fc1.weight", "mlp.fc2.weight"))
+        if path.endswith("mlp.fc1.weight") and out and shape[0] == 2 * out[-1]:
+            raise UserError(f"{name}: its MLPs are gated (SwiGLU), a ViViT's are not (it holds {path} {shape})")
+
+
+NORM_AFTER_POOL = "its head normalises after averaging the tokens and a ViViT before"
+
+
+def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:
+    """How the tokens are pooled, and why the head cannot be kept if that is not how a ViViT does it."""
+    said = config.get("model_args", {}).get("global_pool", config.get("global_pool"))
+    if norm.endswith("fc_norm.weight"):
+        return "mean", NORM_AFTER_POOL
+    if said not in (None, *POOLS):
+        return "token" if has_cls else "mean", f"its head reads tokens pooled by {said!r}, which a ViViT does not"
+    pool = POOLS.get(said, "token" if has_cls else "mean")
+    if has_cls and pool != "token":
+        return pool, f"its head reads the {pool} of tokens that have attended to a cls token, and a ViViT of pool {pool} has none"
+    return pool, None
+
+
+def _heads(tensors: Tensors, options: SourceOptions, name: str) -> int:
+    width = next(shape[-1] for path, shape in tensors.shapes.items() if path.endswith("attn.qkv.weight"))
+    return heads_of_width(width, options, name)
+
+
+def _image_size(config: dict) -> tuple[int, int] | None:
+    """The image size that the positions are for. `model_args` override the recipe, whose size timm resizes them to when it loads."""
+    size = config.get("model_args", {}).get("img_size")
+    if size is None:
+        size = config.get("pretrained_cfg", config).get("input_size", [3, None])[1:]
+        size = size if len(size) == 2 else None
+    return (size, size) if isinstance(size, int) else tuple(size) if size else None
