@@ -33,7 +33,7 @@ from vivit_jax.data.pipeline import training_batches
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
 from vivit_jax.errors import UserError, printable
-from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.restore import verify
@@ -146,7 +146,7 @@ def _inspect_run(run: runs.Run) -> None:
         raise UserError(f"{len(damaged)} of {len(steps)} checkpoints of {run.path} are damaged: {', '.join(damaged)}")
 
 
-def _describe_model(config: ViViTConfig) -> None:
+def _describe_model(config: ModelConfig) -> None:
     groups = complexity.parameter_groups(config)
     total = sum(group.parameters for group in groups)
     table = Table(box=None, pad_edge=False)
@@ -159,9 +159,9 @@ def _describe_model(config: ViViTConfig) -> None:
     console.show(table)
     if config.num_classes is None:
         console.say("(without a head: its classes are the data set's)")
-    arithmetic = complexity.count_arithmetic(config)
+    family, arithmetic = family_of(config), complexity.count_arithmetic(config)
     console.say(
-        f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, config.grid))} tokens: "
+        f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, family.cells(config).shape))} {family.features}: "
         f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
         style="bold",
     )

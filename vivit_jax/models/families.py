@@ -88,28 +88,25 @@ class Family:
       module: the Flax module of a config. It takes float video (b, t, h, w, 3) and `train`, and returns logits, a dict of them by head, or
         features (b, d) where the config has no head. Of the collections it has beside `params`, training keeps what a step makes of them.
         A module that takes statistics over a batch has an attribute `axis_name`: that of the devices to take them over.
-      plain: the same parameters and the same function in the plainest form: float32, one layer after another, no kernels of our own. New
-        parameters are drawn, arithmetic is counted and programs are exported in this form.
-      outline: the same shapes and arithmetic as `plain` in the form that is traced soonest.
       height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
         rates go by it.
       cells: how the features lie over the pixels, for explanations.
       describe: the model in a few words, for tables and reports.
+      plain: the same parameters and the same function in the plainest form: float32, one layer after another, no kernels of our own. New
+        parameters are drawn, arithmetic is counted and programs are exported in this form.
+      outline: the same shapes and arithmetic as `plain` in the form that is traced soonest.
       order: parts of parameter paths in the order in which a video meets them, for tables.
-      sharding: (pattern searched in a parameter's path, mesh axes of its last dimensions), the first match wins; the general rules
-        place what none matches.
       features: what the boxes of `cells` are called.
     """
 
     config: type
     module: Callable[[Any], nn.Module]
-    plain: Callable[[Any], Any]
-    outline: Callable[[Any], Any]
     height: Callable[[Any, str], int]
     cells: Callable[[Any], Cells]
     describe: Callable[[Any], str]
+    plain: Callable[[Any], Any] = lambda config: config
+    outline: Callable[[Any], Any] = lambda config: config
     order: tuple[str, ...] = ()
-    sharding: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
     features: str = "features"
 
 

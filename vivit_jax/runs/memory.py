@@ -22,7 +22,7 @@ def _training_advice(experiment: Experiment, executor: Executor) -> str:
     same = []
     if (accumulation := _next_accumulation(experiment, executor)) is not None:
         same.append(f"--config.training.accumulation={accumulation}")
-    if not experiment.model.remat:
+    if not getattr(experiment.model, "remat", True):  # some families have no such key
         same.append("--config.model.remat=True")
     if parallel.mode == "jit" and parallel.fsdp * parallel.tensor < jax.device_count():
         rest = "" if parallel.data in (-1, 1) else "--config.parallel.data=1 "

@@ -16,6 +16,7 @@ from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.inference.label_spaces import ASSUMED
+from vivit_jax.models.families import family_of
 from vivit_jax.runs import plots
 from vivit_jax.runs import record as runs
 
@@ -100,9 +101,7 @@ def _page(title: str, body: str) -> str:
 
 def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> str:
     model, name = run.experiment.model, "mAP" if run.experiment.multi_label else "top1"
-    description = f"{model.factorisation.replace('_', ' ')}, {model.num_layers} layers of {model.hidden_size}, clips of " + " x ".join(
-        map(str, model.clip)
-    )
+    description = f"{family_of(model).describe(model)}, clips of {' x '.join(map(str, model.clip))}"
     lines = [f"<h1>{_text(run.experiment.name)}</h1>", f"<p>{_text(description)}</p>"]
     if evaluation:
         split = _text(f"{evaluation.get('name', run.experiment.data.name)} {evaluation['split']}")

@@ -8,18 +8,6 @@ from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.models.vivit.tokenizer import uniform_frames
 
-# The mesh axes that divide parameters. Scanned layers have one more dimension in front, which is never divided.
-SHARDING = (
-    (r"/(query|key|value)/kernel$", ("fsdp", "tensor", None)),  # (d, k, f)
-    (r"/(query|key|value)/bias$", ("tensor", None)),  # (k, f)
-    (r"attention\w*/out/kernel$", ("tensor", None, "fsdp")),  # (k, f, d)
-    (r"/mlp/in/kernel$", ("fsdp", "tensor")),  # (d, m)
-    (r"/mlp/in/bias$", ("tensor",)),  # (m)
-    (r"/mlp/out/kernel$", ("tensor", "fsdp")),  # (m, d)
-    (r"tokenizer/kernel$", (None, None, None, None, "fsdp")),  # (t, h, w, 3, d)
-    (r"/position$", ("fsdp",)),  # (..., d)
-)
-
 
 def plain(config: ViViTConfig) -> ViViTConfig:
     """The model as the paper defines it, without what only changes how it is computed."""
@@ -70,6 +58,5 @@ FAMILY = Family(
     cells=cells,
     describe=describe,
     order=("tokenizer", "spatial_encoder", "temporal_encoder", "encoder", "head"),
-    sharding=SHARDING,
     features="tokens",
 )

@@ -1,0 +1,102 @@
+"""A family that the house has never seen, registered in one line: every command works with it, batch statistics included."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vivit_jax.models import families
+from vivit_jax.runs import train
+from vivit_jax.weights.model_dir import load_model_dir
+
+CONFIG = """
+from vivit_jax.config import base_config
+
+def get_config():
+    config = base_config("toy")
+    config.model.clip = (4, 16, 16)
+    config.data.name = "toys"
+    config.data.resize = 20
+    config.data.val_split = "test"
+    config.optimizer.layer_decay = 0.9
+    config.training.batch_size = 2
+    config.training.steps = 6
+    config.evaluation.every_steps = 3
+    config.training.compilation_cache = None
+    config.parallel.data = 1
+    return config
+"""
+
+
+@pytest.fixture(scope="module")
+def toy_family():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(families.FAMILIES, "toy", "toy_family")
+        yield
+
+
+@pytest.fixture(scope="module")
+def toy_config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("configs") / "toy.py"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def toy_run(toy_family, toy_config, data_dir, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "toy"
+    arguments = [f"--config={toy_config}", f"--workdir={workdir}", f"--config.data.data_dir={data_dir}"]
+    assert train.main(arguments) == 0
+    return workdir, arguments
+
+
+def test_it_trains_and_resumes(toy_run, capsys):
+    workdir, arguments = toy_run
+    weights = (workdir / "model" / "model.safetensors").read_bytes()
+    assert json.loads((workdir / "config.json").read_text())["config"]["model"]["family"] == "toy"
+    assert json.loads((workdir / "evaluation.json").read_text())["examples"] == 7
+    capsys.readouterr()
+    assert train.main(arguments) == 0
+    assert "going on after step 6 of 6" in capsys.readouterr().out
+    assert (workdir / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_its_model_directory_holds_the_statistics(toy_run):
+    pretrained = load_model_dir(toy_run[0] / "model")
+    statistics = pretrained.variables["batch_stats"]["norm"]
+    assert set(pretrained.variables) == {"params", "batch_stats"}
+    assert np.abs(statistics["mean"]).max() > 1e-4, "the statistics have moved"
+    assert json.loads((toy_run[0] / "model" / "config.json").read_text())["family"] == "toy"
+
+
+def test_every_command_takes_it(toy_run, toy_config, vivit, videos, tmp_path, data_dir):
+    workdir, _ = toy_run
+    model = workdir / "model"
+    for argv, told in (
+        (["evaluate", "--model", model, "--name", "toys", "--data_dir", data_dir, "--out", tmp_path / "scores.json"], "top1"),
+        (["predict", "--model", model, "--views", "1x1", videos[0]], "cat"),
+        (["explain", "--model", model, "--out", tmp_path / "overlay.mp4", videos[0]], "overlay written"),
+        (["inspect", model], "features"),
+        (["inspect", toy_config], "stem"),
+        (["export", "--model", model, "--to", "stablehlo", tmp_path / "exported"], "model.stablehlo"),
+        (["bench", "--config", toy_config, "--config.model.num_classes", "3", "--mode", "train", "--steps", "2"], "clips"),
+    ):
+        code, out, err = vivit(*argv)
+        assert code == 0, (argv, err)
+        assert told in out, (argv, out)
+    code, _, err = vivit("export", "--model", model, "--to", "hugging_face", tmp_path / "hf")
+    assert code == 2
+    assert "stablehlo" in err
+
+
+def test_another_run_starts_from_it(toy_run, toy_config, data_dir, tmp_path):
+    model = toy_run[0] / "model"
+    arguments = [f"--config={toy_config}", f"--workdir={tmp_path / 'second'}", f"--config.data.data_dir={data_dir}"]
+    assert train.main([*arguments, f"--config.init.source={model}", "--config.init.head=keep"]) == 0
+
+
+def test_a_family_that_is_not_there_is_named(vivit, tmp_path):
+    (tmp_path / "config.py").write_text(CONFIG.replace('"toy"', '"toi"'))
+    code, _, err = vivit("inspect", tmp_path / "config.py")
+    assert code == 2
+    assert "unknown model.family 'toi'" in err
