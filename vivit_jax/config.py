@@ -15,7 +15,7 @@ from ml_collections.config_dict import placeholder
 
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
+from vivit_jax.models.families import DEFAULT, FAMILIES, ModelConfig, family_named
 from vivit_jax.training.config import (
     CheckpointConfig,
     EvaluationConfig,
@@ -122,11 +122,19 @@ def hint_of(key: str, *, root: str = "--config") -> typing.Any:
     """The type of a dotted key's value; raises UserError for one that no experiment has."""
     hint, path = Experiment, root
     for name in key.split("."):
-        known = {field.name: inner for field, inner in _fields(hint)} if dataclasses.is_dataclass(hint) else {}
+        known = _known(hint)
         if name not in known:
             raise unknown_name(f"key in {path}", name, known)
         hint, path = known[name], f"{path}.{name}"
     return hint
+
+
+def _known(hint: typing.Any) -> dict[str, typing.Any]:
+    """The keys of a section with their types; of the model's, those of all families, since its file says which it is of."""
+    if hint is ModelConfig:
+        families = (family_named(name).config for name in FAMILIES)
+        return {field.name: inner for family in families for field, inner in _fields(family)} | {"family": str}
+    return {field.name: inner for field, inner in _fields(hint)} if dataclasses.is_dataclass(hint) else {}
 
 
 def value_of(key: str, readings: typing.Sequence[object]) -> object:

@@ -89,7 +89,8 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> None:
     heads. It normalises pixels itself, so that they cannot be normalised otherwise than the weights were trained.
     """
     config = pretrained.model.config
-    config = dataclasses.replace(family_of(config).plain(config), dtype=config.dtype)
+    precision = {"dtype": config.dtype} if hasattr(config, "dtype") else {}
+    config = dataclasses.replace(family_of(config).plain(config), **precision)
     params = {path: np.ascontiguousarray(array, np.float32) for path, array in flatten_variables(pretrained.variables).items()}
 
     def forward(params: dict[str, jax.Array], video: jax.Array) -> jax.Array:
