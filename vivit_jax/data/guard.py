@@ -50,4 +50,9 @@ def guarded_map(
     workers = available_cpus() if workers is None else workers
     seconds = limits.seconds + GRACE_SECONDS
     for item, result in map_in_order(function, items, workers=workers, seconds=seconds, memory=limits.memory):
-        yield item, UserError(result.reason) if isinstance(result, Failure) else result
+        yield item, _named(item, result) if isinstance(result, Failure) else result
+
+
+def _named(item: object, failure: Failure) -> UserError:
+    """The failure as an error that begins with the item's name, once."""
+    return UserError(f"{item}: {failure.reason.removeprefix(f'{item}: ')}")
