@@ -1,0 +1,198 @@
+"""Interrupts real training runs at random for half an hour, and compares what comes of them with runs that nobody disturbed.
+
+  python benchmarks/soak.py --minutes 30 --json soak.json
+
+Two runs go on at a time, one under `jit` over two virtual devices and one under `pmap`. Each is sent SIGKILL, SIGTERM or SIGINT after a
+random time and started again by the same command. When the time is up both run to their end, and every bit is compared with that of a run
+of the same seed: parameters and optimiser state, the rows of metrics.jsonl, the model directories, the scores.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from vivit_jax.runs.clock import TIMING_KEYS
+
+ROOT = pathlib.Path(__file__).parents[1]
+MODES = {"jit": ["--config.parallel.mode=jit", "--config.parallel.data=2"], "pmap": ["--config.parallel.mode=pmap"]}
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+EVALUATE_EVERY, SAVE_EVERY = 40, 10
+FLAGS = [
+    f"--config={ROOT / 'configs' / 'motion_digits.py'}",
+    "--config.model.hidden_size=32",
+    "--config.model.num_layers=2",
+    "--config.model.temporal_layers=1",
+    "--config.model.dropout=0.1",
+    "--config.data.train_split=train[:10%]",
+    "--config.data.val_split=val[:5%]",
+    "--config.data.test_split=test[:5%]",
+    "--config.training.batch_size=8",
+    "--config.training.ema_decay=0.99",
+    "--config.training.log_every=1",
+    f"--config.evaluation.every_steps={EVALUATE_EVERY}",
+    f"--config.checkpoint.every_steps={SAVE_EVERY}",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One interruption.
+
+    Attributes:
+      mode: `jit` or `pmap`.
+      signal: its name.
+      phase: what the run was doing, by its output and its files.
+      code: the exit code that came of it.
+      seconds: from the signal to the end of the process.
+    """
+
+    mode: str
+    signal: str
+    phase: str
+    code: int
+    seconds: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long the runs are interrupted (default 30)")
+    parser.add_argument("--every", type=float, nargs=2, default=(10.0, 60.0), metavar=("MIN", "MAX"), help="seconds between signals")
+    parser.add_argument("--steps", type=int, default=1200, help="of each run (default 1200)")
+    parser.add_argument("--seed", type=int, default=0, help="of the signals and their times")
+    parser.add_argument("--folder", type=pathlib.Path, help="where the runs lie (default: a temporary folder)")
+    parser.add_argument("--json", type=pathlib.Path, help="write trials and comparisons here")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        report = soak(arguments, arguments.folder or pathlib.Path(temporary))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    print_report(report)
+    if not all(all(same.values()) for same in report["equal"].values()):
+        raise SystemExit("a run that was interrupted differs from one that was not")
+
+
+def soak(arguments: argparse.Namespace, folder: pathlib.Path) -> dict:
+    """Runs both modes disturbed and undisturbed; the trials, and for each mode and artefact whether it is the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with concurrent.futures.ThreadPoolExecutor(len(MODES)) as pool:
+        for code in pool.map(lambda mode: start(mode, "whole", arguments, folder).wait(), MODES):
+            if code:
+                raise SystemExit(f"an undisturbed run ended with {code}: see {folder}/*.log")
+        end = time.monotonic() + 60 * arguments.minutes
+        trials = [trial for trials in pool.map(lambda mode: disturb(mode, arguments, folder, end), MODES) for trial in trials]
+    equal = {mode: compare(folder / f"{mode}_disturbed", folder / f"{mode}_whole") for mode in MODES}
+    return {
+        "minutes": arguments.minutes,
+        "steps": arguments.steps,
+        "trials": [dataclasses.asdict(trial) for trial in trials],
+        "equal": equal,
+    }
+
+
+def start(mode: str, name: str, arguments: argparse.Namespace, folder: pathlib.Path) -> subprocess.Popen:
+    """`train.py` in a process of its own; its output is added to a log beside its work directory."""
+    workdir = folder / f"{mode}_{name}"
+    command = [sys.executable, "-u", ROOT / "train.py", f"--workdir={workdir}", *FLAGS, *MODES[mode]]
+    command += [f"--config.training.steps={arguments.steps}", f"--config.data.data_dir={folder / f'data_{mode}'}"]
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    with folder.joinpath(f"{mode}_{name}.log").open("a") as log:
+        log.write(f"--- start {time.time():.1f}\n")
+        log.flush()
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+def disturb(mode: str, arguments: argparse.Namespace, folder: pathlib.Path, end: float) -> list[Trial]:
+    """Interrupts a run until `end`, then lets it finish; begins another in a new directory where one finishes before."""
+    draw, trials = random.Random(f"{arguments.seed} {mode}"), []
+    while True:
+        process = start(mode, "disturbed", arguments, folder)
+        pause = draw.uniform(*arguments.every)
+        kind = draw.choice(SIGNALS)
+        if time.monotonic() + pause >= end:
+            if code := process.wait():
+                raise SystemExit(f"the {mode} run ended with {code} when nobody disturbed it: see {folder}")
+            return trials
+        try:
+            process.wait(pause)
+        except subprocess.TimeoutExpired:
+            phase, begun = phase_of(folder, mode), time.monotonic()
+            process.send_signal(kind)
+            code = process.wait(300)
+            trials.append(Trial(mode, kind.name, phase, code, time.monotonic() - begun))
+            print(f"{mode}: {kind.name} while {phase}: exit code {code}", flush=True)
+
+
+def phase_of(folder: pathlib.Path, mode: str) -> str:
+    """What a run is doing, by the last lines of its log and the marks of saves that are under way."""
+    log = (folder / f"{mode}_disturbed.log").read_text().rpartition("--- start")[2]
+    if any((folder / f"{mode}_disturbed" / "checkpoints").glob(".*.saving")):
+        return "saving"
+    if "compiling the step" in log and "first step" not in log:
+        return "compiling"
+    lines = re.findall(r"^step (\d+)/(\d+)  (\w+)", log, re.MULTILINE)
+    if not lines:
+        return "starting"
+    step, total, what = int(lines[-1][0]), int(lines[-1][1]), lines[-1][2]
+    if step == total and what == "val":
+        return "testing"
+    return "evaluating" if step % EVALUATE_EVERY == 0 and what != "val" else "training"
+
+
+def compare(disturbed: pathlib.Path, whole: pathlib.Path) -> dict[str, bool]:
+    """For each artefact whether the two runs have the same."""
+    return {
+        "checkpoint (parameters, optimiser, averages)": states_equal(disturbed, whole),
+        "metrics.jsonl": rows(disturbed) == rows(whole),
+        "model/": (disturbed / "model/model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes(),
+        "evaluation.json": (disturbed / "evaluation.json").read_bytes() == (whole / "evaluation.json").read_bytes(),
+    }
+
+
+def rows(workdir: pathlib.Path) -> list[dict]:
+    """The rows of a run's metrics without what depends on the machine's speed."""
+    parsed = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in TIMING_KEYS} for row in parsed]
+
+
+def states_equal(disturbed: pathlib.Path, whole: pathlib.Path) -> bool:
+    """Whether every array of the newest checkpoints has the same bits."""
+    import jax
+    import numpy as np
+    import orbax.checkpoint as ocp
+
+    def state(workdir: pathlib.Path) -> list:
+        newest = max((path for path in (workdir / "checkpoints").iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            return jax.tree_util.tree_leaves_with_path(checkpointer.restore((newest / "state").absolute()))
+
+    pairs = zip(state(disturbed), state(whole), strict=True)
+    return all(path == other and np.asarray(a).tobytes() == np.asarray(b).tobytes() for (path, a), (other, b) in pairs)
+
+
+def print_report(report: dict) -> None:
+    """Trials by signal and phase, then what is equal."""
+    counted = collections.Counter((trial["signal"], trial["phase"]) for trial in report["trials"])
+    phases = sorted({phase for _, phase in counted})
+    print("| signal | " + " | ".join(phases) + " | all |\n|---|" + "---|" * (len(phases) + 1))
+    for name in (kind.name for kind in SIGNALS):
+        row = [counted[name, phase] for phase in phases]
+        print(f"| {name} | " + " | ".join(map(str, [*row, sum(row)])) + " |")
+    codes = collections.Counter((trial["signal"], trial["code"]) for trial in report["trials"])
+    print("exit codes:", ", ".join(f"{name} {code}: {count}" for (name, code), count in sorted(codes.items())))
+    for mode, same in report["equal"].items():
+        print(f"{mode}: " + ", ".join(f"{what} {'equal' if equal else 'DIFFERS'}" for what, equal in same.items()))
+
+
+if __name__ == "__main__":
+    main()
