@@ -173,8 +173,12 @@ def states_equal(disturbed: pathlib.Path, whole: pathlib.Path) -> bool:
 
     def state(workdir: pathlib.Path) -> list:
         newest = max((path for path in (workdir / "checkpoints").iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+        path = (newest / "state").absolute()
         with ocp.PyTreeCheckpointer() as checkpointer:
-            return jax.tree_util.tree_leaves_with_path(checkpointer.restore((newest / "state").absolute()))
+            saved = checkpointer.metadata(path).item_metadata.tree
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)
+            arrays = checkpointer.restore(path, args=ocp.args.PyTreeRestore(item=saved, restore_args=as_numpy))
+        return jax.tree_util.tree_leaves_with_path(arrays)
 
     pairs = zip(state(disturbed), state(whole), strict=True)
     return all(path == other and np.asarray(a).tobytes() == np.asarray(b).tobytes() for (path, a), (other, b) in pairs)

@@ -6,8 +6,9 @@
 
 Where it differs from `video_folder.py`: a ViT-S in place of a ViT-B; batches of 8 clips in two halves, 4.5 GB with AdamW; each clip drawn
 four times a pass with other augmentations; stronger regularisers; lower layers that hardly move; and an average of the weights, which makes
-the choice of the best epoch on a small validation split less of a lottery. The argument is the backbone's size and patch: `B/16` takes 10 GB,
-and 6 GB with `--config.training.accumulation=4`.
+the choice of the best epoch on a small validation split less of a lottery.
+
+The argument is the backbone's size and patch: `B/16` takes 10 GB, and 6 GB with `--config.training.accumulation=4`.
 """
 
 import ml_collections
