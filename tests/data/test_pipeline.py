@@ -101,6 +101,12 @@ def test_a_clip_changes_from_epoch_to_epoch_and_with_the_seed(dataset):
     assert_same(batches, train(dataset, 9))
 
 
+@pytest.mark.fault(
+    promise="The order of clips and their pixels do not depend on readers",
+    provoked="1 and several reading threads",
+    seen="the same batches, bit by bit",
+    trials=2,
+)
 def test_order_and_pixels_do_not_depend_on_readers(dataset):
     expected = train(dataset, 6)
     for readers in (1, 7):
@@ -296,6 +302,12 @@ def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batc
     assert_same(list(batches), seen)
 
 
+@pytest.mark.fault(
+    promise="Several hosts cover a split once",
+    provoked="2 and 3 hosts",
+    seen="disjoint shards that make the whole split",
+    trials=2,
+)
 @pytest.mark.parametrize("hosts", [2, 3, 4])
 def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dataset, hosts):
     shares = [list(evaluation_batches(dataset, "train", PREPROCESS, DATA, batch_size=2, shard=(host, hosts))) for host in range(hosts)]
@@ -312,6 +324,12 @@ def test_evaluation_controls_are_the_same_every_time(dataset):
     assert all((batch["video"] == batch["video"][:, :, :1]).all() for batch in still)
 
 
+@pytest.mark.fault(
+    promise="No sample is ever silently replaced",
+    provoked="a stored video that cannot be decoded",
+    seen="the video by name; the evaluation ends",
+    trials=1,
+)
 def test_a_record_that_cannot_be_decoded_is_named_not_replaced(dataset, monkeypatch):
     class Broken:
         def __init__(self, records):

@@ -74,6 +74,12 @@ def truncate(path):
 DAMAGES = {"flipped": flip, "truncated": truncate, "emptied": lambda path: path.write_bytes(b""), "deleted": lambda path: path.unlink()}
 
 
+@pytest.mark.fault(
+    promise="A checkpoint is never loaded with a damaged file",
+    provoked="one flipped bit, a cut, an emptied and a deleted file, in each kind of file",
+    seen="the file by name, and the step before it instead",
+    trials=12,
+)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_of_any_kind_is_refused_by_name(saved, damage, capsys):
     for path in files_of(saved / "2"):
@@ -120,6 +126,12 @@ def test_nothing_but_damaged_checkpoints_stops_the_run(saved):
         Checkpoints(saved, keep=2).restore_latest(state_of(0))
 
 
+@pytest.mark.fault(
+    promise="A save that was not finished is never adopted",
+    provoked="the temporary folder that a killed save leaves",
+    seen="the step before it",
+    trials=1,
+)
 def test_an_unfinished_save_is_not_adopted(saved):
     (saved / "2").rename(saved / "3.orbax-checkpoint-tmp-0")
     (saved / "2.sha256.json").unlink()
@@ -143,6 +155,12 @@ while True:
 """
 
 
+@pytest.mark.fault(
+    promise="`kill -9` at any moment of a save loses no whole checkpoint",
+    provoked="ten SIGKILLs at random moments of a process that saves without a pause",
+    seen="the newest whole step is restored each time",
+    trials=10,
+)
 def test_kill_9_at_random_moments_loses_no_whole_checkpoint(tmp_path):
     from pathlib import Path
 

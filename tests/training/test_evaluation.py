@@ -40,6 +40,12 @@ def expected():
     return -np.abs(distance), examples["label"]
 
 
+@pytest.mark.fault(
+    promise="Every example is counted exactly once on any devices",
+    provoked="1, 2, 4 and 8 devices, batches that do not divide the split",
+    seen="the same denominator and the same hits",
+    trials=8,
+)
 @pytest.mark.parametrize("batch_size", [4, 5, 27, 64])
 @pytest.mark.parametrize(
     "parallel", [ParallelConfig(data=1), ParallelConfig(), ParallelConfig("pmap"), ParallelConfig(fsdp=2, tensor=2)], ids=str

@@ -29,6 +29,12 @@ def arrays_of(workdir, step):
     return jax.tree.leaves(jax.device_get(restored["state"])), restored["facts"]
 
 
+@pytest.mark.fault(
+    promise="A run that was interrupted equals one that was not, bit by bit",
+    provoked="SIGTERM at a step, the same command again; under jit and pmap",
+    seen="the same parameters, optimiser state, averages, order of clips and rows of metrics",
+    trials=2,
+)
 @pytest.mark.parametrize("mode", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_path, mode):
     flags = (
@@ -54,6 +60,12 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_pa
     assert (cut / "model" / "model.safetensors").read_bytes() == (whole / "model" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.fault(
+    promise="A run survives `kill -9`, and goes on with another number of devices",
+    provoked="SIGKILL at a step; resumed on 4, then on 2 virtual devices",
+    seen="the same clips in the same order, and the loss within rounding",
+    trials=2,
+)
 @pytest.mark.slow
 def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
     """From one device to four to two, with the same batches and the same losses to rounding."""
@@ -70,6 +82,12 @@ def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
         np.testing.assert_allclose(list(actual.values()), list(expected.values()), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.fault(
+    promise="A signal during the first compilation ends the run at once",
+    provoked="SIGTERM while XLA compiles",
+    seen="one line; exit code 143",
+    trials=1,
+)
 def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_path):
     run = start(tmp_path / "run", "--config.model.num_layers=24", XLA_FLAGS="")
     run.wait_for("training clips")
@@ -79,6 +97,12 @@ def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_p
     assert "interrupted before there was anything to save" in run.output()
 
 
+@pytest.mark.fault(
+    promise="A signal during an evaluation saves, and the evaluation is made up for",
+    provoked="SIGTERM as the validation split is read",
+    seen="exit code 143; the resumed run has the row it missed",
+    trials=1,
+)
 def test_a_signal_during_evaluation_saves_and_the_evaluation_is_made_up_for(start, tmp_path):
     workdir = tmp_path / "run"
     run = start(workdir, TINY_TERMINATE_IN_EVALUATION="1")
@@ -90,6 +114,12 @@ def test_a_signal_during_evaluation_saves_and_the_evaluation_is_made_up_for(star
     assert [row["step"] for row in tiny.rows(workdir) if "val/top1" in row] == [10, 20]
 
 
+@pytest.mark.fault(
+    promise="Signals during a save, and twice, do no harm",
+    provoked="SIGTERM while a checkpoint is written, and again",
+    seen="a whole checkpoint; exit code 143",
+    trials=2,
+)
 def test_signals_during_a_save_and_twice_do_no_harm(start, tmp_path):
     workdir = tmp_path / "run"
     run = start(workdir, *LONG, "--config.checkpoint.every_steps=1")
@@ -101,6 +131,12 @@ def test_signals_during_a_save_and_twice_do_no_harm(start, tmp_path):
     assert damage(workdir / "checkpoints" / str(step)) is None
 
 
+@pytest.mark.fault(
+    promise="Two runs never share a work directory",
+    provoked="a second process on the directory of a running one",
+    seen="one line that names the first; exit code 2",
+    trials=1,
+)
 def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
     workdir = tmp_path / "run"
     first = start(workdir, *LONG)
@@ -113,6 +149,12 @@ def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
     assert first.wait() == 143
 
 
+@pytest.mark.fault(
+    promise="A run goes on under its own configuration only",
+    provoked="resumed with another learning rate, and with another number of readers",
+    seen="the key with its old and new value, exit code 2; the harmless change passes",
+    trials=2,
+)
 def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start, tmp_path):
     workdir = tmp_path / "run"
     assert start(workdir, TINY_TERMINATE_AT="5").wait() == 143
@@ -125,6 +167,12 @@ def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start,
     assert "2 views each" in harmless.output()
 
 
+@pytest.mark.fault(
+    promise="A number that is not finite stops the run",
+    provoked="an infinite learning rate at one step",
+    seen="the step and the tensor by name; the last good checkpoint stays",
+    trials=1,
+)
 def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good_checkpoint(start, tmp_path):
     workdir = tmp_path / "run"
     run = start(workdir, "--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", TINY_POISON_AT="12")
@@ -138,6 +186,12 @@ def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()) == ["10", "5"]
 
 
+@pytest.mark.fault(
+    promise="A full disk leaves the old checkpoint whole",
+    provoked="a small tmpfs that fills up during a save",
+    seen="one line, exit code 1; the run goes on once there is room",
+    trials=1,
+)
 def test_a_full_disk_stops_the_run_with_the_old_checkpoint_intact(start, small_disk):
     workdir = small_disk / "run"
     run = start(workdir, *LONG, "--config.checkpoint.every_steps=200")
@@ -156,6 +210,12 @@ def test_a_full_disk_stops_the_run_with_the_old_checkpoint_intact(start, small_d
     assert "Traceback" not in run.output()
 
 
+@pytest.mark.fault(
+    promise="A read-only work directory is one line",
+    provoked="a tmpfs mounted read-only",
+    seen="exit code 2, nothing changed",
+    trials=1,
+)
 def test_a_read_only_directory_is_refused_in_one_line(start, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     run = start(small_disk / "run")

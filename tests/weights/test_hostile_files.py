@@ -101,6 +101,12 @@ def refused(capsys, source: pathlib.Path, *options: str) -> str:
     return printed.err
 
 
+@pytest.mark.fault(
+    promise="A weights file that lies is refused before memory is taken",
+    provoked="headers that declare gigabytes, overlapping or missing tensors, object arrays",
+    seen="one line, exit code 2",
+    trials=20,
+)
 @pytest.mark.parametrize("case", FILES)
 def test_a_file_that_lies_is_refused(tmp_path, monkeypatch, capsys, case):
     monkeypatch.chdir(tmp_path)
@@ -143,6 +149,12 @@ TORCH = {
 }
 
 
+@pytest.mark.fault(
+    promise="A `.pth` runs no code",
+    provoked="pickles that call functions, and of anything but plain tensors",
+    seen="one line, exit code 2; nothing was run",
+    trials=10,
+)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("case", TORCH)
 def test_a_torch_file_of_anything_but_plain_tensors_is_refused(tmp_path, capsys, case):
