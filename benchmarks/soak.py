@@ -27,7 +27,7 @@ from vivit_jax.runs.clock import TIMING_KEYS
 ROOT = pathlib.Path(__file__).parents[1]
 MODES = {"jit": ["--config.parallel.mode=jit", "--config.parallel.data=2"], "pmap": ["--config.parallel.mode=pmap"]}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-EVALUATE_EVERY, SAVE_EVERY = 40, 10
+EVALUATE_EVERY, SAVE_EVERY = 40, 20
 FLAGS = [
     f"--config={ROOT / 'configs' / 'motion_digits.py'}",
     "--config.model.hidden_size=32",
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0, help="how long the runs are interrupted (default 30)")
     parser.add_argument("--every", type=float, nargs=2, default=(10.0, 60.0), metavar=("MIN", "MAX"), help="seconds between signals")
-    parser.add_argument("--steps", type=int, default=1200, help="of each run (default 1200)")
+    parser.add_argument("--steps", type=int, default=600, help="of each run (default 600)")
     parser.add_argument("--seed", type=int, default=0, help="of the signals and their times")
     parser.add_argument("--folder", type=pathlib.Path, help="where the runs lie (default: a temporary folder)")
     parser.add_argument("--json", type=pathlib.Path, help="write trials and comparisons here")
