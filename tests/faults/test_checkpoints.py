@@ -138,6 +138,7 @@ def test_a_run_without_a_whole_checkpoint_is_refused_every_time(train, workdir, 
     assert "the same command goes on" not in errors[0]
 
 
+@pytest.mark.slow
 def test_restart_puts_everything_aside_and_begins_again(train, workdir, capsys):
     flip_all(workdir)
     before = contents(workdir)
@@ -256,6 +257,7 @@ def test_the_best_model_is_made_again(train, halfway, whole, tmp_path, capsys, f
     assert bool(list(workdir.glob("refused-model-*"))) == (fault != "lost")
 
 
+@pytest.mark.slow
 def test_a_best_model_that_cannot_be_made_again_is_refused_with_a_way_on(train, workdir, capsys):
     best = json.loads((workdir / "checkpoints" / str(steps(workdir)[-1]) / "facts" / "metadata").read_text())["best"]["step"]
     shutil.rmtree(workdir / "checkpoints" / str(best))

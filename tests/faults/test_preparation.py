@@ -167,6 +167,7 @@ POINTS = ["before exchange", "after exchange", "before rename 1", "after rename 
     seen="the old or the new data set opens, every record; the next preparation clears the rest away",
     trials=6,
 )
+@pytest.mark.slow
 def test_killed_at_each_rename_one_whole_set_is_found(tmp_path, videos):
     for point in POINTS:
         data = tmp_path / point.replace(" ", "_")

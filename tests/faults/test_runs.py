@@ -54,6 +54,7 @@ def fill(disk):
     seen="one warning, exit code 0 or the save's own one-line error, never a hang",
     trials=1,
 )
+@pytest.mark.slow
 def test_a_run_goes_on_without_tensorboard(start, small_disk, tmp_path):
     events = small_disk / "events.out.tfevents.filler"
     workdir = small_disk / "run"
@@ -83,6 +84,7 @@ def test_a_run_goes_on_without_tensorboard(start, small_disk, tmp_path):
     trials=2,
 )
 @pytest.mark.parametrize("steps", [20, 10], ids=["in the middle", "at the end"])
+@pytest.mark.slow
 def test_an_evaluation_that_is_interrupted_counts_once(start, tmp_path, steps):
     flags = (f"--config.training.steps={steps}", "--config.training.log_every=3", "--config.checkpoint.every_steps=10")
     whole, cut = start(tmp_path / "whole", *flags), start(tmp_path / "cut", *flags, TINY_TERMINATE_IN_EVALUATION="1")
@@ -98,6 +100,7 @@ def test_an_evaluation_that_is_interrupted_counts_once(start, tmp_path, steps):
     assert last[0]["evaluated"] == steps
 
 
+@pytest.mark.slow
 def test_rows_are_means_over_the_steps_since_the_row_before(start, tmp_path):
     """An interval that is cut by an interruption too; the learning rate is that of the last step."""
     each, means = start(tmp_path / "each", "--config.training.log_every=1"), start(tmp_path / "means", "--config.training.log_every=8")
@@ -116,6 +119,7 @@ def test_rows_are_means_over_the_steps_since_the_row_before(start, tmp_path):
     assert tiny.rows(tmp_path / "cut") == tiny.rows(tmp_path / "means")
 
 
+@pytest.mark.slow
 def test_the_model_that_was_tested_is_named_by_its_step(start, tmp_path):
     run = start(tmp_path / "run", "--config.optimizer.learning_rate=0.05")
     assert run.wait() == 0, run.output()
@@ -135,6 +139,7 @@ def test_a_remote_work_directory_is_refused_before_anything_is_made(start, tmp_p
     assert not (tmp_path / path.partition("/")[0]).exists()
 
 
+@pytest.mark.slow
 def test_a_home_that_is_nowhere_leaves_the_compilation_cache_off(start, tmp_path):
     run = start(tmp_path / "run", "--config.training.compilation_cache=~nobody_here/cache", "--config.training.steps=2")
     assert run.wait() == 0, run.output()
@@ -162,6 +167,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     trials=1,
 )
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of the system call is that of x86_64")
+@pytest.mark.slow
 def test_a_file_system_without_locks(tmp_path, compiled):
     config = Path(tiny.__file__).with_name("tiny_config.py")
     command = [sys.executable, "-c", WITHOUT_FLOCK, tiny.__file__, f"--config={config}", f"--workdir={tmp_path / 'run'}"]
@@ -261,6 +267,7 @@ def shades(root, *, swapped=False):
     seen="one line that says what differs, exit code 2; with the old set moved to another folder the run goes on",
     trials=1,
 )
+@pytest.mark.slow
 def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
     from vivit_jax.runs.train import main
 
@@ -291,6 +298,7 @@ def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
     seen="saved and left within half a minute, exit code 143; no reader process is left",
     trials=1,
 )
+@pytest.mark.slow
 def test_stopped_readers_are_left(tmp_path):
     import psutil
 
@@ -364,6 +372,7 @@ def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):
     (tmp_path / "service").write_bytes(b"")  # lets the thread go
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_larger_than_an_epoch_is_told_with_what_it_takes(start, tmp_path):
     run = start(tmp_path / "run", "--config.training.batch_size=20000", "--config.training.steps=1")
     assert run.wait() == 0, run.output()

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 
 import pytest
@@ -16,7 +17,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-RUN = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RUN = settings(
+    max_examples=20 * int(os.environ.get("VIVIT_FUZZ", "1")), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 SCORES = {
     **{"name": "toys", "split": "test", "step": 3, "views": 2, "examples": 2, "hits": 1, "top1": 0.5, "top5": 1.0, "loss": 0.5},
     "per_class": {"cat": {"examples": 1, "top1": 1.0}, "dog": {"examples": 1, "top1": 0.0}},

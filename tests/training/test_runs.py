@@ -103,6 +103,7 @@ def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_p
     seen="exit code 143; the resumed run has the row it missed",
     trials=1,
 )
+@pytest.mark.slow
 def test_a_signal_during_evaluation_saves_and_the_evaluation_is_made_up_for(start, tmp_path):
     workdir = tmp_path / "run"
     run = start(workdir, TINY_TERMINATE_IN_EVALUATION="1")
@@ -120,6 +121,7 @@ def test_a_signal_during_evaluation_saves_and_the_evaluation_is_made_up_for(star
     seen="a whole checkpoint; exit code 143",
     trials=2,
 )
+@pytest.mark.slow
 def test_signals_during_a_save_and_twice_do_no_harm(start, tmp_path):
     workdir = tmp_path / "run"
     run = start(workdir, *LONG, "--config.checkpoint.every_steps=1")
