@@ -1,5 +1,6 @@
 """Files as every room writes them: whole or not at all, hashed, and under a lock that ends with the process."""
 
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -10,6 +11,9 @@ import typing
 
 # What a file system without locks answers: some network and overlay file systems have none.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+# Linux's renameat2: relative to the working directory, exchanging the two names.
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
@@ -48,6 +52,26 @@ def sync(path: pathlib.Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def exchange(a: pathlib.Path, b: pathlib.Path) -> bool:
+    """Exchanges two files or folders of one file system in a single rename: a reader always finds one of the two at either name.
+
+    Returns:
+      Whether they were exchanged: False where the system or the file system cannot, and nothing was done.
+
+    Raises:
+      OSError: if one of them is missing or may not be renamed.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    if rename(AT_FDCWD, os.fsencode(a), AT_FDCWD, os.fsencode(b), RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number), str(a), None, str(b))
 
 
 def lock(file: int | typing.IO) -> bool:
