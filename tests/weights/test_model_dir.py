@@ -54,6 +54,18 @@ def test_what_the_logits_mean_is_kept_and_single_unless_said(tmp_path, model_dir
         load_model_dir(path)
 
 
+def test_where_the_weights_come_from_is_kept_as_it_was_given_and_absent_where_it_was_not(tmp_path, model_dir):
+    assert load_model_dir(model_dir).provenance is None
+    assert "provenance" not in json.loads((model_dir / "config.json").read_text())
+    given = {"experiment": "k400.toml", "step": 300, "data": {"train": "ab12", "clips": [1, 2.5, None, True]}}
+    path = save_pretrained(tmp_path / "told", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS, provenance=given)
+    assert load_model_dir(path).provenance == given
+    for wrong in ({"a": float("nan")}, {"a": np.zeros(2)}, {"a": tmp_path}):
+        with pytest.raises(UserError, match="provenance must be plain JSON values"):
+            save_pretrained(tmp_path / "wrong", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS, provenance=wrong)
+    assert not (tmp_path / "wrong").exists()
+
+
 @pytest.mark.parametrize("scan_layers", [False, True])
 def test_what_is_saved_comes_back_bit_by_bit(tmp_path, scan_layers):
     config = dataclasses.replace(CONFIG, scan_layers=scan_layers)

@@ -69,7 +69,7 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
 
 
 def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
-    """A directory for `transformers.VivitForVideoClassification` and `VivitImageProcessor`."""
+    """A directory for `transformers.VivitForVideoClassification`, `VivitImageProcessor` and, of transformers 5, `VivitVideoProcessor`."""
     config = pretrained.model.config
     if not isinstance(config, ViViTConfig):
         raise UserError(f"Hugging Face has no class for a {config.family}: export to stablehlo")
@@ -79,7 +79,9 @@ def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_safetensors(out / WEIGHTS, tensors, metadata={"format": "pt"})
     _write_json(out / "config.json", _hugging_face_config(config, pretrained.labels, pretrained.problem_type))
-    _write_json(out / "preprocessor_config.json", _hugging_face_processor(pretrained.preprocess))
+    processor = _hugging_face_processor(pretrained.preprocess)
+    _write_json(out / "preprocessor_config.json", {"image_processor_type": "VivitImageProcessor"} | processor)
+    _write_json(out / "video_preprocessor_config.json", {"video_processor_type": "VivitVideoProcessor"} | processor)
 
 
 def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> None:
@@ -233,20 +235,23 @@ def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...], problem_t
 
 
 def _hugging_face_processor(preprocess: Preprocess) -> dict:
-    """By default `VivitImageProcessor` offsets pixels by -1 and normalises them on top; here mean and std alone say all."""
+    """What both of their processors take to the pixels that we make.
+
+    `VivitVideoProcessor`, which transformers 5 prefers, always subtracts 1 after scaling and knows no `offset`; `VivitImageProcessor` does
+    so if asked. So pixels lie in [-1, 1] first, and mean and std are those of that range.
+    """
     return {
-        "image_processor_type": "VivitImageProcessor",
         "do_resize": True,
         "size": {"shortest_edge": preprocess.resize},
         "resample": BILINEAR,
         "do_center_crop": True,
         "crop_size": {"height": preprocess.crop[0], "width": preprocess.crop[1]},
         "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "offset": False,
+        "rescale_factor": 1 / 127.5,
+        "offset": True,
         "do_normalize": True,
-        "image_mean": list(preprocess.mean),
-        "image_std": list(preprocess.std),
+        "image_mean": [2 * value - 1 for value in preprocess.mean],
+        "image_std": [2 * value for value in preprocess.std],
     }
 
 

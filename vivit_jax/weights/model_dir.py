@@ -26,7 +26,7 @@ from vivit_jax.weights.tensors import write_safetensors
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
-KEYS = ("architecture", "family", "model", "id2label", "problem_type", "weights_sha256")
+KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "weights_sha256")
 
 # What the logits mean, in the words of Hugging Face's configs.
 SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
@@ -45,6 +45,7 @@ class Pretrained:
       preprocess: how a video becomes the model's input.
       labels: class names in the order of the logits, or of each head by name; empty for a model without a head.
       multi_label: whether a video may have several classes: their probabilities are then the sigmoids of the logits, else their softmax.
+      provenance: how the weights came to be, as plain JSON values: whatever was given when they were saved; None where nothing was.
     """
 
     model: nn.Module
@@ -52,6 +53,7 @@ class Pretrained:
     preprocess: Preprocess
     labels: Labels
     multi_label: bool = False
+    provenance: dict | None = None
 
     @property
     def activation(self) -> Callable[[jax.Array], jax.Array]:
@@ -87,6 +89,7 @@ def save_pretrained(
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None,
     *,
     multi_label: bool = False,
+    provenance: Mapping | None = None,
 ) -> pathlib.Path:
     """Writes a model directory, whole or not at all.
 
@@ -100,9 +103,11 @@ def save_pretrained(
       preprocess: how a video becomes the model's input.
       labels: class names in the order of the logits (a table by head for several heads); None names them LABEL_0, LABEL_1, ...
       multi_label: whether a video may have several classes.
+      provenance: how the weights came to be, as plain JSON values; kept with them as it is.
 
     Raises:
-      UserError: if the parameters or the labels are not the model's, or if something else lies at `path`.
+      UserError: if the parameters or the labels are not the model's, if `provenance` is no JSON object, or if something else lies at
+        `path`.
     """
     path = pathlib.Path(path)
     flat = {name: np.ascontiguousarray(leaf, dtype=np.float32) for name, leaf in flatten_variables(variables).items()}
@@ -113,6 +118,7 @@ def save_pretrained(
         "model": model_config.to_dict(),
         "id2label": _id2label(model_config, labels),
         "problem_type": MULTI_LABEL if multi_label else SINGLE_LABEL,
+        **({} if provenance is None else {"provenance": _plain(provenance)}),
     }
     _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +161,10 @@ def load_model_dir(path: str | os.PathLike) -> Pretrained:
     labels = _labels(model_config, config.get("id2label"), path / CONFIG)
     flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
     variables = unflatten_variables(flat, scan_layers=getattr(model_config, "scan_layers", False))
-    return Pretrained(build(model_config), variables, preprocess, labels, _multi_label(config, path / CONFIG))
+    provenance = config.get("provenance")
+    if not isinstance(provenance, dict | None):
+        raise UserError(f"{path / CONFIG}: provenance must be a JSON object, got {type(provenance).__name__}")
+    return Pretrained(build(model_config), variables, preprocess, labels, _multi_label(config, path / CONFIG), provenance)
 
 
 def is_model_dir(path: str | os.PathLike) -> bool:
@@ -237,6 +246,15 @@ def _multi_label(config: Mapping, path: pathlib.Path) -> bool:
     if problem_type not in (SINGLE_LABEL, MULTI_LABEL):
         raise unknown_name(f"problem_type in {path}", str(problem_type), (SINGLE_LABEL, MULTI_LABEL))
     return problem_type == MULTI_LABEL
+
+
+def _plain(provenance: Mapping) -> dict:
+    """The same as JSON gives it back: nothing that JSON would change is taken."""
+    try:
+        plain = json.loads(json.dumps(dict(provenance), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"provenance must be plain JSON values: {error}") from None
+    return plain
 
 
 def _counts(heads: Mapping[str, int]) -> str:
