@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+import vivit_jax
 from vivit_jax import console
 from vivit_jax.errors import UserError
 from vivit_jax.files import sha256
@@ -62,6 +63,7 @@ class KeptModel:
             run.preprocess,
             run.labels,
             multi_label=run.experiment.multi_label,
+            provenance={**best, "data": run.identity, "vivit_jax": vivit_jax.__version__},
         )
         if path is None:
             self.digest = sha256(self._workdir.model / WEIGHTS)
