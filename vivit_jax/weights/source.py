@@ -17,6 +17,9 @@ HUB = "hf://"
 FORMATS = {"scenic": scenic, "google_vit": google_vit, "hugging_face": hugging_face, "timm": timm}
 OWN_FORMAT = "vivit_jax"
 
+# What says how a Hugging Face model sees its pixels, the first to be believed first.
+PROCESSORS = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
+
 
 def read_source(source: str | os.PathLike, options: SourceOptions) -> Backbone:
     """Reads a vision transformer in any known format.
@@ -74,7 +77,7 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
         weights = next((file for name in DIRECTORY_FILES if (file := fetch(name))), None)
         if weights is None:
             raise UserError(f"{source}: none of {', '.join(DIRECTORY_FILES)} could be had; offline, only what the cache holds can be")
-        for name in (CONFIG, PREPROCESS, "preprocessor_config.json"):
+        for name in (CONFIG, PREPROCESS, *PROCESSORS):
             fetch(name)
         if weights.name.endswith(".index.json"):
             for name in sorted(set(read_json(weights).get("weight_map", {}).values())):
@@ -85,10 +88,20 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
 
 
 def _metadata(path: pathlib.Path) -> dict[str, dict]:
-    """What lies beside the weights and describes them."""
+    """What lies beside the weights and describes them.
+
+    Of pixels, the first of these speaks, as in transformers 5: processor_config.json, which may nest the others,
+    video_preprocessor_config.json, preprocessor_config.json.
+    """
     directory = path if path.is_dir() else path.parent
-    files = {"config": directory / CONFIG, "preprocessor": directory / "preprocessor_config.json"}
-    return {name: read_json(file) for name, file in files.items() if file.is_file()}
+    found = {name: read_json(directory / name) for name in (CONFIG, *PROCESSORS) if (directory / name).is_file()}
+    nested = found.pop("processor_config.json", {})
+    pixels = [(f"processor_config.json: {part}", nested[part]) for part in ("video_processor", "image_processor") if part in nested]
+    pixels += [(name, found[name]) for name in PROCESSORS if name in found]
+    for name, values in pixels:
+        if not isinstance(values, dict):
+            raise UserError(f"{directory / name} must hold a JSON object, got {type(values).__name__}")
+    return {"config": found.get(CONFIG, {}), "pixels": dict(pixels)}
 
 
 def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
@@ -125,6 +138,7 @@ def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
         labels=pretrained.labels,
         multi_label=pretrained.multi_label,
         resize=pretrained.preprocess.resize,
+        said={name: CONFIG for name in ("activation", "norm_eps")} | {name: PREPROCESS for name in ("mean", "std", "resize", "stride")},
         stride=pretrained.preprocess.stride,
     )
 
