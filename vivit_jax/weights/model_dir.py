@@ -1,7 +1,8 @@
 """Our model directory: config.json, preprocess.json and model.safetensors. Data only; nothing in it is ever executed.
 
-`config.json` holds the model's configuration, its class names by index (`id2label`; for several heads, one such table a head) and the
-SHA-256 of the weights. `model.safetensors` holds float32 parameters by path, layer by layer whatever `scan_layers` is.
+`config.json` holds the model's configuration, its class names by index (`id2label`; for several heads, one such table a head), the SHA-256
+of the weights and that of what the two small files say. `model.safetensors` holds float32 parameters by path, layer by layer whatever
+`scan_layers` is.
 """
 
 import dataclasses
@@ -30,6 +31,7 @@ from vivit_jax.weights.parameters import check_parameters, variable_shapes
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
+REPLACED = 10  # times that a model may be replaced while it is read
 STALE = 24 * 3600  # seconds that nothing in a leftover has changed for
 KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "contents_sha256", "weights_sha256")
 LARGEST_WEIGHT = 1e30  # above it a product overflows; weights of a model that works are nowhere near
@@ -157,12 +159,34 @@ def save_pretrained(
 
 
 def load_model_dir(path: str | os.PathLike) -> Pretrained:
-    """Reads a model directory, refusing it unless every parameter is there with its shape and type and the checksum holds.
+    """Reads a model directory, refusing it unless every parameter is there with its shape and type and the checksums hold.
+
+    One that is replaced meanwhile is read again: what was found wrong was half of each.
 
     Raises:
       UserError: naming what is wrong.
     """
     path = pathlib.Path(path)
+    for _ in range(REPLACED - 1):
+        before = _identity(path)
+        try:
+            return _load(path)
+        except UserError:
+            if _identity(path) == before:
+                raise
+    return _load(path)
+
+
+def _identity(path: pathlib.Path) -> tuple[int, int] | None:
+    """What changes when another directory takes the place of this one."""
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    return now.st_ino, now.st_mtime_ns
+
+
+def _load(path: pathlib.Path) -> Pretrained:
     config = read_json(path / CONFIG)
     if config.get("architecture") != ARCHITECTURE:
         raise UserError(
