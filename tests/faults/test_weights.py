@@ -3,6 +3,10 @@
 import dataclasses
 import importlib.util
 import json
+import pickle
+import resource
+import time
+import zipfile
 
 import av
 import jax
@@ -158,3 +162,40 @@ def test_pixels_are_read_from_whichever_file_says_them_and_marked_where_none_doe
     code, _, _ = converted({"preprocessor_config.json": video | {"do_rescale": False, "offset": False, "do_normalize": False}})
     assert code == 0
     assert load_model_dir(tmp_path / "new").preprocess.std == pytest.approx((1 / 255,) * 3)
+
+
+def _hostile(kind, path):
+    """A small file that asks for gigabytes or for hours."""
+    if kind == "header of a million":
+        entries = {f"t{index}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for index in range(400_000)}
+        text = json.dumps(entries).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text)
+        return
+    if kind == "bytearray":
+        data = b"\x80\x02cbuiltins\nbytearray\n" + b"J" + (2**31 - 2**20).to_bytes(4, "little") + b"\x85R."
+    else:
+        tree = {"leaf": 0}
+        for _ in range(40):
+            tree = {"a": tree, "b": tree}
+        data = pickle.dumps(tree, 2)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+        archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/byteorder", "little")
+
+
+@pytest.mark.fault(
+    promise="A small hostile file of weights takes neither memory nor time",
+    provoked="a .pth of one bytearray or of dicts shared forty deep, a safetensors header of hundreds of thousands of tensors",
+    seen="one line within seconds and 256 MB; exit code 2",
+    trials=3,
+)
+@pytest.mark.parametrize("kind", ["bytearray", "shared dicts", "header of a million"])
+def test_a_small_hostile_file_is_refused_before_memory_or_time_is_taken(tmp_path, capsys, kind):
+    pytest.importorskip("torch", reason="needs the extra `parity`")
+    _hostile(kind, tmp_path / "weights")
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    assert cli.main(["convert", str(tmp_path / "weights"), "--to", str(tmp_path / "new"), "--clip", "4,16,16"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert time.monotonic() - start < 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # kilobytes

@@ -25,7 +25,7 @@ from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import exchange, sha256, sync
 from vivit_jax.models.families import DEFAULT, ModelConfig, build, family_named, family_of
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.weights.files import write_safetensors
+from vivit_jax.weights.files import check_header, write_safetensors
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
 
@@ -34,6 +34,7 @@ ARCHITECTURE = "vivit_jax"
 REPLACED = 10  # times that a model may be replaced while it is read
 STALE = 24 * 3600  # seconds that nothing in a leftover has changed for
 KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "contents_sha256", "weights_sha256")
+LARGEST_CLIP = 2**30  # bytes; the shapes of a model of longer ones take gigabytes to find
 LARGEST_WEIGHT = 1e30  # above it a product overflows; weights of a model that works are nowhere near
 
 # What the logits mean, in the words of Hugging Face's configs.
@@ -202,6 +203,8 @@ def _load(path: pathlib.Path) -> Pretrained:
     if (preprocess.frames, *preprocess.crop) != model_config.clip:
         given = (preprocess.frames, *preprocess.crop)
         raise UserError(f"{path / PREPROCESS} makes clips of {given} (frames, height, width), the model takes {model_config.clip}")
+    if preprocess.clip_bytes > LARGEST_CLIP:
+        raise UserError(f"{path / CONFIG} takes clips of {preprocess.clip_bytes:,} bytes, and {LARGEST_CLIP:,} are the most: refused")
     labels = _labels(model_config, config.get("id2label"), path / CONFIG)
     multi_label = _multi_label(config, path / CONFIG)
     if "contents_sha256" in config and config["contents_sha256"] != _digest(config, sampling):
@@ -249,6 +252,7 @@ def default_labels(model_config: ModelConfig) -> Labels:
 def _read_weights(path: pathlib.Path, model_config: ModelConfig, digest: str | None) -> dict[str, np.ndarray]:
     """Shapes and types are checked against the header before any parameter is read; the checksum after them, as it names less."""
     try:
+        check_header(path)
         with safe_open(path, framework="np") as file:
             headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
             shapes = {name: tuple(header.get_shape()) for name, header in headers.items()}
