@@ -3,8 +3,12 @@
 import dataclasses
 import importlib.util
 import json
+import os
 import pickle
 import resource
+import socket
+import subprocess
+import sys
 import time
 import zipfile
 
@@ -199,3 +203,29 @@ def test_a_small_hostile_file_is_refused_before_memory_or_time_is_taken(tmp_path
     assert capsys.readouterr().err.count("\n") == 1
     assert time.monotonic() - start < 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # kilobytes
+
+
+@pytest.mark.fault(
+    promise="Without network, hf:// says so in seconds",
+    provoked="the hub's endpoint refuses, accepts and never answers, or lies behind a SOCKS proxy that is not there",
+    seen="one line that names HF_HUB_OFFLINE and a path on this machine; exit code 2",
+    trials=3,
+)
+@pytest.mark.parametrize("kind", ["refuses", "is silent", "SOCKS proxy"])
+def test_a_hub_that_does_not_answer_is_told_in_seconds(tmp_path, kind):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if kind == "is silent":
+            server.listen()
+        environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and not name.startswith("HF_")}
+        environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}", "HF_HOME": str(tmp_path)}
+        if kind == "SOCKS proxy":
+            environment |= {"HF_ENDPOINT": "http://hub.invalid", "ALL_PROXY": "socks5://127.0.0.1:1"}
+        command = "import sys, time; from vivit_jax import cli; start = time.monotonic(); code = cli.main(sys.argv[1:]); "
+        command += "print(time.monotonic() - start); sys.exit(code)"
+        arguments = ["convert", "hf://some/model", "--to", str(tmp_path / "new")]
+        done = subprocess.run([sys.executable, "-c", command, *arguments], env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "HF_HUB_OFFLINE=1" in done.stderr
+    assert float(done.stdout) < 15

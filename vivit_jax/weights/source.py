@@ -12,6 +12,7 @@ from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, Pretrained, is_model_dir, load_model_dir, read_json
 
 HUB = "hf://"
+REACH_TIMEOUT = 5  # seconds
 
 # A format is a module that recognises names and reads them; the order matters where one tree could be two formats'.
 FORMATS = {"scenic": scenic, "google_vit": google_vit, "hugging_face": hugging_face, "timm": timm}
@@ -67,14 +68,21 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
+    unreachable = _why_unreachable()
+
     def fetch(name: str) -> pathlib.Path | None:
         try:
-            return pathlib.Path(hf_hub_download(repository, name, revision=revision))
+            return pathlib.Path(hf_hub_download(repository, name, revision=revision, local_files_only=unreachable is not None))
         except EntryNotFoundError:  # also its subclass for a file that is not in the cache while offline
             return None
 
     try:
         weights = next((file for name in DIRECTORY_FILES if (file := fetch(name))), None)
+        if weights is None and unreachable:
+            raise UserError(
+                f"{source} cannot be fetched: {unreachable}; give the path of a copy on this machine, or, for one in the hub's cache, "
+                "set HF_HUB_OFFLINE=1"
+            )
         if weights is None:
             raise UserError(f"{source}: none of {', '.join(DIRECTORY_FILES)} could be had; offline, only what the cache holds can be")
         for name in (CONFIG, PREPROCESS, *PROCESSORS):
@@ -85,6 +93,19 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         raise UserError(f"{source} cannot be fetched: {str(error).strip().splitlines()[0]}") from None
     return weights.parent
+
+
+def _why_unreachable() -> str | None:
+    """Why the hub does not answer, within seconds; None if it does, or must not be asked. Its own client tries each file for minutes."""
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return None
+    try:
+        get_session().head(constants.ENDPOINT, timeout=REACH_TIMEOUT)
+    except Exception as error:  # of httpx or requests, by version, and of what a proxy needs
+        return f"{constants.ENDPOINT} does not answer ({' '.join(str(error).split()) or type(error).__name__})"
+    return None
 
 
 def _metadata(path: pathlib.Path) -> dict[str, dict]:
