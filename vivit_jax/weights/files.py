@@ -3,6 +3,7 @@
 Each reader returns a `Tensors`: names and shapes at once, values one at a time and as float32.
 """
 
+import errno
 import json
 import math
 import os
@@ -66,6 +67,10 @@ class Tensors(Mapping[str, np.ndarray]):
             raise
         except DAMAGED as error:
             raise UserError(f"{self.path}: {name} cannot be read: {_first_line(error)}") from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise UserError(f"{self.path}: {name} cannot be read: the file points before its own start") from None
         if value.dtype not in FLOATS:
             raise UserError(f"{self.path}: {name} is of type {value.dtype}, and weights are floating point of 16 to 64 bits: {QUANTISED}")
         value = value.astype(np.float32, copy=False)
@@ -107,6 +112,10 @@ def read_tensors(path: pathlib.Path) -> Tensors:
         raise
     except DAMAGED as error:
         raise UserError(f"{path} is damaged: {_first_line(error)}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise UserError(f"{path} is damaged: it points before its own start") from None
 
 
 def read_npz(path: pathlib.Path) -> Tensors:
