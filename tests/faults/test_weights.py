@@ -3,6 +3,14 @@
 import dataclasses
 import importlib.util
 import json
+import os
+import pickle
+import resource
+import socket
+import subprocess
+import sys
+import time
+import zipfile
 
 import av
 import jax
@@ -10,8 +18,8 @@ import numpy as np
 import pytest
 
 from vivit_jax import cli
-from vivit_jax.models.config import ViViTConfig
-from vivit_jax.models.vivit import create_model
+from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.models.vivit.model import create_model
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import load_model_dir, save_pretrained
 
@@ -108,3 +116,116 @@ def test_an_export_comes_back_with_the_same_pixels_whichever_of_its_files_is_rea
             (out / file).write_text(json.dumps(values))
         assert cli.main(["convert", str(out), "--to", str(tmp_path / name)]) == 0
         assert load_model_dir(tmp_path / name).preprocess == preprocess
+
+
+@pytest.mark.fault(
+    promise="All that a Hugging Face model says of its pixels is used, and what it does not say is marked as assumed",
+    provoked="mean and std lie in video_preprocessor_config.json or nested in processor_config.json, are missing, or contradict each other",
+    seen="the mean and std of the file, its name in the table; or `assumed`; or one line with both files; exit code 2",
+    trials=4,
+)
+def test_pixels_are_read_from_whichever_file_says_them_and_marked_where_none_does(tmp_path, capsys):
+    preprocess = Preprocess(frames=4, stride=2, resize=20, crop=(16, 16), **ODD)
+    _, out = exported(tmp_path, SQUARE, preprocess)
+    video = json.loads((out / "video_preprocessor_config.json").read_text())
+    other = {"image_processor_type": "VivitImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+
+    def converted(files):
+        for file in out.glob("*processor_config.json"):
+            file.unlink()
+        for file, values in files.items():
+            (out / file).write_text(json.dumps(values))
+        capsys.readouterr()
+        code = cli.main(["convert", str(out), "--to", str(tmp_path / "new")])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    code, table, _ = converted({"processor_config.json": {"processor_class": "X", "video_processor": video}})
+    assert code == 0
+    assert "processor_config.json: video_processor" in table
+    assert load_model_dir(tmp_path / "new").preprocess == preprocess
+
+    code, table, _ = converted({})
+    assert code == 0
+    line = next(line for line in table.splitlines() if "pixel mean" in line)
+    assert "assumed" in line
+    assert "config" not in line.replace("(config)", "")
+
+    for files in (
+        {"video_preprocessor_config.json": video, "preprocessor_config.json": other},
+        {"video_preprocessor_config.json": video | {"offset": False}},
+        {"video_preprocessor_config.json": video | {"crop_size": {"height": 8, "width": 8}}},
+        {"video_preprocessor_config.json": video | {"image_std": [0, 0, 0]}},
+        {"video_preprocessor_config.json": video | {"rescale_factor": "x"}},
+        {"processor_config.json": {"video_processor": 5}},
+    ):
+        code, table, line = converted(files)
+        assert (code, table, line.count("\n")) == (2, "", 1), line
+        assert "processor_config.json" in line
+
+    code, _, _ = converted({"preprocessor_config.json": video | {"do_rescale": False, "offset": False, "do_normalize": False}})
+    assert code == 0
+    assert load_model_dir(tmp_path / "new").preprocess.std == pytest.approx((1 / 255,) * 3)
+
+
+def _hostile(kind, path):
+    """A small file that asks for gigabytes or for hours."""
+    if kind == "header of a million":
+        entries = {f"t{index}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for index in range(400_000)}
+        text = json.dumps(entries).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text)
+        return
+    if kind == "bytearray":
+        data = b"\x80\x02cbuiltins\nbytearray\n" + b"J" + (2**31 - 2**20).to_bytes(4, "little") + b"\x85R."
+    else:
+        tree = {"leaf": 0}
+        for _ in range(40):
+            tree = {"a": tree, "b": tree}
+        data = pickle.dumps(tree, 2)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+        archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/byteorder", "little")
+
+
+@pytest.mark.fault(
+    promise="A small hostile file of weights takes neither memory nor time",
+    provoked="a .pth of one bytearray or of dicts shared forty deep, a safetensors header of hundreds of thousands of tensors",
+    seen="one line within seconds and 256 MB; exit code 2",
+    trials=3,
+)
+@pytest.mark.parametrize("kind", ["bytearray", "shared dicts", "header of a million"])
+def test_a_small_hostile_file_is_refused_before_memory_or_time_is_taken(tmp_path, capsys, kind):
+    pytest.importorskip("torch", reason="needs the extra `parity`")
+    _hostile(kind, tmp_path / "weights")
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    assert cli.main(["convert", str(tmp_path / "weights"), "--to", str(tmp_path / "new"), "--clip", "4,16,16"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert time.monotonic() - start < 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # kilobytes
+
+
+@pytest.mark.fault(
+    promise="Without network, hf:// says so in seconds",
+    provoked="the hub's endpoint refuses, accepts and never answers, or lies behind a SOCKS proxy that is not there",
+    seen="one line that names HF_HUB_OFFLINE and a path on this machine; exit code 2",
+    trials=3,
+)
+@pytest.mark.parametrize("kind", ["refuses", "is silent", "SOCKS proxy"])
+def test_a_hub_that_does_not_answer_is_told_in_seconds(tmp_path, kind):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if kind == "is silent":
+            server.listen()
+        environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and not name.startswith("HF_")}
+        environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}", "HF_HOME": str(tmp_path)}
+        if kind == "SOCKS proxy":
+            environment |= {"HF_ENDPOINT": "http://hub.invalid", "ALL_PROXY": "socks5://127.0.0.1:1"}
+        command = "import sys, time; from vivit_jax import cli; start = time.monotonic(); code = cli.main(sys.argv[1:]); "
+        command += "print(time.monotonic() - start); sys.exit(code)"
+        arguments = ["convert", "hf://some/model", "--to", str(tmp_path / "new")]
+        done = subprocess.run([sys.executable, "-c", command, *arguments], env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "HF_HUB_OFFLINE=1" in done.stderr
+    assert float(done.stdout) < 15

@@ -1,14 +1,19 @@
 """Our model directory: config.json, preprocess.json and model.safetensors. Data only; nothing in it is ever executed.
 
-`config.json` holds the model's configuration, its class names by index (`id2label`; for several heads, one such table a head) and the
-SHA-256 of the weights. `model.safetensors` holds float32 parameters by path, layer by layer whatever `scan_layers` is.
+`config.json` holds the model's configuration, its class names by index (`id2label`; for several heads, one such table a head), the SHA-256
+of the weights and that of what the two small files say. `model.safetensors` holds float32 parameters by path, layer by layer whatever
+`scan_layers` is.
 """
 
 import dataclasses
+import glob
+import hashlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
@@ -17,16 +22,20 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.files import sha256, sync
+from vivit_jax.files import exchange, sha256, sync
 from vivit_jax.models.families import DEFAULT, ModelConfig, build, family_named, family_of
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
-from vivit_jax.weights.tensors import write_safetensors
+from vivit_jax.weights.tensors import check_header, write_safetensors
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
-KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "weights_sha256")
+REPLACED = 10  # times that a model may be replaced while it is read
+STALE = 24 * 3600  # seconds that nothing in a leftover has changed for
+KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "contents_sha256", "weights_sha256")
+LARGEST_CLIP = 2**30  # bytes; the shapes of a model of longer ones take gigabytes to find
+LARGEST_WEIGHT = 1e30  # above it a product overflows; weights of a model that works are nowhere near
 
 # What the logits mean, in the words of Hugging Face's configs.
 SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
@@ -54,6 +63,11 @@ class Pretrained:
     labels: Labels
     multi_label: bool = False
     provenance: dict | None = None
+
+    def __repr__(self) -> str:
+        heads = " + ".join(f"{count} {name}".strip() for name, count in self.model.config.heads.items())
+        count = sum(leaf.size for leaf in jax.tree.leaves(self.variables))
+        return f"Pretrained({self.model.config.family}, clip {self.model.config.clip}, {count:,} numbers, {heads or 'no'} classes)"
 
     @property
     def activation(self) -> Callable[[jax.Array], jax.Array]:
@@ -112,6 +126,8 @@ def save_pretrained(
     path = pathlib.Path(path)
     flat = {name: np.ascontiguousarray(leaf, dtype=np.float32) for name, leaf in flatten_variables(variables).items()}
     check_parameters({name: leaf.shape for name, leaf in flat.items()}, variable_shapes(model_config), "variables")
+    for name, leaf in flat.items():
+        _check_finite(name, leaf, "variables")
     config = {
         "architecture": ARCHITECTURE,
         "family": model_config.family,
@@ -122,28 +138,56 @@ def save_pretrained(
     }
     _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(path)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary:
         new = pathlib.Path(temporary) / "new"
         new.mkdir()
         write_safetensors(new / WEIGHTS, flat, metadata={"format": "np"})
-        _write_json(new / CONFIG, config | {"weights_sha256": sha256(new / WEIGHTS)})
-        _write_json(new / PREPROCESS, preprocess.to_dict())
+        sampling = preprocess.to_dict()
+        digests = {"contents_sha256": _digest(config, sampling), "weights_sha256": sha256(new / WEIGHTS)}
+        _write_json(new / CONFIG, config | digests)
+        _write_json(new / PREPROCESS, sampling)
+        (new / WEIGHTS).chmod((new / CONFIG).stat().st_mode & 0o777)  # as the umask has it; the library writes 0600
         for file in (*new.iterdir(), new):
             sync(file)
-        if path.exists():
+        if not path.exists():
+            new.rename(path)
+        elif not exchange(new, path):
             path.rename(pathlib.Path(temporary) / "old")
-        new.rename(path)
+            new.rename(path)
     sync(path.parent)
     return path
 
 
 def load_model_dir(path: str | os.PathLike) -> Pretrained:
-    """Reads a model directory, refusing it unless every parameter is there with its shape and type and the checksum holds.
+    """Reads a model directory, refusing it unless every parameter is there with its shape and type and the checksums hold.
+
+    One that is replaced meanwhile is read again: what was found wrong was half of each.
 
     Raises:
       UserError: naming what is wrong.
     """
     path = pathlib.Path(path)
+    for _ in range(REPLACED - 1):
+        before = _identity(path)
+        try:
+            return _load(path)
+        except UserError:
+            if _identity(path) == before:
+                raise
+    return _load(path)
+
+
+def _identity(path: pathlib.Path) -> tuple[int, int] | None:
+    """What changes when another directory takes the place of this one."""
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    return now.st_ino, now.st_mtime_ns
+
+
+def _load(path: pathlib.Path) -> Pretrained:
     config = read_json(path / CONFIG)
     if config.get("architecture") != ARCHITECTURE:
         raise UserError(
@@ -154,17 +198,26 @@ def load_model_dir(path: str | os.PathLike) -> Pretrained:
             raise unknown_name(f"key in {path / CONFIG}", key, KEYS)
     family = family_named(str(config.get("family", DEFAULT)))  # which models of before do not say
     model_config = _dataclass(family.config, config.get("model"), path / CONFIG)
-    preprocess = _dataclass(Preprocess, read_json(path / PREPROCESS), path / PREPROCESS)
+    sampling = read_json(path / PREPROCESS)
+    preprocess = _dataclass(Preprocess, sampling, path / PREPROCESS)
     if (preprocess.frames, *preprocess.crop) != model_config.clip:
         given = (preprocess.frames, *preprocess.crop)
         raise UserError(f"{path / PREPROCESS} makes clips of {given} (frames, height, width), the model takes {model_config.clip}")
+    if preprocess.clip_bytes > LARGEST_CLIP:
+        raise UserError(f"{path / CONFIG} takes clips of {preprocess.clip_bytes:,} bytes, and {LARGEST_CLIP:,} are the most: refused")
     labels = _labels(model_config, config.get("id2label"), path / CONFIG)
+    multi_label = _multi_label(config, path / CONFIG)
+    if "contents_sha256" in config and config["contents_sha256"] != _digest(config, sampling):
+        raise UserError(
+            f"{path}: {CONFIG} or {PREPROCESS} is not as it was saved: damaged, or edited by hand; get it again, or, to accept the edit, "
+            f"delete the line contents_sha256 of {CONFIG}"
+        )
     flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
     variables = unflatten_variables(flat, scan_layers=getattr(model_config, "scan_layers", False))
     provenance = config.get("provenance")
     if not isinstance(provenance, dict | None):
         raise UserError(f"{path / CONFIG}: provenance must be a JSON object, got {type(provenance).__name__}")
-    return Pretrained(build(model_config), variables, preprocess, labels, _multi_label(config, path / CONFIG), provenance)
+    return Pretrained(build(model_config), variables, preprocess, labels, multi_label, provenance)
 
 
 def is_model_dir(path: str | os.PathLike) -> bool:
@@ -199,6 +252,7 @@ def default_labels(model_config: ModelConfig) -> Labels:
 def _read_weights(path: pathlib.Path, model_config: ModelConfig, digest: str | None) -> dict[str, np.ndarray]:
     """Shapes and types are checked against the header before any parameter is read; the checksum after them, as it names less."""
     try:
+        check_header(path)
         with safe_open(path, framework="np") as file:
             headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
             shapes = {name: tuple(header.get_shape()) for name, header in headers.items()}
@@ -211,11 +265,37 @@ def _read_weights(path: pathlib.Path, model_config: ModelConfig, digest: str | N
                 raise UserError(f"{path}: parameters must be float32 (F32), got {', '.join(other)}")
             if sha256(path) != digest:
                 raise UserError(f"{path} does not have the SHA-256 that {CONFIG} records: it was damaged or changed; get it again")
-            return {name: file.get_tensor(name) for name in headers}
+            tensors = {name: file.get_tensor(name) for name in headers}
+            for name, tensor in tensors.items():
+                _check_finite(name, tensor, str(path))
+            return tensors
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except SafetensorError as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def _check_finite(name: str, values: np.ndarray, where: str) -> None:
+    """Refuses weights that no model computes with."""
+    if values.size and not max(abs(float(values.min())), abs(float(values.max()))) <= LARGEST_WEIGHT:  # false for NaN too
+        raise UserError(f"{where}: {name} {values.shape} holds NaN, infinity or numbers above {LARGEST_WEIGHT:g}: the model has diverged")
+
+
+def _digest(config: Mapping, sampling: Mapping) -> str:
+    """The SHA-256 of what config.json and preprocess.json say, however it is laid out; the weights have one of their own."""
+    said = {name: value for name, value in config.items() if name not in ("contents_sha256", "weights_sha256")}
+    return hashlib.sha256(json.dumps([said, sampling], sort_keys=True).encode()).hexdigest()
+
+
+def _clear_leftovers(path: pathlib.Path) -> None:
+    """Removes what saves that were killed left beside `path`, once it is too old to be of a save that still runs."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}-????????"):
+        try:
+            inside = {file.name for file in left.iterdir()} if left.is_dir() and not left.is_symlink() else {"a file"}
+            if inside <= {"new", "old"} and time.time() - max(file.stat().st_mtime for file in (left, *left.rglob("*"))) > STALE:
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:  # another process clears it
+            continue
 
 
 def _id2label(model_config: ModelConfig, labels: Sequence[str] | Mapping[str, Sequence[str]] | None) -> dict:

@@ -3,19 +3,23 @@
 Each reader returns a `Tensors`: names and shapes at once, values one at a time and as float32.
 """
 
+import errno
 import json
 import math
 import os
 import pathlib
 import pickle
 import re
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 
 import ml_dtypes
 import msgpack
 import numpy as np
-from flax import serialization, traverse_util
+from flax import serialization
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -26,6 +30,17 @@ MIN_EXPANDED = 64 * 2**20
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # Those that hold weights as they are; integers and 8-bit floats are quantised, with scales that lie elsewhere.
+MAX_TENSORS = 100_000  # of a file; the largest transformers have some thousands
+MAX_DEPTH = 64
+MAX_NAME = 1000
+MAX_HEADER = 16 * 2**20  # bytes of JSON at the start of a safetensors file
+
+# What libraries raise on reading what was damaged or made to mislead.
+DAMAGED = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, struct.error, pickle.PickleError, SafetensorError),
+)
+
 FLOATS = tuple(np.dtype(kind) for kind in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64))
 QUANTISED = "quantised models cannot be read"
 
@@ -46,7 +61,16 @@ class Tensors(Mapping[str, np.ndarray]):
         self._read = read
 
     def __getitem__(self, name: str) -> np.ndarray:
-        value = np.asarray(self._read(name))
+        try:
+            value = np.asarray(self._read(name))
+        except UserError:
+            raise
+        except DAMAGED as error:
+            raise UserError(f"{self.path}: {name} cannot be read: {_first_line(error)}") from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise UserError(f"{self.path}: {name} cannot be read: the file points before its own start") from None
         if value.dtype not in FLOATS:
             raise UserError(f"{self.path}: {name} is of type {value.dtype}, and weights are floating point of 16 to 64 bits: {QUANTISED}")
         value = value.astype(np.float32, copy=False)
@@ -79,10 +103,19 @@ def read_tensors(path: pathlib.Path) -> Tensors:
         return _read_directory(path)
     if not path.is_file():
         raise UserError(f"{path} does not exist")
-    kind = _kind(path)
-    if kind is None:
-        raise UserError(f"{path} is not a .npz, .safetensors, .pth/.bin or Flax msgpack file of weights")
-    return READERS[kind](path)
+    try:
+        kind = _kind(path)
+        if kind is None:
+            raise UserError(f"{path} is not a .npz, .safetensors, .pth/.bin or Flax msgpack file of weights")
+        return READERS[kind](path)
+    except UserError:
+        raise
+    except DAMAGED as error:
+        raise UserError(f"{path} is damaged: {_first_line(error)}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise UserError(f"{path} is damaged: it points before its own start") from None
 
 
 def read_npz(path: pathlib.Path) -> Tensors:
@@ -93,8 +126,19 @@ def read_npz(path: pathlib.Path) -> Tensors:
     return Tensors(path, shapes, archive.__getitem__)
 
 
+def check_header(path: pathlib.Path) -> None:
+    """Refuses a safetensors file whose header is longer than that of any model, before it is parsed."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise UserError(
+            f"{path} is not a whole safetensors file of weights: its header has {length:,} bytes, and {MAX_HEADER:,} are the most"
+        )
+
+
 def read_safetensors(path: pathlib.Path) -> Tensors:
     """Tensors of a .safetensors file, mapped into memory one at a time."""
+    check_header(path)
     try:
         with safe_open(path, framework="np") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
@@ -119,6 +163,7 @@ def read_torch(path: pathlib.Path) -> Tensors:
             f"{path} was saved by a torch older than 1.6, whose files cannot be checked before loading; save it again with torch"
         )
     _check_expansion(path)
+    _check_pickle(path)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -132,6 +177,14 @@ def read_torch(path: pathlib.Path) -> Tensors:
         _check_torch(path, name, tensor)
     shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
     return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)))
+
+
+def _check_pickle(path: pathlib.Path) -> None:
+    """Refuses a `bytearray`, which torch allows and which takes as much memory as a number in the file says."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".pkl") and b"bytearray" in archive.read(entry):
+                raise UserError(f"{path} holds more than tensors, and nothing in it was executed (it asks for bytearray): refused")
 
 
 def _check_torch(path: pathlib.Path, name: str, tensor: "torch.Tensor") -> None:
@@ -225,7 +278,7 @@ def _read_shards(index: pathlib.Path) -> Tensors:
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         files = sorted(set(weight_map.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{index} is not an index of shards: {error!r}") from None
     outside = [name for name in files if os.path.basename(str(name)) != name or name in (".", "..")]  # noqa: PTH119 (names, not paths)
     if outside:
@@ -284,11 +337,17 @@ def _flat(path: pathlib.Path, tree: object, separator: str) -> dict:
     """Leaves by their path; keys that are numbers count as names."""
     if not isinstance(tree, Mapping):
         return {}
-    try:
-        leaves = traverse_util.flatten_dict(dict(tree))
-    except RecursionError:
-        raise UserError(f"{path} is nested deeper than any tree of weights: refused") from None
-    return {separator.join(map(str, keys)): leaf for keys, leaf in leaves.items()}
+    leaves, waiting, seen = {}, [((), tree)], 0
+    while waiting:
+        keys, node = waiting.pop()
+        seen += 1
+        if len(keys) > MAX_DEPTH or seen + len(waiting) > MAX_TENSORS:
+            raise UserError(f"{path} is nested deeper or holds more than any tree of weights: refused")
+        if isinstance(node, Mapping):
+            waiting.extend(((*keys, str(key)[:MAX_NAME]), child) for key, child in reversed(node.items()))
+        else:
+            leaves[separator.join(keys)] = node
+    return leaves
 
 
 def _first_line(error: Exception) -> str:

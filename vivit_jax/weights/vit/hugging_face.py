@@ -1,6 +1,6 @@
 """Hugging Face's ViT, DeiT, DINO, DINOv2 and I-JEPA image models, its ViViT (Model 1) and TimeSformer's joint attention (Model 1 too).
 
-What weights cannot show comes from config.json and preprocessor_config.json, or, without these, from the defaults of the classes. Names
+What weights cannot show comes from config.json and the processors' files, or, without these, from the defaults of the classes. Names
 are those of files (`encoder.layer.0.attention.attention.query`) or those that transformers 5 has in memory (`layers.0.attention.q_proj`).
 """
 
@@ -8,10 +8,10 @@ import re
 
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
-from vivit_jax.weights.config import Triple
 from vivit_jax.weights.model_dir import MULTI_LABEL
 from vivit_jax.weights.tensors import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
+from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
     check_complete,
@@ -127,6 +127,10 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     has_times = TIMES in params
     layout = _video_layout if is_video else _timesformer_layout if has_times else _image_layout
     facts = layout(params, config, options, name)
+    pixels = read_processors(metadata.get("pixels", {}), name)
+    if is_video:
+        pixels.check_crop(facts["clip"][1:], name)
+    default = IMAGENET if _is_dino(tensors) else KINETICS if has_times else (HALF, HALF)
     return Backbone(
         name=name,
         params=params,
@@ -138,7 +142,10 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         headless=headless,
         labels=_labels(config, params),
         multi_label=config.get("problem_type") == MULTI_LABEL,
-        **_preprocessing(metadata.get("preprocessor", {}), IMAGENET if _is_dino(tensors) else KINETICS if has_times else (HALF, HALF)),
+        mean=pixels.mean or default[0],
+        std=pixels.std or default[1],
+        resize=pixels.resize,
+        said=_said_by_config(config) | pixels.said,
         **facts,
     )
 
@@ -230,28 +237,5 @@ def _size(size: object) -> tuple[int, int] | None:
     return tuple(size) if isinstance(size, list | tuple) and len(size) == 2 else None
 
 
-def _preprocessing(processor: dict, default: tuple[Triple, Triple]) -> dict:
-    """Normalisation and short side, exactly as the image processor computes them.
-
-    It computes (factor x - offset - mean) / std of pixels x in 0..255. `VivitImageProcessor` offsets by 1 and its mean and std come on top.
-    """
-    if not processor:
-        return {"mean": default[0], "std": default[1]}
-    is_vivit = str(processor.get("image_processor_type")).startswith("VivitImageProcessor")  # or ...Fast
-    factor = processor.get("rescale_factor", 1 / 127.5 if is_vivit else 1 / 255) if processor.get("do_rescale", True) else 1.0
-    offset = float(is_vivit and processor.get("offset", True) and processor.get("do_rescale", True))
-    normalises = processor.get("do_normalize", True)
-    mean = processor.get("image_mean") or HALF if normalises else (0.0,) * 3
-    std = processor.get("image_std") or HALF if normalises else (1.0,) * 3
-    size = processor.get("size")
-    short_side = size if isinstance(size, int) else (size or {}).get("shortest_edge") or (size or {}).get("height")
-    return {
-        "mean": tuple(_tidy((offset + value) / (255 * factor)) for value in mean),
-        "std": tuple(_tidy(value / (255 * factor)) for value in std),
-        "resize": short_side,
-    }
-
-
-def _tidy(value: float) -> float:
-    """Without the last digits that 1/255 and 1/127.5 leave."""
-    return round(value, 12)
+def _said_by_config(config: dict) -> dict[str, str]:
+    return {ours: "config.json" for theirs, ours in (("hidden_act", "activation"), ("layer_norm_eps", "norm_eps")) if theirs in config}

@@ -40,9 +40,18 @@ def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, ke
     absent = [path for path in expected if path not in params and any(name in path for name in RANDOM)]
     params |= random_variables(model, key, absent)
     check_parameters({path: array.shape for path, array in params.items()}, expected, backbone.name)
-    along = Group("(config)", "config", f"activation {model.activation}, norm_eps {model.norm_eps:g}, pixel mean {mean}, std {std}")
     variables = {"params": unflatten({path: params[path] for path in expected}, scan_layers=model.scan_layers)}
-    return Initialisation(model, variables, mean, std, (*groups, along))
+    return Initialisation(model, variables, mean, std, (*groups, *_facts(backbone, model, init, {"mean": mean, "std": std})))
+
+
+def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dict) -> list[Group]:
+    """A line for each place where what weights cannot show was read, given or assumed."""
+    values = {"activation": model.activation, "norm_eps": f"{model.norm_eps:g}", **pixels}
+    by_origin = {}
+    for name, value in values.items():
+        origin = "given" if getattr(init, name) else backbone.said.get(name, "assumed")
+        by_origin.setdefault(origin, []).append(f"{'pixel ' if name in pixels else ''}{name} {value}")
+    return [Group("(config)", origin, ", ".join(facts)) for origin, facts in by_origin.items()]
 
 
 def _options(model: ViViTConfig, init: InitConfig) -> SourceOptions:

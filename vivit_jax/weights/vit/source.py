@@ -12,10 +12,14 @@ from vivit_jax.weights.vit import google_vit, hugging_face, scenic, timm
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 
 HUB = "hf://"
+REACH_TIMEOUT = 5  # seconds
 
 # A format is a module that recognises names and reads them; the order matters where one tree could be two formats'.
 FORMATS = {"scenic": scenic, "google_vit": google_vit, "hugging_face": hugging_face, "timm": timm}
 OWN_FORMAT = "vivit_jax"
+
+# What says how a Hugging Face model sees its pixels, the first to be believed first.
+PROCESSORS = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
 
 
 def read_source(source: str | os.PathLike, options: SourceOptions) -> Backbone:
@@ -64,17 +68,24 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
+    unreachable = _why_unreachable()
+
     def fetch(name: str) -> pathlib.Path | None:
         try:
-            return pathlib.Path(hf_hub_download(repository, name, revision=revision))
+            return pathlib.Path(hf_hub_download(repository, name, revision=revision, local_files_only=unreachable is not None))
         except EntryNotFoundError:  # also its subclass for a file that is not in the cache while offline
             return None
 
     try:
         weights = next((file for name in DIRECTORY_FILES if (file := fetch(name))), None)
+        if weights is None and unreachable:
+            raise UserError(
+                f"{source} cannot be fetched: {unreachable}; give the path of a copy on this machine, or, for one in the hub's cache, "
+                "set HF_HUB_OFFLINE=1"
+            )
         if weights is None:
             raise UserError(f"{source}: none of {', '.join(DIRECTORY_FILES)} could be had; offline, only what the cache holds can be")
-        for name in (CONFIG, PREPROCESS, "preprocessor_config.json"):
+        for name in (CONFIG, PREPROCESS, *PROCESSORS):
             fetch(name)
         if weights.name.endswith(".index.json"):
             for name in sorted(set(read_json(weights).get("weight_map", {}).values())):
@@ -84,11 +95,34 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
     return weights.parent
 
 
+def _why_unreachable() -> str | None:
+    """Why the hub does not answer, within seconds; None if it does, or must not be asked. Its own client tries each file for minutes."""
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return None
+    try:
+        get_session().head(constants.ENDPOINT, timeout=REACH_TIMEOUT)
+    except Exception as error:  # of httpx or requests, by version, and of what a proxy needs
+        return f"{constants.ENDPOINT} does not answer ({' '.join(str(error).split()) or type(error).__name__})"
+    return None
+
+
 def _metadata(path: pathlib.Path) -> dict[str, dict]:
-    """What lies beside the weights and describes them."""
+    """What lies beside the weights and describes them.
+
+    Of pixels, the first of these speaks, as in transformers 5: processor_config.json, which may nest the others,
+    video_preprocessor_config.json, preprocessor_config.json.
+    """
     directory = path if path.is_dir() else path.parent
-    files = {"config": directory / CONFIG, "preprocessor": directory / "preprocessor_config.json"}
-    return {name: read_json(file) for name, file in files.items() if file.is_file()}
+    found = {name: read_json(directory / name) for name in (CONFIG, *PROCESSORS) if (directory / name).is_file()}
+    nested = found.pop("processor_config.json", {})
+    pixels = [(f"processor_config.json: {part}", nested[part]) for part in ("video_processor", "image_processor") if part in nested]
+    pixels += [(name, found[name]) for name in PROCESSORS if name in found]
+    for name, values in pixels:
+        if not isinstance(values, dict):
+            raise UserError(f"{directory / name} must hold a JSON object, got {type(values).__name__}")
+    return {"config": found.get(CONFIG, {}), "pixels": dict(pixels)}
 
 
 def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
@@ -125,6 +159,7 @@ def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
         labels=pretrained.labels,
         multi_label=pretrained.multi_label,
         resize=pretrained.preprocess.resize,
+        said={name: CONFIG for name in ("activation", "norm_eps")} | {name: PREPROCESS for name in ("mean", "std", "resize", "stride")},
         stride=pretrained.preprocess.stride,
     )
 

@@ -96,6 +96,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         num_heads=heads,
         mean=tuple(recipe.get("mean", default_mean)),
         std=tuple(recipe.get("std", default_std)),
+        said={name: "config.json" for name in ("mean", "std") if name in recipe},
         pool=pool,
         origin=translation.origin,
         dropped=translation.dropped,
