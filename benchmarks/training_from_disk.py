@@ -26,15 +26,15 @@ import numpy as np
 
 from vivit_jax.analysis import throughput
 from vivit_jax.commands.bench import measure_reading
-from vivit_jax.commands.experiments import add_config, overrides_of, read_experiment
+from vivit_jax.commands.config_arguments import add_config
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import training_batches
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.runs.feed import Feed
 from vivit_jax.training.devices.executors import make_executor
+from vivit_jax.training.feed import Feed
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import create_state

@@ -11,7 +11,7 @@ import pytest
 from flax.core import FrozenDict
 
 from vivit_jax.analysis.complexity import bytes_of, count_parameters, parameter_shapes
-from vivit_jax.commands.train_arguments import parse
+from vivit_jax.config_file import read_config
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
 from vivit_jax.models.vivit.model import ViViT
@@ -41,7 +41,7 @@ ABLATION = ("augmentation", "image_weights", "stochastic_depth", "randaugment", 
 
 def experiment_of(name, model=""):
     path = CONFIGS / f"{name if name.startswith('drone_ir') else f'vivit_{name}'}.py"
-    return parse([f"--config={path}:{model}" if model else f"--config={path}", "--workdir=runs/x"]).experiment
+    return read_config(f"{path}:{model}" if model else str(path), {})
 
 
 @pytest.mark.parametrize("name", TABLE)

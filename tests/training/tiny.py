@@ -145,6 +145,7 @@ def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
 def main() -> int:
     import jax.numpy as jnp
 
+    from vivit_jax import cli
     from vivit_jax.runs import loop
     from vivit_jax.runs import train as launch
 
@@ -154,7 +155,7 @@ def main() -> int:
         loop.Loop._save = lambda self, step: Path(os.environ["TINY_FIFO"]).read_bytes()
     launch.ensure_dataset = lambda name, data_dir: DataSet()
     launch.training_batches, launch.evaluation_batches = training_batches, evaluation_batches
-    return launch.main()
+    return cli.train()
 
 
 if __name__ == "__main__":

@@ -26,15 +26,14 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.analysis import complexity
 from vivit_jax.commands.arguments import add_dataset
-from vivit_jax.commands.experiments import read_experiment
 from vivit_jax.config import Experiment
+from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset, open_dataset
 from vivit_jax.data.pipeline import training_batches
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.vivit.config import ViViTConfig
-from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.restore import verify
 from vivit_jax.training.colours import seen_video
@@ -42,6 +41,8 @@ from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
 from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
+
+TAKES_CONFIG = True
 
 SHEET_ROWS = 24
 
@@ -111,7 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
         _describe_model(pretrained.model.config)
         _print_table("preprocess", [(name, str(value)) for name, value in pretrained.preprocess.to_dict().items()])
     else:
-        experiment = read_experiment(arguments.subject)
+        experiment = read_config(arguments.subject, arguments.overrides)
         _describe_experiment(experiment)
         if arguments.batch:
             _draw_batch(experiment, pathlib.Path(arguments.batch))
@@ -211,14 +212,13 @@ def _some_frames(record: dict) -> np.ndarray:
 
 
 def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
-    data, model = experiment.data, experiment.model
+    data = experiment.data
     dataset = ensure_dataset(data.name, data.data_dir)
-    preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean or HALF, data.std or HALF)
     repeats = experiment.augment.repeats
     batches = training_batches(
         dataset,
         data.train_split,
-        preprocess,
+        experiment.preprocess,
         dataclasses.replace(data, processes=0),
         experiment.augment,
         batch_size=max(1, min(SHEET_ROWS, experiment.training.batch_size) // repeats) * repeats,

@@ -29,10 +29,9 @@ from vivit_jax.config import to_dict
 from vivit_jax.data.identity import differences
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.vivit.config import by_head
+from vivit_jax.heads import by_head
 from vivit_jax.runs.checkpoint import Checkpoints, Policy
 from vivit_jax.runs.clock import Clock, Lap
-from vivit_jax.runs.feed import Feed, positions_of_all_hosts
 from vivit_jax.runs.interval import Interval
 from vivit_jax.runs.kept_model import KeptModel
 from vivit_jax.runs.plan import Plan
@@ -44,6 +43,7 @@ from vivit_jax.runs.writers import Writers, make_writers
 from vivit_jax.training.devices.compilation import watched
 from vivit_jax.training.devices.executors import check_batch_size
 from vivit_jax.training.evaluation import Evaluation, Evaluator, metrics_of
+from vivit_jax.training.feed import Feed, positions_of_all_hosts
 from vivit_jax.training.optimizer import Optimizer, make_optimizer
 from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import TrainState, create_state, saved_fields
