@@ -25,6 +25,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.analysis import complexity
+from vivit_jax.analysis.parameter_table import parameter_table
 from vivit_jax.commands.arguments import add_dataset
 from vivit_jax.config import Experiment
 from vivit_jax.config_file import read_config
@@ -49,7 +50,7 @@ SHEET_ROWS = 24
 
 def training_bytes(experiment: Experiment) -> dict[str, int]:
     """Bytes of a training step on one device, by what takes them: an estimate, before XLA's buffers and fusion."""
-    variables = complexity.variable_shapes(experiment.model)
+    variables = complexity.variable_tree(experiment.model)
     optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, variables["params"], experiment.model)
     averaged = bool(experiment.training.ema_decay)
     state = jax.eval_shape(lambda tree: create_state(tree, optimizer, averaged=averaged), variables)
@@ -150,14 +151,7 @@ def _inspect_run(run: runs.Run) -> None:
 def _describe_model(config: ViViTConfig) -> None:
     groups = complexity.parameter_groups(config)
     total = sum(group.parameters for group in groups)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("parameters", overflow="fold")
-    for title in ("tensors", "numbers", "share"):
-        table.add_column(title, justify="right")
-    for group in groups:
-        table.add_row(group.name, str(group.tensors), f"{group.parameters:,}", f"{group.parameters / total:.1%}")
-    table.add_row("all", str(sum(group.tensors for group in groups)), f"{total:,}", "100.0%", style="bold")
-    console.show(table)
+    console.show(parameter_table(groups, tensors=True))
     if config.num_classes is None:
         console.say("(without a head: its classes are the data set's)")
     arithmetic = complexity.count_arithmetic(config)
