@@ -4,6 +4,6 @@ from vivit_jax import process
 
 if __name__ == "__main__":
     process.begin("train")  # before anything that takes time is imported
-    from vivit_jax.runs.train import main
+    from vivit_jax.cli import train
 
-    raise SystemExit(main())
+    raise SystemExit(train())

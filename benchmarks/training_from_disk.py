@@ -17,6 +17,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,19 +27,16 @@ import numpy as np
 
 from vivit_jax.analysis import throughput
 from vivit_jax.commands.bench import measure_reading
-from vivit_jax.commands.experiments import add_config, overrides_of, read_experiment
+from vivit_jax.commands.config_arguments import add_config
 from vivit_jax.config import Experiment
+from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import training_batches
 from vivit_jax.data.preparation.prepare import prepare
-from vivit_jax.models.vivit.model import ViViT
-from vivit_jax.preprocess import Preprocess
-from vivit_jax.runs.feed import Feed
+from vivit_jax.models.families import build
 from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.optimizer import make_optimizer
-from vivit_jax.training.schedule import make_schedule
-from vivit_jax.training.state import create_state
-from vivit_jax.training.step import make_train_step
+from vivit_jax.training.feed import Feed
+from vivit_jax.training.setup import set_up
 
 STEPS_IN_FLIGHT = 2
 WARM_UP_STEPS = 20  # what was read ahead is used up by then
@@ -54,12 +52,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="timed steps a turn, after a warm-up (default 60)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each; the median counts (default 3)")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
-    arguments = parser.parse_args()
+    rest, overrides = take_overrides(sys.argv[1:])
+    arguments = parser.parse_args(rest)
     with tempfile.TemporaryDirectory(prefix="training_from_disk_") as folder:
-        overrides = overrides_of(arguments)
         if arguments.video:
             overrides |= make_dataset(arguments.video, pathlib.Path(folder), arguments.videos)
-        experiment = complete(read_experiment(arguments.config, overrides), arguments.batch_size)
+        experiment = complete(read_config(arguments.config, overrides), arguments.batch_size)
         report(measure(experiment, arguments.steps, arguments.rounds), arguments.json)
 
 
@@ -110,24 +108,12 @@ class Trainer:
     """The compiled train step and its state."""
 
     def __init__(self, experiment: Experiment, executor: Any) -> None:
-        model, training = experiment.model, experiment.training
+        model = experiment.model
         variables = throughput.random_variables(model)
-        learning_rate = make_schedule(
-            experiment.schedule, experiment.optimizer.learning_rate, total=SCHEDULE_STEPS, warmup=SCHEDULE_STEPS // 10
-        )
-        optimizer = make_optimizer(experiment.optimizer, learning_rate, variables["params"], model)
-        averaged = bool(training.ema_decay)
         self._executor = executor
-        self._state = executor.place(lambda tree: create_state(tree, optimizer, averaged=averaged), variables)
-        step = make_train_step(
-            ViViT(model),
-            preprocess_of(experiment),
-            optimizer,
-            experiment.loss,
-            training,
-            axis_name=executor.axis_name,
-            gather=executor.gather,
-        )
+        module = build(model, axis_name=executor.axis_name)
+        steps = {"total": SCHEDULE_STEPS, "warmup": SCHEDULE_STEPS // 10}
+        self._state, step = set_up(experiment, module, variables, experiment.preprocess, executor, **steps)
         self._step, self._seed = executor.compile_train(step, self._state), executor.place_whole(np.uint32(0))
 
     def time(self, batches: Iterator[dict[str, Any]], steps: int) -> float:
@@ -150,16 +136,12 @@ class Trainer:
                 raise SystemExit("the step gives numbers that are not finite, so its time would say nothing")
 
 
-def preprocess_of(experiment: Experiment) -> Preprocess:
-    return Preprocess(experiment.model.clip[0], experiment.data.stride, experiment.data.resize, experiment.model.clip[1:])
-
-
 def from_disk(experiment: Experiment, executor: Any) -> Iterator[dict[str, Any]]:
     """Batches on the devices, as training feeds them."""
     data, batch_size = experiment.data, experiment.training.batch_size
     dataset = open_dataset(data.name, data.data_dir)
     batches = training_batches(
-        dataset, data.train_split, preprocess_of(experiment), data, experiment.augment, batch_size=batch_size, seed=experiment.seed
+        dataset, data.train_split, experiment.preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed
     )
     feed = Feed(batches, executor.to_devices, experiment.training.prefetch)
     try:

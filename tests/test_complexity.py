@@ -24,7 +24,7 @@ def test_arithmetic_is_what_xla_counts(factorisation, as_run):
     config = small(factorisation)
     video = jax.ShapeDtypeStruct((1, *config.clip, 3), jnp.float32)
     apply = functools.partial(ViViT(config).apply, mutable=[] if as_run else ["intermediates"])
-    lowered = jax.jit(apply).lower({"params": complexity.parameter_shapes(config)}, video)
+    lowered = jax.jit(apply).lower({"params": complexity.parameter_tree(config)}, video)
     counted = complexity.count_arithmetic(config, as_run=as_run).multiply_accumulates
     assert counted == pytest.approx(lowered.cost_analysis()["flops"] / 2, rel=0.01)
 

@@ -6,7 +6,7 @@ import types
 import jax
 import pytest
 
-from vivit_jax.analysis.complexity import count_arithmetic, count_parameters, parameter_shapes
+from vivit_jax.analysis.complexity import count_arithmetic, count_parameters, parameter_tree
 from vivit_jax.config import resolve
 from vivit_jax.runs import overview
 from vivit_jax.training.devices.executors import make_executor
@@ -28,7 +28,7 @@ MODEL = {
 def told(capsys, *, parallel, factorisation="factorised_encoder", num_classes=10):
     model = MODEL | {"factorisation": factorisation, "num_classes": num_classes}
     experiment = resolve({"model": model, "parallel": parallel, "name": "something"})
-    executor, params = make_executor(experiment.parallel), parameter_shapes(experiment.model)
+    executor, params = make_executor(experiment.parallel), parameter_tree(experiment.model)
     optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, params, experiment.model)
     shapes = jax.eval_shape(functools.partial(create_state, optimizer=optimizer, averaged=True), {"params": params})
     run = types.SimpleNamespace(experiment=experiment, executor=executor, variables={"params": params}, examples=100)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import pytest
 from flax.core import FrozenDict
 
-from vivit_jax.analysis.complexity import bytes_of, count_parameters, parameter_shapes
-from vivit_jax.commands.train_arguments import parse
+from vivit_jax.analysis.complexity import bytes_of, count_parameters, parameter_tree
+from vivit_jax.config_file import read_config
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
 from vivit_jax.models.vivit.model import ViViT
@@ -41,7 +41,7 @@ ABLATION = ("augmentation", "image_weights", "stochastic_depth", "randaugment", 
 
 def experiment_of(name, model=""):
     path = CONFIGS / f"{name if name.startswith('drone_ir') else f'vivit_{name}'}.py"
-    return parse([f"--config={path}:{model}" if model else f"--config={path}", "--workdir=runs/x"]).experiment
+    return read_config(f"{path}:{model}" if model else str(path), {})
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -77,7 +77,7 @@ def test_models_of_kinetics_have_the_parameters_of_the_paper(model, millions):
 
 def test_the_huge_model_is_shaped_without_being_made():
     model = experiment_of("kinetics400", "H/14x2,2").model
-    shapes = parameter_shapes(model)
+    shapes = parameter_tree(model)
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(shapes))
     assert shapes["tokenizer"]["kernel"].shape == (2, 14, 14, 3, 1280)
     assert model.grid == (16, 16, 16)
@@ -89,7 +89,7 @@ def test_the_huge_model_is_shaped_without_being_made():
 def test_every_default_model_is_shaped_with_its_heads(name):
     model = experiment_of(name).model
     heads = {"verb": 97, "noun": 300} if name == "epic_kitchens100" else model.num_classes or 339
-    shapes = parameter_shapes(dataclasses.replace(model, num_classes=FrozenDict(heads) if isinstance(heads, dict) else heads))
+    shapes = parameter_tree(dataclasses.replace(model, num_classes=FrozenDict(heads) if isinstance(heads, dict) else heads))
     kernels = (
         {head: shapes[f"head_{head}"]["kernel"].shape for head in heads} if isinstance(heads, dict) else shapes["head"]["kernel"].shape
     )
@@ -109,7 +109,7 @@ def check_train_step(name, model, parallel, **options):
     classes = CLASSES.get(name, experiment.model.num_classes)
     classes = FrozenDict(classes) if isinstance(classes, dict) else classes
     config = dataclasses.replace(experiment.model, num_classes=classes, **options)
-    executor, params = make_executor(parallel), parameter_shapes(config)
+    executor, params = make_executor(parallel), parameter_tree(config)
     optimizer = make_optimizer(experiment.optimizer, lambda step: jnp.float32(experiment.optimizer.learning_rate), params, config)
     create = functools.partial(create_state, optimizer=optimizer, averaged=bool(experiment.training.ema_decay))
     state = shapes_on(executor.mesh, jax.eval_shape(create, {"params": params}))
@@ -149,7 +149,7 @@ def test_every_recipe_as_it_is_keeps_all_shapes(name, model, parallel):
 @pytest.mark.parametrize("size", ["Ti", "B"])
 def test_fsdp_leaves_an_eighth_of_parameters_and_of_the_optimisers_state_on_each_device(size, optimizer):
     config = ViViTConfig(size=size, clip=(32, 224, 224), tubelet=(2, 16, 16), num_classes=400, scan_layers=True)
-    params = parameter_shapes(config)
+    params = parameter_tree(config)
     made = make_optimizer(OptimizerConfig(optimizer), lambda step: 0.1, params, config)
     state = jax.eval_shape(functools.partial(create_state, optimizer=made, averaged=True), {"params": params})
     on_devices = shapes_on(make_executor(MESHES["fsdp"]).mesh, state)

@@ -1,57 +1,62 @@
 """`vivit`: one command, its sub-commands each a module that is imported when it is chosen.
 
-A command's module offers `add_arguments(parser)` and `run(arguments)`; its docstring's first line and `Example:` block are its help. To add
-a command, write the module and add its line to `COMMANDS`.
+A command's module offers `add_arguments(parser)` and `run(arguments)`; its docstring, with an `Example:`, is its help. It says
+`TAKES_CONFIG = True` if `--config.KEY=VALUE` overrides keys of its experiment, and `HANDLES_SIGNALS = True` if it acts on signals itself.
+To add a command, write the module in `commands/` and add its line to `COMMANDS`.
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import inspect
 import signal
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 import vivit_jax
 from vivit_jax import process
-from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line, unknown_name
+from vivit_jax.errors import EXIT_BAD_INPUT, Stopped, UserError, in_one_line, unknown_name
 from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
 
-TRAINING = "vivit_jax.runs.train"
-
 # Each command's module, and what it does.
 COMMANDS = {
-    "prepare": ("vivit_jax.data.preparation.prepare", "make a data set of videos, once, to train and evaluate on"),
-    "train": (TRAINING, "train a classifier by a config (the same as train.py)"),
-    "evaluate": ("vivit_jax.inference.evaluate", "score a model on a split of a data set"),
-    "predict": ("vivit_jax.inference.predict", "classify video files"),
-    "explain": ("vivit_jax.inference.explain", "show where in a video a model looks"),
+    "prepare": ("vivit_jax.commands.prepare", "make a data set of videos, once, to train and evaluate on"),
+    "train": ("vivit_jax.commands.train", "train a classifier by a config (the same as train.py)"),
+    "evaluate": ("vivit_jax.commands.evaluate", "score a model on a split of a data set"),
+    "predict": ("vivit_jax.commands.predict", "classify video files"),
+    "explain": ("vivit_jax.commands.explain", "show where in a video a model looks"),
     "inspect": ("vivit_jax.commands.inspect", "describe a config, a model or a data set"),
     "bench": ("vivit_jax.commands.bench", "measure the speed of a step, or of reading a data set"),
-    "convert": ("vivit_jax.weights.convert", "make a model of weights in another format, or of an image model"),
-    "export": ("vivit_jax.weights.export", "write a model for Hugging Face, or as a StableHLO program"),
+    "convert": ("vivit_jax.commands.convert", "make a model of weights in another format, or of an image model"),
+    "export": ("vivit_jax.commands.export", "write a model for Hugging Face, or as a StableHLO program"),
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
     """Runs one command.
 
     Args:
       argv: the arguments after the program's name; None takes the process's own.
+      program: what messages begin with.
 
     Returns:
-      The exit code: 0 on success, 1 where the system failed us (a full disk), 2 for bad input, 130 on Ctrl-C, 143 on SIGTERM.
+      The exit code: 0 on success, 1 where the system failed us (a full disk) or a run cannot go on, 2 for bad input, 130 on Ctrl-C, 143 on
+      SIGTERM.
     """
     if argv is None:
-        process.begin("vivit")
+        process.begin(program)
     silence_libraries()
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
+        _run(list(sys.argv[1:] if argv is None else argv), program)
         sys.stdout.flush()
     except UserError as error:
-        return _fail(error, EXIT_BAD_INPUT)
+        return _fail(program, error, EXIT_BAD_INPUT)
+    except Stopped as stop:
+        return _fail(program, stop, stop.exit_code)
     except KeyboardInterrupt:
         return process.ended_by(signal.SIGINT)
     except process.Terminated:
@@ -61,30 +66,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILURE
     except OSError as error:
         process.flush_output()
-        return _fail(error, EXIT_FAILURE)
-    return code
+        return _fail(program, error, EXIT_FAILURE)
+    return 0
 
 
-def _run(argv: list[str]) -> int:
+def train(argv: Sequence[str] | None = None) -> int:
+    """`train.py`: `vivit train` by another name."""
+    return main(["train", *(sys.argv[1:] if argv is None else argv)], program="train")
+
+
+def _run(argv: list[str], program: str) -> None:
     name = argv[0] if argv else "--help"
     if not name.startswith("-") and name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
     if name not in COMMANDS:
         _parsed(_overview(), [name])
-        return 0
+        return
+    module, arguments = parse(name, argv[1:], program)
+    with contextlib.nullcontext() if getattr(module, "HANDLES_SIGNALS", False) else process.interruptible():
+        module.run(arguments)
+
+
+def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[ModuleType, argparse.Namespace]:
+    """A command's module, and what its `run` takes.
+
+    Beside the command's own arguments, these are `program` and `argv`, and `overrides` where it takes a config.
+
+    Raises:
+      UserError: for arguments that it does not take.
+    """
     module = importlib.import_module(COMMANDS[name][0])
-    if COMMANDS[name][0] == TRAINING:  # its options are keys of the config, read by absl
-        return module.main(argv[1:])
     parser = _Parser(
         prog=f"vivit {name}",
         description=inspect.getdoc(module),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    arguments = _parsed(parser, argv[1:])
-    with process.interruptible():
-        module.run(arguments)
-    return 0
+    parser.set_defaults(program=program, argv=tuple(argv))
+    rest = list(argv)
+    if getattr(module, "TAKES_CONFIG", False):
+        from vivit_jax.commands.config_arguments import take_overrides
+
+        rest, overrides = take_overrides(argv)
+        parser.set_defaults(overrides=overrides)
+    return module, _parsed(parser, rest)
 
 
 def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
@@ -131,8 +156,8 @@ class _Parser(argparse.ArgumentParser):
         return f": did you mean {nearest[0]}?" if nearest else ""
 
 
-def _fail(error: object, code: int) -> int:
-    print(f"vivit: {in_one_line(error)}", file=sys.stderr)
+def _fail(program: str, error: object, code: int) -> int:
+    print(f"{program}: {in_one_line(error)}", file=sys.stderr)
     return code
 
 

@@ -15,7 +15,8 @@ from ml_collections.config_dict import placeholder
 
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.families import DEFAULT, FAMILIES, ModelConfig, family_named
+from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
+from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training.config import (
     CheckpointConfig,
     EvaluationConfig,
@@ -67,6 +68,12 @@ class Experiment:
             raise UserError(f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
 
     @property
+    def preprocess(self) -> Preprocess:
+        """How a video becomes the model's input; a mean and std that neither the config nor initial weights say are one half."""
+        (frames, *crop), data = self.model.clip, self.data
+        return Preprocess(frames, data.stride, data.resize, tuple(crop), data.mean or HALF, data.std or HALF)
+
+    @property
     def multi_label(self) -> bool:
         """Whether the model tells of each class by itself whether a clip has it."""
         return self.loss.name == "sigmoid"
@@ -109,41 +116,38 @@ def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
     return _build(Experiment, plain, "config")
 
 
-def check_key(key: str, *, root: str = "--config") -> None:
+def check_key(key: str, *, root: str = "--config", family: str = DEFAULT) -> None:
     """Refuses a dotted key that no experiment has, with the nearest one of its section.
 
+    Args:
+      key: without `config.`.
+      root: what messages call the experiment.
+      family: that of its model, which has the keys under `model.`.
+
     Raises:
-      UserError: calling the experiment `root`.
+      UserError: for an unknown key.
     """
-    hint_of(key, root=root)
+    hint_of(key, root=root, family=family)
 
 
-def hint_of(key: str, *, root: str = "--config") -> typing.Any:
-    """The type of a dotted key's value; raises UserError for one that no experiment has."""
+def hint_of(key: str, *, root: str = "--config", family: str = DEFAULT) -> typing.Any:
+    """The type of a dotted key's value; raises UserError for one that no experiment with a model of that family has."""
     hint, path = Experiment, root
     for name in key.split("."):
-        known = _known(hint)
+        known = _hints(hint, family)
         if name not in known:
             raise unknown_name(f"key in {path}", name, known)
         hint, path = known[name], f"{path}.{name}"
     return hint
 
 
-def _known(hint: typing.Any) -> dict[str, typing.Any]:
-    """The keys of a section with their types; of the model's, those of all families, since its file says which it is of."""
-    if hint is ModelConfig:
-        families = (family_named(name).config for name in FAMILIES)
-        return {field.name: inner for family in families for field, inner in _fields(family)} | {"family": str}
-    return {field.name: inner for field, inner in _fields(hint)} if dataclasses.is_dataclass(hint) else {}
-
-
-def value_of(key: str, readings: typing.Sequence[object]) -> object:
+def value_of(key: str, readings: typing.Sequence[object], *, family: str = DEFAULT) -> object:
     """The first of several readings of a text that the type of a dotted key allows.
 
     Raises:
       UserError: if none is.
     """
-    hint = hint_of(key)
+    hint = hint_of(key, family=family)
     for number, reading in enumerate(readings):
         try:
             return _value(hint, reading, f"config.{key}")
@@ -151,6 +155,13 @@ def value_of(key: str, readings: typing.Sequence[object]) -> object:
             if number + 1 == len(readings):
                 raise
     raise UserError(f"config.{key} has no value")
+
+
+def _hints(section: typing.Any, family: str) -> dict[str, typing.Any]:
+    """The types of a section's keys by name."""
+    if section is ModelConfig:
+        return {"family": str} | _hints(family_named(family).config, family)
+    return {field.name: hint for field, hint in _fields(section)} if dataclasses.is_dataclass(section) else {}
 
 
 def to_dict(experiment: Experiment) -> dict:

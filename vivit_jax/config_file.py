@@ -3,6 +3,7 @@
 import ast
 import difflib
 import importlib.util
+import pathlib
 import re
 import traceback
 from collections.abc import Mapping
@@ -12,36 +13,38 @@ from ml_collections import ConfigDict
 
 from vivit_jax.config import Experiment, base_config, check_key, resolve, value_of
 from vivit_jax.errors import UserError
+from vivit_jax.models.families import DEFAULT
 
 # How ml_collections names the key that a config does not have.
 NAMED = re.compile(r"Key \"(\w+)\" does not exist|instead of \"(\w+)\"|'(\w+)'")
 WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 
 
-def read_config(argument: str, overrides: Mapping[str, str], *, called: str, given: str = "--config.{key}={text}") -> Experiment:
+def read_config(argument: str, overrides: Mapping[str, str]) -> Experiment:
     """Reads an experiment.
 
     Args:
-      argument: the file, and after a colon what its `get_config` is given.
+      argument: `FILE.py`, or `FILE.py:ARG` where its `get_config` is given an argument.
       overrides: values by dotted key, as text.
-      called: what messages call the config.
-      given: how messages spell an override.
 
     Raises:
       UserError: for a file that cannot be read, with the line of a key that no experiment has; or for values that make no experiment.
     """
     path, _, option = argument.partition(":")
-    config = _config_of(path, [option] if option else [], called)
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"config {path} does not exist (looked for in {pathlib.Path.cwd()})")
+    config = _config_of(path, [option] if option else [])
+    family = config.model.family if overrides and "model" in config and "family" in config.model else DEFAULT
     for key, text in overrides.items():
-        check_key(key)
+        check_key(key, family=family)
         try:
-            _override(config, key, value_of(key, _readings(text)))
+            _override(config, key, value_of(key, _readings(text), family=family))
         except UserError as error:
-            raise UserError(f"{given.format(key=key, text=text)}: {error}") from None
+            raise UserError(f"--config.{key}={text}: {error}") from None
     return resolve(config)
 
 
-def _config_of(path: str, options: list[str], called: str) -> Any:
+def _config_of(path: str, options: list[str]) -> Any:
     spec = importlib.util.spec_from_file_location("experiment_config", path)
     module = importlib.util.module_from_spec(spec)
     try:
@@ -51,7 +54,9 @@ def _config_of(path: str, options: list[str], called: str) -> Any:
         raise
     except Exception as error:  # of the file's own code
         _explain_key(error, path)
-        raise UserError(f"{called} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}") from None
+        raise UserError(
+            f"config {':'.join([path, *options])} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from None
 
 
 def _explain_key(error: Exception, path: str) -> None:

@@ -7,11 +7,18 @@ expected, what came, and what to do. The commands print that line without a trac
 import difflib
 from collections.abc import Iterable
 
+EXIT_STOPPED = 1
 EXIT_BAD_INPUT = 2
 
 
 class UserError(ValueError):
     """Bad input, described in one line for the person who gave it."""
+
+
+class Stopped(Exception):  # noqa: N818 (not every end is an error)
+    """The command ends here; the message is what the person is told."""
+
+    exit_code = EXIT_STOPPED
 
 
 def in_one_line(error: object) -> str:

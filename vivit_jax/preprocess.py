@@ -16,6 +16,9 @@ if typing.TYPE_CHECKING:  # what decodes videos in processes of its own needs no
 
 HALF = (0.5, 0.5, 0.5)
 
+# Temporal clips x spatial crops of a video, whose logits are averaged.
+Views = tuple[int, int]
+
 LARGEST_RESIZE = 16  # times the crop: a file that asks for more is after memory
 
 

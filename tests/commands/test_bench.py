@@ -183,8 +183,11 @@ def test_reading_counts_clips_and_cpu_seconds(config_file, tmp_path, vivit):
         (("--mode", "train"), "give either --config or --model"),
         (("--config", "CONFIG", "--mode", "train", "--batch_size", "3", "--config.parallel.data=2"), "does not divide over 2 devices"),
         (("--config", "CONFIG", "--mode", "train", "--sweep", "clips=8"), "unknown key of a sweep 'clips': did you mean 'clip'?"),
-        (("--config", "CONFIG", "--mode", "train", "--config.model.dtyp=bfloat16"), "did you mean --config.model.dtype?"),
-        (("--config", "CONFIG", "--mode", "train", "--config.model.num_layers=many"), "--config.model.num_layers many"),
+        (
+            ("--config", "CONFIG", "--mode", "train", "--config.model.dtyp=bfloat16"),
+            "unknown key in --config.model 'dtyp': did you mean 'dtype'?",
+        ),
+        (("--config", "CONFIG", "--mode", "train", "--config.model.num_layers=many"), "--config.model.num_layers=many"),
         (("--config", "CONFIG", "--mode", "data", "--sweep", "clip=8"), "sweeps batch_size alone"),
         (("--model", "MODEL", "--mode", "data"), "give --config instead"),
         (("--model", "MODEL", "--mode", "infer", "--sweep", "clip=8"), "sweep clip with --config"),

@@ -8,8 +8,8 @@ from PIL import Image
 
 from vivit_jax.analysis import complexity
 from vivit_jax.commands import inspect as inspection
-from vivit_jax.commands.experiments import read_experiment
 from vivit_jax.commands.inspect import training_bytes
+from vivit_jax.config_file import read_config
 from vivit_jax.drawing import contact_sheet
 
 
@@ -42,7 +42,7 @@ def test_a_model_directory_is_described(model_dir, vivit):
 def test_a_config_is_described_with_its_argument(config_file, vivit):
     code, out, err = vivit("inspect", f"{config_file}:32")
     assert (code, err) == (0, "")
-    experiment = read_experiment(f"{config_file}:32")
+    experiment = read_config(f"{config_file}:32", {})
     assert experiment.model.hidden_size == 32
     assert f"{complexity.count_parameters(experiment.model):,}" in out
     assert f"{complexity.count_arithmetic(experiment.model).multiply_accumulates / 1e9:.4g} GMAC a view" in out
@@ -50,7 +50,7 @@ def test_a_config_is_described_with_its_argument(config_file, vivit):
 
 
 def test_memory_is_that_of_the_optimiser_and_batch(config_file):
-    experiment = read_experiment(str(config_file))
+    experiment = read_config(str(config_file), {})
     memory = training_bytes(experiment)
     parameters = 4 * complexity.count_parameters(experiment.model)
     assert memory["parameters"] == memory["gradients"] == parameters

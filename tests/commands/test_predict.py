@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from vivit_jax import from_pretrained
 from vivit_jax.data.sampling import views_of_video
 from vivit_jax.inference.predict import predict, predict_many
 from vivit_jax.weights.model_dir import load_model_dir
@@ -13,7 +14,7 @@ from vivit_jax.weights.model_dir import load_model_dir
 
 @pytest.mark.parametrize("views", [(1, 1), (2, 3)])
 def test_predictions_are_the_softmax_of_the_mean_logits_of_the_views(model_dir, videos, views):
-    pretrained = load_model_dir(model_dir)
+    pretrained = from_pretrained(model_dir)
     pixels = views_of_video(videos[1], pretrained.preprocess, views).astype(np.float32)
     assert pixels.shape == (views[0] * views[1], 4, 16, 16, 3)
     logits = np.asarray(jax.jit(pretrained.model.apply)(pretrained.variables, pixels / 127.5 - 1), np.float64).mean(0)
@@ -33,7 +34,7 @@ def test_of_several_classes_a_video_each_has_the_sigmoid_of_its_mean_logit(multi
 
 
 def test_many_files_are_predicted_as_each_alone(model_dir, videos):
-    pretrained = load_model_dir(model_dir)
+    pretrained = from_pretrained(model_dir)
     several = videos * 5
     outcomes = list(predict_many(pretrained, several, views=(1, 1)))
     assert [outcome.video for outcome in outcomes] == several

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from vivit_jax.commands import prepare as command
 from vivit_jax.data.dataset import ensure_dataset, open_dataset
 from vivit_jax.data.layouts import motion_digits
 from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.preparation import prepare as command
 from vivit_jax.data.preparation.prepare import RefusedError, prepare
 from vivit_jax.data.preparation.transcode import constant_rate, transcode
 from vivit_jax.data.video.reader import decode_frames, probe, stream_frames

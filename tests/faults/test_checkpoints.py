@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import tiny
 
+from vivit_jax import cli
 from vivit_jax.runs import train as launch
 from vivit_jax.runs.manifest import damage
 from vivit_jax.runs.restore import model_variables, verify
@@ -28,7 +29,7 @@ def train():
             with pytest.MonkeyPatch.context() as surroundings:
                 for name, value in environment.items():
                     surroundings.setenv(name, value)
-                return launch.main(
+                return cli.train(
                     [f"--config={CONFIG}", f"--workdir={workdir}", "--config.parallel.data=1", "--config.checkpoint.keep=4", *flags]
                 )
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tiny
 
-from vivit_jax.commands.train_arguments import parse
+from vivit_jax.cli import train as main
 from vivit_jax.config import resolve
+from vivit_jax.config_file import read_config
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import encode
-from vivit_jax.runs.train import main
 from vivit_jax.weights.model_dir import load_model_dir
 
 CONFIG = f"--config={Path(__file__).with_name('tiny_config.py')}"
@@ -81,8 +81,8 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
         (["--config.seed=-1"], "seed must be from 0 to 4294967295, got -1"),
         (["--worckdir=x"], "workdir"),
         (["--config.schedule.warmup_steps=1000"], "the warm-up of 1000 steps does not fit into a run"),
-        (["extra"], "unexpected argument 'extra'"),
-        (["--config=nowhere.py"], "there is no file 'nowhere.py'"),
+        (["extra"], "unrecognized arguments: extra"),
+        (["--config=nowhere.py"], "config nowhere.py does not exist"),
         (["--workdir="], "--workdir is missing"),
     ],
 )
@@ -98,10 +98,10 @@ def test_bad_input_is_one_line_and_exit_code_2(prepared, tmp_path, capsys, flags
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("raise RuntimeError('two\\nlines')", "--config cannot be read: RuntimeError: two lines"),
+        ("raise RuntimeError('two\\nlines')", "cannot be read: RuntimeError: two lines"),
         ("def get_config(): return 3", "get_config() must return the ConfigDict of base_config(), got int"),
-        ("def get_config(argument): raise KeyError(argument)", "--config cannot be read: KeyError: 'B/16'"),
-        ("def get_config(", "--config cannot be read: SyntaxError"),
+        ("def get_config(argument): raise KeyError(argument)", "cannot be read: KeyError: 'B/16'"),
+        ("def get_config(", "cannot be read: SyntaxError"),
     ],
 )
 def test_a_config_file_that_fails_is_one_line(tmp_path, capsys, code, expected):
@@ -109,7 +109,8 @@ def test_a_config_file_that_fails_is_one_line(tmp_path, capsys, code, expected):
     argument = ":B/16" if "argument" in code else ""
     assert main([f"--config={tmp_path / 'broken.py'}{argument}", f"--workdir={tmp_path / 'run'}"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"train: {expected}")
+    assert error.startswith("train: ")
+    assert expected in error
     assert len(error.splitlines()) == 1
 
 
@@ -121,4 +122,4 @@ def test_help_has_an_example(capsys):
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.py")), ids=lambda path: path.stem)
 def test_every_config_file_resolves(path):
 
-    assert parse([f"--config={path}", "--workdir=x"]).experiment.name
+    assert read_config(str(path), {}).name

@@ -12,7 +12,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.runs import train as launch
 from vivit_jax.runs.report import write_report
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import evaluate
+from vivit_jax.training.evaluation import score_batches
 from vivit_jax.training.metrics import score_multi_label
 from vivit_jax.weights.model_dir import load_model_dir
 
@@ -34,7 +34,7 @@ class SeveralTraining(tiny.Batches):
 
 @pytest.mark.parametrize("parallel", [ParallelConfig(data=1), ParallelConfig(data=2), ParallelConfig("pmap", data=4)], ids=str)
 def test_scores_are_those_of_scikit_learn_on_any_number_of_devices(parallel):
-    found = evaluate(
+    found = score_batches(
         Brightness(), VARIABLES, tiny.PREPROCESS, Several("test", 8), parallel=parallel, labels=tiny.CLASSES, multi_label=True,
         progress=False,
     )  # fmt: skip
@@ -77,7 +77,7 @@ def several(monkeypatch):
 def test_a_run_learns_several_labels_keeps_the_best_and_says_what_its_logits_mean(several, tmp_path, capfd, best, metric, sign):
     loss, evaluation = {"name": "sigmoid", "class_weights": "balanced"}, {"every_steps": 10, "best": best}
     experiment = tiny.experiment(loss=loss, training={"steps": 20}, evaluation=evaluation)
-    launch.train(launch.Arguments(experiment, str(tmp_path / "run"), False, None, None, None, "train"))
+    launch.train(experiment, tmp_path / "run")
     rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     validated = [sign * row[f"val/{metric}"] for row in rows if "val/mAP" in row]
     assert len(validated) == 2
@@ -106,5 +106,5 @@ def test_a_run_learns_several_labels_keeps_the_best_and_says_what_its_logits_mea
 def test_what_does_not_fit_several_labels_is_refused_before_training(several, tmp_path, sections, message):
     experiment = tiny.experiment(**sections)
     with pytest.raises(UserError, match=message):
-        launch.train(launch.Arguments(experiment, str(tmp_path / "run"), False, None, None, None, "train"))
+        launch.train(experiment, tmp_path / "run")
     assert not (tmp_path / "run").exists()

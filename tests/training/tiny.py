@@ -145,16 +145,18 @@ def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
 def main() -> int:
     import jax.numpy as jnp
 
+    from vivit_jax import cli
     from vivit_jax.runs import loop
     from vivit_jax.runs import train as launch
+    from vivit_jax.training import setup
 
     if poisoned := os.environ.get("TINY_POISON_AT"):
-        loop.make_schedule = lambda *_, **__: lambda step: jnp.where(step == int(poisoned) - 2, jnp.inf, 0.1)
+        setup.make_schedule = lambda *_, **__: lambda step: jnp.where(step == int(poisoned) - 2, jnp.inf, 0.1)
     if "TINY_HANG_IN_SAVE" in os.environ:
         loop.Loop._save = lambda self, step: Path(os.environ["TINY_FIFO"]).read_bytes()
     launch.ensure_dataset = lambda name, data_dir: DataSet()
     launch.training_batches, launch.evaluation_batches = training_batches, evaluation_batches
-    return launch.main()
+    return cli.train()
 
 
 if __name__ == "__main__":

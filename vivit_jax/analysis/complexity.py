@@ -21,19 +21,19 @@ ELEMENTWISE = frozenset({"add", "sub", "mul", "div", "max", "min", "neg", "abs",
 REDUCTIONS = frozenset({"reduce_sum", "reduce_max", "reduce_min"})
 
 
-def variable_shapes(config: ModelConfig) -> dict:
+def variable_tree(config: ModelConfig) -> dict:
     """The tree of a model's variables as `jax.ShapeDtypeStruct`s: `params`, and its other collections by name."""
     return jax.eval_shape(build(config).init, jax.random.key(0), _video(config, batch=1))
 
 
-def parameter_shapes(config: ModelConfig) -> dict:
+def parameter_tree(config: ModelConfig) -> dict:
     """The tree of a model's parameters as `jax.ShapeDtypeStruct`s."""
-    return variable_shapes(config)["params"]
+    return variable_tree(config)["params"]
 
 
 def count_parameters(config: ModelConfig) -> int:
     """Parameters of the model, its head included."""
-    return sum(leaf.size for leaf in jax.tree.leaves(parameter_shapes(config)))
+    return sum(leaf.size for leaf in jax.tree.leaves(parameter_tree(config)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ParameterGroup:
 
 def parameter_groups(config: ModelConfig) -> list[ParameterGroup]:
     """The parameters by module, in the order in which a video meets them; the layers of an encoder are one group each."""
-    return groups_of(parameter_shapes(family_of(config).plain(config)), config)
+    return groups_of(parameter_tree(family_of(config).plain(config)), config)
 
 
 def groups_of(params: dict, config: ModelConfig) -> list[ParameterGroup]:
@@ -102,7 +102,7 @@ def count_arithmetic(config: ModelConfig, *, as_run: bool = False) -> Arithmetic
     """
     config = (family_of(config).plain if as_run else family_of(config).outline)(config)
     apply = functools.partial(build(config).apply, mutable=() if as_run else ("intermediates",))
-    return arithmetic(jax.make_jaxpr(apply)(variable_shapes(config), _video(config, batch=1)).jaxpr)
+    return arithmetic(jax.make_jaxpr(apply)(variable_tree(config), _video(config, batch=1)).jaxpr)
 
 
 def arithmetic(jaxpr: core.Jaxpr) -> Arithmetic:
@@ -135,7 +135,7 @@ def activation_bytes(config: ModelConfig, batch: int = 1) -> int:
 
         return jax.vjp(logits, variables["params"])[1]
 
-    jaxpr = jax.make_jaxpr(residuals)(variable_shapes(config), _video(config, batch), jax.random.key(0)).jaxpr
+    jaxpr = jax.make_jaxpr(residuals)(variable_tree(config), _video(config, batch), jax.random.key(0)).jaxpr
     kept = {variable for variable in jaxpr.outvars if isinstance(variable, core.Var)} - set(jaxpr.invars) - set(jaxpr.constvars)
     return sum(variable.aval.size * variable.aval.dtype.itemsize for variable in kept)
 

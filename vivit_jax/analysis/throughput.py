@@ -24,11 +24,9 @@ from vivit_jax.models.families import ModelConfig, build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.devices.executors import Executor, check_batch_size, make_executor
-from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.paths import map_named
-from vivit_jax.training.schedule import make_schedule
-from vivit_jax.training.state import create_state
-from vivit_jax.training.step import make_eval_step, make_train_step
+from vivit_jax.training.setup import set_up
+from vivit_jax.training.step import make_eval_step
 
 MODES = ("train", "infer")
 STEPS_IN_FLIGHT = 2
@@ -236,7 +234,7 @@ def random_variables(model: ModelConfig) -> dict[str, Any]:
         noise = np.float32(0.02) * generator.standard_normal(leaf.shape, np.float32)
         return noise + np.float32(path.endswith(("/scale", "/var")))
 
-    return map_named(draw, complexity.variable_shapes(model))
+    return map_named(draw, complexity.variable_tree(model))
 
 
 def random_batch(model: ModelConfig, batch_size: int, augment: AugmentConfig) -> dict[str, Any]:
@@ -252,18 +250,8 @@ def random_batch(model: ModelConfig, batch_size: int, augment: AugmentConfig) ->
 
 def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
     variables = random_variables(subject.model) if subject.variables is None else subject.variables
-    learning_rate = make_schedule(subject.schedule, subject.optimizer.learning_rate, total=SCHEDULE_STEPS, warmup=SCHEDULE_WARM_UP)
-    optimizer = make_optimizer(subject.optimizer, learning_rate, variables["params"], subject.model)
-    state = executor.place(lambda tree: create_state(tree, optimizer, averaged=bool(subject.training.ema_decay)), variables)
-    step = make_train_step(
-        build(subject.model, axis_name=executor.axis_name),
-        _preprocess(subject),
-        optimizer,
-        subject.loss,
-        subject.training,
-        axis_name=executor.axis_name,
-        gather=executor.gather,
-    )
+    module = build(subject.model, axis_name=executor.axis_name)
+    state, step = set_up(subject, module, variables, _preprocess(subject), executor, total=SCHEDULE_STEPS, warmup=SCHEDULE_WARM_UP)
     batch = executor.to_devices(random_batch(subject.model, subject.batch_size, subject.augment))
     seed = executor.place_whole(np.uint32(0))
     compiled, seconds = _compile(executor.compile_train(step, state), state, batch, seed)

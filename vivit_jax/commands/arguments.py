@@ -3,7 +3,7 @@
 import argparse
 import re
 
-Views = tuple[int, int]
+from vivit_jax.preprocess import Views
 
 
 def views(text: str) -> Views:

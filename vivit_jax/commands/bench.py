@@ -24,6 +24,7 @@ import jax
 from rich.table import Table
 
 from vivit_jax import console
+from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.analysis import throughput
 from vivit_jax.analysis.throughput import Subject
 from vivit_jax.commands.arguments import positive
@@ -33,6 +34,8 @@ from vivit_jax.training.config import TrainingConfig
 # Where the number of classes is the data set's, which is not opened to time a step: that of Kinetics.
 CLASSES = 400
 MODEL_BATCH_SIZE = 8
+TAKES_CONFIG = True
+
 SWEPT = ("batch_size", "clip")
 DATA_WARM_UP_BATCHES = 2
 
@@ -42,7 +45,7 @@ Row = dict[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `vivit bench`."""
-    from vivit_jax.commands.experiments import add_config
+    from vivit_jax.commands.config_arguments import add_config
 
     parser.add_argument(
         "--mode", choices=(*throughput.MODES, "data"), required=True, help="the step to train or to infer by, or the data set"
@@ -69,6 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         report = {"environment": throughput.environment(), "rows": list(_data_rows(arguments))}
         columns = DATA_COLUMNS
     else:
+        tell_of_unused_gpu()
         subjects = list(_swept(_subject(arguments), arguments.sweep))
         jax.config.update("jax_enable_compilation_cache", False)  # the seconds to compile are a figure
         ceiling = throughput.matrix_ceiling()
@@ -117,9 +121,9 @@ def _subject(arguments: argparse.Namespace) -> Subject:
 
 
 def _experiment(arguments: argparse.Namespace) -> Any:
-    from vivit_jax.commands.experiments import overrides_of, read_experiment
+    from vivit_jax.commands.config_arguments import experiment_of
 
-    return read_experiment(arguments.config, overrides_of(arguments))
+    return experiment_of(arguments)
 
 
 def _swept(subject: Subject, swept: Sweep | None) -> Iterator[Subject]:
@@ -165,12 +169,12 @@ def measure_reading(experiment: Any, batch_size: int, count: int) -> Row:
     """Reads `count` training batches of an experiment as its training would, after a warm-up, with nobody to wait for."""
     from vivit_jax.data.dataset import ensure_dataset
     from vivit_jax.data.pipeline import training_batches
-    from vivit_jax.preprocess import Preprocess
 
-    data, (frames, *crop) = experiment.data, experiment.model.clip
-    preprocess = Preprocess(frames, data.stride, data.resize, tuple(crop))
+    data = experiment.data
     dataset = ensure_dataset(data.name, data.data_dir)
-    batches = training_batches(dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed)
+    batches = training_batches(
+        dataset, data.train_split, experiment.preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed
+    )
     try:
         collections.deque((next(batches) for _ in range(DATA_WARM_UP_BATCHES)), maxlen=0)
         start, cpu_start = time.perf_counter(), _cpu_seconds()

@@ -25,16 +25,16 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.analysis import complexity
+from vivit_jax.analysis.parameter_table import parameter_table
 from vivit_jax.commands.arguments import add_dataset
-from vivit_jax.commands.experiments import read_experiment
 from vivit_jax.config import Experiment
+from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset, open_dataset
 from vivit_jax.data.pipeline import training_batches
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import ModelConfig, family_of
-from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.restore import verify
 from vivit_jax.training.colours import seen_video
@@ -43,12 +43,14 @@ from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
 from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
 
+TAKES_CONFIG = True
+
 SHEET_ROWS = 24
 
 
 def training_bytes(experiment: Experiment) -> dict[str, int]:
     """Bytes of a training step on one device, by what takes them: an estimate, before XLA's buffers and fusion."""
-    variables = complexity.variable_shapes(experiment.model)
+    variables = complexity.variable_tree(experiment.model)
     optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, variables["params"], experiment.model)
     averaged = bool(experiment.training.ema_decay)
     state = jax.eval_shape(lambda tree: create_state(tree, optimizer, averaged=averaged), variables)
@@ -111,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
         _describe_model(pretrained.model.config)
         _print_table("preprocess", [(name, str(value)) for name, value in pretrained.preprocess.to_dict().items()])
     else:
-        experiment = read_experiment(arguments.subject)
+        experiment = read_config(arguments.subject, arguments.overrides)
         _describe_experiment(experiment)
         if arguments.batch:
             _draw_batch(experiment, pathlib.Path(arguments.batch))
@@ -149,14 +151,7 @@ def _inspect_run(run: runs.Run) -> None:
 def _describe_model(config: ModelConfig) -> None:
     groups = complexity.parameter_groups(config)
     total = sum(group.parameters for group in groups)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("parameters", overflow="fold")
-    for title in ("tensors", "numbers", "share"):
-        table.add_column(title, justify="right")
-    for group in groups:
-        table.add_row(group.name, str(group.tensors), f"{group.parameters:,}", f"{group.parameters / total:.1%}")
-    table.add_row("all", str(sum(group.tensors for group in groups)), f"{total:,}", "100.0%", style="bold")
-    console.show(table)
+    console.show(parameter_table(groups, tensors=True))
     if config.num_classes is None:
         console.say("(without a head: its classes are the data set's)")
     family, arithmetic = family_of(config), complexity.count_arithmetic(config)
@@ -211,14 +206,13 @@ def _some_frames(record: dict) -> np.ndarray:
 
 
 def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
-    data, model = experiment.data, experiment.model
+    data = experiment.data
     dataset = ensure_dataset(data.name, data.data_dir)
-    preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean or HALF, data.std or HALF)
     repeats = experiment.augment.repeats
     batches = training_batches(
         dataset,
         data.train_split,
-        preprocess,
+        experiment.preprocess,
         dataclasses.replace(data, processes=0),
         experiment.augment,
         batch_size=max(1, min(SHEET_ROWS, experiment.training.batch_size) // repeats) * repeats,

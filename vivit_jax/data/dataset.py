@@ -13,11 +13,11 @@ from vivit_jax import console
 from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.layouts import LAYOUTS
-from vivit_jax.data.manifest import Labels
 from vivit_jax.data.preparation.place import found, local_folder
 from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
 from vivit_jax.errors import UserError, in_one_line
+from vivit_jax.heads import Labels
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds

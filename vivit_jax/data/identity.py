@@ -5,9 +5,10 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-from vivit_jax.data.manifest import SHARD, Labels, Manifest
+from vivit_jax.data.manifest import SHARD, Manifest
 from vivit_jax.errors import printable
 from vivit_jax.files import sha256
+from vivit_jax.heads import Labels
 
 
 def identity(name: str, folder: pathlib.Path, labels: Labels, splits: Mapping[str, int], manifest: Manifest | None) -> dict:

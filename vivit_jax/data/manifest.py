@@ -16,13 +16,12 @@ from jaxtyping import UInt8
 
 from vivit_jax.errors import UserError
 from vivit_jax.files import sha256, write_json
+from vivit_jax.heads import Labels
 
 MANIFEST = "manifest.json"
 HASHES = "records.sha256"
 DIGEST = 32  # bytes of a SHA-256
 SHARD = re.compile(r".+\.array_record-\d{5}-of-\d{5}")
-
-Labels = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True)

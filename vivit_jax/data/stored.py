@@ -5,8 +5,9 @@ import pathlib
 import typing
 from collections.abc import Iterator, Mapping
 
-from vivit_jax.data.manifest import Labels, damaged
+from vivit_jax.data.manifest import damaged
 from vivit_jax.errors import UserError
+from vivit_jax.heads import Labels
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds

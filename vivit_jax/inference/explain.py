@@ -1,13 +1,5 @@
-"""Shows where in a video a model finds the evidence for a class: heat over the frames of the clip in the video's middle.
+"""Where in a video a model finds the evidence for a class: heat over the frames of the clip in the video's middle."""
 
-Example:
-  vivit explain --model runs/digits/model clip.mp4 --out overlay.mp4
-
-The heat is what each token adds to the class's log-odds, by integrated gradients; what speaks against the class is left out. The class is
-the most probable one unless --label names another.
-"""
-
-import argparse
 import dataclasses
 import functools
 import pathlib
@@ -17,19 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vivit_jax import console
-from vivit_jax.commands.arguments import add_model, positive
 from vivit_jax.data.guard import guarded
 from vivit_jax.data.sampling import centre_clip, views_of_video
 from vivit_jax.data.video.geometry import scaled_size, spatial_crops
-from vivit_jax.data.video.reader import decode_frames, encode, probe
+from vivit_jax.data.video.reader import decode_frames, probe
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.files import write_atomically
 from vivit_jax.inference.relevance import Relevance, integrated_gradients, log_odds
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.weights import Pretrained, from_pretrained
+from vivit_jax.weights import Pretrained
 
 FRAMES_AT_ONCE = 16
 
@@ -120,38 +109,6 @@ def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slic
     height, width = scaled_size(*size, preprocess.resize, preprocess.crop)
     rows, columns = spatial_crops(height, width, preprocess.crop, 1)[0]
     return _scaled(rows, size[0] / height, size[0]), _scaled(columns, size[1] / width, size[1])
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit explain`."""
-    add_model(parser)
-    parser.add_argument("video", metavar="VIDEO", help="a video file")
-    parser.add_argument("--out", metavar="FILE.mp4", required=True, help="the video to write")
-    parser.add_argument("--label", help="the class to explain (default: the most probable)")
-    parser.add_argument("--max_steps", type=positive, default=64, metavar="N", help="gradients taken at most (default 64)")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Writes the overlay and says what it shows.
-
-    Raises:
-      UserError: for a video, class or output that cannot be.
-    """
-    out = pathlib.Path(arguments.out)
-    if out.suffix.lower() != ".mp4":
-        raise UserError(f"--out must be an .mp4 file, got {out}")
-    pretrained = from_pretrained(arguments.model)
-    explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps)
-    video = encode(overlay(arguments.video, explanation, pretrained.preprocess), probe(arguments.video).fps)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, video)
-    relevance = explanation.relevance
-    console.say(f"{explanation.label}: {explanation.probability:.1%}", style="bold")
-    console.say(
-        f"log-odds {relevance.score:+.3f}, of a blank clip {relevance.blank:+.3f}; the tokens explain "
-        f"{relevance.tokens.sum():+.3f} of the {relevance.score - relevance.blank:+.3f} between them"
-    )
-    console.say(f"overlay written to {out}")
 
 
 def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ...]]:

@@ -11,8 +11,7 @@ import numpy as np
 
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError
-from vivit_jax.models.vivit.config import by_head
-from vivit_jax.training.evaluation import Labels
+from vivit_jax.heads import Labels, by_head
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.model_dir import default_labels
 

@@ -1,19 +1,12 @@
-"""Classifies video files: the most probable classes of each, from the average of several views.
+"""The most probable classes of videos, from the average of several views.
 
-Example:
-  vivit predict --model runs/digits/model clip.mp4 other.mp4 --top_k 3
-
-A file that cannot be read is named, the others are classified all the same, and the exit code is 2. Files are decoded in processes of their
-own, so that one that takes too long or too much memory is stopped.
+Files are decoded in processes of their own, so that one that takes too long or too much memory is stopped.
 """
 
-import argparse
 import dataclasses
 import functools
 import itertools
-import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 
 import flax.linen as nn
@@ -21,18 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
-from rich.markup import escape
-from rich.table import Table
 
-from vivit_jax import console
-from vivit_jax.commands.arguments import Views, add_model, add_views, positive
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
-from vivit_jax.errors import UserError, in_one_line, printable
+from vivit_jax.errors import UserError, in_one_line
+from vivit_jax.heads import by_head
 from vivit_jax.inference.views import decode_group, groups, views_of_frames
-from vivit_jax.models.vivit.config import by_head
-from vivit_jax.preprocess import Preprocess
-from vivit_jax.weights import Pretrained, from_pretrained
+from vivit_jax.preprocess import Preprocess, Views
+from vivit_jax.weights import Pretrained
 
 VIEWS_AT_ONCE = 12
 SECONDS_A_GROUP = 120.0  # of views to decode, after which a decoder is taken to hang
@@ -110,38 +99,6 @@ def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int =
         else:
             yield _outcome_of_groups(pretrained, logits, video, (pixels for _, pixels in group), failed, top_k)
     yield from _outcomes(pretrained, logits, waiting, top_k)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit predict`."""
-    add_model(parser)
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files")
-    parser.add_argument("--top_k", type=positive, default=5, metavar="K", help="classes shown of each video (default 5)")
-    add_views(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON list instead of tables")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Prints the predictions.
-
-    Raises:
-      UserError: after all videos, if one of them could not be classified.
-    """
-    pretrained = from_pretrained(arguments.model)
-    outcomes = []
-    for outcome in predict_many(pretrained, arguments.videos, top_k=arguments.top_k, views=arguments.views):
-        outcomes.append(outcome)
-        if outcome.error and len(arguments.videos) > 1:
-            print(f"vivit: {in_one_line(outcome.error)}", file=sys.stderr)
-        elif not outcome.error and not arguments.json:
-            _print(outcome)
-    if arguments.json:
-        print(json.dumps([_to_dict(outcome) for outcome in outcomes], indent=2, ensure_ascii=False))
-    failed = sum(outcome.error is not None for outcome in outcomes)
-    if failed and len(outcomes) == 1:
-        raise UserError(outcomes[0].error)
-    if failed:
-        raise UserError(f"{failed} of {len(outcomes)} videos could not be classified")
 
 
 def _check_head(pretrained: Pretrained) -> None:
@@ -271,26 +228,3 @@ def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"
         order = np.argsort(-probabilities, kind="stable")[:top_k]
         named[head] = [(names[i], float(probabilities[i])) for i in order]
     return named.get("", named)
-
-
-def _to_dict(outcome: Outcome) -> dict:
-    if outcome.error:
-        return {"video": outcome.video, "error": outcome.error}
-
-    def plain(ranking: Ranking) -> list[dict]:
-        return [{"label": label, "probability": probability} for label, probability in ranking]
-
-    prediction = outcome.prediction
-    rankings = {head: plain(ranking) for head, ranking in prediction.items()} if isinstance(prediction, dict) else plain(prediction)
-    return {"video": outcome.video, "predictions": rankings}
-
-
-def _print(outcome: Outcome) -> None:
-    console.say(outcome.video, style="bold")
-    full = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    for head, ranking in by_head(outcome.prediction).items():
-        for label, probability in ranking:
-            shown = [escape(printable(name)) for name in ([head] if head else [])]
-            table.add_row(*shown, f"{probability:6.1%}", full * round(20 * probability), escape(printable(label)))
-    console.show(table)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.commands.arguments import Views
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
+from vivit_jax.preprocess import Views
 from vivit_jax.training.evaluation import Evaluation
 
 Names = Mapping[int, str]

@@ -5,12 +5,11 @@ import os
 
 import numpy as np
 
-from vivit_jax.commands.arguments import Views
 from vivit_jax.data.sampling import check_views, spread_clips
 from vivit_jax.data.video.geometry import Framing, scaled_size, spatial_crops
 from vivit_jax.data.video.reader import decode_frames, probe
 from vivit_jax.errors import UserError
-from vivit_jax.preprocess import Preprocess
+from vivit_jax.preprocess import Preprocess, Views
 
 
 def groups(views: Views, size: int) -> list[range]:

@@ -29,10 +29,9 @@ from vivit_jax.config import to_dict
 from vivit_jax.data.identity import differences
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.vivit.config import by_head
+from vivit_jax.heads import by_head
 from vivit_jax.runs.checkpoint import Checkpoints, Policy
 from vivit_jax.runs.clock import Clock, Lap
-from vivit_jax.runs.feed import Feed, positions_of_all_hosts
 from vivit_jax.runs.interval import Interval
 from vivit_jax.runs.kept_model import KeptModel
 from vivit_jax.runs.plan import Plan
@@ -44,10 +43,10 @@ from vivit_jax.runs.writers import Writers, make_writers
 from vivit_jax.training.devices.compilation import watched
 from vivit_jax.training.devices.executors import check_batch_size
 from vivit_jax.training.evaluation import Evaluation, Evaluator, metrics_of
-from vivit_jax.training.optimizer import Optimizer, make_optimizer
-from vivit_jax.training.schedule import make_schedule
-from vivit_jax.training.state import TrainState, create_state, saved_fields
-from vivit_jax.training.step import TrainStep, checked_names, make_train_step
+from vivit_jax.training.feed import Feed, positions_of_all_hosts
+from vivit_jax.training.setup import set_up
+from vivit_jax.training.state import TrainState, saved_fields
+from vivit_jax.training.step import checked_names
 
 # Steps whose metrics may still be on their way: enough to keep the device busy, few enough to bound what is queued on it.
 STEPS_IN_FLIGHT = 2
@@ -79,11 +78,17 @@ class Loop:
         self._interval = Interval()
         self._kept = KeptModel(run, workdir)
         self._told_of_waiting = False
-        self._optimizer = self._make_optimizer()
-        self._state = run.executor.place(
-            lambda variables: create_state(variables, self._optimizer, averaged=bool(experiment.training.ema_decay)), run.variables
+        self._state, step = set_up(
+            experiment,
+            run.model,
+            run.variables,
+            run.preprocess,
+            run.executor,
+            total=self.plan.total,
+            warmup=self.plan.warmup,
+            class_weights=run.class_weights,
         )
-        self._train_step = run.executor.compile_train(self._make_step(), self._state)
+        self._train_step = run.executor.compile_train(step, self._state)
         self._seed = run.executor.place_whole(np.uint32(experiment.seed))
         self._checked = checked_names(run.variables["params"])
         self._pending: collections.deque[tuple[int, Any]] = collections.deque()
@@ -349,24 +354,6 @@ class Loop:
         """Goes on as if there had been no best model yet, from the checkpoint of `step` on."""
         self.best, self._kept.digest = {}, None
         self._checkpoints.amend(step, self._facts())
-
-    def _make_optimizer(self) -> Optimizer:
-        experiment = self.run.experiment
-        schedule = make_schedule(experiment.schedule, experiment.optimizer.learning_rate, total=self.plan.total, warmup=self.plan.warmup)
-        return make_optimizer(experiment.optimizer, schedule, self.run.variables["params"], self.run.model.config)
-
-    def _make_step(self) -> TrainStep:
-        experiment, executor = self.run.experiment, self.run.executor
-        return make_train_step(
-            self.run.model,
-            self.run.preprocess,
-            self._optimizer,
-            experiment.loss,
-            experiment.training,
-            axis_name=executor.axis_name,
-            gather=executor.gather,
-            class_weights=self.run.class_weights,
-        )
 
 
 def _is_better(name: str, score: float, than: float) -> bool:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.analysis import complexity
+from vivit_jax.analysis.parameter_table import parameter_table
 from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.run import Run
@@ -38,7 +39,7 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
             f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, which each come more "
             f"than once in it; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
         )
-    console.show(_parameters(run.variables["params"], model))
+    console.show(parameter_table(_groups(run.variables["params"], model), tensors=False))
     family = family_of(model)
     arithmetic = complexity.count_arithmetic(model)
     console.say(
@@ -54,20 +55,15 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
             console.say(f"  {group.name}: {group.done}")
 
 
-def _parameters(params: Any, model: ModelConfig) -> Table:
-    groups: dict[str, int] = {}
+def _groups(params: Any, model: ModelConfig) -> list[complexity.ParameterGroup]:
+    """The parameters by module, the many small ones as one group."""
+    groups: dict[str, complexity.ParameterGroup] = {}
     for group in complexity.groups_of(params, model):
         small = any(word in group.name for word in SMALL)
         name = "norms, positions and cls tokens" if small else group.name.removeprefix("transformer/")
-        groups[name] = groups.pop(name, 0) + group.parameters
-    total = sum(groups.values())
-    table = Table("parameters", box=None)
-    for title in ("numbers", "share"):
-        table.add_column(title, justify="right")
-    for name, parameters in groups.items():
-        table.add_row(name, f"{parameters:,}", f"{parameters / total:.1%}")
-    table.add_row("all", f"{total:,}", "100.0%", style="bold")
-    return table
+        before = groups.pop(name, complexity.ParameterGroup(name, 0, 0))
+        groups[name] = complexity.ParameterGroup(name, before.tensors + group.tensors, before.parameters + group.parameters)
+    return list(groups.values())
 
 
 def _host_bytes(run: Run) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 import flax.linen as nn
 
 from vivit_jax.config import Experiment
+from vivit_jax.heads import Labels
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.runs.feed import Batches
 from vivit_jax.training.devices.executors import Executor
-from vivit_jax.training.evaluation import Labels
+from vivit_jax.training.feed import Batches
 from vivit_jax.training.losses import ClassWeights
 
 

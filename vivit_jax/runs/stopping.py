@@ -15,8 +15,9 @@ from typing import NoReturn
 import psutil
 
 from vivit_jax import console
+from vivit_jax.errors import EXIT_STOPPED as EXIT_STOPPED
+from vivit_jax.errors import Stopped
 
-EXIT_STOPPED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGTERM
 
 # Terminals send SIGINT and SIGHUP; Slurm warns by SIGUSR1 where `sbatch --signal=USR1@60` asks for it, and ends by SIGTERM.
@@ -27,12 +28,6 @@ NOTHING_TO_SAVE = "interrupted before there was anything to save"
 # How long the main thread has to act on a signal before the run is left while it compiles. A second signal counts after this time.
 PATIENCE_SECONDS = 1.0
 LAST_WORDS_SECONDS = 1.0
-
-
-class Stopped(Exception):  # noqa: N818 (not every end is an error)
-    """The run ends here; the message is what the person is told."""
-
-    exit_code = EXIT_STOPPED
 
 
 class Refused(Stopped):

@@ -1,101 +1,102 @@
-"""An experiment from its config to its report: what `train.py` and `vivit train` run."""
+"""A run from its config to its report: what `vivit train` and `vivit_jax.train` do."""
 
 import contextlib
 import dataclasses
-import sys
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.train_arguments import Arguments, parse
-from vivit_jax.config import Experiment
+from vivit_jax.config import Experiment, resolve
+from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import VideoDataset, check_splits, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
-from vivit_jax.errors import EXIT_BAD_INPUT, UserError, in_one_line
-from vivit_jax.inference.evaluate import to_record, write_record
+from vivit_jax.errors import UserError, in_one_line
+from vivit_jax.heads import Labels, by_head
+from vivit_jax.inference.scores import to_record, write_record
 from vivit_jax.models.families import build
-from vivit_jax.models.vivit.config import by_head
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.quiet import silence_libraries
 from vivit_jax.runs import overview
-from vivit_jax.runs.feed import hangs
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.memory import advice, is_out_of_memory
 from vivit_jax.runs.report import write_report
 from vivit_jax.runs.run import Run
-from vivit_jax.runs.stopping import EXIT_STOPPED, Interruption, Refused, Stopped, leave_at_once
+from vivit_jax.runs.stopping import Interruption, Refused, Stopped
 from vivit_jax.runs.workdir import Workdir
 from vivit_jax.runs.writers import check_wandb
 from vivit_jax.training.devices.compilation import use_cache
 from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.devices.hosts import join
-from vivit_jax.training.evaluation import Evaluation, Evaluator, Labels
+from vivit_jax.training.evaluation import Evaluation, Evaluator
 from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.model_dir import load_model_dir
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Trains an experiment.
+def train(
+    config: Experiment | ConfigDict | str | os.PathLike,
+    workdir: str | os.PathLike,
+    *,
+    restart: bool = False,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    again: str = "the same call goes on",
+) -> Evaluation | None:
+    """Trains, evaluates on the test split and writes the report. The same work directory goes on where it was interrupted.
+
+    >>> scores = train("configs/motion_digits.py", "runs/digits")
 
     Args:
-      argv: the arguments after the program's name; None takes the process's own.
+      config: an experiment; or the `ConfigDict` that describes it, or a config file, `FILE.py[:ARG]`.
+      workdir: where everything is written.
+      restart: whether to put aside what an earlier run left there, and begin again.
+      coordinator: HOST:PORT of the first of several processes.
+      processes: how many there are.
+      process: which of them this is.
+      again: what a person is told of how to go on, where the run ends early.
 
     Returns:
-      The exit code: 0 when trained and evaluated, 1 when the run cannot go on, 2 for bad input, 143 when a signal interrupted it.
-    """
-    silence_libraries()
-    try:
-        arguments = parse(list(sys.argv[1:] if argv is None else argv))
-        if arguments is not None:
-            train(arguments)
-    except UserError as error:
-        return _fail(error, EXIT_BAD_INPUT)
-    except Stopped as error:
-        code = _fail(error, error.exit_code)
-        if hangs():  # in a read that never ends, so that the interpreter would not either
-            leave_at_once(code)
-        return code
-    except OSError as error:
-        return _fail(error, EXIT_STOPPED)
-    return 0
-
-
-def train(arguments: Arguments) -> None:
-    """Trains, evaluates on the test split and writes the report.
+      The scores on the test split; None where the data set has none.
 
     Raises:
       UserError: for anything in the experiment that cannot work.
       Stopped: where the run ends early.
     """
-    join(arguments.coordinator, arguments.processes, arguments.process)
-    resume = f"the same command goes on: {arguments.command}"
-    with _owned(Workdir(arguments.workdir)) as workdir, Interruption(resume) as interruption:
+    experiment = _experiment(config)
+    join(coordinator, processes, process)
+    with _owned(Workdir(os.fspath(workdir))) as owned, Interruption(again) as interruption:
         try:
-            _train(arguments, workdir, interruption)
+            return _train(experiment, owned, interruption, restart=restart)
         except Refused:
             raise
         except Stopped as stop:
-            raise type(stop)(f"{stop}; {resume}") from stop
+            raise type(stop)(f"{stop}; {again}") from stop
 
 
-def _train(arguments: Arguments, workdir: Workdir, interruption: Interruption) -> None:
-    experiment = arguments.experiment
+def _experiment(config: Experiment | ConfigDict | str | os.PathLike) -> Experiment:
+    if isinstance(config, Experiment):
+        return config
+    return read_config(os.fspath(config), {}) if isinstance(config, str | os.PathLike) else resolve(config)
+
+
+def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption, *, restart: bool) -> Evaluation | None:
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
     check_splits(dataset, experiment.data)
     _check_loss(experiment, dataset)
-    experiment, variables, preprocess, origin = _complete(experiment, dataset.labels)
-    if arguments.restart:
+    experiment, variables, origin = _complete(experiment, dataset.labels)
+    if restart:
         workdir.restart()
     workdir.check(experiment)
     executor = make_executor(experiment.parallel)
-    run = _run(experiment, dataset, variables, preprocess, executor)
+    run = _run(experiment, dataset, variables, executor)
     del variables
     with _told_of_memory(experiment, executor):
         loop = Loop(run, workdir, interruption)
@@ -110,6 +111,7 @@ def _train(arguments: Arguments, workdir: Workdir, interruption: Interruption) -
     if jax.process_index() == 0:
         write_report(workdir.path)
         _tell(workdir, test, dataset, loop)
+    return test
 
 
 def _prepare_process(experiment: Experiment) -> None:
@@ -136,16 +138,15 @@ def _class_weights(experiment: Experiment, dataset: VideoDataset, examples: int)
     return explicit_class_weights(loss, {head: len(names) for head, names in by_head(dataset.labels).items()})
 
 
-def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Preprocess, Sequence[Group]]:
-    """Fills in what the data set and the initial weights decide; the initial parameters; how a video becomes input; and where each group
+def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Sequence[Group]]:
+    """Fills in what the data set and the initial weights decide; the initial parameters; and where each group
     of parameters came from."""
     model = _with_classes(experiment, labels)
     start = initialise(model, experiment.init, jax.random.key(experiment.seed))
     data = experiment.data
     data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
-    preprocess = Preprocess(model.clip[0], data.stride, data.resize, model.clip[1:], data.mean, data.std)
     completed = dataclasses.replace(experiment, model=start.model, data=data)
-    return completed, jax.device_get(start.variables), preprocess, start.report
+    return completed, jax.device_get(start.variables), start.report
 
 
 def _with_classes(experiment: Experiment, labels: Labels) -> Any:
@@ -161,8 +162,8 @@ def _with_classes(experiment: Experiment, labels: Labels) -> Any:
     return dataclasses.replace(experiment.model, num_classes=classes)
 
 
-def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, preprocess: Preprocess, executor: Executor) -> Run:
-    data, training = experiment.data, experiment.training
+def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, executor: Executor) -> Run:
+    data, training, preprocess = experiment.data, experiment.training, experiment.preprocess
     batch_size = training.batch_size // jax.process_count()
     batches = training_batches(
         dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard()
@@ -249,8 +250,3 @@ def _owned(workdir: Workdir) -> Iterator[Workdir]:
         yield workdir
     finally:
         workdir.release()
-
-
-def _fail(error: object, code: int) -> int:
-    print(f"train: {in_one_line(error)}", file=sys.stderr)
-    return code

@@ -12,11 +12,11 @@ from jax.experimental import multihost_utils
 
 from vivit_jax import console
 from vivit_jax.errors import UserError
-from vivit_jax.models.vivit.config import by_head
+from vivit_jax.heads import Labels, by_head
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.runs.feed import read_ahead
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.devices.executors import Executor, make_executor
+from vivit_jax.training.feed import read_ahead
 from vivit_jax.training.metrics import (
     MultiLabelScores,
     SingleLabelScores,
@@ -28,7 +28,6 @@ from vivit_jax.training.metrics import (
 )
 from vivit_jax.training.step import make_eval_step
 
-Labels = Sequence[str] | Mapping[str, Sequence[str]]
 Scores = SingleLabelScores | MultiLabelScores
 
 JOINT_METRICS = ("top1", "top5", "loss")  # of several heads
@@ -110,7 +109,7 @@ def metrics_of(heads: Iterable[str], *, multi_label: bool) -> tuple[str, ...]:
     return MultiLabelScores.METRICS if multi_label else SingleLabelScores.METRICS
 
 
-def evaluate(
+def score_batches(
     model: nn.Module,
     variables: Mapping[str, Any],
     preprocess: Preprocess,

@@ -10,16 +10,16 @@ from jax import nn
 from jaxtyping import Array, Float, Int
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.vivit.config import by_head
+from vivit_jax.heads import by_head
 from vivit_jax.training.config import LossConfig
 
-Labels = Any  # int (b,), or zeros and ones (b, classes), or a dict of them by head
+Targets = Any  # int (b,), or zeros and ones (b, classes), or a dict of them by head
 Logits = Any  # float (b, classes), or a dict of them by head
 Targets = Any  # float (b, classes) in 0..1, or a dict of them by head
 ClassWeights = Mapping[str, Float[np.ndarray, " classes"]]  # by head
 
 
-def targets_of(labels: Labels, logits: Logits) -> dict[str, Any]:
+def targets_of(labels: Targets, logits: Logits) -> dict[str, Any]:
     """Targets (b, classes) by head in the shape of `logits`: one-hot for labels (b,), and labels (b, classes) as they are."""
     return {
         name: label.astype(jnp.float32) if label.ndim == 2 else nn.one_hot(label, by_head(logits)[name].shape[-1])

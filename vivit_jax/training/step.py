@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, UInt32
 
-from vivit_jax.models.vivit.config import by_head
+from vivit_jax.heads import by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.colours import seen_video
 from vivit_jax.training.config import LossConfig, TrainingConfig

@@ -3,12 +3,8 @@
 `hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; it has Model 1 with
 a cls token only. `stablehlo` is the whole forward pass, from uint8 pixels to logits, for any batch size on CPU, CUDA and TPU, with a script
 that runs it without this package.
-
-Example:
-  vivit export --model runs/clips/model --to hugging_face exported/
 """
 
-import argparse
 import dataclasses
 import json
 import pathlib
@@ -26,26 +22,13 @@ from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.layers import flatten, flatten_variables, unflatten_variables
-from vivit_jax.weights.model_dir import WEIGHTS, Pretrained, load_model_dir
+from vivit_jax.weights.model_dir import WEIGHTS, Pretrained
 from vivit_jax.weights.tensors import write_safetensors
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAM = "model.stablehlo"
 ACTIVATIONS = {"gelu_tanh": "gelu_fast", "gelu": "gelu"}
 BILINEAR = 2  # PIL's number
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
-    parser.add_argument("--to", required=True, choices=sorted(FORMATS), help="what to write")
-    parser.add_argument("out", type=pathlib.Path, metavar="OUT", help="the directory to make; it must not exist, or be empty")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Exports, and says what was written."""
-    export(load_model_dir(arguments.model), arguments.to, arguments.out)
-    print(f"wrote {arguments.out}: {', '.join(sorted(file.name for file in arguments.out.iterdir()))}")
 
 
 def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:

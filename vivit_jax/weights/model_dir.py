@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import exchange, sha256, sync
+from vivit_jax.heads import Labels
 from vivit_jax.models.families import DEFAULT, ModelConfig, build, family_named, family_of
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
@@ -39,8 +40,6 @@ LARGEST_WEIGHT = 1e30  # above it a product overflows; weights of a model that w
 
 # What the logits mean, in the words of Hugging Face's configs.
 SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
-
-Labels = tuple[str, ...] | dict[str, tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,21 +77,6 @@ class Pretrained:
     def problem_type(self) -> str:
         """The same in the words of Hugging Face's configs."""
         return MULTI_LABEL if self.multi_label else SINGLE_LABEL
-
-    def predict(self, video: str | os.PathLike, top_k: int = 5, views: tuple[int, int] = (4, 3)) -> list[tuple[str, float]]:
-        """The most probable classes of a video.
-
-        Args:
-          video: a video file.
-          top_k: how many classes.
-          views: (temporal clips, spatial crops) whose scores are averaged.
-
-        Returns:
-          (label, probability) pairs, the most probable first.
-        """
-        from vivit_jax.inference.predict import predict  # the commands know this room, not the other way round
-
-        return predict(self, video, top_k=top_k, views=views)
 
 
 def save_pretrained(

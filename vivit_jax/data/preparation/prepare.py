@@ -1,11 +1,5 @@
-"""Prepare videos once: read a layout, transcode every clip, write a tfds data set that training reads with random access.
+"""Videos made a data set, once: read a layout, transcode every clip, write a tfds data set that training reads with random access."""
 
-Example:
-  vivit prepare folder my_videos --name my_videos --data_dir data
-  vivit prepare csv list.csv --split 70,15,15 --group person --name my_videos --data_dir data
-"""
-
-import argparse
 import contextlib
 import dataclasses
 import functools
@@ -14,18 +8,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rich.markup import escape
-from rich.table import Table
-
 from vivit_jax import console
-from vivit_jax.data.layouts import LAYOUTS, Annotations, Clip, Reading, check_layout, read_layout
+from vivit_jax.data.layouts import Annotations, Clip, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.base import class_names
-from vivit_jax.data.layouts.splitting import Shares, percentages
+from vivit_jax.data.layouts.splitting import Shares
 from vivit_jax.data.preparation.place import REPORT, check_apart, check_free, local_folder, move_into_place, recover, staging
 from vivit_jax.data.preparation.transcode import Transcoded, transcode
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError
 from vivit_jax.files import write_json
 
 SHORT_SIDE = 256
@@ -232,79 +223,3 @@ def _progress(name: str, total: int, *, shown: bool) -> Iterator[Callable[[], No
     with console.progress_bar(shown=shown, stderr=True) as bar:
         task = bar.add_task(f"preparing {name}", total=total, note="")
         yield lambda: bar.advance(task)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `vivit prepare`."""
-    sources = "; ".join(f"{name}: {layout.source or 'none'}" for name, layout in LAYOUTS.items())
-    parser.add_argument("layout", metavar="LAYOUT", help=f"how the videos are labelled: {', '.join(LAYOUTS)}")
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"where they are ({sources})".replace("%", "%%"))
-    parser.add_argument("--name", required=True, help="of the data set: lower-case letters, digits, underscores")
-    parser.add_argument("--data_dir", required=True, help="the folder of prepared data sets")
-    parser.add_argument("--short_side", type=int, default=SHORT_SIDE, help="pixels; smaller videos keep their size (default: %(default)s)")
-    parser.add_argument("--workers", type=int, help="processes that transcode (default: one a CPU core)")
-    parser.add_argument(
-        "--tolerate", type=float, default=0, metavar="N", help="how many videos may be left out as unreadable; below 1, the share of all"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name; nothing else is ever replaced")
-    parser.add_argument(
-        "--split",
-        type=percentages,
-        metavar="70,15,15",
-        help="for a source without splits: percentages of train, val and test (two are train and test), each class in these shares as "
-        "nearly as possible, the same for ever for the same names and seed",
-    )
-    parser.add_argument("--group", metavar="COLUMN", help="of a csv: clips with the same value come from one origin, and stay in one split")
-    parser.add_argument("--seed", type=int, default=0, help="of --split (default: %(default)s)")
-    parser.add_argument("--root", metavar="DIR", help="the folder that relative paths of a csv are below (default: that of the csv)")
-    parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, whatever links lead there")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Runs `vivit prepare`: a progress bar on standard error, the summary on standard output."""
-    summary = prepare(
-        arguments.layout,
-        arguments.source,
-        name=arguments.name,
-        data_dir=arguments.data_dir,
-        short_side=arguments.short_side,
-        workers=arguments.workers,
-        tolerate=arguments.tolerate,
-        overwrite=arguments.overwrite,
-        reading=Reading(_folder(arguments.root, "--root"), _folder(arguments.within, "--within"), group=arguments.group),
-        shares=None if arguments.split is None else Shares(arguments.split, arguments.seed),
-        progress=True,
-    )
-    print_summary(summary)
-
-
-def _folder(text: str | None, option: str) -> pathlib.Path | None:
-    if text is None:
-        return None
-    folder = local_folder(text, option)
-    if not folder.is_dir():
-        raise UserError(f"{option} {text}: no such folder")
-    return folder
-
-
-def print_summary(summary: Summary) -> None:
-    """Prints counts by split and class, sizes, and what was left out or changed, by name."""
-    splits = list(summary.counts)
-    table = Table("class", *(escape(printable(split)) for split in splits))
-    for label in sorted(set().union(*summary.counts.values())):
-        table.add_row(escape(printable(label)), *(str(summary.counts[split][label]) for split in splits))
-    table.add_row("all", *(str(summary.stored[split]) for split in splits), style="bold")
-    console.show(table)
-    for remark in summary.remarks:
-        console.say(remark)
-    for title, rows in (("changed in form", summary.changed), ("refused", summary.refused)):
-        if rows:
-            console.say(f"{title}: {len(rows)}")
-        for split, name, what in rows[:SHOWN]:
-            console.say(f"  {split}: {name}: {what}")
-        if len(rows) > SHOWN:
-            console.say(f"  ... and {len(rows) - SHOWN} more, listed in {REPORT}")
-    console.say(
-        f"{summary.path}: {summary.clips} videos, {summary.seconds_of_video:.0f} s of video, "
-        f"{summary.bytes / 1e6:.1f} MB, made in {summary.seconds:.1f} s"
-    )

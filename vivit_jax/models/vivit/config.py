@@ -6,13 +6,14 @@ need no checks of their own. Everything else in the package (weights, training, 
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.heads import by_head
 
 FACTORISATIONS = (
     "spatio_temporal_attention",
@@ -236,11 +237,6 @@ class ViViTConfig:
         if isinstance(self.num_classes, Mapping):
             values["num_classes"] = dict(self.num_classes)
         return values | {"tubelet": list(self.tubelet), "clip": list(self.clip)}
-
-
-def by_head(values: Any) -> dict[str, Any]:
-    """Class counts, labels, logits or anything else by the name of its head; that of a single head, which has none, by the empty name."""
-    return dict(values) if isinstance(values, Mapping) else {"": values}
 
 
 def _positive(field: str, value: object) -> None:

@@ -20,9 +20,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from vivit_jax.errors import UserError
+from vivit_jax.heads import Labels
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.config import Triple
-from vivit_jax.weights.model_dir import Labels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -1,0 +1,105 @@
+"""Trains a video classifier.
+
+Example:
+  vivit train --config=configs/motion_digits.py --workdir=runs/digits --config.training.epochs=5
+  python train.py --config=configs/motion_digits.py --workdir=runs/digits
+
+The second line is the same from a checkout. Without `--processes`, the processes of a job of Slurm or Open MPI 4 (one a GPU), of an indexed
+job of Kubernetes or of a TPU slice find each other; `--processes=1` runs alone there.
+
+Exit codes: 0 done, 1 stopped for the reason printed, 2 bad input, 143 interrupted with everything saved: by SIGTERM, SIGINT, SIGHUP or
+SIGUSR1, or since nobody reads the output any more. A second signal ends at once, with the newest checkpoint kept.
+"""
+
+import argparse
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vivit_jax.commands.config_arguments import add_config, experiment_of
+from vivit_jax.errors import Stopped, UserError, in_one_line
+from vivit_jax.runs.stopping import leave_at_once
+from vivit_jax.runs.train import train
+from vivit_jax.training.feed import hangs
+
+TAKES_CONFIG = True
+HANDLES_SIGNALS = True  # a first one saves, see vivit_jax.runs.stopping
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `vivit train`."""
+    add_config(parser)
+    parser.add_argument("--workdir", "-workdir", metavar="DIR", help="where everything is written; the same one goes on where it was left")
+    parser.add_argument(
+        "--restart",
+        "-restart",
+        type=_switch,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        help="put aside what an earlier run left in the work directory, and begin again",
+    )
+    parser.add_argument("--norestart", dest="restart", action="store_false", help=argparse.SUPPRESS)
+    hosts = parser.add_argument_group("several processes, on one host or several")
+    hosts.add_argument("--coordinator", "-coordinator", metavar="HOST:PORT", help="of the first process")
+    hosts.add_argument("--processes", "-processes", type=_number, metavar="N", help="how many there are")
+    hosts.add_argument("--process", "-process", type=_number, metavar="I", help="which of them this is, from 0")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Trains and tests.
+
+    Raises:
+      UserError: for anything in the experiment that cannot work.
+      Stopped: where the run ends early.
+    """
+    for name in ("config", "workdir"):
+        if not getattr(arguments, name):
+            raise UserError(f"--{name} is missing (see --help)")
+    try:
+        train(
+            experiment_of(arguments),
+            arguments.workdir,
+            restart=arguments.restart,
+            coordinator=arguments.coordinator,
+            processes=arguments.processes,
+            process=arguments.process,
+            again=f"the same command goes on: {as_typed(arguments.argv)}",
+        )
+    except Stopped as stop:
+        if hangs():  # in a read that never ends, so that the interpreter would not either
+            print(f"{arguments.program}: {in_one_line(stop)}", file=sys.stderr)
+            leave_at_once(stop.exit_code)
+        raise
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"is true or false, got {text!r}")
+    return text.lower() == "true"
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"\d+", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}")
+    return int(text)
+
+
+def as_typed(argv: Sequence[str]) -> str:
+    """The command line for a person to repeat, without what is to be done once."""
+    typed = sys.orig_argv
+    if typed[len(typed) - len(argv) :] != list(argv):  # called from Python
+        return shlex.join(["python", "train.py", *_repeated(argv)])
+    python, *rest = typed[: len(typed) - len(argv)]
+    program = Path(rest[0]).name if rest else ""
+    if program and shutil.which(program) and Path(shutil.which(program)).resolve() == Path(rest[0]).resolve():
+        return shlex.join([program, *rest[1:], *_repeated(argv)])  # a script that is found by its name
+    return shlex.join([Path(python).name, *rest, *_repeated(argv)])
+
+
+def _repeated(argv: Sequence[str]) -> list[str]:
+    return [argument for argument in argv if argument not in ("--restart", "-restart", "--restart=true")]

@@ -1,0 +1,54 @@
+"""`vivit_jax.from_pretrained`: a model that says of itself what is in a video.
+
+The weights' own room knows no videos, so that what it gives (`weights.Pretrained`) gets its `predict` here.
+"""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vivit_jax import weights
+from vivit_jax.inference.predict import Prediction, predict
+from vivit_jax.preprocess import Views
+
+
+class Classifier(weights.Pretrained):
+    """A model with its weights, and `predict`."""
+
+    def predict(
+        self,
+        video: str | os.PathLike | bytes | UInt8[np.ndarray, "t h w 3"] | Sequence[str | os.PathLike],
+        top_k: int = 5,
+        views: Views = (4, 3),
+    ) -> Prediction | list[Prediction]:
+        """The most probable classes of a video, or of each of several.
+
+        Args:
+          video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
+          top_k: how many classes.
+          views: (temporal clips, spatial crops) whose logits are averaged.
+
+        Returns:
+          (label, probability) pairs, the most probable first; for several heads, these by head; for a list of files, a list of these.
+        """
+        return predict(self, video, top_k=top_k, views=views)
+
+
+def from_pretrained(source: str | os.PathLike, **options: object) -> Classifier:
+    """A model with its weights, from a model directory of ours or any other source of a ViViT.
+
+    >>> pretrained = from_pretrained("runs/motion_digits/model")
+    >>> pretrained = from_pretrained("hf://google/vivit-b-16x2-kinetics400")
+    >>> pretrained = from_pretrained("checkpoint_200000", clip=(32, 224, 224), attention_order="time_space")
+
+    Args:
+      source: a file, a directory or `hf://org/name`.
+      **options: what the source's files cannot say: fields of the model's config (as `clip`, `factorisation`, `attention_order`, `pool`)
+        and of `InitConfig` (as `num_heads`, `mean`, `std`).
+
+    Raises:
+      UserError: if the source cannot be read, or is an image model.
+    """
+    return Classifier(**vars(weights.from_pretrained(source, **options)))

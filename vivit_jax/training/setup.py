@@ -1,0 +1,67 @@
+"""The state and the step of a training run, made once for the loop, for `vivit bench` and for the benchmarks."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import flax.linen as nn
+
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.training.config import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from vivit_jax.training.devices.executors import Executor
+from vivit_jax.training.losses import ClassWeights
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.schedule import make_schedule
+from vivit_jax.training.state import TrainState, create_state
+from vivit_jax.training.step import TrainStep, make_train_step
+
+
+class Sections(Protocol):
+    """What of an experiment decides its step."""
+
+    loss: LossConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    training: TrainingConfig
+
+
+def set_up(
+    sections: Sections,
+    module: nn.Module,
+    variables: Mapping[str, Any],
+    preprocess: Preprocess,
+    executor: Executor,
+    *,
+    total: int,
+    warmup: int,
+    class_weights: ClassWeights | None = None,
+) -> tuple[TrainState, TrainStep]:
+    """The state before the first step, on its devices, and the step, to be compiled by the executor.
+
+    Args:
+      sections: an experiment, or these parts of one.
+      module: the model, built for the executor's axis; `module.config` describes it.
+      variables: `params`, and the model's other collections by name, on the host.
+      preprocess: normalises the uint8 video.
+      executor: the devices.
+      total: steps of the run.
+      warmup: the first of them, over which the learning rate rises.
+      class_weights: of the loss; None is 1 each.
+
+    Raises:
+      UserError: for patterns of the optimiser that match no parameter, or a warm-up longer than the run.
+    """
+    training = sections.training
+    learning_rate = make_schedule(sections.schedule, sections.optimizer.learning_rate, total=total, warmup=warmup)
+    optimizer = make_optimizer(sections.optimizer, learning_rate, variables["params"], module.config)
+    state = executor.place(lambda tree: create_state(tree, optimizer, averaged=bool(training.ema_decay)), variables)
+    step = make_train_step(
+        module,
+        preprocess,
+        optimizer,
+        sections.loss,
+        training,
+        axis_name=executor.axis_name,
+        gather=executor.gather,
+        class_weights=class_weights,
+    )
+    return state, step
