@@ -101,12 +101,24 @@ def test_a_clip_changes_from_epoch_to_epoch_and_with_the_seed(dataset):
     assert_same(batches, train(dataset, 9))
 
 
+@pytest.mark.fault(
+    promise="Order and pixels do not depend on the number of readers",
+    provoked="six batches by 1, 2 and 7 threads",
+    seen="the same bytes",
+    trials=3,
+)
 def test_order_and_pixels_do_not_depend_on_readers(dataset):
     expected = train(dataset, 6)
     for readers in (1, 7):
         assert_same(train(dataset, 6, data=DataConfig(readers=readers)), expected)
 
 
+@pytest.mark.fault(
+    promise="Order and pixels do not depend on reader processes",
+    provoked="a program that reads in processes, with and without a cache",
+    seen="the same bytes",
+    trials=2,
+)
 @pytest.mark.parametrize(("cache", "piece_bytes"), [(0.0, PIECE_BYTES), (0.01, 2 * PREPROCESS.clip_bytes)])
 def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache, piece_bytes):
     """In a program of its own, which must end in silence though it keeps its last batch."""
@@ -203,6 +215,12 @@ def test_a_split_that_does_not_fit_into_memory_is_refused(dataset):
         DataConfig(cache_gigabytes=-1.0)
 
 
+@pytest.mark.fault(
+    promise="Hosts share each batch without overlap",
+    provoked="several hosts on one machine",
+    seen="each record once",
+    trials=1,
+)
 def test_hosts_share_the_global_batch_without_overlap(dataset):
     whole = train(dataset, 6)
     parts = [train(dataset, 6, batch_size=2, shard=(host, 2)) for host in range(2)]
@@ -283,6 +301,12 @@ def test_repeats_that_do_not_divide_the_batch_are_refused(dataset):
         train(dataset, 1, augment=AugmentConfig(repeats=3))
 
 
+@pytest.mark.fault(
+    promise="The last partial batch of an evaluation is padded and masked",
+    provoked="batch sizes that do not divide the split",
+    seen="each record once",
+    trials=1,
+)
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
 def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batch_size):
     batches = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=batch_size)
@@ -296,6 +320,12 @@ def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batc
     assert_same(list(batches), seen)
 
 
+@pytest.mark.fault(
+    promise="Hosts cover an evaluation once, disjointly",
+    provoked="each number of hosts that the test lists",
+    seen="equally many batches; each record once",
+    trials=1,
+)
 @pytest.mark.parametrize("hosts", [2, 3, 4])
 def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dataset, hosts):
     shares = [list(evaluation_batches(dataset, "train", PREPROCESS, DATA, batch_size=2, shard=(host, hosts))) for host in range(hosts)]
@@ -312,6 +342,12 @@ def test_evaluation_controls_are_the_same_every_time(dataset):
     assert all((batch["video"] == batch["video"][:, :, :1]).all() for batch in still)
 
 
+@pytest.mark.fault(
+    promise="A record that cannot be decoded is never replaced by another",
+    provoked="one record of a split is cut",
+    seen="its name, in training and in evaluation",
+    trials=3,
+)
 def test_a_record_that_cannot_be_decoded_is_named_not_replaced(dataset, monkeypatch):
     class Broken:
         def __init__(self, records):

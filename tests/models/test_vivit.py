@@ -52,6 +52,12 @@ def test_logits_equal_the_numpy_reference(case):
     np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
 
 
+@pytest.mark.fault(
+    promise="Scanned and rematerialised layers have the values and gradients of unrolled and kept ones",
+    provoked="two models, with and without remat",
+    seen="the loss within 1e-5, gradients within 2e-3",
+    trials=4,
+)
 @pytest.mark.parametrize("factorisation", ["spatio_temporal_attention", "factorised_self_attention"])
 @pytest.mark.parametrize("remat", [False, True])
 def test_scanned_and_rematerialised_layers_compute_the_same_with_the_same_gradients(factorisation, remat):
@@ -106,6 +112,12 @@ def test_rescaled_stochastic_depth_keeps_the_expectation():
     np.testing.assert_allclose(drawn.mean(axis=0), expected, atol=4 * float(drawn.std(axis=0).max()) / 64)
 
 
+@pytest.mark.fault(
+    promise="Logits in bfloat16 stay near those in float32",
+    provoked="the same model in both",
+    seen="within two per cent",
+    trials=1,
+)
 def test_bfloat16_stays_within_two_percent_of_float32():
     model = create_model(**SMALL, factorisation="factorised_encoder")
     half = create_model(**SMALL, factorisation="factorised_encoder", dtype="bfloat16")
@@ -133,6 +145,12 @@ def test_several_heads_give_logits_by_name():
     assert {name: value.shape for name, value in logits.items()} == {"verb": (2, 3), "noun": (2, 4)}
 
 
+@pytest.mark.fault(
+    promise="A video of a wrong shape or type is refused",
+    provoked="integers, another T, no batch, one channel",
+    seen="the shape that was expected and the one that came",
+    trials=4,
+)
 @pytest.mark.parametrize(
     ("video", "message"),
     [
@@ -175,6 +193,12 @@ def test_a_config_survives_json():
     assert hash(ViViTConfig(**config.to_dict())) == hash(config)
 
 
+@pytest.mark.fault(
+    promise="Pixels that are not normalised are refused",
+    provoked="values up to 255",
+    seen="`must be normalised, as [-1, 1]`, and what came",
+    trials=1,
+)
 def test_pixels_that_are_not_normalised_are_refused():
     model = create_model(hidden_size=8, num_layers=1, num_heads=2, mlp_dim=8, tubelet=(1, 4, 4), clip=(1, 4, 4), num_classes=2)
     with pytest.raises(UserError, match=r"must be normalised, as \[-1, 1\] .*, got values up to 255"):

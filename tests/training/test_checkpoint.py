@@ -74,6 +74,12 @@ def truncate(path):
 DAMAGES = {"flipped": flip, "truncated": truncate, "emptied": lambda path: path.write_bytes(b""), "deleted": lambda path: path.unlink()}
 
 
+@pytest.mark.fault(
+    promise="A damaged file of a checkpoint is refused by name, and the step before is taken",
+    provoked="each file of a checkpoint has a bit flipped, is cut, emptied or deleted",
+    seen="`checkpoint 2 is damaged and refused`, the file's name, `falling back to checkpoint 1`",
+    trials=4,
+)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_of_any_kind_is_refused_by_name(saved, damage, capsys):
     for path in files_of(saved / "2"):
@@ -100,12 +106,24 @@ def test_a_step_that_was_refused_can_be_saved_again(saved):
     assert restored_step(saved) == 2
 
 
+@pytest.mark.fault(
+    promise="A checkpoint whose manifest is damaged is refused",
+    provoked="the manifest holds one brace",
+    seen="`its manifest 2.sha256.json cannot be read`; the step before is taken",
+    trials=1,
+)
 def test_a_damaged_manifest_refuses_its_step(saved, capsys):
     (saved / "2.sha256.json").write_text("{")
     assert restored_step(saved) == 1
     assert "its manifest 2.sha256.json cannot be read" in capsys.readouterr().out
 
 
+@pytest.mark.fault(
+    promise="A checkpoint without a manifest is never loaded",
+    provoked="the manifest is deleted",
+    seen="`checkpoint 2 has no manifest`; the step before is taken",
+    trials=1,
+)
 def test_a_missing_manifest_means_a_save_that_was_cut_off(saved, capsys):
     (saved / "2.sha256.json").unlink()
     assert restored_step(saved) == 1
@@ -113,6 +131,12 @@ def test_a_missing_manifest_means_a_save_that_was_cut_off(saved, capsys):
     assert not (saved / "2").exists()
 
 
+@pytest.mark.fault(
+    promise="A run of which every checkpoint is damaged is not begun anew in silence",
+    provoked="a bit is flipped in each of two checkpoints",
+    seen="`every checkpoint in ... is damaged (steps 2, 1)`",
+    trials=1,
+)
 def test_nothing_but_damaged_checkpoints_stops_the_run(saved):
     for step in ("1", "2"):
         flip(files_of(saved / step)[0])
@@ -120,6 +144,12 @@ def test_nothing_but_damaged_checkpoints_stops_the_run(saved):
         Checkpoints(saved, keep=2).restore_latest(state_of(0))
 
 
+@pytest.mark.fault(
+    promise="An unfinished save is not adopted",
+    provoked="a checkpoint under the temporary name that Orbax gives it",
+    seen="the step before is taken",
+    trials=1,
+)
 def test_an_unfinished_save_is_not_adopted(saved):
     (saved / "2").rename(saved / "3.orbax-checkpoint-tmp-0")
     (saved / "2.sha256.json").unlink()
@@ -143,6 +173,12 @@ while True:
 """
 
 
+@pytest.mark.fault(
+    promise="No half-written checkpoint is adopted, and the newest whole one comes back",
+    provoked="a process that saves without pause is killed by SIGKILL at random moments",
+    seen="the step after the last one that was told, or that one; its arrays and facts are whole",
+    trials=10,
+)
 def test_kill_9_at_random_moments_loses_no_whole_checkpoint(tmp_path):
     from pathlib import Path
 

@@ -40,6 +40,12 @@ def expected():
     return -np.abs(distance), examples["label"]
 
 
+@pytest.mark.fault(
+    promise="Each example counts once in an evaluation, whatever the batch and the devices",
+    provoked="27 clips in batches of 4, 5, 27 and 64 on one and on eight devices, jit, pmap and a mesh",
+    seen="27 examples and exactly NumPy's hits",
+    trials=16,
+)
 @pytest.mark.parametrize("batch_size", [4, 5, 27, 64])
 @pytest.mark.parametrize(
     "parallel", [ParallelConfig(data=1), ParallelConfig(), ParallelConfig("pmap"), ParallelConfig(fsdp=2, tensor=2)], ids=str
@@ -129,6 +135,13 @@ def test_labels_that_are_no_class_are_refused():
         scores(8, ParallelConfig(data=1), labels=tiny.CLASSES[:3])
 
 
+@pytest.mark.fault(
+    promise="A split without examples is refused, not scored",
+    provoked="an evaluation of no batches",
+    seen="one line",
+    trials=1,
+    subject="data",
+)
 def test_a_split_without_examples_is_refused():
     with pytest.raises(UserError, match="no examples"):
         evaluate(Brightness(), VARIABLES, tiny.PREPROCESS, [], parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False)

@@ -121,6 +121,12 @@ def test_colours_change_in_the_step_as_they_would_before_it(parallel):
     assert_close(train(sgd(parallel=parallel), change=with_colours)[0], expected)
 
 
+@pytest.mark.fault(
+    promise="Any layout of devices trains the parameters of one device",
+    provoked="data, fsdp, tensor, all three, and pmap on eight devices",
+    seen="parameters within 1e-5",
+    trials=5,
+)
 @pytest.mark.parametrize("parallel", EIGHT_DEVICES.values(), ids=EIGHT_DEVICES)
 def test_eight_devices_train_the_parameters_of_one(one_device, parallel):
     assert_close(train(sgd(parallel=parallel))[0], one_device)
@@ -131,6 +137,12 @@ def test_clips_are_mixed_across_devices_as_on_one(one_device_mixed, parallel):
     assert_close(train(sgd(parallel=parallel, training=MIXED))[0], one_device_mixed)
 
 
+@pytest.mark.fault(
+    promise="Accumulated microbatches are one batch",
+    provoked="four microbatches of a quarter, jit and pmap, with mixup and cutmix",
+    seen="parameters within 1e-5",
+    trials=2,
+)
 @pytest.mark.parametrize("parallel", [{"data": 4}, {"mode": "pmap", "data": 2}], ids=["data", "pmap"])
 def test_accumulated_microbatches_are_one_batch(one_device_mixed, parallel):
     assert_close(train(sgd(parallel=parallel, training=MIXED | {"accumulation": 4}))[0], one_device_mixed)
@@ -148,6 +160,12 @@ def test_sharpness_aware_steps_on_clips_mixed_one_by_one_are_those_of_one_device
     np.testing.assert_array_equal(trained[kernel], flatten(initial_params(tiny.experiment()))[kernel])
 
 
+@pytest.mark.fault(
+    promise="Scanned and rematerialised layers train as unrolled and kept ones",
+    provoked="a training run each, from the same parameters",
+    seen="parameters within 1e-5",
+    trials=3,
+)
 @pytest.mark.parametrize(("scan_layers", "remat"), [(True, False), (False, True), (True, True)], ids=["scan", "remat", "both"])
 def test_scanned_and_rematerialised_layers_train_as_unrolled_and_kept_ones(one_device, scan_layers, remat):
     experiment = sgd(parallel={"data": 1}, model={"scan_layers": scan_layers, "remat": remat})

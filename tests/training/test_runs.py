@@ -29,6 +29,12 @@ def arrays_of(workdir, step):
     return jax.tree.leaves(jax.device_get(restored["state"])), restored["facts"]
 
 
+@pytest.mark.fault(
+    promise="An interrupted run equals an uninterrupted one bit by bit",
+    provoked="SIGTERM at step 9 of 20, then the same command again; jit, and pmap as a slow test",
+    seen="exit code 143 and how to go on; then parameters, optimiser state, averages, batch positions, metrics.jsonl and model are the same bytes",
+    trials=2,
+)
 @pytest.mark.parametrize("mode", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_path, mode):
     flags = (
@@ -54,6 +60,12 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_pa
     assert (cut / "model" / "model.safetensors").read_bytes() == (whole / "model" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.fault(
+    promise="A run goes on with another number of devices",
+    provoked="SIGKILL at steps 7 and 14; resumed on four devices, then on two, compared with one device alone",
+    seen="the same batches, and metrics within 1e-4",
+    trials=2,
+)
 @pytest.mark.slow
 def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
     """From one device to four to two, with the same batches and the same losses to rounding."""
@@ -70,6 +82,12 @@ def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
         np.testing.assert_allclose(list(actual.values()), list(expected.values()), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.fault(
+    promise="A signal during the first compilation ends a run at once",
+    provoked="SIGTERM a second after compiling begins, 24 layers",
+    seen="`interrupted before there was anything to save`; exit code 143",
+    trials=1,
+)
 def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_path):
     run = start(tmp_path / "run", "--config.model.num_layers=24", XLA_FLAGS="")
     run.wait_for("training clips")
@@ -79,6 +97,12 @@ def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_p
     assert "interrupted before there was anything to save" in run.output()
 
 
+@pytest.mark.fault(
+    promise="A signal during an evaluation saves, and the evaluation is made up for",
+    provoked="SIGTERM in the middle of an evaluation, then the same command",
+    seen="`interrupted after step 10 of 20`, exit code 143; one row of validation for each evaluation",
+    trials=1,
+)
 def test_a_signal_during_evaluation_saves_and_the_evaluation_is_made_up_for(start, tmp_path):
     workdir = tmp_path / "run"
     run = start(workdir, TINY_TERMINATE_IN_EVALUATION="1")
@@ -90,6 +114,12 @@ def test_a_signal_during_evaluation_saves_and_the_evaluation_is_made_up_for(star
     assert [row["step"] for row in tiny.rows(workdir) if "val/top1" in row] == [10, 20]
 
 
+@pytest.mark.fault(
+    promise="Several signals during a save do no harm",
+    provoked="SIGINT and SIGTERM twice to a run that saves at each step",
+    seen="exit code 143; the checkpoint that is named is whole",
+    trials=1,
+)
 def test_signals_during_a_save_and_twice_do_no_harm(start, tmp_path):
     workdir = tmp_path / "run"
     run = start(workdir, *LONG, "--config.checkpoint.every_steps=1")
@@ -101,6 +131,12 @@ def test_signals_during_a_save_and_twice_do_no_harm(start, tmp_path):
     assert damage(workdir / "checkpoints" / str(step)) is None
 
 
+@pytest.mark.fault(
+    promise="Two runs never share a work directory",
+    provoked="a second process is started on the directory of a running one",
+    seen="one line that names the other process; exit code 2",
+    trials=1,
+)
 def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
     workdir = tmp_path / "run"
     first = start(workdir, *LONG)
@@ -113,6 +149,12 @@ def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
     assert first.wait() == 143
 
 
+@pytest.mark.fault(
+    promise="A run does not go on under another config",
+    provoked="the learning rate and the seed are changed, then what is kept and the test views",
+    seen="each changed key with its old and its new value, exit code 2; harmless changes pass",
+    trials=2,
+)
 def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start, tmp_path):
     workdir = tmp_path / "run"
     assert start(workdir, TINY_TERMINATE_AT="5").wait() == 143
@@ -125,6 +167,13 @@ def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start,
     assert "2 views each" in harmless.output()
 
 
+@pytest.mark.fault(
+    promise="Numbers that are not finite stop a run and spoil no checkpoint",
+    provoked="a clip of infinities at step 12",
+    seen="`step 12: the loss (and ...) is not finite; the checkpoint of step 10 is kept`; exit code 1, the row of the step is written",
+    trials=1,
+    subject="numbers",
+)
 def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good_checkpoint(start, tmp_path):
     workdir = tmp_path / "run"
     run = start(workdir, "--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", TINY_POISON_AT="12")
@@ -138,6 +187,12 @@ def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()) == ["10", "5"]
 
 
+@pytest.mark.fault(
+    promise="A full disk spoils no checkpoint",
+    provoked="a file system of 4 MB is filled under a run that saves",
+    seen="`cannot save the checkpoint of step ...: No space left on device`, exit code 1; the one before is whole",
+    trials=1,
+)
 def test_a_full_disk_stops_the_run_with_the_old_checkpoint_intact(start, small_disk):
     workdir = small_disk / "run"
     run = start(workdir, *LONG, "--config.checkpoint.every_steps=200")
@@ -156,6 +211,12 @@ def test_a_full_disk_stops_the_run_with_the_old_checkpoint_intact(start, small_d
     assert "Traceback" not in run.output()
 
 
+@pytest.mark.fault(
+    promise="A work directory that cannot be written to is refused at the start",
+    provoked="a file system mounted for reading only",
+    seen="`cannot write into --workdir`, one line; exit code 2",
+    trials=1,
+)
 def test_a_read_only_directory_is_refused_in_one_line(start, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     run = start(small_disk / "run")
@@ -174,6 +235,12 @@ TWO_PROCESSES = {
 }
 
 
+@pytest.mark.fault(
+    promise="Several hosts train, stop and go on together, and score each example once",
+    provoked="two processes of two devices, SIGTERM at step 9 and again the same command; five layouts",
+    seen="metrics within 1e-4 of one device, the same hits and confusions of 27 clips",
+    trials=5,
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_PROCESSES)
 def test_two_processes_of_two_devices_train_and_score_as_one_device(start, tmp_path, name):

@@ -25,6 +25,12 @@ def test_numbers_without_a_name_in_json_are_null(tmp_path):
     assert lines(tmp_path / "metrics.jsonl") == [{"step": 1, "train/loss": None, "train/grad_norm": None}]
 
 
+@pytest.mark.fault(
+    promise="A writer of metrics that fails stops no training",
+    provoked="a writer that raises",
+    seen="one warning",
+    trials=1,
+)
 def test_a_writer_that_fails_is_told_of_once_and_stops_nothing(tmp_path, capsys):
     (tmp_path / "file").write_text("not a directory")
     writers = Writers(
