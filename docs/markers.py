@@ -6,7 +6,7 @@ from typing import Any
 
 
 def markers(path: pathlib.Path, name: str) -> list[dict[str, Any]]:
-    """The keyword arguments of each `@pytest.mark.NAME(...)` or `@pytest.mark.NAME` in a file, in order, with `test`, the name of the marked test.
+    """The keyword arguments of each `@pytest.mark.NAME` of a file, called or not, in order, with `test`, the name of the marked test.
 
     Constants of the file's top level may stand for values.
     """

@@ -60,9 +60,9 @@ def test_folder_needs_no_val(folder):
 
 @pytest.mark.fault(
     promise="Slips of a folder of videos are refused by name",
-    provoked="a missing folder, no videos, an empty class and their like",
+    provoked="a missing folder, a misspelt split, an empty class, a class of test alone, an empty split",
     seen="one line that names the folder",
-    trials=1,
+    trials=5,
 )
 def test_folder_refuses_by_name(folder, contents):
     refused("folder", folder / "nowhere", "nowhere: no such folder")
@@ -195,7 +195,7 @@ def test_csv_paths_may_have_spaces(folder, contents):
     promise="Slips of a list are refused by line and name",
     provoked="missing files, duplicate paths, paths out of the source, times and labels that are none",
     seen="the line's number and the name",
-    trials=1,
+    trials=15,
 )
 @pytest.mark.parametrize(
     ("text", "message"),

@@ -303,9 +303,9 @@ def test_repeats_that_do_not_divide_the_batch_are_refused(dataset):
 
 @pytest.mark.fault(
     promise="The last partial batch of an evaluation is padded and masked",
-    provoked="batch sizes that do not divide the split",
+    provoked="batches of 1, 4, 11 and 16 of 11 records",
     seen="each record once",
-    trials=1,
+    trials=4,
 )
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
 def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batch_size):
@@ -322,9 +322,9 @@ def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batc
 
 @pytest.mark.fault(
     promise="Hosts cover an evaluation once, disjointly",
-    provoked="each number of hosts that the test lists",
+    provoked="two, three and four hosts",
     seen="equally many batches; each record once",
-    trials=1,
+    trials=3,
 )
 @pytest.mark.parametrize("hosts", [2, 3, 4])
 def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dataset, hosts):

@@ -145,9 +145,9 @@ def test_a_flipped_bit_is_refused(model_dir):
 
 @pytest.mark.fault(
     promise="A lying or truncated model is refused",
-    provoked="each damage that the test lists",
+    provoked="weights that are cut, emptied, or have a false header or shape",
     seen="one line that names the file",
-    trials=1,
+    trials=4,
 )
 @pytest.mark.parametrize(
     "damage",
@@ -195,9 +195,9 @@ def test_unknown_and_impossible_configuration_is_refused(model_dir):
 
 @pytest.mark.fault(
     promise="Values that a model cannot have are refused",
-    provoked="each of config.json and preprocess.json that the test lists",
+    provoked="foreign keys, too few labels, numbers that are none or far too large",
     seen="one line that names file and key",
-    trials=1,
+    trials=8,
 )
 @pytest.mark.parametrize(
     ("file", "change", "message"),

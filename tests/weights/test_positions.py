@@ -16,9 +16,9 @@ def test_a_grid_of_the_same_size_stays_bit_by_bit(method):
 
 @pytest.mark.fault(
     promise="Positions are resized in time and space as in the original",
-    provoked="grids of each size that the test lists, SciPy's zoom beside it",
+    provoked="larger, smaller and non-square grids and other times, with SciPy's zoom beside them",
     seen="the same numbers",
-    trials=1,
+    trials=4,
 )
 @pytest.mark.parametrize("size", [(8, 9, 2), (2, 10, 6), (1, 5, 3), (4, 3, 7)])
 def test_linear_resizing_is_scipys_zoom_of_the_original_in_time_and_space(size):
