@@ -256,6 +256,7 @@ def test_the_best_model_is_made_again(train, halfway, whole, tmp_path, capsys, f
     assert bool(list(workdir.glob("refused-model-*"))) == (fault != "lost")
 
 
+@pytest.mark.slow
 def test_a_best_model_that_cannot_be_made_again_is_refused_with_a_way_on(train, workdir, capsys):
     best = json.loads((workdir / "checkpoints" / str(steps(workdir)[-1]) / "facts" / "metadata").read_text())["best"]["step"]
     shutil.rmtree(workdir / "checkpoints" / str(best))
@@ -275,6 +276,7 @@ def test_a_best_model_that_cannot_be_made_again_is_refused_with_a_way_on(train, 
     assert "takes its place" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_best_model_that_is_lost_at_the_end_gives_way_to_the_last(train, whole, tmp_path, capsys):
     workdir = shutil.copytree(whole, tmp_path / "run")
     best = json.loads((workdir / "evaluation.json").read_text())["step"]

@@ -98,6 +98,7 @@ def test_an_evaluation_that_is_interrupted_counts_once(start, tmp_path, steps):
     assert last[0]["evaluated"] == steps
 
 
+@pytest.mark.slow
 def test_rows_are_means_over_the_steps_since_the_row_before(start, tmp_path):
     """An interval that is cut by an interruption too; the learning rate is that of the last step."""
     each, means = start(tmp_path / "each", "--config.training.log_every=1"), start(tmp_path / "means", "--config.training.log_every=8")
@@ -116,6 +117,7 @@ def test_rows_are_means_over_the_steps_since_the_row_before(start, tmp_path):
     assert tiny.rows(tmp_path / "cut") == tiny.rows(tmp_path / "means")
 
 
+@pytest.mark.slow
 def test_the_model_that_was_tested_is_named_by_its_step(start, tmp_path):
     run = start(tmp_path / "run", "--config.optimizer.learning_rate=0.05")
     assert run.wait() == 0, run.output()
@@ -135,6 +137,7 @@ def test_a_remote_work_directory_is_refused_before_anything_is_made(start, tmp_p
     assert not (tmp_path / path.partition("/")[0]).exists()
 
 
+@pytest.mark.slow
 def test_a_home_that_is_nowhere_leaves_the_compilation_cache_off(start, tmp_path):
     run = start(tmp_path / "run", "--config.training.compilation_cache=~nobody_here/cache", "--config.training.steps=2")
     assert run.wait() == 0, run.output()
@@ -155,6 +158,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     promise="A work directory on a file system without locks is used, with a warning",
     provoked="the kernel answers flock with ENOSYS, by a filter of system calls",
@@ -364,6 +368,7 @@ def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):
     (tmp_path / "service").write_bytes(b"")  # lets the thread go
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_larger_than_an_epoch_is_told_with_what_it_takes(start, tmp_path):
     run = start(tmp_path / "run", "--config.training.batch_size=20000", "--config.training.steps=1")
     assert run.wait() == 0, run.output()
