@@ -241,7 +241,7 @@ MODEL_FAULTS = {"damaged": damage_model, "lost": shutil.rmtree, "emptied": lambd
     trials=6,
 )
 @pytest.mark.parametrize("fault", MODEL_FAULTS)
-@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("finished", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_best_model_is_made_again(train, halfway, whole, tmp_path, capsys, fault, finished):
     workdir = shutil.copytree(whole if finished else halfway, tmp_path / "run")
     expected = (workdir / "model" / "model.safetensors").read_bytes()

@@ -112,7 +112,9 @@ def with_colours(batch):
     return batch | {"colours": np.stack([random_colours(generator, augment) for _ in batch["index"]])}
 
 
-@pytest.mark.parametrize("parallel", [EIGHT_DEVICES["mesh"], EIGHT_DEVICES["pmap"]], ids=["mesh", "pmap"])
+@pytest.mark.parametrize(
+    "parallel", [EIGHT_DEVICES["mesh"], pytest.param(EIGHT_DEVICES["pmap"], marks=pytest.mark.slow)], ids=["mesh", "pmap"]
+)
 def test_colours_change_in_the_step_as_they_would_before_it(parallel):
     def beforehand(batch):
         return batch | {"video": np.asarray(recoloured(batch["video"], with_colours(batch)["colours"]))}
