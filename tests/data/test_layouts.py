@@ -195,12 +195,14 @@ def test_csv_paths_may_have_spaces(folder, contents):
     promise="Slips of a list are refused by line and name",
     provoked="missing files, duplicate paths, paths out of the source, times and labels that are none",
     seen="the line's number and the name",
-    trials=15,
+    trials=17,
 )
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "the list is empty"),
+        (",\n", "the list is empty"),
+        ("x" * 140_000 + ",run\n", r"list\.csv"),
         ("path,label\n", "there are no videos"),
         ("path,label,labels\n", "line 1: a header must name label or labels, got both"),
         ("path,labels,split\ntrain/run/a.mp4,run,train\ntest/sit/e.mp4,run;sit,test\n", "no training video of class sit"),

@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import jax
 import pytest
 import tiny
+from jax.experimental.compilation_cache import compilation_cache
 
 from vivit_jax.runs import train as launch
 from vivit_jax.runs.manifest import damage
@@ -17,7 +19,25 @@ CONFIG = Path(tiny.__file__).with_name("tiny_config.py")
 
 
 @pytest.fixture(scope="module")
-def train():
+def cached(compiled):
+    """A run's programs are compiled once for all the runs of this file."""
+    settings = {
+        "jax_compilation_cache_dir": str(compiled),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    compilation_cache.reset_cache()
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    yield
+    compilation_cache.reset_cache()
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="module")
+def train(cached):
     """train(workdir, *flags, **environment): `vivit train` in this process on the tiny data set; its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "ensure_dataset", lambda name, data_dir: tiny.DataSet())

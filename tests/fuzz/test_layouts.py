@@ -54,7 +54,7 @@ def read(folder, content):
 )
 @examples(60)
 @given(
-    header=st.lists(COLUMNS, max_size=5),
+    header=st.lists(COLUMNS | CELLS, max_size=5),
     rows=st.lists(st.lists(CELLS, max_size=5), max_size=4),
     delimiter=st.sampled_from([",", ";", "\t", " "]),
     encoding=ENCODINGS,

@@ -181,7 +181,7 @@ def test_unknown_and_impossible_configuration_is_refused(model_dir):
         ({"num_heads": 3}, "does not divide"),
         ({"clip": 4}, "config.json"),
         ({"num_layers": 10**9}, r"holds \d+ parameters, too few for the 100000000\d layers"),
-        ({"temporal_layers": 10**9}, "too few for the 100000000\d layers"),
+        ({"temporal_layers": 10**9}, r"too few for the 100000000\d layers"),
         ({"hidden_size": 10**12}, "are not the model's"),
         ({"norm_eps": float("nan")}, "above 0 and below 1"),
         ({"temporal_layers": 1.5}, "whole number"),
