@@ -122,7 +122,7 @@ def test_steps_are_timed_where_no_library_of_data_or_config_files_is():
         import sys
         for name in ("ml_collections", "grain", "tensorflow_datasets", "array_record", "av", "cv2", "tensorboardX"):
             sys.modules[name] = None
-        from vivit_jax import throughput
+        from vivit_jax.analysis import throughput
         import vivit_jax.commands.bench
         from vivit_jax.models.vivit.config import ViViTConfig
         from vivit_jax.training.config import TrainingConfig
