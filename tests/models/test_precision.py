@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from test_vivit import random_video
 
+from vivit_jax.models.families import create_model
 from vivit_jax.models.vivit.config import FACTORISATIONS
-from vivit_jax.models.vivit.model import ViViT, create_model
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.paths import map_named
 
 WIDTHS = {"hidden_size": 32, "num_layers": 1, "temporal_layers": 1, "num_heads": 2, "mlp_dim": 64}

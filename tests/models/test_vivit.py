@@ -9,8 +9,9 @@ import pytest
 import reference
 
 from vivit_jax.errors import UserError
+from vivit_jax.models.families import create_model
 from vivit_jax.models.vivit.config import ViViTConfig
-from vivit_jax.models.vivit.model import ViViT, create_model
+from vivit_jax.models.vivit.model import ViViT
 
 SMALL = {"hidden_size": 24, "num_layers": 3, "num_heads": 4, "mlp_dim": 40, "tubelet": (2, 4, 6), "clip": (6, 12, 18), "num_classes": 5}
 
