@@ -8,6 +8,7 @@ from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.inference.explain import Explanation, explain, frames_once, heat_at, seen_box
 from vivit_jax.inference.relevance import Relevance
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.inference.pretrained import from_pretrained
 from vivit_jax.weights.model_dir import load_model_dir
 
 
@@ -23,7 +24,7 @@ def test_an_overlay_has_the_clips_frames_at_the_videos_rate(model_dir, videos, t
 
 
 def test_the_most_probable_class_is_explained_unless_told_otherwise(model_dir, videos):
-    pretrained = load_model_dir(model_dir)
+    pretrained = from_pretrained(model_dir)
     best = pretrained.predict(videos[0], views=(1, 1), top_k=1)[0]
     explanation = explain(pretrained, videos[0], max_steps=8)
     assert (explanation.label, explanation.probability) == (best[0], pytest.approx(best[1], rel=1e-4))

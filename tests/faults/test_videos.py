@@ -1,5 +1,7 @@
 """Video files that readers used to misread, refuse or trip over; each is made for real."""
 
+import pathlib
+import socket
 import struct
 
 import films
@@ -102,6 +104,35 @@ def test_suffixes_of_cameras_and_discs_are_taken(tmp_path, name, codec, options)
     form = {"MTS": "a.ts", "VOB": "a.mpg"}.get(name.split(".")[1], name)
     films.write(tmp_path / form, films.scene(), codec=codec, options=options).rename(folder / name)
     assert prepare("folder", tmp_path / "videos", name="some", data_dir=tmp_path, workers=1).clips == 1
+
+
+@pytest.mark.fault(
+    promise="A video opens no other file and no network",
+    provoked="playlists, an sdp and a concat script in the guise of videos, and files named like addresses, beside a listening socket",
+    seen="one line that names the file; the socket hears nothing",
+    trials=6,
+)
+@pytest.mark.parametrize("kind", ["m3u8_file", "m3u8_http", "sdp", "concat", "named_http", "named_concat"])
+def test_a_disguised_playlist_opens_nothing_else(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    secret = films.write(tmp_path / "secret.mp4", films.scene())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.3)
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n"
+        name, text = {
+            "m3u8_file": ("a.mp4", playlist.format(secret.as_uri())),
+            "m3u8_http": ("a.mp4", playlist.format(f"http://{address}/a.ts")),
+            "sdp": ("a.mp4", f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {address[10:]} RTP/AVP 96\n"),
+            "concat": ("a.mp4", "ffconcat version 1.0\nfile secret.mp4\n"),
+            "named_http": (f"http:__{address}", "x"),
+            "named_concat": ("concat:secret.mp4|secret.mp4", "x"),
+        }[kind]
+        pathlib.Path(name).write_text(text)
+        with pytest.raises(UserError, match="cannot be read as a video"):
+            probe(name)
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def fast(path):
