@@ -6,7 +6,7 @@ from typing import Any
 
 
 def markers(path: pathlib.Path, name: str) -> list[dict[str, Any]]:
-    """The keyword arguments of each `@pytest.mark.NAME(...)` in a file, in order, with `test`, the name of the marked test.
+    """The keyword arguments of each `@pytest.mark.NAME` of a file, called or not, in order, with `test`, the name of the marked test.
 
     Constants of the file's top level may stand for values.
     """
@@ -19,10 +19,10 @@ def markers(path: pathlib.Path, name: str) -> list[dict[str, Any]]:
     found = []
     for node in ast.walk(module):
         for call in getattr(node, "decorator_list", ()):
-            if isinstance(call, ast.Call) and ast.unparse(call.func) == f"pytest.mark.{name}":
+            if ast.unparse(getattr(call, "func", call)) == f"pytest.mark.{name}":
                 values = {
                     keyword.arg: constants[keyword.value.id] if isinstance(keyword.value, ast.Name) else ast.literal_eval(keyword.value)
-                    for keyword in call.keywords
+                    for keyword in getattr(call, "keywords", ())
                 }
                 found.append(values | {"test": node.name})
     return found

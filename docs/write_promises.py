@@ -1,53 +1,79 @@
-"""Writes docs/promises.md, a row for each `fault` marker of the tests: what is promised, how a test provokes it, what a user sees.
+"""Writes docs/promises.md, the faults that are survived, from the markers of the tests that provoke them.
 
 python docs/write_promises.py
 """
 
-import collections
 import pathlib
+from typing import Any
 
 from markers import markers  # beside this file
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "promises.md"
-SUBJECTS = {  # a heading, and the files whose tests stand under it
-    "Runs and checkpoints": ("test_runs", "test_checkpoints", "test_checkpoint", "test_signals"),
-    "Numbers": ("test_executors", "test_evaluation", "test_still_clip", "test_collections"),
-    "Data": ("test_sets", "test_preparation", "test_pipeline", "test_videos", "test_guard"),
-    "Weights and models": ("test_weights", "test_model_dirs", "test_hostile_files", "test_model_dir", "test_convert", "test_export"),
-    "Commands": ("test_commands", "test_reports"),
+COLUMNS = ("promise", "provoked", "seen", "trials")
+TITLES = ("promise", "how it is provoked", "what the user sees", "trials", "test")
+SUBJECTS = {  # and the tests whose markers name no subject of their own, by file
+    "checkpoints": ("faults/test_checkpoints", "training/test_checkpoint", "training/test_runs"),
+    "data": (
+        *(
+            "faults/test_videos",
+            "faults/test_sets",
+            "faults/test_preparation",
+            "faults/test_guard",
+            "fuzz/test_videos",
+            "fuzz/test_layouts",
+        ),
+        *("fuzz/test_records", "data/test_prepare", "data/test_video", "data/test_layouts", "data/test_pipeline"),
+    ),
+    "numbers": ("models/test_vivit", "models/test_precision", "training/test_executors", "training/test_evaluation"),
+    "weights": (
+        *("weights/test_files", "weights/test_hostile_files", "weights/test_model_dir", "weights/test_still_clip"),
+        *("weights/test_positions",),
+    ),
+    "operations": (),  # and whatever is named nowhere above
 }
-INTRODUCTION = """\
-# What is promised, and how it is shown
+INTRODUCTION = """# Promises
 
-Each row is a test that provokes the fault for real: a killed process, a full disk, a flipped bit, a broken file. The tests run in CI, those
-marked slow too. `trials` is how many times a test provokes its fault in one run. This page is made from the tests' markers by
-`python docs/write_promises.py`.
+The same config, seed, versions and number of devices give a bitwise-identical run, interrupted or not. No sample is silently replaced or
+dropped. No checkpoint is loaded without its checksum. Each row below is a fault that a test provokes for real: a real kill, a real full
+disk, a real broken file.
+
+A trial is one provocation. A test marked *slow* runs with `pytest -m slow`, all others with `pytest`. This page is made from the markers of
+the tests by `python docs/write_promises.py`, so it says what is tested and nothing else.
 """
 
 
 def main() -> None:
-    """Rewrites the page."""
+    """Writes the page."""
     PAGE.write_text(page())
 
 
 def page() -> str:
-    """The page, a table a subject."""
-    rows = collections.defaultdict(list)
+    """The whole page: an introduction, and a table for each subject."""
+    faults = {subject: [] for subject in SUBJECTS}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        slow = {marker["test"] for marker in markers(path, "slow")}
         for marker in markers(path, "fault"):
-            subject = next(subject for subject, files in SUBJECTS.items() if path.stem in files)
-            rows[subject].append((marker, f"`{path.relative_to(ROOT)}::{marker['test']}`"))
-    return INTRODUCTION + "".join(section(subject, rows[subject]) for subject in SUBJECTS)
+            faults[marker.get("subject", subject_of(path))].append(row(path, marker, slow=marker["test"] in slow))
+    return INTRODUCTION + "".join(section(subject, rows) for subject, rows in faults.items())
 
 
-def section(subject: str, rows: list[tuple[dict, str]]) -> str:
+def subject_of(path: pathlib.Path) -> str:
+    """The subject of a test file's markers."""
+    name = path.relative_to(ROOT / "tests").with_suffix("").as_posix()
+    return next((subject for subject, names in SUBJECTS.items() if name in names), "operations")
+
+
+def row(path: pathlib.Path, marker: dict[str, Any], *, slow: bool) -> tuple[str, ...]:
+    """The cells of a row."""
+    link = f"[{marker['test']}](../{path.relative_to(ROOT).as_posix()})"
+    return *(str(marker[column]).replace("|", "\\|") for column in COLUMNS), f"{link}, *slow*" if slow else link
+
+
+def section(subject: str, rows: list[tuple[str, ...]]) -> str:
     """A heading and its table."""
-    lines = [f"\n## {subject}\n\n", "| promise | provoked by | what a user sees | trials | test |\n|---|---|---|---|---|\n"]
-    for marker, test in rows:
-        cells = (marker["promise"], marker["provoked"], marker["seen"], str(marker["trials"]), test)
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n")
-    return "".join(lines)
+    lines = (TITLES, ("---",) * len(TITLES), *rows)
+    return f"\n## {subject.capitalize()}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.vivit.model import create_model
+from vivit_jax.models.families import create_model
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.export import export

@@ -72,7 +72,10 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
 
 def train(argv: Sequence[str] | None = None) -> int:
     """`train.py`: `vivit train` by another name."""
-    return main(["train", *(sys.argv[1:] if argv is None else argv)], program="train")
+    try:
+        return main(["train", *(sys.argv[1:] if argv is None else argv)], program="train")
+    except SystemExit as end:  # after help
+        return end.code or 0
 
 
 def _run(argv: list[str], program: str) -> None:

@@ -35,8 +35,8 @@ class Experiment:
 
     Attributes:
       model: the network; its key `family` says which keys it has. `num_classes` of None means the data set's.
-      name: what the run is called in logs and reports.
-      seed: of initialisation, data order, augmentation and dropout; from 0 to 2^32 - 1.
+      name: the run's name in logs and reports.
+      seed: the seed of initialisation, data order, augmentation and dropout, from 0 to 2^32 - 1.
       init: the weights training starts from.
       data: the data set and how clips are sampled from it.
       augment: transforms of a training clip.

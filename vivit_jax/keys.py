@@ -4,11 +4,16 @@
 """
 
 import dataclasses
+import fnmatch
 import inspect
 import re
 import types
 import typing
 from collections.abc import Iterator
+
+from vivit_jax.config import Experiment
+from vivit_jax.errors import UserError
+from vivit_jax.models.families import DEFAULT, FAMILIES, family_named
 
 ENTRY = re.compile(r"^  (\w+): (.*)$")
 
@@ -28,6 +33,29 @@ class Key:
     type: str
     default: str
     meaning: str
+
+
+def experiment_keys(pattern: str = "", *, family: str = DEFAULT) -> list[Key]:
+    """The keys of an experiment, in order.
+
+    Args:
+      pattern: a part of the names to list, or with `*` or `?` the whole of them; empty lists all.
+      family: of its model, which decides the keys under `model.`.
+
+    Raises:
+      UserError: where no key has such a name, or for an unknown family.
+    """
+    models = ", ".join(f"`{name}`" for name in FAMILIES)
+    model = [
+        Key("model.family", "str", repr(family), f"the family of models, which decides the other keys under `model.`: {models}."),
+        *keys_of(family_named(family).config, "model."),
+    ]
+    keys = [*model, *(key for key in keys_of(Experiment) if key.name != "model")]
+    whole = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
+    found = [key for key in keys if fnmatch.fnmatchcase(key.name, whole)]
+    if not found:
+        raise UserError(f"no key of an experiment is called {pattern!r}, in part or whole: `vivit inspect --keys` lists all")
+    return found
 
 
 def keys_of(cls: type, prefix: str = "") -> Iterator[Key]:

@@ -14,6 +14,7 @@ from vivit_jax.analysis.throughput import Ceiling, Subject, Timing
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.training import setup
 from vivit_jax.training import step as steps
 from vivit_jax.training.config import OptimizerConfig, ParallelConfig, TrainingConfig
 
@@ -69,9 +70,9 @@ def multiply_accumulates_of_model():
 
 @pytest.mark.parametrize(("mode", "passes"), [("infer", 1), ("train", 3)])
 def test_the_step_that_runs_is_timed_and_its_work_is_that_counted_by_hand(mode, passes, monkeypatch):
-    name = {"train": "make_train_step", "infer": "make_eval_step"}[mode]
+    name, home = {"train": ("make_train_step", setup), "infer": ("make_eval_step", throughput)}[mode]
     real, made = getattr(steps, name), []
-    monkeypatch.setattr(throughput, name, lambda *arguments, **options: made.append(name) or real(*arguments, **options))
+    monkeypatch.setattr(home, name, lambda *arguments, **options: made.append(name) or real(*arguments, **options))
     timing = throughput.measure(mode, subject(optimizer=OptimizerConfig(weight_decay=0.1)), steps=3)
     assert timing.tflop == pytest.approx(2e-12 * passes * 8 * multiply_accumulates_of_model())
     assert made == [name]

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from vivit_jax import cli
 from vivit_jax.models import families
-from vivit_jax.runs import train
 from vivit_jax.weights.model_dir import load_model_dir
 
 CONFIG = """
@@ -46,7 +46,7 @@ def toy_config(tmp_path_factory):
 def toy_run(toy_family, toy_config, data_dir, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "toy"
     arguments = [f"--config={toy_config}", f"--workdir={workdir}", f"--config.data.data_dir={data_dir}"]
-    assert train.main(arguments) == 0
+    assert cli.main(["train", *arguments]) == 0
     return workdir, arguments
 
 
@@ -56,7 +56,7 @@ def test_it_trains_and_resumes(toy_run, capsys):
     assert json.loads((workdir / "config.json").read_text())["config"]["model"]["family"] == "toy"
     assert json.loads((workdir / "evaluation.json").read_text())["examples"] == 7
     capsys.readouterr()
-    assert train.main(arguments) == 0
+    assert cli.main(["train", *arguments]) == 0
     assert "going on after step 6 of 6" in capsys.readouterr().out
     assert (workdir / "model" / "model.safetensors").read_bytes() == weights
 
@@ -92,7 +92,7 @@ def test_every_command_takes_it(toy_run, toy_config, vivit, videos, tmp_path, da
 def test_another_run_starts_from_it(toy_run, toy_config, data_dir, tmp_path):
     model = toy_run[0] / "model"
     arguments = [f"--config={toy_config}", f"--workdir={tmp_path / 'second'}", f"--config.data.data_dir={data_dir}"]
-    assert train.main([*arguments, f"--config.init.source={model}", "--config.init.head=keep"]) == 0
+    assert cli.main(["train", *arguments, f"--config.init.source={model}", "--config.init.head=keep"]) == 0
 
 
 def test_a_family_that_is_not_there_is_named(vivit, tmp_path):

@@ -58,6 +58,12 @@ def test_folder_needs_no_val(folder):
     assert read_layout("folder", folder).splits == ("train", "test")
 
 
+@pytest.mark.fault(
+    promise="Slips of a folder of videos are refused by name",
+    provoked="a missing folder, a misspelt split, an empty class, a class of test alone, an empty split",
+    seen="one line that names the folder",
+    trials=5,
+)
 def test_folder_refuses_by_name(folder, contents):
     refused("folder", folder / "nowhere", "nowhere: no such folder")
     (folder / "trainings").mkdir()
@@ -76,11 +82,23 @@ def test_folder_refuses_by_name(folder, contents):
     refused("folder", folder, "test: the split is empty")
 
 
+@pytest.mark.fault(
+    promise="The same video in two splits is refused",
+    provoked="one video's bytes in train and in test",
+    seen="both files by name",
+    trials=1,
+)
 def test_the_same_video_in_two_splits_is_refused(folder, contents):
     (folder / "test/sit/copy.mp4").write_bytes(contents[0])
     refused("folder", folder, r"the same video is in two splits: train/run/a\.mp4 \(train\) and test/sit/copy\.mp4 \(test\)")
 
 
+@pytest.mark.fault(
+    promise="No link and no `../` leads out of a folder that was named as the limit",
+    provoked="links out of `--within`",
+    seen="one line that names the link",
+    trials=1,
+)
 def test_links_lead_anywhere_but_out_of_a_folder_that_is_named(folder, contents):
     outside = folder.parent / "disk" / "scratch.mp4"
     outside.parent.mkdir()
@@ -117,6 +135,12 @@ def test_a_list_names_files_anywhere_or_below_a_root(folder, contents):
     assert clip.source == outside
 
 
+@pytest.mark.fault(
+    promise="A file name that is not UTF-8 is refused",
+    provoked="a file of such a name",
+    seen="one line that shows it escaped",
+    trials=1,
+)
 def test_a_name_that_is_not_utf8_is_refused(folder, contents):
     (folder / "train/sit" / os.fsdecode(b"\xff.mp4")).write_bytes(contents[5])
     refused("folder", folder, r"train/sit/.*: the name is not UTF-8")
@@ -167,10 +191,18 @@ def test_csv_paths_may_have_spaces(folder, contents):
     assert read_layout("csv", listing(folder, "my clip.mp4 run\n")).clips[0].source == folder / "my clip.mp4"
 
 
+@pytest.mark.fault(
+    promise="Slips of a list are refused by line and name",
+    provoked="missing files, duplicate paths, paths out of the source, times and labels that are none",
+    seen="the line's number and the name",
+    trials=17,
+)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "the list is empty"),
+        (",\n", "the list is empty"),
+        ("x" * 140_000 + ",run\n", r"list\.csv"),
         ("path,label\n", "there are no videos"),
         ("path,label,labels\n", "line 1: a header must name label or labels, got both"),
         ("path,labels,split\ntrain/run/a.mp4,run,train\ntest/sit/e.mp4,run;sit,test\n", "no training video of class sit"),

@@ -102,10 +102,10 @@ def test_a_clip_changes_from_epoch_to_epoch_and_with_the_seed(dataset):
 
 
 @pytest.mark.fault(
-    promise="The order of clips and their pixels do not depend on readers",
-    provoked="1 and several reading threads",
-    seen="the same batches, bit by bit",
-    trials=2,
+    promise="Order and pixels do not depend on the number of readers",
+    provoked="six batches by 1, 2 and 7 threads",
+    seen="the same bytes",
+    trials=3,
 )
 def test_order_and_pixels_do_not_depend_on_readers(dataset):
     expected = train(dataset, 6)
@@ -113,6 +113,12 @@ def test_order_and_pixels_do_not_depend_on_readers(dataset):
         assert_same(train(dataset, 6, data=DataConfig(readers=readers)), expected)
 
 
+@pytest.mark.fault(
+    promise="Order and pixels do not depend on reader processes",
+    provoked="a program that reads in processes, with and without a cache",
+    seen="the same bytes",
+    trials=2,
+)
 @pytest.mark.parametrize(("cache", "piece_bytes"), [(0.0, PIECE_BYTES), (0.01, 2 * PREPROCESS.clip_bytes)])
 def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache, piece_bytes):
     """In a program of its own, which must end in silence though it keeps its last batch."""
@@ -209,6 +215,12 @@ def test_a_split_that_does_not_fit_into_memory_is_refused(dataset):
         DataConfig(cache_gigabytes=-1.0)
 
 
+@pytest.mark.fault(
+    promise="Hosts share each batch without overlap",
+    provoked="several hosts on one machine",
+    seen="each record once",
+    trials=1,
+)
 def test_hosts_share_the_global_batch_without_overlap(dataset):
     whole = train(dataset, 6)
     parts = [train(dataset, 6, batch_size=2, shard=(host, 2)) for host in range(2)]
@@ -289,6 +301,12 @@ def test_repeats_that_do_not_divide_the_batch_are_refused(dataset):
         train(dataset, 1, augment=AugmentConfig(repeats=3))
 
 
+@pytest.mark.fault(
+    promise="The last partial batch of an evaluation is padded and masked",
+    provoked="batches of 1, 4, 11 and 16 of 11 records",
+    seen="each record once",
+    trials=4,
+)
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
 def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batch_size):
     batches = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=batch_size)
@@ -303,10 +321,10 @@ def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batc
 
 
 @pytest.mark.fault(
-    promise="Several hosts cover a split once",
-    provoked="2 and 3 hosts",
-    seen="disjoint shards that make the whole split",
-    trials=2,
+    promise="Hosts cover an evaluation once, disjointly",
+    provoked="two, three and four hosts",
+    seen="equally many batches; each record once",
+    trials=3,
 )
 @pytest.mark.parametrize("hosts", [2, 3, 4])
 def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dataset, hosts):
@@ -325,10 +343,10 @@ def test_evaluation_controls_are_the_same_every_time(dataset):
 
 
 @pytest.mark.fault(
-    promise="No sample is ever silently replaced",
-    provoked="a stored video that cannot be decoded",
-    seen="the video by name; the evaluation ends",
-    trials=1,
+    promise="A record that cannot be decoded is never replaced by another",
+    provoked="one record of a split is cut",
+    seen="its name, in training and in evaluation",
+    trials=3,
 )
 def test_a_record_that_cannot_be_decoded_is_named_not_replaced(dataset, monkeypatch):
     class Broken:

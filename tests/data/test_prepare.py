@@ -94,6 +94,12 @@ def test_smaller_videos_are_not_enlarged_and_larger_ones_keep_their_shape(tmp_pa
         assert (probe(stored.video).height, probe(stored.video).width) == size
 
 
+@pytest.mark.fault(
+    promise="Odd, rotated and wide videos are stored as a player shows them",
+    provoked="a video of each kind",
+    seen="each is named with what was changed",
+    trials=3,
+)
 def test_odd_rotated_and_wide_videos_are_mended_and_named(tmp_path):
     cases = {
         "odd.mkv": (
@@ -120,6 +126,12 @@ def test_sound_is_dropped(tmp_path):
         assert [stream.type for stream in container.streams] == ["video"]
 
 
+@pytest.mark.fault(
+    promise="A variable frame rate becomes constant",
+    provoked="frames at uneven times",
+    seen="each moment in its place",
+    trials=1,
+)
 def test_a_variable_rate_becomes_constant_with_each_moment_in_its_place(tmp_path):
     """Ten frames at 25 fps, a pause of a second, ten more: the pause is as long as before, and shows its last and next frame."""
     times = [40 * number for number in range(10)] + [1400 + 40 * number for number in range(10)]
@@ -176,6 +188,12 @@ BAD = {
 }
 
 
+@pytest.mark.fault(
+    promise="Bad videos stop a preparation unless they are tolerated",
+    provoked="an empty, a text, a sound, a truncated, a damaged and a one-frame file among 13 videos",
+    seen="each by name with its reason, `6 of 13 videos cannot be stored`; nothing is left on the disk",
+    trials=6,
+)
 def test_bad_videos_stop_the_preparation_are_all_named_and_nothing_is_left(tmp_path, bad_source):
     with pytest.raises(RefusedError) as error:
         prepare("folder", bad_source, name="bad", data_dir=tmp_path, workers=2)
@@ -189,6 +207,12 @@ def test_bad_videos_stop_the_preparation_are_all_named_and_nothing_is_left(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.fault(
+    promise="Tolerated bad videos are counted and named",
+    provoked="the same six files with a tolerance of five, and of a half",
+    seen="the summary and preparation.json name each",
+    trials=2,
+)
 def test_tolerated_bad_videos_are_left_out_counted_and_named(tmp_path, bad_source):
     with pytest.raises(RefusedError):
         prepare("folder", bad_source, name="bad", data_dir=tmp_path, tolerate=5)
@@ -199,6 +223,12 @@ def test_tolerated_bad_videos_are_left_out_counted_and_named(tmp_path, bad_sourc
     assert all(name in (tmp_path / "bad/1.0.0/preparation.json").read_text() for name in BAD)
 
 
+@pytest.mark.fault(
+    promise="A split of which nothing is left is refused",
+    provoked="the only video of test is a text",
+    seen="`every video of test was refused`, and the first by name",
+    trials=1,
+)
 def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
     source = make_folder(tmp_path / "videos", ((("train", "a"), 2), (("test", "a"), 1)))
     (source / "test/a/0.mp4").write_text("not a video")
@@ -219,6 +249,12 @@ def test_an_existing_name_is_refused_or_replaced_whole(tmp_path):
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["twice"]
 
 
+@pytest.mark.fault(
+    promise="A preparation that is killed leaves nothing that looks like a data set",
+    provoked="SIGKILL while clips are written",
+    seen="`no data set 'cut'`; the next preparation clears what is left",
+    trials=1,
+)
 def test_killed_in_the_middle_it_leaves_nothing_that_looks_like_a_data_set(tmp_path):
     source, data = make_folder(tmp_path / "videos", ((("train", "a"), 60),)), tmp_path / "data"
     make = "from vivit_jax.data.preparation.prepare import prepare"

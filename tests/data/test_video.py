@@ -203,6 +203,12 @@ def _make(kind, path):
     return path
 
 
+@pytest.mark.fault(
+    promise="What is no video is refused by name",
+    provoked="a missing file, a folder, an empty file, a text, a playlist, a sound, a file without its index",
+    seen="one line that names the file",
+    trials=7,
+)
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "playlist", "only_sound", "headless"])
 def test_what_is_no_video_is_refused_in_one_line_by_name(tmp_path, kind):
     path = _make(kind, tmp_path / f"{kind}.mp4")
@@ -217,6 +223,12 @@ def test_bytes_are_named_by_their_name():
         decode_frames(b"nonsense", [0], name="clip 7")
 
 
+@pytest.mark.fault(
+    promise="Limits on pixels, frames and time hold",
+    provoked="a video just over each limit",
+    seen="`more than the limit of ...`",
+    trials=3,
+)
 def test_limits_on_pixels_frames_and_time_hold(tmp_path):
     path = films.write(tmp_path / "a.mp4", films.scene(40))
     for limits, message in (
@@ -228,6 +240,12 @@ def test_limits_on_pixels_frames_and_time_hold(tmp_path):
             decode_frames(path, [0], limits=limits)
 
 
+@pytest.mark.fault(
+    promise="A video that hides its size takes no memory",
+    provoked="frames of 8K under a header of 64 x 48",
+    seen="refused by name within 30 MB",
+    trials=1,
+)
 def test_a_bomb_of_8k_frames_takes_no_memory(tmp_path):
     """The stream itself is 8K under a container that says 64x48: what must be bounded is what the decoder takes."""
     path = films.write(tmp_path / "bomb.mp4", np.zeros((2, 4320, 7680, 3), np.uint8), options={"preset": "ultrafast"})
@@ -250,12 +268,24 @@ def test_a_bomb_of_8k_frames_takes_no_memory(tmp_path):
     assert int(grown) < 30
 
 
+@pytest.mark.fault(
+    promise="A header that lies about its size is not believed",
+    provoked="a container that claims 65535 x 65535 pixels",
+    seen="the pictures at their own size",
+    trials=1,
+)
 def test_a_container_that_lies_about_its_size_is_read_at_the_size_of_its_pictures(tmp_path):
     path = films.lying(tmp_path / "a.mp4", films.scene())
     assert probe(path).height == 48
     assert decode_frames(path, [0]).shape[1] == 48
 
 
+@pytest.mark.fault(
+    promise="Hours between frames cost nothing",
+    provoked="four frames, the last after five hours",
+    seen="its frames within two seconds",
+    trials=1,
+)
 def test_hours_between_frames_cost_nothing(tmp_path):
     times = [0, 40, 80, 5 * 3600 * 1000]
     path = films.write(tmp_path / "a.mkv", films.scene(4), times=times)

@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import jax
 import pytest
 import tiny
+from jax.experimental.compilation_cache import compilation_cache
 
 from vivit_jax import cli
 from vivit_jax.runs import train as launch
@@ -18,7 +20,25 @@ CONFIG = Path(tiny.__file__).with_name("tiny_config.py")
 
 
 @pytest.fixture(scope="module")
-def train():
+def cached(compiled):
+    """A run's programs are compiled once for all the runs of this file."""
+    settings = {
+        "jax_compilation_cache_dir": str(compiled),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    compilation_cache.reset_cache()
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    yield
+    compilation_cache.reset_cache()
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="module")
+def train(cached):
     """train(workdir, *flags, **environment): `vivit train` in this process on the tiny data set; its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "ensure_dataset", lambda name, data_dir: tiny.DataSet())
@@ -243,7 +263,7 @@ MODEL_FAULTS = {"damaged": damage_model, "lost": shutil.rmtree, "emptied": lambd
     trials=6,
 )
 @pytest.mark.parametrize("fault", MODEL_FAULTS)
-@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("finished", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_best_model_is_made_again(train, halfway, whole, tmp_path, capsys, fault, finished):
     workdir = shutil.copytree(whole if finished else halfway, tmp_path / "run")
     expected = (workdir / "model" / "model.safetensors").read_bytes()
@@ -278,6 +298,7 @@ def test_a_best_model_that_cannot_be_made_again_is_refused_with_a_way_on(train, 
     assert "takes its place" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_best_model_that_is_lost_at_the_end_gives_way_to_the_last(train, whole, tmp_path, capsys):
     workdir = shutil.copytree(whole, tmp_path / "run")
     best = json.loads((workdir / "evaluation.json").read_text())["step"]

@@ -83,8 +83,7 @@ def test_a_run_goes_on_without_tensorboard(start, small_disk, tmp_path):
     seen="metrics.jsonl and the last checkpoint's facts equal those of a run that was never interrupted; each val row stands once",
     trials=2,
 )
-@pytest.mark.parametrize("steps", [20, 10], ids=["in the middle", "at the end"])
-@pytest.mark.slow
+@pytest.mark.parametrize("steps", [20, pytest.param(10, marks=pytest.mark.slow)], ids=["in the middle", "at the end"])
 def test_an_evaluation_that_is_interrupted_counts_once(start, tmp_path, steps):
     flags = (f"--config.training.steps={steps}", "--config.training.log_every=3", "--config.checkpoint.every_steps=10")
     whole, cut = start(tmp_path / "whole", *flags), start(tmp_path / "cut", *flags, TINY_TERMINATE_IN_EVALUATION="1")
@@ -160,6 +159,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     promise="A work directory on a file system without locks is used, with a warning",
     provoked="the kernel answers flock with ENOSYS, by a filter of system calls",
@@ -167,7 +167,6 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     trials=1,
 )
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of the system call is that of x86_64")
-@pytest.mark.slow
 def test_a_file_system_without_locks(tmp_path, compiled):
     config = Path(tiny.__file__).with_name("tiny_config.py")
     command = [sys.executable, "-c", WITHOUT_FLOCK, tiny.__file__, f"--config={config}", f"--workdir={tmp_path / 'run'}"]
@@ -198,12 +197,13 @@ MISSPELT = {
 @pytest.mark.parametrize("command", ["train", "inspect"])
 def test_a_misspelt_key_in_a_config_file(tmp_path, capsys, line, command):
     from vivit_jax import cli
+    from vivit_jax.runs import train as launch
 
     path = tmp_path / "misspelt.py"
     path.write_text(
         f"from vivit_jax.config import base_config\n\ndef get_config():\n    config = base_config()\n    {line}\n    return config\n"
     )
-    code = cli.train([f"--config={path}", f"--workdir={tmp_path / 'run'}"]) if command == "train" else cli.main(["inspect", str(path)])
+    code = launch.main([f"--config={path}", f"--workdir={tmp_path / 'run'}"]) if command == "train" else cli.main(["inspect", str(path)])
     error = capsys.readouterr().err
     assert code == 2
     assert f"{path} line 5: unknown {MISSPELT[line]}" in error
@@ -211,14 +211,14 @@ def test_a_misspelt_key_in_a_config_file(tmp_path, capsys, line, command):
 
 
 def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
-    from vivit_jax import cli
-    from vivit_jax.commands.config_arguments import experiment_of
+    from vivit_jax.commands.train_arguments import parse
+
     from vivit_jax.errors import UserError
 
     config = Path(tiny.__file__).with_name("tiny_config.py")
 
     def parsed(*flags):
-        return experiment_of(cli.parse("train", [f"--config={config}", "--workdir", "x", *flags])[1])
+        return parse([f"--config={config}", "--workdir", "x", *flags]).experiment
 
     assert parsed("--config.training.compilation_cache=~/here").training.compilation_cache == "~/here"  # None in the file
     assert parsed("--config.name=2024", "--config.model.clip=4,16,16").name == "2024"
@@ -232,7 +232,7 @@ def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
 
 @pytest.mark.parametrize(("argv", "said"), [(["train"], "vivit train --config"), ([], "train.py --config")])
 def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said):
-    from vivit_jax.commands.train import as_typed
+    from vivit_jax.commands.train_arguments import as_typed
 
     script = tmp_path / ("vivit" if argv else "train.py")
     script.write_text("#!/bin/sh\n")
@@ -269,7 +269,7 @@ def shades(root, *, swapped=False):
 )
 @pytest.mark.slow
 def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
-    from vivit_jax.cli import train as main
+    from vivit_jax.runs.train import main
 
     first, other = shades(tmp_path / "first"), shades(tmp_path / "other", swapped=True)
     config = Path(tiny.__file__).with_name("tiny_config.py")

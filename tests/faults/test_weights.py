@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from vivit_jax import cli
+from vivit_jax.models.families import create_model
 from vivit_jax.models.vivit.config import ViViTConfig
-from vivit_jax.models.vivit.model import create_model
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import load_model_dir, save_pretrained
 

@@ -2,12 +2,12 @@
 
 import contextlib
 import json
-import os
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from mutations import examples
 
 from vivit_jax.errors import UserError
 from vivit_jax.runs.report import write_report
@@ -17,9 +17,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-RUN = settings(
-    max_examples=20 * int(os.environ.get("VIVIT_FUZZ", "1")), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+RUN = examples(15)
 SCORES = {
     **{"name": "toys", "split": "test", "step": 3, "views": 2, "examples": 2, "hits": 1, "top1": 0.5, "top5": 1.0, "loss": 0.5},
     "per_class": {"cat": {"examples": 1, "top1": 1.0}, "dog": {"examples": 1, "top1": 0.0}},

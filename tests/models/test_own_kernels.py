@@ -6,9 +6,10 @@ import functools
 import jax
 import numpy as np
 
+from vivit_jax.models.families import create_model
 from vivit_jax.models.kernels import gelu
 from vivit_jax.models.kernels import layer_norm as normalisation
-from vivit_jax.models.vivit.model import ViViT, create_model
+from vivit_jax.models.vivit.model import ViViT
 
 
 def test_a_model_by_our_kernels_is_the_plain_one(monkeypatch):

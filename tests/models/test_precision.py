@@ -8,15 +8,25 @@ import numpy as np
 import pytest
 from test_vivit import random_video
 
+from vivit_jax.models.families import create_model
 from vivit_jax.models.vivit.config import FACTORISATIONS
-from vivit_jax.models.vivit.model import ViViT, create_model
+from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.paths import map_named
 
 WIDTHS = {"hidden_size": 32, "num_layers": 1, "temporal_layers": 1, "num_heads": 2, "mlp_dim": 64}
 BATCH = 32
 
 
-@pytest.mark.parametrize("factorisation", [FACTORISATIONS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in FACTORISATIONS[1:])])
+@pytest.mark.fault(
+    promise="The drift of bfloat16 is bounded",
+    provoked="the gradients of every parameter of each model, in bfloat16 and in float32",
+    seen="within five per cent of the norm of each",
+    trials=4,
+)
+@pytest.mark.parametrize(
+    "factorisation",
+    [each if "encoder" in each else pytest.param(each, marks=pytest.mark.slow) for each in FACTORISATIONS],
+)
 def test_every_gradient_in_bfloat16_is_near_that_in_float32(factorisation):
     model = create_model(**WIDTHS, factorisation=factorisation, pool="mean", tubelet=(2, 4, 4), clip=(8, 32, 32), num_classes=4)
     video, direction = random_video(model, batch=BATCH), np.random.default_rng(2).normal(size=(BATCH, 4))

@@ -6,7 +6,7 @@ import pytest
 import reference
 from test_vivit import random_parameters, random_video
 
-from vivit_jax.models.vivit.model import create_model
+from vivit_jax.models.families import create_model
 
 SMALL = {"hidden_size": 8, "num_layers": 3, "num_heads": 2, "mlp_dim": 12, "tubelet": (2, 4, 4), "clip": (4, 8, 8), "num_classes": 3}
 ATTENTIONS = {

@@ -18,13 +18,13 @@ class Process:
     popen: subprocess.Popen
     log: Path
 
-    def wait(self, timeout: float = 120) -> int:
+    def wait(self, timeout: float = 300) -> int:
         return self.popen.wait(timeout)
 
     def output(self) -> str:
         return self.log.read_text()
 
-    def wait_for(self, text: str, timeout: float = 120) -> None:
+    def wait_for(self, text: str, timeout: float = 300) -> None:
         """Returns once the output holds `text`."""
         import time
 
@@ -37,8 +37,14 @@ class Process:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory) -> Path:
-    """A compilation cache for all processes of a test session: most of a tiny run's time is compiling the same step again."""
-    return tmp_path_factory.mktemp("compiled")
+    """A compilation cache for all processes of a test session: most of a tiny run's time is compiling the same step again.
+
+    The workers of pytest-xdist share it: their folders lie in the session's.
+    """
+    session = tmp_path_factory.getbasetemp()
+    folder = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "compiled"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

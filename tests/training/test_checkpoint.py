@@ -75,10 +75,10 @@ DAMAGES = {"flipped": flip, "truncated": truncate, "emptied": lambda path: path.
 
 
 @pytest.mark.fault(
-    promise="A checkpoint is never loaded with a damaged file",
-    provoked="one flipped bit, a cut, an emptied and a deleted file, in each kind of file",
-    seen="the file by name, and the step before it instead",
-    trials=12,
+    promise="A damaged file of a checkpoint is refused by name, and the step before is taken",
+    provoked="each file of a checkpoint has a bit flipped, is cut, emptied or deleted",
+    seen="`checkpoint 2 is damaged and refused`, the file's name, `falling back to checkpoint 1`",
+    trials=4,
 )
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_of_any_kind_is_refused_by_name(saved, damage, capsys):
@@ -106,12 +106,24 @@ def test_a_step_that_was_refused_can_be_saved_again(saved):
     assert restored_step(saved) == 2
 
 
+@pytest.mark.fault(
+    promise="A checkpoint whose manifest is damaged is refused",
+    provoked="the manifest holds one brace",
+    seen="`its manifest 2.sha256.json cannot be read`; the step before is taken",
+    trials=1,
+)
 def test_a_damaged_manifest_refuses_its_step(saved, capsys):
     (saved / "2.sha256.json").write_text("{")
     assert restored_step(saved) == 1
     assert "its manifest 2.sha256.json cannot be read" in capsys.readouterr().out
 
 
+@pytest.mark.fault(
+    promise="A checkpoint without a manifest is never loaded",
+    provoked="the manifest is deleted",
+    seen="`checkpoint 2 has no manifest`; the step before is taken",
+    trials=1,
+)
 def test_a_missing_manifest_means_a_save_that_was_cut_off(saved, capsys):
     (saved / "2.sha256.json").unlink()
     assert restored_step(saved) == 1
@@ -119,6 +131,12 @@ def test_a_missing_manifest_means_a_save_that_was_cut_off(saved, capsys):
     assert not (saved / "2").exists()
 
 
+@pytest.mark.fault(
+    promise="A run of which every checkpoint is damaged is not begun anew in silence",
+    provoked="a bit is flipped in each of two checkpoints",
+    seen="`every checkpoint in ... is damaged (steps 2, 1)`",
+    trials=1,
+)
 def test_nothing_but_damaged_checkpoints_stops_the_run(saved):
     for step in ("1", "2"):
         flip(files_of(saved / step)[0])
@@ -127,9 +145,9 @@ def test_nothing_but_damaged_checkpoints_stops_the_run(saved):
 
 
 @pytest.mark.fault(
-    promise="A save that was not finished is never adopted",
-    provoked="the temporary folder that a killed save leaves",
-    seen="the step before it",
+    promise="An unfinished save is not adopted",
+    provoked="a checkpoint under the temporary name that Orbax gives it",
+    seen="the step before is taken",
     trials=1,
 )
 def test_an_unfinished_save_is_not_adopted(saved):
@@ -156,9 +174,9 @@ while True:
 
 
 @pytest.mark.fault(
-    promise="`kill -9` at any moment of a save loses no whole checkpoint",
-    provoked="ten SIGKILLs at random moments of a process that saves without a pause",
-    seen="the newest whole step is restored each time",
+    promise="No half-written checkpoint is adopted, and the newest whole one comes back",
+    provoked="a process that saves without pause is killed by SIGKILL at random moments",
+    seen="the step after the last one that was told, or that one; its arrays and facts are whole",
     trials=10,
 )
 def test_kill_9_at_random_moments_loses_no_whole_checkpoint(tmp_path):

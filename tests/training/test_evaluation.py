@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn_metrics
 
 from vivit_jax.errors import UserError
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import score_batches as evaluated
+from vivit_jax.training.evaluation import evaluate
 from vivit_jax.training.metrics import score
 
 
@@ -28,7 +28,7 @@ VARIABLES = {"params": {"offset": np.array([0.3, 0.0, 0.1, 0.0], np.float32)}}
 
 def scores(batch_size, parallel, views=(1, 1), model=None, split="test", labels=tiny.CLASSES):
     batches = tiny.EvaluationBatches(split, batch_size, views)
-    return evaluated(model or Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=parallel, labels=labels, progress=False)
+    return evaluate(model or Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=parallel, labels=labels, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,10 @@ def expected():
 
 
 @pytest.mark.fault(
-    promise="Every example is counted exactly once on any devices",
-    provoked="1, 2, 4 and 8 devices, batches that do not divide the split",
-    seen="the same denominator and the same hits",
-    trials=8,
+    promise="Each example counts once in an evaluation, whatever the batch and the devices",
+    provoked="27 clips in batches of 4, 5, 27 and 64 on one and on eight devices, jit, pmap and a mesh",
+    seen="27 examples and exactly NumPy's hits",
+    trials=16,
 )
 @pytest.mark.parametrize("batch_size", [4, 5, 27, 64])
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_logits_are_averaged_over_views():
                 yield batch | {"video": video}
 
     batches = Views("test", 8, (3, 1))
-    result = evaluated(
+    result = evaluate(
         Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False
     )
     assert result.views == 3
@@ -119,7 +119,7 @@ def test_of_several_heads_a_hit_is_the_most_probable_combination():
 
     labels = {"verb": tiny.CLASSES, "noun": ("dark", "light")}
     variables = {"params": {"Brightness_0": VARIABLES["params"]}}
-    result = evaluated(TwoHeads(), variables, tiny.PREPROCESS, Both("test", 8), parallel=ParallelConfig(), labels=labels, progress=False)
+    result = evaluate(TwoHeads(), variables, tiny.PREPROCESS, Both("test", 8), parallel=ParallelConfig(), labels=labels, progress=False)
     probability = result.probabilities
     joint = (probability["verb"][:, :, None] * probability["noun"][:, None, :]).reshape(27, -1)
     combined = result.label["verb"] * 2 + result.label["noun"]
@@ -135,9 +135,16 @@ def test_labels_that_are_no_class_are_refused():
         scores(8, ParallelConfig(data=1), labels=tiny.CLASSES[:3])
 
 
+@pytest.mark.fault(
+    promise="A split without examples is refused, not scored",
+    provoked="an evaluation of no batches",
+    seen="one line",
+    trials=1,
+    subject="data",
+)
 def test_a_split_without_examples_is_refused():
     with pytest.raises(UserError, match="no examples"):
-        evaluated(Brightness(), VARIABLES, tiny.PREPROCESS, [], parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False)
+        evaluate(Brightness(), VARIABLES, tiny.PREPROCESS, [], parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False)
 
 
 def test_the_padding_of_the_last_batch_is_not_compiled_anew():

@@ -59,13 +59,19 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
     assert pretrained.model.apply(pretrained.variables, video).argmax() == 1
 
     capsys.readouterr()
-    before = (workdir / "model" / "model.safetensors").read_bytes()
+    before, untimed = (workdir / "model" / "model.safetensors").read_bytes(), tiny.rows(workdir)
     assert main([CONFIG, f"--workdir={workdir}", *flags]) == 0  # a finished run is only tested again
     assert "going on after step 20 of 20" in capsys.readouterr().out
-    assert tiny.rows(workdir) == [{key: row[key] for key in row if key in kept} for row, kept in zip(rows, tiny.rows(workdir), strict=True)]
+    assert tiny.rows(workdir) == untimed
     assert (workdir / "model" / "model.safetensors").read_bytes() == before
 
 
+@pytest.mark.fault(
+    promise="A slip of the command line, the class count of another model included, is one line",
+    provoked="misspelt keys, values and flags, sizes that do not fit",
+    seen="what, what was expected and what came; exit code 2; no directory is made",
+    trials=15,
+)
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

@@ -30,9 +30,9 @@ def arrays_of(workdir, step):
 
 
 @pytest.mark.fault(
-    promise="A run that was interrupted equals one that was not, bit by bit",
-    provoked="SIGTERM at a step, the same command again; under jit and pmap",
-    seen="the same parameters, optimiser state, averages, order of clips and rows of metrics",
+    promise="An interrupted run equals an uninterrupted one bit by bit",
+    provoked="SIGTERM at step 9 of 20, then the same command again; jit, and pmap as a slow test",
+    seen="exit code 143 and how to go on; parameters, optimiser, averages, batches, metrics.jsonl and model are the same bytes",
     trials=2,
 )
 @pytest.mark.parametrize("mode", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
@@ -61,9 +61,9 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_pa
 
 
 @pytest.mark.fault(
-    promise="A run survives `kill -9`, and goes on with another number of devices",
-    provoked="SIGKILL at a step; resumed on 4, then on 2 virtual devices",
-    seen="the same clips in the same order, and the loss within rounding",
+    promise="A run goes on with another number of devices",
+    provoked="SIGKILL at steps 7 and 14; resumed on four devices, then on two, compared with one device alone",
+    seen="the same batches, and metrics within 1e-4",
     trials=2,
 )
 @pytest.mark.slow
@@ -83,9 +83,9 @@ def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A signal during the first compilation ends the run at once",
-    provoked="SIGTERM while XLA compiles",
-    seen="one line; exit code 143",
+    promise="A signal during the first compilation ends a run at once",
+    provoked="SIGTERM a second after compiling begins, 24 layers",
+    seen="`interrupted before there was anything to save`; exit code 143",
     trials=1,
 )
 def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_path):
@@ -93,14 +93,14 @@ def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_p
     run.wait_for("training clips")
     time.sleep(1)  # into the compilation, on most machines; before it or in it, the end is the same
     run.popen.send_signal(signal.SIGTERM)
-    assert run.wait(60) == 143
+    assert run.wait() == 143
     assert "interrupted before there was anything to save" in run.output()
 
 
 @pytest.mark.fault(
     promise="A signal during an evaluation saves, and the evaluation is made up for",
-    provoked="SIGTERM as the validation split is read",
-    seen="exit code 143; the resumed run has the row it missed",
+    provoked="SIGTERM in the middle of an evaluation, then the same command",
+    seen="`interrupted after step 10 of 20`, exit code 143; one row of validation for each evaluation",
     trials=1,
 )
 @pytest.mark.slow
@@ -116,10 +116,10 @@ def test_a_signal_during_evaluation_saves_and_the_evaluation_is_made_up_for(star
 
 
 @pytest.mark.fault(
-    promise="Signals during a save, and twice, do no harm",
-    provoked="SIGTERM while a checkpoint is written, and again",
-    seen="a whole checkpoint; exit code 143",
-    trials=2,
+    promise="Several signals during a save do no harm",
+    provoked="SIGINT and SIGTERM twice to a run that saves at each step",
+    seen="exit code 143; the checkpoint that is named is whole",
+    trials=1,
 )
 @pytest.mark.slow
 def test_signals_during_a_save_and_twice_do_no_harm(start, tmp_path):
@@ -135,8 +135,8 @@ def test_signals_during_a_save_and_twice_do_no_harm(start, tmp_path):
 
 @pytest.mark.fault(
     promise="Two runs never share a work directory",
-    provoked="a second process on the directory of a running one",
-    seen="one line that names the first; exit code 2",
+    provoked="a second process is started on the directory of a running one",
+    seen="one line that names the other process; exit code 2",
     trials=1,
 )
 def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
@@ -152,9 +152,9 @@ def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A run goes on under its own configuration only",
-    provoked="resumed with another learning rate, and with another number of readers",
-    seen="the key with its old and new value, exit code 2; the harmless change passes",
+    promise="A run does not go on under another config",
+    provoked="the learning rate and the seed are changed, then what is kept and the test views",
+    seen="each changed key with its old and its new value, exit code 2; harmless changes pass",
     trials=2,
 )
 def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start, tmp_path):
@@ -170,10 +170,11 @@ def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start,
 
 
 @pytest.mark.fault(
-    promise="A number that is not finite stops the run",
-    provoked="an infinite learning rate at one step",
-    seen="the step and the tensor by name; the last good checkpoint stays",
+    promise="Numbers that are not finite stop a run and spoil no checkpoint",
+    provoked="a clip of infinities at step 12",
+    seen="`step 12: the loss (and ...) is not finite; the checkpoint of step 10 is kept`; exit code 1, the row of the step is written",
     trials=1,
+    subject="numbers",
 )
 def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good_checkpoint(start, tmp_path):
     workdir = tmp_path / "run"
@@ -182,16 +183,17 @@ def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good
     last_line = run.output().splitlines()[-1]
     assert "step 12: the loss (and" in last_line
     assert "is not finite; the checkpoint of step 10 is kept" in last_line
-    assert tiny.rows(workdir)[-1] == {"step": 12, "train/loss": None} | {
-        key: tiny.rows(workdir)[-1][key] for key in tiny.rows(workdir)[-1] if key not in ("step", "train/loss")
-    }
+    *earlier, poisoned = tiny.rows(workdir)
+    assert (poisoned["step"], poisoned["train/loss"]) == (12, None)  # JSON has no NaN
+    assert [row["step"] for row in earlier] == sorted({row["step"] for row in earlier})
+    assert all(row["step"] < 12 and None not in row.values() for row in earlier)
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()) == ["10", "5"]
 
 
 @pytest.mark.fault(
-    promise="A full disk leaves the old checkpoint whole",
-    provoked="a small tmpfs that fills up during a save",
-    seen="one line, exit code 1; the run goes on once there is room",
+    promise="A full disk spoils no checkpoint",
+    provoked="a file system of 4 MB is filled under a run that saves",
+    seen="`cannot save the checkpoint of step ...: No space left on device`, exit code 1; the one before is whole",
     trials=1,
 )
 def test_a_full_disk_stops_the_run_with_the_old_checkpoint_intact(start, small_disk):
@@ -213,9 +215,9 @@ def test_a_full_disk_stops_the_run_with_the_old_checkpoint_intact(start, small_d
 
 
 @pytest.mark.fault(
-    promise="A read-only work directory is one line",
-    provoked="a tmpfs mounted read-only",
-    seen="exit code 2, nothing changed",
+    promise="A work directory that cannot be written to is refused at the start",
+    provoked="a file system mounted for reading only",
+    seen="`cannot write into --workdir`, one line; exit code 2",
     trials=1,
 )
 def test_a_read_only_directory_is_refused_in_one_line(start, small_disk):
@@ -236,6 +238,12 @@ TWO_PROCESSES = {
 }
 
 
+@pytest.mark.fault(
+    promise="Several hosts train, stop and go on together, and score each example once",
+    provoked="two processes of two devices, SIGTERM at step 9 and again the same command; five layouts",
+    seen="metrics within 1e-4 of one device, the same hits and confusions of 27 clips",
+    trials=5,
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_PROCESSES)
 def test_two_processes_of_two_devices_train_and_score_as_one_device(start, tmp_path, name):

@@ -25,6 +25,12 @@ def test_numbers_without_a_name_in_json_are_null(tmp_path):
     assert lines(tmp_path / "metrics.jsonl") == [{"step": 1, "train/loss": None, "train/grad_norm": None}]
 
 
+@pytest.mark.fault(
+    promise="A writer of metrics that fails stops no training",
+    provoked="a folder for TensorBoard that is a file, a folder that is not there, a metrics.jsonl that becomes a folder",
+    seen="one warning each",
+    trials=3,
+)
 def test_a_writer_that_fails_is_told_of_once_and_stops_nothing(tmp_path, capsys):
     (tmp_path / "file").write_text("not a directory")
     writers = Writers(

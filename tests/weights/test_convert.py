@@ -12,7 +12,7 @@ from image_vit import random_vit
 from random_params import random_variables
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.vivit.model import create_model
+from vivit_jax.models.families import create_model
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import convert, from_pretrained, load_model_dir, save_pretrained
 from vivit_jax.weights.layers import flatten

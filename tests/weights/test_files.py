@@ -40,6 +40,12 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+@pytest.mark.fault(
+    promise="A pickle in a `.npz` is refused and nothing runs",
+    provoked="an object array that would make a file",
+    seen="one line; the file is not made",
+    trials=1,
+)
 def test_an_object_array_is_refused_and_nothing_runs(tmp_path):
     objects = np.array([Trap(tmp_path / "sprung")], dtype=object)
     np.savez(tmp_path / "vit.npz", **random_vit(), extra=objects)
@@ -48,6 +54,12 @@ def test_an_object_array_is_refused_and_nothing_runs(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.fault(
+    promise="A pickle in a `.pth` is refused and nothing runs",
+    provoked="a program hidden in a PyTorch file",
+    seen="one line; the program did not run",
+    trials=2,
+)
 @pytest.mark.parametrize("name", ["vit.pth", "pytorch_model.bin"])
 def test_a_pickle_in_a_torch_file_is_refused_and_nothing_runs(tmp_path, name):
     torch = pytest.importorskip("torch", reason="needs the extra `parity`")
@@ -74,6 +86,12 @@ def test_torch_missing_is_said_with_what_to_install(tmp_path, monkeypatch):
         read_tensors(tmp_path / "vit.pth")
 
 
+@pytest.mark.fault(
+    promise="An array that declares more than it holds is refused before memory is taken",
+    provoked="a small `.npz` that declares gigabytes",
+    seen="one line",
+    trials=1,
+)
 def test_an_array_that_declares_more_than_it_holds_is_refused_before_memory_is_taken(tmp_path):
     npz_with_header(tmp_path / "lie.npz", (2**28, 1), b"\0" * 2**20)
     before = peak_memory()
@@ -82,6 +100,12 @@ def test_an_array_that_declares_more_than_it_holds_is_refused_before_memory_is_t
     assert peak_memory() - before < 2**26
 
 
+@pytest.mark.fault(
+    promise="An archive that unfolds to a gigabyte is refused before memory is taken",
+    provoked="a `.npz` of 1 MB",
+    seen="one line",
+    trials=1,
+)
 def test_an_archive_that_unfolds_to_a_gigabyte_is_refused_before_memory_is_taken(tmp_path):
     with (
         zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
@@ -97,6 +121,12 @@ def test_an_archive_that_unfolds_to_a_gigabyte_is_refused_before_memory_is_taken
     assert peak_memory() - before < 2**26
 
 
+@pytest.mark.fault(
+    promise="A safetensors header that lies is refused",
+    provoked="lengths, offsets and types that do not fit the file",
+    seen="one line",
+    trials=1,
+)
 def test_a_safetensors_header_that_lies_is_refused(tmp_path):
     header = json.dumps({"a": {"dtype": "F32", "shape": [2**28], "data_offsets": [0, 2**30]}}).encode()
     (tmp_path / "lie.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(16))
@@ -113,6 +143,12 @@ def test_a_msgpack_array_that_declares_more_than_it_holds_is_refused(tmp_path):
         read_tensors(tmp_path / "checkpoint")
 
 
+@pytest.mark.fault(
+    promise="A truncated weights file is refused",
+    provoked="a `.npz`, a safetensors and a msgpack file, each cut",
+    seen="one line that names the file",
+    trials=3,
+)
 @pytest.mark.parametrize("kind", ["npz", "safetensors", "msgpack"])
 def test_a_truncated_file_is_refused_in_one_line(tmp_path, kind):
     path = tmp_path / "vit"
@@ -179,6 +215,12 @@ def test_a_tensor_that_cannot_be_weights_is_refused_by_name(tmp_path, cls, messa
         read_source(tmp_path / "vit.npz", SourceOptions())
 
 
+@pytest.mark.fault(
+    promise="Every tensor of a source is used and every parameter filled",
+    provoked="a source with one tensor too many and one too few",
+    seen="both lists, with shapes",
+    trials=1,
+)
 def test_tensors_left_over_and_parameters_left_empty_are_both_listed_with_shapes(tmp_path):
     weights = random_vit(layers=2)
     weights["Transformer/encoderblock_0/Gate/kernel"] = np.zeros((8, 5), np.float32)

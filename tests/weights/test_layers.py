@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from random_params import random_variables
 
-from vivit_jax.models.vivit.model import create_model
+from vivit_jax.models.families import create_model
 from vivit_jax.weights.layers import flatten, stack_layers, unflatten, unstack_layers
 
 TINY = {"hidden_size": 8, "num_heads": 2, "mlp_dim": 16, "tubelet": (2, 4, 4), "clip": (4, 8, 8), "num_classes": 3}

@@ -141,6 +141,12 @@ def test_a_wrong_shape_and_a_wrong_type_are_named(model_dir):
         load_model_dir(model_dir)
 
 
+@pytest.mark.fault(
+    promise="A flipped bit in a model is refused",
+    provoked="a bit of the weights",
+    seen="one line that names the file",
+    trials=1,
+)
 def test_a_flipped_bit_is_refused(model_dir):
     weights = model_dir / "model.safetensors"
     data = bytearray(weights.read_bytes())
@@ -150,6 +156,12 @@ def test_a_flipped_bit_is_refused(model_dir):
         load_model_dir(model_dir)
 
 
+@pytest.mark.fault(
+    promise="A lying or truncated model is refused",
+    provoked="weights that are cut, emptied, or have a false header or shape",
+    seen="one line that names the file",
+    trials=4,
+)
 @pytest.mark.parametrize(
     "damage",
     [
@@ -195,6 +207,12 @@ def test_unknown_and_impossible_configuration_is_refused(model_dir):
             load_model_dir(model_dir)
 
 
+@pytest.mark.fault(
+    promise="Values that a model cannot have are refused",
+    provoked="foreign keys, too few labels, numbers that are none or far too large",
+    seen="one line that names file and key",
+    trials=8,
+)
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
@@ -221,6 +239,12 @@ def test_json_that_is_nested_without_end_is_refused_in_one_line(model_dir):
         load_model_dir(model_dir)
 
 
+@pytest.mark.fault(
+    promise="A model is data alone",
+    provoked="Python files in the directory of a model",
+    seen="it loads, and none of them ran",
+    trials=1,
+)
 def test_loading_runs_no_python_that_lies_in_the_directory(model_dir, tmp_path):
     trap = f"import pathlib; pathlib.Path({str(tmp_path / 'sprung')!r}).touch()"
     for name in ("config.py", "modeling.py", "__init__.py", "sitecustomize.py", "model.pkl"):

@@ -14,6 +14,12 @@ def test_a_grid_of_the_same_size_stays_bit_by_bit(method):
     np.testing.assert_array_equal(resize_positions(GRID, GRID.shape[:3], method), GRID)
 
 
+@pytest.mark.fault(
+    promise="Positions are resized in time and space as in the original",
+    provoked="larger, smaller and non-square grids and other times, with SciPy's zoom beside them",
+    seen="the same numbers",
+    trials=4,
+)
 @pytest.mark.parametrize("size", [(8, 9, 2), (2, 10, 6), (1, 5, 3), (4, 3, 7)])
 def test_linear_resizing_is_scipys_zoom_of_the_original_in_time_and_space(size):
     zoom = [new / old for new, old in zip(size, GRID.shape, strict=False)] + [1]
@@ -42,6 +48,12 @@ def test_resizing_real_positions_is_what_their_own_code_does(shared_data):
     np.testing.assert_allclose(resize_positions(grid, (16, 16), "cubic"), own, atol=1e-4)  # float16 on disk
 
 
+@pytest.mark.fault(
+    promise="A grid that is not square is asked for, not guessed",
+    provoked="counts of positions that are no square",
+    seen="one line that says what to give",
+    trials=1,
+)
 def test_grids_are_square_or_as_told():
     assert image_grid(9, (4, 4), None, "x") == (3, 3)
     assert image_grid(6, (4, 8), (8, 24), "x") == (2, 3)

@@ -61,9 +61,9 @@ def of_image(weights, image, positions, use_cls):
 
 
 @pytest.mark.fault(
-    promise="An image ViT becomes a ViViT that sees a still clip as the image",
-    provoked="the central-frame and the average inflation of real weights",
-    seen="each frame's feature within rounding",
+    promise="An image model that becomes a video model gives its own features on a still clip",
+    provoked="a real ViT-S under both starts of the tubelets, model 2",
+    seen="the image model's feature of each frame",
     trials=2,
 )
 @pytest.mark.parametrize("tubelet", ["central_frame", "average"])
@@ -75,6 +75,12 @@ def test_model_2_gives_each_frame_the_image_models_feature(vits14, tubelet):
         np.testing.assert_allclose(frame, expected[0], atol=TOLERANCE)
 
 
+@pytest.mark.fault(
+    promise="The same of model 3",
+    provoked="a real ViT-S under both starts of the tubelets",
+    seen="the image model's tokens of each frame",
+    trials=2,
+)
 @pytest.mark.parametrize("tubelet", ["central_frame", "average"])
 def test_model_3_gives_each_frame_the_image_models_tokens(vits14, tubelet):
     path, weights = vits14
@@ -92,6 +98,12 @@ def test_model_1_of_one_time_gives_the_image_models_feature(vits14, tubelet):
     np.testing.assert_allclose(features, of_image(weights, image, params["encoder"]["position"], use_cls=True)[0], atol=TOLERANCE)
 
 
+@pytest.mark.fault(
+    promise="The same of model 1 at any number of times",
+    provoked="a real ViT-S",
+    seen="the mean of the image model's tokens",
+    trials=1,
+)
 def test_model_1_without_cls_gives_the_image_models_mean_at_any_number_of_times(vits14):
     path, weights = vits14
     image, features, _, params = features_of(path, 1, times=2, pool="mean")

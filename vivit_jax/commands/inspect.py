@@ -5,10 +5,12 @@ Example:
   vivit inspect runs/digits
   vivit inspect runs/digits/model
   vivit inspect --name motion_digits --data_dir data --sheet clips.png
+  vivit inspect --keys warmup
 
 Of a config or a model: parameters by group, multiply-accumulates of a view, memory. With `--batch`, the first training batch is drawn as
 the model sees it, augmented and mixed. Of a run: the same of its config, and each of its checkpoints, every byte of it verified; the exit
-code is 2 if one of them is damaged. Of a data set: counts by split and class, durations, and a contact sheet.
+code is 2 if one of them is damaged. Of a data set: counts by split and class, durations, and a contact sheet. `--keys`
+lists what a config may set, with type, default and meaning.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
+from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.analysis import complexity
 from vivit_jax.analysis.parameter_table import parameter_table
 from vivit_jax.commands.arguments import add_dataset
@@ -34,7 +37,8 @@ from vivit_jax.data.pipeline import training_batches
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
 from vivit_jax.errors import UserError, printable
-from vivit_jax.models.families import ModelConfig, family_of
+from vivit_jax.keys import Key, experiment_keys
+from vivit_jax.models.families import DEFAULT, ModelConfig, family_of
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.restore import verify
 from vivit_jax.training.colours import seen_video
@@ -93,6 +97,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
     parser.add_argument("--sheet", metavar="FILE.png", help="where a data set's contact sheet goes (default NAME.png)")
+    parser.add_argument(
+        "--keys",
+        nargs="?",
+        const="",
+        metavar="PATTERN",
+        help="list the keys of an experiment, those with PATTERN in their name (with * or ?, as their name); --config.model.family=NAME "
+        "lists those of that family's models",
+    )
     parser.add_argument("--batch", metavar="FILE.png", help="with a config: draw its first training batch, augmented")
 
 
@@ -102,6 +114,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a subject that is not there.
     """
+    if arguments.keys is not None:
+        _print_keys(experiment_keys(arguments.keys, family=arguments.overrides.get("model.family", DEFAULT)))
+        return
     if (arguments.subject is None) == (arguments.name is None):
         raise UserError("give either a config, a run or a model directory, or --name of a data set")
     if arguments.name:
@@ -116,7 +131,16 @@ def run(arguments: argparse.Namespace) -> None:
         experiment = read_config(arguments.subject, arguments.overrides)
         _describe_experiment(experiment)
         if arguments.batch:
+            tell_of_unused_gpu()
             _draw_batch(experiment, pathlib.Path(arguments.batch))
+
+
+def _print_keys(keys: Sequence[Key]) -> None:
+    table = Table("key", "type", "default", "meaning", box=None, padding=(0, 1, 1, 0))
+    table.columns[0].overflow = "fold"
+    for key in keys:
+        table.add_row(*(escape(text) for text in (f"--config.{key.name}", key.type, key.default, key.meaning)))
+    console.show(table)
 
 
 def _describe_experiment(experiment: Experiment) -> None:

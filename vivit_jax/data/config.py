@@ -14,11 +14,11 @@ class DataConfig:
     Attributes:
       name: the data set's name, as given to `vivit prepare --name`; `motion_digits` is made on first use.
       data_dir: the folder of prepared data sets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
-      train_split: a tfds split, such as `train`, `train[:10%]` or `train+val`.
-      val_split: evaluated during training; None to leave it out.
-      test_split: evaluated at the end; None to leave it out.
-      stride: source frames between two frames of a clip.
-      resize: short side in pixels that frames are scaled to before the crop.
+      train_split: the split to train on, as tfds names it: `train`, `train[:10%]` or `train+val`.
+      val_split: the split evaluated during training; None evaluates none.
+      test_split: the split evaluated at the end; None evaluates none.
+      stride: the distance in source frames between two frames of a clip.
+      resize: the short side in pixels that frames are scaled to before the crop.
       mean: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
       std: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
       temporal_order: `forward`; or a control that tells what motion is worth: `shuffled` (the clip's frames in random order) or

@@ -10,7 +10,7 @@ from vivit_jax.inference.label_spaces import Agreement, Relabelled, agree
 from vivit_jax.inference.scores import Names, check_finite
 from vivit_jax.preprocess import Views
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import Evaluation
+from vivit_jax.training.evaluation import Evaluation, score_batches
 from vivit_jax.weights import Pretrained, from_pretrained
 
 

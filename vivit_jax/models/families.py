@@ -132,6 +132,21 @@ def build(config: ModelConfig, *, axis_name: str | None = None) -> nn.Module:
     return module.clone(axis_name=axis_name) if axis_name and hasattr(module, "axis_name") else module
 
 
+def create_model(*, family: str = DEFAULT, **config: Any) -> nn.Module:
+    """A model from the fields of its config.
+
+    >>> model = create_model(factorisation="factorised_encoder", size="B", tubelet=(2, 16, 16), clip=(32, 224, 224), num_classes=400)
+
+    Args:
+      family: of the model, one of `FAMILIES`.
+      **config: fields of the family's config, such as `ViViTConfig`.
+
+    Raises:
+      UserError: for an unknown family or field, or values that contradict each other.
+    """
+    return build(make_config(family, config))
+
+
 def make_config(family: str, values: Mapping[str, Any]) -> ModelConfig:
     """The config of a family from its fields.
 

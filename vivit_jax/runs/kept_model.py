@@ -7,14 +7,13 @@ from typing import Any
 
 import jax
 
-import vivit_jax
 from vivit_jax import console
 from vivit_jax.errors import UserError
 from vivit_jax.files import sha256
 from vivit_jax.runs.manifest import damage
 from vivit_jax.runs.restore import model_variables
 from vivit_jax.runs.run import Run
-from vivit_jax.runs.workdir import Workdir
+from vivit_jax.runs.workdir import Workdir, version_of
 from vivit_jax.training.devices.hosts import of_first_host
 from vivit_jax.weights.model_dir import WEIGHTS, load_model_dir, save_pretrained
 
@@ -63,7 +62,7 @@ class KeptModel:
             run.preprocess,
             run.labels,
             multi_label=run.experiment.multi_label,
-            provenance={**best, "data": run.identity, "vivit_jax": vivit_jax.__version__},
+            provenance={**best, "data": run.identity, "vivit_jax": version_of("vivit_jax")},
         )
         if path is None:
             self.digest = sha256(self._workdir.model / WEIGHTS)

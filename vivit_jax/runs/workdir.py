@@ -264,13 +264,14 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 def _surroundings() -> dict:
     """What else a run depends on."""
     return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
+        "versions": {"python": platform.python_version()} | {name: version_of(name) for name in LIBRARIES},
         "devices": {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "hosts": jax.process_count()},
         "git": _git_revision(),
     }
 
 
-def _version(library: str) -> str | None:
+def version_of(library: str) -> str | None:
+    """The installed version of a library; None where it is not installed."""
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:

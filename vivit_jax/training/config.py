@@ -17,10 +17,12 @@ class LossConfig:
     """What is minimised: cross-entropy, the mean over the heads where there are several.
 
     Attributes:
-      name: `softmax` where a clip has one class, or `sigmoid`, of each class by itself, where it may have several or none.
-      label_smoothing: share of the target that `softmax` spreads evenly over all classes, in [0, 1); under `sigmoid`, over yes and no.
-      class_weights: the weight of each class where it is present, in the order of the classes' numbers; `balanced` takes those by which
-        all classes of the training split count alike; None is 1. Scores of an evaluation are not weighted.
+      name: the loss: `softmax` for clips of one class each, or `sigmoid`, which asks of each class by itself whether a clip has it, for
+        clips of several classes or none.
+      label_smoothing: the share of the target that `softmax` spreads evenly over all classes, in [0, 1); `sigmoid` spreads it over yes
+        and no.
+      class_weights: the weight of each class where it is present, in the order of the classes' numbers; `balanced` weights each class
+        inversely to its frequency in the training split; None weights all by 1. Scores of an evaluation are not weighted.
     """
 
     name: str = "softmax"
@@ -43,20 +45,21 @@ class OptimizerConfig:
     A path reads `transformer/encoder/block_00/mlp/in/kernel`, whether or not the layers are scanned.
 
     Attributes:
-      name: `sgd`, `adamw`, `lamb` or `lion`.
-      learning_rate: its peak; the schedule and the factors below scale it.
-      momentum: of `sgd`.
-      nesterov: of `sgd`.
-      b1: decay of the first moment, of the others.
-      b2: decay of the second moment, of the others.
-      weight_decay: coupled (added to the gradient) in `sgd`, decoupled in the others.
-      weight_decay_pattern: the parameters that decay; kernels alone, unless said otherwise.
-      clip_norm: the largest global norm of a gradient; None does not clip.
+      name: the optimiser: `sgd`, `adamw`, `lamb` or `lion`.
+      learning_rate: the peak of the learning rate; the schedule and the factors below scale it.
+      momentum: the momentum of `sgd`, in [0, 1); the other optimisers do not use it.
+      nesterov: whether `sgd` uses Nesterov's form of momentum; the other optimisers do not use it.
+      b1: the decay of the first moment in `adamw`, `lamb` and `lion`, in [0, 1).
+      b2: the decay of the second moment in `adamw` and `lamb`, and of the momentum in `lion`, in [0, 1).
+      weight_decay: the strength of weight decay: coupled (added to the gradient) in `sgd`, decoupled in the others; 0 is off.
+      weight_decay_pattern: a regular expression, searched in the paths of parameters: those it matches decay. By default these are the
+        kernels.
+      clip_norm: the largest global norm of a gradient, to which a longer one is scaled down; None does not clip.
       sam_rho: radius of sharpness-aware minimisation (Foret et al. 2021): the gradient is taken where, that far away, the batch's loss is
         about highest, at the cost of a second pass; 0 is off.
       multipliers: (pattern, factor) pairs on the learning rate; the first that matches a parameter wins, and a parameter that none
         matches has factor 1. Factor 0 freezes.
-      layer_decay: factor on the learning rate from each layer to the one below it; the head has 1.
+      layer_decay: the factor on the learning rate from each layer to the one below it, in (0, 1]; the head has 1.
     """
 
     name: str = "adamw"
@@ -91,14 +94,14 @@ class ScheduleConfig:
     """The learning rate over time: a linear warm-up from 0, then the named curve.
 
     Attributes:
-      name: `cosine` (to `final`), `constant` or `step` (times `drop` at each milestone).
-      warmup_epochs: length of the warm-up.
-      warmup_steps: where given, instead of `warmup_epochs`.
-      warmup_examples: the same.
-      warmup_percent: the same, of the run, from 0 to 100.
-      final: where `cosine` ends, as a share of the peak.
-      milestones: where `step` drops, as shares of the run in (0, 1).
-      drop: the factor of each drop.
+      name: the curve after the warm-up: `cosine` (falls to `final`), `constant` or `step` (multiplied by `drop` at each milestone).
+      warmup_epochs: the length of the warm-up in epochs.
+      warmup_steps: the length of the warm-up in steps; where given, it replaces `warmup_epochs`.
+      warmup_examples: the length of the warm-up in clips trained on; where given, it replaces `warmup_epochs`.
+      warmup_percent: the length of the warm-up in percent of the run, from 0 to 100; where given, it replaces `warmup_epochs`.
+      final: the learning rate at which `cosine` ends, as a share of the peak.
+      milestones: when `step` drops the learning rate, as shares of the run, each between 0 and 1.
+      drop: the factor on the learning rate at each milestone of `step`.
     """
 
     name: str = "cosine"
@@ -122,22 +125,23 @@ class TrainingConfig:
     """Batch size, length and regularisers of the step, and what is told of it.
 
     Attributes:
-      batch_size: clips a step, over all devices and hosts.
-      epochs: length of the run, in passes over the training split.
-      steps: where given, the length instead of `epochs`.
-      examples: the same, in clips.
-      accumulation: microbatches a step is computed in; only the memory it takes depends on it.
+      batch_size: the clips of a step, over all devices and hosts.
+      epochs: the length of the run, in passes over the training split.
+      steps: the length of the run in steps; where given, it replaces `epochs`.
+      examples: the length of the run in clips trained on; where given, it replaces `epochs`.
+      accumulation: the microbatches that a step is computed in, one after the other, to take less memory.
       mixup: alpha of the Beta distribution two clips are mixed by (Zhang et al. 2018); 0 is off.
       cutmix: alpha for pasting a box of one clip into another (Yun et al. 2019); with both on, each draw is of one of them.
-      mix_per: what mixup and cutmix are drawn for, each `batch` or each `example`.
-      ema_decay: of the moving average of the weights, which is then what is evaluated and saved as the model; 0 is off.
-      log_every: steps between two rows of training metrics, each of the means since the row before; None is 20, or fewer in a run of under
-        500 steps, so that it has some 25 rows.
-      prefetch: batches held on the device ahead of the step.
-      tensorboard: whether to write TensorBoard events into the work directory.
-      wandb: a Weights & Biases project to log to.
-      profile_steps: (first, last) steps that jax's profiler traces, for TensorBoard; None traces none.
-      compilation_cache: folder of compiled steps kept for later runs; None keeps none.
+      mix_per: whether mixup and cutmix are drawn once for each `batch` or for each `example`.
+      ema_decay: the decay of the moving average of the weights, in [0, 1); the average is then what is evaluated and saved as the model;
+        0 is off.
+      log_every: the steps between two rows of training metrics, each the mean since the row before; None is 20, or fewer in a run of
+        under 500 steps, so that it has some 25 rows.
+      prefetch: the batches held on the device ahead of the step.
+      tensorboard: whether TensorBoard events are written into the work directory.
+      wandb: the Weights & Biases project to log to; None logs to none.
+      profile_steps: the (first, last) steps that JAX's profiler traces, for TensorBoard; None traces none.
+      compilation_cache: the folder in which compiled steps are kept for later runs; None keeps none.
     """
 
     batch_size: int = 64
@@ -175,15 +179,15 @@ class EvaluationConfig:
     """When the model is evaluated, and with which views.
 
     Attributes:
-      every_epochs: epochs between two evaluations on the validation split; there is always one after the last step.
-      every_steps: where given, instead of `every_epochs`.
-      every_examples: the same, in clips trained on.
-      every_percent: the same, of the run, up to 100.
-      views: (temporal, spatial) views of a video, whose logits are averaged, during training.
-      test_views: the same for the test split at the end.
-      batch_size: videos a step over all devices; None is `training.batch_size`.
-      best: the score by which the model to keep is the best: `top1`, `top5`, `loss`, `mean_class`, `auc` or, of `sigmoid`, `mAP`; None is
-        `top1`, and `mAP` under `sigmoid`.
+      every_epochs: the epochs between two evaluations on the validation split; there is always one after the last step.
+      every_steps: the steps between two evaluations; where given, they replace `every_epochs`.
+      every_examples: the clips trained on between two evaluations; where given, they replace `every_epochs`.
+      every_percent: the percent of the run between two evaluations, up to 100; where given, they replace `every_epochs`.
+      views: the (temporal clips, spatial crops) of a video whose logits are averaged, in evaluations during training.
+      test_views: the (temporal clips, spatial crops) of a video whose logits are averaged, in the test at the end.
+      batch_size: the videos evaluated at once, over all devices; None is `training.batch_size`.
+      best: the score that decides which model of the run is kept: `top1`, `top5`, `loss`, `mean_class`, `auc` or, with loss `sigmoid`,
+        `mAP`; None is `top1`, or `mAP` with `sigmoid`.
     """
 
     every_epochs: float = 1.0
@@ -207,13 +211,13 @@ class CheckpointConfig:
     """When training state is saved and how much is kept.
 
     Attributes:
-      every_epochs: epochs between two checkpoints; there is always one after the last step and one when interrupted.
-      every_steps: where given, instead of `every_epochs`.
-      every_examples: the same, in clips trained on.
-      every_percent: the same, of the run, up to 100.
-      keep: the newest whole checkpoints kept. The others are removed, but for those that the next keys keep.
+      every_epochs: the epochs between two checkpoints; there is always one after the last step and one when interrupted.
+      every_steps: the steps between two checkpoints; where given, they replace `every_epochs`.
+      every_examples: the clips trained on between two checkpoints; where given, they replace `every_epochs`.
+      every_percent: the percent of the run between two checkpoints, up to 100; where given, they replace `every_epochs`.
+      keep: how many of the newest whole checkpoints are kept; the others are removed, but for those that the next keys keep.
       keep_every_epochs: the checkpoint of every so many epochs is saved and kept for good; None keeps none.
-      keep_every_steps: the same in steps.
+      keep_every_steps: the checkpoint of every so many steps is saved and kept for good; where given, it replaces `keep_every_epochs`.
       keep_best: whether the checkpoint of the best model so far is kept too; one is then saved with each new best.
     """
 
@@ -237,7 +241,7 @@ class ParallelConfig:
     """How the step is spread over devices: the numbers stay the same, but for the order of sums and the draws of dropout in `pmap`.
 
     Attributes:
-      mode: `jit` over a mesh of three axes, or `pmap` over all devices.
+      mode: `jit` spreads the step over a mesh with the three axes below; `pmap` over all devices, the batch alone.
       data: devices along the axis that divides the batch; -1 is as many as there are.
       fsdp: devices along the axis that divides the batch, the parameters and the optimiser's state.
       tensor: devices along the axis that divides heads and hidden units.

@@ -18,16 +18,18 @@ class InitConfig:
     """Where the first weights come from (Sec. 3.4).
 
     Attributes:
-      source: a file or directory in any format of `vivit_jax.weights`, or `hf://org/name`; None starts from random weights.
+      source: the weights to start from: a file or directory in any format of `vivit_jax.weights`, or `hf://org/name`; None starts from
+        random weights.
       format: the source's format by name; `auto` recognises it.
-      tubelet: the tubelet kernel from an image kernel E: `central_frame` (E in slice t//2, zero elsewhere), `average` (E/t in each
-        slice, "filter inflation") or `random`.
+      tubelet: how the tubelet kernel is made of an image model's kernel E: `central_frame` (E in slice t//2, zero elsewhere), `average`
+        (E/t in each slice, "filter inflation") or `random`.
       temporal_attention: Model 3's temporal attention from a model without one: `zero_output` (its output projection alone is zero, so
         that each block starts as the image model's and trains), `zero` (every kernel, as the paper has it) or `copy` (of the spatial one).
-      head: `fresh` zeros, or `keep` the source's where the classes are the same.
-      position_resize: to another grid, `cubic` or `linear` (corners aligned); None is as the source's own code does it.
-      activation: `gelu` or `gelu_tanh`; None is the source's, or its format's.
-      norm_eps: of every LayerNorm; None is the source's, or its format's.
+      head: the head's weights: `fresh` zeros, or `keep` for the source's where the classes are the same.
+      position_resize: how position embeddings are resized to another grid: `cubic` or `linear` (corners aligned); None does it as the
+        source's own code.
+      activation: the activation of the MLPs, `gelu` or `gelu_tanh`; None is the source's, or its format's.
+      norm_eps: the epsilon of every LayerNorm; None is the source's, or its format's.
       mean: per RGB channel, of pixels in [0, 1], that the source was trained with; None is the source's, or its format's.
       std: per RGB channel, of pixels in [0, 1], that the source was trained with; None is the source's, or its format's.
       num_heads: the source's attention heads, where its files do not say and its width is unusual; None is the model's.

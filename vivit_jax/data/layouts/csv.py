@@ -101,8 +101,13 @@ def _table(source: pathlib.Path, text: str, reading: Reading) -> Table:
     first = next((line for line in text.split("\n") if line.strip()), None)
     if first is None:
         raise UserError(f"{source}: the list is empty")
-    delimiter = _delimiter(first)
+    try:
+        delimiter = _delimiter(first)
+    except csv.Error as error:
+        raise UserError(f"{source}: its first line cannot be read ({error})") from None
     rows = list(_rows(source, text, delimiter))
+    if not rows:
+        raise UserError(f"{source}: the list is empty")
     number, cells = rows[0]
     header = [cell.strip().lower() for cell in cells]
     taken = _taken(header)

@@ -51,8 +51,8 @@ class ViViTConfig:
       num_heads: attention heads; must divide `hidden_size`, and be even for Model 4.
       mlp_dim: hidden width of the MLPs.
       temporal_layers: layers of Model 2's temporal encoder; 0 averages the frames instead (Table 2, last row).
-      temporal_heads: its attention heads; None for those of the spatial encoder.
-      temporal_mlp_dim: hidden width of its MLPs; None for that of the spatial encoder.
+      temporal_heads: the attention heads of Model 2's temporal encoder; None for those of the spatial encoder.
+      temporal_mlp_dim: the hidden width of the MLPs of Model 2's temporal encoder; None for that of the spatial encoder.
       tokenizer: `tubelet` embeds blocks of `tubelet` pixels; `frames` samples frames uniformly and embeds each alone (Sec. 3.2).
       tubelet: (t, h, w) in frames and pixels. Under `frames`, t only sets how many frames are sampled: clip t / tubelet t.
       sampled_frames: under `frames`, the number of frames where it is not clip t / tubelet t.
@@ -61,14 +61,14 @@ class ViViTConfig:
         then returns its features.
       pool: how tokens become one feature: `token` (a learned cls token), `mean`, `max` or `sum`. Models 3 and 4 have no cls token.
       attention_order: in each block of Model 3, `space_time` or `time_space`.
-      activation: the MLP's: `gelu_tanh` (the original's) or `gelu` (exact, by erf).
-      norm_eps: epsilon of every LayerNorm.
+      activation: the activation of the MLPs: `gelu_tanh` (the original's) or `gelu` (exact, by erf).
+      norm_eps: the epsilon of every LayerNorm.
       dropout: rate after the position embedding, each attention projection and each MLP layer.
       attention_dropout: rate on the attention weights; `xla` alone draws it, so the other two are refused with it.
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
       stochastic_depth_rescale: divide a kept residual by its probability to be kept; the original does not.
-      dtype: of the computation, `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is faster);
-        parameters, softmax statistics and logits are float32.
+      dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
+        faster); parameters, softmax statistics and logits are float32.
       attention: backend of the attention products: `auto`, `xla` (the plain definition), `chunked` (less memory) or `cudnn`. On a GPU
         `auto` and `cudnn` also run our kernels for attention over time, LayerNorm and GELU; the other two leave these to XLA.
       remat: recompute each layer in the backward pass instead of keeping its activations.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError
 from vivit_jax.models.kernels.shared_parameters import add_shared
 from vivit_jax.models.vivit.attention import SPACE, TIME
 from vivit_jax.models.vivit.config import ViViTConfig
@@ -134,21 +134,6 @@ TRANSFORMERS = {
     "factorised_self_attention": FactorisedSelfAttention,
     "factorised_dot_product_attention": FactorisedDotProductAttention,
 }
-
-
-def create_model(**config: object) -> ViViT:
-    """A ViViT from the fields of `ViViTConfig`.
-
-    >>> model = create_model(factorisation="factorised_encoder", size="B", tubelet=(2, 16, 16), clip=(32, 224, 224), num_classes=400)
-
-    Raises:
-      UserError: for an unknown field or values that contradict each other.
-    """
-    known = ViViTConfig.__dataclass_fields__
-    for name in config:
-        if name not in known:
-            raise unknown_name("model option", name, known)
-    return ViViT(ViViTConfig(**config))
 
 
 def _encode_and_pool(module: nn.Module, name: str, config: ViViTConfig, tokens: Array, train: bool) -> Array:
