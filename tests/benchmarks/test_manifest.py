@@ -1,5 +1,6 @@
 """`benchmarks/manifest.py`: a real checkpoint of a small model is saved, hashed and checked."""
 
+import math
 import pathlib
 
 import pytest
@@ -15,7 +16,7 @@ def manifest(monkeypatch):
 
 def test_the_figures_are_of_a_whole_state(manifest):
     figures = manifest.measure("Ti", every=10)
-    parameters = sum(leaf.size for leaf in manifest.jax.tree.leaves(manifest.parameter_shapes(_config(manifest))))
+    parameters = sum(map(math.prod, manifest.parameter_shapes(_config(manifest)).values()))
     assert figures["gigabytes"] > 0.7 * 3 * 4 * parameters / 1e9  # random bits do not compress, but for their exponents
     assert 0 < figures["seconds the step waits"] < figures["seconds in all"]
     assert figures["per cent of the steps between"] == pytest.approx(
