@@ -2,10 +2,11 @@
 
   python benchmarks/memory.py --json memory.json
 
-Each command runs as a person starts it, and every fifth of a second its process and the processes below it are looked at. The first tenth
-of the time that each is there is left out, in which libraries are imported and steps compiled, and so is the last twentieth, in which all
-is let go. Of what remains, the mean of the first tenth stands beside that of the last, and the slope is that of a straight line through all
-samples, as items take equal time. Pages that processes share count in each.
+Each command runs as a person starts it, and every fifth of a second its process and the processes below it are looked at: a preparation and
+a prediction while they have workers, a training from its first step to its last. The first tenth of that time is left out, in which things
+are loaded and compiled, and so is the last twentieth, in which workers leave. Of what remains, the mean of the first tenth stands beside
+that of the last, and the slope is that of a straight line through all samples, as items take equal time. Pages that processes share count
+in each.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import psutil
 ROOT = pathlib.Path(__file__).parents[1]
 SECONDS_BETWEEN = 0.2
 WARM_UP, LEAVING = 0.1, 0.05  # shares of the time
+CURVE = 100  # samples kept in the JSON
 KINDS = 20  # different videos; the others are links to them, under names of their own
 FRAMES, SIZE = 16, 48
 
@@ -61,12 +63,18 @@ def main() -> None:
     print_report(report)
 
 
-def measure(clips: int, steps: int, videos: int, folder: pathlib.Path) -> Iterator[tuple[str, dict[str, float]]]:
+def measure(clips: int, steps: int, videos: int, folder: pathlib.Path) -> Iterator[tuple[str, dict]]:
     """What each command did, and its figures in megabytes."""
     vivit = [sys.executable, "-m", "vivit_jax"]
     files = write_videos(folder / "videos", clips)
     data = ["--name", "many", "--data_dir", str(folder / "data")]
-    train = [sys.executable, str(ROOT / "train.py"), f"--config={ROOT / 'configs' / 'motion_digits.py'}", f"--workdir={folder / 'run'}"]
+    train = [
+        sys.executable,
+        "-u",
+        str(ROOT / "train.py"),
+        f"--config={ROOT / 'configs' / 'motion_digits.py'}",
+        f"--workdir={folder / 'run'}",
+    ]
     train += ["--config.data.name=many", f"--config.data.data_dir={folder / 'data'}", f"--config.training.steps={steps}"]
     train += [
         "--config.data.val_split=None",
@@ -78,7 +86,7 @@ def measure(clips: int, steps: int, videos: int, folder: pathlib.Path) -> Iterat
     train += ["--config.training.batch_size=8", "--config.checkpoint.every_steps=100", "--config.training.compilation_cache=None"]
     predict = [*vivit, "predict", "--model", str(folder / "run" / "model"), *map(str, files[:videos]), "--json"]
     yield "prepared clips", figures(sampled([*vivit, "prepare", "folder", str(folder / "videos"), *data], folder), clips)
-    yield "training steps", figures(sampled(train, folder), steps)
+    yield "training steps", figures(sampled(train, folder, ("first step", f"step {steps}/{steps} ")), steps)
     yield "predictions", figures(sampled(predict, folder), min(videos, clips))
 
 
@@ -101,8 +109,13 @@ def write_videos(folder: pathlib.Path, count: int) -> list[pathlib.Path]:
     return paths
 
 
-def sampled(command: Sequence[str], folder: pathlib.Path) -> list[Sample]:
-    """Runs a command to its end and looks at its memory meanwhile.
+def sampled(command: Sequence[str], folder: pathlib.Path, between: tuple[str, str] | None = None) -> list[Sample]:
+    """Runs a command to its end and looks at its memory while it works.
+
+    Args:
+      command: what to run.
+      folder: where its output goes.
+      between: what it says when its work begins and ends; None is while there are processes below it.
 
     Raises:
       SystemExit: with the end of its output, if it fails.
@@ -116,11 +129,18 @@ def sampled(command: Sequence[str], folder: pathlib.Path) -> list[Sample]:
                 parent, below = process.memory_info().rss, process.children(recursive=True)
             except psutil.NoSuchProcess:
                 break
-            samples.append(Sample(time.monotonic() - begun, parent, sum(map(resident, below))))
+            if at_work(output.read_text(), between) if between else below:
+                samples.append(Sample(time.monotonic() - begun, parent, sum(map(resident, below))))
             time.sleep(SECONDS_BETWEEN)
     if popen.returncode:
         raise SystemExit(f"{' '.join(command[:4])} ... ended with {popen.returncode}:\n{output.read_text()[-2000:]}")
     return samples
+
+
+def at_work(said: str, between: tuple[str, str]) -> bool:
+    """Whether the first of two texts was said and the second was not yet."""
+    begin, end = between
+    return begin in said and end not in said
 
 
 def resident(process: psutil.Process) -> int:
@@ -131,9 +151,10 @@ def resident(process: psutil.Process) -> int:
         return 0
 
 
-def figures(samples: Sequence[Sample], items: int) -> dict[str, float]:
+def figures(samples: Sequence[Sample], items: int) -> dict:
     """Megabytes of the process and of its workers: means of the first and last tenth, the maximum, and the slope per thousand items."""
-    result = {"items": items, "seconds": samples[-1].seconds, "samples": len(samples)}
+    result = {"items": items, "seconds": samples[-1].seconds - samples[0].seconds, "samples": len(samples)}
+    result["curve"] = [dataclasses.astuple(sample) for sample in samples[:: -(-len(samples) // CURVE)]]
     for who in ("parent", "workers"):
         there = [(sample.seconds, getattr(sample, who) / 1e6) for sample in samples if getattr(sample, who)]
         if there:
@@ -152,7 +173,7 @@ def _growth(there: np.ndarray, items: int) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()} | {"per thousand": float(slope * (end - begin) / items * 1000)}
 
 
-def print_report(report: dict[str, dict[str, float]]) -> None:
+def print_report(report: dict[str, dict]) -> None:
     """A row for each command and kind of process."""
     print("| MB resident | first tenth | last tenth | most | per thousand |\n|---|---|---|---|---|")
     for what, row in report.items():

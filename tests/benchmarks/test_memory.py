@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-GROWS = "import time; kept = []; [(kept.append(b'x' * 1_000_000), time.sleep(0.01)) for _ in range(150)]"
-STAYS = "import time; kept = b'x' * 50_000_000; time.sleep(1.5)"
+GROWS = "import time; print('begin', flush=True); kept = []; [(kept.append(b'x' * 1_000_000), time.sleep(0.01)) for _ in range(150)]"
+STAYS = "import time; print('begin', flush=True); kept = b'x' * 50_000_000; time.sleep(1.5)"
 BELOW = "import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"
 
 
@@ -20,8 +20,8 @@ def memory(monkeypatch):
     return memory
 
 
-def measured(memory, code: str, folder: pathlib.Path) -> dict[str, float]:
-    return memory.figures(memory.sampled([sys.executable, "-c", code], folder), 1000)
+def measured(memory, code: str, folder: pathlib.Path, between=("begin", "end")) -> dict:
+    return memory.figures(memory.sampled([sys.executable, "-c", code], folder, between), 1000)
 
 
 def test_growth_of_a_process_shows(memory, tmp_path):
@@ -32,7 +32,7 @@ def test_growth_of_a_process_shows(memory, tmp_path):
 
 
 def test_growth_of_a_worker_shows(memory, tmp_path):
-    row = measured(memory, BELOW.format(code=GROWS), tmp_path)
+    row = measured(memory, BELOW.format(code=GROWS), tmp_path, None)
     assert row["workers last"] - row["workers first"] > 60
     assert abs(row["parent last"] - row["parent first"]) < 10
 
