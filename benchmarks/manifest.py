@@ -15,10 +15,10 @@ import time
 import jax
 import numpy as np
 
-from vivit_jax.analysis.complexity import parameter_shapes
 from vivit_jax.models.families import make_config
 from vivit_jax.runs.checkpoint import Checkpoints
 from vivit_jax.runs.manifest import damage, write_manifest
+from vivit_jax.weights.parameters import parameter_shapes
 
 STEP_SECONDS = 0.193  # of ViViT-B, batch 32, on one H200 (docs/performance.md)
 
@@ -40,7 +40,7 @@ def measure(size: str, every: int) -> dict[str, float]:
     """Seconds of each part, gigabytes, and per cent of the steps between two checkpoints."""
     shapes = parameter_shapes(make_config("vivit", {"size": size, "num_classes": 400}))
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: jax.device_put(rng.standard_normal(leaf.shape, np.float32)), shapes)
+    params = {path: jax.device_put(rng.standard_normal(shape, np.float32)) for path, shape in shapes.items()}
     state = {"step": jax.numpy.zeros((), "int32"), "params": params, "mu": params, "nu": params}
     with tempfile.TemporaryDirectory() as folder:
         directory = pathlib.Path(folder) / "checkpoints"

@@ -3,13 +3,15 @@
   python benchmarks/soak.py --minutes 30 --json soak.json
 
 Two runs go on at a time, one under `jit` over two virtual devices and one under `pmap`. Each is sent SIGKILL, SIGTERM or SIGINT after a
-random time and started again by the same command. When the time is up both run to their end, and every bit is compared with that of a run
-of the same seed: parameters and optimiser state, the rows of metrics.jsonl, the model directories, the scores.
+random time and started again by the same command; where one comes to its end another begins. When the time is up both run to their end,
+and every bit is compared with that of an undisturbed run of the same seed: parameters and optimiser state, the rows of metrics.jsonl, the
+model directories, the scores.
 """
 
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -27,6 +29,9 @@ from vivit_jax.runs.clock import TIMING_KEYS
 ROOT = pathlib.Path(__file__).parents[1]
 MODES = {"jit": ["--config.parallel.mode=jit", "--config.parallel.data=2"], "pmap": ["--config.parallel.mode=pmap"]}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+# Exit codes after each signal. The negative ones of SIGTERM and SIGINT are those of an interpreter that has not begun, or is leaving.
+EXPECTED = {"SIGKILL": (-9,), "SIGTERM": (143, -15), "SIGINT": (143, 130, -2)}
+START = "--- start"
 EVALUATE_EVERY, SAVE_EVERY = 40, 20
 FLAGS = [
     f"--config={ROOT / 'configs' / 'motion_digits.py'}",
@@ -51,6 +56,7 @@ class Trial:
 
     Attributes:
       mode: `jit` or `pmap`.
+      run: name of its work directory.
       signal: its name.
       phase: what the run was doing, by its output and its files.
       code: the exit code that came of it.
@@ -58,6 +64,7 @@ class Trial:
     """
 
     mode: str
+    run: str
     signal: str
     phase: str
     code: int
@@ -83,7 +90,7 @@ def main() -> None:
 
 
 def soak(arguments: argparse.Namespace, folder: pathlib.Path) -> dict:
-    """Runs both modes disturbed and undisturbed; the trials, and for each mode and artefact whether it is the same."""
+    """Runs both modes undisturbed, then disturbed; the trials, and for each disturbed run and artefact whether it is the same."""
     folder.mkdir(parents=True, exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor(len(MODES)) as pool:
         for code in pool.map(lambda mode: start(mode, "whole", arguments, folder).wait(), MODES):
@@ -91,13 +98,17 @@ def soak(arguments: argparse.Namespace, folder: pathlib.Path) -> dict:
                 raise SystemExit(f"an undisturbed run ended with {code}: see {folder}/*.log")
         end = time.monotonic() + 60 * arguments.minutes
         trials = [trial for trials in pool.map(lambda mode: disturb(mode, arguments, folder, end), MODES) for trial in trials]
-    equal = {mode: compare(folder / f"{mode}_disturbed", folder / f"{mode}_whole") for mode in MODES}
     return {
         "minutes": arguments.minutes,
         "steps": arguments.steps,
         "trials": [dataclasses.asdict(trial) for trial in trials],
-        "equal": equal,
+        "equal": {run.name: compare(run, folder / f"{mode}_whole") for mode in MODES for run in _disturbed(folder, mode)},
     }
+
+
+def _disturbed(folder: pathlib.Path, mode: str) -> list[pathlib.Path]:
+    """The work directories of the runs of a mode that were interrupted."""
+    return sorted(path for path in folder.glob(f"{mode}_disturbed_*") if path.is_dir())
 
 
 def start(mode: str, name: str, arguments: argparse.Namespace, folder: pathlib.Path) -> subprocess.Popen:
@@ -107,46 +118,73 @@ def start(mode: str, name: str, arguments: argparse.Namespace, folder: pathlib.P
     command += [f"--config.training.steps={arguments.steps}", f"--config.data.data_dir={folder / f'data_{mode}'}"]
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     with folder.joinpath(f"{mode}_{name}.log").open("a") as log:
-        log.write(f"--- start {time.time():.1f}\n")
+        log.write(f"{START} {time.time():.1f}\n")
         log.flush()
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
 
 def disturb(mode: str, arguments: argparse.Namespace, folder: pathlib.Path, end: float) -> list[Trial]:
     """Interrupts a run until `end`, then lets it finish; begins another in a new directory where one finishes before."""
-    draw, trials = random.Random(f"{arguments.seed} {mode}"), []
+    draw, trials, number = random.Random(f"{arguments.seed} {mode}"), [], 0
     while True:
-        process = start(mode, "disturbed", arguments, folder)
-        pause = draw.uniform(*arguments.every)
-        kind = draw.choice(SIGNALS)
+        name, begun = f"disturbed_{number}", time.time()
+        process = start(mode, name, arguments, folder)
+        pause, kind = draw.uniform(*arguments.every), draw.choice(SIGNALS)
         if time.monotonic() + pause >= end:
             if code := process.wait():
                 raise SystemExit(f"the {mode} run ended with {code} when nobody disturbed it: see {folder}")
             return trials
         try:
-            process.wait(pause)
+            code = process.wait(pause)
         except subprocess.TimeoutExpired:
-            phase, begun = phase_of(folder, mode), time.monotonic()
+            log = (folder / f"{mode}_{name}.log").read_text().rpartition(START)[2]
+            phase, sent = phase_of(log, is_saving=saving(folder / f"{mode}_{name}", begun)), time.monotonic()
             process.send_signal(kind)
             code = process.wait(300)
-            trials.append(Trial(mode, kind.name, phase, code, time.monotonic() - begun))
-            print(f"{mode}: {kind.name} while {phase}: exit code {code}", flush=True)
+            trials.append(Trial(mode, f"{mode}_{name}", kind.name, phase, code, time.monotonic() - sent))
+            print(f"{mode} {number}: {kind.name} while {phase}: exit code {code}", flush=True)
+            if code not in (0, *EXPECTED[kind.name]):
+                raise SystemExit(f"the {mode} run ended with {code} after {kind.name}: see {folder / f'{mode}_{name}.log'}") from None
+        else:
+            if code:
+                raise SystemExit(f"the {mode} run ended with {code} before it was disturbed: see {folder / f'{mode}_{name}.log'}")
+        number += finished(folder / f"{mode}_{name}.log")
 
 
-def phase_of(folder: pathlib.Path, mode: str) -> str:
-    """What a run is doing, by the last lines of its log and the marks of saves that are under way."""
-    log = (folder / f"{mode}_disturbed.log").read_text().rpartition("--- start")[2]
-    if any((folder / f"{mode}_disturbed" / "checkpoints").glob(".*.saving")):
+def finished(log: pathlib.Path) -> bool:
+    """Whether the newest process of a run came to its last line; what is then left to interrupt is the end of the interpreter."""
+    return phase_of(log.read_text().rpartition(START)[2], is_saving=False) == "leaving"
+
+
+def saving(workdir: pathlib.Path, begun: float) -> bool:
+    """Whether a save is under way in a process that began then: one that was killed leaves its mark behind."""
+    for mark in (workdir / "checkpoints").glob(".*.saving"):
+        with contextlib.suppress(FileNotFoundError):  # whole in the meantime
+            if mark.stat().st_mtime >= begun:
+                return True
+    return False
+
+
+def phase_of(log: str, *, is_saving: bool) -> str:
+    """What a process is doing, by what it has said so far."""
+    if re.search(r"^report  ", log, re.MULTILINE):
+        return "leaving"
+    if is_saving:
         return "saving"
     if "compiling the step" in log and "first step" not in log:
         return "compiling"
     lines = re.findall(r"^step (\d+)/(\d+)  (\w+)", log, re.MULTILINE)
     if not lines:
-        return "starting"
+        return ended_before(log) or ("training" if "first step" in log else "starting")
     step, total, what = int(lines[-1][0]), int(lines[-1][1]), lines[-1][2]
     if step == total and what == "val":
         return "testing"
     return "evaluating" if step % EVALUATE_EVERY == 0 and what != "val" else "training"
+
+
+def ended_before(log: str) -> str | None:
+    """`testing` where the process took up a run whose last step was taken."""
+    return "testing" if re.search(r"^going on after step (\d+) of \1\b", log, re.MULTILINE) else None
 
 
 def compare(disturbed: pathlib.Path, whole: pathlib.Path) -> dict[str, bool]:
@@ -194,8 +232,8 @@ def print_report(report: dict) -> None:
         print(f"| {name} | " + " | ".join(map(str, [*row, sum(row)])) + " |")
     codes = collections.Counter((trial["signal"], trial["code"]) for trial in report["trials"])
     print("exit codes:", ", ".join(f"{name} {code}: {count}" for (name, code), count in sorted(codes.items())))
-    for mode, same in report["equal"].items():
-        print(f"{mode}: " + ", ".join(f"{what} {'equal' if equal else 'DIFFERS'}" for what, equal in same.items()))
+    for name, same in report["equal"].items():
+        print(f"{name}: " + ", ".join(f"{what} {'equal' if equal else 'DIFFERS'}" for what, equal in same.items()))
 
 
 if __name__ == "__main__":
