@@ -6,9 +6,9 @@ import pytest
 from vivit_jax.data.video.reader import probe
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.inference.explain import Explanation, explain, frames_once, heat_at, seen_box
+from vivit_jax.inference.pretrained import from_pretrained
 from vivit_jax.inference.relevance import Relevance
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.inference.pretrained import from_pretrained
 from vivit_jax.weights.model_dir import load_model_dir
 
 

@@ -322,3 +322,15 @@ def test_motion_digits_is_made_when_first_asked_for(tmp_path, monkeypatch):
     before = (dataset.path / "dataset_info.json").stat().st_mtime_ns
     ensure_dataset("motion_digits", tmp_path)
     assert (dataset.path / "dataset_info.json").stat().st_mtime_ns == before
+
+
+def test_a_split_that_outgrows_memory_is_shuffled_on_disk_into_the_same_set(tmp_path, monkeypatch):
+    """As a split of more than 64 MB is; tfds alone needs TensorFlow from 1 GB on."""
+    source = make_folder(tmp_path / "videos", ((("train", "a"), 6), (("train", "b"), 5), (("test", "a"), 3)))
+    whole = prepare("folder", source, name="shuffled", data_dir=tmp_path / "memory", workers=1).path
+    monkeypatch.setattr("vivit_jax.data.preparation.shuffling.MEMORY_BYTES", 2000)
+    spilled = prepare("folder", source, name="shuffled", data_dir=tmp_path / "disk", workers=1).path
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(spilled) for path in spilled.rglob("*") if path.is_file())
+    for file in files:
+        assert (spilled / file).read_bytes() == (whole / file).read_bytes(), file

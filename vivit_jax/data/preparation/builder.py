@@ -17,6 +17,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from tensorflow_datasets.core import example_serializer
 
 from vivit_jax.data import manifest
+from vivit_jax.data.preparation.shuffling import through_plain_files
 from vivit_jax.data.stored import open_builder, stored_labels
 from vivit_jax.errors import UserError
 from vivit_jax.files import sync
@@ -82,7 +83,7 @@ def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path
     tfds.disable_progress_bar()
     builder = _builder_class(name)(contents=contents, data_dir=str(data_dir), file_format="array_record")
     try:
-        with _sorted_fields(), contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
+        with _sorted_fields(), through_plain_files(), contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
             builder.download_and_prepare()
     except RuntimeError as error:
         refused = re.search(r"\b(?:open|write|close|f\w*sync)\(\) failed: ([^;]+)", str(error))
