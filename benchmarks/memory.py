@@ -2,11 +2,11 @@
 
   python benchmarks/memory.py --json memory.json
 
-Each command runs as a person starts it, and every fifth of a second its process and the processes below it are looked at: a preparation and
-a prediction while they have workers, a training from its first step to its last. The first quarter of that time is left out, in which what
-is needed is loaded and compiled, and so is the last twentieth, in which workers leave. Of what remains, the mean of the first tenth stands beside
-that of the last, and the slope is that of a straight line through all samples, as items take equal time. Pages that processes share count
-in each.
+Each command runs as a person starts it, and every fifth of a second its process and the processes below it are looked at: a preparation
+and a prediction while they have workers, a training from its first step to its last. The first quarter of that time is left out, in which
+what is needed is loaded and compiled, and so is the last twentieth, in which workers leave. Of what remains, the mean of the first tenth
+stands beside that of the last, and the slope is that of a straight line through all samples, as items take equal time. Pages that
+processes share count in each.
 """
 
 import argparse
