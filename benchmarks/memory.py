@@ -2,11 +2,11 @@
 
   python benchmarks/memory.py --json memory.json
 
-Each command runs as a person starts it, and every fifth of a second its process and the processes below it are looked at: a preparation and
-a prediction while they have workers, a training from its first step to its last. The first tenth of that time is left out, in which things
-are loaded and compiled, and so is the last twentieth, in which workers leave. Of what remains, the mean of the first tenth stands beside
-that of the last, and the slope is that of a straight line through all samples, as items take equal time. Pages that processes share count
-in each.
+Each command runs as a person starts it, and every fifth of a second its process and the processes below it are looked at: a preparation
+and a prediction while they have workers, a training from its first step to its last. The first quarter of that time is left out, in which
+what is needed is loaded and compiled, and so is the last twentieth, in which workers leave. Of what remains, the mean of the first tenth
+stands beside that of the last, and the slope is that of a straight line through all samples, as items take equal time. Pages that
+processes share count in each.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import psutil
 
 ROOT = pathlib.Path(__file__).parents[1]
 SECONDS_BETWEEN = 0.2
-WARM_UP, LEAVING = 0.1, 0.05  # shares of the time
+WARM_UP, LEAVING = 0.25, 0.05  # shares of the time
 CURVE = 100  # samples kept in the JSON
 KINDS = 20  # different videos; the others are links to them, under names of their own
 FRAMES, SIZE = 16, 48
