@@ -197,13 +197,12 @@ MISSPELT = {
 @pytest.mark.parametrize("command", ["train", "inspect"])
 def test_a_misspelt_key_in_a_config_file(tmp_path, capsys, line, command):
     from vivit_jax import cli
-    from vivit_jax.runs import train as launch
 
     path = tmp_path / "misspelt.py"
     path.write_text(
         f"from vivit_jax.config import base_config\n\ndef get_config():\n    config = base_config()\n    {line}\n    return config\n"
     )
-    code = launch.main([f"--config={path}", f"--workdir={tmp_path / 'run'}"]) if command == "train" else cli.main(["inspect", str(path)])
+    code = cli.train([f"--config={path}", f"--workdir={tmp_path / 'run'}"]) if command == "train" else cli.main(["inspect", str(path)])
     error = capsys.readouterr().err
     assert code == 2
     assert f"{path} line 5: unknown {MISSPELT[line]}" in error
@@ -211,14 +210,14 @@ def test_a_misspelt_key_in_a_config_file(tmp_path, capsys, line, command):
 
 
 def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
-    from vivit_jax.commands.train_arguments import parse
-
+    from vivit_jax import cli
+    from vivit_jax.commands.config_arguments import experiment_of
     from vivit_jax.errors import UserError
 
     config = Path(tiny.__file__).with_name("tiny_config.py")
 
     def parsed(*flags):
-        return parse([f"--config={config}", "--workdir", "x", *flags]).experiment
+        return experiment_of(cli.parse("train", [f"--config={config}", "--workdir", "x", *flags])[1])
 
     assert parsed("--config.training.compilation_cache=~/here").training.compilation_cache == "~/here"  # None in the file
     assert parsed("--config.name=2024", "--config.model.clip=4,16,16").name == "2024"
@@ -232,7 +231,7 @@ def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
 
 @pytest.mark.parametrize(("argv", "said"), [(["train"], "vivit train --config"), ([], "train.py --config")])
 def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said):
-    from vivit_jax.commands.train_arguments import as_typed
+    from vivit_jax.commands.train import as_typed
 
     script = tmp_path / ("vivit" if argv else "train.py")
     script.write_text("#!/bin/sh\n")
@@ -269,7 +268,7 @@ def shades(root, *, swapped=False):
 )
 @pytest.mark.slow
 def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
-    from vivit_jax.runs.train import main
+    from vivit_jax.cli import train as main
 
     first, other = shades(tmp_path / "first"), shades(tmp_path / "other", swapped=True)
     config = Path(tiny.__file__).with_name("tiny_config.py")

@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn_metrics
 
 from vivit_jax.errors import UserError
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import evaluate
+from vivit_jax.training.evaluation import score_batches as evaluated
 from vivit_jax.training.metrics import score
 
 
@@ -28,7 +28,7 @@ VARIABLES = {"params": {"offset": np.array([0.3, 0.0, 0.1, 0.0], np.float32)}}
 
 def scores(batch_size, parallel, views=(1, 1), model=None, split="test", labels=tiny.CLASSES):
     batches = tiny.EvaluationBatches(split, batch_size, views)
-    return evaluate(model or Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=parallel, labels=labels, progress=False)
+    return evaluated(model or Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=parallel, labels=labels, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_logits_are_averaged_over_views():
                 yield batch | {"video": video}
 
     batches = Views("test", 8, (3, 1))
-    result = evaluate(
+    result = evaluated(
         Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False
     )
     assert result.views == 3
@@ -119,7 +119,7 @@ def test_of_several_heads_a_hit_is_the_most_probable_combination():
 
     labels = {"verb": tiny.CLASSES, "noun": ("dark", "light")}
     variables = {"params": {"Brightness_0": VARIABLES["params"]}}
-    result = evaluate(TwoHeads(), variables, tiny.PREPROCESS, Both("test", 8), parallel=ParallelConfig(), labels=labels, progress=False)
+    result = evaluated(TwoHeads(), variables, tiny.PREPROCESS, Both("test", 8), parallel=ParallelConfig(), labels=labels, progress=False)
     probability = result.probabilities
     joint = (probability["verb"][:, :, None] * probability["noun"][:, None, :]).reshape(27, -1)
     combined = result.label["verb"] * 2 + result.label["noun"]
@@ -144,7 +144,7 @@ def test_labels_that_are_no_class_are_refused():
 )
 def test_a_split_without_examples_is_refused():
     with pytest.raises(UserError, match="no examples"):
-        evaluate(Brightness(), VARIABLES, tiny.PREPROCESS, [], parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False)
+        evaluated(Brightness(), VARIABLES, tiny.PREPROCESS, [], parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False)
 
 
 def test_the_padding_of_the_last_batch_is_not_compiled_anew():

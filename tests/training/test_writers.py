@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from vivit_jax.runs.writers import JsonLines, TensorBoard, Writers
 

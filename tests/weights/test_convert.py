@@ -11,10 +11,11 @@ import pytest
 from image_vit import random_vit
 from random_params import random_variables
 
+from vivit_jax.commands import convert as command
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import create_model
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.weights import convert, from_pretrained, load_model_dir, save_pretrained
+from vivit_jax.weights import from_pretrained, load_model_dir, save_pretrained
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.vit.backbone import SourceOptions
 from vivit_jax.weights.vit.source import read_source
@@ -25,8 +26,8 @@ VIDEO = {"tubelet": (2, 4, 4), "clip": (4, 12, 12), "num_classes": 3, "temporal_
 
 def vivit_convert(*arguments):
     parser = argparse.ArgumentParser()
-    convert.add_arguments(parser)
-    convert.run(parser.parse_args([str(argument) for argument in arguments]))
+    command.add_arguments(parser)
+    command.run(parser.parse_args([str(argument) for argument in arguments]))
 
 
 def own_model(path, labels=("a", "b", "c"), **options):

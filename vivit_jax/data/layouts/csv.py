@@ -118,7 +118,8 @@ def _table(source: pathlib.Path, text: str, reading: Reading) -> Table:
         if reading.group:
             raise UserError(f"{source} has no header, so no column {reading.group} to group by")
         return Table(source, ["path", "label"], {"path": "path", "label": "label"}, rows, delimiter != ",")
-    raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {', '.join(header)}")
+    found = ", ".join(" ".join(cell.split()) for cell in header)
+    raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {found}")
 
 
 def _delimiter(line: str) -> str | None:
