@@ -62,6 +62,17 @@ def interruptible() -> Iterator[None]:
         _raises = False
 
 
+def left(code: int) -> int:
+    """The exit code of a command, as it came. A command that failed does not wait for its threads, one of which may hang in a read."""
+    hanging = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    if code and hanging:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
 def ended_by(number: signal.Signals) -> int:
     """Says that a signal ended the process, once; returns the exit code, as shells have it."""
     global _said

@@ -5,6 +5,7 @@ import os
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches
+from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
 from vivit_jax.inference.label_spaces import Agreement, Relabelled, agree
 from vivit_jax.inference.scores import Names, check_finite
@@ -80,6 +81,7 @@ def scored(
         labels=agreement.labels,
         multi_label=pretrained.multi_label,
         progress=progress,
+        patience=LIMITS.seconds,
     )
     check_finite(evaluation, batches.names)
     return evaluation, batches.names

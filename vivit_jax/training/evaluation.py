@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -119,6 +120,7 @@ def score_batches(
     labels: Labels,
     multi_label: bool = False,
     progress: bool = True,
+    patience: float = math.inf,
 ) -> Evaluation:
     """Scores a model on a split.
 
@@ -131,13 +133,14 @@ def score_batches(
       labels: names of the classes, or of those of each head.
       multi_label: whether the model tells of each class by itself whether a video has it.
       progress: show a progress bar.
+      patience: seconds that reading a batch may take.
 
     Raises:
-      UserError: for a split without examples, or a label that is no class.
+      UserError: for a split without examples, a label that is no class, or a batch that does not come.
     """
     executor = make_executor(parallel)
     evaluator = Evaluator(model, preprocess, executor, labels, multi_label=multi_label)
-    return evaluator(executor.place_variables(jax.device_get(dict(variables))), batches, progress=progress)
+    return evaluator(executor.place_variables(jax.device_get(dict(variables))), batches, progress=progress, patience=patience)
 
 
 class Evaluator:
@@ -157,13 +160,14 @@ class Evaluator:
         progress: bool = True,
         title: str = "evaluating",
         between: Callable[[], None] = lambda: None,
+        patience: float = math.inf,
     ) -> Evaluation:
         """Scores `variables`, which lie on the executor's devices.
 
         `between` is called after each batch and while one is waited for, and may raise to leave.
         """
         rows, views = [], 0
-        read = read_ahead(batches, between)
+        read = read_ahead(batches, between, patience)
         for batch in console.tracked(_same_shape(read, self._executor), title, _length(batches), shown=progress):
             views = batch["video"].shape[1]
             rows.append(_valid_rows(self._run(variables, batch)))

@@ -6,14 +6,18 @@ A read may hang for ever, as of a file on a network disk that is gone. It then d
 
 import contextlib
 import json
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+
+from vivit_jax.errors import UserError
 
 LOOK_SECONDS = 0.2
 READING = "reading"  # the name of the threads that read
@@ -81,8 +85,12 @@ class Feed(Iterator):
         _put(self._queue, item, self._closed)
 
 
-def read_ahead(items: Iterable[Any], look: Callable[[], None]) -> Iterator[Any]:
-    """The items, read one ahead in a thread; `look` is called again and again while none is there, and may raise to leave."""
+def read_ahead(items: Iterable[Any], look: Callable[[], None], patience: float = math.inf) -> Iterator[Any]:
+    """The items, read one ahead in a thread; `look` is called again and again while none is there, and may raise to leave.
+
+    Raises:
+      UserError: if an item takes more than `patience` seconds.
+    """
     ahead: queue.Queue = queue.Queue(1)
     closed = threading.Event()
 
@@ -99,7 +107,7 @@ def read_ahead(items: Iterable[Any], look: Callable[[], None]) -> Iterator[Any]:
 
     threading.Thread(target=fill, name=READING, daemon=True).start()
     try:
-        while (item := _waited_for(ahead, look)) is not _END:
+        while (item := _waited_for(ahead, look, patience)) is not _END:
             if isinstance(item, Exception):
                 raise item
             yield item
@@ -112,11 +120,16 @@ def hangs() -> bool:
     return any(thread.name == READING for thread in threading.enumerate())
 
 
-def _waited_for(items: queue.Queue, look: Callable[[], None]) -> Any:
+def _waited_for(items: queue.Queue, look: Callable[[], None], patience: float = math.inf) -> Any:
+    begun = time.monotonic()
     while True:
         with contextlib.suppress(queue.Empty):
             return items.get(timeout=LOOK_SECONDS)
         look()
+        if time.monotonic() - begun > patience:
+            raise UserError(
+                f"reading took more than {patience:g} s and was given up: a video cannot be decoded, or its disk does not answer"
+            )
 
 
 def _put(items: queue.Queue, item: object, closed: threading.Event) -> None:
