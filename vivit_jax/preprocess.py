@@ -19,6 +19,7 @@ HALF = (0.5, 0.5, 0.5)
 # Temporal clips x spatial crops of a video, whose logits are averaged.
 Views = tuple[int, int]
 
+LARGEST_SCALE = 1e6  # of pixels, divided by the standard deviation: 255 where they are not scaled at all
 LARGEST_RESIZE = 16  # times the crop: a file that asks for more is after memory
 
 
@@ -59,6 +60,8 @@ class Preprocess:
             raise UserError(f"resize must be at most {LARGEST_RESIZE} times the crop, got {self.resize} for a crop of {self.crop}")
         if min(self.std) <= 0:
             raise UserError(f"std must be above 0, got {self.std}")
+        if max(1, *map(abs, self.mean)) / min(self.std) > LARGEST_SCALE:
+            raise UserError(f"mean and std must be of pixels in [0, 1], got {self.mean} and {self.std}")
 
     @property
     def clip_bytes(self) -> int:

@@ -141,3 +141,106 @@ def test_a_reader_during_the_exchange_never_sees_half_a_model_or_none(saved):
     finally:
         stop.set()
         writer.join(60)
+
+
+def _hugging_face_dir(tmp_path):
+    model = save_pretrained(tmp_path / "for_export", SQUARE, random_variables(SQUARE), PREPROCESS, LABELS)
+    assert cli.main(["export", "--model", str(model), "--to", "hugging_face", str(tmp_path / "theirs")]) == 0
+    return tmp_path / "theirs"
+
+
+def _everything(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.fault(
+    promise="A model directory of ours is all that a new model ever replaces",
+    provoked="the target is the Hugging Face model that is converted, another one, bare weights, or a model of ours with files beside it",
+    seen="one line that names what would be lost; exit code 2; every file is there as it was",
+    trials=5,
+)
+@pytest.mark.parametrize("kind", ["the source", "with videos", "bare weights", "ours with notes", "ours with a folder"])
+def test_no_file_that_is_not_a_model_of_ours_is_lost_to_a_new_model(tmp_path, saved, capsys, kind):
+    source = _hugging_face_dir(tmp_path)
+    target = source if kind in ("the source", "with videos") else saved
+    if kind == "with videos":
+        (target / "videos").mkdir()
+        (target / "videos" / "a.mp4").write_bytes(b"precious")
+    elif kind == "bare weights":
+        target = tmp_path / "bare"
+        target.mkdir()
+        (target / "model.safetensors").write_bytes((source / "model.safetensors").read_bytes())
+    elif kind == "ours with notes":
+        (target / "notes.txt").write_text("precious")
+    elif kind == "ours with a folder":
+        (target / ".git").mkdir()
+        (target / ".git" / "HEAD").write_text("precious")
+    before = _everything(target)
+    capsys.readouterr()
+    assert cli.main(["convert", str(source), "--to", str(target)]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "left alone" in line
+    assert str(target) in line
+    assert _everything(target) == before
+
+
+@pytest.mark.parametrize("lost", [None, "config.json", "preprocess.json", "model.safetensors", "config damaged"])
+def test_a_model_of_ours_is_replaced_however_it_is_damaged(saved, lost):
+    if lost == "config damaged":
+        (saved / "config.json").write_text('{"architecture')
+    elif lost:
+        (saved / lost).unlink()
+    save_pretrained(saved, SQUARE, random_variables(SQUARE), PREPROCESS, ("x", "y", "z"))
+    assert load_model_dir(saved).labels == ("x", "y", "z")
+
+
+def test_a_link_to_a_model_stays_a_link(tmp_path, saved):
+    (tmp_path / "link").symlink_to(saved)
+    save_pretrained(tmp_path / "link", SQUARE, random_variables(SQUARE), PREPROCESS, ("x", "y", "z"))
+    assert (tmp_path / "link").is_symlink()
+    assert load_model_dir(saved).labels == load_model_dir(tmp_path / "link").labels == ("x", "y", "z")
+
+
+def test_exported_files_have_the_rights_that_the_umask_gives(tmp_path, saved):
+    before = os.umask(0o027)
+    try:
+        for to in ("hugging_face", "stablehlo"):
+            assert cli.main(["export", "--model", str(saved), "--to", to, str(tmp_path / to)]) == 0
+            assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / to).iterdir()} == {0o640}, to
+    finally:
+        os.umask(before)
+
+
+def test_half_a_character_in_a_class_name_is_refused_in_one_line(tmp_path, capsys):
+    with pytest.raises(UserError, match="is not Unicode text"):
+        save_pretrained(tmp_path / "model", SQUARE, random_variables(SQUARE), PREPROCESS, ("a", "\ud800", "c"))
+    source = _hugging_face_dir(tmp_path)
+    config = json.loads((source / "config.json").read_text())
+    config["id2label"]["1"] = "\ud800"
+    (source / "config.json").write_text(json.dumps(config))
+    capsys.readouterr()
+    assert cli.main(["convert", str(source), "--to", str(tmp_path / "new")]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "is not Unicode text" in line
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("change", [{"std": (1e-60, 0.5, 0.5)}, {"mean": (1e60, 0.5, 0.5)}, {"std": (1e-7,) * 3}])
+def test_a_mean_or_std_that_makes_pixels_infinite_is_refused(change):
+    with pytest.raises(UserError, match=r"must be of pixels in \[0, 1\]"):
+        Preprocess(frames=4, stride=2, resize=20, crop=(16, 16), **change)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocess.json"])
+def test_a_pipe_or_gigabytes_in_place_of_a_small_file_are_refused_at_once(saved, name):
+    (saved / name).unlink()
+    os.mkfifo(saved / name)
+    with pytest.raises(UserError, match="is not a file"):
+        load_model_dir(saved)
+    (saved / name).unlink()
+    with (saved / name).open("wb") as file:
+        file.truncate(2**36)  # a hole: no disk is taken
+    with pytest.raises(UserError, match="are the most: refused"):
+        load_model_dir(saved)

@@ -168,6 +168,42 @@ def test_pixels_are_read_from_whichever_file_says_them_and_marked_where_none_doe
     assert load_model_dir(tmp_path / "new").preprocess.std == pytest.approx((1 / 255,) * 3)
 
 
+def test_what_a_processor_does_to_frames_is_said_where_ours_does_otherwise(tmp_path, capsys):
+    _, out = exported(tmp_path, SQUARE, Preprocess(frames=4, stride=3, resize=20, crop=(16, 16)))
+    (out / "video_preprocessor_config.json").unlink()
+    plain = json.loads((out / "preprocessor_config.json").read_text())
+
+    def converted(**changes):
+        (out / "preprocessor_config.json").write_text(json.dumps(plain | changes))
+        capsys.readouterr()
+        code = cli.main(["convert", str(out), "--to", str(tmp_path / "new")])
+        printed = capsys.readouterr()
+        return code, " ".join((printed.out + printed.err).split())
+
+    code, said = converted()
+    assert code == 0
+    assert "(pixels)" not in said
+    assert "assumed stride 2" in said  # their files have no place for it
+    assert "preprocessor_config.json resize 20" in said
+    for changes, note in (
+        ({"size": {"height": 20, "width": 40}}, "makes every frame 20 x 40"),
+        ({"do_resize": False}, "does not resize frames"),
+        ({"do_center_crop": False}, "does not crop frames"),
+        ({"resample": 3}, "resamples by PIL's method 3"),
+    ):
+        code, said = converted(**changes)
+        assert code == 0
+        assert note in said
+    assert "assumed resize 18" in converted(do_resize=False)[1]
+    for changes, message in (
+        ({"size": {"shortest_edge": 8}}, "size 8 is below crop_size (16, 16)"),
+        ({"do_flip_channel_order": True}, "BGR"),
+    ):
+        code, said = converted(**changes)
+        assert code == 2
+        assert message in said
+
+
 def _hostile(kind, path):
     """A small file that asks for gigabytes or for hours."""
     if kind == "header of a million":

@@ -15,7 +15,7 @@ from vivit_jax.runs.restore import model_variables
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.workdir import Workdir, version_of
 from vivit_jax.training.devices.hosts import of_first_host
-from vivit_jax.weights.model_dir import WEIGHTS, load_model_dir, save_pretrained
+from vivit_jax.weights.model_dir import WEIGHTS, check_replaceable, load_model_dir, save_pretrained
 
 Best = Mapping[str, Any]
 
@@ -53,8 +53,7 @@ class KeptModel:
         if jax.process_index() != 0:
             return
         run = self._run
-        if path is None and self._workdir.model.exists() and not (self._workdir.model / WEIGHTS).exists():
-            self._put_aside()  # what is no model directory is not replaced
+        self._clear(path or self._workdir.model)
         save_pretrained(
             path or self._workdir.model,
             run.model.config,
@@ -132,9 +131,16 @@ class KeptModel:
         self._put_aside()
         self.save(variables, best)
 
-    def _put_aside(self) -> None:
-        """Leaves what is in its place beside the new one."""
-        model = self._workdir.model
+    def _clear(self, model: Path) -> None:
+        """Puts aside what is no model of ours, or holds files beside one, since a run must not end on them."""
+        try:
+            check_replaceable(model)
+        except UserError:
+            self._put_aside(model)
+
+    def _put_aside(self, model: Path | None = None) -> None:
+        """Leaves what is in the place of a model, of `model/` by default, beside the new one."""
+        model = model or self._workdir.model
         if jax.process_index() == 0 and model.exists():
             number = next(n for n in range(1, 10**6) if not model.with_name(f"refused-model-{n}").exists())
             model.rename(model.with_name(f"refused-model-{number}"))

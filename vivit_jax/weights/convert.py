@@ -95,7 +95,9 @@ def convert(
     labels = labels or (backbone.labels if kept == "keep" and not isinstance(config.num_classes, Mapping) else None)
     multi_label = kept == "keep" and backbone.multi_label
     pretrained = Pretrained(build(started.model), started.variables, preprocess, labels or default_labels(started.model), multi_label)
-    return Conversion(pretrained, started.report)
+    origins = {"stride": _origin(stride, backbone.said.get("stride")), "resize": _origin(resize, same_crop and backbone.said.get("resize"))}
+    sampling = [Group("(config)", origin, f"{name} {getattr(preprocess, name)}") for name, origin in origins.items()]
+    return Conversion(pretrained, (*started.report, *sampling))
 
 
 def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
@@ -123,6 +125,11 @@ def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
     model = {name: value for name, value in options.items() if name in MODEL_OPTIONS}
     init = InitConfig(**{name: value for name, value in options.items() if name in init_options})
     return convert(path, model, init, image_models=False).pretrained
+
+
+def _origin(given: int | None, said: str | None) -> str:
+    """Where a fact of the report is from."""
+    return "given" if given else said or "assumed"
 
 
 def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOptions:

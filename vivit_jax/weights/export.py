@@ -91,7 +91,8 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> None:
     write_safetensors(out / WEIGHTS, params)
     _write_json(out / "labels.json", pretrained.labels)
     _write_json(out / "preprocess.json", pretrained.preprocess.to_dict())
-    (out / "run.py").write_text(RUN.replace("jax.nn.softmax", f"jax.nn.{pretrained.activation.__name__}"), encoding="utf-8")
+    _write_json(out / "outputs.json", {"activation": pretrained.activation.__name__})
+    (out / "run.py").write_text(RUN, encoding="utf-8")
 
 
 RUN = '''"""Runs model.stablehlo on videos, with nothing but jax, numpy and safetensors.
@@ -112,6 +113,7 @@ here = pathlib.Path(__file__).parent
 program = export.deserialize(bytearray((here / "model.stablehlo").read_bytes()))
 params = jax.device_put(load_file(here / "model.safetensors"))
 labels = json.loads((here / "labels.json").read_text(encoding="utf-8"))
+probabilities = getattr(jax.nn, json.loads((here / "outputs.json").read_text())["activation"])  # softmax, or sigmoid of several labels
 
 
 def logits(video):
@@ -126,7 +128,7 @@ if __name__ == "__main__":
     scores = logits(video if video.ndim == 5 else video[None])
     for head, values in (scores if isinstance(scores, dict) else {"": scores}).items():
         names = labels[head] if head else labels
-        for row in np.asarray(jax.nn.softmax(values)) if names else ():
+        for row in np.asarray(probabilities(values)) if names else ():
             print(head, *(f"{names[i]} {row[i]:.4f}" for i in np.argsort(-row)[:5]), sep="  ")
         if not names:
             print(np.asarray(values))

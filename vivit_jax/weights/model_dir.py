@@ -14,7 +14,7 @@ import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import flax.linen as nn
 import jax
@@ -36,6 +36,7 @@ REPLACED = 10  # times that a model may be replaced while it is read
 STALE = 24 * 3600  # seconds that nothing in a leftover has changed for
 KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "contents_sha256", "weights_sha256")
 LARGEST_CLIP = 2**30  # bytes; the shapes of a model of longer ones take gigabytes to find
+LARGEST_JSON = 2**26  # bytes; class names of a million classes take less
 LARGEST_WEIGHT = 1e30  # above it a product overflows; weights of a model that works are nowhere near
 
 # What the logits mean, in the words of Hugging Face's configs.
@@ -91,8 +92,8 @@ def save_pretrained(
 ) -> pathlib.Path:
     """Writes a model directory, whole or not at all.
 
-    The files are written to a temporary directory beside `path`, synced, and moved into place; an older model directory at `path` is
-    replaced, anything else there is refused.
+    The files are written to a temporary directory beside `path`, synced, and moved into place. An older model directory of ours at `path`
+    is replaced, where a link leads to one too; anything else there is refused: another library's model, or files beside a model.
 
     Args:
       path: the directory to make.
@@ -107,7 +108,7 @@ def save_pretrained(
       UserError: if the parameters or the labels are not the model's, if `provenance` is no JSON object, or if something else lies at
         `path`.
     """
-    path = pathlib.Path(path)
+    given = path = pathlib.Path(path)
     flat = {name: np.ascontiguousarray(leaf, dtype=np.float32) for name, leaf in flatten_variables(variables).items()}
     check_parameters({name: leaf.shape for name, leaf in flat.items()}, variable_shapes(model_config), "variables")
     for name, leaf in flat.items():
@@ -120,7 +121,8 @@ def save_pretrained(
         "problem_type": MULTI_LABEL if multi_label else SINGLE_LABEL,
         **({} if provenance is None else {"provenance": _plain(provenance)}),
     }
-    _check_replaceable(path)
+    check_replaceable(path)
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(path)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary:
@@ -131,7 +133,6 @@ def save_pretrained(
         digests = {"contents_sha256": _digest(config, sampling), "weights_sha256": sha256(new / WEIGHTS)}
         _write_json(new / CONFIG, config | digests)
         _write_json(new / PREPROCESS, sampling)
-        (new / WEIGHTS).chmod((new / CONFIG).stat().st_mode & 0o777)  # as the umask has it; the library writes 0600
         for file in (*new.iterdir(), new):
             sync(file)
         if not path.exists():
@@ -140,7 +141,7 @@ def save_pretrained(
             path.rename(pathlib.Path(temporary) / "old")
             new.rename(path)
     sync(path.parent)
-    return path
+    return given
 
 
 def load_model_dir(path: str | os.PathLike) -> Pretrained:
@@ -216,8 +217,14 @@ def read_json(path: pathlib.Path) -> dict:
     Raises:
       UserError: if it is missing or holds anything else.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a file")
     try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise UserError(f"{path} has {path.stat().st_size:,} bytes, and {LARGEST_JSON:,} are the most: refused")
         value = json.loads(path.read_text(encoding="utf-8"))
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -289,6 +296,8 @@ def _id2label(model_config: ModelConfig, labels: Sequence[str] | Mapping[str, Se
     if counts != model_config.heads:
         raise UserError(f"labels must name every class once: the model has {_counts(model_config.heads)}, got {_counts(counts)}")
     tables = {head: {str(index): str(name) for index, name in enumerate(names)} for head, names in by_head.items()}
+    for table in tables.values():
+        _check_text(table.values(), "labels")
     return tables.get("", tables)
 
 
@@ -302,6 +311,8 @@ def _labels(model_config: ModelConfig, id2label: object, path: pathlib.Path) -> 
         whole = False
     if not whole or not all(isinstance(name, str) for names in labels.values() for name in names):
         raise UserError(f"{path}: id2label must name every class, {_counts(heads)}, by its index")
+    for names in labels.values():
+        _check_text(names, f"{path}: id2label")
     return labels.get("", labels or ())
 
 
@@ -315,10 +326,19 @@ def _multi_label(config: Mapping, path: pathlib.Path) -> bool:
 def _plain(provenance: Mapping) -> dict:
     """The same as JSON gives it back: nothing that JSON would change is taken."""
     try:
-        plain = json.loads(json.dumps(dict(provenance), allow_nan=False))
+        text = json.dumps(dict(provenance), allow_nan=False, ensure_ascii=False)
+        text.encode()
+        plain = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"provenance must be plain JSON values: {error}") from None
     return plain
+
+
+def _check_text(names: Iterable[str], where: str) -> None:
+    """Refuses halves of characters, which JSON can spell and no file can hold."""
+    for name in names:
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise UserError(f"{where}: {name!r} is not Unicode text")
 
 
 def _counts(heads: Mapping[str, int]) -> str:
@@ -339,11 +359,29 @@ def _dataclass(cls: type, values: object, path: pathlib.Path) -> object:
         raise UserError(f"{path}: {error}") from None
 
 
-def _check_replaceable(path: pathlib.Path) -> None:
-    if path.is_dir() and (not any(path.iterdir()) or (path / WEIGHTS).exists()):
-        return
+def check_replaceable(path: pathlib.Path) -> None:
+    """Refuses to replace anything but an empty directory or a model of ours, damaged or not, that has nothing beside it.
+
+    Raises:
+      UserError: naming what would be lost.
+    """
+    if path.is_dir():
+        held = sorted(file.name for file in path.iterdir())
+        foreign = [name for name in held if name not in (CONFIG, PREPROCESS, WEIGHTS) or not (path / name).is_file()]
+        if held and foreign and _is_ours(path):
+            raise UserError(f"{path} holds {foreign[0]!r} beside a model, which would be lost: it is left alone; give another path")
+        if not held or (not foreign and _is_ours(path)):
+            return
     if path.exists() or path.is_symlink():
-        raise UserError(f"{path} exists and is not a model directory: it is left alone; give another path")
+        raise UserError(f"{path} exists and is not a model directory of vivit_jax: it is left alone; give another path")
+
+
+def _is_ours(path: pathlib.Path) -> bool:
+    """Whether a directory holds a model of ours; of one whose config.json is lost or damaged, preprocess.json says so."""
+    try:
+        return is_model_dir(path) or (not (path / CONFIG).exists() and (path / PREPROCESS).is_file())
+    except UserError:
+        return (path / PREPROCESS).is_file()
 
 
 def _write_json(path: pathlib.Path, values: dict) -> None:

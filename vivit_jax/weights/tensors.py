@@ -29,7 +29,6 @@ MAX_EXPANSION = 20  # a compressed file of weights may unfold to this many times
 MIN_EXPANDED = 64 * 2**20
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
-# Those that hold weights as they are; integers and 8-bit floats are quantised, with scales that lie elsewhere.
 MAX_TENSORS = 100_000  # of a file; the largest transformers have some thousands
 MAX_DEPTH = 64
 MAX_NAME = 1000
@@ -41,6 +40,7 @@ DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, struct.error, pickle.PickleError, SafetensorError),
 )
 
+# Those that hold weights as they are; integers and 8-bit floats are quantised, with scales that lie elsewhere.
 FLOATS = tuple(np.dtype(kind) for kind in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64))
 QUANTISED = "quantised models cannot be read"
 
@@ -214,13 +214,16 @@ def read_msgpack(path: pathlib.Path) -> Tensors:
 
 
 def write_safetensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a .safetensors file.
+    """Writes a .safetensors file, with the rights that the umask gives; the library alone would write 0600.
 
     Raises:
       OSError: where the system refuses, as on a full disk, which the library tells as an error of its own.
     """
+    path.touch()
+    rights = path.stat().st_mode & 0o777
     try:
         save_file(dict(tensors), path, metadata=metadata)
+        path.chmod(rights)
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         if number is None:
@@ -273,17 +276,27 @@ def _read_directory(path: pathlib.Path) -> Tensors:
     raise UserError(f"{path} holds no weights: looked for {', '.join(DIRECTORY_FILES)} and checkpoint_*")
 
 
-def _read_shards(index: pathlib.Path) -> Tensors:
-    """The tensors that an index of shards lists, each from the file it names."""
+def shard_map(index: pathlib.Path) -> dict[str, str]:
+    """The file of each tensor, all of them in the directory of the index.
+
+    Raises:
+      UserError: if it is no such index, or reaches out of its directory.
+    """
     try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
         files = sorted(set(weight_map.values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{index} is not an index of shards: {error!r}") from None
     outside = [name for name in files if os.path.basename(str(name)) != name or name in (".", "..")]  # noqa: PTH119 (names, not paths)
     if outside:
         raise UserError(f"{index} names a file outside its directory: {outside[0]!r}")
-    shards = {name: read_tensors(index.parent / name) for name in files}
+    return weight_map
+
+
+def _read_shards(index: pathlib.Path) -> Tensors:
+    """The tensors that an index of shards lists, each from the file it names."""
+    weight_map = shard_map(index)
+    shards = {name: read_tensors(index.parent / name) for name in sorted(set(weight_map.values()))}
     lost = [name for name, shard in weight_map.items() if name not in shards[shard]]
     unlisted = [name for shard in shards.values() for name in shard if name not in weight_map]
     if lost or unlisted:

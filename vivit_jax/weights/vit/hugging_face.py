@@ -146,6 +146,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         std=pixels.std or default[1],
         resize=pixels.resize,
         said=_said_by_config(config) | pixels.said,
+        notes=tuple(("(pixels)", note) for note in pixels.notes),
         **facts,
     )
 

@@ -8,6 +8,8 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.config import Triple
 
+BILINEAR = 2  # PIL's number
+
 
 @dataclasses.dataclass(frozen=True)
 class Pixels:
@@ -19,6 +21,7 @@ class Pixels:
       resize: short side in pixels before the crop.
       crop: (height, width) in pixels.
       said: the file that says so, by field.
+      notes: what the processor does to frames that we do otherwise.
     """
 
     mean: Triple | None = None
@@ -26,6 +29,7 @@ class Pixels:
     resize: int | None = None
     crop: tuple[int, int] | None = None
     said: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def check_crop(self, size: tuple[int, int], name: str) -> None:
         """Refuses a crop that the model's positions are not for."""
@@ -79,8 +83,12 @@ def _read(values: Mapping, file: str, name: str) -> Pixels:
         raise UserError(f"{where}: rescale_factor and image_std must be above 0, got {factor} and {std}")
     normalises = _flag(values, "do_normalize", where)
     said |= {ours: file for ours, theirs in (("mean", "image_mean"), ("std", "image_std")) if values.get(theirs) or not normalises}
+    if values.get("do_flip_channel_order") is True:
+        raise UserError(f"{where} says do_flip_channel_order true: its pixels are BGR, and ours are RGB")
     resize = _short_side(values.get("size"), where) if _flag(values, "do_resize", where) else None
     crop = _crop(values.get("crop_size"), where) if _flag(values, "do_center_crop", where) else None
+    if resize and crop and resize < min(crop):
+        raise UserError(f"{where}: size {resize} is below crop_size {crop}, which fills the frames up with black: correct the wrong one")
     said |= {field: file for field, value in (("resize", resize), ("crop", crop)) if value}
     return Pixels(
         mean=tuple(_tidy((offset + value) / (255 * factor)) for value in mean),
@@ -88,7 +96,22 @@ def _read(values: Mapping, file: str, name: str) -> Pixels:
         resize=resize,
         crop=crop,
         said={"mean": f"{file}'s class (assumed)", "std": f"{file}'s class (assumed)"} | said,
+        notes=tuple(f"{file} {note}" for note in _notes(values)),
     )
+
+
+def _notes(values: Mapping) -> list[str]:
+    """How frames are resized and cropped there, where we do it otherwise."""
+    size, notes = values.get("size"), []
+    if values.get("do_resize") is False:
+        notes.append("does not resize frames; here their short side becomes that of preprocess.json")
+    elif isinstance(size, dict) and "shortest_edge" not in size and {"height", "width"} <= size.keys():
+        notes.append(f"makes every frame {size['height']} x {size['width']}; here it keeps its shape, and is cropped")
+    if values.get("do_center_crop") is False:
+        notes.append("does not crop frames; here their centre is taken")
+    if values.get("resample") not in (None, BILINEAR):
+        notes.append(f"resamples by PIL's method {values['resample']!r}; here frames are resized as those that we train on")
+    return notes
 
 
 def _flag(values: Mapping, key: str, where: str) -> bool:

@@ -7,7 +7,7 @@ import re
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, Pretrained, is_model_dir, load_model_dir, read_json
-from vivit_jax.weights.tensors import DIRECTORY_FILES, read_tensors
+from vivit_jax.weights.tensors import DIRECTORY_FILES, read_tensors, shard_map
 from vivit_jax.weights.vit import google_vit, hugging_face, scenic, timm
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 
@@ -88,7 +88,7 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
         for name in (CONFIG, PREPROCESS, *PROCESSORS):
             fetch(name)
         if weights.name.endswith(".index.json"):
-            for name in sorted(set(read_json(weights).get("weight_map", {}).values())):
+            for name in sorted(set(shard_map(weights).values())):
                 fetch(name)
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         raise UserError(f"{source} cannot be fetched: {str(error).strip().splitlines()[0]}") from None
