@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, in_one_line, unknown_name
 from vivit_jax.files import exchange, sha256, sync
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import DEFAULT, ModelConfig, build, family_named, family_of
@@ -356,7 +356,7 @@ def _dataclass(cls: type, values: object, path: pathlib.Path) -> object:
     try:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {in_one_line(error)}") from None
 
 
 def check_replaceable(path: pathlib.Path) -> None:

@@ -170,7 +170,7 @@ def read_torch(path: pathlib.Path) -> Tensors:
         named = re.search(r"(?:global:?|GLOBAL) +(?:GLOBAL +)?([\w.]+\.\w+)", str(error))
         reason = f" (it asks for {named[1]})" if named else ""
         raise UserError(f"{path} holds more than tensors, and nothing in it was executed{reason}: save its state_dict alone") from None
-    except (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError) as error:
+    except (*DAMAGED, AssertionError) as error:
         raise UserError(f"{path} is not a whole PyTorch file of tensors: {_first_line(error)}") from None
     tensors = {name: leaf for name, leaf in _flat(path, _state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
     for name, tensor in tensors.items():

@@ -11,6 +11,7 @@ from vivit_jax.preprocess import HALF
 from vivit_jax.weights.model_dir import MULTI_LABEL
 from vivit_jax.weights.tensors import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
+from vivit_jax.weights.vit.described import described
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -112,7 +113,7 @@ def recognises(tensors: Tensors, metadata: dict) -> bool:
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     """An image ViT, or a ViViT of Model 1."""
     name = f"{tensors.path} (hugging_face)"
-    config = metadata.get("config", {})
+    config = described(metadata.get("config", {}), name)
     refuse(tensors, REFUSED, name)
     _refuse_by_type(tensors, config, name)
     kernel = next((shape for path, shape in tensors.shapes.items() if re.fullmatch(PATCH + r"\.weight", path)), None)

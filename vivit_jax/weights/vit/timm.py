@@ -9,6 +9,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.tensors import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
+from vivit_jax.weights.vit.described import described
 from vivit_jax.weights.vit.names import (
     Row,
     check_complete,
@@ -73,7 +74,7 @@ def recognises(tensors: Tensors, metadata: dict) -> bool:
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     """An image ViT. timm's ViTs have exact GELU and an epsilon of 1e-6."""
     name = f"{tensors.path} (timm)"
-    config = metadata.get("config", {})
+    config = described(metadata.get("config", {}), name)
     refuse(tensors, REFUSED, name)
     _refuse_by_architecture(str(config.get("architecture")), name)
     _refuse_gated(tensors, name)

@@ -1,0 +1,84 @@
+"""What a config.json beside weights says: the fields that we read, each checked before it is believed."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from vivit_jax.errors import UserError
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
+
+
+def _is_size(value: object) -> bool:
+    return _is_count(value) or (isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _is_positive(value: object) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_triple(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_label_table(value: object) -> bool:
+    return isinstance(value, dict) and all(key.isascii() and key.isdigit() for key in value)
+
+
+def _is_input(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))
+
+
+# What each field must be, in words and as a check; Hugging Face's and timm's have no name in common that means two things.
+FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "architecture": ("text", _is_text),
+    "global_pool": ("text", _is_text),
+    "hidden_act": ("text", _is_text),
+    "id2label": ("a table of class names by index", _is_label_table),
+    "image_size": ("a number of pixels, or two", lambda value: _is_size(value) or _is_object(value)),
+    "img_size": ("a number of pixels, or two", _is_size),
+    "input_size": ("channels, height and width", _is_input),
+    "layer_norm_eps": ("a number above 0", _is_positive),
+    "mean": ("three numbers", _is_triple),
+    "model_args": ("an object", _is_object),
+    "model_type": ("text", _is_text),
+    "num_attention_heads": ("a whole number above 0", _is_count),
+    "num_frames": ("a whole number above 0", _is_count),
+    "num_heads": ("a whole number above 0", _is_count),
+    "num_hidden_layers": ("a whole number above 0", _is_count),
+    "pretrained_cfg": ("an object", _is_object),
+    "problem_type": ("text", _is_text),
+    "std": ("three numbers", _is_triple),
+}
+NESTED = ("model_args", "pretrained_cfg")
+
+
+def described(config: Mapping, name: str) -> dict:
+    """The fields that we read and that are not null, those of nested objects checked too.
+
+    Args:
+      config: of config.json.
+      name: of the model, for errors.
+
+    Raises:
+      UserError: naming the field that cannot be meant so.
+    """
+    said = {field: value for field, value in config.items() if field in FIELDS and value is not None}
+    for field, value in said.items():
+        expected, is_right = FIELDS[field]
+        if not is_right(value):
+            raise UserError(f"{name}: config.json: {field} must be {expected}, got {repr(value)[:80]}")
+    return said | {field: described(said[field], name) for field in NESTED if field in said}
