@@ -1,26 +1,10 @@
 import functools
 import os
-import signal
-import time
 
 import pytest
+from worker_tasks import work
 
 from vivit_jax.data.workers import Failure, map_in_order
-from vivit_jax.errors import UserError
-
-
-def work(item):
-    match item:
-        case "hang":
-            time.sleep(1000)
-        case "crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        case "bad":
-            raise UserError("bad: it is bad")
-        case "bug":
-            raise ZeroDivisionError("a slip of ours")
-    time.sleep(item % 3 / 100)
-    return item, os.getpid()
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -7,14 +7,13 @@ import stat
 
 import numpy as np
 import pytest
-from test_weights import LABELS, ODD, SQUARE, random_variables
+from endless_saving import PREPROCESS, save_again_and_again
+from test_weights import LABELS, SQUARE, random_variables
 
 from vivit_jax import cli
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import load_model_dir, model_dir, save_pretrained
-
-PREPROCESS = Preprocess(frames=4, stride=2, resize=20, crop=(16, 16), **ODD)
 
 
 @pytest.fixture
@@ -113,19 +112,10 @@ def test_leftovers_of_killed_saves_go_once_they_are_old(saved):
     assert sorted(file.name for file in saved.parent.iterdir()) == [".model-ijklmnop", ".model-precious", "model"]
 
 
-def _save_again_and_again(path, stop):
-    variables = random_variables(SQUARE)
-    step = 0
-    while not stop.is_set():
-        step += 1
-        variables["params"]["head"]["bias"] = np.full(3, step, np.float32)
-        save_pretrained(path, SQUARE, variables, PREPROCESS, LABELS, provenance={"step": step})
-
-
 def test_a_reader_during_the_exchange_never_sees_half_a_model_or_none(saved):
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    writer = context.Process(target=_save_again_and_again, args=(saved, stop))
+    writer = context.Process(target=save_again_and_again, args=(saved, stop))
     writer.start()
     seen = set()
     try:

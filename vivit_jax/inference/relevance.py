@@ -19,7 +19,7 @@ from vivit_jax.models.families import Cells
 
 FIRST_PARTS = 4
 
-Score = Callable[[Float[Array, "b t h w 3"]], Float[Array, "b"]]
+Score = Callable[[Float[Array, "b t h w 3"]], Float[Array, " b"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Relevance:
     blank: float
 
 
-def log_odds(logits: Float[Array, "b classes"], label: int) -> Float[Array, "b"]:
+def log_odds(logits: Float[Array, "b classes"], label: int) -> Float[Array, " b"]:
     """log(p / (1 - p)) of a class. Unlike its logit it counts evidence against the others; unlike p it does not level off."""
     others = jnp.delete(logits, label, axis=-1)
     return logits[:, label] - jax.nn.logsumexp(others, axis=-1)

@@ -28,7 +28,7 @@ def paired(batch: Batch, key: Array, training: TrainingConfig, axis_name: str | 
     return batch | {f"partner_{name}": value for name, value in partner.items()} | {"own_weight": weights}
 
 
-def mix(own: Float[Array, "b *shape"], partner: Float[Array, "b *shape"], weight: Float[Array, "b *shape"]) -> Float[Array, "b *shape"]:
+def mix(own: Float[Array, " b *shape"], partner: Float[Array, " b *shape"], weight: Float[Array, " b *shape"]) -> Float[Array, " b *shape"]:
     """Each row with its partner; the last axes of `weight` may be 1."""
     return weight * own + (1 - weight) * partner
 

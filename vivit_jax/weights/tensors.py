@@ -15,6 +15,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import ml_dtypes
 import msgpack
@@ -24,6 +25,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from vivit_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_EXPANSION = 20  # a compressed file of weights may unfold to this many times its size; deflate alone could reach a thousand
 MIN_EXPANDED = 64 * 2**20
