@@ -42,7 +42,11 @@ def test_what_hugging_face_cannot_express_is_refused_by_name(tmp_path, options, 
 
 
 @pytest.mark.parametrize(
-    "options", [{"factorisation": "factorised_encoder"}, {"factorisation": "factorised_self_attention", "scan_layers": True}]
+    "options",
+    [
+        pytest.param({"factorisation": "factorised_encoder"}, marks=pytest.mark.slow),
+        {"factorisation": "factorised_self_attention", "scan_layers": True},
+    ],
 )
 def test_the_stablehlo_program_gives_the_logits_at_any_batch_size_on_every_platform(tmp_path, options):
     model = pretrained(**options)

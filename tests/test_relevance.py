@@ -27,7 +27,10 @@ def clips_with_a_striped_block(seed, count):
     return videos, labels, places
 
 
-@pytest.fixture(scope="module", params=FACTORISATIONS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name == "factorised_encoder" else pytest.mark.slow) for name in FACTORISATIONS],
+)
 def trained(request):
     """A model that tells the two kinds of stripes apart on clips it has not seen."""
     widths = {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "mlp_dim": 64, "temporal_layers": 1}

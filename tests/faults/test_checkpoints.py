@@ -229,7 +229,7 @@ def test_a_run_of_the_version_before_goes_on(train, workdir, whole):
     seen="a warning that names the folder; the same command trains to the end",
     trials=2,
 )
-@pytest.mark.parametrize("saving", [False, True])
+@pytest.mark.parametrize("saving", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(train, halfway, tmp_path, capsys, saving):
     workdir = tmp_path / "run"
     workdir.mkdir()

@@ -7,8 +7,7 @@ import stat
 
 import numpy as np
 import pytest
-from endless_saving import PREPROCESS, save_again_and_again
-from test_weights import LABELS, SQUARE, random_variables
+from small_models import LABELS, PREPROCESS, SQUARE, random_variables, save_again_and_again
 
 from vivit_jax import cli
 from vivit_jax.errors import UserError
@@ -31,6 +30,7 @@ def _facts(pretrained):
     seen="one line that says what is wrong, or the very same model",
     trials=9000,
 )
+@pytest.mark.slow
 def test_every_flipped_bit_of_the_small_files_is_refused_or_changes_nothing(saved, monkeypatch):
     expected = _facts(load_model_dir(saved))
     weights = model_dir._read_weights(

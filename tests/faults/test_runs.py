@@ -83,7 +83,8 @@ def test_a_run_goes_on_without_tensorboard(start, small_disk, tmp_path):
     seen="metrics.jsonl and the last checkpoint's facts equal those of a run that was never interrupted; each val row stands once",
     trials=2,
 )
-@pytest.mark.parametrize("steps", [20, pytest.param(10, marks=pytest.mark.slow)], ids=["in the middle", "at the end"])
+@pytest.mark.parametrize("steps", [20, 10], ids=["in the middle", "at the end"])
+@pytest.mark.slow
 def test_an_evaluation_that_is_interrupted_counts_once(start, tmp_path, steps):
     flags = (f"--config.training.steps={steps}", "--config.training.log_every=3", "--config.checkpoint.every_steps=10")
     whole, cut = start(tmp_path / "whole", *flags), start(tmp_path / "cut", *flags, TINY_TERMINATE_IN_EVALUATION="1")

@@ -64,7 +64,8 @@ def fifo(tmp_path):
     seen="saved and left within seconds, exit code 143; the resumed run equals one that was never interrupted",
     trials=2,
 )
-@pytest.mark.parametrize("at", ["13", pytest.param("evaluation", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("at", ["13", "evaluation"])
+@pytest.mark.slow
 def test_a_stalled_read_is_left(start, tmp_path, fifo, at):
     run = start(tmp_path / "run", TINY_STALL_AT=at, TINY_FIFO=fifo)
     run.wait_for("step 10/20")

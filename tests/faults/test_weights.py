@@ -16,32 +16,11 @@ import av
 import jax
 import numpy as np
 import pytest
+from small_models import LABELS, ODD, SQUARE, random_variables
 
 from vivit_jax import cli
-from vivit_jax.models.families import create_model
-from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import load_model_dir, save_pretrained
-
-SQUARE = ViViTConfig(
-    factorisation="spatio_temporal_attention",
-    hidden_size=16,
-    num_layers=2,
-    num_heads=2,
-    mlp_dim=32,
-    tubelet=(2, 8, 8),
-    clip=(4, 16, 16),
-    num_classes=3,
-)
-LABELS = ("ant", "bée", "cat")
-ODD = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.25)}
-
-
-def random_variables(config):
-    model = create_model(**config.to_dict())
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) * 0.3, shapes)
 
 
 def lossless_video(path, frames):

@@ -1,7 +1,6 @@
-"""Random damage to real small files of weights: each is read, or refused by a `UserError`. `VIVIT_FUZZ=N` tries N times as many."""
+"""Random damage to real small files of weights: each is read, or refused by a `UserError`."""
 
 import json
-import os
 import resource
 import shutil
 import time
@@ -9,10 +8,11 @@ import time
 import flax.serialization
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from mutations import CHANGES, examples, mutated
 from safetensors.numpy import save_file
-from test_model_dirs import LABELS, PREPROCESS, SQUARE, random_variables
+from small_models import LABELS, PREPROCESS, SQUARE, random_variables
 
 from vivit_jax.errors import UserError
 from vivit_jax.weights import from_pretrained, load_model_dir, save_pretrained
@@ -21,14 +21,8 @@ from vivit_jax.weights.convert import convert
 from vivit_jax.weights.export import export
 from vivit_jax.weights.tensors import read_tensors
 
-EXAMPLES = 100 * int(os.environ.get("VIVIT_FUZZ", "1"))
 ARRAYS = {"cls": np.ones((1, 1, 8), np.float32), "head/kernel": np.zeros((8, 3), np.float32), "head/bias": np.zeros(3, np.float16)}
 READERS = ("npz", "safetensors", "msgpack", "pth", "config.json", "preprocess.json")
-
-# One change each: (kind, place between 0 and 1, bytes).
-CHANGES = st.lists(
-    st.tuples(st.sampled_from(("flip", "cut", "splice")), st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4
-)
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +33,6 @@ def originals(tmp_path_factory):
     (folder / "msgpack").write_bytes(flax.serialization.msgpack_serialize(dict(ARRAYS)))
     save_pretrained(folder / "model", SQUARE, random_variables(SQUARE), PREPROCESS, LABELS)
     return folder
-
-
-def changed(data, changes):
-    for kind, place, extra in changes:
-        at = int(place * max(len(data) - 1, 0))
-        if kind == "flip" and data:
-            data = data[:at] + bytes([data[at] ^ (extra[0] or 1)]) + data[at + 1 :]
-        elif kind == "cut":
-            data = data[:at] + data[at + len(extra) :]
-        else:
-            data = data[:at] + extra + data[at:]
-    return data
 
 
 def original(folder, reader):
@@ -71,10 +53,10 @@ def test_random_damage_is_read_or_refused_in_one_line(originals, tmp_path, reade
         shutil.copytree(originals / "model", tmp_path / "model")
         target = tmp_path / "model" / reader
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @examples(100)
     @given(CHANGES)
     def damage(changes):
-        target.write_bytes(changed(data, changes))
+        target.write_bytes(mutated(data, changes))
         try:
             if reader.endswith(".json"):
                 load_model_dir(tmp_path / "model")
@@ -91,7 +73,6 @@ def test_random_damage_is_read_or_refused_in_one_line(originals, tmp_path, reade
 # Values that some field of some file is not meant to have.
 WORDS = st.sampled_from(["", "x", "gelu", "0", "\ud800", "mean", "1e999"])
 NUMBERS = st.sampled_from([0, 1, -1, 2, 7, 10**7, 2**31, 2**63, 10**30, 0.5, -0.5, 1e-300, 1e308, float("nan"), float("inf")])
-KEYS = st.sampled_from(["0", "1", "a", "height", "shortest_edge"])
 ODD_VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | WORDS,
     lambda inner: (
@@ -152,7 +133,7 @@ def test_odd_values_beside_hugging_face_weights_are_read_or_refused_in_one_line(
     shutil.copytree(theirs, tmp_path / "theirs")
     values = json.loads((theirs / name).read_text())
 
-    @settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @examples(33)
     @given(EDITS)
     def edit(edits):
         (tmp_path / "theirs" / name).write_text(json.dumps(edited(values, edits)))
@@ -181,7 +162,7 @@ def test_odd_values_in_a_model_of_ours_without_a_checksum_are_read_or_refused_in
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
     values = json.loads((tmp_path / "model" / name).read_text())
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @examples(100)
     @given(EDITS)
     def edit(edits):
         (tmp_path / "model" / name).write_text(json.dumps(edited(values, edits)))
@@ -190,7 +171,7 @@ def test_odd_values_in_a_model_of_ours_without_a_checksum_are_read_or_refused_in
     edit()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@examples(100)
 @given(st.sampled_from(["F64", "F32", "F16", "BF16", "I64", "U8", "BOOL", "F8_E5M2", "F8_E4M3", "F4", "C64", "X"]), EDITS)
 @example("F8_E5M2", [(0.5, False, 0)])
 def test_odd_headers_of_safetensors_are_read_or_refused_in_one_line(originals, kind, edits):

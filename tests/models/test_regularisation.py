@@ -36,7 +36,7 @@ def factors_of(draws, model, rescale):
     return factors
 
 
-@pytest.mark.parametrize("rescale", [False, True], ids=["kept", "rescaled"])
+@pytest.mark.parametrize("rescale", [pytest.param(False, marks=pytest.mark.slow), True], ids=["kept", "rescaled"])
 @pytest.mark.parametrize("model", ATTENTIONS)
 def test_training_equals_the_numpy_reference_given_the_same_draws(model, rescale, monkeypatch):
     regularised = {"dropout": DROPOUT, "stochastic_depth": DEPTH, "stochastic_depth_rescale": rescale}

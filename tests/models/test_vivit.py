@@ -60,7 +60,7 @@ def test_logits_equal_the_numpy_reference(case):
     trials=4,
 )
 @pytest.mark.parametrize("factorisation", ["spatio_temporal_attention", "factorised_self_attention"])
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_scanned_and_rematerialised_layers_compute_the_same_with_the_same_gradients(factorisation, remat):
     plain = create_model(**SMALL, factorisation=factorisation)
     scanned = ViViT(dataclasses.replace(plain.config, scan_layers=True, remat=remat))
@@ -138,7 +138,7 @@ def test_bfloat16_stays_within_two_percent_of_float32():
     assert 0 < drift < 0.02
 
 
-@pytest.mark.parametrize("case", ["joint, cls", "encoder, cls"])
+@pytest.mark.parametrize("case", ["joint, cls", pytest.param("encoder, cls", marks=pytest.mark.slow)])
 def test_what_the_head_does_not_ask_for_changes_nothing(case):
     """Whoever looks at the tokens has all of them computed, and the same logits."""
     model = create_model(**SMALL | CASES[case])

@@ -134,7 +134,7 @@ def test_eight_devices_train_the_parameters_of_one(one_device, parallel):
     assert_close(train(sgd(parallel=parallel))[0], one_device)
 
 
-@pytest.mark.parametrize("parallel", [{"data": 8}, {"mode": "pmap"}], ids=["data", "pmap"])
+@pytest.mark.parametrize("parallel", [{"data": 8}, pytest.param({"mode": "pmap"}, marks=pytest.mark.slow)], ids=["data", "pmap"])
 def test_clips_are_mixed_across_devices_as_on_one(one_device_mixed, parallel):
     assert_close(train(sgd(parallel=parallel, training=MIXED))[0], one_device_mixed)
 
@@ -145,7 +145,7 @@ def test_clips_are_mixed_across_devices_as_on_one(one_device_mixed, parallel):
     seen="parameters within 1e-5",
     trials=2,
 )
-@pytest.mark.parametrize("parallel", [{"data": 4}, {"mode": "pmap", "data": 2}], ids=["data", "pmap"])
+@pytest.mark.parametrize("parallel", [{"data": 4}, pytest.param({"mode": "pmap", "data": 2}, marks=pytest.mark.slow)], ids=["data", "pmap"])
 def test_accumulated_microbatches_are_one_batch(one_device_mixed, parallel):
     assert_close(train(sgd(parallel=parallel, training=MIXED | {"accumulation": 4}))[0], one_device_mixed)
 
@@ -168,7 +168,11 @@ def test_sharpness_aware_steps_on_clips_mixed_one_by_one_are_those_of_one_device
     seen="parameters within 1e-5",
     trials=3,
 )
-@pytest.mark.parametrize(("scan_layers", "remat"), [(True, False), (False, True), (True, True)], ids=["scan", "remat", "both"])
+@pytest.mark.parametrize(
+    ("scan_layers", "remat"),
+    [pytest.param(True, False, marks=pytest.mark.slow), pytest.param(False, True, marks=pytest.mark.slow), (True, True)],
+    ids=["scan", "remat", "both"],
+)
 def test_scanned_and_rematerialised_layers_train_as_unrolled_and_kept_ones(one_device, scan_layers, remat):
     experiment = sgd(parallel={"data": 1}, model={"scan_layers": scan_layers, "remat": remat})
     params = initial_params(experiment)

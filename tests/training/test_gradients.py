@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 import tiny
 
 from vivit_jax.models.vivit.model import ViViT
@@ -33,6 +34,7 @@ def test_of_a_quadratic_the_gradient_is_the_one_on_paper():
     assert not np.allclose(expected, slope, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_both_passes_of_a_step_make_the_same_draws_and_leave_frozen_parameters_alone():
     """A step of plain descent with dropout and stochastic depth, the tokenizer frozen, against two gradients with one key."""
     experiment = tiny.experiment(model={"dropout": 0.2, "stochastic_depth": 0.5}, training={"mixup": 0.0})

@@ -32,6 +32,7 @@ def prepared(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
     workdir = tmp_path / "run"
     flags = ["--config.data.name=shades", f"--config.data.data_dir={prepared}", "--config.data.readers=2"]

@@ -43,7 +43,11 @@ def test_with_both_on_each_batch_draws_one_of_them():
 
 @pytest.mark.parametrize(
     ("mixed", "mix_per"),
-    [({"mixup": 0.4}, "batch"), ({"cutmix": 1.0}, "batch"), ({"mixup": 0.4, "cutmix": 1.0}, "example")],
+    [
+        pytest.param({"mixup": 0.4}, "batch", marks=pytest.mark.slow),
+        pytest.param({"cutmix": 1.0}, "batch", marks=pytest.mark.slow),
+        ({"mixup": 0.4, "cutmix": 1.0}, "example"),
+    ],
     ids=["mixup", "cutmix", "both_per_example"],
 )
 def test_the_step_minimises_the_loss_of_numpys_mixed_batch(mixed, mix_per):

@@ -73,9 +73,8 @@ def several(monkeypatch):
     monkeypatch.setattr(launch, "evaluation_batches", lambda d, split, *_, views, batch_size, shard: Several(split, batch_size, views))
 
 
-@pytest.mark.parametrize(
-    ("best", "metric", "sign"), [(None, "mAP", 1), pytest.param("loss", "loss", -1, marks=pytest.mark.slow)], ids=["mAP", "loss"]
-)
+@pytest.mark.parametrize(("best", "metric", "sign"), [(None, "mAP", 1), ("loss", "loss", -1)], ids=["mAP", "loss"])
+@pytest.mark.slow
 def test_a_run_learns_several_labels_keeps_the_best_and_says_what_its_logits_mean(several, tmp_path, capfd, best, metric, sign):
     loss, evaluation = {"name": "sigmoid", "class_weights": "balanced"}, {"every_steps": 10, "best": best}
     experiment = tiny.experiment(loss=loss, training={"steps": 20}, evaluation=evaluation)

@@ -31,11 +31,12 @@ def arrays_of(workdir, step):
 
 @pytest.mark.fault(
     promise="An interrupted run equals an uninterrupted one bit by bit",
-    provoked="SIGTERM at step 9 of 20, then the same command again; jit, and pmap as a slow test",
+    provoked="SIGTERM at step 9 of 20, then the same command again; jit and pmap",
     seen="exit code 143 and how to go on; parameters, optimiser, averages, batches, metrics.jsonl and model are the same bytes",
     trials=2,
 )
-@pytest.mark.parametrize("mode", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+@pytest.mark.slow
 def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_path, mode):
     flags = (
         f"--config.parallel.mode={mode}",
@@ -88,6 +89,7 @@ def test_a_run_survives_kill_9_and_resumes_elsewhere(start, tmp_path):
     seen="`interrupted before there was anything to save`; exit code 143",
     trials=1,
 )
+@pytest.mark.slow
 def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_path):
     run = start(tmp_path / "run", "--config.model.num_layers=24", XLA_FLAGS="")
     run.wait_for("training clips")
@@ -157,6 +159,7 @@ def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
     seen="each changed key with its old and its new value, exit code 2; harmless changes pass",
     trials=2,
 )
+@pytest.mark.slow
 def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start, tmp_path):
     workdir = tmp_path / "run"
     assert start(workdir, TINY_TERMINATE_AT="5").wait() == 143

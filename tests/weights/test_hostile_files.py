@@ -147,9 +147,14 @@ def pickled(path: pathlib.Path, data: bytes) -> None:
 
 TORCH = {
     "a gigabyte that one number stands for": (lambda torch: {"w": torch.zeros(1).expand(2**28)}, "declares 1,073,741,824 bytes"),
-    "sparse": (lambda torch: {"w": torch.eye(4).to_sparse()}, "is not a plain tensor"),
-    "without data": (lambda torch: {"w": torch.empty(2**40, device="meta")}, "is not a plain tensor"),
-    "quantised": (lambda torch: {"w": torch.quantize_per_tensor(torch.zeros(4, 4), 1.0, 0, torch.qint8)}, "is not a plain tensor"),
+    "sparse": (lambda torch: {"w": torch.eye(4).to_sparse()}, "w is not a plain tensor (torch.sparse_coo)"),
+    "without data": (lambda torch: {"w": torch.empty(2**40, device="meta")}, "w is not a plain tensor (on the device meta)"),
+    "quantised": (lambda torch: {"w": torch.quantize_per_tensor(torch.zeros(4, 4), 1.0, 0, torch.qint8)}, "a plain tensor (quantised)"),
+    "float8": (lambda torch: {"w": torch.ones(4, 4).to(torch.float8_e4m3fn)}, "a plain tensor (torch.float8_e4m3fn)"),
+    "conjugated": (lambda torch: {"w": torch.ones(4, 4, dtype=torch.complex64).conj()}, "conjugated or negated"),
+    "negated": (lambda torch: {"w": torch.ones(4, 4, dtype=torch.complex64).conj().imag}, "conjugated or negated"),
+    "nested": (lambda torch: {"w": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, "a plain tensor (nested)"),
+    "jagged": (lambda torch: {"w": torch.nested.nested_tensor([torch.ones(2)], layout=torch.jagged)}, "is not a plain tensor (nested)"),
     "a module": (lambda torch: torch.nn.Linear(2, 2), "it asks for torch.nn.modules.linear.Linear"),
     "no tensors": (lambda torch: {"epoch": 3}, "holds no tensors"),
 }
@@ -157,9 +162,9 @@ TORCH = {
 
 @pytest.mark.fault(
     promise="A PyTorch file of anything but plain tensors is refused",
-    provoked="objects, sparse and quantised tensors and their like",
+    provoked="objects, sparse, quantised, float8, conjugated and nested tensors and their like",
     seen="one line; exit code 2",
-    trials=6,
+    trials=11,
 )
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("case", TORCH)

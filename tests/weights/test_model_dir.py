@@ -233,6 +233,16 @@ def test_values_that_a_model_directory_cannot_have_are_refused(model_dir, file, 
         load_model_dir(model_dir)
 
 
+def test_a_clip_of_gigabytes_is_refused_before_memory_is_taken(model_dir):
+    config, preprocess = (json.loads((model_dir / name).read_text()) for name in ("config.json", "preprocess.json"))
+    config.pop("contents_sha256")
+    t, h, w = 8000, 2048, 2048
+    (model_dir / "config.json").write_text(json.dumps(config | {"model": config["model"] | {"clip": [t, h, w]}}))
+    (model_dir / "preprocess.json").write_text(json.dumps(preprocess | {"frames": t, "crop": [h, w], "resize": h}))
+    with pytest.raises(UserError, match="takes clips of 100,663,296,000 bytes, and 1,073,741,824 are the most"):
+        load_model_dir(model_dir)
+
+
 def test_json_that_is_nested_without_end_is_refused_in_one_line(model_dir):
     (model_dir / "config.json").write_text("[" * 200_000)
     with pytest.raises(UserError, match=r"config\.json cannot be read as JSON"):

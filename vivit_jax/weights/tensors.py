@@ -192,17 +192,33 @@ def _check_pickle(path: pathlib.Path) -> None:
 
 
 def _check_torch(path: pathlib.Path, name: str, tensor: "torch.Tensor") -> None:
-    """Refuses a tensor that is not there as plain numbers: sparse, quantised, without data, or repeating its data to a larger size."""
-    kind = str(tensor.layout if tensor.is_cpu else tensor.device)
-    if kind != "torch.strided" or tensor.is_quantized:
-        raise UserError(f"{path}: {name} {tuple(tensor.shape)} is not a plain tensor ({'quantised' if tensor.is_quantized else kind})")
+    """Refuses a tensor that is not there as plain numbers, or that repeats its data to a larger size."""
+    if odd := _oddity(tensor):
+        raise UserError(f"{path}: {name} is not a plain tensor ({odd})")
     declared, present = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
     if declared > present:
         raise UserError(f"{path}: {name} declares {declared:,} bytes {tuple(tensor.shape)} and holds {present:,}: refused")
 
 
+def _oddity(tensor: "torch.Tensor") -> str | None:
+    """What keeps a tensor from being numbers that NumPy can take as they lie in memory."""
+    if tensor.is_quantized:
+        return "quantised"
+    if tensor.is_nested:
+        return "nested"
+    if not tensor.is_cpu:
+        return f"on the device {tensor.device}"
+    if str(tensor.layout) != "torch.strided":
+        return str(tensor.layout)
+    if tensor.is_conj() or tensor.is_neg():
+        return "a view that is conjugated or negated when it is read"
+    if "float8" in str(tensor.dtype) or "float4" in str(tensor.dtype):
+        return str(tensor.dtype)
+    return None
+
+
 def _numpy(tensor: "torch.Tensor") -> np.ndarray:
-    """Of the same type, but for bfloat16, which torch does not share with NumPy."""
+    """The same values in the same type, but for bfloat16, which torch does not share with NumPy."""
     tensor = tensor.detach()
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
