@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from vivit_jax.analysis import throughput
-from vivit_jax.commands.bench import measure_reading
+from vivit_jax.analysis.reading import measure_reading
 from vivit_jax.commands.config_arguments import add_config, take_overrides
 from vivit_jax.config import Experiment
 from vivit_jax.config_file import read_config

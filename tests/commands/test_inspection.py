@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vivit_jax.analysis import complexity
-from vivit_jax.commands import inspect as inspection
-from vivit_jax.commands.inspect import training_bytes
+from vivit_jax.analysis import complexity, first_batch
+from vivit_jax.analysis.training_memory import training_bytes
 from vivit_jax.config_file import read_config
 from vivit_jax.drawing import contact_sheet
 
@@ -69,7 +68,7 @@ def test_a_batch_is_drawn_as_the_model_sees_it(config_file, tmp_path, vivit):
 
 def test_mixed_clips_are_drawn_mixed_with_both_labels(config_file, monkeypatch, tmp_path, vivit):
     drawn = []
-    monkeypatch.setattr(inspection, "contact_sheet", lambda *sheet: drawn.append(zip(*sheet, strict=True)) or Image.new("L", (1, 1)))
+    monkeypatch.setattr(first_batch, "contact_sheet", lambda *sheet: drawn.append(zip(*sheet, strict=True)) or Image.new("L", (1, 1)))
     mixing = tmp_path / "mixing.py"
     mixing.write_text(config_file.read_text().replace("return config", "config.training.mixup = 5.0; return config"))
     assert [vivit("inspect", path, "--batch", tmp_path / "batch.png")[0] for path in (config_file, mixing)] == [0, 0]

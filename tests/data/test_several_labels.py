@@ -4,11 +4,11 @@ import films
 import numpy as np
 import pytest
 
-from vivit_jax.commands.inspect import summarise
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
 from vivit_jax.data.preparation.prepare import prepare
+from vivit_jax.data.summary import summarise
 from vivit_jax.preprocess import Preprocess
 
 LABELS = {"a": "cat;dog", "b": "dog", "c": "", "d": "bird;cat;dog"}

@@ -12,11 +12,9 @@ after a warm-up. Its matrix products are set against a large product measured in
 """
 
 import argparse
-import collections
 import dataclasses
 import json
 import pathlib
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -37,7 +35,6 @@ MODEL_BATCH_SIZE = 8
 TAKES_CONFIG = True
 
 SWEPT = ("batch_size", "clip")
-DATA_WARM_UP_BATCHES = 2
 
 Sweep = tuple[str, tuple[int, ...]]
 Row = dict[str, Any]
@@ -161,49 +158,10 @@ def _data_rows(arguments: argparse.Namespace) -> Iterator[Row]:
     if arguments.sweep and arguments.sweep[0] != "batch_size":
         raise UserError("--mode data sweeps batch_size alone")
     experiment = _experiment(arguments)
+    from vivit_jax.analysis.reading import measure_reading
+
     for batch_size in arguments.sweep[1] if arguments.sweep else [arguments.batch_size or experiment.training.batch_size]:
         yield measure_reading(experiment, batch_size, arguments.steps)
-
-
-def measure_reading(experiment: Any, batch_size: int, count: int) -> Row:
-    """Reads `count` training batches of an experiment as its training would, after a warm-up, with nobody to wait for."""
-    from vivit_jax.data.dataset import ensure_dataset
-    from vivit_jax.data.pipeline import training_batches
-
-    data = experiment.data
-    dataset = ensure_dataset(data.name, data.data_dir)
-    batches = training_batches(
-        dataset, data.train_split, experiment.preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed
-    )
-    try:
-        collections.deque((next(batches) for _ in range(DATA_WARM_UP_BATCHES)), maxlen=0)
-        start, cpu_start = time.perf_counter(), _cpu_seconds()
-        collections.deque((next(batches) for _ in range(count)), maxlen=0)
-        seconds, cpu_seconds = time.perf_counter() - start, _cpu_seconds() - cpu_start
-    finally:
-        batches.close()
-    clips = count * batch_size
-    return {
-        "mode": "data",
-        "data": data.name,
-        "batch_size": batch_size,
-        "clip": list(experiment.model.clip),
-        "readers": batches.readers.threads,
-        "processes": batches.readers.processes,
-        "steps": count,
-        "clips_per_second": clips / seconds,
-        "milliseconds": 1e3 * seconds / count,
-        "cpus_busy": cpu_seconds / seconds,
-        "clips_per_cpu_second": clips / cpu_seconds,
-    }
-
-
-def _cpu_seconds() -> float:
-    """CPU time of this process and of its running workers so far."""
-    import psutil
-
-    workers = [worker.cpu_times() for worker in psutil.Process().children(recursive=True)]
-    return time.process_time() + sum(times.user + times.system for times in workers)
 
 
 # Title and text of each column.

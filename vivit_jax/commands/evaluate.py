@@ -19,47 +19,15 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_views, positive
-from vivit_jax.data.config import DataConfig
-from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.errors import UserError, printable
 from vivit_jax.inference.evaluate import scored
 from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
 from vivit_jax.inference.scores import to_record, write_csv, write_record
-from vivit_jax.models.families import build
-from vivit_jax.preprocess import Views
-from vivit_jax.runs import record as runs
+from vivit_jax.runs.evaluations import Subject, of_model, of_run
 from vivit_jax.runs.report import write_report
-from vivit_jax.runs.restore import model_variables
-from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import Evaluation
-from vivit_jax.weights import Pretrained, from_pretrained
 
 CLASSES_SHOWN = 40
-
-
-@dataclasses.dataclass(frozen=True)
-class _Subject:
-    """What is evaluated on what.
-
-    Attributes:
-      pretrained: the model.
-      step: of the run that it is of; None where nothing tells.
-      dataset: what it is scored on.
-      split: of it, by the data set's own name.
-      views: of each video.
-      out: where the scores go.
-      data: readers and temporal order.
-      parallel: the devices.
-    """
-
-    pretrained: Pretrained
-    step: int | None
-    dataset: VideoDataset
-    split: str
-    views: Views
-    out: pathlib.Path
-    data: DataConfig
-    parallel: ParallelConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for anything that is not there or does not fit.
     """
     tell_of_unused_gpu()
-    subject = _of_run(arguments) if arguments.workdir else _of_model(arguments)
+    subject = _subject(arguments)
     pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
     agreement = agree(pretrained, subject.dataset, from_file=bool(arguments.labels))
     if agreement.origin == ASSUMED:
@@ -117,77 +85,33 @@ def run(arguments: argparse.Namespace) -> None:
         console.say(f"report written to {write_report(arguments.workdir)}")
 
 
-def _of_run(arguments: argparse.Namespace) -> _Subject:
-    of_run = runs.open_run(arguments.workdir)
-    own = of_run.experiment.data
-    data = dataclasses.replace(own, name=arguments.name or own.name, data_dir=arguments.data_dir or own.data_dir)
-    dataset = ensure_dataset(data.name, data.data_dir)
-    wanted = arguments.split or own.test_split or "test"
-    split, views = dataset.resolve(wanted), arguments.views or of_run.experiment.evaluation.test_views
-    its_own = (
-        data == own
-        and arguments.checkpoint is None
-        and not arguments.labels
-        and split == dataset.resolve(own.test_split or wanted)
-        and tuple(views) == tuple(of_run.experiment.evaluation.test_views)
-    )
-    name = "evaluation.json" if its_own else _file_name(data.name if data != own else None, split, views, arguments.checkpoint)
-    pretrained = _after(of_run, arguments.checkpoint, dataset) if arguments.checkpoint else from_pretrained(str(of_run.model))
-    return _Subject(
-        pretrained=pretrained,
-        step=arguments.checkpoint or runs.step_of(pretrained),
-        dataset=dataset,
-        split=split,
-        views=views,
-        out=_out(arguments.out, of_run.path / name),
-        data=data,
-        parallel=of_run.experiment.parallel,
-    )
-
-
-def _of_model(arguments: argparse.Namespace) -> _Subject:
-    if not arguments.name:
+def _subject(arguments: argparse.Namespace) -> Subject:
+    if arguments.workdir:
+        subject = of_run(
+            arguments.workdir,
+            name=arguments.name,
+            data_dir=arguments.data_dir,
+            split=arguments.split,
+            views=arguments.views,
+            step=arguments.checkpoint,
+            relabelled=bool(arguments.labels),
+        )
+    elif not arguments.name:
         raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, where it lies)")
-    if arguments.checkpoint:
+    elif arguments.checkpoint:
         raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
-    pretrained = from_pretrained(arguments.model)
-    dataset = ensure_dataset(arguments.name, arguments.data_dir)
-    return _Subject(
-        pretrained=pretrained,
-        step=runs.step_of(pretrained),
-        dataset=dataset,
-        split=dataset.resolve(arguments.split or "test"),
-        views=arguments.views or (4, 3),
-        out=_out(arguments.out, pathlib.Path("evaluation.json")),
-        data=DataConfig(name=arguments.name, data_dir=arguments.data_dir),
-        parallel=ParallelConfig(),
-    )
-
-
-def _after(of_run: runs.Run, step: int, dataset: VideoDataset) -> Pretrained:
-    """The run's model with the parameters after a step; its classes are the data set's where no model has been written yet."""
-    variables = model_variables(of_run.path, step)
-    if of_run.model.exists():
-        return dataclasses.replace(from_pretrained(str(of_run.model)), variables=variables)
-    experiment = of_run.experiment
-    return Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels, experiment.multi_label)
-
-
-def _file_name(dataset: str | None, split: str, views: Views, step: int | None) -> str:
-    """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in it where they are not the run's own."""
-    parts = ["evaluation", *([dataset] if dataset else []), split, f"{views[0]}x{views[1]}", *([f"step{step}"] if step else [])]
-    return "-".join(parts) + ".json"
-
-
-def _out(given: str | None, usual: pathlib.Path) -> pathlib.Path:
-    return usual if given is None or _is_csv(given) else pathlib.Path(given)
+    else:
+        subject = of_model(arguments.model, arguments.name, arguments.data_dir, arguments.split or "test", arguments.views or (4, 3))
+    if arguments.out and not _is_csv(arguments.out):
+        return dataclasses.replace(subject, out=pathlib.Path(arguments.out))
+    return subject
 
 
 def _is_csv(path: str) -> bool:
     return path.lower().endswith(".csv")
 
 
-def _print(evaluation: Evaluation, subject: _Subject) -> None:
+def _print(evaluation: Evaluation, subject: Subject) -> None:
     metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
         counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]

@@ -14,12 +14,9 @@ lists what a config may set, with type, default and meaning.
 """
 
 import argparse
-import collections
-import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import jax
 import numpy as np
 from PIL import Image
 from rich.markup import escape
@@ -28,68 +25,22 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.analysis import complexity
+from vivit_jax.analysis.first_batch import first_batch_sheet
 from vivit_jax.analysis.parameter_table import parameter_table
+from vivit_jax.analysis.training_memory import training_bytes
 from vivit_jax.commands.arguments import add_dataset
 from vivit_jax.config import Experiment
 from vivit_jax.config_file import read_config
-from vivit_jax.data.dataset import VideoDataset, ensure_dataset, open_dataset
-from vivit_jax.data.pipeline import training_batches
-from vivit_jax.data.video.reader import decode_frames
-from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
+from vivit_jax.data.dataset import VideoDataset, open_dataset
+from vivit_jax.data.summary import sheet_of, summarise
 from vivit_jax.errors import UserError, printable
 from vivit_jax.keys import Key, experiment_keys
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_of
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.restore import verify
-from vivit_jax.training.colours import seen_video
-from vivit_jax.training.mixing import mix, paired
-from vivit_jax.training.optimizer import make_optimizer
-from vivit_jax.training.state import create_state
 from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
 
 TAKES_CONFIG = True
-
-SHEET_ROWS = 24
-
-
-def training_bytes(experiment: Experiment) -> dict[str, int]:
-    """Bytes of a training step on one device, by what takes them: an estimate, before XLA's buffers and fusion."""
-    variables = complexity.variable_tree(experiment.model)
-    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.0, variables["params"], experiment.model)
-    averaged = bool(experiment.training.ema_decay)
-    state = jax.eval_shape(lambda tree: create_state(tree, optimizer, averaged=averaged), variables)
-    clips = experiment.training.batch_size // experiment.training.accumulation
-    return {
-        "parameters": complexity.bytes_of(state.params),
-        "gradients": complexity.bytes_of(state.params),
-        "optimiser": complexity.bytes_of(state.opt_state),
-        "moving average": complexity.bytes_of(state.average),
-        f"activations of {clips} clips": complexity.activation_bytes(experiment.model, clips),
-    }
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitSummary:
-    """What a split holds.
-
-    Attributes:
-      counts: examples by class; of several heads, by the classes joined with ` / `; one of several classes counts for each.
-      seconds: durations of its videos, (examples,).
-    """
-
-    counts: collections.Counter
-    seconds: np.ndarray
-
-
-def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
-    """Reads every record of a split."""
-    source = dataset.source(split)
-    counts, seconds = collections.Counter(), np.zeros(len(source))
-    for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
-        record = source[i]
-        counts.update(_classes(dataset, record["label"]))
-        seconds[i] = record["duration"]
-    return SplitSummary(counts, seconds)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         _describe_experiment(experiment)
         if arguments.batch:
             tell_of_unused_gpu()
-            _draw_batch(experiment, pathlib.Path(arguments.batch))
+            _save(first_batch_sheet(experiment), pathlib.Path(arguments.batch))
 
 
 def _print_keys(keys: Sequence[Key]) -> None:
@@ -207,60 +158,7 @@ def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path) -> None:
         seconds = summary.seconds
         spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
         console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}")
-    _save(_sheet_of(dataset), sheet)
-
-
-def _sheet_of(dataset: VideoDataset) -> Image.Image:
-    """A contact sheet of the first clips met of each class, in the first split."""
-    split = next(iter(dataset.splits))
-    source = dataset.source(split)
-    shown: dict[str, dict] = {}
-    for i in range(len(source)):
-        record = source[i]
-        shown.setdefault(_label(dataset, record["label"]), record)
-        if len(shown) == min(SHEET_ROWS, _class_count(dataset)):
-            break
-    rows = sorted(shown.items())
-    return contact_sheet([_some_frames(record) for _, record in rows], [label for label, _ in rows])
-
-
-def _some_frames(record: dict) -> np.ndarray:
-    count = int(record["frames"])
-    return decode_frames(record["video"], np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int))
-
-
-def _draw_batch(experiment: Experiment, path: pathlib.Path) -> None:
-    data = experiment.data
-    dataset = ensure_dataset(data.name, data.data_dir)
-    repeats = experiment.augment.repeats
-    batches = training_batches(
-        dataset,
-        data.train_split,
-        experiment.preprocess,
-        dataclasses.replace(data, processes=0),
-        experiment.augment,
-        batch_size=max(1, min(SHEET_ROWS, experiment.training.batch_size) // repeats) * repeats,
-        seed=experiment.seed,
-    )
-    batch = next(batches)
-    rows = range(len(batch["video"]))
-    labels = [_label(dataset, jax.tree.map(lambda values, i=i: values[i], batch["label"])) for i in rows]
-    video = seen_video(batch)
-    if experiment.training.mixup or experiment.training.cutmix:
-        video, labels = _mixed(video, labels, experiment)
-    _save(contact_sheet(list(np.asarray(video)), labels), path)
-
-
-def _mixed(video: np.ndarray, labels: Sequence[str], experiment: Experiment) -> tuple[np.ndarray, list[str]]:
-    """The clips as the step mixes them, and of each the shares of its own label and of its partner's."""
-    pairs = paired({"video": video}, jax.random.key(experiment.seed), experiment.training)
-    weights = np.asarray(pairs["own_weight"])
-    video = np.asarray(mix(pairs["video"], pairs["partner_video"], weights[:, None, :, :, None]))
-    captions = [
-        f"{share:.0%} {own}, {1 - share:.0%} {other}"
-        for share, own, other in zip(weights.mean(axis=(1, 2)), labels, labels[::-1], strict=True)
-    ]
-    return video.round().astype(np.uint8), captions
+    _save(sheet_of(dataset), sheet)
 
 
 def _save(sheet: Image.Image, path: pathlib.Path) -> None:
@@ -269,18 +167,3 @@ def _save(sheet: Image.Image, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
     console.say(f"{path}: {sheet.width}x{sheet.height} pixels")
-
-
-def _label(dataset: VideoDataset, label: object) -> str:
-    return ", ".join(_classes(dataset, label))
-
-
-def _classes(dataset: VideoDataset, label: object) -> list[str]:
-    """The classes of an example; those of several heads joined as one."""
-    if isinstance(dataset.labels, Mapping):
-        return [" / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)]
-    return [dataset.labels[i] for i in (np.flatnonzero(label) if dataset.multi_label else [int(label)])]
-
-
-def _class_count(dataset: VideoDataset) -> int:
-    return SHEET_ROWS if isinstance(dataset.labels, Mapping) else len(dataset.labels)

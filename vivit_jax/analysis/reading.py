@@ -1,0 +1,54 @@
+"""Clips a second of reading a data set, with nobody to wait for."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from vivit_jax.config import Experiment
+from vivit_jax.data.dataset import ensure_dataset
+from vivit_jax.data.pipeline import training_batches
+
+WARM_UP_BATCHES = 2
+
+
+def measure_reading(experiment: Experiment, batch_size: int, count: int) -> dict[str, Any]:
+    """Reads `count` training batches of an experiment as its training would, after a warm-up, with nobody to wait for."""
+    data = experiment.data
+    dataset = ensure_dataset(data.name, data.data_dir)
+    batches = training_batches(
+        dataset, data.train_split, experiment.preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed
+    )
+    try:
+        _take(batches, WARM_UP_BATCHES)
+        start, cpu_start = time.perf_counter(), _cpu_seconds()
+        _take(batches, count)
+        seconds, cpu_seconds = time.perf_counter() - start, _cpu_seconds() - cpu_start
+    finally:
+        batches.close()
+    clips = count * batch_size
+    return {
+        "mode": "data",
+        "data": data.name,
+        "batch_size": batch_size,
+        "clip": list(experiment.model.clip),
+        "readers": batches.readers.threads,
+        "processes": batches.readers.processes,
+        "steps": count,
+        "clips_per_second": clips / seconds,
+        "milliseconds": 1e3 * seconds / count,
+        "cpus_busy": cpu_seconds / seconds,
+        "clips_per_cpu_second": clips / cpu_seconds,
+    }
+
+
+def _take(batches: Iterator, count: int) -> None:
+    for _ in range(count):
+        next(batches)
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of its running workers so far."""
+    workers = [worker.cpu_times() for worker in psutil.Process().children(recursive=True)]
+    return time.process_time() + sum(times.user + times.system for times in workers)

@@ -1,0 +1,74 @@
+"""What a prepared data set holds: counts, durations, and a contact sheet."""
+
+import collections
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from vivit_jax import console
+from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.video.reader import decode_frames
+from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
+
+SHEET_ROWS = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSummary:
+    """What a split holds.
+
+    Attributes:
+      counts: examples by class; of several heads, by the classes joined with ` / `; one of several classes counts for each.
+      seconds: durations of its videos, (examples,).
+    """
+
+    counts: collections.Counter
+    seconds: np.ndarray
+
+
+def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
+    """Reads every record of a split."""
+    source = dataset.source(split)
+    counts, seconds = collections.Counter(), np.zeros(len(source))
+    for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
+        record = source[i]
+        counts.update(class_names(dataset, record["label"]))
+        seconds[i] = record["duration"]
+    return SplitSummary(counts, seconds)
+
+
+def sheet_of(dataset: VideoDataset) -> Image.Image:
+    """A contact sheet of the first clips met of each class, in the first split."""
+    split = next(iter(dataset.splits))
+    source = dataset.source(split)
+    shown: dict[str, dict] = {}
+    for i in range(len(source)):
+        record = source[i]
+        shown.setdefault(label_text(dataset, record["label"]), record)
+        if len(shown) == min(SHEET_ROWS, _class_count(dataset)):
+            break
+    rows = sorted(shown.items())
+    return contact_sheet([_some_frames(record) for _, record in rows], [label for label, _ in rows])
+
+
+def _some_frames(record: dict) -> np.ndarray:
+    count = int(record["frames"])
+    return decode_frames(record["video"], np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int))
+
+
+def label_text(dataset: VideoDataset, label: object) -> str:
+    """The classes of an example, as one text."""
+    return ", ".join(class_names(dataset, label))
+
+
+def class_names(dataset: VideoDataset, label: object) -> list[str]:
+    """The classes of an example; those of several heads joined as one."""
+    if isinstance(dataset.labels, Mapping):
+        return [" / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)]
+    return [dataset.labels[i] for i in (np.flatnonzero(label) if dataset.multi_label else [int(label)])]
+
+
+def _class_count(dataset: VideoDataset) -> int:
+    return SHEET_ROWS if isinstance(dataset.labels, Mapping) else len(dataset.labels)

@@ -1,0 +1,127 @@
+"""What an evaluation is of: a run's model or a model directory, on which data set, and which file its scores go to."""
+
+import dataclasses
+import pathlib
+
+from vivit_jax.data.config import DataConfig
+from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.models.families import build
+from vivit_jax.preprocess import Views
+from vivit_jax.runs.record import Run, open_run, step_of
+from vivit_jax.runs.restore import model_variables
+from vivit_jax.training.config import ParallelConfig
+from vivit_jax.weights import Pretrained, from_pretrained
+
+OWN = "evaluation.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A model and the videos it is scored on.
+
+    Attributes:
+      pretrained: the model.
+      step: the step of the run after which it was taken; None where nothing tells.
+      dataset: the data set.
+      split: its split, by the data set's own name.
+      views: (temporal clips, spatial crops) of each video.
+      out: where the scores go.
+      data: readers and temporal order.
+      parallel: the devices.
+    """
+
+    pretrained: Pretrained
+    step: int | None
+    dataset: VideoDataset
+    split: str
+    views: Views
+    out: pathlib.Path
+    data: DataConfig
+    parallel: ParallelConfig
+
+
+def of_run(
+    workdir: str | pathlib.Path,
+    *,
+    name: str | None = None,
+    data_dir: str | None = None,
+    split: str | None = None,
+    views: Views | None = None,
+    step: int | None = None,
+    relabelled: bool = False,
+) -> Subject:
+    """A run's model, on the run's own test where nothing else is named.
+
+    Only the run's own test goes to `evaluation.json`; an exploration goes to a file named by what differs.
+
+    Args:
+      workdir: of the run.
+      name: another data set than the run's.
+      data_dir: another folder of prepared data sets than the run's.
+      split: another split than that of the run's test.
+      views: other views than those of the run's test.
+      step: the parameters after this step, instead of the model that the run kept.
+      relabelled: whether the classes are given other names than the model's.
+
+    Raises:
+      UserError: for a run, a checkpoint, a data set or a split that is not there.
+    """
+    run = open_run(workdir)
+    own, own_views = run.experiment.data, run.experiment.evaluation.test_views
+    data = dataclasses.replace(own, name=name or own.name, data_dir=data_dir or own.data_dir)
+    dataset = ensure_dataset(data.name, data.data_dir)
+    wanted, views = split or own.test_split or "test", views or own_views
+    split = dataset.resolve(wanted)
+    its_own = (
+        data == own
+        and step is None
+        and not relabelled
+        and split == dataset.resolve(own.test_split or wanted)
+        and tuple(views) == tuple(own_views)
+    )
+    pretrained = _after(run, step, dataset) if step else from_pretrained(str(run.model))
+    return Subject(
+        pretrained=pretrained,
+        step=step or step_of(pretrained),
+        dataset=dataset,
+        split=split,
+        views=views,
+        out=run.path / (OWN if its_own else _exploration(data.name if data != own else None, split, views, step)),
+        data=data,
+        parallel=run.experiment.parallel,
+    )
+
+
+def of_model(path: str | pathlib.Path, name: str, data_dir: str | None, split: str, views: Views) -> Subject:
+    """A model directory on a data set; its scores go to `evaluation.json` in the current folder.
+
+    Raises:
+      UserError: for a model, a data set or a split that is not there.
+    """
+    pretrained = from_pretrained(str(path))
+    dataset = ensure_dataset(name, data_dir)
+    return Subject(
+        pretrained=pretrained,
+        step=step_of(pretrained),
+        dataset=dataset,
+        split=dataset.resolve(split),
+        views=views,
+        out=pathlib.Path(OWN),
+        data=DataConfig(name=name, data_dir=data_dir),
+        parallel=ParallelConfig(),
+    )
+
+
+def _after(run: Run, step: int, dataset: VideoDataset) -> Pretrained:
+    """The run's model with the parameters after a step; its classes are the data set's where no model has been written yet."""
+    variables = model_variables(run.path, step)
+    if run.model.exists():
+        return dataclasses.replace(from_pretrained(str(run.model)), variables=variables)
+    experiment = run.experiment
+    return Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels, experiment.multi_label)
+
+
+def _exploration(dataset: str | None, split: str, views: Views, step: int | None) -> str:
+    """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in it where they are not the run's own."""
+    parts = ["evaluation", *([dataset] if dataset else []), split, f"{views[0]}x{views[1]}", *([f"step{step}"] if step else [])]
+    return "-".join(parts) + ".json"
