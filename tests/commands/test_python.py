@@ -1,6 +1,7 @@
 """What the commands do, called from Python: `vivit_jax.prepare`, `train` and `evaluate`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def shades(tmp_path_factory):
         model={"num_classes": None},
         data={"name": "shades", "data_dir": str(folder), "val_split": None, "readers": 1, "processes": 0},
         training={"batch_size": 3, "steps": 2},
+        checkpoint={"every_steps": 1, "keep": 2},
         parallel={"data": 1},
     )
     return folder, folder / "run", vivit_jax.train(config, folder / "run")
@@ -53,9 +55,40 @@ def test_a_model_is_evaluated_as_the_command_does(shades, tmp_path):
     options = ["--model", str(run / "model"), "--name", "shades", "--data_dir", str(folder), "--views", "2x1"]
     assert cli.main(["evaluate", *options, "--out", str(tmp_path / "scores.json")]) == 0
     written = json.loads((tmp_path / "scores.json").read_text())
-    assert (scores.summary()["top1"], scores.examples) == (written["top1"], written["examples"])
+    assert {name: written[name] for name in scores.summary()} == scores.summary()
+    assert written["examples"] == scores.examples
     with pytest.raises(UserError, match="no data set 'shade'"):
         vivit_jax.evaluate(run / "model", "shade", data_dir=folder)
+
+
+def test_each_checkpoint_of_a_run_is_evaluated(shades, vivit):
+    _, run, scores = shades
+    own = (run / "evaluation.json").read_bytes()
+    for step in (1, 2):
+        code, out, err = vivit("evaluate", "--workdir", run, "--checkpoint", step)
+        assert (code, err) == (0, "")
+        assert f"model of step {step}" in out
+    first, last = (json.loads(path.read_text()) for path in sorted(run.glob("evaluation-test-*-step*.json")))
+    assert last["loss"] == pytest.approx(scores.summary()["loss"], rel=1e-6)
+    assert first["loss"] != last["loss"]
+    assert (run / "evaluation.json").read_bytes() == own
+    code, _, err = vivit("evaluate", "--workdir", run, "--checkpoint", 3)
+    assert code == 2
+    assert "no checkpoint of step 3" in err
+    assert vivit("evaluate", "--model", run / "model", "--name", "shades", "--checkpoint", 1)[0] == 2
+
+
+def test_a_run_is_inspected_checkpoint_by_checkpoint(shades, tmp_path, vivit):
+    run = shutil.copytree(shades[1], tmp_path / "run")
+    code, out, err = vivit("inspect", run)
+    assert (code, err) == (0, "")
+    assert [line.split()[:2] for line in out.splitlines() if line.split()[:1] in (["1"], ["2"])] == [["1", "whole"], ["2", "whole"]]
+    metadata = run / "checkpoints" / "1" / "facts" / "metadata"
+    metadata.write_bytes(metadata.read_bytes()[:-1])
+    code, out, err = vivit("inspect", run)
+    assert code == 2
+    assert "1 of 2 checkpoints" in err
+    assert "damaged: " in out
 
 
 def test_videos_are_prepared_as_the_command_does(tmp_path):
