@@ -38,7 +38,7 @@ def first_batch_sheet(experiment: Experiment) -> Image.Image:
     rows = range(len(batch["video"]))
     labels = [label_text(dataset, jax.tree.map(lambda values, i=i: values[i], batch["label"])) for i in rows]
     video = seen_video(batch)
-    if experiment.training.mixup or experiment.training.cutmix:
+    if experiment.training.mixes:
         video, labels = _mixed(video, labels, experiment)
     return contact_sheet(list(np.asarray(video)), labels)
 

@@ -173,6 +173,11 @@ class TrainingConfig:
         if self.batch_size % self.accumulation:
             raise UserError(f"training.batch_size {self.batch_size} does not divide into training.accumulation {self.accumulation}")
 
+    @property
+    def mixes(self) -> bool:
+        """Whether clips of a batch are mixed with each other."""
+        return bool(self.mixup or self.cutmix)
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:

@@ -61,21 +61,8 @@ def make_train_step(
       that runs of several seeds are one program. Metrics are `loss`, `top1`, `grad_norm`, `learning_rate`, and `finite` as in
       `checked_names`.
     """
-    mixes = bool(training.mixup or training.cutmix)
-
-    def loss_of(params: Any, collections: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-        video = preprocess.normalise(batch["video"])
-        if mixes:
-            weights = batch["own_weight"]
-            video = mix(video, preprocess.normalise(batch["partner_video"]), weights[:, None, :, :, None])
-        variables = {"params": gather(params), **collections}
-        logits, collections = model.apply(variables, video, train=True, rngs={"dropout": key}, mutable=list(collections))
-        targets = targets_of(batch["label"], logits)
-        top1 = _top1(logits, targets)
-        if mixes:
-            others = targets_of(batch["partner_label"], logits)
-            targets = {name: mix(own, others[name], weights.mean(axis=(1, 2))[:, None]) for name, own in targets.items()}
-        return cross_entropy(logits, targets, loss, class_weights), (top1, collections)
+    loss_of = _loss_of(model, preprocess, loss, mixes=training.mixes, gather=gather, class_weights=class_weights)
+    gradients_of_part = accumulated(jax.value_and_grad(loss_of, has_aux=True), training.accumulation)
 
     def gradients_over_devices(params: Any, collections: Any, batch: Batch, key: jax.Array) -> tuple:
         value, gradients = gradients_of_part(params, collections, batch, key)
@@ -83,14 +70,13 @@ def make_train_step(
             value, gradients = jax.lax.pmean((value, gradients), axis_name)
         return value, optimizer.without_frozen(gradients)
 
-    gradients_of_part = accumulated(jax.value_and_grad(loss_of, has_aux=True), training.accumulation)
     gradients_of = sharpness_aware(gradients_over_devices, optimizer.sam_rho)
 
     def train_step(state: TrainState, batch: Batch, seed: UInt32[Array, ""]) -> tuple[TrainState, dict]:
         """The state after a batch of `video` uint8 (b, t, h, w, 3), `label` and maybe `colours`, and the metrics before it."""
         mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         batch = {"video": seen_video(batch), "label": batch["label"]}
-        if mixes:
+        if training.mixes:
             batch = paired(batch, mix_key, training, axis_name)
         if axis_name:
             dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(axis_name))
@@ -117,6 +103,28 @@ def make_train_step(
         return new_state, metrics
 
     return train_step
+
+
+def _loss_of(
+    model: nn.Module, preprocess: Preprocess, loss: LossConfig, *, mixes: bool, gather: Callable, class_weights: ClassWeights | None
+) -> Callable:
+    """(params, collections, batch, key) to the loss of a batch, with its top-1 and the collections after it beside."""
+
+    def loss_of(params: Any, collections: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+        video = preprocess.normalise(batch["video"])
+        if mixes:
+            weights = batch["own_weight"]
+            video = mix(video, preprocess.normalise(batch["partner_video"]), weights[:, None, :, :, None])
+        variables = {"params": gather(params), **collections}
+        logits, collections = model.apply(variables, video, train=True, rngs={"dropout": key}, mutable=list(collections))
+        targets = targets_of(batch["label"], logits)
+        top1 = _top1(logits, targets)
+        if mixes:
+            others = targets_of(batch["partner_label"], logits)
+            targets = {name: mix(own, others[name], weights.mean(axis=(1, 2))[:, None]) for name, own in targets.items()}
+        return cross_entropy(logits, targets, loss, class_weights), (top1, collections)
+
+    return loss_of
 
 
 def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str | None = None) -> EvalStep:
