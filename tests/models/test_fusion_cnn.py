@@ -240,7 +240,7 @@ def test_several_heads_and_none():
         ({"fusion": "sloww"}, "unknown model.fusion 'sloww'"),
         ({"filters": (1, 2, 3)}, "5 numbers"),
         ({"hidden": (0, 4)}, "at least 1"),
-        ({"dropout": 1.0}, "dropout"),
+        ({"dropout": (0.5, 1.0)}, "dropout"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_what_can(options, told):

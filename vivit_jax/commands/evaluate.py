@@ -47,6 +47,7 @@ class _Subject:
       dataset: what it is scored on.
       split: of it, by the data set's own name.
       views: of each video.
+      flip: whether each of them mirrored counts too.
       out: where the scores go.
       data: readers and temporal order.
       parallel: the devices.
@@ -57,6 +58,7 @@ class _Subject:
     dataset: VideoDataset
     split: str
     views: Views
+    flip: bool
     out: pathlib.Path
     data: DataConfig
     parallel: ParallelConfig
@@ -71,6 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_dataset(parser)
     parser.add_argument("--split", help="split to evaluate (default: that of the run, or test)")
     add_views(parser, default=None, otherwise="4x3, or that of the run")
+    parser.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="average the logits of each view mirrored too (default: no, or that of the run)",
+    )
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
     parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, in place of its own")
     parser.add_argument(
@@ -97,13 +104,22 @@ def run(arguments: argparse.Namespace) -> None:
             "not the order it was trained with, the scores are wrong: --labels FILE names them"
         )
     evaluation, names = scored(
-        pretrained, subject.dataset, subject.split, agreement, subject.views, arguments.batch_size, subject.data, subject.parallel
+        pretrained,
+        subject.dataset,
+        subject.split,
+        agreement,
+        subject.views,
+        arguments.batch_size,
+        subject.data,
+        subject.parallel,
+        flip=subject.flip,
     )
     record = to_record(
         evaluation,
         name=subject.dataset.name,
         split=subject.split,
         views=subject.views,
+        flip=subject.flip,
         names=names,
         step=subject.step,
         labels_from=agreement.origin,
@@ -123,15 +139,16 @@ def _of_run(arguments: argparse.Namespace) -> _Subject:
     data = dataclasses.replace(own, name=arguments.name or own.name, data_dir=arguments.data_dir or own.data_dir)
     dataset = ensure_dataset(data.name, data.data_dir)
     wanted = arguments.split or own.test_split or "test"
-    split, views = dataset.resolve(wanted), arguments.views or of_run.experiment.evaluation.test_views
+    asked, split = of_run.experiment.evaluation, dataset.resolve(wanted)
+    views, flip = arguments.views or asked.test_views, asked.test_flip if arguments.flip is None else arguments.flip
     its_own = (
         data == own
         and arguments.checkpoint is None
         and not arguments.labels
         and split == dataset.resolve(own.test_split or wanted)
-        and tuple(views) == tuple(of_run.experiment.evaluation.test_views)
+        and (tuple(views), flip) == (tuple(asked.test_views), asked.test_flip)
     )
-    name = "evaluation.json" if its_own else _file_name(data.name if data != own else None, split, views, arguments.checkpoint)
+    name = "evaluation.json" if its_own else _file_name(data.name if data != own else None, split, views, flip, arguments.checkpoint)
     pretrained = _after(of_run, arguments.checkpoint, dataset) if arguments.checkpoint else from_pretrained(str(of_run.model))
     return _Subject(
         pretrained=pretrained,
@@ -139,6 +156,7 @@ def _of_run(arguments: argparse.Namespace) -> _Subject:
         dataset=dataset,
         split=split,
         views=views,
+        flip=flip,
         out=_out(arguments.out, of_run.path / name),
         data=data,
         parallel=of_run.experiment.parallel,
@@ -158,6 +176,7 @@ def _of_model(arguments: argparse.Namespace) -> _Subject:
         dataset=dataset,
         split=dataset.resolve(arguments.split or "test"),
         views=arguments.views or (4, 3),
+        flip=bool(arguments.flip),
         out=_out(arguments.out, pathlib.Path("evaluation.json")),
         data=DataConfig(name=arguments.name, data_dir=arguments.data_dir),
         parallel=ParallelConfig(),
@@ -173,9 +192,10 @@ def _after(of_run: runs.Run, step: int, dataset: VideoDataset) -> Pretrained:
     return Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels, experiment.multi_label)
 
 
-def _file_name(dataset: str | None, split: str, views: Views, step: int | None) -> str:
+def _file_name(dataset: str | None, split: str, views: Views, flip: bool, step: int | None) -> str:
     """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in it where they are not the run's own."""
-    parts = ["evaluation", *([dataset] if dataset else []), split, f"{views[0]}x{views[1]}", *([f"step{step}"] if step else [])]
+    seen = f"{views[0]}x{views[1]}{'-flip' if flip else ''}"
+    parts = ["evaluation", *([dataset] if dataset else []), split, seen, *([f"step{step}"] if step else [])]
     return "-".join(parts) + ".json"
 
 
@@ -201,11 +221,11 @@ def _print(evaluation: Evaluation, subject: _Subject) -> None:
         console.show(table)
         if len(shown) < len(counted):
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
-    temporal, spatial = subject.views
+    views = f"{subject.views[0]}x{subject.views[1]} views{', each mirrored too' if subject.flip else ''}"
     others = "".join(f", {name} {value:.4f}" for name, value in list(evaluation.summary().items())[1:])
     of_step = f", model of step {subject.step}" if subject.step is not None else ""
     console.say(
-        f"{subject.dataset.name} {subject.split}: {evaluation.headline}{others}, {temporal}x{spatial} views{of_step}",
+        f"{subject.dataset.name} {subject.split}: {evaluation.headline}{others}, {views}{of_step}",
         style="bold",
     )
     console.say(f"scores written to {subject.out}")

@@ -63,7 +63,7 @@ class FusionCNNConfig:
         then returns its features.
       filters: of each of the five convolutions.
       hidden: the units of each of the two fully connected layers.
-      dropout: rate after each fully connected layer.
+      dropout: the rates after the two fully connected layers.
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
         faster); parameters, response normalisation and logits are float32.
 
@@ -79,7 +79,7 @@ class FusionCNNConfig:
     num_classes: int | Mapping[str, int] | None = None
     filters: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
     hidden: tuple[int, int] = (4096, 4096)
-    dropout: float = 0.5
+    dropout: tuple[float, float] = (0.5, 0.5)
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
@@ -93,6 +93,7 @@ class FusionCNNConfig:
         self._set("clip", (FUSIONS[self.fusion], side, side) if self.clip is None else tuple(self.clip))
         self._set("filters", tuple(self.filters))
         self._set("hidden", tuple(self.hidden))
+        self._set("dropout", tuple(self.dropout))
         if isinstance(self.num_classes, Mapping):
             self._set("num_classes", FrozenDict(self.num_classes))
         self._check_numbers()
@@ -102,13 +103,14 @@ class FusionCNNConfig:
         object.__setattr__(self, field, value)
 
     def _check_numbers(self) -> None:
-        for field, length in (("clip", 3), ("filters", len(CONVOLUTIONS)), ("hidden", 2)):
+        for field, length in (("clip", 3), ("filters", len(CONVOLUTIONS)), ("hidden", 2), ("dropout", 2)):
             if len(getattr(self, field)) != length:
                 raise UserError(f"model.{field} must be {length} numbers, got {getattr(self, field)}")
+        for field in ("clip", "filters", "hidden"):
             for value in getattr(self, field):
                 _positive(field, value)
-        if not 0.0 <= self.dropout < 1.0:
-            raise UserError(f"model.dropout must be in [0, 1), got {self.dropout}")
+        if not all(0.0 <= rate < 1.0 for rate in self.dropout):
+            raise UserError(f"model.dropout must be two rates in [0, 1), got {self.dropout}")
         for name, count in self.heads.items():
             _positive(f"num_classes{f'.{name}' if name else ''}", count)
 

@@ -44,9 +44,9 @@ class FusionCNN(nn.Module):
         seen = {"context": context_of(video), "fovea": fovea_of(video)} if config.multiresolution else {"stream": video}
         maps = jnp.concatenate([Stream(config, name=name)(frames) for name, frames in seen.items()], axis=-1)
         features = maps.reshape(maps.shape[0], -1)
-        for name, units in zip(("fc6", "fc7"), config.hidden, strict=True):
+        for name, units, dropout in zip(("fc6", "fc7"), config.hidden, config.dropout, strict=True):
             features = nn.relu(nn.Dense(units, dtype=config.compute_dtype, kernel_init=nn.initializers.he_normal(), name=name)(features))
-            features = nn.Dropout(config.dropout, deterministic=not train)(features)
+            features = nn.Dropout(dropout, deterministic=not train)(features)
         features = features.astype(jnp.float32)
         logits = {
             name: nn.Dense(classes, kernel_init=nn.initializers.zeros, name=f"head_{name}" if name else "head")(features)
