@@ -16,8 +16,8 @@ IMAGE_MODELS = {
     "H/14": "hf://google/vit-huge-patch14-224-in21k",
 }
 
-# How much of a network is trained on another data set (Karpathy et al. 2014, Sec. 4.2): the pattern of what stays as it is, and the rates of
-# dropout. Where the top is trained alone, as few as one unit in ten is kept before its layers.
+# What is trained of a network that comes from another data set (Karpathy et al. 2014, Sec. 4.2): the pattern of what stays as it is, and
+# the rates of dropout. Where the top is trained alone, as few as one unit in ten is kept before its layers.
 TRANSFERS = {
     "top_layer": ("conv|fc", (0.0, 0.9)),
     "top_3": ("conv", (0.9, 0.9)),
