@@ -3,12 +3,14 @@
 import csv
 import json
 
+import jax
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 from toys import LABELS, TEST_VIDEOS
 
 from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.sampling import views_of_video
 from vivit_jax.inference.predict import predict
 from vivit_jax.weights.model_dir import load_model_dir
 
@@ -111,6 +113,27 @@ def test_a_run_is_evaluated_on_its_own_data_set(by_hand, workdir, vivit):
     assert (scores["name"], scores["split"], scores["views"]) == ("toys", "test", 2)
     assert str(workdir / "evaluation.json") in text
     assert f"{scores['hits']} of 7" in (workdir / "report.html").read_text()
+
+
+def test_mirrored_views_count_as_much_as_the_others(model_dir, data_dir, workdir, tmp_path, vivit):
+    pretrained, out = load_model_dir(model_dir), tmp_path / "scores.json"
+    arguments = ("--name", "toys", "--data_dir", data_dir, "--views", "2x3", "--out", out)
+    assert vivit("evaluate", "--model", model_dir, *arguments)[0] == 0
+    plain = json.loads(out.read_text())
+    code, text, _ = vivit("evaluate", "--model", model_dir, *arguments, "--flip")
+    scores = json.loads(out.read_text())
+    assert (code, scores["flip"], scores["views"], "flip" in plain, plain["views"]) == (0, True, 12, False, 6)
+    assert "2x3 views, each mirrored too" in text
+    records, logits = open_dataset("toys", data_dir).source("test"), jax.jit(pretrained.model.apply)
+    for i, row in enumerate(scores["predictions"]):
+        views = views_of_video(records[i]["video"], pretrained.preprocess, (2, 3))
+        seen = [logits(pretrained.variables, pretrained.preprocess.normalise(v)) for v in (views, views[..., ::-1, :].copy())]
+        expected = np.asarray(pretrained.activation(np.concatenate(seen).mean(0)))
+        assert list(row["probabilities"].values()) == pytest.approx(expected.tolist(), rel=1e-4)
+    assert scores["loss"] != plain["loss"]
+    assert vivit("evaluate", "--workdir", workdir, "--flip")[0] == 0
+    assert "and mirrored" in (workdir / "report.html").read_text()
+    assert [path.name for path in workdir.glob("evaluation*.json")] == ["evaluation-test-2x1-flip.json"]
 
 
 def test_a_directory_that_is_no_run_is_refused(model_dir, vivit):

@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_dataset(parser)
     parser.add_argument("--split", help="split to evaluate (default: that of the run, or test)")
     add_views(parser, default=None, otherwise="4x3, or that of the run")
+    parser.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="average the logits of each view mirrored too (default: no, or that of the run)",
+    )
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
     parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, in place of its own")
     parser.add_argument(
@@ -65,13 +70,22 @@ def run(arguments: argparse.Namespace) -> None:
             "not the order it was trained with, the scores are wrong: --labels FILE names them"
         )
     evaluation, names = scored(
-        pretrained, subject.dataset, subject.split, agreement, subject.views, arguments.batch_size, subject.data, subject.parallel
+        pretrained,
+        subject.dataset,
+        subject.split,
+        agreement,
+        subject.views,
+        arguments.batch_size,
+        subject.data,
+        subject.parallel,
+        flip=subject.flip,
     )
     record = to_record(
         evaluation,
         name=subject.dataset.name,
         split=subject.split,
         views=subject.views,
+        flip=subject.flip,
         names=names,
         step=subject.step,
         labels_from=agreement.origin,
@@ -93,6 +107,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             data_dir=arguments.data_dir,
             split=arguments.split,
             views=arguments.views,
+            flip=arguments.flip,
             step=arguments.checkpoint,
             relabelled=bool(arguments.labels),
         )
@@ -101,7 +116,14 @@ def _subject(arguments: argparse.Namespace) -> Subject:
     elif arguments.checkpoint:
         raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
     else:
-        subject = of_model(arguments.model, arguments.name, arguments.data_dir, arguments.split or "test", arguments.views or (4, 3))
+        subject = of_model(
+            arguments.model,
+            arguments.name,
+            arguments.data_dir,
+            split=arguments.split or "test",
+            views=arguments.views or (4, 3),
+            flip=bool(arguments.flip),
+        )
     if arguments.out and not _is_csv(arguments.out):
         return dataclasses.replace(subject, out=pathlib.Path(arguments.out))
     return subject
@@ -125,11 +147,11 @@ def _print(evaluation: Evaluation, subject: Subject) -> None:
         console.show(table)
         if len(shown) < len(counted):
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
-    temporal, spatial = subject.views
+    views = f"{subject.views[0]}x{subject.views[1]} views{', each mirrored too' if subject.flip else ''}"
     others = "".join(f", {name} {value:.4f}" for name, value in list(evaluation.summary().items())[1:])
     of_step = f", model of step {subject.step}" if subject.step is not None else ""
     console.say(
-        f"{subject.dataset.name} {subject.split}: {evaluation.headline}{others}, {temporal}x{spatial} views{of_step}",
+        f"{subject.dataset.name} {subject.split}: {evaluation.headline}{others}, {views}{of_step}",
         style="bold",
     )
     console.say(f"scores written to {subject.out}")

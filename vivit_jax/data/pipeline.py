@@ -127,6 +127,7 @@ def evaluation_batches(
     data: DataConfig,
     *,
     views: tuple[int, int] = (1, 1),
+    flip: bool = False,
     batch_size: int,
     shard: tuple[int, int] = (0, 1),
 ) -> "EvaluationBatches":
@@ -138,6 +139,7 @@ def evaluation_batches(
       preprocess: frames, stride, scale and crop of a clip.
       data: order of frames, readers and processes.
       views: (temporal, spatial): clips spread evenly in time, crops of each along the longer side.
+      flip: whether each of them mirrored is a view too, after all that are not.
       batch_size: videos of a batch of this host.
       shard: (this host, number of hosts). All hosts have the same number of batches.
 
@@ -145,7 +147,7 @@ def evaluation_batches(
       An iterable with a length, which may be iterated again, of `{"video": uint8 (b, v, t, h, w, 3), "label": int32 (b,), "index": int64
       (b,), "valid": bool (b,)}`. The last batches are filled up with rows of zeros whose `valid` is False.
     """
-    load = _EvaluationViews(dataset.source(split), preprocess, sampling.check_views(views), data.temporal_order)
+    load = _EvaluationViews(dataset.source(split), preprocess, sampling.check_views(views), flip, data.temporal_order)
     return EvaluationBatches(load, given_readers(data), batch_size, shard)
 
 
@@ -261,6 +263,7 @@ class _EvaluationViews:
     records: Sequence[Record]
     preprocess: Preprocess
     views: tuple[int, int]
+    flip: bool
     temporal_order: str
 
     def __call__(self, index: int) -> Batch:
@@ -271,11 +274,13 @@ class _EvaluationViews:
         clips = sampling.spread_clips(temporal, self.preprocess.frames, self.preprocess.stride, record["frames"])
         clips = np.stack([sampling.reorder(indices, self.temporal_order, generator) for indices in clips])
         views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, stored=True, name=record["name"])
+        if self.flip:
+            views = np.concatenate([views, views[:, :, :, ::-1]])
         name = np.array(record["name"], object)
         return {"video": views, "label": _label(record), "name": name, "index": np.int64(index), "valid": np.bool_(True)}
 
     def _padding(self, index: int) -> Batch:
-        shape = (math.prod(self.views), self.preprocess.frames, *self.preprocess.crop, 3)
+        shape = (math.prod(self.views) * (2 if self.flip else 1), self.preprocess.frames, *self.preprocess.crop, 3)
         label = _label(self.records[0])
         label = {head: np.int32(0) for head in label} if isinstance(label, dict) else label * 0
         name = np.array("", object)

@@ -22,6 +22,7 @@ def evaluate(
     *,
     data_dir: str | os.PathLike | None = None,
     views: Views = (4, 3),
+    flip: bool = False,
     batch_size: int = 8,
     data: DataConfig | None = None,
     parallel: ParallelConfig | None = None,
@@ -37,6 +38,7 @@ def evaluate(
       split: such as `test`.
       data_dir: of a data set that is named: the folder of prepared data sets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
       views: (temporal clips, spatial crops) of each video, whose logits are averaged.
+      flip: whether each of these views mirrored counts too.
       batch_size: videos at once.
       data: readers and temporal order; what the model was trained with as to stride, size and range is the model's own.
       parallel: the devices.
@@ -51,7 +53,7 @@ def evaluate(
         dataset = ensure_dataset(dataset, data_dir)
     agreement = agree(pretrained, dataset)
     data, parallel = data or DataConfig(), parallel or ParallelConfig()
-    return scored(pretrained, dataset, split, agreement, views, batch_size, data, parallel, progress=progress)[0]
+    return scored(pretrained, dataset, split, agreement, views, batch_size, data, parallel, flip=flip, progress=progress)[0]
 
 
 def scored(
@@ -64,6 +66,7 @@ def scored(
     data: DataConfig,
     parallel: ParallelConfig,
     *,
+    flip: bool = False,
     progress: bool = True,
 ) -> tuple[Evaluation, Names]:
     """The scores, and the videos' names by index."""
@@ -71,7 +74,7 @@ def scored(
         raise UserError(
             f"the videos of {dataset.name} may have several classes, and the model was trained for one: use one of loss sigmoid"
         )
-    batches = evaluation_batches(dataset, split, pretrained.preprocess, data, views=views, batch_size=batch_size)
+    batches = evaluation_batches(dataset, split, pretrained.preprocess, data, views=views, flip=flip, batch_size=batch_size)
     evaluation = score_batches(
         pretrained.model,
         pretrained.variables,

@@ -39,6 +39,7 @@ def to_record(
     name: str,
     split: str,
     views: Views,
+    flip: bool = False,
     names: Names | None = None,
     step: int | None = None,
     labels_from: str = "model",
@@ -54,6 +55,7 @@ def to_record(
       name: the data set.
       split: of it.
       views: (temporal, spatial).
+      flip: whether each of them mirrored counted too; the record then says `"flip": true`.
       names: of the videos, by index.
       step: of the run whose model was scored; None where nothing tells.
       labels_from: where the names of the model's classes come from.
@@ -69,6 +71,7 @@ def to_record(
         **evaluation.to_dict(),
         "temporal_views": views[0],
         "spatial_views": views[1],
+        **({"flip": True} if flip else {}),
         "labels_from": labels_from,
         "predictions": predictions(evaluation, names or {}),
     }

@@ -25,6 +25,7 @@ class Subject:
       dataset: the data set.
       split: its split, by the data set's own name.
       views: (temporal clips, spatial crops) of each video.
+      flip: whether each view mirrored counts too.
       out: where the scores go.
       data: readers and temporal order.
       parallel: the devices.
@@ -35,6 +36,7 @@ class Subject:
     dataset: VideoDataset
     split: str
     views: Views
+    flip: bool
     out: pathlib.Path
     data: DataConfig
     parallel: ParallelConfig
@@ -47,6 +49,7 @@ def of_run(
     data_dir: str | None = None,
     split: str | None = None,
     views: Views | None = None,
+    flip: bool | None = None,
     step: int | None = None,
     relabelled: bool = False,
 ) -> Subject:
@@ -60,6 +63,7 @@ def of_run(
       data_dir: another folder of prepared data sets than the run's.
       split: another split than that of the run's test.
       views: other views than those of the run's test.
+      flip: whether each view mirrored counts too, where not as in the run's test.
       step: the parameters after this step, instead of the model that the run kept.
       relabelled: whether the classes are given other names than the model's.
 
@@ -67,17 +71,18 @@ def of_run(
       UserError: for a run, a checkpoint, a data set or a split that is not there.
     """
     run = open_run(workdir)
-    own, own_views = run.experiment.data, run.experiment.evaluation.test_views
+    own, asked = run.experiment.data, run.experiment.evaluation
     data = dataclasses.replace(own, name=name or own.name, data_dir=data_dir or own.data_dir)
     dataset = ensure_dataset(data.name, data.data_dir)
-    wanted, views = split or own.test_split or "test", views or own_views
+    wanted, views = split or own.test_split or "test", views or asked.test_views
+    flip = asked.test_flip if flip is None else flip
     split = dataset.resolve(wanted)
     its_own = (
         data == own
         and step is None
         and not relabelled
         and split == dataset.resolve(own.test_split or wanted)
-        and tuple(views) == tuple(own_views)
+        and (tuple(views), flip) == (tuple(asked.test_views), asked.test_flip)
     )
     pretrained = _after(run, step, dataset) if step else from_pretrained(str(run.model))
     return Subject(
@@ -86,13 +91,14 @@ def of_run(
         dataset=dataset,
         split=split,
         views=views,
-        out=run.path / (OWN if its_own else _exploration(data.name if data != own else None, split, views, step)),
+        flip=flip,
+        out=run.path / (OWN if its_own else _exploration(data.name if data != own else None, split, views, flip, step)),
         data=data,
         parallel=run.experiment.parallel,
     )
 
 
-def of_model(path: str | pathlib.Path, name: str, data_dir: str | None, split: str, views: Views) -> Subject:
+def of_model(path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool) -> Subject:
     """A model directory on a data set; its scores go to `evaluation.json` in the current folder.
 
     Raises:
@@ -106,6 +112,7 @@ def of_model(path: str | pathlib.Path, name: str, data_dir: str | None, split: s
         dataset=dataset,
         split=dataset.resolve(split),
         views=views,
+        flip=flip,
         out=pathlib.Path(OWN),
         data=DataConfig(name=name, data_dir=data_dir),
         parallel=ParallelConfig(),
@@ -121,7 +128,8 @@ def _after(run: Run, step: int, dataset: VideoDataset) -> Pretrained:
     return Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels, experiment.multi_label)
 
 
-def _exploration(dataset: str | None, split: str, views: Views, step: int | None) -> str:
+def _exploration(dataset: str | None, split: str, views: Views, flip: bool, step: int | None) -> str:
     """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in it where they are not the run's own."""
-    parts = ["evaluation", *([dataset] if dataset else []), split, f"{views[0]}x{views[1]}", *([f"step{step}"] if step else [])]
+    seen = f"{views[0]}x{views[1]}{'-flip' if flip else ''}"
+    parts = ["evaluation", *([dataset] if dataset else []), split, seen, *([f"step{step}"] if step else [])]
     return "-".join(parts) + ".json"

@@ -138,7 +138,9 @@ def _others(run: runs.Run) -> str:
 
 
 def _summary(file: str, evaluation: dict) -> tuple[object, ...]:
-    views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
+    views = (
+        f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}{' and mirrored' if evaluation.get('flip') else ''}"
+    )
     step = "unknown" if evaluation.get("step") is None else evaluation["step"]
     score = f"mAP {_share(evaluation['mAP'])}" if "mAP" in evaluation else f"top-1 {_share(evaluation['top1'])}"
     shown = (evaluation.get("name", ""), evaluation["split"], views, step, evaluation["examples"], score)

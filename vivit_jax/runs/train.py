@@ -185,14 +185,20 @@ def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, executor
 
 
 def _evaluation_batches(
-    experiment: Experiment, dataset: VideoDataset, split: str | None, preprocess: Preprocess, views: tuple[int, int]
+    experiment: Experiment,
+    dataset: VideoDataset,
+    split: str | None,
+    preprocess: Preprocess,
+    views: tuple[int, int],
+    *,
+    flip: bool = False,
 ) -> Any:
     """The batches of a split, or None for one that `check_splits` has told is not there."""
     if split is None or not dataset.has(split):
         return None
     batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
     host_size = -(-batch_size // jax.process_count())
-    return evaluation_batches(dataset, split, preprocess, experiment.data, views=views, batch_size=host_size, shard=_shard())
+    return evaluation_batches(dataset, split, preprocess, experiment.data, views=views, flip=flip, batch_size=host_size, shard=_shard())
 
 
 def _shard() -> tuple[int, int]:
@@ -202,7 +208,8 @@ def _shard() -> tuple[int, int]:
 def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interruption: Interruption) -> Evaluation | None:
     """Scores the model to use on the test split; writes `evaluation.json` and a last row of metrics."""
     experiment = run.experiment
-    batches = _evaluation_batches(experiment, dataset, experiment.data.test_split, run.preprocess, experiment.evaluation.test_views)
+    data, views, flip = experiment.data, experiment.evaluation.test_views, experiment.evaluation.test_flip
+    batches = _evaluation_batches(experiment, dataset, data.test_split, run.preprocess, views, flip=flip)
     if batches is None:
         return None
     model = load_model_dir(workdir.model)
@@ -211,8 +218,8 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     scores = evaluator(run.executor.place_variables(model.variables), batches, title="testing", between=leave)
     loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
-        data, views = experiment.data, experiment.evaluation.test_views
-        record = to_record(scores, name=data.name, split=data.test_split, views=views, names=batches.names, step=loop.model_step)
+        said = {"name": data.name, "split": data.test_split, "views": views, "flip": flip}
+        record = to_record(scores, **said, names=batches.names, step=loop.model_step)
         write_record({"model": workdir.model.name} | record, workdir.path / "evaluation.json")
     return scores
 

@@ -36,6 +36,7 @@ HARMLESS = (
     "training.compilation_cache",
     "training.profile_steps",
     "evaluation.test_views",
+    "evaluation.test_flip",
     "evaluation.batch_size",
     "checkpoint",
     "parallel",

@@ -190,6 +190,7 @@ class EvaluationConfig:
       every_percent: the percent of the run between two evaluations, up to 100; where given, they replace `every_epochs`.
       views: the (temporal clips, spatial crops) of a video whose logits are averaged, in evaluations during training.
       test_views: the (temporal clips, spatial crops) of a video whose logits are averaged, in the test at the end.
+      test_flip: whether the test at the end sees each of these views mirrored too, so that twice as many logits are averaged.
       batch_size: the videos evaluated at once, over all devices; None is `training.batch_size`.
       best: the score that decides which model of the run is kept: `top1`, `top5`, `loss`, `mean_class`, `auc` or, with loss `sigmoid`,
         `mAP`; None is `top1`, or `mAP` with `sigmoid`.
@@ -201,6 +202,7 @@ class EvaluationConfig:
     every_percent: float | None = None
     views: tuple[int, int] = (1, 1)
     test_views: tuple[int, int] = (1, 1)
+    test_flip: bool = False
     batch_size: int | None = None
     best: str | None = None
 

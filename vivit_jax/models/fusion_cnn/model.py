@@ -1,0 +1,132 @@
+"""The CNNs of Karpathy et al. 2014: streams of five convolutions, two fully connected layers, and a head.
+
+The fusions differ in which frames a filter spans alone (`FusionCNNConfig.spans`). A filter over frames is a filter of images whose channels
+are those of all the frames it spans, so that every convolution is one of images.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vivit_jax.models.clips import check_video
+from vivit_jax.models.fusion_cnn.config import CONVOLUTIONS, FusionCNNConfig
+from vivit_jax.models.fusion_cnn.response_normalisation import response_normalisation
+
+Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
+
+
+class FusionCNN(nn.Module):
+    """A CNN of one of the paper's fusions.
+
+    Parameters: `stream`, or `context` and `fovea`, with `conv1` to `conv5`; `fc6`, `fc7`; `head`, or `head_<name>` for each of several.
+    """
+
+    config: FusionCNNConfig
+
+    @nn.compact
+    def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Logits:
+        """Class logits in float32.
+
+        Args:
+          video: clips of `config.clip`, normalised as the weights were trained: [-1, 1] unless they say otherwise.
+          train: draw dropout, from the rng `dropout`.
+
+        Returns:
+          (b, classes); a dict of these by name for several heads; (b, hidden) features for none.
+
+        Raises:
+          UserError: for a video of another shape or type, or of pixels that are not normalised, which only a call outside `jit` can see.
+        """
+        config = self.config
+        check_video(video, config.clip)
+        video = video.astype(config.compute_dtype)
+        seen = {"context": context_of(video), "fovea": fovea_of(video)} if config.multiresolution else {"stream": video}
+        maps = jnp.concatenate([Stream(config, name=name)(frames) for name, frames in seen.items()], axis=-1)
+        features = maps.reshape(maps.shape[0], -1)
+        for name, units, dropout in zip(("fc6", "fc7"), config.hidden, config.dropout, strict=True):
+            features = nn.relu(nn.Dense(units, dtype=config.compute_dtype, kernel_init=nn.initializers.he_normal(), name=name)(features))
+            features = nn.Dropout(dropout, deterministic=not train)(features)
+        features = features.astype(jnp.float32)
+        logits = {
+            name: nn.Dense(classes, kernel_init=nn.initializers.zeros, name=f"head_{name}" if name else "head")(features)
+            for name, classes in config.heads.items()
+        }
+        return logits.get("", logits) if logits else features
+
+
+class Stream(nn.Module):
+    """The five convolutions, each with a ReLU, and what follows some of them."""
+
+    config: FusionCNNConfig
+
+    @nn.compact
+    def __call__(self, frames: Float[Array, "b t h w 3"]) -> Float[Array, "b n h2 w2 c"]:
+        """The last maps of a stream, n of them along time."""
+        config, x = self.config, frames
+        for number, (layer, filters, (span, step)) in enumerate(zip(CONVOLUTIONS, config.filters, config.spans, strict=True), start=1):
+            x = nn.relu(SpanningConvolution(filters, layer.size, layer.stride, span, step, name=f"conv{number}")(x))
+            x = response_normalisation(x) if layer.normalised else x
+            x = pooled(x) if config.pools(layer) else x
+        self.sow("intermediates", "maps", x)
+        return x
+
+
+class SpanningConvolution(nn.Module):
+    """A convolution whose filters span several frames, the same filters along time.
+
+    Over height and width it is padded as `SAME` is, over time not at all.
+
+    Attributes:
+      features: filters.
+      size: of a filter, in pixels each way.
+      stride: in pixels.
+      span: frames of a filter.
+      step: frames from one response to the next.
+    """
+
+    features: int
+    size: int
+    stride: int
+    span: int
+    step: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b n h2 w2 f"]:
+        """The responses; `kernel` is (span, size, size, c, f)."""
+        b, t, h, w, c = x.shape
+        kernel = self.param("kernel", nn.initializers.he_normal(), (self.span, self.size, self.size, c, self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        last = t - self.span
+        n = last // self.step + 1
+        spanned = jnp.concatenate([x[:, i : last + i + 1 : self.step] for i in range(self.span)], axis=-1)
+        filters = kernel.astype(x.dtype).transpose(1, 2, 0, 3, 4).reshape(self.size, self.size, self.span * c, self.features)
+        responses = jax.lax.conv_general_dilated(
+            spanned.reshape(b * n, h, w, self.span * c),
+            filters,
+            (self.stride, self.stride),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return (responses + bias.astype(x.dtype)).reshape(b, n, *responses.shape[1:])
+
+
+def context_of(video: Float[Array, "b t h w c"]) -> Float[Array, "b t h/2 w/2 c"]:
+    """The frames at half their size: the mean of each 2 x 2 pixels."""
+    return _blocks(video).mean((3, 5))
+
+
+def fovea_of(video: Float[Array, "b t h w c"]) -> Float[Array, "b t h/2 w/2 c"]:
+    """The central half of the frames each way, at their own size."""
+    (top, left), (h, w) = ((side - side // 2) // 2 for side in video.shape[2:4]), (side // 2 for side in video.shape[2:4])
+    return video[:, :, top : top + h, left : left + w]
+
+
+def pooled(x: Float[Array, "b n h w c"]) -> Float[Array, "b n h/2 w/2 c"]:
+    """The largest of each 2 x 2; an odd last row or column is left out. Its gradient is much cheaper than that of a window's maximum."""
+    return _blocks(x).max((3, 5))
+
+
+def _blocks(x: Float[Array, "b n h w c"]) -> Float[Array, "b n h/2 2 w/2 2 c"]:
+    b, n, h, w, c = x.shape
+    return x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(b, n, h // 2, 2, w // 2, 2, c)
