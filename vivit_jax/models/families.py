@@ -20,6 +20,7 @@ DEFAULT = "vivit"
 # Each family's module, imported when the family is asked for.
 FAMILIES = {
     "vivit": "vivit_jax.models.vivit.family",
+    "resnet3d": "vivit_jax.models.resnet3d.family",
 }
 
 

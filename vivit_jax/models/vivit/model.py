@@ -7,12 +7,10 @@ and differ in the grouping of tokens around it.
 import dataclasses
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from vivit_jax.errors import UserError
+from vivit_jax.models.clips import check_video
 from vivit_jax.models.kernels.shared_parameters import add_shared
 from vivit_jax.models.vivit.attention import SPACE, TIME
 from vivit_jax.models.vivit.config import ViViTConfig
@@ -20,9 +18,6 @@ from vivit_jax.models.vivit.encoder import Encoder
 from vivit_jax.models.vivit.tokenizer import Tokenizer
 
 POOLINGS = {"mean": jnp.mean, "max": jnp.max, "sum": jnp.sum}
-
-# No mean and standard deviation in use bring a pixel in [0, 1] this far from zero; pixels in [0, 255] are further.
-LARGEST_PIXEL = 16.0
 
 Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
 
@@ -62,7 +57,7 @@ class ViViT(nn.Module):
 
     def features(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Float[Array, "b d"]:
         """What the head sees, in float32: the normalised cls token or the pooled tokens."""
-        _check_video(video, self.config)
+        check_video(video, self.config.clip)
         return self.transformer(self.tokenizer(video), train).astype(jnp.float32)
 
 
@@ -156,18 +151,3 @@ def _encode_and_pool_grid(module: nn.Module, attentions: tuple, tokens: Array, t
     tokens = Encoder(config, attentions, name="encoder")(tokens, positions=tokens.shape[1:3], train=train)
     module.sow("intermediates", "tokens", tokens)
     return POOLINGS[config.pool](tokens, axis=(1, 2))
-
-
-def _check_video(video: Array, config: ViViTConfig) -> None:
-    expected = (*config.clip, 3)
-    if video.ndim != 5 or video.shape[1:] != expected:
-        raise UserError(
-            f"video must have shape (batch, time, height, width, channel) = (b, {', '.join(map(str, expected))}), got {video.shape}"
-        )
-    if not jnp.issubdtype(video.dtype, jnp.floating):
-        raise UserError(f"video must be floating point, normalised (Preprocess.normalise makes it of uint8 pixels), got {video.dtype}")
-    if isinstance(video, jax.core.Tracer) or not getattr(video, "is_fully_addressable", True):
-        return
-    # NumPy's, since a constant that is closed over is concrete where jax.numpy would already trace.
-    if (largest := float(np.abs(video).max(initial=0))) > LARGEST_PIXEL:
-        raise UserError(f"video must be normalised, as [-1, 1] (Preprocess.normalise does it of uint8), got values up to {largest:g}")
