@@ -1,13 +1,16 @@
-"""Make a model directory of any ViT or ViViT.
+"""Make a model directory of any ViT, ViViT or ResNet.
 
-The source is a file, a directory or hf://org/name: Google's or big_vision's .npz, Hugging Face, timm, the original ViViT's checkpoints, or
-a model directory of ours (to change its clip, factorisation or classes). What its shapes tell is inferred; what they cannot tell (frames,
-and image sizes that are not square) is asked for by name. Ends with a table of where each group of parameters came from.
+The source is a file, a directory or hf://org/name: Google's or big_vision's .npz, Hugging Face, timm, the original ViViT's checkpoints,
+torchvision's R3D-18, MC3-18 and R(2+1)D-18, torchvision's or timm's ResNet-18 and ResNet-50 (which become video models), or a ViViT's model
+directory of ours (to change its clip, factorisation or classes). What its shapes tell is inferred; what they cannot tell (frames, and image
+sizes that are not square) is asked for by name. Ends with a table of where each group of parameters came from.
 
 Example:
   vivit convert vit_b16.npz --to models/vivit_b --factorisation factorised_encoder --clip 32,224,224 --num_classes 400
   vivit convert hf://google/vivit-b-16x2-kinetics400 --to models/vivit_k400
   vivit convert checkpoint_200000 --to models/vivit_fe --labels kinetics400.txt
+  vivit convert r3d_18-b3b3357e.pth --to models/r3d_18 --labels kinetics400.txt
+  vivit convert resnet50.pth --to models/i3d_50 --architecture i3d_50 --clip 16,224,224 --num_classes 400
 """
 
 import argparse
@@ -19,12 +22,15 @@ from rich.console import Console
 from rich.table import Table
 
 from vivit_jax.errors import UserError
+from vivit_jax.models.families import family_of
+from vivit_jax.models.resnet3d.config import ARCHITECTURES
 from vivit_jax.models.vivit.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convert import MODEL_OPTIONS, STRIDE, Conversion, convert
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import save_pretrained
+from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
 
 
@@ -32,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("source", metavar="SOURCE", help="file, directory or hf://org/name[@revision]")
     parser.add_argument("--to", required=True, metavar="DIR", type=pathlib.Path, help="the model directory to write")
-    parser.add_argument("--format", default="auto", choices=("auto", OWN_FORMAT, *FORMATS), help="of the source (default: recognised)")
+    parser.add_argument(
+        "--format", default="auto", choices=("auto", OWN_FORMAT, *FORMATS, *resnets.FORMATS), help="of the source (default: recognised)"
+    )
     model = parser.add_argument_group("the model, where it is not the source's")
     model.add_argument("--factorisation", choices=FACTORISATIONS)
     model.add_argument("--tubelet", type=_extents, metavar="T,H,W", help="frames and pixels (default of an image model: 2 frames)")
@@ -43,11 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--sampled_frames", type=int, metavar="N", help="with --tokenizer frames, where it is not clip over tubelet")
     model.add_argument("--attention_order", choices=ATTENTION_ORDERS, help="of factorised_self_attention")
     model.add_argument("--temporal_layers", type=int, metavar="N", help="of factorised_encoder (default of an image model: 4)")
+    model.add_argument("--architecture", choices=ARCHITECTURES, help="of an image ResNet, which becomes a C2D or an I3D")
     init = parser.add_argument_group("how the source is made to fit")
     init.add_argument("--tubelet_init", choices=choices.TUBELET_INITS, default="central_frame")
     init.add_argument("--temporal_attention", choices=choices.TEMPORAL_ATTENTION_INITS, default="zero_output")
     init.add_argument("--position_resize", choices=choices.POSITION_RESIZES, help="default: as the source's own code")
-    init.add_argument("--head", choices=choices.HEAD_INITS, help="default: a ViViT's is kept if the classes are the same")
+    init.add_argument("--head", choices=choices.HEAD_INITS, help="default: a video model's is kept if the classes are the same")
     init.add_argument("--seed", type=int, default=0, help="of what is random")
     source = parser.add_argument_group("the source, where its files do not say")
     source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="that a ViViT's positions are for")
@@ -109,8 +118,10 @@ def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> N
         console.print(table)
     print("\n".join(line.rstrip() for line in printed.get().splitlines()))
     classes = " + ".join(f"{number} {name}".strip() for name, number in config.heads.items()) or "no"
+    family = family_of(config)
     console.print(
-        f"{config.factorisation}, {count / 1e6:.3f} M parameters, clip {_by(config.clip)}, tubelet {_by(config.tubelet)}, {classes} classes"
+        f"{family.describe(config)}, {count / 1e6:.3f} M parameters, clip {_by(config.clip)}, "
+        f"{_by(family.cells(config).shape)} {family.features}, {classes} classes"
     )
 
 

@@ -1,11 +1,12 @@
-"""Write a model for other programs: a directory for Hugging Face, or a StableHLO program for any JAX.
+"""Write a model for other programs: a directory for Hugging Face, a state dict for torchvision, or a StableHLO program for any JAX.
 
 `hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; it has Model 1 with
 a cls token only. `stablehlo` is the whole forward pass, from uint8 pixels to logits, for any batch size on CPU, CUDA and TPU, with a script
-that runs it without this package.
+that runs it without this package. `torchvision` is a .pth or .safetensors file of the weights of its R3D-18, MC3-18 or R(2+1)D-18.
 
 Example:
   vivit export --model runs/clips/model --to hugging_face exported/
+  vivit export --model models/r3d_18 --to torchvision r3d_18.pth
 """
 
 import argparse
@@ -19,10 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
     parser.add_argument("--to", required=True, choices=sorted(FORMATS), help="what to write")
-    parser.add_argument("out", type=pathlib.Path, metavar="OUT", help="the directory to make; it must not exist, or be empty")
+    parser.add_argument(
+        "out", type=pathlib.Path, metavar="OUT", help="the directory to make, or of torchvision the file; it must not exist, or be empty"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Exports, and says what was written."""
     export(load_model_dir(arguments.model), arguments.to, arguments.out)
-    print(f"wrote {arguments.out}: {', '.join(sorted(file.name for file in arguments.out.iterdir()))}")
+    files = sorted(file.name for file in arguments.out.iterdir()) if arguments.out.is_dir() else ()
+    print(f"wrote {arguments.out}{': ' if files else ''}{', '.join(files)}")

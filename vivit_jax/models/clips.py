@@ -1,4 +1,4 @@
-"""What every family asks of the video it is given."""
+"""What every model refuses to be called on."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,11 @@ LARGEST_PIXEL = 16.0
 
 
 def check_video(video: Array, clip: tuple[int, int, int]) -> None:
-    """Refuses a video that is not (b, *clip, 3), or not floating point, or not normalised, which only a call outside `jit` can see."""
+    """Refuses what is not a batch of normalised clips of (t, h, w) frames and pixels.
+
+    Raises:
+      UserError: for another shape or type, or for pixels that are not normalised, which only a call outside `jit` can see.
+    """
     expected = (*clip, 3)
     if video.ndim != 5 or video.shape[1:] != expected:
         raise UserError(

@@ -21,6 +21,7 @@ DEFAULT = "vivit"
 FAMILIES = {
     "vivit": "vivit_jax.models.vivit.family",
     "fusion_cnn": "vivit_jax.models.fusion_cnn.family",
+    "resnet3d": "vivit_jax.models.resnet3d.family",
 }
 
 

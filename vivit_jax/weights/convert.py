@@ -1,4 +1,4 @@
-"""A model of ours from any ViT or ViViT: what the source's shapes tell is inferred, what they cannot tell is asked for by name."""
+"""A model of ours from any ViT, ViViT or ResNet: what the source's shapes tell is inferred, what they cannot tell is asked for by name."""
 
 import dataclasses
 import os
@@ -12,9 +12,12 @@ from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.model_dir import Labels, Pretrained, default_labels, is_model_dir, load_model_dir
+from vivit_jax.weights.resnet3d import convert as resnet3d
+from vivit_jax.weights.resnet3d import source as resnets
+from vivit_jax.weights.tensors import read_tensors
 from vivit_jax.weights.vit.backbone import SourceOptions
 from vivit_jax.weights.vit.initialise import initialise_from
-from vivit_jax.weights.vit.source import local_path, read_source
+from vivit_jax.weights.vit.source import OWN_FORMAT, local_path, read_source
 from vivit_jax.weights.vit.target import same_classes, target_model
 
 STRIDE = 2
@@ -34,6 +37,7 @@ MODEL_OPTIONS = (
     "temporal_layers",
     "scan_layers",
     "dtype",
+    "architecture",
 )
 
 
@@ -57,13 +61,13 @@ def convert(
     seed: int = 0,
     image_models: bool = True,
 ) -> Conversion:
-    """A ViViT of any source.
+    """A ViViT of any vision transformer, or a ResNet over time and space of any ResNet.
 
     Args:
       source: a file, a directory or `hf://org/name`.
-      model: fields of `ViViTConfig` among `MODEL_OPTIONS`; what is left out is the source's.
+      model: fields of `ViViTConfig` or `ResNet3DConfig` among `MODEL_OPTIONS`; what is left out is the source's.
       init: how the source is read and made to fit; its `source` and `head` are not used.
-      head: `keep` or `fresh`; None keeps a ViViT's if the classes are the same.
+      head: `keep` or `fresh`; None keeps a video model's if the classes are the same.
       stride: source frames between two frames of a clip; None is the source's, or 2.
       resize: short side in pixels before the crop; None is the source's, or 8/7 of the crop's.
       labels: class names; None takes the source's if its head is kept.
@@ -74,7 +78,14 @@ def convert(
       UserError: naming what cannot be read, told or made to fit.
     """
     model = {name: value for name, value in model.items() if value is not None}
-    backbone = read_source(source, _source_options(model, init))
+    path = local_path(source)
+    tensors = None if init.format == OWN_FORMAT or is_model_dir(path) else read_tensors(path)
+    if init.format in resnets.FORMATS or (init.format == "auto" and tensors is not None and resnets.format_of(tensors)):
+        options = {"head": head, "stride": stride, "resize": resize, "labels": labels, "seed": seed, "image_models": image_models}
+        return Conversion(*resnet3d.convert(tensors, model, init, **options))
+    if "architecture" in model:
+        raise UserError(f"{path} is not a ResNet, which alone has an architecture to choose: leave architecture out")
+    backbone = read_source(path, _source_options(model, init), tensors)
     if backbone.is_image and not image_models:
         raise UserError(
             f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or, of sampled frames, give tokenizer)"
@@ -101,11 +112,12 @@ def convert(
 
 
 def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
-    """A ViViT with its weights, from a model directory of ours or any other source of a ViViT.
+    """A model with its weights, from a model directory of ours or any other source of a ViViT or of a video ResNet.
 
     >>> pretrained = from_pretrained("runs/motion_digits/model")
     >>> pretrained = from_pretrained("hf://google/vivit-b-16x2-kinetics400")
     >>> pretrained = from_pretrained("checkpoint_200000", clip=(32, 224, 224), attention_order="time_space")
+    >>> pretrained = from_pretrained("r3d_18.pth")
 
     Args:
       source: a file, a directory or `hf://org/name`.

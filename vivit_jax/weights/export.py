@@ -1,8 +1,8 @@
-"""Write a model for other programs: a directory for Hugging Face, or a StableHLO program for any JAX.
+"""Write a model for other programs: a directory for Hugging Face, a state dict for torchvision, or a StableHLO program for any JAX.
 
 `hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; it has Model 1 with
 a cls token only. `stablehlo` is the whole forward pass, from uint8 pixels to logits, for any batch size on CPU, CUDA and TPU, with a script
-that runs it without this package.
+that runs it without this package. `torchvision` is a file, of the weights of `torchvision.models.video`'s R3D-18, MC3-18 or R(2+1)D-18.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.layers import flatten, flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import WEIGHTS, Pretrained
+from vivit_jax.weights.resnet3d.export import export_torchvision
 from vivit_jax.weights.tensors import write_safetensors
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -36,8 +37,8 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
 
     Args:
       pretrained: the model.
-      to: `hugging_face` or `stablehlo`.
-      out: the directory to make.
+      to: `hugging_face`, `stablehlo` or `torchvision`.
+      out: the directory to make; for `torchvision`, the file.
 
     Raises:
       UserError: if the format cannot express the model, or `out` holds something already.
@@ -46,7 +47,7 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
         raise UserError(f"{out} exists and is not empty: give another path")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as temporary:
-        new = pathlib.Path(temporary) / "new"
+        new = pathlib.Path(temporary) / f"new{out.suffix}"
         FORMATS[to](pretrained, new)
         new.rename(out)
 
@@ -138,6 +139,7 @@ if __name__ == "__main__":
 FORMATS: dict[str, Callable[[Pretrained, pathlib.Path], None]] = {
     "hugging_face": export_hugging_face,
     "stablehlo": export_stablehlo,
+    "torchvision": export_torchvision,
 }
 
 

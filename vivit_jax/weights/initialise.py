@@ -20,6 +20,7 @@ from vivit_jax.weights.parameters import check_parameters, variable_shapes
 # For each family whose weights can come from other formats, the module that reads and fits them, by an `initialise` like the one here.
 SOURCES = {
     "vivit": "vivit_jax.weights.vit.initialise",
+    "resnet3d": "vivit_jax.weights.resnet3d.initialise",
 }
 
 
@@ -56,7 +57,7 @@ def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initiali
     if init.source is not None:
         if model.family in SOURCES:
             return importlib.import_module(SOURCES[model.family]).initialise(model, init, key)
-        return _from_model_dir(model, init, key)
+        return from_model_dir(model, init, key)
     model = _with_overrides(model, init)
     variables = unflatten_variables(random_variables(model, key), scan_layers=getattr(model, "scan_layers", False))
     return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (Group("all", "-", "random"),))
@@ -90,8 +91,12 @@ def _with_overrides(model: ModelConfig, init: InitConfig) -> ModelConfig:
     return dataclasses.replace(model, **overrides)
 
 
-def _from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
-    """The weights of a model directory of the same family; its head too if `init.head` is `keep`."""
+def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+    """The weights of a model directory of the same family; its head too if `init.head` is `keep`.
+
+    Raises:
+      UserError: if `init.source` is no model directory, or not of this model.
+    """
     if not is_model_dir(init.source):
         raise UserError(f"init.source {init.source} is not a model directory, the only source of a model of family {model.family}")
     source = load_model_dir(init.source)

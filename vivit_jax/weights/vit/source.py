@@ -5,9 +5,10 @@ import pathlib
 import re
 
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, Pretrained, is_model_dir, load_model_dir, read_json
-from vivit_jax.weights.tensors import DIRECTORY_FILES, read_tensors, shard_map
+from vivit_jax.weights.tensors import DIRECTORY_FILES, Tensors, read_tensors, shard_map
 from vivit_jax.weights.vit import google_vit, hugging_face, scenic, timm
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 
@@ -22,12 +23,13 @@ OWN_FORMAT = "vivit_jax"
 PROCESSORS = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
 
 
-def read_source(source: str | os.PathLike, options: SourceOptions) -> Backbone:
+def read_source(source: str | os.PathLike, options: SourceOptions, tensors: Tensors | None = None) -> Backbone:
     """Reads a vision transformer in any known format.
 
     Args:
       source: a file, a directory, or `hf://org/name` with an optional `@revision`.
       options: what the files cannot say.
+      tensors: the source's, where it is open already and no model directory.
 
     Raises:
       UserError: if it is missing, damaged, of no known format, or cannot be expressed as a ViViT.
@@ -39,7 +41,7 @@ def read_source(source: str | os.PathLike, options: SourceOptions) -> Backbone:
         return _backbone_of(load_model_dir(path), f"{path} ({OWN_FORMAT})")
     if options.format == OWN_FORMAT:
         raise UserError(f"{path} is not a model directory of vivit_jax")
-    tensors = read_tensors(path)
+    tensors = read_tensors(path) if tensors is None else tensors
     if not tensors:
         raise UserError(f"{path} holds no tensors")
     metadata = _metadata(path)
@@ -128,6 +130,8 @@ def _metadata(path: pathlib.Path) -> dict[str, dict]:
 def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
     """One of our own models, to be made into another."""
     config = pretrained.model.config
+    if not isinstance(config, ViViTConfig):
+        raise UserError(f"{name} is a {config.family}, and only a ViViT can be made into another: to train it on, name it as init.source")
     flat = flatten(pretrained.variables["params"])
     params = {path: array for path, array in flat.items() if path.startswith(("tokenizer/", "head"))}
     is_factorised = config.factorisation == "factorised_encoder"

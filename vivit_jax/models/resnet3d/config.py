@@ -1,0 +1,214 @@
+"""What a ResNet over time and space is: one frozen dataclass, checked when it is made, and the table of architectures."""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax.core import FrozenDict
+
+from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.heads import by_head
+
+DTYPES = ("auto", "float32", "bfloat16")
+CONVOLUTIONS = ("auto", "3d", "2d")
+WIDTH = 64  # of every published one
+Extents = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One of the published networks, at any width.
+
+    Attributes:
+      depths: blocks of each of the four stages.
+      kinds: the convolutions of each stage: `joint` (3x3x3), `spatial` (1x3x3) or `factorised` (1x3x3, then 3x1x1).
+      bottleneck: whether a block is 1x1, 3x3, 1x1 to four times the width (ResNet-50), or twice 3x3 (ResNet-18).
+      inflated: whether it is an image ResNet laid over time, with that network's stem and names.
+      temporal: of an inflated one, the blocks of each stage whose first convolution spans three frames, as a pattern that repeats.
+    """
+
+    depths: tuple[int, int, int, int]
+    kinds: tuple[str, str, str, str]
+    bottleneck: bool = False
+    inflated: bool = False
+    temporal: tuple[tuple[bool, ...], ...] = ((False,),) * 4
+
+    @property
+    def expansion(self) -> int:
+        """The width of what a block gives, over that of its inner convolutions."""
+        return 4 if self.bottleneck else 1
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether an inflated network has convolutions over time (I3D)."""
+        return any(map(any, self.temporal))
+
+
+DEPTHS_18, DEPTHS_50 = (2, 2, 2, 2), (3, 4, 6, 3)
+SPATIAL = ("spatial",) * 4
+# Every block of the first stage, and every other one of the later stages (Wang et al. 2018, Table 1).
+EVERY_OTHER = ((True,), (True, False), (True, False), (False, True))
+
+ARCHITECTURES = {
+    "r3d_18": Architecture(DEPTHS_18, ("joint",) * 4),
+    "mc3_18": Architecture(DEPTHS_18, ("joint", "spatial", "spatial", "spatial")),
+    "r2plus1d_18": Architecture(DEPTHS_18, ("factorised",) * 4),
+    "c2d_18": Architecture(DEPTHS_18, SPATIAL, inflated=True),
+    "i3d_18": Architecture(DEPTHS_18, SPATIAL, inflated=True, temporal=EVERY_OTHER),
+    "c2d_50": Architecture(DEPTHS_50, SPATIAL, inflated=True, bottleneck=True),
+    "i3d_50": Architecture(DEPTHS_50, SPATIAL, inflated=True, bottleneck=True, temporal=EVERY_OTHER),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """One residual block.
+
+    Attributes:
+      stage: from 1 to 4.
+      number: in its stage, from 0.
+      kind: of its 3x3 convolutions.
+      inputs: channels that come in.
+      width: channels of its inner convolutions.
+      outputs: channels that go out.
+      stride: (t, h, w) from its input to its output.
+      time: frames that the first convolution of an inflated block spans.
+    """
+
+    stage: int
+    number: int
+    kind: str
+    inputs: int
+    width: int
+    outputs: int
+    stride: Extents
+    time: int
+
+    @property
+    def middle(self) -> int:
+        """Channels between the two halves of a factorised convolution: as many as give the parameters of 3x3x3 (Tran et al. 2018, 3.5).
+
+        torchvision takes the block's own input for both of its convolutions, and so do we.
+        """
+        return (self.inputs * self.width * 3 * 3 * 3) // (self.inputs * 3 * 3 + 3 * self.width)
+
+    @property
+    def changes_shape(self) -> bool:
+        """Whether the shortcut needs a convolution of its own."""
+        return self.stride != (1, 1, 1) or self.inputs != self.outputs
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNet3DConfig:
+    """A ResNet over time and space, completely described.
+
+    Attributes:
+      architecture: `r3d_18`, `mc3_18` or `r2plus1d_18` (Tran et al. 2018, as torchvision has them); or an image ResNet laid over time,
+        `c2d_18` or `c2d_50` (each frame alone, averaged), `i3d_18` or `i3d_50` (Wang et al. 2018: convolutions over three frames too).
+      width: channels of the first stage; the next three have 2, 4 and 8 times as many. All published ones have 64.
+      clip: (t, h, w) of the input video, in frames and pixels.
+      num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
+        then returns its features.
+      dropout: rate on the features, before the head.
+      frozen_statistics: normalise by the running statistics in training as well, and leave them as they are: for fine-tuning with batches
+        too small to have statistics.
+      dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
+        faster); parameters, batch statistics and logits are float32.
+      convolutions: how kernels of one frame, of one pixel or of both are computed: `3d`, as they are written, `2d`, as convolutions of
+        all frames or over time alone and as matrix products, or `auto`, what is faster on the device. The numbers are the same.
+
+    Raises:
+      UserError: when the values contradict each other.
+    """
+
+    family: ClassVar[str] = "resnet3d"
+
+    architecture: str = "r3d_18"
+    width: int = WIDTH
+    clip: tuple[int, int, int] = (16, 112, 112)
+    num_classes: int | Mapping[str, int] | None = None
+    dropout: float = 0.0
+    frozen_statistics: bool = False
+    dtype: str = "auto"
+    convolutions: str = "auto"
+
+    def __post_init__(self) -> None:
+        for field, known in (("architecture", ARCHITECTURES), ("dtype", DTYPES), ("convolutions", CONVOLUTIONS)):
+            if not isinstance(getattr(self, field), str) or getattr(self, field) not in known:
+                raise unknown_name(f"model.{field}", str(getattr(self, field)), known)
+        if isinstance(self.num_classes, Mapping):
+            object.__setattr__(self, "num_classes", FrozenDict(self.num_classes))
+        object.__setattr__(self, "clip", tuple(self.clip))
+        if len(self.clip) != 3:
+            raise UserError(f"model.clip must be (t, h, w), got {self.clip}")
+        counts = {"width": self.width, **{f"clip {axis}": extent for axis, extent in zip("thw", self.clip, strict=True)}}
+        counts |= {f"num_classes{f'.{name}' if name else ''}": count for name, count in self.heads.items()}
+        for name, count in counts.items():
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                raise UserError(f"model.{name} must be a whole number of at least 1, got {count!r}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise UserError(f"model.dropout must be in [0, 1), got {self.dropout}")
+        if not isinstance(self.frozen_statistics, bool):
+            raise UserError(f"model.frozen_statistics must be true or false, got {self.frozen_statistics!r}")
+
+    @property
+    def plan(self) -> Architecture:
+        """The row of `ARCHITECTURES`."""
+        return ARCHITECTURES[self.architecture]
+
+    @property
+    def stem_middle(self) -> int:
+        """Channels between the two halves of R(2+1)D's stem: 45 of 64, a number of its authors."""
+        return max(1, 45 * self.width // WIDTH)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """All residual blocks, from the pixels up."""
+        return tuple(_blocks(self.plan, self.width))
+
+    @property
+    def feature_size(self) -> int:
+        """Channels that the head sees."""
+        return 8 * self.width * self.plan.expansion
+
+    @property
+    def grid(self) -> Extents:
+        """(n_t, n_h, n_w) of the last stage's features. Where a stride does not divide an extent, the remainder has a place of its own."""
+        strides = [(1, 2, 2), *(block.stride for block in self.blocks)]
+        strides += [(1, 2, 2), (2, 1, 1)] if self.plan.inflated else []
+        totals = (math.prod(stride[axis] for stride in strides) for axis in range(3))
+        return tuple(-(-extent // total) for extent, total in zip(self.clip, totals, strict=True))
+
+    @property
+    def compute_dtype(self) -> jnp.dtype:
+        """The type of the computation on the device at hand."""
+        if self.dtype == "auto":
+            return jnp.dtype("float32" if jax.default_backend() == "cpu" else "bfloat16")
+        return jnp.dtype(self.dtype)
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """Classes of each head by name; a single head has the empty name."""
+        return {} if self.num_classes is None else by_head(self.num_classes)
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON; `ResNet3DConfig(**config.to_dict())` is the same model."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if isinstance(self.num_classes, Mapping):
+            values["num_classes"] = dict(self.num_classes)
+        return values | {"clip": list(self.clip)}
+
+
+def _blocks(plan: Architecture, width: int) -> Iterator[Block]:
+    inputs = width
+    for stage, (depth, kind, temporal) in enumerate(zip(plan.depths, plan.kinds, plan.temporal, strict=True), start=1):
+        inner = width * 2 ** (stage - 1)
+        for number in range(depth):
+            step = 2 if stage > 1 and number == 0 else 1
+            stride = (1 if kind == "spatial" else step, step, step)
+            time = 3 if temporal[number % len(temporal)] else 1
+            yield Block(stage, number, kind, inputs, inner, inner * plan.expansion, stride, time)
+            inputs = inner * plan.expansion

@@ -1,0 +1,59 @@
+"""ResNets over time and space as a family: what the rest of the house asks of them."""
+
+import dataclasses
+import re
+
+import numpy as np
+
+from vivit_jax.models.families import Cells, Family
+from vivit_jax.models.resnet3d.config import WIDTH, ResNet3DConfig
+from vivit_jax.models.resnet3d.model import ResNet3D
+
+NAMES = {"r3d": "R3D", "mc3": "MC3", "r2plus1d": "R(2+1)D", "c2d": "C2D", "i3d": "I3D"}
+
+
+def plain(config: ResNet3DConfig) -> ResNet3DConfig:
+    """The model as it is published, without what only changes how it is computed."""
+    return dataclasses.replace(config, dtype="float32", convolutions="3d")
+
+
+def height(config: ResNet3DConfig, path: str) -> int:
+    """0 for the stem, 1 for the first block, the largest for the head."""
+    if path.startswith("stem"):
+        return 0
+    if place := re.search(r"stage_(\d)/block_(\d+)/", path):
+        stage, block = int(place[1]), int(place[2])
+        return sum(config.plan.depths[: stage - 1]) + block + 1
+    return len(config.blocks) + 1
+
+
+def cells(config: ResNet3DConfig) -> Cells:
+    """The grid of the last stage, whose features the head averages: for R3D-18, boxes of 8 frames and 16 x 16 pixels.
+
+    A feature sees more than its box; the relevances are those of the box's own pixels. Finer boxes would mislead: a gradient through
+    strided convolutions is a chequered pattern with the period of their strides, and a box of one whole period sums over it.
+    """
+    n_t, n_h, n_w = config.grid
+    frames = tuple(tuple(map(int, part)) for part in np.array_split(np.arange(config.clip[0]), n_t))
+    rows, columns = (
+        tuple(round(i * extent / count) for i in range(count + 1)) for extent, count in zip(config.clip[1:], (n_h, n_w), strict=True)
+    )
+    return Cells(frames, rows, columns)
+
+
+def describe(config: ResNet3DConfig) -> str:
+    """Such as `R(2+1)D-18`, and its width where that is not 64."""
+    kind, depth = config.architecture.split("_")
+    return f"{NAMES[kind]}-{depth}" + (f", width {config.width}" if config.width != WIDTH else "")
+
+
+FAMILY = Family(
+    config=ResNet3DConfig,
+    module=ResNet3D,
+    height=height,
+    cells=cells,
+    describe=describe,
+    plain=plain,
+    outline=plain,
+    order=("stem", "stage_1", "stage_2", "stage_3", "stage_4", "head"),
+)

@@ -1,0 +1,161 @@
+"""ResNets over time and space: a stem, four stages of residual blocks, the average over all places, and a head.
+
+R3D, MC3 and R(2+1)D (Tran et al. 2018) are those of torchvision, to the stride. C2D and I3D (Wang et al. 2018, Table 1) are an image ResNet
+with the video's frames beside each other: a video of one repeated frame has the image's features. For that to hold at the first and the
+last frame too, their convolutions over time repeat the frame at the edge, where the paper has zeros.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vivit_jax.models.clips import check_video
+from vivit_jax.models.resnet3d.batch_norm import BatchNorm
+from vivit_jax.models.resnet3d.config import Block, Extents, ResNet3DConfig
+from vivit_jax.models.resnet3d.convolution import Conv, FactorisedConv
+
+Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
+
+HEAD_INIT = nn.initializers.normal(0.01)
+
+
+class ResNet3D(nn.Module):
+    """A ResNet over time and space. Parameters: `stem`, `stage_1` to `stage_4`, `head` (or `head_<name>` for each of several).
+
+    Attributes:
+      config: describes it.
+      axis_name: the axis of `pmap` whose devices share a batch, if there are any.
+    """
+
+    config: ResNet3DConfig
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Logits:
+        """Class logits in float32.
+
+        Args:
+          video: clips of `config.clip`, normalised as the weights were trained.
+          train: normalise by the batch's statistics and move the running ones (the collection `batch_stats`, which must be mutable); draw
+            dropout, from the rng `dropout`.
+
+        Returns:
+          (b, classes); a dict of these by name for several heads; (b, d) features for none.
+
+        Raises:
+          UserError: for a video of another shape or type, or of pixels that are not normalised, which only a call outside `jit` can see.
+        """
+        config = self.config
+        check_video(video, config.clip)
+        x = Stem(config, self.axis_name, name="stem")(video.astype(config.compute_dtype), train=train)
+        for stage in range(1, 5):
+            blocks = tuple(block for block in config.blocks if block.stage == stage)
+            x = Stage(config, blocks, self.axis_name, name=f"stage_{stage}")(x, train=train)
+            if stage == 1 and config.plan.inflated:
+                x = nn.max_pool(x, (2, 1, 1), (2, 1, 1), padding="SAME")
+        features = x.astype(jnp.float32).mean(axis=(1, 2, 3))
+        features = nn.Dropout(config.dropout, deterministic=not train)(features)
+        if not config.heads:
+            return features
+        logits = {
+            name: nn.Dense(classes, kernel_init=HEAD_INIT, name=f"head_{name}" if name else "head")(features)
+            for name, classes in config.heads.items()
+        }
+        return logits.get("", logits)
+
+
+class Stem(nn.Module):
+    """From pixels to the first stage: 3x7x7, its two halves for R(2+1)D, or an image ResNet's 7x7 and 3x3 pooling."""
+
+    config: ResNet3DConfig
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t h w 3"], *, train: bool) -> Float[Array, "b t h2 w2 c"]:
+        """Half the height and width; a quarter for an image ResNet's."""
+        plan, conv = self.config.plan, _Convolutions(self.config, self.axis_name)
+        if plan.inflated:
+            x = conv.plain(self.config.width, (5 if plan.is_temporal else 1, 7, 7), (1, 2, 2), name="conv")(x)
+        elif plan.kinds[0] == "factorised":
+            x = conv.factorised(self.config.stem_middle, self.config.width, (3, 7, 7), (1, 2, 2), name="conv")(x, train=train)
+        else:
+            x = conv.plain(self.config.width, (3, 7, 7), (1, 2, 2), name="conv")(x)
+        x = nn.relu(conv.norm(name="norm")(x, train=train))
+        return nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=((0, 0), (1, 1), (1, 1))) if plan.inflated else x
+
+
+class Stage(nn.Module):
+    """Blocks of one width, the first of which may stride."""
+
+    config: ResNet3DConfig
+    blocks: tuple[Block, ...]
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t h w c"], *, train: bool) -> Float[Array, "b t2 h2 w2 d"]:
+        """Its blocks one after another."""
+        for block in self.blocks:
+            x = Residual(self.config, block, self.axis_name, name=f"block_{block.number:02d}")(x, train=train)
+        return x
+
+
+class Residual(nn.Module):
+    """Two or three convolutions beside a shortcut (He et al. 2016), each normalised."""
+
+    config: ResNet3DConfig
+    block: Block
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t h w c"], *, train: bool) -> Float[Array, "b t2 h2 w2 d"]:
+        """The block."""
+        block, conv = self.block, _Convolutions(self.config, self.axis_name)
+        shortcut = x
+        if block.changes_shape:
+            shortcut = conv.plain(block.outputs, (1, 1, 1), block.stride, name="conv_shortcut")(x)
+            shortcut = conv.norm(name="norm_shortcut")(shortcut, train=train)
+        layers = self._bottleneck(conv) if self.config.plan.bottleneck else self._basic(conv)
+        for number, layer in enumerate(layers, start=1):
+            x = layer(x, train=train) if isinstance(layer, FactorisedConv) else layer(x)
+            x = conv.norm(name=f"norm_{number}")(x, train=train)
+            x = nn.relu(x if number < len(layers) else x + shortcut)
+        return x
+
+    def _basic(self, conv: "_Convolutions") -> list[nn.Module]:
+        block = self.block
+        if block.kind == "factorised":
+            make = functools.partial(conv.factorised, block.middle, block.width, (3, 3, 3))
+            return [make(block.stride, name="conv_1"), make((1, 1, 1), name="conv_2")]
+        time = 3 if block.kind == "joint" else 1
+        return [
+            conv.plain(block.width, (max(time, block.time), 3, 3), block.stride, name="conv_1"),
+            conv.plain(block.width, (time, 3, 3), name="conv_2"),
+        ]
+
+    def _bottleneck(self, conv: "_Convolutions") -> list[nn.Module]:
+        block = self.block
+        return [
+            conv.plain(block.width, (block.time, 1, 1), name="conv_1"),
+            conv.plain(block.width, (1, 3, 3), block.stride, name="conv_2"),
+            conv.plain(block.outputs, (1, 1, 1), name="conv_3"),
+        ]
+
+
+class _Convolutions:
+    """The layers of a model, made alike: all by the same way of computing, over the same devices."""
+
+    def __init__(self, config: ResNet3DConfig, axis_name: str | None) -> None:
+        statistics = {"axis_name": axis_name, "frozen": config.frozen_statistics}
+        self.norm = functools.partial(BatchNorm, **statistics)
+        self.factorised = functools.partial(FactorisedConv, as_2d=_as_2d(config), **statistics)
+        self._plain = functools.partial(Conv, as_2d=_as_2d(config), repeat_edges=config.plan.inflated)
+
+    def plain(self, outputs: int, kernel: Extents, stride: Extents = (1, 1, 1), *, name: str) -> Conv:
+        """One convolution."""
+        return self._plain(outputs, kernel, stride, name=name)
+
+
+def _as_2d(config: ResNet3DConfig) -> bool:
+    return config.convolutions == "2d"

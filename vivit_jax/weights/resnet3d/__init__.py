@@ -1,0 +1,1 @@
+"""ResNets of torchvision and timm, read into ours and written back."""

@@ -1,0 +1,53 @@
+"""A state dict of ours that torchvision's video ResNets load strictly."""
+
+import pathlib
+
+import numpy as np
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.resnet3d.config import WIDTH, ResNet3DConfig
+from vivit_jax.weights.layers import flatten_variables
+from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.resnet3d.names import counters, to_torch, torch_names
+from vivit_jax.weights.tensors import INSTALL_TORCH, write_safetensors
+
+SUFFIXES = (".pth", ".safetensors")
+
+
+def export_torchvision(pretrained: Pretrained, out: pathlib.Path) -> None:
+    """A file for `torchvision.models.video.r3d_18(num_classes=...).load_state_dict`, or `mc3_18`, or `r2plus1d_18`.
+
+    Batch statistics are in it. Their counters of batches are 0: ours keep none, and torch needs none. Class names and preprocessing have no
+    place in a state dict.
+
+    Raises:
+      UserError: for a model that torchvision does not have, or a file that is neither .pth nor .safetensors.
+    """
+    config = pretrained.model.config
+    _check_expressible(config)
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"a torchvision state dict is a {' or '.join(SUFFIXES)} file, got the suffix {out.suffix!r}")
+    flat = flatten_variables(pretrained.variables)
+    names = torch_names(flat, config.plan)
+    tensors = {names[path]: to_torch(path, np.asarray(array, np.float32)) for path, array in flat.items()}
+    tensors |= dict.fromkeys(counters(tensors), np.zeros((), np.int64))
+    if out.suffix == ".safetensors":
+        write_safetensors(out, tensors, metadata={"format": "pt"})
+        return
+    try:
+        import torch
+    except ImportError:
+        raise UserError(f"writing {out.suffix} needs torch: {INSTALL_TORCH.split(',')[0]}, or write .safetensors") from None
+    torch.save({name: torch.from_numpy(array.copy()) for name, array in tensors.items()}, out)
+
+
+def _check_expressible(config: object) -> None:
+    instead = "export to stablehlo"
+    if not isinstance(config, ResNet3DConfig):
+        raise UserError(f"torchvision has no video model of the family {config.family}: {instead}")
+    if config.plan.inflated:
+        raise UserError(f"torchvision has no {config.architecture}, only r3d_18, mc3_18 and r2plus1d_18: {instead}")
+    if config.width != WIDTH:
+        raise UserError(f"torchvision's {config.architecture} has width {WIDTH} only, got {config.width}: {instead}")
+    if list(config.heads) != [""]:
+        raise UserError(f"torchvision's {config.architecture} has one head, got {list(config.heads) or 'none'}: {instead}")

@@ -1,0 +1,107 @@
+"""A ResNet's first weights from a state dict of torchvision or timm, or from a model directory."""
+
+import dataclasses
+
+import jax
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.resnet3d.config import ResNet3DConfig
+from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.groups import Group
+from vivit_jax.weights.initialise import Initialisation, from_model_dir, random_variables
+from vivit_jax.weights.layers import unflatten_variables
+from vivit_jax.weights.model_dir import is_model_dir
+from vivit_jax.weights.parameters import Shapes, check_parameters, listing, variable_shapes
+from vivit_jax.weights.resnet3d.names import STATISTICS, counters, from_torch, shape_in_torch, torch_names
+from vivit_jax.weights.resnet3d.source import FORMATS, Source, read
+from vivit_jax.weights.tensors import read_tensors
+from vivit_jax.weights.vit.source import local_path
+
+# What of the `init` section a ResNet has a use for.
+OPTIONS = ("source", "format", "head", "mean", "std")
+PARTS = ("stem", "stage_1", "stage_2", "stage_3", "stage_4")
+
+
+def initialise(model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+    """The weights of `init.source`, made to fit `model`.
+
+    Raises:
+      UserError: if the source cannot be read or cannot become `model`.
+    """
+    check_options(init)
+    path = local_path(init.source)
+    if is_model_dir(path):
+        return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
+    return initialise_from(read(read_tensors(path)), model, init, key)
+
+
+def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+    """`initialise` from a state dict that is already open; every tensor of it is used, or the report says why not."""
+    _check_same_network(source, model)
+    ours = variable_shapes(model)
+    kept = {path: shape for path, shape in ours.items() if not path.startswith("head")}
+    if init.head == "keep":
+        _check_head(source, model)
+        kept = ours
+    names = torch_names(kept, model.plan)
+    _check_whole(source, {names[path]: shape_in_torch(path, shape, model.plan) for path, shape in kept.items()})
+    values = {path: from_torch(source.tensors[names[path]], shape) for path, shape in kept.items()}
+    values |= random_variables(model, key, [path for path in ours if path not in kept])
+    variables = unflatten_variables({path: values[path] for path in ours})
+    return Initialisation(model, variables, init.mean or source.mean, init.std or source.std, tuple(_report(source, ours, names, init)))
+
+
+def check_options(init: InitConfig) -> None:
+    """Refuses what is said of a source and no ResNet has.
+
+    Raises:
+      UserError: naming it.
+    """
+    for field in dataclasses.fields(init):
+        if field.name not in OPTIONS and getattr(init, field.name) != field.default:
+            raise UserError(f"init.{field.name} is set, and it says something of vision transformers: a ResNet has no use for it")
+    if init.format not in ("auto", "vivit_jax", *FORMATS):
+        raise UserError(f"init.format {init.format} is of vision transformers: a ResNet is read by auto, {' or '.join(FORMATS)}")
+
+
+def _check_same_network(source: Source, model: ResNet3DConfig) -> None:
+    if model.architecture not in source.architectures:
+        raise UserError(f"{source.name} can become {' or '.join(source.architectures)}, and the model is {model.architecture}")
+    if model.width != source.width:
+        raise UserError(f"{source.name} has width {source.width}, and the model {model.width}: set model.width to {source.width}")
+
+
+def _check_head(source: Source, model: ResNet3DConfig) -> None:
+    if source.classes is None or model.heads != {"": source.classes}:
+        theirs = "no head" if source.classes is None else f"one head of {source.classes} classes"
+        raise UserError(f"{source.name} has {theirs}, and the model {model.heads or 'none'}: its head cannot be kept; set head to fresh")
+
+
+def _check_whole(source: Source, expected: Shapes) -> None:
+    """Every tensor of the model in the file, and every one of the file in the model; the counters and a head may be left."""
+    spare = {*counters(expected), "fc.weight", "fc.bias"} - expected.keys()
+    given = {name: shape for name, shape in source.tensors.shapes.items() if name not in spare}
+    check_parameters(given, expected, source.name)
+
+
+def _report(source: Source, ours: Shapes, names: dict[str, str], init: InitConfig) -> list[Group]:
+    groups = []
+    for part in PARTS:
+        theirs = sorted({names[path].split(".")[0] for path in names if path.startswith(part)})
+        spans = sorted({ours[path][0] for path in names if path.startswith(part) and len(ours[path]) == 5} - {1})
+        inflated = source.is_image and spans
+        done = f"inflated: kernels repeated over {listing(map(str, spans))} frames, and divided by them" if inflated else "copied"
+        groups.append(Group(part, ", ".join(f"{name}.*" for name in theirs), done))
+    statistics = sum(path.startswith(STATISTICS) for path in names)
+    groups.append(Group("batch statistics", "*.running_mean, *.running_var", f"copied, {statistics} tensors"))
+    if counted := [name for name in counters(names.values()) if name in source.tensors]:
+        reason = "left out: torch reads these counters where momentum is None alone, and the running statistics do not depend on them"
+        groups.append(Group("-", f"*.num_batches_tracked ({len(counted)})", reason))
+    if heads := sorted({path.split("/")[0] for path in ours if path.startswith("head")}):
+        kept = init.head == "keep"
+        groups.append(Group(", ".join(heads), "fc.*" if kept else "-", "copied" if kept else "random"))
+    if source.classes is not None and init.head != "keep":
+        groups.append(Group("-", "fc.*", f"left out: its {source.classes} classes are not the model's"))
+    origin = "given" if init.mean or init.std else source.said
+    groups.append(Group("(config)", origin, f"pixel mean {init.mean or source.mean}, std {init.std or source.std}"))
+    return groups

@@ -1,0 +1,120 @@
+"""A ResNet's state dict: recognised by its names, its architecture told by names and shapes."""
+
+import dataclasses
+import re
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.resnet3d.config import ARCHITECTURES, DEPTHS_18, DEPTHS_50
+from vivit_jax.weights.config import Triple
+from vivit_jax.weights.model_dir import CONFIG, read_json
+from vivit_jax.weights.tensors import Tensors
+
+VIDEO, IMAGE = "video_resnet", "image_resnet"
+FORMATS = (VIDEO, IMAGE)
+WRAPPERS = r"(?:module\.|model\.|backbone\.)*"
+
+# Of torchvision's weights: Kinetics-400 for video, ImageNet for images.
+MEANS: dict[str, Triple] = {VIDEO: (0.43216, 0.394666, 0.37645), IMAGE: (0.485, 0.456, 0.406)}
+STDS: dict[str, Triple] = {VIDEO: (0.22803, 0.22145, 0.216989), IMAGE: (0.229, 0.224, 0.225)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A ResNet, its tensors not read yet.
+
+    Attributes:
+      name: of the file and its format, for reports and errors.
+      format: `video_resnet` or `image_resnet`.
+      architectures: of ours, those that it can become.
+      width: of its first stage.
+      classes: of its head; None where it has none.
+      mean: per RGB channel, of pixels in [0, 1], that it was trained with.
+      std: per RGB channel, of pixels in [0, 1], that it was trained with.
+      said: where mean and std are from.
+      tensors: under the names of torchvision.
+    """
+
+    name: str
+    format: str
+    architectures: tuple[str, ...]
+    width: int
+    classes: int | None
+    mean: Triple
+    std: Triple
+    said: str
+    tensors: Tensors
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the source is an image model."""
+        return self.format == IMAGE
+
+
+def format_of(tensors: Tensors) -> str | None:
+    """Which of `FORMATS` a file is of, if either."""
+    names = {re.sub(f"^{WRAPPERS}", "", name) for name in tensors}
+    if "layer1.0.conv1.0.weight" in names or "layer1.0.conv1.0.0.weight" in names:
+        return VIDEO
+    return IMAGE if {"conv1.weight", "layer1.0.conv1.weight"} <= names else None
+
+
+def read(tensors: Tensors) -> Source:
+    """What a file of ResNet weights is.
+
+    Raises:
+      UserError: for a ResNet that is none of ours.
+    """
+    format = format_of(tensors)
+    name = f"{tensors.path} ({format})"
+    if format is None:
+        raise UserError(f"{tensors.path}: no known ResNet has these names: {', '.join(list(tensors)[:4])}, ...")
+    tensors = tensors.renamed({re.sub(f"^{WRAPPERS}", "", name): name for name in tensors})
+    shapes = tensors.shapes
+    architectures = _image_architectures(tensors, name) if format == IMAGE else (_video_architecture(tensors, name),)
+    head = shapes.get("fc.weight")
+    mean, std, said = _pixels(tensors, format)
+    width = shapes["layer1.0.conv1.weight" if format == IMAGE else "layer1.0.conv2.1.weight"][0]
+    return Source(name, format, architectures, width, head[0] if head else None, mean, std, said, tensors)
+
+
+def _video_architecture(tensors: Tensors, name: str) -> str:
+    """R(2+1)D by its factorised convolutions; R3D and MC3 by the frames that those of the second stage span."""
+    _check_depths(tensors, (DEPTHS_18,), name)
+    if any(re.match(r"layer\d\.\d+\.conv3\.", tensor) for tensor in tensors):
+        raise UserError(f"{name}: its blocks are bottlenecks, which none of {_video_names()} has")
+    if "layer1.0.conv1.0.0.weight" in tensors:
+        return "r2plus1d_18"
+    kernel = tensors.shapes.get("layer2.0.conv1.0.weight", ())
+    return "mc3_18" if kernel[2:3] == (1,) else "r3d_18"
+
+
+def _image_architectures(tensors: Tensors, name: str) -> tuple[str, ...]:
+    bottleneck = "layer1.0.conv3.weight" in tensors
+    depths = _check_depths(tensors, (DEPTHS_50 if bottleneck else DEPTHS_18,), name)
+    return tuple(key for key, plan in ARCHITECTURES.items() if plan.inflated and (plan.bottleneck, plan.depths) == (bottleneck, depths))
+
+
+def _check_depths(tensors: Tensors, known: tuple[tuple[int, ...], ...], name: str) -> tuple[int, ...]:
+    places = {(int(match[1]), int(match[2])) for tensor in tensors if (match := re.match(r"layer(\d+)\.(\d+)\.", tensor))}
+    depths = tuple(sum(stage == at for at, _ in places) for stage in range(1, max(stage for stage, _ in places) + 1))
+    if depths not in known:
+        expected = " or ".join(map(str, known))
+        raise UserError(f"{name}: its stages have {depths} blocks, and only ResNet-18 and ResNet-50 can be read: {expected} of its kind")
+    return depths
+
+
+def _video_names() -> str:
+    return ", ".join(key for key, plan in ARCHITECTURES.items() if not plan.inflated)
+
+
+def _pixels(tensors: Tensors, format: str) -> tuple[Triple, Triple, str]:
+    """Mean and std: of timm's config.json beside an image model's weights, else torchvision's for the format."""
+    config = (tensors.path if tensors.path.is_dir() else tensors.path.parent) / CONFIG
+    recipe = read_json(config).get("pretrained_cfg") if format == IMAGE and config.is_file() else None
+    if isinstance(recipe, dict) and all(_is_triple(recipe.get(field)) for field in ("mean", "std")):
+        return tuple(recipe["mean"]), tuple(recipe["std"]), CONFIG
+    return MEANS[format], STDS[format], "torchvision's"
+
+
+def _is_triple(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(number, int | float) for number in value)
