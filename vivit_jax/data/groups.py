@@ -9,7 +9,7 @@ from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.errors import UserError
 
-NAMES = ("name", "video", "path", "file")  # columns that may hold the videos' names
+NAMES = ("name", "path", "file", "video")  # columns that may hold the videos' names, the likeliest first
 GROUP = "group"
 
 
@@ -27,7 +27,7 @@ def listed_groups(path: pathlib.Path, column: str | None = None) -> Mapping[str,
     """By a video's name, its group, of a csv file with a header.
 
     Args:
-      path: the file; the column of the names is `name`, `video`, `path` or `file`.
+      path: the file; the column of the names is `name`, `path`, `file` or `video`.
       column: of the groups; None is `group`.
 
     Raises:
@@ -41,7 +41,7 @@ def listed_groups(path: pathlib.Path, column: str | None = None) -> Mapping[str,
         raise UserError(f"--groups {path} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--groups {path} is not a csv file in UTF-8 ({error})") from None
-    name, group = next((title for title in NAMES if title in header), None), column or GROUP
+    name, group = next((title for title in NAMES if title in header and title != column), None), column or GROUP
     if name is None or group not in header:
         wanted = f"a column {group!r}" if name else f"a column of names ({', '.join(NAMES)})"
         raise UserError(f"--groups {path} has no {wanted.removeprefix('a ')}: its header is {', '.join(header) or 'empty'}")

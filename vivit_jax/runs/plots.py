@@ -62,7 +62,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
         axes.set_xlabel("predicted")
         axes.set_ylabel("label")
         if len(labels) <= 50:
-            titles = [_title(label) for label in labels]
+            titles = [shortened(label) for label in labels]
             axes.set_xticks(range(len(labels)), titles, rotation=90, parse_math=False)
             axes.set_yticks(range(len(labels)), titles, parse_math=False)
         if len(labels) <= CLASSES_NUMBERED:
@@ -80,10 +80,10 @@ def new_figure(width: float = 4.4, height: float = 2.8) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _title(label: str) -> str:
-    """A class's name in a figure, whose XML has no place for control characters."""
-    shown = " ".join(printable(label).split("\n"))
-    return shown if len(shown) <= LETTERS else f"{shown[: LETTERS - 1]}…"
+def shortened(name: str, letters: int = LETTERS) -> str:
+    """A name in a figure, whose XML has no place for control characters."""
+    shown = " ".join(printable(name).split("\n"))
+    return shown if len(shown) <= letters else f"{shown[: letters - 1]}…"
 
 
 def uri(figure: Figure) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from vivit_jax.runs.comparison.result import Comparison
 
 SHOWN = 6  # videos of one run against another
-SHOWN_IN_ALL = 60
+SHOWN_IN_ALL = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Disagreement:
     videos: list[int]
 
 
-def disagreements(comparison: Comparison) -> list[Disagreement]:
-    """Both ways of every pair that has any, the surest differences first; few of each where there are many pairs."""
+def disagreements(comparison: Comparison) -> list[tuple[Disagreement, Disagreement]]:
+    """Both ways of every pair that differs on some video, the surest differences first; few videos of each where there are many pairs."""
     pairs = sorted(comparison.pairs, key=lambda pair: pair.p_holm)
-    each = max(1, min(SHOWN, SHOWN_IN_ALL // (2 * len(pairs))))
-    found = [_between(comparison, right, wrong, each) for pair in pairs for right, wrong in ((pair.a, pair.b), (pair.b, pair.a))]
-    return [of for of in found if of.count]
+    shown = max(1, min(SHOWN, SHOWN_IN_ALL // (2 * len(pairs))))
+    both = [(_between(comparison, pair.a, pair.b, shown), _between(comparison, pair.b, pair.a, shown)) for pair in pairs]
+    return [(a, b) for a, b in both if a.count or b.count]
 
 
 def _between(comparison: Comparison, right: str, wrong: str, shown: int) -> Disagreement:

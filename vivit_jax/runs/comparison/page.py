@@ -13,20 +13,25 @@ from vivit_jax.runs.comparison.result import HARDEST, Comparison, Entry
 from vivit_jax.runs.comparison.tables import Table, kappa_text, method, pairs_table, percent, runs_table, verdict
 from vivit_jax.runs.page import figure, text, write_page
 
+PAIRS_OPEN = 2
 CLIPS_BYTES = 12_000_000  # of all clips of a page: what a phone loads in seconds
 
 CSS = """
 .lead { color: var(--ink); font-size: 1.1rem; margin: .6rem 0; }
 .scroll:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--bar); outline-offset: 2px; }
 caption { text-align: left; color: var(--soft); font-size: .85rem; padding-bottom: .4rem; }
+caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 3rem); }
+thead .name { max-width: 6rem; }
 thead th { vertical-align: bottom; }
-tbody th { font-weight: 400; overflow-wrap: anywhere; min-width: 7rem; position: sticky; left: 0; background: var(--page); }
+tbody th { font-weight: 400; position: sticky; left: 0; background: var(--page); }
+.name { display: inline-block; width: max-content; max-width: min(14rem, 38vw); overflow-wrap: anywhere; }
 tr.marked th, tr.marked td.mark { font-weight: 700; }
 td.shade { text-align: center; background: color-mix(in srgb, var(--bar) calc(var(--share) * 65%), var(--page)); }
 td.shade small { display: block; color: inherit; }
 figure { margin-bottom: 0; }
-.clips { grid-template-columns: repeat(auto-fill, minmax(min(11rem, 46%), 1fr)); }
+.clips { grid-template-columns: repeat(auto-fill, minmax(min(9rem, 46%), 1fr)); }
 .clips figure { scroll-margin-top: 1rem; }
+details.pair { background: none; padding: .7rem 0; border-top: 1px solid var(--line); border-radius: 0; }
 .said { list-style: none; margin: .3rem 0 0; padding: 0; }
 .said li::before { content: "\\2717\\00a0"; }
 .said li.right { color: var(--ink); }
@@ -84,14 +89,22 @@ def _table(table: Table, caption: str) -> str:
         f'<th scope="col"{_number(column.number)} title="{text(column.meaning)}">{text(column.title)}</th>' for column in table.columns
     )
     rows = "".join(_row(table, number, row) for number, row in enumerate(table.rows))
-    inner = f"<table><caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    inner = f"<table><caption><span>{text(caption)}</span></caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     return _scrolling(inner, caption) + _meanings(table)
 
 
 def _row(table: Table, number: int, row: tuple[str, ...]) -> str:
-    cells = "".join(f"<td{_number(column.number)}>{text(cell)}</td>" for column, cell in zip(table.columns[1:], row[1:], strict=True))
+    cells = "".join(
+        f'<td class="number">{text(cell)}</td>' if column.number else f"<td>{_name(cell)}</td>"
+        for column, cell in zip(table.columns[1:], row[1:], strict=True)
+    )
     css = ' class="marked"' if number in table.marked else ""
-    return f'<tr{css}><th scope="row">{text(row[0])}</th>{cells}</tr>'
+    return f'<tr{css}><th scope="row">{_name(row[0])}</th>{cells}</tr>'
+
+
+def _name(name: str) -> str:
+    """A run's name, broken where it would take too much of a line."""
+    return f'<span class="name">{text(name)}</span>'
 
 
 def _number(number: bool) -> str:
@@ -111,10 +124,14 @@ def _meanings(table: Table) -> str:
 def _plots(comparison: Comparison) -> str:
     ranked, score = comparison.ranked, "mAP" if comparison.metric == "mAP" else "top-1"
     by_rank = "; ".join(f"{n} {of.name} {percent(of.score)} ({percent(of.low)} to {percent(of.high)})" for n, of in enumerate(ranked, 1))
-    drawn = [figure(plots.intervals(ranked, score=score), "Scores with their intervals, by rank.", alt=f"{score} by rank: {by_rank}")]
+    drawn = [figure(plots.intervals(ranked, score=score), _legend(comparison), alt=f"{score} by rank: {by_rank}")]
     for xlabel, caption, cost in (
-        ("GMAC a video", "Score against arithmetic; the line joins the Pareto front.", lambda of: of.costs.gmac_video),
-        ("seconds a video", "Score against time on this device.", lambda of: _inverse(of.costs.videos_per_second)),
+        (
+            "GMAC a video",
+            "Score against arithmetic, with the Pareto front.",
+            lambda of: of.costs.gmac_video,
+        ),
+        ("ms a video", "Score against time on this device.", lambda of: _milliseconds(of.costs.videos_per_second)),
         ("million parameters", "Score against size.", lambda of: None if of.costs.parameters is None else of.costs.parameters / 1e6),
     ):
         uri = plots.against_cost(ranked, cost, xlabel=xlabel, score=score, joined=xlabel == "GMAC a video")
@@ -123,40 +140,51 @@ def _plots(comparison: Comparison) -> str:
     return f'<div class="grid">{"".join(drawn)}</div>'
 
 
-def _inverse(rate: float | None) -> float | None:
-    return None if not rate else 1 / rate
+def _legend(comparison: Comparison) -> str:
+    diamonds = " Diamonds are ensembles." if any(entry.members for entry in comparison.entries) else ""
+    return f"Scores with their intervals, by rank; filled points are on the Pareto front.{diamonds}"
+
+
+def _milliseconds(rate: float | None) -> float | None:
+    return None if not rate else 1000 / rate
 
 
 def _matrix(comparison: Comparison) -> str:
     """Shares of equal predictions, with kappa below each."""
     names = [entry.name for entry in comparison.entries]
     equal, kappas = comparison.matrix()
-    head = "".join(f'<th scope="col">{text(name)}</th>' for name in names)
+    head = "".join(f'<th scope="col">{_name(name)}</th>' for name in names)
     rows = []
     for i, name in enumerate(names):
-        cells = "".join(
-            "<td></td>"
-            if i == j
-            else f'<td class="shade" style="--share:{equal[i, j]:.3f}">{percent(equal[i, j], 0)}<small>{kappa_text(kappas[i][j])}</small></td>'
-            for j in range(len(names))
-        )
-        rows.append(f'<tr><th scope="row">{text(name)}</th>{cells}</tr>')
+        cells = "".join(_agreement(equal[i, j], kappas[i][j]) if i != j else "<td></td>" for j in range(len(names)))
+        rows.append(f'<tr><th scope="row">{_name(name)}</th>{cells}</tr>')
     caption = "Share of the videos that two runs predict the same of, right or wrong; below it Cohen's kappa."
     return _scrolling(
-        f"<table><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>", caption
+        f"<table><caption><span>{caption}</span></caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>", caption
     )
 
 
+def _agreement(equal: float, kappa: float | None) -> str:
+    return f'<td class="shade" style="--share:{equal:.3f}">{percent(equal, 0)}<small>{kappa_text(kappa)}</small></td>'
+
+
 def _disagreements(comparison: Comparison, clips: "_Clips") -> Iterator[str]:
+    """A part for each pair, of which the first are open."""
     if not clips.playable:
         yield f"<p>{text(clips.why)}</p>"
-    for found in disagreements(comparison):
-        yield _disagreement(found, clips)
+    found = disagreements(comparison)
+    if not found:
+        yield "<p>The runs are right about the same videos.</p>"
+    for number, (a, b) in enumerate(found):
+        inner = "".join(_disagreement(of, clips) for of in (a, b) if of.count)
+        title = f"{a.right} against {b.right}: {a.count} and {b.count} videos"
+        opened = " open" if number < PAIRS_OPEN else ""
+        yield f'<details class="pair"{opened}><summary>{text(title)}</summary><div class="grid">{inner}</div></details>'
 
 
 def _disagreement(found: Disagreement, clips: "_Clips") -> str:
-    title = f"{found.right} right, {found.wrong} wrong: {found.count}"
-    return f"<h3>{text(title)}</h3>{clips.cards(found.videos, (found.right, found.wrong))}"
+    title = f"{found.right} right, {found.wrong} wrong"
+    return f"<div><h3>{text(title)}</h3>{clips.cards(found.videos, (found.right, found.wrong))}</div>"
 
 
 def _hardest(comparison: Comparison, clips: "_Clips") -> str:
@@ -217,7 +245,7 @@ class _Clips:
         said = "".join(
             f"<li{_right(lineup.right(name)[video])}>{text(f'{name}: {lineup.prediction_of(name, video)}')}</li>" for name in names
         )
-        caption = f'<figcaption>{text(lineup.videos[video])} is <b>{text(label)}</b><ul class="said">{said}</ul></figcaption>'
+        caption = f'<figcaption>{text(lineup.videos[video])} is <strong>{text(label)}</strong><ul class="said">{said}</ul></figcaption>'
         return f"<figure{self._place(video)}>{self._picture(video, label)}{caption}</figure>"
 
     def _place(self, video: int) -> str:

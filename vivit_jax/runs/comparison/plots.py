@@ -6,9 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from vivit_jax.runs.comparison.result import Entry
-from vivit_jax.runs.plots import COLOURS, INK, new_figure, uri
+from vivit_jax.runs.plots import COLOURS, INK, new_figure, shortened, uri
 
 FRONT, OTHER = COLOURS[1], COLOURS[0]
+LETTERS = 20  # of a run's name beside its interval
 
 
 def intervals(ranked: Sequence[Entry], *, score: str) -> str:
@@ -17,16 +18,23 @@ def intervals(ranked: Sequence[Entry], *, score: str) -> str:
         axes = figure.subplots()
         for y, entry in enumerate(ranked):
             _with_interval(axes, entry, (100 * entry.score, y), horizontal=True)
-        axes.set_yticks(range(len(ranked)), [str(number + 1) for number in range(len(ranked))])
+        axes.set_yticks(range(len(ranked)), [f"{shortened(of.name, LETTERS)}  {n}" for n, of in enumerate(ranked, 1)], parse_math=False)
         axes.set_ylim(len(ranked) - 0.5, -0.5)
         axes.set_xlabel(f"{score} in per cent")
-        axes.set_ylabel("rank")
         axes.grid(True, axis="x")
         return uri(figure)
 
 
 def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None], *, xlabel: str, score: str, joined: bool) -> str | None:
-    """Scores with their intervals over what a run costs; `joined` draws a line through those on the Pareto front. None where fewer than two costs are known."""
+    """Scores with their intervals over what a run costs; None where fewer than two costs are known.
+
+    Args:
+      ranked: the best run first.
+      cost: of a run.
+      xlabel: what that is.
+      score: what the score is.
+      joined: whether a line joins the runs on the Pareto front.
+    """
     known = [(number, entry, cost(entry)) for number, entry in enumerate(ranked, start=1)]
     known = [(number, entry, value) for number, entry, value in known if value]
     if len(known) < 2:
@@ -57,6 +65,7 @@ def _with_interval(axes: Axes, entry: Entry, place: tuple[float, float], *, hori
         **{"xerr" if horizontal else "yerr": around},
         fmt="o" if not entry.members else "D",
         color=FRONT if entry.on_front else OTHER,
+        markerfacecolor=FRONT if entry.on_front else "none",
         ecolor=INK,
         elinewidth=1.2,
         capsize=2.5,

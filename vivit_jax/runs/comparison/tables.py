@@ -71,8 +71,9 @@ def verdict(comparison: Comparison) -> str:
 
 def method(comparison: Comparison) -> list[str]:
     """How the figures were made, a sentence each."""
+    draws = f"{comparison.resamples:,} draws (seed {comparison.seed})"
     said = [
-        f"Intervals: {comparison.level:.0%}, by a bootstrap of {comparison.resamples:,} draws (seed {comparison.seed}) over {comparison.units}.",
+        f"Intervals: {comparison.level:.0%}, by a bootstrap of {draws} over {comparison.units}.",
         f"p: {comparison.test}, two-sided; corrected by Holm for {_count(len(comparison.pairs), 'test')}.",
     ]
     if comparison.environment:
