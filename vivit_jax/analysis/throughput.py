@@ -158,7 +158,7 @@ def measure(mode: str, subject: Subject, *, steps: int = 20) -> Timing:
     return _timing(mode, subject, prepared, seconds)
 
 
-def measure_in_turns(mode: str, subjects: Sequence[Subject], *, seconds: float = 2.0, rounds: int = 3) -> list[Timing]:
+def measure_in_turns(mode: str, subjects: Sequence[Subject], *, seconds: float = 1.0, rounds: int = 3) -> list[Timing]:
     """Times several subjects, each a little in every round, so that a machine whose speed drifts is as slow for all of them.
 
     Args:

@@ -1,5 +1,6 @@
 """`vivit_jax.compare`: several runs on the same videos, with what their scores are worth and what they cost."""
 
+import itertools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -123,15 +124,13 @@ def _with_baseline(paths: list[pathlib.Path], baseline: pathlib.Path | None) -> 
 def _dataset(contenders: Sequence[Contender], data_dir: str | os.PathLike | None) -> VideoDataset | None:
     """The data set of the videos, where a run or `data_dir` says where it lies and it still does."""
     folders = [data_dir] if data_dir else [contender.run.experiment.data.data_dir for contender in contenders if contender.run]
-    named = {contender.evaluation.get("name"): None for contender in contenders}
-    for folder in dict.fromkeys(folders or [None]):
-        for name in named:
-            try:
-                return open_dataset(name or "", folder)
-            except UserError:
-                continue
-    if data_dir:
-        raise UserError(f"{data_dir} has no data set {', '.join(map(str, named))} that the runs were evaluated on")
+    names = {contender.evaluation.get("name", "") for contender in contenders}
+    for folder, name in itertools.product(dict.fromkeys(folders or [None]), sorted(names)):
+        try:
+            return open_dataset(name, folder)
+        except UserError:
+            if data_dir and len(names) == 1:
+                raise
     return None
 
 

@@ -159,9 +159,8 @@ def _matrix(comparison: Comparison) -> str:
         cells = "".join(_agreement(equal[i, j], kappas[i][j]) if i != j else "<td></td>" for j in range(len(names)))
         rows.append(f'<tr><th scope="row">{_name(name)}</th>{cells}</tr>')
     caption = "Share of the videos that two runs predict the same of, right or wrong; below it Cohen's kappa."
-    return _scrolling(
-        f"<table><caption><span>{caption}</span></caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>", caption
-    )
+    head = f"<caption><span>{caption}</span></caption><thead><tr><td></td>{head}</tr></thead>"
+    return _scrolling(f"<table>{head}<tbody>{''.join(rows)}</tbody></table>", caption)
 
 
 def _agreement(equal: float, kappa: float | None) -> str:
@@ -246,24 +245,22 @@ class _Clips:
             f"<li{_right(lineup.right(name)[video])}>{text(f'{name}: {lineup.prediction_of(name, video)}')}</li>" for name in names
         )
         caption = f'<figcaption>{text(lineup.videos[video])} is <strong>{text(label)}</strong><ul class="said">{said}</ul></figcaption>'
-        return f"<figure{self._place(video)}>{self._picture(video, label)}{caption}</figure>"
-
-    def _place(self, video: int) -> str:
-        return "" if video in self._shown or not self.playable else f' id="clip-{video}"'
+        return f"{self._picture(video, label)}{caption}</figure>"
 
     def _picture(self, video: int, label: str) -> str:
+        """The beginning of a card: the clip, or a link to where it is."""
         if video in self._shown:
-            return f'<p class="where"><a href="#clip-{video}">the clip is above</a></p>'
+            return f'<figure><p class="where"><a href="#clip-{video}">the clip is above</a></p>'
         if not self.playable or self._left <= 0:
-            return ""
+            return "<figure>"
         try:
             uri = self._uri(video)
         except UserError as error:
             self.why = f"The clips cannot be shown: {error}"
-            return f"<p>{text(self.why)}</p>"
+            return f"<figure><p>{text(self.why)}</p>"
         self._left -= len(uri)
         self._shown.add(video)
-        return f'<img src="{uri}" alt="{text(f"a clip of {label}")}" loading="lazy">'
+        return f'<figure id="clip-{video}"><img src="{uri}" alt="{text(f"a clip of {label}")}" loading="lazy">'
 
     def _uri(self, video: int) -> str:
         lineup = self.comparison.lineup
