@@ -11,12 +11,14 @@ if typing.TYPE_CHECKING:
     from vivit_jax.inference.evaluate import evaluate
     from vivit_jax.inference.pretrained import from_pretrained
     from vivit_jax.models.families import create_model
+    from vivit_jax.runs.comparison.compare import compare
     from vivit_jax.runs.train import train
     from vivit_jax.weights.model_dir import save_pretrained
 
-__all__ = ["__version__", "create_model", "evaluate", "from_pretrained", "prepare", "save_pretrained", "train"]
+__all__ = ["__version__", "compare", "create_model", "evaluate", "from_pretrained", "prepare", "save_pretrained", "train"]
 
 _HOMES = {
+    "compare": "vivit_jax.runs.comparison.compare",
     "create_model": "vivit_jax.models.families",
     "evaluate": "vivit_jax.inference.evaluate",
     "from_pretrained": "vivit_jax.inference.pretrained",

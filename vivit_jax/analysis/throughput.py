@@ -9,7 +9,7 @@ import dataclasses
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -154,8 +154,41 @@ def measure(mode: str, subject: Subject, *, steps: int = 20) -> Timing:
     """
     prepared = prepare(mode, subject)
     seconds, last = _time(prepared.call, steps)
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(last)) if np.issubdtype(leaf.dtype, np.floating)):
+    _check_finite(mode, last)
+    return _timing(mode, subject, prepared, seconds)
+
+
+def measure_in_turns(mode: str, subjects: Sequence[Subject], *, seconds: float = 1.0, rounds: int = 3) -> list[Timing]:
+    """Times several subjects, each a little in every round, so that a machine whose speed drifts is as slow for all of them.
+
+    Args:
+      mode: as for `measure`.
+      subjects: what to time; all of them lie on the device together.
+      seconds: about as long each is timed in a round; steps that take longer are timed twice.
+      rounds: how many.
+
+    Raises:
+      UserError: as `measure`.
+    """
+    prepared = [prepare(mode, subject) for subject in subjects]
+    counts = []
+    for one in prepared:
+        times, last = _time(one.call, 1, warm_up=1)
+        _check_finite(mode, last)
+        counts.append(int(np.clip(seconds / times[0], 2, 50)))
+    measured: list[list[float]] = [[] for _ in subjects]
+    for _ in range(rounds):
+        for i, one in enumerate(prepared):
+            measured[i] += _time(one.call, counts[i], warm_up=1)[0].tolist()
+    return [_timing(mode, *subject, times) for *subject, times in zip(subjects, prepared, measured, strict=True)]
+
+
+def _check_finite(mode: str, result: Any) -> None:
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(result)) if np.issubdtype(leaf.dtype, np.floating)):
         raise UserError(f"the {mode} step gives numbers that are not finite on random input, so its time would say nothing")
+
+
+def _timing(mode: str, subject: Subject, prepared: "Prepared", seconds: Sequence[float]) -> Timing:
     return Timing(
         mode=mode,
         batch_size=subject.batch_size,
@@ -285,11 +318,11 @@ def _compile(step: Any, *arguments: Any) -> tuple[Any, float]:
     return compiled, time.perf_counter() - start
 
 
-def _time(call: Callable[[], Any], count: int) -> tuple[np.ndarray, Any]:
-    """Seconds from the result of one call to that of the next, of `count` calls; and the last result."""
+def _time(call: Callable[[], Any], count: int, warm_up: int = WARM_UP_STEPS) -> tuple[np.ndarray, Any]:
+    """Seconds from the result of one call to that of the next, of `count` calls after a warm-up; and the last result."""
     pending: collections.deque = collections.deque()
     arrivals = []
-    for _ in range(WARM_UP_STEPS + count):
+    for _ in range(warm_up + count):
         pending.append(call())
         if len(pending) > STEPS_IN_FLIGHT:
             jax.block_until_ready(pending.popleft())

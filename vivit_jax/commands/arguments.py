@@ -29,6 +29,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number of at least 0.
+
+    Raises:
+      argparse.ArgumentTypeError: for anything else.
+    """
+    if not re.fullmatch(r"\d+", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """`--model`."""
     parser.add_argument("--model", metavar="DIR", required=True, help="model directory, such as a run's model/")

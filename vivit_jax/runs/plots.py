@@ -1,9 +1,10 @@
 """The figures of a report, as data URIs: SVG without a background of its own, in colours that read on light and on dark."""
 
 import base64
+import contextlib
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -37,8 +38,7 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 def curves(named: Mapping[str, Curve], *, ylabel: str, share: bool = False) -> str:
     """Lines of (steps, values) by name over the steps, from 0 up; a curve of few points has them marked. `share` ends the axis at 1."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.4, 2.8), layout="constrained")
+    with new_figure() as figure:
         axes = figure.subplots()
         for (name, (steps, values)), colour in zip(named.items(), COLOURS, strict=False):
             axes.plot(steps, values, label=name, color=colour, linewidth=1.5, marker="o" if len(steps) <= 30 else None, markersize=3)
@@ -48,7 +48,7 @@ def curves(named: Mapping[str, Curve], *, ylabel: str, share: bool = False) -> s
         axes.set_ylim(0, 1.02 if share else None)
         if len(named) > 1:
             axes.legend()
-        return _uri(figure)
+        return uri(figure)
 
 
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
@@ -56,14 +56,13 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     counts = np.asarray(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 1.6 + min(max(0.36 * len(labels), 2.0), 9.0)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(side, side), layout="constrained")
+    with new_figure(side, side) as figure:
         axes = figure.subplots()
         axes.imshow(np.dstack([np.broadcast_to(to_rgb(COLOURS[0]), (*shares.shape, 3)), shares]))
         axes.set_xlabel("predicted")
         axes.set_ylabel("label")
         if len(labels) <= 50:
-            titles = [_title(label) for label in labels]
+            titles = [shortened(label) for label in labels]
             axes.set_xticks(range(len(labels)), titles, rotation=90, parse_math=False)
             axes.set_yticks(range(len(labels)), titles, parse_math=False)
         if len(labels) <= CLASSES_NUMBERED:
@@ -71,16 +70,24 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
                 if count:
                     ink = "white" if shares[row, column] >= 0.45 else INK
                     axes.text(column, row, str(count), ha="center", va="center", color=ink, fontsize=8, weight="bold")
-        return _uri(figure)
+        return uri(figure)
 
 
-def _title(label: str) -> str:
-    """A class's name in a figure, whose XML has no place for control characters."""
-    shown = " ".join(printable(label).split("\n"))
-    return shown if len(shown) <= LETTERS else f"{shown[: LETTERS - 1]}…"
+@contextlib.contextmanager
+def new_figure(width: float = 4.4, height: float = 2.8) -> Iterator[Figure]:
+    """A figure in this style, in inches; draw it inside."""
+    with matplotlib.rc_context(STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _uri(figure: Figure) -> str:
+def shortened(name: str, letters: int = LETTERS) -> str:
+    """A name in a figure, whose XML has no place for control characters."""
+    shown = " ".join(printable(name).split("\n"))
+    return shown if len(shown) <= letters else f"{shown[: letters - 1]}…"
+
+
+def uri(figure: Figure) -> str:
+    """A figure as SVG, in a data URI."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # letters that matplotlib's font lacks, and the reader's has
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})

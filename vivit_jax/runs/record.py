@@ -57,14 +57,14 @@ class Run:
           UserError: if it is something else.
         """
         path = self.path / "evaluation.json"
-        return _evaluation(path) if path.exists() else None
+        return read_evaluation(path) if path.exists() else None
 
     def explorations(self) -> dict[str, dict]:
         """Every other evaluation of the run by the name of its file; what cannot be read is left out with a warning."""
         found = {}
         for path in sorted(self.path.glob("evaluation-*.json")):
             try:
-                found[path.name] = _evaluation(path)
+                found[path.name] = read_evaluation(path)
             except UserError as error:
                 console.warn(f"{error}; it is left out")
         return found
@@ -77,15 +77,26 @@ def open_run(path: str | pathlib.Path) -> Run:
       UserError: if it is none.
     """
     path = pathlib.Path(path)
-    try:
-        recorded = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        config = recorded.pop("config")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        raise UserError(f"{path} is not the work directory of a run: it has no config.json with a `config`") from None
+    recorded = read_config(path)
+    config = recorded.pop("config")
     try:
         return Run(path, resolve(config), config, recorded)
     except (ValueError, TypeError, ArithmeticError) as error:  # a section that is missing, or a number that nothing can be made of
         raise UserError(f"{path / 'config.json'} is of a run that this version cannot read: {error}") from None
+
+
+def read_config(path: pathlib.Path) -> dict:
+    """What the config.json of a work directory holds, as it was written: its `config`, and what the run had around it.
+
+    Raises:
+      UserError: if the directory is none of a run.
+    """
+    try:
+        recorded = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        _ = recorded["config"]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        raise UserError(f"{path} is not the work directory of a run: it has no config.json with a `config`") from None
+    return recorded
 
 
 def step_of(pretrained: Any) -> int | None:
@@ -105,7 +116,12 @@ def _row(line: bytes) -> dict | None:
     return row if all(value is None or _is_number(value) for value in row.values()) else None
 
 
-def _evaluation(path: pathlib.Path) -> dict:
+def read_evaluation(path: pathlib.Path) -> dict:
+    """What `vivit evaluate` wrote.
+
+    Raises:
+      UserError: if it is something else.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

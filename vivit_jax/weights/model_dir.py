@@ -172,17 +172,19 @@ def _identity(path: pathlib.Path) -> tuple[int, int] | None:
     return now.st_ino, now.st_mtime_ns
 
 
+def model_config_of(path: str | os.PathLike) -> ModelConfig:
+    """The network of a model directory, without its weights.
+
+    Raises:
+      UserError: naming what is wrong.
+    """
+    path = pathlib.Path(path)
+    return _model_config(_checked_config(path), path)
+
+
 def _load(path: pathlib.Path) -> Pretrained:
-    config = read_json(path / CONFIG)
-    if config.get("architecture") != ARCHITECTURE:
-        raise UserError(
-            f"{path / CONFIG} is not of a vivit_jax model: architecture is {config.get('architecture')!r}, not {ARCHITECTURE!r}"
-        )
-    for key in config:
-        if key not in KEYS:
-            raise unknown_name(f"key in {path / CONFIG}", key, KEYS)
-    family = family_named(str(config.get("family", DEFAULT)))  # which models of before do not say
-    model_config = _dataclass(family.config, config.get("model"), path / CONFIG)
+    config = _checked_config(path)
+    model_config = _model_config(config, path)
     sampling = read_json(path / PREPROCESS)
     preprocess = _dataclass(Preprocess, sampling, path / PREPROCESS)
     if (preprocess.frames, *preprocess.crop) != model_config.clip:
@@ -203,6 +205,23 @@ def _load(path: pathlib.Path) -> Pretrained:
     if not isinstance(provenance, dict | None):
         raise UserError(f"{path / CONFIG}: provenance must be a JSON object, got {type(provenance).__name__}")
     return Pretrained(build(model_config), variables, preprocess, labels, multi_label, provenance)
+
+
+def _checked_config(path: pathlib.Path) -> dict:
+    config = read_json(path / CONFIG)
+    if config.get("architecture") != ARCHITECTURE:
+        raise UserError(
+            f"{path / CONFIG} is not of a vivit_jax model: architecture is {config.get('architecture')!r}, not {ARCHITECTURE!r}"
+        )
+    for key in config:
+        if key not in KEYS:
+            raise unknown_name(f"key in {path / CONFIG}", key, KEYS)
+    return config
+
+
+def _model_config(config: Mapping, path: pathlib.Path) -> ModelConfig:
+    family = family_named(str(config.get("family", DEFAULT)))  # which models of before do not say
+    return _dataclass(family.config, config.get("model"), path / CONFIG)
 
 
 def is_model_dir(path: str | os.PathLike) -> bool:

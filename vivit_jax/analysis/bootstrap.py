@@ -1,0 +1,64 @@
+"""How far a score could be off because other videos might have been drawn: the bootstrap, over videos or over groups of them.
+
+Videos are drawn again with replacement, as many as there are. Where videos come in groups (windows of one flight, scenes of one film), the
+groups are drawn and each brings all its videos: those of one group resemble each other, and are worth less than as many of their own.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+
+LEVEL = 0.95
+RESAMPLES = 10_000
+SEED = 0
+CHUNK = 2**22  # numbers at once
+
+# From how often each video was drawn, (b, n), to k scores of each draw, (b, k).
+Statistic = Callable[[Int[np.ndarray, "b n"]], Float[np.ndarray, "b k"]]
+
+
+def bootstrap(
+    statistic: Statistic, units: Int[np.ndarray, " n"], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Float[np.ndarray, "resamples k"]:
+    """The scores of `resamples` draws. All k scores are of the same draws, so that their differences are those of a paired bootstrap.
+
+    Args:
+      statistic: the scores.
+      units: what each of the n videos is drawn with: the number of its group, from 0 and without gaps; one each draws the videos.
+      resamples: how many draws.
+      seed: of the draws.
+    """
+    return np.concatenate([statistic(drawn) for drawn in _draws(units, resamples, seed)])
+
+
+def interval(samples: Float[np.ndarray, " resamples"], level: float = LEVEL) -> tuple[float, float]:
+    """The percentile interval, which leaves (1 - level) / 2 of the samples on each side; of samples that are not NaN."""
+    low, high = np.nanquantile(samples, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def p_value(differences: Float[np.ndarray, " resamples"]) -> float:
+    """The two-sided p of a difference of 0: twice the share of draws on the rarer side of it, of which one is always counted."""
+    known = differences[~np.isnan(differences)]
+    rarer = min((known <= 0).sum(), (known >= 0).sum())
+    return float(min(1.0, 2 * (rarer + 1) / (len(known) + 1)))
+
+
+def accuracy(right: Float[np.ndarray, "n k"]) -> Statistic:
+    """The share of videos that each of k runs is right about."""
+
+    def statistic(drawn: Int[np.ndarray, "b n"]) -> Float[np.ndarray, "b k"]:
+        drawn = drawn.astype(np.float64)
+        return drawn @ right / drawn.sum(axis=1, keepdims=True)
+
+    return statistic
+
+
+def _draws(units: Int[np.ndarray, " n"], resamples: int, seed: int) -> Iterator[Int[np.ndarray, "b n"]]:
+    generator, count = np.random.default_rng(seed), int(units.max()) + 1
+    rows = max(1, CHUNK // max(count, len(units)))
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        drawn = generator.integers(0, count, (size, count)) + count * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)[:, units]

@@ -1,0 +1,194 @@
+"""What is compared: a run, a model or an evaluation, found by its path."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from vivit_jax.console import warn
+from vivit_jax.data.splits import canonical
+from vivit_jax.errors import UserError
+from vivit_jax.models.families import ModelConfig, family_named
+from vivit_jax.preprocess import Views
+from vivit_jax.runs import record as runs
+from vivit_jax.runs.record import Run, read_evaluation
+from vivit_jax.weights.model_dir import CONFIG, is_model_dir, model_config_of
+
+EVALUATION = "evaluation.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """One of those that are compared.
+
+    Attributes:
+      name: what it is called, unlike all others.
+      path: as it was given.
+      evaluation: as `evaluation.json` has it.
+      file: where that lies.
+      model: the network; None where only the scores are there.
+      run: of training; None where only a model, or the scores, are there.
+    """
+
+    name: str
+    path: pathlib.Path
+    evaluation: Mapping
+    file: pathlib.Path
+    model: ModelConfig | None
+    run: Run | None
+
+    @property
+    def views(self) -> tuple[int, int] | None:
+        """(temporal, spatial) views of each video; None of an evaluation that does not say."""
+        views = self.evaluation.get("temporal_views"), self.evaluation.get("spatial_views")
+        return views if all(isinstance(count, int) and count > 0 for count in views) else None
+
+    @property
+    def views_of_a_video(self) -> int:
+        """How often its network runs for one video."""
+        return self.evaluation["views"]
+
+
+def open_contenders(paths: Sequence[pathlib.Path], split: str | None = None, views: Views | None = None) -> list[Contender]:
+    """Finds what is compared.
+
+    Args:
+      paths: each a work directory, a model directory with an evaluation in it or of the run that it lies in, an evaluation file, or a
+        folder with an evaluation.json.
+      split: the evaluation on this split; None is the run's own test.
+      views: the evaluation with these views; None is the run's own test, or the only one of the split.
+
+    Raises:
+      UserError: for a path that is none of these, or that has no such evaluation.
+    """
+    names = unique_names(paths)
+    if again := sorted({str(path) for path in paths if [other.resolve() for other in paths].count(path.resolve()) > 1}):
+        warn(f"{again[0]} is given twice, and compared with itself")
+    return [_open(path, name, split, views) for path, name in zip(paths, names, strict=True)]
+
+
+def unique_names(paths: Sequence[pathlib.Path]) -> list[str]:
+    """A name for each path: its last part that says something, with as many parts before it as tell it from the others."""
+    parts = [_telling(path) for path in paths]
+    taken = [1] * len(parts)
+    while clash := [i for i, count in enumerate(taken) if count < len(parts[i]) and _clashes(parts, taken, i)]:
+        for i in clash:
+            taken[i] += 1
+    names: list[str] = []
+    for of_path, count in zip(parts, taken, strict=True):
+        name = "/".join(of_path[-count:])
+        number = next(n for n in range(1, len(parts) + 1) if _numbered(name, n) not in names)
+        names.append(_numbered(name, number))
+    return names
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name} ({number})"
+
+
+def _clashes(parts: Sequence[tuple[str, ...]], taken: Sequence[int], i: int) -> bool:
+    own = parts[i][-taken[i] :]
+    return any(other[-count:] == own for j, (other, count) in enumerate(zip(parts, taken, strict=True)) if j != i and other != parts[i])
+
+
+def _telling(path: pathlib.Path) -> tuple[str, ...]:
+    """The parts of a path without those that are called the same in every run."""
+    parts = list(path.absolute().resolve().parts[1:])
+    if parts and parts[-1] == EVALUATION:
+        parts.pop()
+    elif parts and parts[-1].endswith(".json"):
+        parts[-1] = parts[-1].removesuffix(".json")
+    if len(parts) > 1 and parts[-1] == "model":
+        parts.pop()
+    return tuple(parts) or (str(path),)
+
+
+def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
+    if path.is_file():
+        return _of_file(path, name, split, views)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such run, model directory or evaluation file")
+    if is_run(path):
+        return _of_run(path, name, split, views)
+    if (path / CONFIG).is_file() and is_model_dir(path):
+        return _of_model(path, name, split, views)
+    if (path / EVALUATION).is_file():
+        return _of_file(path / EVALUATION, name, split, views)
+    raise UserError(f"{path} is neither a run nor a model directory, and holds no {EVALUATION}: `vivit evaluate` writes one")
+
+
+def is_run(path: pathlib.Path) -> bool:
+    """Whether a folder is the work directory of a run."""
+    try:
+        runs.read_config(path)
+    except UserError:
+        return False
+    return True
+
+
+def _of_run(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
+    run = runs.open_run(path)
+    own = run.evaluation()
+    found = ({EVALUATION: own} if own else {}) | (run.explorations() if split or views else {})
+    if not found:
+        raise UserError(f"{path} has not been tested: `vivit evaluate --workdir {path}` writes its {EVALUATION}")
+    file = _chosen(path, found, split, views, f"vivit evaluate --workdir {path}")
+    model = run.experiment.model
+    return Contender(name, path, found[file], path / file, model if model.num_classes is not None else _model_in(run.model), run)
+
+
+def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
+    """A model with evaluations in its own folder, or else one that lies in a run and is what the run's were made of."""
+    found = {file.name: read_evaluation(file) for file in sorted(path.glob("evaluation*.json"))}
+    if not found and is_run(path.parent) and path.name == "model":
+        return dataclasses.replace(_of_run(path.parent, name, split, views), path=path)
+    command = f"vivit evaluate --model {path} --name NAME --data_dir DIR --out {path / EVALUATION}"
+    if not found:
+        raise UserError(f"{path} has no evaluation of it: `{command}` writes one")
+    file = _chosen(path, found, split, views, command)
+    return Contender(name, path, found[file], path / file, model_config_of(path), None)
+
+
+def _of_file(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
+    """An evaluation by itself; what lies beside it may say of which model it is."""
+    evaluation = read_evaluation(path)
+    _chosen(path.parent, {path.name: evaluation}, split, views, "vivit evaluate")
+    folder = path.parent
+    if is_run(folder):
+        run = runs.open_run(folder)
+        return Contender(name, path, evaluation, path, _model_in(run.model) or run.experiment.model, run)
+    return Contender(name, path, evaluation, path, _model_in(folder), None)
+
+
+def _model_in(folder: pathlib.Path) -> ModelConfig | None:
+    return model_config_of(folder) if (folder / CONFIG).is_file() and is_model_dir(folder) else None
+
+
+def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None, views: Views | None, command: str) -> str:
+    """The file among those found that is of this split and these views; the run's own test first, and the plainest name."""
+
+    def fits(of: Mapping) -> bool:
+        of_split = split is None or canonical(of["split"]) == canonical(split)
+        return of_split and (views is None or (of.get("temporal_views"), of.get("spatial_views")) == tuple(views))
+
+    fitting = [file for file, of in found.items() if fits(of)]
+    if not fitting:
+        asked = " ".join([*([f"--split {split}"] if split else []), *([f"--views {views[0]}x{views[1]}"] if views else [])])
+        there = ", ".join(f"{of['split']} {of.get('temporal_views', '?')}x{of.get('spatial_views', '?')}" for of in found.values())
+        raise UserError(f"{path} has no evaluation of {asked} (there: {there}): `{command} {asked}` makes it")
+    shortest = min(len(file.split("-")) for file in fitting)
+    plain = [file for file in fitting if len(file.split("-")) == shortest]
+    if EVALUATION not in fitting and len(plain) > 1:
+        raise UserError(f"{path} has several such evaluations ({', '.join(plain)}): name its views with --views, or give the file")
+    return EVALUATION if EVALUATION in fitting else plain[0]
+
+
+def family_name(model: ModelConfig | None) -> str | None:
+    """The family that a model is of."""
+    return None if model is None else model.family
+
+
+def description(model: ModelConfig | None) -> str | None:
+    """A model in a few words, with its clip."""
+    if model is None:
+        return None
+    return f"{family_named(model.family).describe(model)}, clips of {' x '.join(map(str, model.clip))}"

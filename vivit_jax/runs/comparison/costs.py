@@ -1,0 +1,130 @@
+"""What each run costs: counted of its network, measured on this device in this call, and read from the record of its training."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+import jax
+
+from vivit_jax.analysis import complexity, throughput
+from vivit_jax.analysis.throughput import Subject
+from vivit_jax.console import warn
+from vivit_jax.models.families import ModelConfig
+from vivit_jax.runs.comparison.contenders import Contender
+from vivit_jax.runs.memory import is_out_of_memory
+from vivit_jax.runs.record import Run
+from vivit_jax.training.config import ParallelConfig, TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """The costs of one run; None is what nothing tells.
+
+    Attributes:
+      parameters: numbers of the network, its head included.
+      gmac: billions of multiply-accumulates for one view.
+      gmac_video: the same for a video, with all the views that its score was made of.
+      clips_per_second: views that one device computes in a second, batch by batch.
+      videos_per_second: the same in videos, with all their views.
+      memory_bytes: the most that the compiled batch takes of the device.
+      training_seconds: spent on steps of training, compiling and validating left out.
+      trained_on: the devices of the training.
+    """
+
+    parameters: int | None = None
+    gmac: float | None = None
+    gmac_video: float | None = None
+    clips_per_second: float | None = None
+    videos_per_second: float | None = None
+    memory_bytes: int | None = None
+    training_seconds: float | None = None
+    trained_on: str | None = None
+
+
+def costs_of(contenders: Sequence[Contender], *, speed: bool, batch_size: int) -> dict[str, Costs]:
+    """The costs of each contender, by its name.
+
+    Args:
+      contenders: with or without a network.
+      speed: whether to measure clips a second, and memory.
+      batch_size: views at once, of the measurement.
+    """
+    models = {_key(contender.model): contender.model for contender in contenders if contender.model is not None}
+    counted = {key: _counted(model) for key, model in models.items()}
+    measured = _measured(models, batch_size) if speed else {}
+    return {contender.name: _costs(contender, counted, measured) for contender in contenders}
+
+
+def sum_of(members: Sequence[Costs]) -> Costs:
+    """The costs of running several networks one after the other; None where one of them is not known."""
+
+    def total(values: Sequence[float | None]) -> float | None:
+        return None if None in values else sum(values)
+
+    def together(rates: Sequence[float | None]) -> float | None:
+        return None if None in rates else 1 / sum(1 / rate for rate in rates)
+
+    return Costs(
+        parameters=total([of.parameters for of in members]),
+        gmac=total([of.gmac for of in members]),
+        gmac_video=total([of.gmac_video for of in members]),
+        videos_per_second=together([of.videos_per_second for of in members]),
+        training_seconds=total([of.training_seconds for of in members]),
+    )
+
+
+def training_seconds(run: Run) -> float | None:
+    """Seconds spent on steps of training: those of each row of metrics, by its clips a second; None where no row tells.
+
+    The first step, with its compilation, is left out, as are evaluations and saves.
+    """
+    batch_size, seconds, before = run.experiment.training.batch_size, 0.0, 0
+    for row in run.metrics():
+        rate = row.get("train/clips_per_second")
+        if rate and rate > 0 and row["step"] > before:
+            seconds += (row["step"] - before) * batch_size / rate
+            before = row["step"]
+    return seconds or None
+
+
+def _counted(model: ModelConfig) -> tuple[int, float]:
+    return complexity.count_parameters(model), complexity.count_arithmetic(model).multiply_accumulates / 1e9
+
+
+def _key(model: ModelConfig) -> str:
+    """What runs of one network share."""
+    return json.dumps([model.family, model.to_dict()], sort_keys=True, default=str)
+
+
+def _measured(models: Mapping[str, ModelConfig], batch_size: int) -> Mapping[str, throughput.Timing]:
+    """One measurement of each network, of which several runs may be; none where they do not fit into memory together."""
+    subjects = [Subject(model, TrainingConfig(batch_size=batch_size), parallel=ParallelConfig(data=1)) for model in models.values()]
+    try:
+        return dict(zip(models, throughput.measure_in_turns("infer", subjects), strict=True))
+    except jax.errors.JaxRuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        warn(f"the networks do not fit into the memory of {jax.devices()[0].device_kind}: no speed is measured; lower --batch_size")
+        return {}
+
+
+def _costs(contender: Contender, counted: Mapping[str, tuple[int, float]], measured: Mapping[str, throughput.Timing]) -> Costs:
+    run, views = contender.run, contender.views_of_a_video
+    trained = Costs() if run is None else Costs(training_seconds=training_seconds(run), trained_on=_devices(run))
+    if contender.model is None:
+        return trained
+    key = _key(contender.model)
+    parameters, gmac = counted[key]
+    costs = dataclasses.replace(trained, parameters=parameters, gmac=gmac, gmac_video=gmac * views)
+    if key not in measured:
+        return costs
+    timing = measured[key]
+    rate = timing.batch_size / timing.median
+    return dataclasses.replace(costs, clips_per_second=rate, videos_per_second=rate / views, memory_bytes=timing.program_bytes)
+
+
+def _devices(run: Run) -> str | None:
+    devices = run.surroundings.get("devices")
+    if not isinstance(devices, dict) or not isinstance(devices.get("kind"), str):
+        return None
+    return f"{devices.get('count', 1)} x {devices['kind']}"

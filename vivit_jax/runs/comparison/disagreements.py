@@ -1,0 +1,43 @@
+"""The videos that tell two runs apart: one is right about them and the other wrong."""
+
+import dataclasses
+
+import numpy as np
+
+from vivit_jax.runs.comparison.result import Comparison
+
+SHOWN = 6  # videos of one run against another
+SHOWN_IN_ALL = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Disagreement:
+    """What one run gets right and another wrong.
+
+    Attributes:
+      right: the name of the one.
+      wrong: that of the other.
+      count: how many videos there are.
+      videos: some of their numbers, those first on which the two are furthest apart.
+    """
+
+    right: str
+    wrong: str
+    count: int
+    videos: list[int]
+
+
+def disagreements(comparison: Comparison) -> list[tuple[Disagreement, Disagreement]]:
+    """Both ways of every pair that differs on some video, the surest differences first; few videos of each where there are many pairs."""
+    pairs = sorted(comparison.pairs, key=lambda pair: pair.p_holm)
+    shown = max(1, min(SHOWN, SHOWN_IN_ALL // (2 * len(pairs))))
+    both = [(_between(comparison, pair.a, pair.b, shown), _between(comparison, pair.b, pair.a, shown)) for pair in pairs]
+    return [(a, b) for a, b in both if a.count or b.count]
+
+
+def _between(comparison: Comparison, right: str, wrong: str, shown: int) -> Disagreement:
+    lineup = comparison.lineup
+    told_apart = np.flatnonzero(lineup.right(right) & ~lineup.right(wrong))
+    apart = (lineup.probability_of_label(right) - lineup.probability_of_label(wrong))[told_apart]
+    furthest = told_apart[np.argsort(-apart, kind="stable")[:shown]]
+    return Disagreement(right, wrong, len(told_apart), furthest.tolist())

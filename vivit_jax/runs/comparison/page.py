@@ -1,0 +1,274 @@
+"""A comparison on one page: `compare.html`, a single file that needs nothing from elsewhere."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+
+from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.errors import UserError
+from vivit_jax.runs.clips import playing
+from vivit_jax.runs.comparison import plots
+from vivit_jax.runs.comparison.disagreements import Disagreement, disagreements
+from vivit_jax.runs.comparison.result import HARDEST, Comparison, Entry
+from vivit_jax.runs.comparison.tables import Table, kappa_text, method, pairs_table, percent, runs_table, verdict
+from vivit_jax.runs.page import figure, text, write_page
+
+PAIRS_OPEN = 2
+CLIPS_BYTES = 12_000_000  # of all clips of a page: what a phone loads in seconds
+
+CSS = """
+.lead { color: var(--ink); font-size: 1.1rem; margin: .6rem 0; }
+.scroll:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--bar); outline-offset: 2px; }
+caption { text-align: left; color: var(--soft); font-size: .85rem; padding-bottom: .4rem; }
+caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 3rem); }
+thead .name { max-width: 6rem; }
+thead th { vertical-align: bottom; }
+tbody th { font-weight: 400; position: sticky; left: 0; background: var(--page); }
+.name { display: inline-block; width: max-content; max-width: min(14rem, 38vw); overflow-wrap: anywhere; }
+tr.marked th, tr.marked td.mark { font-weight: 700; }
+td.shade { text-align: center; background: color-mix(in srgb, var(--bar) calc(var(--share) * 65%), var(--page)); }
+td.shade small { display: block; color: inherit; }
+figure { margin-bottom: 0; }
+.clips { grid-template-columns: repeat(auto-fill, minmax(min(9rem, 46%), 1fr)); }
+.clips figure { scroll-margin-top: 1rem; }
+details.pair { background: none; padding: .7rem 0; border-top: 1px solid var(--line); border-radius: 0; }
+.said { list-style: none; margin: .3rem 0 0; padding: 0; }
+.said li::before { content: "\\2717\\00a0"; }
+.said li.right { color: var(--ink); }
+.said li.right::before { content: "\\2713\\00a0"; }
+.where { margin: .3rem 0; font-size: .9rem; }
+a { color: inherit; }
+dt { font-weight: 600; margin-top: .4rem; }
+dd { margin: 0; color: var(--soft); overflow-wrap: anywhere; }
+ul { padding-left: 1.2rem; color: var(--soft); }
+"""
+
+
+def write_comparison_page(comparison: Comparison, path: pathlib.Path, dataset: VideoDataset | None) -> None:
+    """Writes the page.
+
+    Args:
+      comparison: what it tells.
+      path: of the file.
+      dataset: whose clips it shows; None where it cannot be opened, which the page then says.
+    """
+    lineup = comparison.lineup
+    title = f"{len(comparison.entries)} runs on {lineup.dataset} {lineup.split}"
+    clips = _Clips(comparison, dataset)
+    body = [
+        "<main>",
+        f"<h1>{text(title)}</h1>",
+        f"<p>{len(lineup.videos):,} videos, {_classes(comparison)}</p>",
+        f'<p class="lead">{text(verdict(comparison))}</p>',
+        _section(
+            "Runs",
+            _table(runs_table(comparison), "The best first. On the Pareto front (bold), no run is as good for less."),
+            _plots(comparison),
+        ),
+        _section("Pairs", _table(pairs_table(comparison), "The surest difference first; bold where the corrected p is below 0.05.")),
+        _section("Agreement", _matrix(comparison)),
+        _section("Where one is right and the other wrong", *_disagreements(comparison, clips)),
+        _section("Videos that every run gets wrong", _hardest(comparison, clips)),
+        _section("How this was made", _method(comparison)),
+        "</main>",
+    ]
+    write_page(path, title, "\n".join(body), css=CSS)
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<section><h2>{title}</h2>{''.join(parts)}</section>"
+
+
+def _classes(comparison: Comparison) -> str:
+    counts = [f"{len(names)} {'classes' if not head else f'of {head}'}" for head, names in comparison.lineup.classes.items()]
+    return text(", ".join(counts))
+
+
+def _table(table: Table, caption: str) -> str:
+    head = "".join(
+        f'<th scope="col"{_number(column.number)} title="{text(column.meaning)}">{text(column.title)}</th>' for column in table.columns
+    )
+    rows = "".join(_row(table, number, row) for number, row in enumerate(table.rows))
+    inner = f"<table><caption><span>{text(caption)}</span></caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return _scrolling(inner, caption) + _meanings(table)
+
+
+def _row(table: Table, number: int, row: tuple[str, ...]) -> str:
+    cells = "".join(
+        f'<td class="number">{text(cell)}</td>' if column.number else f"<td>{_name(cell)}</td>"
+        for column, cell in zip(table.columns[1:], row[1:], strict=True)
+    )
+    css = ' class="marked"' if number in table.marked else ""
+    return f'<tr{css}><th scope="row">{_name(row[0])}</th>{cells}</tr>'
+
+
+def _name(name: str) -> str:
+    """A run's name, broken where it would take too much of a line."""
+    return f'<span class="name">{text(name)}</span>'
+
+
+def _number(number: bool) -> str:
+    return ' class="number"' if number else ""
+
+
+def _scrolling(table: str, label: str) -> str:
+    """A table that a narrow page scrolls sideways, with the keyboard too."""
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="{text(label)}">{table}</div>'
+
+
+def _meanings(table: Table) -> str:
+    meanings = "".join(f"<dt>{text(column.title)}</dt><dd>{text(column.meaning)}</dd>" for column in table.columns)
+    return f"<details><summary>What the columns mean</summary><dl>{meanings}</dl></details>"
+
+
+def _plots(comparison: Comparison) -> str:
+    ranked, score = comparison.ranked, "mAP" if comparison.metric == "mAP" else "top-1"
+    by_rank = "; ".join(f"{n} {of.name} {percent(of.score)} ({percent(of.low)} to {percent(of.high)})" for n, of in enumerate(ranked, 1))
+    drawn = [figure(plots.intervals(ranked, score=score), _legend(comparison), alt=f"{score} by rank: {by_rank}")]
+    for xlabel, caption, cost in (
+        (
+            "GMAC a video",
+            "Score against arithmetic, with the Pareto front.",
+            lambda of: of.costs.gmac_video,
+        ),
+        ("ms a video", "Score against time on this device.", lambda of: _milliseconds(of.costs.videos_per_second)),
+        ("million parameters", "Score against size.", lambda of: None if of.costs.parameters is None else of.costs.parameters / 1e6),
+    ):
+        uri = plots.against_cost(ranked, cost, xlabel=xlabel, score=score, joined=xlabel == "GMAC a video")
+        if uri:
+            drawn.append(figure(uri, caption, alt=f"{score} against {xlabel}, runs by rank; the table has the figures"))
+    return f'<div class="grid">{"".join(drawn)}</div>'
+
+
+def _legend(comparison: Comparison) -> str:
+    diamonds = " Diamonds are ensembles." if any(entry.members for entry in comparison.entries) else ""
+    return f"Scores with their intervals, by rank; filled points are on the Pareto front.{diamonds}"
+
+
+def _milliseconds(rate: float | None) -> float | None:
+    return None if not rate else 1000 / rate
+
+
+def _matrix(comparison: Comparison) -> str:
+    """Shares of equal predictions, with kappa below each."""
+    names = [entry.name for entry in comparison.entries]
+    equal, kappas = comparison.matrix()
+    head = "".join(f'<th scope="col">{_name(name)}</th>' for name in names)
+    rows = []
+    for i, name in enumerate(names):
+        cells = "".join(_agreement(equal[i, j], kappas[i][j]) if i != j else "<td></td>" for j in range(len(names)))
+        rows.append(f'<tr><th scope="row">{_name(name)}</th>{cells}</tr>')
+    caption = "Share of the videos that two runs predict the same of, right or wrong; below it Cohen's kappa."
+    head = f"<caption><span>{caption}</span></caption><thead><tr><td></td>{head}</tr></thead>"
+    return _scrolling(f"<table>{head}<tbody>{''.join(rows)}</tbody></table>", caption)
+
+
+def _agreement(equal: float, kappa: float | None) -> str:
+    return f'<td class="shade" style="--share:{equal:.3f}">{percent(equal, 0)}<small>{kappa_text(kappa)}</small></td>'
+
+
+def _disagreements(comparison: Comparison, clips: "_Clips") -> Iterator[str]:
+    """A part for each pair, of which the first are open."""
+    if not clips.playable:
+        yield f"<p>{text(clips.why)}</p>"
+    found = disagreements(comparison)
+    if not found:
+        yield "<p>The runs are right about the same videos.</p>"
+    for number, (a, b) in enumerate(found):
+        inner = "".join(_disagreement(of, clips) for of in (a, b) if of.count)
+        title = f"{a.right} against {b.right}: {a.count} and {b.count} videos"
+        opened = " open" if number < PAIRS_OPEN else ""
+        yield f'<details class="pair"{opened}><summary>{text(title)}</summary><div class="grid">{inner}</div></details>'
+
+
+def _disagreement(found: Disagreement, clips: "_Clips") -> str:
+    title = f"{found.right} right, {found.wrong} wrong"
+    return f"<div><h3>{text(title)}</h3>{clips.cards(found.videos, (found.right, found.wrong))}</div>"
+
+
+def _hardest(comparison: Comparison, clips: "_Clips") -> str:
+    hardest = comparison.hardest()
+    if not hardest:
+        return "<p>None: each video is right in some run.</p>"
+    shown = min(HARDEST, len(hardest))
+    said = f"{len(hardest)} of {len(comparison.lineup.videos):,}; these {shown} are those whose label the runs believe in least."
+    return f"<p>{said}</p>{clips.cards(hardest[:shown], tuple(entry.name for entry in comparison.entries))}"
+
+
+def _method(comparison: Comparison) -> str:
+    said = "".join(f"<li>{text(sentence)}</li>" for sentence in method(comparison))
+    runs = "".join(f"<dt>{text(of.name)}</dt><dd>{text(_origin(of))}</dd>" for of in comparison.entries)
+    return f"<ul>{said}</ul><details><summary>Where the runs lie</summary><dl>{runs}</dl></details>"
+
+
+def _origin(entry: Entry) -> str:
+    if entry.members:
+        return f"the mean of {', '.join(entry.members)}"
+    views = "" if entry.views is None else f"{entry.views[0]}x{entry.views[1]} views"
+    step = "" if entry.step is None else f"step {entry.step}"
+    trained = "" if entry.costs.trained_on is None else f"trained on {entry.costs.trained_on}"
+    return "; ".join(part for part in (entry.path, entry.model, step, views, trained) if part)
+
+
+@dataclasses.dataclass
+class _Clips:
+    """Cards of videos; each clip is put into the page once, and linked to from then on, and no more than fit.
+
+    Attributes:
+      comparison: what was said of them.
+      dataset: what they are in.
+      why: why they cannot be shown, from the first on that could not.
+    """
+
+    comparison: Comparison
+    dataset: VideoDataset | None
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        self._left, self._shown = CLIPS_BYTES, set()
+        if self.dataset is None:
+            self.why = "The clips cannot be shown: their data set was not found; --data_dir says where it lies."
+
+    @property
+    def playable(self) -> bool:
+        """Whether clips can be shown."""
+        return not self.why
+
+    def cards(self, videos: list[int], names: tuple[str, ...]) -> str:
+        """Each video with its label and what these runs predict."""
+        return f'<div class="clips">{"".join(self._card(video, names) for video in videos)}</div>'
+
+    def _card(self, video: int, names: tuple[str, ...]) -> str:
+        lineup = self.comparison.lineup
+        label = ", ".join(lineup.labels_of(video)) or "none"
+        said = "".join(
+            f"<li{_right(lineup.right(name)[video])}>{text(f'{name}: {lineup.prediction_of(name, video)}')}</li>" for name in names
+        )
+        caption = f'<figcaption>{text(lineup.videos[video])} is <strong>{text(label)}</strong><ul class="said">{said}</ul></figcaption>'
+        return f"{self._picture(video, label)}{caption}</figure>"
+
+    def _picture(self, video: int, label: str) -> str:
+        """The beginning of a card: the clip, or a link to where it is."""
+        if video in self._shown:
+            return f'<figure><p class="where"><a href="#clip-{video}">the clip is above</a></p>'
+        if not self.playable or self._left <= 0:
+            return "<figure>"
+        try:
+            uri = self._uri(video)
+        except UserError as error:
+            self.why = f"The clips cannot be shown: {error}"
+            return f"<figure><p>{text(self.why)}</p>"
+        self._left -= len(uri)
+        self._shown.add(video)
+        return f'<figure id="clip-{video}"><img src="{uri}" alt="{text(f"a clip of {label}")}" loading="lazy">'
+
+    def _uri(self, video: int) -> str:
+        lineup = self.comparison.lineup
+        name, uri = playing(self.dataset, lineup.split, int(lineup.index[video]))
+        if not lineup.videos[video].startswith(name):
+            raise UserError(f"number {lineup.index[video]} of data set {self.dataset.name} is {name}, and not {lineup.videos[video]}")
+        return uri
+
+
+def _right(right: bool) -> str:
+    return ' class="right"' if right else ""

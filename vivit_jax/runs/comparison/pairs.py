@@ -1,0 +1,118 @@
+"""Two runs against each other: how far apart, and whether by more than chance."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vivit_jax.analysis import agreement, significance
+from vivit_jax.analysis.bootstrap import interval, p_value
+from vivit_jax.runs.comparison.lineup import Lineup
+
+TESTS = {
+    "mcnemar": "McNemar's exact test",
+    "mcnemar_of_groups": "McNemar's exact test with groups exchanged whole",
+    "bootstrap": "paired bootstrap",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Run `a` against run `b`. A video that is right is one whose labels all heads predict.
+
+    Attributes:
+      a: its name.
+      b: its name.
+      difference: the score of `a` less that of `b`.
+      low: lower end of its interval, by the paired bootstrap.
+      high: upper end.
+      both: videos that both are right about.
+      only_a: videos that `a` alone is right about.
+      only_b: videos that `b` alone is right about.
+      neither: the rest.
+      test: the test of `p`, one of `TESTS`.
+      p: two-sided, of a difference as large by chance.
+      p_holm: the same corrected by Holm for all the pairs that are tested.
+      mcnemar_p: of McNemar's exact test over single videos; None where videos may have several classes.
+      bootstrap_p: of the paired bootstrap.
+      agreement: share of videos that both predict the same of, right or wrong.
+      kappa: Cohen's, of the same; None where chance alone gives that.
+    """
+
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    test: str
+    p: float
+    p_holm: float
+    mcnemar_p: float | None
+    bootstrap_p: float
+    agreement: float
+    kappa: float | None
+
+
+def compare_pairs(
+    lineup: Lineup,
+    names: Sequence[tuple[str, str]],
+    scores: dict[str, float],
+    samples: dict[str, Float[np.ndarray, " resamples"]],
+    units: Int[np.ndarray, " n"],
+) -> list[Pair]:
+    """Tests these pairs of runs, as one family of tests.
+
+    Args:
+      lineup: the runs.
+      names: of each pair.
+      scores: of each run.
+      samples: of the scores, over the same draws for all runs.
+      units: the number of each video's group, or of the video itself.
+    """
+    pairs = [_pair(lineup, a, b, scores, samples, units) for a, b in names]
+    corrected = significance.holm([pair.p for pair in pairs])
+    return [dataclasses.replace(pair, p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
+
+
+def _pair(
+    lineup: Lineup,
+    a: str,
+    b: str,
+    scores: dict[str, float],
+    samples: dict[str, Float[np.ndarray, " resamples"]],
+    units: Int[np.ndarray, " n"],
+) -> Pair:
+    right_a, right_b = lineup.right(a), lineup.right(b)
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    differences = samples[a] - samples[b]
+    low, high = interval(differences)
+    bootstrap_p = p_value(differences)
+    mcnemar_p = None if lineup.multi_label else significance.mcnemar(only_a, only_b)
+    test, p = ("bootstrap", bootstrap_p) if mcnemar_p is None else ("mcnemar", mcnemar_p)
+    if mcnemar_p is not None and units.max() + 1 < len(units):
+        leads = np.bincount(units, right_a.astype(int) - right_b.astype(int)).astype(int)
+        test, p = "mcnemar_of_groups", significance.mcnemar_of_groups(leads)
+    said = lineup.said(a), lineup.said(b)
+    return Pair(
+        a=a,
+        b=b,
+        difference=scores[a] - scores[b],
+        low=low,
+        high=high,
+        both=int((right_a & right_b).sum()),
+        only_a=only_a,
+        only_b=only_b,
+        neither=int((~right_a & ~right_b).sum()),
+        test=test,
+        p=p,
+        p_holm=p,
+        mcnemar_p=mcnemar_p,
+        bootstrap_p=bootstrap_p,
+        agreement=agreement.equal_share(*said),
+        kappa=agreement.kappa(*said),
+    )

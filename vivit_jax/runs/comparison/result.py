@@ -1,0 +1,172 @@
+"""What a comparison gives: a table of runs, a table of pairs, and how both were made."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vivit_jax.analysis.agreement import equal_share, kappa
+from vivit_jax.runs.comparison.costs import Costs
+from vivit_jax.runs.comparison.lineup import Lineup
+from vivit_jax.runs.comparison.pairs import TESTS, Pair
+from vivit_jax.runs.comparison.units import Units
+
+HARDEST = 12  # videos that every run gets wrong
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One run of a comparison.
+
+    Attributes:
+      name: unlike all others.
+      score: top-1, of several heads that of all together; mean average precision where videos may have several classes; in 0..1.
+      low: lower end of its interval.
+      high: upper end.
+      right: videos that the most probable class is right for.
+      heads: top-1 of each of several heads.
+      costs: what it costs.
+      path: as it was given; None for an ensemble.
+      family: of its network; None where only its scores are there.
+      model: the network in a few words.
+      views: (temporal, spatial) of each video.
+      step: of training that the scored model is of.
+      top5: as its evaluation has it.
+      loss: as its evaluation has it.
+      members: of an ensemble.
+      on_front: whether no other run is as good for less, nor better for as much.
+    """
+
+    name: str
+    score: float
+    low: float
+    high: float
+    right: int
+    heads: Mapping[str, float]
+    costs: Costs
+    path: str | None = None
+    family: str | None = None
+    model: str | None = None
+    views: tuple[int, int] | None = None
+    step: int | None = None
+    top5: float | None = None
+    loss: float | None = None
+    members: tuple[str, ...] = ()
+    on_front: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Several runs on the same videos.
+
+    Attributes:
+      lineup: what each said of each video.
+      entries: the runs, in the order given; an ensemble comes last.
+      pairs: those that were tested.
+      baseline: the run that all others were held against; None for each with each.
+      units: what was drawn.
+      level: of the intervals.
+      resamples: draws.
+      seed: of the draws.
+      environment: what the speed was measured on; None where it was not.
+      batch_size: views at once, of that measurement.
+    """
+
+    lineup: Lineup
+    entries: tuple[Entry, ...]
+    pairs: tuple[Pair, ...]
+    baseline: str | None
+    units: Units
+    level: float
+    resamples: int
+    seed: int
+    environment: Mapping[str, Any] | None
+    batch_size: int
+
+    @property
+    def metric(self) -> str:
+        """What the score is: `top1` or `mAP`."""
+        return "mAP" if self.lineup.multi_label else "top1"
+
+    @property
+    def ranked(self) -> list[Entry]:
+        """The best run first; of equal ones the cheapest."""
+        return sorted(self.entries, key=lambda entry: (-entry.score, entry.costs.gmac_video or np.inf))
+
+    @property
+    def test(self) -> str:
+        """The test of the pairs, in words."""
+        return TESTS[self.pairs[0].test]
+
+    def with_front(self, names: frozenset[str]) -> "Comparison":
+        """The same with the runs of these names marked as on the front."""
+        return dataclasses.replace(self, entries=tuple(dataclasses.replace(of, on_front=of.name in names) for of in self.entries))
+
+    def matrix(self) -> tuple[np.ndarray, list[list[float | None]]]:
+        """Of each run with each, the share of videos that both say the same of, and Cohen's kappa."""
+        said = [self.lineup.said(entry.name) for entry in self.entries]
+        return np.array([[equal_share(a, b) for b in said] for a in said]), [[kappa(a, b) for b in said] for a in said]
+
+    def hardest(self) -> list[int]:
+        """The videos that every run gets wrong, those first whose label the runs believe in least."""
+        wrong = np.all([~self.lineup.right(entry.name) for entry in self.entries], axis=0)
+        believed = np.mean([self.lineup.probability_of_label(entry.name) for entry in self.entries], axis=0)
+        return [int(video) for video in np.argsort(believed, kind="stable") if wrong[video]]
+
+    def to_dict(self) -> dict:
+        """`compare.json`."""
+        equal, kappas = self.matrix()
+        hardest = self.hardest()
+        return {
+            "dataset": self.lineup.dataset,
+            "split": self.lineup.split,
+            "examples": len(self.lineup.videos),
+            "metric": self.metric,
+            "baseline": self.baseline,
+            "interval": {
+                "level": self.level,
+                "method": "percentile bootstrap",
+                "unit": self.units.kind,
+                "units": self.units.count,
+                "groups_from": self.units.origin or None,
+                "resamples": self.resamples,
+                "seed": self.seed,
+            },
+            "test": self.test,
+            "correction": "Holm",
+            "runs": [self._run(entry) for entry in self.entries],
+            "pairs": [dataclasses.asdict(pair) for pair in self.pairs],
+            "agreement": {"runs": [entry.name for entry in self.entries], "equal": equal.tolist(), "kappa": kappas},
+            "all_wrong": len(hardest),
+            "hardest": [self.told(video) for video in hardest[:HARDEST]],
+            "environment": self.environment,
+            "batch_size": self.batch_size if self.environment else None,
+        }
+
+    def told(self, video: int) -> dict:
+        """A video with its label and what each run predicts."""
+        said = {entry.name: self.lineup.prediction_of(entry.name, video) for entry in self.entries}
+        return {"video": self.lineup.videos[video], "label": self.lineup.labels_of(video), "predictions": said}
+
+    def _run(self, entry: Entry) -> dict:
+        mean_average_precision = {"mAP": entry.score} if self.lineup.multi_label else {}
+        return {
+            "name": entry.name,
+            "path": entry.path,
+            "family": entry.family,
+            "model": entry.model,
+            "members": list(entry.members),
+            "step": entry.step,
+            "views": None if entry.views is None else f"{entry.views[0]}x{entry.views[1]}",
+            **dataclasses.asdict(entry.costs),
+            **mean_average_precision,
+            "top1": entry.right / len(self.lineup.videos),
+            "low": entry.low,
+            "high": entry.high,
+            "right": entry.right,
+            "top5": entry.top5,
+            "loss": entry.loss,
+            "heads": dict(entry.heads),
+            "pareto": entry.on_front,
+        }

@@ -1,0 +1,197 @@
+"""The tables of a comparison, cell by cell, as the terminal, the markdown and the page show them."""
+
+import dataclasses
+from collections.abc import Callable
+
+from vivit_jax.runs.comparison.pairs import Pair
+from vivit_jax.runs.comparison.result import Comparison, Entry
+
+LEVEL = 0.05  # of p values, below which a difference counts as shown
+UNKNOWN = "-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+      title: its heading.
+      meaning: what it is, in a sentence.
+      number: whether it holds numbers, which are set right.
+    """
+
+    title: str
+    meaning: str
+    number: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of texts; the first column names the row.
+
+    Attributes:
+      columns: of it.
+      rows: as many texts each.
+      marked: the numbers of the rows that stand out.
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: frozenset[int] = frozenset()
+
+
+def runs_table(comparison: Comparison) -> Table:
+    """A row a run, the best first; those on the Pareto front are marked. A column that says nothing of any run is left out."""
+    columns = [(column, cell) for column, cell in _run_columns(comparison) if any(cell(of) != UNKNOWN for of in comparison.entries)]
+    ranked = comparison.ranked
+    rows = tuple(tuple(cell(entry) for _, cell in columns) for entry in ranked)
+    return Table(tuple(column for column, _ in columns), rows, frozenset(i for i, entry in enumerate(ranked) if entry.on_front))
+
+
+def pairs_table(comparison: Comparison) -> Table:
+    """A row a pair, the surest difference first; those whose corrected p is below 0.05 are marked."""
+    pairs = sorted(comparison.pairs, key=lambda pair: (pair.p_holm, pair.p, -abs(pair.difference)))
+    columns = _pair_columns(comparison)
+    rows = tuple(tuple(cell(pair) for _, cell in columns) for pair in pairs)
+    return Table(tuple(column for column, _ in columns), rows, frozenset(i for i, pair in enumerate(pairs) if pair.p_holm < LEVEL))
+
+
+def verdict(comparison: Comparison) -> str:
+    """What the tables come to, in two sentences."""
+    best, shown = comparison.ranked[0], [pair for pair in comparison.pairs if pair.p_holm < LEVEL]
+    ties = [entry.name for entry in comparison.ranked if entry.score == best.score]
+    first = f"{best.name} scores highest" if len(ties) == 1 else f"{', '.join(ties)} score the same, and highest"
+    if len(comparison.pairs) == 1:
+        (pair,) = comparison.pairs
+        second = "the difference is more than chance gives" if shown else "chance alone could give a difference like this"
+        return f"{first}: {percent(best.score)}. By {comparison.test} {second} ({p_text(pair.p)})."
+    pairs = f"{len(shown)} of {len(comparison.pairs)} pairs" + (f" with {comparison.baseline}" if comparison.baseline else "")
+    return f"{first}: {percent(best.score)}. {pairs} differ by more than chance gives ({comparison.test}, corrected p below {LEVEL})."
+
+
+def method(comparison: Comparison) -> list[str]:
+    """How the figures were made, a sentence each."""
+    draws = f"{comparison.resamples:,} draws (seed {comparison.seed})"
+    said = [
+        f"Intervals: {comparison.level:.0%}, by a bootstrap of {draws} over {comparison.units}.",
+        f"p: {comparison.test}, two-sided; corrected by Holm for {_count(len(comparison.pairs), 'test')}.",
+    ]
+    if comparison.environment:
+        device = comparison.environment["device"]
+        said.append(
+            f"Speed and memory: one {device}, measured in turns in this call, {comparison.batch_size} views at once, one network after "
+            "another in every round."
+        )
+    if any(entry.members for entry in comparison.entries):
+        said.append("An ensemble is the mean of the runs' probabilities; it costs what they cost together.")
+    return said
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share in 0..1 as per cent."""
+    return UNKNOWN if value is None else f"{100 * value:.{digits}f}%"
+
+
+def p_text(value: float) -> str:
+    """A p value with its sign."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry], str]]]:
+    score = "mAP" if comparison.metric == "mAP" else "top-1"
+    rank = {entry.name: str(number) for number, entry in enumerate(comparison.ranked, start=1)}
+    several = [
+        (Column(f"top-1 {head}", f"Share of the videos that head {head} alone is right about."), _of_head(head))
+        for head in comparison.lineup.classes
+        if head
+    ]
+    plain = [(Column("top-1", "Share of the videos whose most probable class is one of theirs."), lambda of: percent(of.right / examples))]
+    examples = len(comparison.lineup.videos)
+    meaning = (
+        "Mean average precision over the classes." if score == "mAP" else "Share of the videos that the most probable class is right for."
+    )
+    return [
+        (Column("run", "Its name; those on the Pareto front are bold.", number=False), lambda of: of.name),
+        (Column("#", "Its rank by score, and its number in the figures."), lambda of: rank[of.name]),
+        (Column(score, meaning), lambda of: percent(of.score)),
+        (Column(f"{comparison.level:.0%} interval", "How far the score could be off, had other videos been drawn."), _interval),
+        *several,
+        *(plain if score == "mAP" else []),
+        (Column("top-5", "Share of the videos with a label among the five most probable."), lambda of: percent(of.top5)),
+        (Column("M params", "Millions of parameters."), lambda of: _scaled(of.costs.parameters, 1e6)),
+        (Column("GMAC/video", "Billions of multiply-accumulates for a video, all its views."), lambda of: _scaled(of.costs.gmac_video, 1)),
+        (
+            Column("views/s", "Views that the network computes in a second on this device."),
+            lambda of: _scaled(of.costs.clips_per_second, 1),
+        ),
+        (Column("videos/s", "The same in videos, all their views."), lambda of: _scaled(of.costs.videos_per_second, 1)),
+        (Column("peak MB", "What the compiled batch takes of the device at most."), lambda of: _scaled(of.costs.memory_bytes, 1e6)),
+        (
+            Column("trained", "Time of its training steps, without compiling and validating."),
+            lambda of: duration(of.costs.training_seconds),
+        ),
+    ]
+
+
+def _pair_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Pair], str]]]:
+    single = not comparison.lineup.multi_label
+    corrected = "The same, corrected for all tests of this table." if len(comparison.pairs) > 1 else "The same: there is one test."
+    return [
+        (Column("a", "One run.", number=False), lambda of: of.a),
+        (Column("b", "The other.", number=False), lambda of: of.b),
+        (Column("a - b", "Score of a less that of b, in percentage points."), lambda of: _points(of.difference)),
+        (
+            Column(f"{comparison.level:.0%} interval", "Of the difference: both runs are scored on the same draws."),
+            lambda of: f"{_points(of.low)} to {_points(of.high)}",
+        ),
+        (Column("only a", "Videos that a alone is right about."), lambda of: str(of.only_a)),
+        (Column("only b", "Videos that b alone is right about."), lambda of: str(of.only_b)),
+        (Column("p", f"Chance of so uneven a result between runs that are equally good: {comparison.test}."), lambda of: _p(of.p)),
+        *([] if not single else [(Column("p bootstrap", "The same by the paired bootstrap."), lambda of: _p(of.bootstrap_p))]),
+        (Column("p Holm", corrected), lambda of: _p(of.p_holm)),
+        (Column("agree", "Share of the videos that both say the same of, right or wrong."), lambda of: percent(of.agreement)),
+        (Column("kappa", "The same beyond chance (Cohen): 1 is always, 0 as by chance."), lambda of: kappa_text(of.kappa)),
+    ]
+
+
+def kappa_text(value: float | None) -> str:
+    """Cohen's kappa with two digits."""
+    return UNKNOWN if value is None else f"{value:.2f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time in the unit that suits it."""
+    if seconds is None:
+        return UNKNOWN
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _of_head(head: str) -> Callable[[Entry], str]:
+    return lambda entry: percent(entry.heads.get(head))
+
+
+def _interval(entry: Entry) -> str:
+    return f"{100 * entry.low:.1f} to {100 * entry.high:.1f}%"
+
+
+def _scaled(value: float | None, unit: float) -> str:
+    """A number in three digits or more, without an exponent."""
+    if value is None:
+        return UNKNOWN
+    value /= unit
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else "< 0.001"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"

@@ -1,0 +1,74 @@
+"""A comparison as files: `compare.json`, `compare.md` and `compare.html`."""
+
+import pathlib
+import re
+
+from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.errors import UserError, printable
+from vivit_jax.files import write_atomically, write_json
+from vivit_jax.runs.comparison.page import write_comparison_page
+from vivit_jax.runs.comparison.result import HARDEST, Comparison
+from vivit_jax.runs.comparison.tables import Table, method, pairs_table, runs_table, verdict
+
+JSON, MARKDOWN, PAGE = "compare.json", "compare.md", "compare.html"
+
+
+def write_comparison(comparison: Comparison, folder: pathlib.Path, dataset: VideoDataset | None) -> None:
+    """Writes all three.
+
+    Args:
+      comparison: what they tell.
+      folder: made if it is not there.
+      dataset: whose clips the page shows; None where it cannot be opened.
+
+    Raises:
+      UserError: if it is no folder, or cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder} cannot be made a folder: {error.strerror}") from None
+    write_json(folder / JSON, comparison.to_dict())
+    write_atomically(folder / MARKDOWN, _markdown(comparison).encode("utf-8", "backslashreplace"))
+    write_comparison_page(comparison, folder / PAGE, dataset)
+
+
+def _markdown(comparison: Comparison) -> str:
+    lineup = comparison.lineup
+    hardest = comparison.hardest()
+    parts = [
+        f"# {len(comparison.entries)} runs on {_escaped(lineup.dataset)} {_escaped(lineup.split)}, {len(lineup.videos):,} videos",
+        _escaped(verdict(comparison)),
+        _table(runs_table(comparison)),
+        "Bold runs are on the Pareto front of score against GMAC a video: no other is as good for less, nor better for as much.",
+        "## Pairs",
+        _table(pairs_table(comparison)),
+        f"## Videos that every run gets wrong: {len(hardest)}",
+        "\n".join(f"- {_told(comparison, video)}" for video in hardest[:HARDEST]),
+        "## How",
+        "\n".join(f"- {_escaped(sentence)}" for sentence in method(comparison)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _told(comparison: Comparison, video: int) -> str:
+    told = comparison.told(video)
+    said = "; ".join(f"{name}: {prediction}" for name, prediction in told["predictions"].items())
+    return _escaped(f"{told['video']} is {', '.join(told['label']) or 'none'} ({said})")
+
+
+def _table(table: Table) -> str:
+    head = " | ".join(_escaped(column.title) for column in table.columns)
+    line = " | ".join("---:" if column.number else "---" for column in table.columns)
+    rows = []
+    for number, row in enumerate(table.rows):
+        cells = [_escaped(cell) for cell in row]
+        if number in table.marked:
+            cells[0] = f"**{cells[0]}**"
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([f"| {head} |", f"| {line} |", *rows])
+
+
+def _escaped(text: str) -> str:
+    """Text in which nothing is markup."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(printable(text).split()))
