@@ -5,7 +5,7 @@ import os
 import pathlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -18,8 +18,8 @@ from vivit_jax.files import sha256
 Label = str | tuple[str, ...] | Mapping[str, str]
 """A class name; those of a clip that may have several or none; or one for each head."""
 
-Generated = Callable[[], tuple[np.ndarray, Fraction]]
-"""Makes frames, uint8 (t, h, w, 3), and their rate; picklable."""
+Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction]]
+"""Makes frames, each uint8 (h, w, 3), and their rate; picklable."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +31,22 @@ class Reading:
       within: for a list that is not trusted, the folder that all its files must lie in, whatever links lead there; None is anywhere.
       split: whether the clips are to be given splits, so that the source must have none.
       group: the list's column that tells which clips must stay together; None is none.
+      annotations: files of labels, or folders of them, that lie apart from the videos; none is beside them.
+      heads: the list's columns that are a label each; none is one label.
+      split_number: which of several published splits is taken, from 1.
+      fps: frames a second of frames that lie as image files; None is not known.
+      shared_videos: whether segments of one video may be in several splits.
     """
 
     root: pathlib.Path | None = None
     within: pathlib.Path | None = None
     split: bool = False
     group: str | None = None
+    annotations: tuple[pathlib.Path, ...] = ()
+    heads: tuple[str, ...] = ()
+    split_number: int = 1
+    fps: float | None = None
+    shared_videos: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Clip:
       start: seconds into the video where the clip begins.
       end: seconds into the video where it ends; None is its end.
       group: clips of one group are of one origin, and should be in one split; None where that is not known.
+      lossless: whether what `source` makes is stored without loss, as measurements are, and not as pictures for the eye.
     """
 
     name: str
@@ -60,6 +71,7 @@ class Clip:
     start: float = 0.0
     end: float | None = None
     group: str | None = None
+    lossless: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

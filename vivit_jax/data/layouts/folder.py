@@ -16,8 +16,6 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     if not source.is_dir():
         raise UserError(f"{source}: no such folder")
-    if reading.group or reading.root:
-        raise UserError("--group and --root are for lists of videos, as layout csv reads")
     folders = _folders(source)
     of_classes = any(_is_video(path) for folder in folders for path in folder.iterdir())
     clips, aside, remarks = [], [], []

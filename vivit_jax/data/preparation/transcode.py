@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from vivit_jax.data.layouts.base import Clip, Generated
+from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.video.container import LIMITS, Limits
 from vivit_jax.data.video.decoder import opened
 from vivit_jax.data.video.encoder import Encoder
@@ -60,7 +60,8 @@ def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcode
             if video.rgb.rescaled:
                 stored = dataclasses.replace(stored, changes=(*stored.changes, "scaled to one size"))
             return stored
-    return _generate(clip.source, short_side)
+    frames, fps = clip.source()
+    return _encode(frames, fps, short_side, [], lossless=clip.lossless)
 
 
 def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, bool]:
@@ -85,13 +86,8 @@ def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: flo
     return np.searchsorted(middles, ticks, side="right"), constant
 
 
-def _generate(source: Generated, short_side: int) -> Transcoded:
-    frames, fps = source()
-    return _encode(frames, fps, short_side, [])
-
-
-def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, changes: list[str]) -> Transcoded:
-    encoder, size = Encoder(fps), None
+def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, changes: list[str], *, lossless: bool = False) -> Transcoded:
+    encoder, size = Encoder(fps, lossless=lossless), None
     for image in images:
         height, width = image.shape[:2]
         if size is None:
