@@ -98,7 +98,7 @@ def test_a_file_that_misleads_is_one_line(tmp_path):
         assert "\n" not in str(error.value)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("train_images.npy", lying((10**6, 28, 28, 28)))
-    with pytest.raises(UserError, match="declares .* and has 100 bytes: refused"):
+    with pytest.raises(UserError, match=r"declares .* and has 100 bytes: refused"):
         read_layout("medmnist3d", path)
 
 
