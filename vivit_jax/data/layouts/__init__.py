@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from vivit_jax.data.layouts import csv, folder, medmnist3d, motion_digits
+from vivit_jax.data.layouts import csv, epic, folder, hmdb51, kinetics, medmnist3d, moments, motion_digits, sports1m, ssv2, ucf101
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, check
 from vivit_jax.data.layouts.splitting import Shares, assign
 from vivit_jax.errors import UserError, unknown_name
@@ -33,13 +33,22 @@ class Layout:
 # What `vivit prepare` calls the fields of `Reading`, where it is not by their own names.
 OPTIONS = {"shared_videos": "allow_shared_videos"}
 
+PUBLISHED = ("root", "within", "annotations")
+
 LAYOUTS = {
     "folder": Layout(folder.read, "a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split", ("within", "split")),
     "csv": Layout(
         csv.read,
         "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`",
-        ("root", "within", "split", "group"),
+        ("root", "within", "split", "group", "shared_videos"),
     ),
+    "kinetics": Layout(kinetics.read, "train.csv, validate.csv, test.csv and clips ID_SSSSSS_EEEEEE.mp4", (*PUBLISHED, "shared_videos")),
+    "ssv2": Layout(ssv2.read, "something-something-v2-*.json and videos ID.webm", PUBLISHED),
+    "epic": Layout(epic.read, "EPIC_100_*.csv and videos P01_01.MP4", (*PUBLISHED, "shared_videos")),
+    "ucf101": Layout(ucf101.read, "classInd.txt, trainlist01.txt, testlist01.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
+    "hmdb51": Layout(hmdb51.read, "CLASS_test_split1.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
+    "moments": Layout(moments.read, "trainingSet.csv, validationSet.csv, moments_categories.txt and videos", PUBLISHED),
+    "sports1m": Layout(sports1m.read, "labels.txt, {train,test}_partition.txt or sports1m_{train,test}.json, and videos ID.mp4", PUBLISHED),
     "medmnist3d": Layout(medmnist3d.read, "an official file such as adrenalmnist3d.npz or organmnist3d_64.npz, or its folder"),
     "motion_digits": Layout(motion_digits.read, None),
 }
@@ -66,10 +75,10 @@ def read_layout(
     try:
         if shares is not None:
             annotations = assign(annotations, shares)
-        check(annotations)
+        told = check(annotations, shared_videos=reading.shared_videos)
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    return annotations
+    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *told))
 
 
 def check_layout(layout: str, source: str | pathlib.Path | None) -> None:

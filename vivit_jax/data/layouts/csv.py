@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, groups_in_several_splits, locate, sorted_labels
+from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 
@@ -22,7 +23,6 @@ COLUMNS = {
 DOCUMENTED = {"path", "file", "label", "labels", "split", "start", "end"}
 FRAMES = (("start_frame", "frame_start", "first_frame"), ("end_frame", "stop_frame", "frame_end", "last_frame"))
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{1,2}(?:\.|$)))?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,15 +198,15 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> Clip
         if value == "":
             raise UserError(f"{where}: the {what} is empty")
     label = _label(where, table, cells["label"])
-    start = _seconds(where, "start", cells.get("start"), comma=table.comma) or 0.0
-    end = _seconds(where, "end", cells.get("end"), comma=table.comma)
+    start = seconds(where, "start", cells.get("start"), comma=table.comma) or 0.0
+    end = seconds(where, "end", cells.get("end"), comma=table.comma)
     if end is not None and end <= start:
-        raise UserError(f"{where}: end {_number(end)} is not after start {_number(start)}")
+        raise UserError(f"{where}: end {number(end)} is not after start {number(start)}")
     try:
         path, file = _file(table.source, cells["path"], reading)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    name = path if not start and end is None else f"{path}@{_number(start)}-{'' if end is None else _number(end)}"
+    name = path if not start and end is None else f"{path}@{number(start)}-{'' if end is None else number(end)}"
     return Clip(name, canonical(cells.get("split", "train")), label, file, start, end, group)
 
 
@@ -231,20 +231,3 @@ def _file(source: pathlib.Path, path: str, reading: Reading) -> tuple[str, pathl
             return slashes, locate(root, slashes, reading.within)
         except UserError:
             raise UserError(f"{error}; nor is there {slashes}") from None
-
-
-def _number(seconds: float) -> str:
-    return f"{seconds:.15g}"
-
-
-def _seconds(where: str, column: str, cell: str | None, *, comma: bool) -> float | None:
-    """Seconds, or hours, minutes and seconds, as a number of seconds."""
-    if not cell:
-        return None
-    match = TIME.fullmatch(cell.replace(",", ".") if comma else cell)
-    if not match or (match[2] and float(match[3]) >= 60) or (match[1] and int(match[2]) >= 60):
-        raise UserError(f"{where}: {column} must be seconds of at least 0, or [hh:]mm:ss, got {cell!r}")
-    seconds = int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3] + (match[4] or ""))
-    if seconds > 1e9:
-        raise UserError(f"{where}: {column} must be seconds of at least 0, or [hh:]mm:ss, got {cell!r}")
-    return seconds
