@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from vivit_jax.data.layouts import csv, epic, folder, hmdb51, kinetics, medmnist3d, moments, motion_digits, sports1m, ssv2, ucf101
+from vivit_jax.data.layouts import csv, epic, folder, frames, hmdb51, kinetics, medmnist3d, moments, motion_digits, sports1m, ssv2, ucf101
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, check
 from vivit_jax.data.layouts.splitting import Shares, assign
 from vivit_jax.errors import UserError, unknown_name
@@ -40,7 +40,7 @@ LAYOUTS = {
     "csv": Layout(
         csv.read,
         "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`",
-        ("root", "within", "split", "group", "shared_videos"),
+        ("root", "within", "split", "group", "heads", "shared_videos"),
     ),
     "kinetics": Layout(kinetics.read, "train.csv, validate.csv, test.csv and clips ID_SSSSSS_EEEEEE.mp4", (*PUBLISHED, "shared_videos")),
     "ssv2": Layout(ssv2.read, "something-something-v2-*.json and videos ID.webm", PUBLISHED),
@@ -49,6 +49,11 @@ LAYOUTS = {
     "hmdb51": Layout(hmdb51.read, "CLASS_test_split1.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
     "moments": Layout(moments.read, "trainingSet.csv, validationSet.csv, moments_categories.txt and videos", PUBLISHED),
     "sports1m": Layout(sports1m.read, "labels.txt, {train,test}_partition.txt or sports1m_{train,test}.json, and videos ID.mp4", PUBLISHED),
+    "frames": Layout(
+        frames.read,
+        "folders of image files SOURCE/{train,val,test}/CLASS/VIDEO/*.jpg, or SOURCE/CLASS/VIDEO/*.jpg with --split",
+        ("fps", "within", "split"),
+    ),
     "medmnist3d": Layout(medmnist3d.read, "an official file such as adrenalmnist3d.npz or organmnist3d_64.npz, or its folder"),
     "motion_digits": Layout(motion_digits.read, None),
 }
