@@ -71,6 +71,7 @@ def test_scores_are_those_of_scikit_learn(expected):
     assert found["top1"] == sklearn_metrics.accuracy_score(label, predicted)
     assert found["mean_class"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(label, predicted))
     assert found["top5"] == 1.0
+    assert "f1" not in found  # which is of two classes
     probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert found["auc"] == pytest.approx(sklearn_metrics.roc_auc_score(label, probability, multi_class="ovr"))
     assert {name: entry["examples"] for name, entry in found["per_class"].items()} == dict(
@@ -78,11 +79,14 @@ def test_scores_are_those_of_scikit_learn(expected):
     )
 
 
-def test_of_two_classes_the_area_is_that_of_the_second():
+def test_of_two_classes_area_and_f1_are_those_of_the_second():
     generator = np.random.default_rng(0)
     logits, label = generator.normal(size=(50, 2)), generator.integers(0, 2, 50)
     probability = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
-    assert score(logits, label, ("no", "yes")).auc == pytest.approx(sklearn_metrics.roc_auc_score(label, probability))
+    found = score(logits, label, ("no", "yes")).to_dict()
+    assert found["auc"] == pytest.approx(sklearn_metrics.roc_auc_score(label, probability))
+    assert found["f1"] == pytest.approx(sklearn_metrics.f1_score(label, logits.argmax(axis=1)))
+    assert score(np.tile([1.0, 0.0], (50, 1)), np.zeros(50, int), ("no", "yes")).f1 is None
     assert score(logits, np.zeros(50, int), ("no", "yes")).auc is None
 
 

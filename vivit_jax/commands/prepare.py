@@ -40,8 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "nearly as possible, the same for ever for the same names and seed",
     )
     parser.add_argument("--group", metavar="COLUMN", help="of a csv: clips with the same value come from one origin, and stay in one split")
+    parser.add_argument(
+        "--annotations",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a file of labels, or the folder of such files, where they and the videos of SOURCE lie apart; may be given several times",
+    )
+    parser.add_argument("--heads", metavar="A,B", help="of a csv: the columns that are a label each, as in --heads verb,noun")
+    parser.add_argument("--split_number", type=int, default=1, metavar="N", help="of ucf101 and hmdb51: which of their three splits")
+    parser.add_argument("--fps", type=float, metavar="RATE", help="of frames: how many image files are a second")
+    parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
     parser.add_argument("--seed", type=int, default=0, help="of --split (default: %(default)s)")
-    parser.add_argument("--root", metavar="DIR", help="the folder that relative paths of a csv are below (default: that of the csv)")
+    parser.add_argument("--root", metavar="DIR", help="the folder that the videos of a list are below (default: that of the list)")
     parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, whatever links lead there")
 
 
@@ -56,11 +67,24 @@ def run(arguments: argparse.Namespace) -> None:
         workers=arguments.workers,
         tolerate=arguments.tolerate,
         overwrite=arguments.overwrite,
-        reading=Reading(_folder(arguments.root, "--root"), _folder(arguments.within, "--within"), group=arguments.group),
+        reading=_reading(arguments),
         shares=None if arguments.split is None else Shares(arguments.split, arguments.seed),
         progress=True,
     )
     print_summary(summary)
+
+
+def _reading(arguments: argparse.Namespace) -> Reading:
+    return Reading(
+        root=_folder(arguments.root, "--root"),
+        within=_folder(arguments.within, "--within"),
+        group=arguments.group,
+        annotations=tuple(local_folder(path, "--annotations") for path in arguments.annotations),
+        heads=tuple(head.strip() for head in arguments.heads.split(",")) if arguments.heads else (),
+        split_number=arguments.split_number,
+        fps=arguments.fps,
+        shared_videos=arguments.allow_shared_videos,
+    )
 
 
 def _folder(text: str | None, option: str) -> pathlib.Path | None:

@@ -60,6 +60,9 @@ class AugmentConfig:
 
     Attributes:
       flip: probability of a horizontal flip; 0 where left and right tell classes apart.
+      flip_vertical: probability of a flip from top to bottom, for volumes; the world of videos has one way up.
+      flip_time: probability of the frames in reverse order, for volumes.
+      shift: the most frames and pixels that a clip is moved along each of its three axes, for volumes; its edge fills the gap.
       scale_jitter: (lowest, highest) factor on the frame's size before the random crop, or None; the original's is (0.9, 1.33).
       scale_jitter_independent: whether height and width have each a factor of their own, as in the original, or one in common.
       random_resized_crop: instead of scale and crop, (lowest, highest) share of the frame's area, of an aspect ratio within 4/3 of the
@@ -76,6 +79,9 @@ class AugmentConfig:
     """
 
     flip: float = 0.5
+    flip_vertical: float = 0.0
+    flip_time: float = 0.0
+    shift: int = 0
     scale_jitter: tuple[float, float] | None = None
     scale_jitter_independent: bool = False
     random_resized_crop: tuple[float, float] | None = None
@@ -89,7 +95,7 @@ class AugmentConfig:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        for field in ("flip", "colour_jitter", "greyscale", "erasing"):
+        for field in ("flip", "flip_vertical", "flip_time", "colour_jitter", "greyscale", "erasing"):
             if not 0 <= getattr(self, field) <= 1:
                 raise UserError(f"augment.{field} is a probability, from 0 to 1, got {getattr(self, field)}")
         if self.scale_jitter and not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
@@ -100,7 +106,7 @@ class AugmentConfig:
             raise UserError("augment.random_resized_crop is instead of augment.scale_jitter: set one of them to None")
         if not 0 < self.colour_strength <= 2.5:
             raise UserError(f"augment.colour_strength must be above 0 and at most 2.5, got {self.colour_strength}")
-        for field in ("randaugment_layers", "randaugment_magnitude"):
+        for field in ("shift", "randaugment_layers", "randaugment_magnitude"):
             if getattr(self, field) < 0:
                 raise UserError(f"augment.{field} must be at least 0, got {getattr(self, field)}")
         if self.repeats < 1:

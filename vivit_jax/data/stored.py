@@ -66,10 +66,15 @@ def open_builder(folder: pathlib.Path) -> "tfds.core.DatasetBuilder":
 
 def stored_labels(feature: "tfds.features.FeatureConnector") -> tuple[Labels, bool]:
     """The class names of a data set's `label`, and whether a clip may have several."""
-    if isinstance(feature, Mapping):
-        return {head: tuple(part.names) for head, part in feature.items()}, False
+    if heads := _heads(feature):
+        return {head: tuple(part.names) for head, part in heads.items()}, False
     multi_label = hasattr(feature, "feature")
     return tuple((feature.feature if multi_label else feature).names), multi_label
+
+
+def _heads(feature: "tfds.features.FeatureConnector") -> Mapping[str, "tfds.features.ClassLabel"]:
+    """The parts of a label of several heads, empty for that of one; tfds's dict of features is no Mapping of Python's."""
+    return dict(feature.items()) if hasattr(feature, "items") else {}
 
 
 def _read_text(path: pathlib.Path) -> str:
@@ -115,7 +120,7 @@ def _check_shards(folder: pathlib.Path, builder: "tfds.core.DatasetBuilder") -> 
 
 def _check_labels(folder: pathlib.Path, feature: "tfds.features.FeatureConnector") -> None:
     """tfds numbers the classes where their file of names is gone."""
-    parts = {f"label-{head}": part for head, part in feature.items()} if isinstance(feature, Mapping) else {"label": feature}
+    parts = {f"label-{head}": part for head, part in _heads(feature).items()} or {"label": feature}
     for name, part in parts.items():
         path = folder / f"{name}.labels.txt"
         if not path.is_file():

@@ -192,8 +192,8 @@ class EvaluationConfig:
       test_views: the (temporal clips, spatial crops) of a video whose logits are averaged, in the test at the end.
       test_flip: whether the test at the end sees each of these views mirrored too, so that twice as many logits are averaged.
       batch_size: the videos evaluated at once, over all devices; None is `training.batch_size`.
-      best: the score that decides which model of the run is kept: `top1`, `top5`, `loss`, `mean_class`, `auc` or, with loss `sigmoid`,
-        `mAP`; None is `top1`, or `mAP` with `sigmoid`.
+      best: the score that decides which model of the run is kept: `top1`, `top5`, `loss`, `mean_class`, `auc`, of two classes `f1`
+        or, with loss `sigmoid`, `mAP`; None is `top1`, or `mAP` with `sigmoid`.
     """
 
     every_epochs: float = 1.0

@@ -91,8 +91,12 @@ class Evaluation:
     def summary(self) -> dict[str, float]:
         """The few numbers that are logged during training: all of `metrics_of` that the split defines."""
         scores = self.heads.get("", self)
-        values = {name: getattr(scores, name) for name in metrics_of(self.heads, multi_label=self.multi_label)}
+        values = {name: getattr(scores, name) for name in metrics_of(self._labels, multi_label=self.multi_label)}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def _labels(self) -> dict[str, tuple[str, ...]]:
+        return {name: scores.labels for name, scores in self.heads.items()}
 
     def to_dict(self) -> dict:
         """Plain values for JSON; of several heads those of each are under `heads`, and top1 and top5 are of the combination."""
@@ -103,11 +107,13 @@ class Evaluation:
         return common | joint | {"heads": {name: scores.to_dict() for name, scores in self.heads.items()}}
 
 
-def metrics_of(heads: Iterable[str], *, multi_label: bool) -> tuple[str, ...]:
-    """Names of the scores of a model with these heads."""
-    if list(heads) != [""]:
+def metrics_of(labels: Mapping[str, Sequence[str]], *, multi_label: bool) -> tuple[str, ...]:
+    """Names of the scores of a model with these class names by head."""
+    if list(labels) != [""]:
         return JOINT_METRICS
-    return MultiLabelScores.METRICS if multi_label else SingleLabelScores.METRICS
+    if multi_label:
+        return MultiLabelScores.METRICS
+    return SingleLabelScores.METRICS + (SingleLabelScores.OF_TWO_CLASSES if len(labels[""]) == 2 else ())
 
 
 def score_batches(

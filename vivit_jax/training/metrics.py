@@ -53,6 +53,7 @@ class SingleLabelScores(Scores):
     """
 
     METRICS: ClassVar = ("top1", "top5", "loss", "mean_class", "auc")
+    OF_TWO_CLASSES: ClassVar = ("f1",)
 
     confusion: Int[np.ndarray, "classes classes"]
 
@@ -61,6 +62,14 @@ class SingleLabelScores(Scores):
         """Mean over the classes that have examples of their top-1."""
         counts = self.confusion.sum(axis=1)
         return float(np.mean(np.diag(self.confusion)[counts > 0] / counts[counts > 0]))
+
+    @property
+    def f1(self) -> float | None:
+        """Of two classes, the F1 score of the second, which is the one to find where the order says so; None where it is neither there
+        nor predicted, and of any other number of classes."""
+        if len(self.labels) != 2 or not (either := self.confusion.sum() - self.confusion[0, 0]):
+            return None
+        return float(2 * self.confusion[1, 1] / (either + self.confusion[1, 1]))
 
     @property
     def headline(self) -> str:
@@ -73,7 +82,8 @@ class SingleLabelScores(Scores):
             label: {"examples": int(row.sum()), "top1": float(row[i] / row.sum()) if row.sum() else None, "auc": _or_none(self.aucs[i])}
             for i, (label, row) in enumerate(zip(self.labels, self.confusion, strict=True))
         }
-        scores = {name: getattr(self, name) for name in self.METRICS}
+        names = self.METRICS + (self.OF_TWO_CLASSES if len(self.labels) == 2 else ())
+        scores = {name: getattr(self, name) for name in names}
         return scores | {"hits": self.hits, "per_class": per_class, "confusion": self.confusion.tolist()}
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from vivit_jax.data.layouts import csv, folder, motion_digits
+from vivit_jax.data.layouts import csv, epic, folder, frames, hmdb51, kinetics, medmnist3d, moments, motion_digits, sports1m, ssv2, ucf101
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, check
 from vivit_jax.data.layouts.splitting import Shares, assign
 from vivit_jax.errors import UserError, unknown_name
@@ -22,15 +22,39 @@ class Layout:
     Attributes:
       read: lists the clips of a source.
       source: what the source is, for `--help`; None for a layout that makes its videos and has none.
+      takes: the fields of `Reading` that mean something to it; any other that is given is refused.
     """
 
     read: Callable[[pathlib.Path | None, Reading], Annotations]
     source: str | None
+    takes: tuple[str, ...] = ()
 
+
+# What `vivit prepare` calls the fields of `Reading`, where it is not by their own names.
+OPTIONS = {"shared_videos": "allow_shared_videos"}
+
+PUBLISHED = ("root", "within", "annotations")
 
 LAYOUTS = {
-    "folder": Layout(folder.read, "a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split"),
-    "csv": Layout(csv.read, "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`"),
+    "folder": Layout(folder.read, "a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split", ("within", "split")),
+    "csv": Layout(
+        csv.read,
+        "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`",
+        ("root", "within", "split", "group", "heads", "shared_videos"),
+    ),
+    "kinetics": Layout(kinetics.read, "train.csv, validate.csv, test.csv and clips ID_SSSSSS_EEEEEE.mp4", (*PUBLISHED, "shared_videos")),
+    "ssv2": Layout(ssv2.read, "something-something-v2-*.json and videos ID.webm", PUBLISHED),
+    "epic": Layout(epic.read, "EPIC_100_*.csv and videos P01_01.MP4", (*PUBLISHED, "shared_videos")),
+    "ucf101": Layout(ucf101.read, "classInd.txt, trainlist01.txt, testlist01.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
+    "hmdb51": Layout(hmdb51.read, "CLASS_test_split1.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
+    "moments": Layout(moments.read, "trainingSet.csv, validationSet.csv, moments_categories.txt and videos", PUBLISHED),
+    "sports1m": Layout(sports1m.read, "labels.txt, {train,test}_partition.txt or sports1m_{train,test}.json, and videos ID.mp4", PUBLISHED),
+    "frames": Layout(
+        frames.read,
+        "folders of image files SOURCE/{train,val,test}/CLASS/VIDEO/*.jpg, or SOURCE/CLASS/VIDEO/*.jpg with --split",
+        ("fps", "within", "split"),
+    ),
+    "medmnist3d": Layout(medmnist3d.read, "an official file such as adrenalmnist3d.npz or organmnist3d_64.npz, or its folder"),
     "motion_digits": Layout(motion_digits.read, None),
 }
 
@@ -51,14 +75,15 @@ def read_layout(
     """
     check_layout(layout, source)
     reading = dataclasses.replace(reading or Reading(), split=shares is not None)
+    _check_taken(layout, reading)
     annotations = LAYOUTS[layout].read(None if source is None else pathlib.Path(source), reading)
     try:
         if shares is not None:
             annotations = assign(annotations, shares)
-        check(annotations)
+        told = check(annotations, shared_videos=reading.shared_videos)
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    return annotations
+    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *told))
 
 
 def check_layout(layout: str, source: str | pathlib.Path | None) -> None:
@@ -74,3 +99,13 @@ def check_layout(layout: str, source: str | pathlib.Path | None) -> None:
         raise UserError(
             f"layout {layout} needs a source: {entry.source}" if entry.source else f"layout {layout} has no source, got {source}"
         )
+
+
+def _check_taken(layout: str, reading: Reading) -> None:
+    """Refuses what was asked for and the layout does not know."""
+    takes = LAYOUTS[layout].takes
+    asked = [field.name for field in dataclasses.fields(Reading) if getattr(reading, field.name) != field.default]
+    unknown = [name for name in asked if name not in takes]
+    if unknown:
+        known = " and ".join(f"--{OPTIONS.get(name, name)}" for name in takes) or "none of its like"
+        raise UserError(f"layout {layout} takes no --{OPTIONS.get(unknown[0], unknown[0])}: it takes {known}")

@@ -5,7 +5,7 @@ import os
 import pathlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -18,8 +18,11 @@ from vivit_jax.files import sha256
 Label = str | tuple[str, ...] | Mapping[str, str]
 """A class name; those of a clip that may have several or none; or one for each head."""
 
-Generated = Callable[[], tuple[np.ndarray, Fraction]]
-"""Makes frames, uint8 (t, h, w, 3), and their rate; picklable."""
+Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction]]
+"""Makes frames, each uint8 (h, w, 3), and their rate; picklable."""
+
+
+END_BYTES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +34,22 @@ class Reading:
       within: for a list that is not trusted, the folder that all its files must lie in, whatever links lead there; None is anywhere.
       split: whether the clips are to be given splits, so that the source must have none.
       group: the list's column that tells which clips must stay together; None is none.
+      annotations: files of labels, or folders of them, that lie apart from the videos; none is beside them.
+      heads: the list's columns that are a label each; none is one label.
+      split_number: which of several published splits is taken, from 1.
+      fps: frames a second of frames that lie as image files; None is not known.
+      shared_videos: whether segments of one video may be in several splits.
     """
 
     root: pathlib.Path | None = None
     within: pathlib.Path | None = None
     split: bool = False
     group: str | None = None
+    annotations: tuple[pathlib.Path, ...] = ()
+    heads: tuple[str, ...] = ()
+    split_number: int = 1
+    fps: float | None = None
+    shared_videos: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +64,7 @@ class Clip:
       start: seconds into the video where the clip begins.
       end: seconds into the video where it ends; None is its end.
       group: clips of one group are of one origin, and should be in one split; None where that is not known.
+      lossless: whether what `source` makes is stored without loss, as measurements are, and not as pictures for the eye.
     """
 
     name: str
@@ -60,6 +74,7 @@ class Clip:
     start: float = 0.0
     end: float | None = None
     group: str | None = None
+    lossless: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +85,16 @@ class Annotations:
       clips: in the order they will be stored.
       labels: class names in the order of their numbers, or those of each head.
       remarks: what a person should know, one line each (files left aside, defaults taken).
+      published: whether the list is the publisher's own, whose classes are all kept though some have no video here, and whose clips are
+        taken as they are.
+      missing: clips that are listed and not there, as (split, name).
     """
 
     clips: Sequence[Clip]
     labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]
     remarks: tuple[str, ...] = ()
+    published: bool = False
+    missing: tuple[tuple[str, str], ...] = ()
 
     @property
     def multi_label(self) -> bool:
@@ -145,9 +165,16 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def check(annotations: Annotations) -> None:
+def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str, ...]:
     """Refuses what no data set should have: no clips, a clip twice, a video in two splits, a class without training clips, names that
-    cannot be kept apart.
+    cannot be kept apart. Of a published list, copies of a video and classes without clips are told instead.
+
+    Args:
+      annotations: of the data set.
+      shared_videos: whether segments of one file may be in several splits.
+
+    Returns:
+      What was told, one line each.
 
     Raises:
       UserError: naming the offender.
@@ -157,10 +184,11 @@ def check(annotations: Annotations) -> None:
     check_splits(annotations.splits)
     for names in _by_head(annotations).values():
         check_class_names(names)
-    _check_unique(annotations.clips)
-    _check_splits_disjoint(annotations.clips)
-    if "train" in annotations.splits:
-        _check_trained(annotations)
+    if not annotations.published:
+        _check_unique(annotations.clips)
+    _check_names(annotations.clips)
+    told = _check_splits_disjoint(annotations, shared_videos=shared_videos)
+    return (*told, *(_check_trained(annotations) if "train" in annotations.splits else ()))
 
 
 def check_splits(splits: Sequence[str]) -> None:
@@ -204,12 +232,20 @@ def check_class_names(names: Sequence[str]) -> None:
 
 
 def content_groups(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
-    """By path, a name that files of equal contents share. Only files of equal size are read."""
-    by_size = defaultdict(set)
-    for path in paths:
-        by_size[_size(path)].add(_resolved(path))
-    digests = {path: _content(path) if len(same) > 1 else str(path) for same in by_size.values() for path in sorted(same)}
-    return {path: digests[_resolved(path)] for path in paths}
+    """By path, a name that files of equal contents share. Of files of equal size the ends are read, and only of those alike the rest."""
+    resolved = {path: _resolved(path) for path in paths}
+    alike = _several(_several([set(resolved.values())], _size), _ends)
+    digests = {path: _content(path) for same in alike for path in sorted(same)}
+    return {path: digests.get(real, str(real)) for path, real in resolved.items()}
+
+
+def _several(sets: Iterable[set[pathlib.Path]], key: Callable[[pathlib.Path], object]) -> Iterator[set[pathlib.Path]]:
+    """What of each set has one key, if it is more than one."""
+    for paths in sets:
+        by_key = defaultdict(set)
+        for path in paths:
+            by_key[key(path)].add(path)
+        yield from (same for same in by_key.values() if len(same) > 1)
 
 
 def _by_head(annotations: Annotations) -> Mapping[str, tuple[str, ...]]:
@@ -217,13 +253,17 @@ def _by_head(annotations: Annotations) -> Mapping[str, tuple[str, ...]]:
 
 
 def _check_unique(clips: Sequence[Clip]) -> None:
-    seen, names = {}, set()
+    seen = {}
     for clip in clips:
         if not isinstance(clip.source, pathlib.Path):
             continue
         first = seen.setdefault((_resolved(clip.source), clip.start, clip.end), clip)
         if first is not clip:
             raise UserError(_twice(first, clip))
+
+
+def _check_names(clips: Sequence[Clip]) -> None:
+    names = set()
     for clip in clips:
         if (clip.split, clip.name) in names:
             raise UserError(f"{clip.name}: two videos or segments of {clip.split} have this name")
@@ -248,6 +288,17 @@ def _size(path: pathlib.Path) -> int:
         return -1
 
 
+def _ends(path: pathlib.Path) -> bytes:
+    """The first and last bytes, in which videos of one size differ; nothing of a file that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(END_BYTES)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
+            return first + file.read()
+    except OSError:
+        return b""
+
+
 def _content(path: pathlib.Path) -> str:
     try:
         return sha256(path)
@@ -255,25 +306,35 @@ def _content(path: pathlib.Path) -> str:
         return str(path)
 
 
-def _check_splits_disjoint(clips: Sequence[Clip]) -> None:
+def _check_splits_disjoint(annotations: Annotations, *, shared_videos: bool) -> list[str]:
     """No content in two splits."""
-    clips = [clip for clip in clips if isinstance(clip.source, pathlib.Path)]
+    clips = [clip for clip in annotations.clips if isinstance(clip.source, pathlib.Path)]
     if len({clip.split for clip in clips}) < 2:
-        return
-    contents, seen = content_groups([clip.source for clip in clips]), {}
+        return []
+    contents, seen, copies = content_groups([clip.source for clip in clips]), {}, []
     for clip in clips:
         first = seen.setdefault(contents[clip.source], clip)
         if first.split == clip.split:
             continue
         if first.source == clip.source:
-            raise UserError(f"{clip.source.name}: the same video is in {first.split} and {clip.split}; keep it in one")
-        raise UserError(f"the same video is in two splits: {first.name} ({first.split}) and {clip.name} ({clip.split}); keep one")
+            if not shared_videos:
+                raise UserError(
+                    f"{clip.source.name}: the same video is in {first.split} and {clip.split}; keep it in one, or let its segments be in "
+                    "both by --allow_shared_videos"
+                )
+        elif annotations.published:
+            copies.append(f"{first.name} ({first.split}) and {clip.name} ({clip.split})")
+        else:
+            raise UserError(f"the same video is in two splits: {first.name} ({first.split}) and {clip.name} ({clip.split}); keep one")
+    return [f"warning: {len(copies)} videos are in two splits, as published: {', '.join(copies[:5])}"] if copies else []
 
 
-def _check_trained(annotations: Annotations) -> None:
+def _check_trained(annotations: Annotations) -> Iterator[str]:
     for head, names in _by_head(annotations).items():
         of_clips = (clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train")
         trained = {name for label in of_clips for name in class_names(label)}
         missing = [name for name in names if name not in trained]
-        if missing:
+        if missing and annotations.published:
+            yield f"{len(missing)} of {len(names)} {f'{head} ' if head else ''}classes have no training video here"
+        elif missing:
             raise UserError(f"no training video of {head or 'class'} {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}")

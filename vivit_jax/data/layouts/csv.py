@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, groups_in_several_splits, locate, sorted_labels
+from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 
@@ -22,7 +23,6 @@ COLUMNS = {
 DOCUMENTED = {"path", "file", "label", "labels", "split", "start", "end"}
 FRAMES = (("start_frame", "frame_start", "first_frame"), ("end_frame", "stop_frame", "frame_end", "last_frame"))
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{1,2}(?:\.|$)))?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Table:
     Attributes:
       source: its file.
       columns: what the header calls them.
-      taken: by what a column means, its name; see `COLUMNS`.
+      taken: by what a column means, its name; see `COLUMNS`. Of several heads there is none for the label.
+      heads: the columns that are a label each; none is one label.
       rows: line numbers and cells.
       comma: whether numbers may have a decimal comma, as commas separate no cells.
     """
@@ -42,6 +43,7 @@ class Table:
     taken: Mapping[str, str]
     rows: Sequence[tuple[int, Sequence[str]]]
     comma: bool
+    heads: tuple[str, ...] = ()
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
@@ -51,7 +53,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
 
     - a header that names `path` or `file`, `label` or `labels`, and optionally `split`, `start` and `end` (seconds, or [hh:]mm:ss.ff).
       Other usual spellings, see `COLUMNS`, are taken and named, and columns that are not used are named too. Under `labels` stand all
-      classes of a video, with `;` or `|` between them, or none;
+      classes of a video, with `;` or `|` between them, or none. With `reading.heads` each of those columns is a label of its own;
     - no header: `path label` or `path,label` on each line.
 
     Cells are separated by commas, semicolons or tabs. Without a split, all clips are `train`. Labels that are all whole numbers are ordered
@@ -66,7 +68,6 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
         clips = [_clip(table, line, row, reading) for line, row in table.rows]
     except UserError as error:
         raise UserError("; ".join([str(error), *remarks])) from None
-    names = {name for clip in clips for name in class_names(clip.label)}
     if reading.split and "split" in table.taken:
         raise UserError(f"{source} has splits already, in its column {table.taken['split']}: leave --split or the column out")
     if "split" not in table.taken and not reading.split:
@@ -74,7 +75,13 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     torn = groups_in_several_splits(clips)
     if torn:
         remarks.append(f"warning: {len(torn)} groups of column {reading.group} are in several splits: {', '.join(torn[:10])}")
-    return Annotations(clips, sorted_labels(names), (*remarks, *_remarks(table, reading)))
+    return Annotations(clips, _labels(clips, table.heads), (*remarks, *_remarks(table, reading)))
+
+
+def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> tuple[str, ...] | dict[str, tuple[str, ...]]:
+    if heads:
+        return {head: sorted_labels({clip.label[head] for clip in clips}) for head in heads}
+    return sorted_labels({name for clip in clips for name in class_names(clip.label)})
 
 
 def _text(source: pathlib.Path) -> tuple[str, list[str]]:
@@ -102,7 +109,7 @@ def _table(source: pathlib.Path, text: str, reading: Reading) -> Table:
     if first is None:
         raise UserError(f"{source}: the list is empty")
     try:
-        delimiter = _delimiter(first)
+        delimiter = _delimiter(first, reading)
     except csv.Error as error:
         raise UserError(f"{source}: its first line cannot be read ({error})") from None
     rows = list(_rows(source, text, delimiter))
@@ -110,24 +117,27 @@ def _table(source: pathlib.Path, text: str, reading: Reading) -> Table:
         raise UserError(f"{source}: the list is empty")
     number, cells = rows[0]
     header = [cell.strip().lower() for cell in cells]
-    taken = _taken(header)
-    if "path" in taken and "label" in taken:
+    taken, heads = _taken(header, reading), _heads(reading)
+    if "path" in taken and ("label" in taken or heads):
         _check_header(source, number, header, taken, reading)
-        return Table(source, header, taken, rows[1:], delimiter != ",")
-    if len(cells) == 2 and not taken:
+        return Table(source, header, taken, rows[1:], delimiter != ",", heads)
+    if len(cells) == 2 and not taken and not heads:
         if reading.group:
             raise UserError(f"{source} has no header, so no column {reading.group} to group by")
         return Table(source, ["path", "label"], {"path": "path", "label": "label"}, rows, delimiter != ",")
     found = ", ".join(" ".join(cell.split()) for cell in header)
-    raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {found}")
+    several = "; where several columns are a label each, name them by --heads" if "path" in taken and not heads else ""
+    raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {found}{several}")
 
 
-def _delimiter(line: str) -> str | None:
+def _delimiter(line: str, reading: Reading) -> str | None:
     """What separates the cells of a list with this first line: a delimiter that makes it a header, else the first it has, else None for
     the last space."""
     cells = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in DELIMITERS if delimiter in line}
     for delimiter, row in cells.items():
-        if {"path", "label"} <= _taken([cell.strip().lower() for cell in row]).keys():
+        header = [cell.strip().lower() for cell in row]
+        taken = _taken(header, reading)
+        if "path" in taken and ("label" in taken or {*_heads(reading)} & {*header}):
             return delimiter
     if ";" in cells and len(cells) == 1 and len(line.rsplit(maxsplit=1)) == 2 and len(cells[";"]) != 2:
         return None  # a path with a semicolon, and a label
@@ -150,14 +160,26 @@ def _rows(source: pathlib.Path, text: str, delimiter: str | None) -> Iterator[tu
         raise UserError(f"{source} line {line}: cannot be read as a table ({error}); is a quote left open?") from None
 
 
-def _taken(header: Sequence[str]) -> dict[str, str]:
+def _taken(header: Sequence[str], reading: Reading) -> dict[str, str]:
     """By what a column means, the name that this header has for it."""
-    found = {what: next((name for name in names if name in header), None) for what, names in COLUMNS.items()}
+    columns = {what: names for what, names in COLUMNS.items() if not (what == "label" and reading.heads)}
+    found = {what: next((name for name in names if name in header), None) for what, names in columns.items()}
     return {what: name for what, name in found.items() if name is not None}
 
 
+def _heads(reading: Reading) -> tuple[str, ...]:
+    return tuple(head.lower() for head in reading.heads)
+
+
 def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken: Mapping[str, str], reading: Reading) -> None:
-    if "label" in header and "labels" in header:
+    heads = _heads(reading)
+    unknown = next((head for head in heads if head not in header), None)
+    if unknown is not None:
+        raise UserError(f"{source} has no column {unknown!r} to be a head: it has {', '.join(header)}")
+    unfit = next((head for head in heads if not re.fullmatch(r"[a-z][a-z0-9_]*", head)), None)
+    if unfit is not None or len({*heads}) < len(heads) or {*heads} & {*taken.values()}:
+        raise UserError(f"--heads must be columns of lower-case letters, digits and _, each once and nothing else, got {', '.join(heads)}")
+    if "label" in header and "labels" in header and not heads:
         raise UserError(f"{source} line {line}: a header must name label or labels, got both")
     twice = next((name for name in taken.values() if header.count(name) > 1), None)
     if twice:
@@ -176,7 +198,7 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
     meant = [f"{name} as {what}" for what, name in table.taken.items() if name not in DOCUMENTED]
     if meant:
         yield f"columns taken: {', '.join(meant)}"
-    used = {*table.taken.values(), (reading.group or "").strip().lower()}
+    used = {*table.taken.values(), *table.heads, (reading.group or "").strip().lower()}
     unused = [name or "(no name)" for name in table.columns if name not in used]
     if unused:
         yield f"columns not used: {', '.join(unused)}"
@@ -197,20 +219,26 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> Clip
     for what, value in (("path", cells["path"]), ("split", cells.get("split")), (reading.group, group)):
         if value == "":
             raise UserError(f"{where}: the {what} is empty")
-    label = _label(where, table, cells["label"])
-    start = _seconds(where, "start", cells.get("start"), comma=table.comma) or 0.0
-    end = _seconds(where, "end", cells.get("end"), comma=table.comma)
+    label = _label(where, table, cells, by_name)
+    start = seconds(where, "start", cells.get("start"), comma=table.comma) or 0.0
+    end = seconds(where, "end", cells.get("end"), comma=table.comma)
     if end is not None and end <= start:
-        raise UserError(f"{where}: end {_number(end)} is not after start {_number(start)}")
+        raise UserError(f"{where}: end {number(end)} is not after start {number(start)}")
     try:
         path, file = _file(table.source, cells["path"], reading)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    name = path if not start and end is None else f"{path}@{_number(start)}-{'' if end is None else _number(end)}"
+    name = path if not start and end is None else f"{path}@{number(start)}-{'' if end is None else number(end)}"
     return Clip(name, canonical(cells.get("split", "train")), label, file, start, end, group)
 
 
-def _label(where: str, table: Table, cell: str) -> Label:
+def _label(where: str, table: Table, cells: Mapping[str, str], by_name: Mapping[str, str]) -> Label:
+    if table.heads:
+        empty = next((head for head in table.heads if not by_name[head]), None)
+        if empty:
+            raise UserError(f"{where}: the {empty} is empty")
+        return {head: by_name[head] for head in table.heads}
+    cell = cells["label"]
     if table.taken["label"] == "labels":
         return tuple(sorted({name.strip() for name in re.split("[;|]", cell)} - {""}))
     if not cell:
@@ -231,20 +259,3 @@ def _file(source: pathlib.Path, path: str, reading: Reading) -> tuple[str, pathl
             return slashes, locate(root, slashes, reading.within)
         except UserError:
             raise UserError(f"{error}; nor is there {slashes}") from None
-
-
-def _number(seconds: float) -> str:
-    return f"{seconds:.15g}"
-
-
-def _seconds(where: str, column: str, cell: str | None, *, comma: bool) -> float | None:
-    """Seconds, or hours, minutes and seconds, as a number of seconds."""
-    if not cell:
-        return None
-    match = TIME.fullmatch(cell.replace(",", ".") if comma else cell)
-    if not match or (match[2] and float(match[3]) >= 60) or (match[1] and int(match[2]) >= 60):
-        raise UserError(f"{where}: {column} must be seconds of at least 0, or [hh:]mm:ss, got {cell!r}")
-    seconds = int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3] + (match[4] or ""))
-    if seconds > 1e9:
-        raise UserError(f"{where}: {column} must be seconds of at least 0, or [hh:]mm:ss, got {cell!r}")
-    return seconds

@@ -16,27 +16,41 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     if not source.is_dir():
         raise UserError(f"{source}: no such folder")
-    if reading.group or reading.root:
-        raise UserError("--group and --root are for lists of videos, as layout csv reads")
-    folders = _folders(source)
-    of_classes = any(_is_video(path) for folder in folders for path in folder.iterdir())
-    clips, aside, remarks = [], [], []
-    if reading.split:
-        if folders and not of_classes and all(canonical(folder.name) in USUAL for folder in folders):
-            raise UserError(f"{source} has the splits {', '.join(folder.name for folder in folders)} already: leave --split out")
-        clips = [clip for folder in folders for clip in _class_clips(source, folder, "train", aside, reading)]
-    else:
-        _check_splits(source, folders, of_classes=of_classes)
-        for folder in sorted(folders, key=lambda folder: USUAL.index(canonical(folder.name))):
-            split = canonical(folder.name)
-            remarks += [f"split {folder.name} is stored as {split}"] if split != folder.name else []
-            classes = _folders(folder)
-            if not classes:
-                raise UserError(f"{folder}: the split is empty; expected a folder for each class")
-            clips += [clip for inner in classes for clip in _class_clips(source, inner, split, aside, reading)]
+    of_classes = any(_is_video(path) for folder in folders_in(source) for path in folder.iterdir())
+    classes, remarks = class_folders(source, reading, of_classes=of_classes)
+    aside = []
+    clips = [clip for split, folder in classes for clip in _class_clips(source, folder, split, aside, reading)]
     if aside:
         remarks.append(f"{len(aside)} files left aside, not videos by their name: {', '.join(sorted(aside)[:10])}")
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
+
+
+def class_folders(source: pathlib.Path, reading: Reading, *, of_classes: bool) -> tuple[list[tuple[str, pathlib.Path]], list[str]]:
+    """The split and folder of each class, and remarks.
+
+    Args:
+      source: the folder of splits, or of classes that are to be split.
+      reading: whether they are.
+      of_classes: whether the videos lie as in a source of classes.
+
+    Raises:
+      UserError: naming what is missing, empty or unexpected.
+    """
+    folders = folders_in(source)
+    if reading.split:
+        if folders and not of_classes and all(canonical(folder.name) in USUAL for folder in folders):
+            raise UserError(f"{source} has the splits {', '.join(folder.name for folder in folders)} already: leave --split out")
+        return [("train", folder) for folder in folders], []
+    _check_splits(source, folders, of_classes=of_classes)
+    classes, remarks = [], []
+    for folder in sorted(folders, key=lambda folder: USUAL.index(canonical(folder.name))):
+        split = canonical(folder.name)
+        remarks += [f"split {folder.name} is stored as {split}"] if split != folder.name else []
+        inner = folders_in(folder)
+        if not inner:
+            raise UserError(f"{folder}: the split is empty; expected a folder for each class")
+        classes += [(split, of_class) for of_class in inner]
+    return classes, remarks
 
 
 def _check_splits(source: pathlib.Path, folders: list[pathlib.Path], *, of_classes: bool) -> None:
@@ -49,7 +63,8 @@ def _check_splits(source: pathlib.Path, folders: list[pathlib.Path], *, of_class
         )
 
 
-def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+def folders_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folders in a folder in order, but for hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 

@@ -19,7 +19,8 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import exchange, lock
 
 REPORT = "preparation.json"
-OURS = {INFO, FEATURES, REPORT, MANIFEST, HASHES}
+MISSING = "missing.csv"  # the clips that are listed and not there
+OURS = {INFO, FEATURES, REPORT, MISSING, MANIFEST, HASHES}
 
 
 def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> pathlib.Path:

@@ -1,8 +1,10 @@
 """Videos made a data set, once: read a layout, transcode every clip, write a tfds data set that training reads with random access."""
 
 import contextlib
+import csv
 import dataclasses
 import functools
+import io
 import pathlib
 import time
 from collections import Counter, deque
@@ -12,12 +14,21 @@ from vivit_jax import console
 from vivit_jax.data.layouts import Annotations, Clip, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.base import class_names
 from vivit_jax.data.layouts.splitting import Shares
-from vivit_jax.data.preparation.place import REPORT, check_apart, check_free, local_folder, move_into_place, recover, staging
-from vivit_jax.data.preparation.transcode import Transcoded, transcode
+from vivit_jax.data.preparation.place import (
+    MISSING,
+    REPORT,
+    check_apart,
+    check_free,
+    local_folder,
+    move_into_place,
+    recover,
+    staging,
+)
+from vivit_jax.data.preparation.transcode import Transcoded, of_one_video, transcode_together
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError
-from vivit_jax.files import write_json
+from vivit_jax.files import write_atomically, write_json
 
 SHORT_SIDE = 256
 GIVE_UP_AFTER = 100  # videos refused beyond the tolerance before the rest is not even tried
@@ -149,6 +160,8 @@ def prepare(
             description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
         )
         path = builder.write(name, folder, contents)
+        if annotations.missing:
+            write_atomically(path / MISSING, _listed(annotations.missing))
         write_json(path / REPORT, _report(summary, annotations))
         builder.finish(path, annotations.labels)
         move_into_place(folder / name, target, overwrite=overwrite)
@@ -163,14 +176,19 @@ def _report(summary: Summary, annotations: Annotations) -> dict:
     return report | ({"groups": groups} if groups else {}) | {"manifest": True}
 
 
+def _listed(missing: Sequence[tuple[str, str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("split", "name"), *missing])
+    return text.getvalue()
+
+
 def _transcoded(
     annotations: Annotations, short_side: int, workers: int, summary: Summary, allowed: int, advance: Callable[[], None]
 ) -> Iterator[tuple[Clip, Transcoded]]:
     """The clips that can be stored, split by split. Past the tolerance none is stored any more, but the others are still looked at, so
     that one report names them all."""
     clips = sorted(annotations.clips, key=lambda clip: annotations.splits.index(clip.split))
-    work = functools.partial(transcode, short_side=short_side)
-    for clip, stored in map_in_order(work, clips, workers=min(workers, len(clips)), seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
+    for clip, stored in _each(clips, short_side, workers):
         advance()
         if isinstance(stored, Failure):
             summary.refused.append((clip.split, clip.name, stored.reason.removeprefix(f"{clip.name}: ")))
@@ -184,6 +202,17 @@ def _transcoded(
     empty = [split for split in annotations.splits if split not in summary.stored]
     if empty:
         raise EmptySplitError(f"every video of {', '.join(empty)} was refused; the first, {': '.join(summary.refused[0][1:])}")
+
+
+def _each(clips: Sequence[Clip], short_side: int, workers: int) -> Iterator[tuple[Clip, Transcoded | Failure]]:
+    """The clips in their order, those of one video made together."""
+    work, jobs = functools.partial(transcode_together, short_side=short_side), list(of_one_video(clips))
+    for job, stored in map_in_order(work, jobs, workers=min(workers, len(jobs)), seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
+        if isinstance(stored, Failure):
+            reason = stored.reason.removeprefix(f"{job[0].name}: ")
+            yield from ((clip, Failure(reason)) for clip in job)
+        else:
+            yield from zip(job, stored, strict=True)
 
 
 class _Examples:

@@ -1,19 +1,24 @@
 """One labelled clip to the record that is stored: a small mp4 of constant rate, upright, silent, cheap to decode."""
 
 import dataclasses
+import itertools
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import av
 import numpy as np
 
-from vivit_jax.data.layouts.base import Clip, Generated
+from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.video.container import LIMITS, Limits
-from vivit_jax.data.video.decoder import opened
+from vivit_jax.data.video.decoder import OpenVideo, named, opened
 from vivit_jax.data.video.encoder import Encoder
 from vivit_jax.data.video.geometry import resize
+from vivit_jax.data.workers import Failure
 from vivit_jax.errors import UserError
+
+TOGETHER = 32  # clips of one video that a worker makes in one go, within the time that one video may take
+SEGMENTED = 10  # times the frames that a video may have if only segments of it are asked for
 
 JITTER = 0.2  # of a frame's duration that frame times may be off a constant rate's: containers round them
 
@@ -49,18 +54,58 @@ def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcode
       UserError: naming the video, if it is missing, damaged, over a limit, or has fewer than two frames.
     """
     if isinstance(clip.source, pathlib.Path):
-        with opened(clip.source, clip.name, limits, strict=True) as video:
-            times, fps = video.times, video.fps
-            numbers, constant = constant_rate(times, fps, clip.start, clip.end)
-            if len(numbers) < 2:
-                raise UserError(f"it has {len(numbers)} frame{'s' if len(numbers) != 1 else ''}, which is no video")
-            changes = [*video.changes, *([] if constant else ["made constant in rate"])]
-            frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
-            stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), fps, short_side, changes)
-            if video.rgb.rescaled:
-                stored = dataclasses.replace(stored, changes=(*stored.changes, "scaled to one size"))
-            return stored
-    return _generate(clip.source, short_side)
+        with opened(clip.source, clip.name, _limits([clip], limits), strict=True) as video:
+            return _segment(video, clip, short_side, limits)
+    frames, fps = clip.source()
+    return _encode(frames, fps, short_side, [], lossless=clip.lossless)
+
+
+def transcode_together(clips: Sequence[Clip], short_side: int, limits: Limits = LIMITS) -> list[Transcoded | Failure]:
+    """Does the same for clips of one video, which is opened once; a clip that cannot be stored is a failure of its own.
+
+    Raises:
+      UserError: naming the first clip, if the video cannot be opened.
+    """
+    if len(clips) == 1:
+        return [transcode(clips[0], short_side, limits)]
+    results = []
+    with opened(clips[0].source, clips[0].name, _limits(clips, limits), strict=True) as video:
+        for clip in clips:
+            video.begin_anew()
+            try:
+                with named(clip.name):
+                    results.append(_segment(video, clip, short_side, limits))
+            except UserError as error:
+                results.append(Failure(str(error)))
+    return results
+
+
+def of_one_video(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
+    """Clips that follow each other and are of one file, at most `TOGETHER` at a time; any other alone."""
+    for source, following in itertools.groupby(clips, key=lambda clip: clip.source):
+        together = TOGETHER if isinstance(source, pathlib.Path) else 1
+        while some := list(itertools.islice(following, together)):
+            yield some
+
+
+def _limits(clips: Sequence[Clip], limits: Limits) -> Limits:
+    """Of a video only segments of which are read, hours are no harm."""
+    return limits if any(clip.end is None for clip in clips) else dataclasses.replace(limits, frames=SEGMENTED * limits.frames)
+
+
+def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> Transcoded:
+    """The stored form of a clip of an open video: only what it shows is decoded, from the keyframe before."""
+    numbers, constant = constant_rate(video.times, video.fps, clip.start, clip.end)
+    if len(numbers) < 2:
+        raise UserError(f"it has {len(numbers)} frame{'s' if len(numbers) != 1 else ''}, which is no video")
+    if len(numbers) > limits.frames:
+        raise UserError(f"it has more frames than the limit of {limits.frames}")
+    changes = [*video.changes, *([] if constant else ["made constant in rate"])]
+    frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
+    stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), video.fps, short_side, changes)
+    if video.rgb.rescaled:
+        stored = dataclasses.replace(stored, changes=(*stored.changes, "scaled to one size"))
+    return stored
 
 
 def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, bool]:
@@ -85,13 +130,8 @@ def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: flo
     return np.searchsorted(middles, ticks, side="right"), constant
 
 
-def _generate(source: Generated, short_side: int) -> Transcoded:
-    frames, fps = source()
-    return _encode(frames, fps, short_side, [])
-
-
-def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, changes: list[str]) -> Transcoded:
-    encoder, size = Encoder(fps), None
+def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, changes: list[str], *, lossless: bool = False) -> Transcoded:
+    encoder, size = Encoder(fps, lossless=lossless), None
     for image in images:
         height, width = image.shape[:2]
         if size is None:

@@ -2,6 +2,7 @@
 
 import bisect
 import contextlib
+import functools
 import itertools
 import time
 import typing
@@ -44,9 +45,15 @@ def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = F
       stored: the video was written by `Encoder`, so that its table of contents tells the times of its frames.
     """
     label = name or ("video" if isinstance(source, bytes) else str(source))
+    with named(label), contextlib.closing(OpenVideo(source, limits, strict, stored)) as video:
+        yield video
+
+
+@contextlib.contextmanager
+def named(label: str) -> Iterator[None]:
+    """Has whatever goes wrong with a video within begin with its name."""
     try:
-        with contextlib.closing(OpenVideo(source, limits, strict, stored)) as video:
-            yield video
+        yield
     except UserError as error:
         raise UserError(f"{label}: {error}") from None
     except (av.FFmpegError, OSError) as error:
@@ -101,6 +108,11 @@ class OpenVideo:
         if width * height > self._limits.pixels:
             raise UserError(f"{width}x{height} pixels are more than the limit of {self._limits.pixels}")
 
+    def begin_anew(self) -> None:
+        """Forgets the size of the frames read so far, and when reading began: what is read next is a clip of its own."""
+        self.rgb = RgbReader(self.rgb.aspect)
+        self._deadline = time.monotonic() + self._limits.seconds
+
     def close(self) -> None:
         """Ends reading."""
         self._container.close()
@@ -129,7 +141,7 @@ class OpenVideo:
         mean = simple_rate((len(self) - 1) / span)
         return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
 
-    @property
+    @functools.cached_property
     def changes(self) -> tuple[str, ...]:
         """What reading does to this video beyond its colours, and what is known to be missing, in words; looks at the first frame."""
         frame = next(self.decode(), None)

@@ -13,16 +13,20 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 # and in one thread, the bytes are the same every time.
 X264 = {"crf": "18", "g": "32", "preset": "veryfast", "tune": "fastdecode", "threads": "1", "x264-params": "mbtree=0"}
 
+# Every pixel comes back as it was: red, green and blue in planes of their own, and no rounding anywhere.
+LOSSLESS = X264 | {"crf": "0"}
+
 
 class Encoder:
-    """Writes frames one at a time as an mp4 of H.264 in yuv420p at a constant rate, without audio.
+    """Writes frames one at a time as an mp4 of H.264 at a constant rate, without audio: in yuv420p, or in gbrp without loss.
 
     The bytes are a function of the frames, the rate and the version of libx264.
     """
 
-    def __init__(self, fps: Fraction | float) -> None:
+    def __init__(self, fps: Fraction | float, *, lossless: bool = False) -> None:
         """Frames come at `fps`, kept as a simple fraction."""
         self.rate = simple_rate(Fraction(fps))
+        self._lossless = lossless
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="mp4")
         self._stream = None
@@ -37,7 +41,9 @@ class Encoder:
         if self._stream is None:
             self._stream = self._add_stream(height, width)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        picture = self._reformatter.reformat(picture, format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG)
+        if not self._lossless:
+            colours = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.MPEG}
+            picture = self._reformatter.reformat(picture, format="yuv420p", **colours)
         picture.pts, picture.time_base = self.frames, 1 / self.rate
         self._container.mux(self._stream.encode(picture))
         self.frames += 1
@@ -51,6 +57,10 @@ class Encoder:
         return self._buffer.getvalue()
 
     def _add_stream(self, height: int, width: int) -> av.VideoStream:
+        if self._lossless:
+            stream = self._container.add_stream("libx264rgb", rate=self.rate, options=LOSSLESS)
+            stream.width, stream.height, stream.pix_fmt = width, height, "rgb24"
+            return stream
         stream = self._container.add_stream("libx264", rate=self.rate, options=X264)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.colorspace = 6  # SMPTE 170M, FFmpeg's name of BT.601

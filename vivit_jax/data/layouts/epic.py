@@ -1,0 +1,66 @@
+"""Epic-Kitchens-100 (Damen et al. 2022): segments of long videos `P01_01.MP4`, each with a verb and a noun.
+
+`EPIC_100_train.csv` and `EPIC_100_validation.csv` begin so; the times are hours, minutes, seconds and hundredths:
+
+    narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame,narration,verb,...
+    P01_01_0,P01,P01_01,00:00:01.089,00:00:00.14,00:00:03.37,8,202,open door,open,3,door,3,['door'],[3]
+
+`EPIC_100_verb_classes.csv` and `EPIC_100_noun_classes.csv` name the 97 and 300 classes:
+
+    id,key,instances,category
+    0,take,"['collect-from', 'collect-into', 'draw', 'fetch', ...
+
+The splits of the test have no labels.
+"""
+
+import pathlib
+
+from vivit_jax.data.layouts.base import Annotations, Reading
+from vivit_jax.data.layouts.published import Gathered, Publication, rows_of, whole_number
+from vivit_jax.data.layouts.times import seconds
+from vivit_jax.errors import UserError
+
+LISTS = {"train": "EPIC_100_train.csv", "val": "EPIC_100_validation.csv"}
+HEADS = {"verb": 97, "noun": 300}
+COLUMNS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "verb_class", "noun_class")
+
+
+def read(source: pathlib.Path, reading: Reading) -> Annotations:
+    """Lists the segments of the training and validation split, with the heads `verb` and `noun`.
+
+    Raises:
+      UserError: naming the file and line.
+    """
+    publication = Publication(source, reading)
+    publication.needed(*LISTS.values())
+    labels, gathered = {head: _labels(publication, head) for head in HEADS}, Gathered()
+    remarks = [f"{path.name} has no labels and is left aside" for path in publication.files("EPIC_100_test_*timestamps.csv")]
+    remarks += [
+        f"EPIC_100_{head}_classes.csv is not there: classes are called by their numbers"
+        for head in HEADS
+        if not publication.file(f"EPIC_100_{head}_classes*.csv")
+    ]
+    for split, name in LISTS.items():
+        for path in publication.files(name)[:1]:
+            for where, row in rows_of(path, *COLUMNS):
+                label = {
+                    head: names[whole_number(where, f"{head}_class", row[f"{head}_class"], len(names))] for head, names in labels.items()
+                }
+                start, end = (seconds(where, column, row[column]) for column in ("start_timestamp", "stop_timestamp"))
+                if start is None or end is None or end <= start:
+                    raise UserError(
+                        f"{where}: stop_timestamp {row['stop_timestamp']!r} is not after start_timestamp {row['start_timestamp']!r}"
+                    )
+                video = publication.video(row["video_id"], split=split)
+                gathered.add(row["narration_id"], split, label, video, start=start, end=end, group=row["participant_id"])
+    return gathered.annotations(labels, publication, *remarks)
+
+
+def _labels(publication: Publication, head: str) -> tuple[str, ...]:
+    path = publication.file(f"EPIC_100_{head}_classes*.csv")
+    if path is None:
+        return tuple(map(str, range(HEADS[head])))
+    names = {whole_number(where, "id", row["id"]): row["key"] for where, row in rows_of(path, "id", "key")}
+    if sorted(names) != list(range(len(names))):
+        raise UserError(f"{path}: the classes must be numbered from 0 to {len(names) - 1}")
+    return tuple(names[number] for number in range(len(names)))

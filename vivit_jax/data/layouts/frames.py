@@ -1,0 +1,88 @@
+"""Videos whose frames lie as image files: `SOURCE/{train,val,test}/CLASS/VIDEO/*.jpg`, or to be split, `SOURCE/CLASS/VIDEO/*.jpg`.
+
+Frames are in the order of the numbers in their names (`img_2.jpg` before `img_10.jpg`). How many of them are a second only the person who
+took them knows: `--fps`.
+"""
+
+import functools
+import pathlib
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_utf8, locate, sorted_labels
+from vivit_jax.data.layouts.folder import class_folders, folders_in
+from vivit_jax.data.video.container import LIMITS
+from vivit_jax.data.video.geometry import resize
+from vivit_jax.errors import UserError, in_one_line
+
+FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}
+
+
+def read(source: pathlib.Path, reading: Reading) -> Annotations:
+    """Lists the folders of frames below `source`; `val` and `test` may be missing.
+
+    Raises:
+      UserError: naming what is missing, empty or unexpected.
+    """
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder")
+    if reading.fps is None or not 0 < reading.fps <= 1000:
+        raise UserError("image files do not say how many are a second: give --fps RATE, as in --fps 30")
+    of_classes = any(_images(video) for folder in folders_in(source) for video in folders_in(folder))
+    classes, remarks = class_folders(source, reading, of_classes=of_classes)
+    fps, clips = Fraction(reading.fps).limit_denominator(1001), []
+    for split, folder in classes:
+        videos = folders_in(folder)
+        if not videos:
+            raise UserError(f"{folder}: the class is empty; expected a folder of image files for each video")
+        for video in videos:
+            name = video.relative_to(source)
+            if not is_utf8(str(name)):
+                raise UserError(f"{str(name)!r}: the name is not UTF-8; rename the folder")
+            images = _images(video)
+            if not images:
+                raise UserError(f"{video}: no image files; expected {', '.join(FORMATS)}")
+            files = tuple(locate(source, image.relative_to(source), reading.within) for image in images)
+            clips.append(Clip(name.as_posix(), split, folder.name, functools.partial(film, files, fps)))
+    return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
+
+
+def film(files: tuple[pathlib.Path, ...], fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:
+    """The pictures of `files`, each uint8 (h, w, 3), all of the size of the first, and their rate.
+
+    Raises:
+      UserError: naming a file that is damaged or too large, or where there is but one.
+    """
+    if len(files) < 2:
+        raise UserError(f"{files[0].parent.name}: it has {len(files)} frame, which is no video")
+    return _pictures(files), fps
+
+
+def _pictures(files: tuple[pathlib.Path, ...]) -> Iterator[np.ndarray]:
+    size = None
+    for file in files:
+        picture = _picture(file)
+        size = size or picture.shape[:2]
+        yield resize(picture, *size)
+
+
+def _picture(file: pathlib.Path) -> np.ndarray:
+    try:
+        with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
+            if image.width * image.height > LIMITS.pixels:
+                raise UserError(f"{file}: {image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except UserError:
+        raise
+    except Exception as error:  # of Pillow, met with a damaged file, there are many
+        raise UserError(f"{file}: cannot be read as a picture ({in_one_line(error)})") from None
+
+
+def _images(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The image files in a folder, in the order of the numbers in their names."""
+    files = [path for path in folder.iterdir() if path.suffix.lower() in FORMATS and not path.name.startswith(".")]
+    return sorted(files, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)])

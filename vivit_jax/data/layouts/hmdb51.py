@@ -1,0 +1,38 @@
+"""HMDB-51 (Kuehne et al. 2011): the lists `testTrainMulti_7030_splits/`, and videos in a folder of their class.
+
+There are three splits, each a file a class, such as `brush_hair_test_split1.txt`, with 1 for training, 2 for testing, 0 for neither:
+
+    April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1
+    April_09_brush_hair_u_nm_np1_ba_goo_1.avi 1
+    atheismFreeThinkersPartofMainstreamSociety_brush_hair_h_nm_np1_ba_med_0.avi 0
+"""
+
+import pathlib
+
+from vivit_jax.data.layouts.base import Annotations, Reading
+from vivit_jax.data.layouts.published import Gathered, Publication, lines_of
+from vivit_jax.errors import UserError
+
+SPLITS = {"1": "train", "2": "test"}
+
+
+def read(source: pathlib.Path, reading: Reading) -> Annotations:
+    """Lists the videos of the split `--split_number`; there is no validation split.
+
+    Raises:
+      UserError: naming the file and line.
+    """
+    publication = Publication(source, reading)
+    ending = f"_test_split{reading.split_number}.txt"
+    publication.needed(f"*{ending}")
+    lists = {path.name[: -len(ending)]: path for path in publication.files(f"*{ending}")}
+    gathered = Gathered()
+    for label, path in sorted(lists.items()):
+        for where, line in lines_of(path):
+            cells = line.rsplit(maxsplit=1)
+            if len(cells) != 2 or cells[1] not in ("0", *SPLITS):
+                raise UserError(f"{where}: expected a video and 0, 1 or 2, got {line[:100]!r}")
+            if cells[1] != "0":
+                name = f"{label}/{cells[0]}"
+                gathered.add(name, SPLITS[cells[1]], label, publication.video(name))
+    return gathered.annotations(tuple(sorted(lists)), publication)

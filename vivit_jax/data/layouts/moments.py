@@ -1,0 +1,45 @@
+"""Moments in Time (Monfort et al. 2019): `trainingSet.csv`, `validationSet.csv` and `moments_categories.txt` beside the videos.
+
+The videos lie in `training/` and `validation/`, in a folder of their class. A line of a list is the video, its class, and how many people
+agreed and disagreed; a line of `moments_categories.txt` is a class, in some versions with its number:
+
+    adult+female+singing/yt-0BrVEG9SJyU_3.mp4,adult+female+singing,3,0        adult+female+singing,0
+    adult+female+singing/yt-1wNPKM7Qmck_42.mp4,adult+female+singing,3,0       adult+female+speaking,1
+"""
+
+import pathlib
+
+from vivit_jax.data.layouts.base import Annotations, Reading
+from vivit_jax.data.layouts.published import Gathered, Publication, cells_of, known_class, whole_number
+from vivit_jax.errors import UserError
+
+LISTS = {"train": "trainingSet.csv", "val": "validationSet.csv"}
+
+
+def read(source: pathlib.Path, reading: Reading) -> Annotations:
+    """Lists the videos of the training and validation split.
+
+    Raises:
+      UserError: naming the file and line.
+    """
+    publication = Publication(source, reading)
+    labels = _labels(publication.needed("moments_categories.txt", "category_moments*.txt"))
+    publication.needed(*LISTS.values())
+    gathered = Gathered()
+    for split, name in LISTS.items():
+        for path in publication.files(name)[:1]:
+            for where, cells in cells_of(path):
+                if len(cells) < 2:
+                    raise UserError(f"{where}: expected CLASS/VIDEO,CLASS, got {','.join(cells)[:100]!r}")
+                gathered.add(cells[0], split, known_class(where, cells[1], labels), publication.video(cells[0], split=split))
+    return gathered.annotations(labels, publication)
+
+
+def _labels(path: pathlib.Path) -> tuple[str, ...]:
+    """The classes by their numbers, or in the order of the lines without."""
+    numbers = {}
+    for where, cells in cells_of(path):
+        numbers[cells[0]] = whole_number(where, "the class", cells[1]) if len(cells) > 1 else len(numbers)
+    if sorted(numbers.values()) != list(range(len(numbers))):
+        raise UserError(f"{path}: the classes must be numbered from 0 to {len(numbers) - 1}")
+    return tuple(sorted(numbers, key=numbers.get))

@@ -1,0 +1,283 @@
+"""What the layouts of published sets share: the publisher's lists and the videos are found wherever they lie, and what is missing is told.
+
+Lists and videos may lie together, below SOURCE, or apart: SOURCE is a list and `--root` the videos, or SOURCE the videos and
+`--annotations` the lists. Videos are known by their names, so that it does not matter in which folders a downloader has put them.
+"""
+
+import csv
+import dataclasses
+import fnmatch
+import functools
+import json
+import os
+import pathlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, locate
+from vivit_jax.data.splits import canonical
+from vivit_jax.data.video.reader import SUFFIXES
+from vivit_jax.errors import UserError, in_one_line
+
+SHOWN = 3  # names in a remark; a file beside the data set has them all
+
+
+class Publication:
+    """A published set on disk.
+
+    Attributes:
+      videos: the folder that they are below.
+      named: the lists that were named one by one.
+    """
+
+    def __init__(self, source: pathlib.Path, reading: Reading) -> None:
+        """Raises `UserError` if what was named is not there."""
+        missing = next((path for path in (source, *reading.annotations) if not path.exists()), None)
+        if missing:
+            raise UserError(f"{missing}: no such file or folder")
+        self.videos = reading.root or (source if source.is_dir() else source.parent)
+        self._lists = reading.annotations if source.is_dir() else (source, *reading.annotations)
+        self._lists = self._lists or (source,)
+        self.named = tuple(path for path in self._lists if path.is_file())
+        self._within = reading.within
+
+    @functools.cached_property
+    def _files(self) -> list[pathlib.Path]:
+        """The files named as lists, and those in the folders named so, that are no videos."""
+        found = dict.fromkeys(self.named)
+        for folder in self._lists:
+            if folder.is_dir():
+                found |= dict.fromkeys(path for path in walk(folder) if path.suffix.lower() not in SUFFIXES)
+        return list(found)
+
+    @functools.cached_property
+    def _by_stem(self) -> Mapping[str, list[pathlib.Path]]:
+        """The videos by their names without suffix, relative to their folder."""
+        found = defaultdict(list)
+        for path in walk(self.videos):
+            if path.suffix.lower() in SUFFIXES:
+                found[path.stem].append(path.relative_to(self.videos))
+        return found
+
+    def files(self, *patterns: str) -> list[pathlib.Path]:
+        """Lists whose names are like one of these, in the order of the patterns; case does not matter."""
+        named = [(path, path.name.lower()) for path in self._files]
+        found = [path for pattern in patterns for path, name in named if fnmatch.fnmatchcase(name, pattern.lower())]
+        return list(dict.fromkeys(found))
+
+    def file(self, *patterns: str) -> pathlib.Path | None:
+        """The first of these lists, or None."""
+        return next(iter(self.files(*patterns)), None)
+
+    def needed(self, *patterns: str) -> pathlib.Path:
+        """The first of these lists.
+
+        Raises:
+          UserError: if there is none, naming where it was looked for.
+        """
+        found = self.file(*patterns)
+        if found is None:
+            places = ", ".join(str(path) for path in self._lists)
+            raise UserError(f"no {' or '.join(patterns)} in {places}: name the publisher's file, or its folder, by --annotations")
+        return found
+
+    def video(self, *names: str, split: str = "") -> pathlib.Path | None:
+        """The video that is called by the first of `names` that is there.
+
+        Args:
+          names: as a list has them, with folders and suffix or without.
+          split: of two videos of that name, the one in a folder of this split is taken.
+
+        Raises:
+          UserError: if it lies outside `--within`.
+        """
+        for name in names:
+            path = pathlib.PurePosixPath(name)
+            candidates = self._by_stem.get(path.stem if path.suffix.lower() in SUFFIXES else path.name, ())
+            if candidates:
+                best = min(candidates, key=lambda found: _distance(found, path.parent.parts, split))
+                return locate(self.videos, best, self._within)
+        return None
+
+
+def _distance(found: pathlib.Path, folders: Sequence[str], split: str) -> tuple:
+    """Sorts videos of one name: first those in the folders asked for, then those in a folder of the split."""
+    parts = found.parent.parts
+    return parts[len(parts) - len(folders) :] != tuple(folders), split not in map(canonical, parts), found
+
+
+def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The files below a folder in order, but for hidden ones; links to folders are followed, each folder is entered once."""
+    seen = set()
+    for base, folders, names in os.walk(folder, followlinks=True):
+        here = os.stat(base)  # noqa: PTH116 (a name from os.walk)
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (pathlib.Path(base, name) for name in sorted(names) if not name.startswith("."))
+
+
+@dataclasses.dataclass
+class Gathered:
+    """The clips of a list, those that are there and those that are not."""
+
+    clips: list[Clip] = dataclasses.field(default_factory=list)
+    missing: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    again: int = 0
+    _seen: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+
+    def add(
+        self,
+        name: str,
+        split: str,
+        label: Label,
+        video: pathlib.Path | None,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        group: str | None = None,
+    ) -> None:
+        """Adds a listed clip, missing if its video is None. A clip listed again is counted, and left aside."""
+        if (split, name) in self._seen:
+            self.again += 1
+            return
+        self._seen.add((split, name))
+        if video is None:
+            self.missing.append((split, name))
+        else:
+            self.clips.append(Clip(name, split, label, video, start, end, group))
+
+    def annotations(self, labels: tuple[str, ...] | Mapping[str, tuple[str, ...]], publication: Publication, *remarks: str) -> Annotations:
+        """All of it, the segments of each video after each other.
+
+        Raises:
+          UserError: if no listed clip is there.
+        """
+        if not self.clips and self.missing:
+            raise UserError(
+                f"none of the {len(self.missing)} listed videos is below {publication.videos}, such as {self.missing[0][1]}: name their "
+                "folder by --root"
+            )
+        told = list(remarks)
+        for split, count in Counter(split for split, _ in self.missing).items():
+            names = [name for other, name in self.missing if other == split]
+            total = count + sum(clip.split == split for clip in self.clips)
+            more = ", ..." if count > SHOWN else ""
+            told.append(f"{count} of {total} {split} videos are missing, listed in missing.csv: {', '.join(names[:SHOWN])}{more}")
+        if self.again:
+            told.append(f"{self.again} lines list a clip again and were left aside")
+        clips = sorted(self.clips, key=lambda clip: (str(clip.source), clip.start))
+        return Annotations(clips, labels, tuple(told), published=True, missing=tuple(self.missing))
+
+
+def text_of(path: pathlib.Path) -> str:
+    """A list's text, whose lines end in `\\n`.
+
+    Raises:
+      UserError: if it cannot be read, or is not UTF-8.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(in_one_line(error)) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
+    if "\0" in text:
+        raise UserError(f"{path}: not a text file (it holds zero bytes)")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def lines_of(path: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """The lines that are not blank, each after `FILE line N`, by which errors call it."""
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path} line {number}", line.strip()
+
+
+def cells_of(path: pathlib.Path, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table that are not blank, their cells stripped, each after `FILE line N`.
+
+    Raises:
+      UserError: for a table that cannot be read.
+    """
+    reader = csv.reader(text_of(path).split("\n"), delimiter=delimiter)
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield f"{path} line {reader.line_num}", [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num}: cannot be read as a table ({error})") from None
+
+
+def rows_of(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a table with a header, by column, each after `FILE line N`.
+
+    Raises:
+      UserError: for a table that cannot be read, lacks one of `columns`, or has a row that is not as long as its header.
+    """
+    rows = cells_of(path)
+    _, header = next(rows, (None, []))
+    lacking = [column for column in columns if column not in header]
+    if lacking:
+        raise UserError(f"{path}: expected a header with {', '.join(columns)}, found no {', '.join(lacking)}")
+    for where, cells in rows:
+        if len(cells) != len(header):
+            raise UserError(f"{where}: expected {len(header)} cells, as the header has, got {len(cells)}")
+        yield where, dict(zip(header, cells, strict=True))
+
+
+def json_of(path: pathlib.Path, kind: type) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+      UserError: if it is not JSON, or not a `kind`, a list or a dict.
+    """
+    try:
+        contents = json.loads(text_of(path))
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({in_one_line(error)})") from None
+    if not isinstance(contents, kind):
+        raise UserError(f"{path}: expected a JSON {'list' if kind is list else 'object'}")
+    return contents
+
+
+def entries_of(path: pathlib.Path, *keys: str) -> Iterator[tuple[str, dict]]:
+    """The objects of a JSON file that is a list of them, each after `FILE entry N`.
+
+    Raises:
+      UserError: if it is anything else, or an object lacks one of `keys`.
+    """
+    for number, entry in enumerate(json_of(path, list), start=1):
+        lacking = [key for key in keys if key not in entry] if isinstance(entry, dict) else ["object"]
+        if lacking:
+            raise UserError(f"{path} entry {number}: expected an object with {', '.join(keys)}, found no {', '.join(lacking)}")
+        yield f"{path} entry {number}", entry
+
+
+def whole_number(where: str, what: str, cell: object, most: int | None = None) -> int:
+    """A whole number of at least 0, and below `most` if that is given.
+
+    Raises:
+      UserError: for anything else.
+    """
+    text = str(cell)
+    if not (text.isascii() and text.isdecimal() and len(text) < 10) or (most is not None and int(text) >= most):
+        below = "" if most is None else f" in 0..{most - 1}"
+        raise UserError(f"{where}: {what} must be a whole number{below}, got {text[:50]!r}")
+    return int(text)
+
+
+def known_class(where: str, name: str, labels: Sequence[str] | Mapping[str, int]) -> str:
+    """`name` itself, if it is a class.
+
+    Raises:
+      UserError: if it is none.
+    """
+    if name not in labels:
+        raise UserError(f"{where}: {name[:100]!r} is none of the {len(labels)} classes")
+    return name
