@@ -4,8 +4,8 @@ Example:
   vivit features --model runs/digits/model --name motion_digits --data_dir data --split train --out train.npz
   vivit features --model models/vit_frames --views 4x3 --out mine.npz clip.mp4 folder_of_videos
 
-The .npz holds `features` (n, d) float32, `labels` (class numbers; -1 for files), `names` of the videos and `label_names` of the classes. Any
-model directory will do, with or without a head. Of an image ViT, frame by frame and averaged over time:
+The .npz holds `features` (n, d) float32, `labels` (class numbers; -1 for files), `names` of the videos and `label_names` of the classes.
+Any model directory will do, with or without a head. Of an image ViT, frame by frame and averaged over time:
 
   vivit convert vit.npz --to models/vit_frames --factorisation factorised_encoder --temporal_layers 0 \\
       --tokenizer frames --tubelet 1,16,16 --clip 8,224,224

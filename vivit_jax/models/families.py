@@ -20,6 +20,7 @@ DEFAULT = "vivit"
 # Each family's module, imported when the family is asked for.
 FAMILIES = {
     "vivit": "vivit_jax.models.vivit.family",
+    "probe": "vivit_jax.models.probe.family",
 }
 
 
