@@ -28,6 +28,8 @@ COMMANDS = {
     "train": ("vivit_jax.commands.train", "train a classifier by a config (the same as train.py)"),
     "evaluate": ("vivit_jax.commands.evaluate", "score a model on a split of a data set"),
     "predict": ("vivit_jax.commands.predict", "classify video files"),
+    "features": ("vivit_jax.commands.features", "write what a model makes of videos before its head"),
+    "probe": ("vivit_jax.commands.probe", "fit a head on frozen features, in minutes on a CPU"),
     "explain": ("vivit_jax.commands.explain", "show where in a video a model looks"),
     "inspect": ("vivit_jax.commands.inspect", "describe a config, a model or a data set"),
     "compare": ("vivit_jax.commands.compare", "compare runs on the same videos"),

@@ -45,14 +45,14 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="DIR", required=True, help="model directory, such as a run's model/")
 
 
-def add_views(parser: argparse.ArgumentParser, default: Views | None = (4, 3), otherwise: str = "4x3") -> None:
+def add_views(parser: argparse.ArgumentParser, default: Views | None = (4, 3), otherwise: str = "4x3", over: str = "logits") -> None:
     """`--views`."""
     parser.add_argument(
         "--views",
         type=views,
         default=default,
         metavar="TxS",
-        help=f"temporal clips x spatial crops whose logits are averaged (default {otherwise})",
+        help=f"temporal clips x spatial crops whose {over} are averaged (default {otherwise})",
     )
 
 

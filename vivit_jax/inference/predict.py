@@ -40,6 +40,15 @@ class Outcome:
     error: str | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What a model gives for one video: values by head (features under the empty name), or the line that says why there are none."""
+
+    video: str
+    values: dict[str, np.ndarray] | None
+    error: str | None = None
+
+
 def predict(
     pretrained: Pretrained, video: Path | bytes | UInt8[np.ndarray, "t h w 3"] | Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)
 ) -> Prediction | list[Prediction]:
@@ -68,7 +77,7 @@ def predict(
         else:
             source = video if isinstance(video, bytes) else _path(video)
             total.add(logits([decode_group(source, group, pretrained.preprocess, views)])[0])
-    return _rank(pretrained, total.mean(), top_k)
+    return _rank(pretrained, total.gathered(), top_k)
 
 
 def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)) -> Iterator[Outcome]:
@@ -81,6 +90,13 @@ def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int =
       UserError: for a model without a head.
     """
     _check_head(pretrained)
+    for output in outputs_of(pretrained, videos, views=views):
+        yield Outcome(output.video, None, output.error) if output.error else _ranked(pretrained, output.video, output.values, top_k)
+
+
+def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, per_view: bool = False) -> Iterator[Output]:
+    """A model's outputs for many files in order, averaged over the views or (v, d) of each; see `predict_many`."""
+    gather = _Each if per_view else _Mean
     parts = groups(views, VIEWS_AT_ONCE)
     together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
     logits = _Logits(pretrained, together, views)
@@ -94,11 +110,11 @@ def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int =
         if len(parts) == 1:
             waiting.append((video[1], next(group)[1]))
             if len(waiting) == together:
-                yield from _outcomes(pretrained, logits, waiting, top_k)
+                yield from _outputs(logits, waiting, gather)
                 waiting = []
         else:
-            yield _outcome_of_groups(pretrained, logits, video, (pixels for _, pixels in group), failed, top_k)
-    yield from _outcomes(pretrained, logits, waiting, top_k)
+            yield _output_of_groups(logits, video, (pixels for _, pixels in group), failed, gather)
+    yield from _outputs(logits, waiting, gather)
 
 
 def _check_head(pretrained: Pretrained) -> None:
@@ -151,8 +167,21 @@ class _Mean:
             self._sums[head] = self._sums.get(head, 0) + x.sum(axis=0, dtype=np.float64)
             self._count += len(x) if head == next(iter(logits)) else 0
 
-    def mean(self) -> dict[str, Float[np.ndarray, " classes"]]:
+    def gathered(self) -> dict[str, Float[np.ndarray, " classes"]]:
         return {head: total / self._count for head, total in self._sums.items()}
+
+
+class _Each:
+    """The logits of every view, of views that come in groups."""
+
+    def __init__(self) -> None:
+        self._groups: list[dict[str, np.ndarray]] = []
+
+    def add(self, logits: dict[str, Float[np.ndarray, "v classes"]]) -> None:
+        self._groups.append(logits)
+
+    def gathered(self) -> dict[str, Float[np.ndarray, "v classes"]]:
+        return {head: np.concatenate([group[head] for group in self._groups]) for head in self._groups[0]}
 
 
 def _decode(task: tuple[int, str, range], *, preprocess: Preprocess, views: Views) -> np.ndarray:
@@ -168,38 +197,31 @@ def _decode(task: tuple[int, str, range], *, preprocess: Preprocess, views: View
         raise UserError(f"{video}: {type(error).__name__}: {in_one_line(error)}") from None
 
 
-def _outcome_of_groups(
-    pretrained: Pretrained,
-    logits: _Logits,
-    video: tuple[int, str],
-    decoded: Iterator[np.ndarray | Failure],
-    failed: set[int],
-    top_k: int,
-) -> Outcome:
+def _output_of_groups(
+    logits: _Logits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], gather: type[_Mean] | type[_Each]
+) -> Output:
     """Of a video whose views come in several groups; after one that fails, no more of them are asked for."""
     number, path = video
-    total, error = _Mean(), None
+    total, error = gather(), None
     for pixels in decoded:
         if error is None and isinstance(pixels, Failure):
             error = _reason(path, pixels)
             failed.add(number)
         elif error is None:
             total.add(logits([pixels])[0])
-    return Outcome(path, None, error) if error else _ranked(pretrained, path, total.mean(), top_k)
+    return Output(path, None, error) if error else Output(path, total.gathered())
 
 
-def _outcomes(
-    pretrained: Pretrained, logits: _Logits, decoded: Sequence[tuple[str, np.ndarray | Failure]], top_k: int
-) -> Iterator[Outcome]:
+def _outputs(logits: _Logits, decoded: Sequence[tuple[str, np.ndarray | Failure]], gather: type[_Mean] | type[_Each]) -> Iterator[Output]:
     readable = [pixels for _, pixels in decoded if not isinstance(pixels, Failure)]
     rows = iter(logits(readable) if readable else [])
     for path, pixels in decoded:
         if isinstance(pixels, Failure):
-            yield Outcome(path, None, _reason(path, pixels))
+            yield Output(path, None, _reason(path, pixels))
             continue
-        total = _Mean()
+        total = gather()
         total.add(next(rows))
-        yield _ranked(pretrained, path, total.mean(), top_k)
+        yield Output(path, total.gathered())
 
 
 def _reason(path: str, failure: Failure) -> str:

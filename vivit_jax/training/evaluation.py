@@ -149,14 +149,58 @@ def score_batches(
     return evaluator(executor.place_variables(jax.device_get(dict(variables))), batches, progress=progress, patience=patience)
 
 
+class Forward:
+    """A model's outputs for every example of a pass over batches; compiled once for each shape and run many times."""
+
+    def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, *, per_view: bool = False) -> None:
+        """`per_view` keeps the outputs of each view, where they are otherwise averaged."""
+        self._executor = executor
+        self._step = make_eval_step(model, preprocess, axis_name=executor.axis_name, per_view=per_view)
+        self._compiled: dict[tuple, Callable] = {}
+
+    def __call__(
+        self,
+        variables: Any,
+        batches: Iterable[dict[str, Any]],
+        *,
+        progress: bool = True,
+        title: str = "evaluating",
+        between: Callable[[], None] = lambda: None,
+        patience: float = math.inf,
+    ) -> tuple[dict[str, Any], int]:
+        """The rows of `variables`, which lie on the executor's devices: `index`, `label` and `logits` by the examples' numbers; and the
+        number of views.
+
+        `between` is called after each batch and while one is waited for, and may raise to leave.
+
+        Raises:
+          UserError: for batches without examples.
+        """
+        rows, views = [], 0
+        read = read_ahead(batches, between, patience)
+        for batch in console.tracked(_same_shape(read, self._executor), title, _length(batches), shown=progress):
+            views = batch["video"].shape[1]
+            rows.append(_valid_rows(self._run(variables, batch)))
+            between()
+        if not sum(len(row["index"]) for row in rows):
+            raise UserError("the split to evaluate has no examples")
+        rows = jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
+        return jax.tree.map(lambda x: x[np.argsort(rows["index"], kind="stable")], rows), views
+
+    def _run(self, variables: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        shape = batch["video"].shape
+        if shape not in self._compiled:
+            # A function of its own for each shape: a second trace of one is an error.
+            self._compiled[shape] = self._executor.compile_eval(lambda variables, batch: self._step(variables, batch), variables)
+        return self._compiled[shape](variables, batch)
+
+
 class Evaluator:
     """An evaluation that is compiled once and run many times."""
 
     def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, labels: Labels, *, multi_label: bool = False) -> None:
-        self._executor, self._multi_label = executor, multi_label
+        self._forward, self._multi_label = Forward(model, preprocess, executor), multi_label
         self._labels = {name: tuple(names) for name, names in by_head(labels).items()}
-        self._step = make_eval_step(model, preprocess, axis_name=executor.axis_name)
-        self._compiled: dict[tuple, Callable] = {}
 
     def __call__(
         self,
@@ -172,25 +216,9 @@ class Evaluator:
 
         `between` is called after each batch and while one is waited for, and may raise to leave.
         """
-        rows, views = [], 0
-        read = read_ahead(batches, between, patience)
-        for batch in console.tracked(_same_shape(read, self._executor), title, _length(batches), shown=progress):
-            views = batch["video"].shape[1]
-            rows.append(_valid_rows(self._run(variables, batch)))
-            between()
-        if not sum(len(row["index"]) for row in rows):
-            raise UserError("the split to evaluate has no examples")
-        return self._scores(jax.tree.map(lambda *parts: np.concatenate(parts), *rows), views)
-
-    def _run(self, variables: Any, batch: dict[str, Any]) -> dict[str, Any]:
-        shape = batch["video"].shape
-        if shape not in self._compiled:
-            # A function of its own for each shape: a second trace of one is an error.
-            self._compiled[shape] = self._executor.compile_eval(lambda variables, batch: self._step(variables, batch), variables)
-        return self._compiled[shape](variables, batch)
+        return self._scores(*self._forward(variables, batches, progress=progress, title=title, between=between, patience=patience))
 
     def _scores(self, rows: dict[str, Any], views: int) -> Evaluation:
-        rows = jax.tree.map(lambda x: x[np.argsort(rows["index"], kind="stable")], rows)
         label, logits = by_head(rows["label"]), by_head(rows["logits"])
         for name, values in label.items():
             _check_labels(values, logits[name].shape[1], self._labels.get(name, ()), name)

@@ -3,6 +3,7 @@
 A step sees the batch it is given: under `jit` the whole one, under `pmap` a device's part, with the name of the axis to average over.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -127,8 +128,9 @@ def _loss_of(
     return loss_of
 
 
-def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str | None = None) -> EvalStep:
-    """The one eval step: (variables, batch) to the batch's `label`, `index`, `valid`, and `logits` (b, classes) averaged over the views.
+def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str | None = None, per_view: bool = False) -> EvalStep:
+    """The one eval step: (variables, batch) to the batch's `label`, `index`, `valid`, and `logits` (b, classes) averaged over the views,
+    or (b, v, classes) if `per_view`.
 
     The views (v) are computed one after another, so that memory does not depend on their number.
     """
@@ -139,7 +141,8 @@ def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str |
 
         logits = jax.lax.map(logits_of, batch["video"].swapaxes(0, 1))
         result = {name: batch[name] for name in ("label", "index", "valid")}
-        result["logits"] = jax.tree.map(lambda x: x.astype(jnp.float32).mean(axis=0), logits)
+        over_views = functools.partial(jnp.swapaxes, axis1=0, axis2=1) if per_view else functools.partial(jnp.mean, axis=0)
+        result["logits"] = jax.tree.map(lambda x: over_views(x.astype(jnp.float32)), logits)
         if axis_name:
             result = jax.tree.map(lambda x: jax.lax.all_gather(x, axis_name, tiled=True), result)
         return result

@@ -1,0 +1,68 @@
+"""Writes what a model makes of videos before its head, for probes, search, clustering and plots of your own.
+
+Example:
+  vivit features --model runs/digits/model --name motion_digits --data_dir data --split train --out train.npz
+  vivit features --model models/vit_frames --views 4x3 --out mine.npz clip.mp4 folder_of_videos
+
+The .npz holds `features` (n, d) float32, `labels` (class numbers; -1 for files), `names` of the videos and `label_names` of the classes.
+Any model directory will do, with or without a head. Of an image ViT, frame by frame and averaged over time:
+
+  vivit convert vit.npz --to models/vit_frames --factorisation factorised_encoder --temporal_layers 0 \\
+      --tokenizer frames --tubelet 1,16,16 --clip 8,224,224
+
+A file that cannot be read is named, the others are written all the same, and the exit code is 2.
+"""
+
+import argparse
+import sys
+
+from vivit_jax import console
+from vivit_jax.accelerators import tell_of_unused_gpu
+from vivit_jax.commands.arguments import add_dataset, add_model, add_views, positive
+from vivit_jax.errors import UserError, in_one_line
+from vivit_jax.inference.features import Features, features, features_of_files, video_files
+from vivit_jax.weights import from_pretrained
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `vivit features`."""
+    add_model(parser)
+    add_dataset(parser)
+    parser.add_argument("--split", default="test", help="split of the data set (default test)")
+    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="in place of a data set: video files, or folders of them")
+    parser.add_argument("--out", required=True, metavar="FILE.npz", help="where the features go")
+    add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
+    parser.add_argument("--per_view", action="store_true", help="keep the features of each view, as (n, views, d)")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos of a data set at once (default 8)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the features.
+
+    Raises:
+      UserError: for anything that is not there or does not fit; after all files, if one of them could not be read.
+    """
+    if bool(arguments.name) == bool(arguments.videos):
+        raise UserError("features are of a data set, --name NAME, or of video files: give one of the two")
+    if not arguments.out.lower().endswith(".npz"):
+        raise UserError(f"--out must end in .npz, got {arguments.out}")
+    tell_of_unused_gpu()
+    pretrained, options = from_pretrained(arguments.model), {"views": arguments.views, "per_view": arguments.per_view}
+    if arguments.name:
+        name, batch_size = arguments.name, arguments.batch_size
+        found = features(pretrained, name, arguments.split, data_dir=arguments.data_dir, batch_size=batch_size, **options)
+        _write(found, arguments.out)
+        return
+    videos = list(video_files(arguments.videos))
+    found, errors = features_of_files(pretrained, videos, **options)
+    _write(found, arguments.out)
+    for error in errors:
+        print(f"vivit: {in_one_line(error)}", file=sys.stderr)
+    if errors:
+        raise UserError(f"{len(errors)} of {len(videos)} videos could not be read; the others are in {arguments.out}")
+
+
+def _write(found: Features, out: str) -> None:
+    found.save(out)
+    shape = " x ".join(map(str, found.features.shape))
+    console.say(f"features {shape} ({found.views[0]}x{found.views[1]} views) written to {out}")

@@ -1,0 +1,106 @@
+"""Fits a head to the frozen features of a model, and writes backbone and head as a model of its own. Takes minutes on a CPU.
+
+Example:
+  vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe
+  vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --groups '^[^_]+_\\d+'
+  vivit evaluate --model models/probe --name my_videos --data_dir data --views 1x1
+
+The backbone may be any model directory, with or without a head; `vivit features --help` tells how an image ViT becomes one. A head `linear`
+is a logistic regression whose regularisation is chosen on the split val, or by cross-validation within train where there is none; `knn`
+keeps the training features, and a video's nearest neighbours decide. Both are then fitted to train and val: test on neither.
+"""
+
+import argparse
+import pathlib
+
+from rich.markup import escape
+from rich.table import Table
+
+from vivit_jax import console
+from vivit_jax.accelerators import tell_of_unused_gpu
+from vivit_jax.commands.arguments import add_dataset, add_model, add_views, positive
+from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.errors import UserError, printable
+from vivit_jax.inference.probe import Probed, probe
+from vivit_jax.training.probes import KINDS
+from vivit_jax.weights import from_pretrained
+from vivit_jax.weights.model_dir import check_replaceable, save_pretrained
+
+SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `vivit probe`."""
+    add_model(parser)
+    add_dataset(parser)
+    parser.add_argument("--to", required=True, metavar="DIR", type=pathlib.Path, help="the model directory to write")
+    parser.add_argument("--kind", choices=tuple(KINDS), default="linear", help="of head (default linear)")
+    parser.add_argument("--train_split", default="train", metavar="SPLIT", help="to fit the head to (default train)")
+    parser.add_argument(
+        "--val_split", metavar="SPLIT", help="to choose its setting on; none chooses by cross-validation (default val, if there is one)"
+    )
+    parser.add_argument("--train_only", action="store_true", help="do not fit to the val split too once the setting is chosen")
+    parser.add_argument(
+        "--groups",
+        metavar="REGEX",
+        help="for cross-validation: the part of a video's name that videos of one group share (default: segments of one video)",
+    )
+    add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Fits, writes the model directory and tells what was chosen.
+
+    Raises:
+      UserError: for anything that is not there or does not fit.
+    """
+    if not arguments.name:
+        raise UserError("a probe needs --name, the data set to fit to (and --data_dir, where it lies)")
+    tell_of_unused_gpu()
+    check_replaceable(arguments.to)
+    pretrained, dataset = from_pretrained(arguments.model), ensure_dataset(arguments.name, arguments.data_dir)
+    done = probe(
+        pretrained,
+        dataset,
+        kind=arguments.kind,
+        train_split=arguments.train_split,
+        val_split=_val_split(arguments.val_split, dataset),
+        refit=not arguments.train_only,
+        groups=arguments.groups,
+        views=arguments.views,
+        batch_size=arguments.batch_size,
+    )
+    model = done.pretrained
+    save_pretrained(
+        arguments.to,
+        model.model.config,
+        model.variables,
+        model.preprocess,
+        model.labels,
+        multi_label=model.multi_label,
+        provenance=model.provenance,
+    )
+    _tell(done, arguments)
+
+
+def _val_split(given: str | None, dataset: VideoDataset) -> str | None:
+    if given is None:
+        return "val" if dataset.has("val") else None
+    return None if given == "none" else given
+
+
+def _tell(done: Probed, arguments: argparse.Namespace) -> None:
+    metric = "mAP" if done.pretrained.multi_label else "top-1"
+    for name, fitted in done.heads.items():
+        settings = list(fitted.tried[0].setting)
+        table = Table(*settings, "loss", metric, title=escape(printable(name)) or None, box=None)
+        for one in fitted.tried[:SHOWN]:
+            table.add_row(*(f"{one.setting[key]:g}" for key in settings), f"{one.loss:.4f}", f"{one.top1:.4f}")
+        console.show(table)
+        best = fitted.tried[0]
+        chosen = ", ".join(f"{key} {value:g}" for key, value in best.setting.items())
+        console.say(f"{f'{name}: ' if name else ''}{chosen}: loss {best.loss:.4f}, {metric} {best.top1:.4f} on {fitted.chosen_on}")
+    count = next(iter(done.heads.values())).fitted_to
+    console.say(f"the head is fitted to {count} videos of {' and '.join(done.fitted_on)}: scores on these say nothing", style="bold")
+    console.say(f"model written to {arguments.to}")

@@ -1,0 +1,172 @@
+"""What a model makes of videos before its head: features for probes, search, clustering and plots."""
+
+import dataclasses
+import io
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import jax
+import numpy as np
+
+from vivit_jax import console
+from vivit_jax.data.config import DataConfig
+from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.data.pipeline import evaluation_batches
+from vivit_jax.data.video.container import LIMITS
+from vivit_jax.data.video.reader import SUFFIXES
+from vivit_jax.errors import UserError
+from vivit_jax.files import write_atomically
+from vivit_jax.heads import Labels, by_head
+from vivit_jax.inference.predict import outputs_of
+from vivit_jax.preprocess import Views
+from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.devices.executors import make_executor
+from vivit_jax.training.evaluation import Forward
+from vivit_jax.weights import Pretrained, from_pretrained
+from vivit_jax.weights.headless import without_head
+
+UNKNOWN = -1  # the label of a video file, of which nothing says its class
+
+Path = str | os.PathLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features of the videos of a split, in its order; or of video files.
+
+    Attributes:
+      features: float32 (n, d), averaged over the views; (n, v, d) where they are kept apart.
+      label: class numbers, int32 (n,); by head where there are several; uint8 (n, classes) of zeros and ones where a video may have
+        several classes; -1 for files.
+      names: of the videos, as an evaluation has them.
+      label_names: the classes in the order of their numbers, or those of each head; empty for files.
+      views: (temporal clips, spatial crops) of each video.
+    """
+
+    features: np.ndarray
+    label: np.ndarray | dict[str, np.ndarray]
+    names: tuple[str, ...]
+    label_names: Labels
+    views: Views
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """`features`, `labels`, `names`, `label_names` and `views` as files hold them.
+
+        Of several heads, `labels` is (n, heads), `heads` names its columns, and each head has its `label_names_HEAD`.
+        """
+        labels, names = self.label, by_head(self.label_names)
+        several = isinstance(labels, Mapping)
+        return {
+            "features": self.features,
+            "labels": np.stack([labels[head] for head in names], axis=1) if several else labels,
+            "names": np.array(self.names, np.str_),
+            **({"heads": np.array(list(names), np.str_)} if several else {}),
+            **{f"label_names_{head}" if head else "label_names": np.array(of_head, np.str_) for head, of_head in names.items()},
+            "views": np.array(self.views, np.int32),
+        }
+
+    def save(self, path: Path) -> None:
+        """Writes a `.npz`, whole or not at all; `numpy.load` reads it without pickle. Equal features give equal bytes."""
+        path, contents = pathlib.Path(path), io.BytesIO()
+        np.savez(contents, **self.to_arrays())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, contents.getvalue())
+
+
+def features(
+    pretrained: Pretrained | Path,
+    dataset: VideoDataset | str | Sequence[Path],
+    split: str = "test",
+    *,
+    data_dir: Path | None = None,
+    views: Views = (1, 1),
+    per_view: bool = False,
+    batch_size: int = 8,
+    data: DataConfig | None = None,
+    parallel: ParallelConfig | None = None,
+    progress: bool = True,
+) -> Features:
+    """Features of a split of a data set, or of video files: what the model gives to its head.
+
+    >>> train = features("runs/digits/model", "motion_digits", "train", data_dir="data")
+    >>> mine = features("runs/digits/model", ["clip.mp4", "other.mp4"], views=(4, 3))
+
+    Args:
+      pretrained: a model with or without a head, or its directory.
+      dataset: a data set, or its name; or a list of video files.
+      split: of the data set.
+      data_dir: of a data set that is named: the folder of prepared data sets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+      views: (temporal clips, spatial crops) of each video; one is the clip in its middle.
+      per_view: whether to keep the features of each view, where they are otherwise averaged.
+      batch_size: videos at once.
+      data: readers and temporal order.
+      parallel: the devices.
+      progress: show a progress bar.
+
+    Raises:
+      UserError: for a data set, split or video that is not there or cannot be read, or a model that gives NaN.
+    """
+    if not isinstance(pretrained, Pretrained):
+        pretrained = from_pretrained(pretrained)
+    if not isinstance(dataset, str | VideoDataset):
+        found, errors = features_of_files(pretrained, dataset, views=views, per_view=per_view, progress=progress)
+        if errors:
+            raise UserError(errors[0])
+        return found
+    if isinstance(dataset, str):
+        dataset = ensure_dataset(dataset, data_dir)
+    backbone, executor = without_head(pretrained), make_executor(parallel or ParallelConfig())
+    batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), views=views, batch_size=batch_size)
+    forward = Forward(backbone.model, backbone.preprocess, executor, per_view=per_view)
+    variables = executor.place_variables(jax.device_get(dict(backbone.variables)))
+    rows, _ = forward(variables, batches, progress=progress, title=f"features of {split}", patience=LIMITS.seconds)
+    names = tuple(batches.names[index] for index in rows["index"].tolist())
+    _check_finite(rows["logits"], names)
+    return Features(rows["logits"], rows["label"], names, dataset.labels, views)
+
+
+def features_of_files(
+    pretrained: Pretrained, videos: Sequence[Path], *, views: Views = (1, 1), per_view: bool = False, progress: bool = True
+) -> tuple[Features, list[str]]:
+    """Features of the video files that can be read, in order, and a line for each that cannot. See `features`.
+
+    Raises:
+      UserError: where none can be read, or for a model that gives NaN.
+    """
+    videos = [os.fspath(video) for video in videos]
+    outputs = outputs_of(without_head(pretrained), videos, views=views, per_view=per_view)
+    done = list(console.tracked(outputs, "features", len(videos), shown=progress))
+    errors = [output.error for output in done if output.error]
+    read = [output for output in done if not output.error]
+    if not read:
+        raise UserError(errors[0] if errors else "no videos are given")
+    names = tuple(output.video for output in read)
+    values = np.stack([output.values[""] for output in read]).astype(np.float32)
+    _check_finite(values, names)
+    return Features(values, np.full(len(read), UNKNOWN, np.int32), names, (), views), errors
+
+
+def video_files(paths: Sequence[Path]) -> Iterator[str]:
+    """The files among `paths`, and for each folder the videos anywhere below it, sorted.
+
+    Raises:
+      UserError: for a folder without videos.
+    """
+    for path in map(pathlib.Path, paths):
+        if not path.is_dir():
+            yield str(path)
+            continue
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+        if not inside:
+            raise UserError(f"{path}: no videos in this folder")
+        yield from map(str, inside)
+
+
+def _check_finite(values: np.ndarray, names: Sequence[str]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if len(wrong):
+        raise UserError(
+            f"the model gives NaN or infinity for {len(wrong)} of {len(values)} videos, the first is {names[wrong[0]]}: its weights or its "
+            "dtype are at fault"
+        )

@@ -1,0 +1,1 @@
+"""A frozen backbone of any family with a head that no family has of its own."""

@@ -1,0 +1,244 @@
+"""Heads that are fitted to frozen features: a multinomial logistic regression, or the nearest neighbours, each by its one or two settings.
+
+The settings are chosen by the loss on features that were not fitted to: of a validation split, or of folds that keep groups together. The
+loss is less of a lottery than the hits of a small split.
+"""
+
+import dataclasses
+import itertools
+import warnings
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from vivit_jax.errors import UserError
+from vivit_jax.training.metrics import score, score_multi_label
+from vivit_jax.weights.headless import Linear
+
+FOLDS = 5
+STRENGTHS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-12, 3))  # 1e-6, 3.16e-6, ... 10
+NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
+TOLERANCE, ITERATIONS = 1e-8, 10_000
+UNSEEN = -20.0  # logit of a class that nothing was fitted to; the largest of the others is never below 0
+SMOOTHING = 1e-3  # share of a neighbour that is of no class in particular, so that no probability is 0
+
+Setting = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """What heads are fitted to and judged by.
+
+    Attributes:
+      features: (n, d).
+      label: class numbers (n,); or (n, classes) of zeros and ones where an example may have several.
+      groups: (n,) names of what must not be on both sides of a fold.
+    """
+
+    features: np.ndarray
+    label: np.ndarray
+    groups: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, rows: np.ndarray) -> "Examples":
+        """Some of the examples."""
+        return Examples(self.features[rows], self.label[rows], self.groups[rows])
+
+    def joined(self, other: "Examples") -> "Examples":
+        """These, then others."""
+        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self))
+        return Examples(*map(np.concatenate, pairs))
+
+
+class Head(Protocol):
+    """Gives logits (b, classes) for features (b, d), in float64."""
+
+    def __call__(self, features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b classes"]:
+        """The logits."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearHead:
+    """A linear layer, by `Linear`."""
+
+    layer: Linear
+
+    def __call__(self, features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b classes"]:
+        """The logits."""
+        return features.astype(np.float64) @ self.layer.kernel + self.layer.bias
+
+
+@dataclasses.dataclass(frozen=True)
+class NearestHead:
+    """The nearest by cosine of features whose classes are known; each counts for its class by exp(cosine / temperature).
+
+    Attributes:
+      keys: (n, d), of norm 1.
+      classes: (n, classes) of zeros and ones.
+      neighbours: how many count.
+      temperature: the lower, the more the nearest of them count.
+    """
+
+    keys: np.ndarray
+    classes: np.ndarray
+    neighbours: int
+    temperature: float
+
+    def __call__(self, features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b classes"]:
+        """The logits: log-probabilities."""
+        cosine = unit(features.astype(np.float64)) @ self.keys.T
+        nearest = np.argsort(-cosine, axis=1, kind="stable")[:, : self.neighbours]
+        cosine = np.take_along_axis(cosine, nearest, axis=1)
+        weights = np.exp((cosine - cosine.max(axis=1, keepdims=True)) / self.temperature)
+        shares = (weights / weights.sum(axis=1, keepdims=True))[:, None] @ self.classes[nearest]
+        return np.log((1 - SMOOTHING) * shares[:, 0] + SMOOTHING / self.classes.shape[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """A setting, and how a head of it did on features that it was not fitted to.
+
+    Attributes:
+      setting: by name.
+      loss: mean cross-entropy.
+      top1: in 0..1; mean average precision where an example may have several labels.
+    """
+
+    setting: Setting
+    loss: float
+    top1: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Linearly:
+    """The kind `linear`: multinomial logistic regression on standardised features, by scikit-learn."""
+
+    settings: tuple[Setting, ...] = tuple({"C": strength} for strength in STRENGTHS)
+
+    def fit(self, examples: Examples, classes: int, setting: Setting) -> LinearHead:
+        """A head; standardising the features is part of its kernel and bias.
+
+        Raises:
+          UserError: for examples of one class.
+        """
+        from sklearn.preprocessing import StandardScaler  # takes a while to import
+
+        scaler = StandardScaler()
+        standard = scaler.fit_transform(examples.features.astype(np.float64))
+        fitted = _fit_each if examples.label.ndim == 2 else _fit_one_of
+        kernel, bias = fitted(standard, examples.label, classes, setting["C"])
+        kernel = kernel / scaler.scale_[:, None]
+        return LinearHead(Linear(kernel, bias - scaler.mean_ @ kernel))
+
+
+@dataclasses.dataclass(frozen=True)
+class Nearest:
+    """The kind `knn`: nothing is fitted, the features themselves are kept."""
+
+    settings: tuple[Setting, ...] = tuple({"neighbours": n, "temperature": t} for n, t in itertools.product(NEIGHBOURS, TEMPERATURES))
+
+    def fit(self, examples: Examples, classes: int, setting: Setting) -> NearestHead:
+        """A head of these examples.
+
+        Raises:
+          UserError: for examples that may have several labels, or all have one.
+        """
+        if examples.label.ndim == 2:
+            raise UserError("knn is for videos of one class each, and those of this data set may have several: use --kind linear")
+        _check_classes(examples.label)
+        one_hot = (examples.label[:, None] == np.arange(classes)).astype(np.float64)
+        keys = unit(examples.features.astype(np.float64))
+        return NearestHead(keys, one_hot, min(int(setting["neighbours"]), len(keys)), setting["temperature"])
+
+
+KINDS = {"linear": Linearly, "knn": Nearest}
+Kind = Linearly | Nearest
+
+
+def choose(kind: Kind, train: Examples, val: Examples | None, classes: int) -> tuple[Tried, ...]:
+    """Tries every setting of a kind: fitted on `train` and judged on `val`, or, without one, over folds of `train`.
+
+    Returns:
+      What was tried, the setting of lowest loss first, the more regularised or smaller of two alike.
+
+    Raises:
+      UserError: for examples of one class, or folds of a single group.
+    """
+    parts = [(train, val)] if val is not None else [(train.take(fit), train.take(held)) for fit, held in folds(train)]
+    label = np.concatenate([held.label for _, held in parts])
+    tried = []
+    for setting in kind.settings:
+        logits = np.concatenate([kind.fit(fit, classes, setting)(held.features) for fit, held in parts])
+        names = [str(number) for number in range(classes)]
+        scores = score_multi_label(logits, label, names) if label.ndim == 2 else score(logits, label, names)
+        tried.append(Tried(setting, scores.loss, float(scores.mAP or 0) if label.ndim == 2 else scores.top1))
+    return tuple(sorted(tried, key=lambda one: one.loss))
+
+
+def folds(examples: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(rows to fit, rows held out) of up to five folds, no group on both sides, the classes even over them where there is one each.
+
+    Raises:
+      UserError: for a single group.
+    """
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # take a while to import
+
+    count = min(FOLDS, len(np.unique(examples.groups)))
+    if count < 2:
+        raise UserError("all videos are of one group, so none can be held out to choose by: give a val split, or --groups that tells more")
+    several = examples.label.ndim == 2
+    splitter = GroupKFold(count) if several else StratifiedGroupKFold(count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a class with fewer examples than folds
+        try:
+            return list(splitter.split(examples.features, None if several else examples.label, examples.groups))
+        except ValueError:  # every class has fewer examples than folds
+            return list(GroupKFold(count).split(examples.features, None, examples.groups))
+
+
+def unit(features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d"]:
+    """Of norm 1; zeros stay."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _fit_one_of(features: np.ndarray, label: np.ndarray, classes: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias; the logits of the classes that are there add up to 0."""
+    present = _check_classes(label)
+    weights, bias = _logistic(features, label, strength)
+    if len(present) == 2:  # scikit-learn's one score is the difference of two logits
+        weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+    kernel, biases = np.zeros((features.shape[1], classes)), np.full(classes, UNSEEN)
+    kernel[:, present], biases[present] = weights.T, bias
+    return kernel, biases
+
+
+def _fit_each(features: np.ndarray, label: np.ndarray, classes: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias of one logistic regression a class; a class that all or none have gets their share, smoothed."""
+    kernel, biases = np.zeros((features.shape[1], classes)), np.zeros(classes)
+    for number in range(classes):
+        has, count = label[:, number], int(label[:, number].sum())
+        if 0 < count < len(has):
+            weights, bias = _logistic(features, has, strength)
+            kernel[:, number], biases[number] = weights[0], bias[0]
+        else:
+            biases[number] = np.log((count + 0.5) / (len(has) - count + 0.5))
+    return kernel, biases
+
+
+def _logistic(features: np.ndarray, label: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.linear_model import LogisticRegression  # takes a while to import
+
+    fitted = LogisticRegression(C=strength, tol=TOLERANCE, max_iter=ITERATIONS).fit(features, label)
+    return fitted.coef_, fitted.intercept_
+
+
+def _check_classes(label: Sequence[int]) -> np.ndarray:
+    present = np.unique(label)
+    if len(present) < 2:
+        raise UserError("all videos to fit a head to are of one class: there is nothing to tell apart; take a larger split")
+    return present

@@ -1,0 +1,68 @@
+"""A model without its head, which gives features, and with another one: of any family whose head is one linear layer."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from vivit_jax.errors import UserError
+from vivit_jax.heads import Labels, by_head
+from vivit_jax.models.families import ModelConfig, build
+from vivit_jax.weights.layers import flatten_variables, unflatten_variables
+from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.parameters import variable_shapes
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """A linear layer from features to logits.
+
+    Attributes:
+      kernel: (d, classes).
+      bias: (classes,).
+    """
+
+    kernel: Float[np.ndarray, "d classes"]
+    bias: Float[np.ndarray, " classes"]
+
+
+def without_head(pretrained: Pretrained) -> Pretrained:
+    """The same model up to its features (b, d), in float32; one that has no head as it is."""
+    config = dataclasses.replace(pretrained.model.config, num_classes=None)
+    flat = flatten_variables(pretrained.variables)
+    kept = {path: flat[path] for path in variable_shapes(config)}
+    variables = unflatten_variables(kept, scan_layers=getattr(config, "scan_layers", False))
+    return dataclasses.replace(pretrained, model=build(config), variables=variables, labels=(), multi_label=False)
+
+
+def with_heads(
+    pretrained: Pretrained, heads: Mapping[str, Linear], labels: Labels, *, multi_label: bool = False, provenance: Mapping | None = None
+) -> Pretrained:
+    """The model with these heads by name (one has the empty name) in place of what it has.
+
+    Raises:
+      UserError: for a family whose head is not one linear layer on its features.
+    """
+    counts = {name: len(names) for name, names in by_head(labels).items()}
+    config = dataclasses.replace(pretrained.model.config, num_classes=counts.get("", counts))
+    flat = flatten_variables(without_head(pretrained).variables) | head_variables(config, heads)
+    variables = unflatten_variables(flat, scan_layers=getattr(config, "scan_layers", False))
+    provenance = None if provenance is None else dict(provenance)
+    return Pretrained(build(config), variables, pretrained.preprocess, labels, multi_label, provenance)
+
+
+def head_variables(config: ModelConfig, heads: Mapping[str, Linear]) -> dict[str, np.ndarray]:
+    """The head's variables by path, those that a model has beyond its features, from linear layers.
+
+    Raises:
+      UserError: for a family whose head is not one linear layer on its features.
+    """
+    headless = variable_shapes(dataclasses.replace(config, num_classes=None))
+    expected = {path: shape for path, shape in variable_shapes(config).items() if path not in headless}
+    given = {f"head_{name}" if name else "head": layer for name, layer in heads.items()}
+    given = {f"{name}/{part}": getattr(layer, part) for name, layer in given.items() for part in ("kernel", "bias")}
+    if {path: np.shape(value) for path, value in given.items()} != expected:
+        listed = ", ".join(f"{path} {shape}" for path, shape in expected.items())
+        raise UserError(f"a model of family {config.family} takes no linear head on its features: its head is {listed}")
+    return {path: np.asarray(value, np.float32) for path, value in given.items()}
