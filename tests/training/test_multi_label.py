@@ -70,7 +70,9 @@ def several(monkeypatch):
 
     monkeypatch.setattr(launch, "ensure_dataset", lambda name, data_dir: DataSet(multi_label=True))
     monkeypatch.setattr(launch, "training_batches", lambda *_, batch_size, seed, shard: SeveralTraining(batch_size, shard, seed))
-    monkeypatch.setattr(launch, "evaluation_batches", lambda d, split, *_, views, batch_size, shard: Several(split, batch_size, views))
+    monkeypatch.setattr(
+        launch, "evaluation_batches", lambda d, split, *_, views, flip, batch_size, shard: Several(split, batch_size, views)
+    )
 
 
 @pytest.mark.parametrize(("best", "metric", "sign"), [(None, "mAP", 1), ("loss", "loss", -1)], ids=["mAP", "loss"])

@@ -130,7 +130,9 @@ def training_batches(dataset, split, preprocess, data: DataConfig, augment, *, b
     return Batches(batch_size, shard, seed)
 
 
-def evaluation_batches(dataset, split, preprocess, data: DataConfig, *, views=(1, 1), batch_size, shard=(0, 1)) -> EvaluationBatches:
+def evaluation_batches(
+    dataset, split, preprocess, data: DataConfig, *, views=(1, 1), flip=False, batch_size, shard=(0, 1)
+) -> EvaluationBatches:
     return EvaluationBatches(split, batch_size, views, shard)
 
 
