@@ -33,6 +33,9 @@ COLOURS = 192  # of the picture's palette
 ALONE = {
     "none": {},
     "flip": {"flip": 1.0},
+    "flip_vertical": {"flip_vertical": 1.0},
+    "flip_time": {"flip_time": 1.0},
+    "shift": {"shift": 16},
     "scale_jitter, joint": {"scale_jitter": (0.9, 1.33)},
     "scale_jitter, independent": {"scale_jitter": (0.9, 1.33), "scale_jitter_independent": True},
     "random_resized_crop": {"random_resized_crop": (0.08, 1.0)},

@@ -153,7 +153,7 @@ def measure(mode: str, subject: Subject, *, steps: int = 20) -> Timing:
       UserError: for a batch that does not divide over the devices, or numbers that are not finite: their time would say nothing.
     """
     prepared = prepare(mode, subject)
-    seconds, last = _time(prepared.call, steps)
+    seconds, last = _time(prepared.call, steps, warm_up=WARM_UP_STEPS)
     _check_finite(mode, last)
     return _timing(mode, subject, prepared, seconds)
 
@@ -318,7 +318,7 @@ def _compile(step: Any, *arguments: Any) -> tuple[Any, float]:
     return compiled, time.perf_counter() - start
 
 
-def _time(call: Callable[[], Any], count: int, warm_up: int = WARM_UP_STEPS) -> tuple[np.ndarray, Any]:
+def _time(call: Callable[[], Any], count: int, *, warm_up: int) -> tuple[np.ndarray, Any]:
     """Seconds from the result of one call to that of the next, of `count` calls after a warm-up; and the last result."""
     pending: collections.deque = collections.deque()
     arrivals = []
