@@ -239,7 +239,8 @@ def matrix_ceiling() -> Ceiling:
             right = left @ right
         return right
 
-    seconds, _ = _time(lambda: products(left, right), CEILING_CALLS if jax.default_backend() != "cpu" else 3)
+    calls = CEILING_CALLS if jax.default_backend() != "cpu" else 3
+    seconds, _ = _time(lambda: products(left, right), calls, warm_up=WARM_UP_STEPS)
     return Ceiling(size, jnp.dtype(dtype).name, 2e-12 * size**3 * CEILING_PRODUCTS / float(np.median(seconds)))
 
 
