@@ -45,7 +45,8 @@ class Tried:
 
 TOY = Tried("toy", {"clip": (4, 16, 16)}, "features", "stem")
 SLOW_FUSION = {"clip": (10, 20, 20), "multiresolution": True, "filters": (4, 4, 4, 4, 4), "hidden": (8, 8)}
-OURS = [Tried("fusion_cnn", SLOW_FUSION, "boxes", "fovea/conv1")]
+RESNET = {"clip": (8, 32, 32), "width": 4}
+OURS = [Tried("fusion_cnn", SLOW_FUSION, "boxes", "fovea/conv1"), Tried("resnet3d", RESNET, "features", "stem")]
 
 
 @pytest.fixture(
