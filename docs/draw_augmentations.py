@@ -45,6 +45,9 @@ ALONE = {
     "erasing": {"erasing": 1.0},
     "repeats: the first of two": {"scale_jitter": (0.9, 1.33), "colour_jitter": 1.0},
     "repeats: the second": {"scale_jitter": (0.9, 1.33), "colour_jitter": 1.0},
+    "flip_vertical, of volumes": {"flip_vertical": 1.0},
+    "flip_time, of volumes": {"flip_time": 1.0},
+    "shift, of volumes": {"shift": 12},
 }
 DRAW = Draw(level=0.7, sign=1, centre=(0.35, 0.6))
 
