@@ -1,10 +1,10 @@
 """The CNNs of Karpathy et al. 2014 on UCF-101, from the network that was trained on Sports-1M.
 
   python train.py --config=configs/sports1m_cnn.py:slow --workdir=runs/sports1m --config.data.data_dir=data
-  vivit prepare csv ucf101.csv --name ucf101 --data_dir data
+  vivit prepare ucf101 UCF-101 --annotations ucfTrainTestlist --name ucf101 --data_dir data
   python train.py --config=configs/ucf101_cnn.py:top_3 --workdir=runs/ucf101 --config.data.data_dir=data
 
-The list has columns path, label and split (train, test), of one of UCF-101's three divisions. The argument says what is trained, then of
+`--split_number 2` prepares another of UCF-101's three divisions. The argument says what is trained, then of
 which network, where that is not slow fusion: `:top_3,single_frame` or `:all,slow,multiresolution`. Top-1 in the paper, with slow fusion, is
 64.1 by `top_layer` (the head), 65.4 by `top_3` (both fully connected layers too), 62.2 by `all`, and 41.3 by `scratch`: all of a network
 that starts from random weights.

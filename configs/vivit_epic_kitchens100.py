@@ -1,5 +1,6 @@
 """ViViT on Epic-Kitchens-100, from the Kinetics-400 model: the paper's recipe (Table 7).
 
+  vivit prepare epic EPIC-KITCHENS --annotations epic-kitchens-100-annotations --name epic_kitchens100 --data_dir data
   python train.py --config=configs/vivit_kinetics400.py:L/16x2,2 --workdir=runs/kinetics400 --config.data.data_dir=data
   python train.py --config=configs/vivit_epic_kitchens100.py --workdir=runs/epic --config.data.data_dir=data
 

@@ -1,9 +1,9 @@
 """ViViT on Kinetics-600, from an ImageNet-21K ViT: the paper's recipe (Table 7).
 
-  vivit prepare csv kinetics600.csv --name kinetics600 --data_dir data
+  vivit prepare kinetics kinetics600 --name kinetics600 --data_dir data
   python train.py --config=configs/vivit_kinetics600.py --workdir=runs/kinetics600 --config.data.data_dir=data
 
-The list has columns path, label and split (train, val). The paper's L/16x2, Model 2, has top-1 82.9 and top-5 94.6.
+The folder holds train.csv and validate.csv and the clips, as docs/data.md says. The paper's L/16x2, Model 2, has top-1 82.9 and top-5 94.6.
 
 Memory of this model, counted by `vivit inspect`: 4.3 GB of parameters, gradients and momentum, and 0.2 GB of activations a clip, since
 layers are computed again in the backward pass: 17 GB for the batch of 64 on one device, and what a layer takes while it is computed.

@@ -1,9 +1,9 @@
 """ViViT on Moments in Time, from an ImageNet-21K ViT: the paper's recipe (Table 7).
 
-  vivit prepare csv moments.csv --name moments --data_dir data
+  vivit prepare moments Moments_in_Time_Raw --name moments --data_dir data
   python train.py --config=configs/vivit_moments.py --workdir=runs/moments --config.data.data_dir=data
 
-The list has columns path, label and split (train, val). The paper's L/16x2, Model 2, has top-1 38.5 and top-5 64.1. The classes are
+The folder is as it is handed out, with moments_categories.txt. The paper's L/16x2, Model 2, has top-1 38.5 and top-5 64.1. The classes are
 those of the data set, whose versions differ in them.
 
 Memory of this model, counted by `vivit inspect`: 4.3 GB of parameters, gradients and momentum, and 0.2 GB of activations a clip, since

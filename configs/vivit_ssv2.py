@@ -1,9 +1,9 @@
 """ViViT on Something-Something v2, from an ImageNet-21K ViT: the paper's recipe (Table 7).
 
-  vivit prepare csv ssv2.csv --name ssv2 --data_dir data
+  vivit prepare ssv2 20bn-something-something-v2 --annotations labels --name ssv2 --data_dir data
   python train.py --config=configs/vivit_ssv2.py --workdir=runs/ssv2 --config.data.data_dir=data
 
-The list has columns path, label and split (train, val). The paper's L/16x2, Model 2, has top-1 65.9 and top-5 89.9. Clips are of stride 1,
+The JSON files and the videos are as they are handed out. The paper's L/16x2, Model 2, has top-1 65.9 and top-5 89.9. Clips are of stride 1,
 as in the original's configuration.
 
 One thing is not the table's, which flips the clips of every data set: here left and right are the label of three pairs of classes

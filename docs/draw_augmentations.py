@@ -33,9 +33,6 @@ COLOURS = 192  # of the picture's palette
 ALONE = {
     "none": {},
     "flip": {"flip": 1.0},
-    "flip_vertical": {"flip_vertical": 1.0},
-    "flip_time": {"flip_time": 1.0},
-    "shift": {"shift": 16},
     "scale_jitter, joint": {"scale_jitter": (0.9, 1.33)},
     "scale_jitter, independent": {"scale_jitter": (0.9, 1.33), "scale_jitter_independent": True},
     "random_resized_crop": {"random_resized_crop": (0.08, 1.0)},
@@ -48,6 +45,9 @@ ALONE = {
     "erasing": {"erasing": 1.0},
     "repeats: the first of two": {"scale_jitter": (0.9, 1.33), "colour_jitter": 1.0},
     "repeats: the second": {"scale_jitter": (0.9, 1.33), "colour_jitter": 1.0},
+    "flip_vertical, of volumes": {"flip_vertical": 1.0},
+    "flip_time, of volumes": {"flip_time": 1.0},
+    "shift, of volumes": {"shift": 12},
 }
 DRAW = Draw(level=0.7, sign=1, centre=(0.35, 0.6))
 
