@@ -9,7 +9,8 @@ fusion, each also in two streams of lower cost, as `:slow,multiresolution`. Vide
   single_frame 59.3 / 77.7, single_frame,multiresolution 60.0 / 78.5, early 57.7 / 76.8, late 59.3 / 78.7, slow 60.9 / 80.2
 
 Some videos have several labels. The paper trains a softmax all the same; here each class has a sigmoid, and a video is a hit if the most
-probable class is one of its own. The length of the run, 50 million clips, is ours too: the paper trained for a month on a cluster. docs/cnn.md tells what else is our reading.
+probable class is one of its own. The length of the run, 50 million clips, is ours too: the paper trained for a month on a cluster.
+docs/cnn.md tells what else is our reading.
 
 GMAC a view, counted by `vivit inspect`: single_frame 1.28, early 2.29, late 2.53, slow 4.60; of two streams 0.77, 1.33, 1.51 and 2.63.
 """
