@@ -166,12 +166,19 @@ def measure_torch(make: Callable[[Case], Any], compiled: bool, case: Case) -> di
     import torch
 
     torch.manual_seed(0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = SIZES[case.size]
+    return time_torch(make(case), size.clip, size.classes, compiled, case)
+
+
+def time_torch(model: Any, clip: tuple[int, int, int], classes: int, compiled: bool, case: Case) -> dict[str, Any]:
+    """The steps of a torch model that takes (b, t, h, w, 3)."""
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator = np.random.default_rng(0)
-    video = torch.from_numpy(generator.integers(0, 256, (case.batch_size, *size.clip, 3), np.uint8)).to(device)
-    label = torch.from_numpy(generator.integers(0, size.classes, case.batch_size)).to(device)
-    model = make(case).to(device)
+    video = torch.from_numpy(generator.integers(0, 256, (case.batch_size, *clip, 3), np.uint8)).to(device)
+    label = torch.from_numpy(generator.integers(0, classes, case.batch_size)).to(device)
+    model = model.to(device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     call = (_training_step if case.mode == "train" else _inference_step)(model, video, label, compiled, case)
     start = time.perf_counter()
@@ -272,15 +279,15 @@ PEERS = {
 }
 
 
-def compare(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each case and peer: the round of median speed."""
+def compare(arguments: argparse.Namespace, script: str = __file__) -> list[dict[str, Any]]:
+    """A row for each case and peer: the round of median speed. The script measures one of them when it is called with `--measure`."""
     cases = [(mode, batch) for mode in ("train", "infer") for batch in getattr(arguments, mode)]
     rounds: dict[tuple, list[dict]] = {}
     for number in range(arguments.rounds):
         for mode, batch_size in cases:
             for peer in arguments.peers:
                 case = Case(mode, batch_size, arguments.size, arguments.steps, arguments.activation, arguments.compile_mode)
-                row = alone(peer, case)
+                row = alone(script, peer, case)
                 said = row.get("error") or f"{row['clips_per_second']:.4g} clips/s"
                 print(f"round {number + 1}, {mode}, batch {batch_size}, {peer}: {said}", file=sys.stderr, flush=True)
                 rounds.setdefault((mode, batch_size, peer), []).append(row)
@@ -290,9 +297,9 @@ def compare(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     ]
 
 
-def alone(peer: str, case: Case) -> dict[str, Any]:
+def alone(script: str, peer: str, case: Case) -> dict[str, Any]:
     """Measures in a process of its own; what went wrong in it is `error`."""
-    command = [sys.executable, __file__, "--measure", peer, json.dumps(dataclasses.asdict(case))]
+    command = [sys.executable, script, "--measure", peer, json.dumps(dataclasses.asdict(case))]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
     if done.returncode:
