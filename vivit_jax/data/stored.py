@@ -66,7 +66,7 @@ def open_builder(folder: pathlib.Path) -> "tfds.core.DatasetBuilder":
 
 def stored_labels(feature: "tfds.features.FeatureConnector") -> tuple[Labels, bool]:
     """The class names of a data set's `label`, and whether a clip may have several."""
-    if isinstance(feature, Mapping):
+    if hasattr(feature, "items"):  # tfds's FeaturesDict is no Mapping
         return {head: tuple(part.names) for head, part in feature.items()}, False
     multi_label = hasattr(feature, "feature")
     return tuple((feature.feature if multi_label else feature).names), multi_label
@@ -115,7 +115,7 @@ def _check_shards(folder: pathlib.Path, builder: "tfds.core.DatasetBuilder") -> 
 
 def _check_labels(folder: pathlib.Path, feature: "tfds.features.FeatureConnector") -> None:
     """tfds numbers the classes where their file of names is gone."""
-    parts = {f"label-{head}": part for head, part in feature.items()} if isinstance(feature, Mapping) else {"label": feature}
+    parts = {f"label-{head}": part for head, part in feature.items()} if hasattr(feature, "items") else {"label": feature}
     for name, part in parts.items():
         path = folder / f"{name}.labels.txt"
         if not path.is_file():
