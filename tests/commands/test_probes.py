@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -219,3 +220,42 @@ def test_features_refuse_what_they_cannot_do(vivit, model_dir, sets, tmp_path):
     ):
         code, _, err = vivit("features", "--model", model_dir, "--data_dir", sets, *options)
         assert (code, told in err) == (2, True), err
+
+
+RUN = """
+from vivit_jax.config import base_config
+
+def get_config():
+    config = base_config()
+    config.model.update(dict(factorisation="factorised_encoder", hidden_size=16, num_layers=1, temporal_layers=1, num_heads=2, mlp_dim=32))
+    config.model.update(dict(clip=(4, 16, 16), tubelet=(2, 8, 8)))
+    config.data.update(dict(name="three", resize=20))
+    config.init.head = "probe"
+    config.optimizer.learning_rate = 1e-4
+    config.training.update(dict(batch_size=8, steps=4, compilation_cache=None))
+    config.checkpoint.every_steps = 2
+    config.parallel.data = 1
+    return config
+"""
+
+
+def test_a_run_begins_with_a_fitted_head_and_resumes_to_the_same_bits(vivit, headless, sets, tmp_path):
+    (tmp_path / "run.py").write_text(RUN)
+    common = ["train", f"--config={tmp_path / 'run.py'}", f"--config.data.data_dir={sets}", f"--config.init.source={headless}"]
+    for still in (True, False):
+        workdir = tmp_path / ("still" if still else "moved")
+        code, out, err = vivit(*common, f"--workdir={workdir}", *(["--config.optimizer.learning_rate=1e-12"] if still else []))
+        assert code == 0, err
+        assert "before the first step" in out
+    probe(vivit, headless, sets, "three", tmp_path / "probe", "--train_only")
+    heads = [load_model_dir(tmp_path / name).variables["params"]["head"] for name in ("still/model", "probe", "moved/model")]
+    np.testing.assert_allclose(heads[0]["kernel"], heads[1]["kernel"], atol=1e-6)
+    assert np.abs(heads[2]["kernel"] - heads[1]["kernel"]).max() > 1e-5, "fine-tuning goes on from there"
+    whole = (tmp_path / "moved" / "model" / "model.safetensors").read_bytes()
+    for last in (tmp_path / "moved" / "checkpoints").glob("4*"):
+        shutil.rmtree(last) if last.is_dir() else last.unlink()
+    shutil.rmtree(tmp_path / "moved" / "model")
+    code, out, err = vivit(*common, f"--workdir={tmp_path / 'moved'}")
+    assert code == 0, err
+    assert "before the first step" not in out, "nothing is fitted again"
+    assert (tmp_path / "moved" / "model" / "model.safetensors").read_bytes() == whole
