@@ -102,9 +102,9 @@ def test_features_of_files_and_of_a_damaged_one(vivit, model_dir, videos, tmp_pa
 
 def test_features_of_several_heads_and_labels(vivit, model_dir, sets, tmp_path):
     found = features(vivit, model_dir, sets, tmp_path, *of_set(sets, "actions", "val"))
-    assert found["heads"].tolist() == ["verb", "noun"]
+    assert found["heads"].tolist() == ["noun", "verb"]
     records = list(open_dataset("actions", sets).source("val"))
-    assert found["labels"].tolist() == [[record["label"]["verb"], record["label"]["noun"]] for record in records]
+    assert found["labels"].tolist() == [[record["label"]["noun"], record["label"]["verb"]] for record in records]
     assert found["label_names_noun"].tolist() == ["cup", "pan", "lid"]
     assert features(vivit, model_dir, sets, tmp_path, *of_set(sets, "several", "val"))["labels"].shape == (9, 3)
 
