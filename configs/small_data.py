@@ -5,8 +5,8 @@
       --config.data.name=my_videos --config.data.data_dir=data --config.init.source=hf://WinKawaks/vit-small-patch16-224
 
 No temporal layers: frames are averaged, so that before the first step the model is a linear probe of the image model (docs/probes.md).
-Rates are low, lowest next to the pixels, and the weights are averaged over steps. How it compares with the probe over seeds and sets has not
-been measured yet. The argument is the backbone's size and patch.
+Rates are low, lowest next to the pixels, and the weights are averaged over steps. How it compares with the probe over seeds and sets has
+not been measured yet. The argument is the backbone's size and patch.
 """
 
 import ml_collections
