@@ -1,8 +1,8 @@
 """The video ResNets beside torchvision's: ours, torchvision compiled and torchvision as it is, one table with ratios.
 
 Each runs alone in a process of its own, in turns, on the same random uint8 clips of 16 x 112 x 112, which the step normalises: the
-Each runs alone in a process of its own, in turns, on the same random uint8 clips of 16 x 112 x 112, which the step normalises:
-the parameters are float32 and the computation bfloat16 (torch: autocast in training, bfloat16 weights to infer), channels last, by
+parameters are float32 and the computation bfloat16 (torch: autocast in training, bfloat16 weights to infer), channels last, by AdamW
+(torch: fused). Steps are timed as `peers.py` times them. On a machine with torch, torchvision and jax:
 
   python benchmarks/cnn.py --train 32 --infer 64 --rounds 3 --json cnn.json
   python benchmarks/cnn.py --architectures r3d_18 --train 2 --infer 2 --clip 4,32,32 --steps 2       # that everything runs, on a CPU

@@ -13,46 +13,25 @@ The argument is the backbone's size and patch: `B/16` takes 10 GB, and 6 GB with
 
 import ml_collections
 
-from vivit_jax.config import base_config
-from vivit_jax.errors import UserError
-from vivit_jax.models.vivit.config import SIZES
+from vivit_jax.recipes.own_clips import own_clips
 
 
 def get_config(backbone: str = "S/16") -> ml_collections.ConfigDict:
-    size, _, patch = backbone.partition("/")
-    if size not in SIZES or not patch.isdecimal():
-        raise UserError(f"the backbone must be a size ({', '.join(SIZES)}) and a patch, such as S/16, got {backbone!r}")
-    config = base_config()
-    config.name = "few_clips"
+    config = own_clips("few_clips", backbone)
 
-    config.model.factorisation = "factorised_encoder"
-    config.model.size = size
-    config.model.tubelet = (2, int(patch), int(patch))
-    config.model.clip = (16, 224 // int(patch) * int(patch), 224 // int(patch) * int(patch))
     config.model.temporal_layers = 2
     config.model.dropout = 0.1
-    config.model.stochastic_depth = 0.1
-    config.model.dtype = "auto"
 
-    config.data.name = ""  # which one has to be said
-    config.data.stride = 2
-    config.data.resize = 256
-    config.augment.flip = 0.5  # 0 where left and right tell classes apart
     config.augment.random_resized_crop = (0.5, 1.0)
     config.augment.colour_jitter = 0.8
     config.augment.repeats = 4
 
-    config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 2e-4
     config.optimizer.layer_decay = 0.65
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.clip_norm = 1.0
-    config.loss.label_smoothing = 0.1
     config.schedule.warmup_percent = 10.0
     config.training.batch_size = 8
     config.training.accumulation = 2
     config.training.epochs = 40.0
     config.training.ema_decay = 0.99
     config.evaluation.every_epochs = 2.0
-    config.evaluation.test_views = (4, 3)
     return config

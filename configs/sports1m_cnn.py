@@ -15,7 +15,7 @@ docs/cnn.md tells what else is our reading.
 GMAC a view, counted by `vivit inspect`: single_frame 1.28, early 2.29, late 2.53, slow 4.60; of two streams 0.77, 1.33, 1.51 and 2.63.
 """
 
-from vivit_jax.recipes import fusion_recipe
+from vivit_jax.recipes.karpathy import fusion_recipe
 
 
 def get_config(network="slow"):

@@ -13,7 +13,7 @@ that starts from random weights.
 of the run and what dropout takes are ours.
 """
 
-from vivit_jax.recipes import fusion_recipe, transfer
+from vivit_jax.recipes.karpathy import fusion_recipe, transfer
 
 
 def get_config(argument="top_3"):

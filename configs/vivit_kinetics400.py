@@ -19,7 +19,7 @@ of Models 1 and 2, 1.3 of Model 3 and 1.0 of Model 4.)
 `--config.parallel.fsdp=8` an eighth of the state; all train the same. `vivit bench --mode train` measures memory and clips a second.
 """
 
-from vivit_jax.recipes import add_colour, paper_recipe
+from vivit_jax.recipes.vivit import add_colour, paper_recipe
 
 
 def get_config(model="B/16x2,factorised_encoder"):

@@ -15,7 +15,7 @@ layers are computed again in the backward pass: 17 GB for the batch of 64 on one
 The argument and the hardware are as for `vivit_kinetics400.py`.
 """
 
-from vivit_jax.recipes import add_regularisers, paper_recipe
+from vivit_jax.recipes.vivit import add_regularisers, paper_recipe
 
 
 def get_config(model="L/16x2,factorised_encoder"):

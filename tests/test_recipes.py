@@ -16,7 +16,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
 from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.recipes import paper_recipe
+from vivit_jax.recipes.vivit import paper_recipe
 from vivit_jax.training.config import OptimizerConfig, ParallelConfig
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.devices.placement import bytes_per_device, shapes_on

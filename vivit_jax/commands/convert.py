@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--tubelet_init", choices=choices.TUBELET_INITS, default="central_frame")
     init.add_argument("--temporal_attention", choices=choices.TEMPORAL_ATTENTION_INITS, default="zero_output")
     init.add_argument("--position_resize", choices=choices.POSITION_RESIZES, help="default: as the source's own code")
-    init.add_argument("--head", choices=choices.HEAD_INITS, help="default: a video model's is kept if the classes are the same")
+    init.add_argument("--head", choices=("fresh", "keep"), help="default: a video model's is kept if the classes are the same")
     init.add_argument("--seed", type=int, default=0, help="of what is random")
     source = parser.add_argument_group("the source, where its files do not say")
     source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="that a ViViT's positions are for")

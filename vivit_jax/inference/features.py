@@ -53,9 +53,9 @@ class Features:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """`features`, `labels`, `names`, `label_names` and `views` as files hold them.
 
-        Of several heads, `labels` is (n, heads), `heads` names its columns, and each head has its `label_names_HEAD`.
+        Of several heads, `labels` is (n, heads), `heads` names its columns (sorted), and each head has its `label_names_HEAD`.
         """
-        labels, names = self.label, by_head(self.label_names)
+        labels, names = self.label, dict(sorted(by_head(self.label_names).items()))
         several = isinstance(labels, Mapping)
         return {
             "features": self.features,

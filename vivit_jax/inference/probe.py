@@ -30,7 +30,7 @@ class Fitted:
 
     Attributes:
       head: from features to logits.
-      tried: settings by their loss on what they were not fitted to; the first was taken.
+      tried: settings by how they did on what they were not fitted to; the first was taken.
       chosen_on: `val`, or the folds.
       fitted_to: number of examples of the head itself.
     """

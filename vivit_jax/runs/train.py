@@ -24,6 +24,7 @@ from vivit_jax.preprocess import Preprocess
 from vivit_jax.runs import overview
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.memory import advice, is_out_of_memory
+from vivit_jax.runs.probed_head import with_probed_head
 from vivit_jax.runs.report import write_report
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import Interruption, Refused, Stopped
@@ -95,6 +96,9 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption,
     if restart:
         workdir.restart()
     workdir.check(experiment)
+    if experiment.init.head == "probe" and not workdir.has_checkpoints:
+        variables, fitted = with_probed_head(experiment, dataset, variables)
+        origin = (*origin, fitted)
     executor = make_executor(experiment.parallel)
     run = _run(experiment, dataset, variables, executor)
     del variables

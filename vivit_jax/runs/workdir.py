@@ -114,7 +114,7 @@ class Workdir:
             configuration its checkpoints are.
           Refused: when it holds a run that has lost its checkpoints.
         """
-        if self._has_checkpoints():
+        if self.has_checkpoints:
             if self.config.exists():
                 _check_same_run(_read(self.config), _json(experiment), self.path)
             elif not any(read_facts(path).get("experiment") for path in self.checkpoints.iterdir()):
@@ -158,7 +158,8 @@ class Workdir:
             self.path.rmdir()
         self._lock.close()
 
-    def _has_checkpoints(self) -> bool:
+    @property
+    def has_checkpoints(self) -> bool:
         """Whether there are any, whole or not, but for one whose first save was cut off."""
         if not self.checkpoints.is_dir():
             return False

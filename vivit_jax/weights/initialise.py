@@ -102,7 +102,7 @@ def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Init
     source = load_model_dir(init.source)
     model, expected = _with_overrides(model, init), variable_shapes(model)
     values = flatten_variables(source.variables)
-    fresh = [path for path in expected if path.startswith("head")] if init.head == "fresh" else []
+    fresh = [path for path in expected if path.startswith("head")] if init.head != "keep" else []
     values |= random_variables(model, key, fresh)
     check_parameters({path: array.shape for path, array in values.items()}, expected, str(init.source))
     variables = unflatten_variables({path: values[path] for path in expected}, scan_layers=getattr(model, "scan_layers", False))

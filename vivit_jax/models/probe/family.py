@@ -102,7 +102,7 @@ class Probe(nn.Module):
     def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Float[Array, "b classes"]:
         """Log-probabilities (b, classes), or features (b, d)."""
         config = self.config
-        features = build(config.model).clone(name="backbone")(video)
+        features = build(config.model).clone(parent=self, name="backbone")(video)
         features = jax.lax.stop_gradient(features) if train else features
         if config.num_classes is None:
             return features

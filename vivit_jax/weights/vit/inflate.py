@@ -182,7 +182,7 @@ def temporal_encoder(backbone: Backbone, model: ViViTConfig, init: InitConfig) -
 def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     """The classification heads: kept, or left to start at zero."""
     kernels = {path: array for path, array in backbone.params.items() if path.startswith("head")}
-    if init.head == "fresh":
+    if init.head != "keep":
         reason = backbone.headless or "the head is fresh"
         left = [Group("(head)", backbone.called("head"), f"left out: {reason}")] if kernels or backbone.headless else []
         return {}, [*([Group("head", "-", "zeros")] if model.heads else []), *left]

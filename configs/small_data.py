@@ -1,0 +1,32 @@
+"""A hundred to a few hundred clips: a head is fitted to frozen features first, then everything is fine-tuned, gently.
+
+  vivit prepare folder my_videos --name my_videos --data_dir data
+  python train.py --config=configs/small_data.py --workdir=runs/small \\
+      --config.data.name=my_videos --config.data.data_dir=data --config.init.source=hf://WinKawaks/vit-small-patch16-224
+
+No temporal layers: frames are averaged, so that before the first step the model is a linear probe of the image model (docs/probes.md).
+Rates are low, lowest next to the pixels, and the weights are averaged over steps. How it compares with the probe over seeds and sets has
+not been measured yet. The argument is the backbone's size and patch.
+"""
+
+import ml_collections
+
+from vivit_jax.recipes.own_clips import own_clips
+
+
+def get_config(backbone: str = "S/16") -> ml_collections.ConfigDict:
+    config = own_clips("small_data", backbone)
+    config.init.head = "probe"
+    config.model.temporal_layers = 0
+
+    config.augment.random_resized_crop = (0.5, 1.0)
+    config.augment.repeats = 2
+
+    config.optimizer.learning_rate = 5e-5
+    config.optimizer.layer_decay = 0.75
+    config.schedule.warmup_percent = 10.0
+    config.training.batch_size = 16
+    config.training.epochs = 20.0
+    config.training.ema_decay = 0.99
+    config.evaluation.every_epochs = 2.0
+    return config
