@@ -3,7 +3,7 @@
 import json
 import pathlib
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from vivit_jax.data.manifest import damaged
 from vivit_jax.errors import UserError
