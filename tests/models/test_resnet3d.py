@@ -101,11 +101,11 @@ def ours(model):
 @pytest.mark.parametrize(
     ("architecture", "parallel"),
     [
-        ("r3d_18", {"data": 1}),
+        pytest.param("r3d_18", {"data": 1}, marks=pytest.mark.slow),
         ("mc3_18", {"data": 1}),
-        ("r2plus1d_18", {"data": 1}),
-        ("r2plus1d_18", {"data": 2}),
-        ("r2plus1d_18", {"mode": "pmap", "data": 2}),
+        pytest.param("r2plus1d_18", {"data": 1}, marks=pytest.mark.slow),
+        pytest.param("r2plus1d_18", {"data": 2}, marks=pytest.mark.slow),
+        pytest.param("r2plus1d_18", {"mode": "pmap", "data": 2}, marks=pytest.mark.slow),
     ],
     ids=["r3d", "mc3", "r2plus1d", "r2plus1d-two-devices", "r2plus1d-pmap"],
 )
@@ -126,8 +126,14 @@ def sharp():
     """A tiny network with no variable at its first value, and a clip."""
     config = tiny("r2plus1d_18", clip=(6, 32, 40))
     rng = np.random.default_rng(0)
-    variables = jax.jit(build(config).init)(jax.random.key(0), jnp.zeros((1, *config.clip, 3)))
-    variables = jax.tree.map(lambda x: np.asarray(x) + rng.uniform(0, 0.3, x.shape).astype(np.float32) * (x.ndim == 1), variables)
+
+    def draw(leaf):
+        noise = (
+            rng.normal(size=leaf.shape) / np.sqrt(leaf.size / leaf.shape[-1]) if len(leaf.shape) > 1 else rng.uniform(0.5, 1, leaf.shape)
+        )
+        return noise.astype(np.float32)
+
+    variables = jax.tree.map(draw, complexity.variable_tree(config))
     return build(config), variables, jnp.asarray(rng.normal(size=(*config.clip, 3)), jnp.float32)
 
 
@@ -178,6 +184,20 @@ def test_the_running_variance_is_unbiased_and_frozen_statistics_stay():
     still, unmoved = BatchNorm(frozen=True).apply(variables, x, train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(still, x / np.sqrt(1 + 1e-5), rtol=1e-6)
     assert unmoved["batch_stats"]["var"].tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_devices_of_pmap_share_their_statistics(train):
+    x = np.random.default_rng(0).normal(3, 2, (6, 3, 4)).astype(np.float32)
+    variables = BatchNorm().init(jax.random.key(0), x, train=False)
+    expected, state = BatchNorm().apply(variables, x, train=train, mutable=["batch_stats"])
+    parts = jax.pmap(
+        lambda part: BatchNorm("devices").apply(variables, part, train=train, mutable=["batch_stats"]), "devices", devices=jax.devices()[:2]
+    )
+    actual, states = parts(x.reshape(2, 3, 3, 4))
+    np.testing.assert_allclose(actual.reshape(x.shape), expected, rtol=1e-5, atol=1e-6)
+    for ours, whole in zip(jax.tree.leaves(states), jax.tree.leaves(state), strict=True):
+        np.testing.assert_allclose(ours, np.stack([whole, whole]), rtol=1e-6)
 
 
 def test_a_variance_keeps_its_digits_far_from_zero():
