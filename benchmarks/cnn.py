@@ -54,6 +54,7 @@ def measure_torchvision(compiled: bool, case: Case) -> dict[str, Any]:
 
     architecture, clip = _read(case)
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True  # its own search for the fastest algorithm
 
     class Logits(torch.nn.Module):
         def __init__(self) -> None:

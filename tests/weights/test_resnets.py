@@ -34,10 +34,7 @@ def theirs():
     return {name: resnets.randomise(getattr(torchvision.models.video, name)(num_classes=7)) for name in VIDEO}
 
 
-@pytest.mark.parametrize(
-    ("name", "convolutions"),
-    [("r3d_18", "3d"), ("mc3_18", "3d"), ("r2plus1d_18", "2d"), pytest.param("r2plus1d_18", "3d", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize(("name", "convolutions"), [*((name, "3d") for name in VIDEO), ("r2plus1d_18", "2d")])
 def test_logits_are_torchvisions(tmp_path, theirs, name, convolutions):
     path = resnets.write(theirs[name], tmp_path / "weights.safetensors")
     pretrained = convert(path, {"clip": CLIP}, InitConfig()).pretrained
@@ -49,7 +46,6 @@ def test_logits_are_torchvisions(tmp_path, theirs, name, convolutions):
         assert relative_error(logits, theirs[name](video).numpy()) < 1e-5
 
 
-@pytest.mark.slow
 def test_weights_go_to_a_directory_and_back_by_the_commands(tmp_path, capsys, theirs):
     model = theirs["r2plus1d_18"]
     path = resnets.write(model, tmp_path / "weights.pth")
