@@ -80,7 +80,7 @@ def vivit(config, which, model):
 
 
 def fusion(config, which, model):
-    (frames, *size), stride, slow = CLIPS[which]
+    (frames, *size), _, slow = CLIPS[which]
     config.model.fusion = model
     config.model.filters = (24, 64, 96, 96, 64)
     config.model.hidden = (256, 256)

@@ -102,7 +102,7 @@ def ours(model):
     ("architecture", "parallel"),
     [
         pytest.param("r3d_18", {"data": 1}, marks=pytest.mark.slow),
-        ("mc3_18", {"data": 1}),
+        pytest.param("mc3_18", {"data": 1}, marks=pytest.mark.slow),
         pytest.param("r2plus1d_18", {"data": 1}, marks=pytest.mark.slow),
         pytest.param("r2plus1d_18", {"data": 2}, marks=pytest.mark.slow),
         pytest.param("r2plus1d_18", {"mode": "pmap", "data": 2}, marks=pytest.mark.slow),

@@ -1,0 +1,193 @@
+"""The study of docs/cnn_or_vivit.md: CNNs and ViViTs by one recipe, each at its own learning rate, over seeds.
+
+Each model is trained at every rate with seed 0. The rate whose best validation score is highest is trained again with the other seeds, and
+only those runs' test scores count. A run that is finished is not done again, so that the same command goes on where it was stopped; with
+`--seconds` it begins no run after that time. Several runs go side by side, each on one of the GPUs that are there.
+
+  python benchmarks/cnn_or_vivit.py --data_dir data --workdir runs/cnn_or_vivit --jobs 8 --json docs/cnn_or_vivit.json
+  python benchmarks/cnn_or_vivit.py --workdir runs/cnn_or_vivit --write docs/cnn_or_vivit.md --json docs/cnn_or_vivit.json --jobs 0
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import queue
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SETS = ("motion_digits", "drone_ir", "adrenalmnist3d")
+MODELS = ("1", "2", "3", "4", "2,frames", "single_frame", "early", "late", "slow", "r3d_18", "r2plus1d_18")
+RATES = ("3e-4", "1e-3")
+SCORES = {"adrenalmnist3d": "auc"}  # of the others top1
+BEGIN, END = "<!-- made by benchmarks/cnn_or_vivit.py -->", "<!-- until here -->"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run."""
+
+    data: str
+    model: str
+    rate: str
+    seed: int
+
+    def workdir(self, root: pathlib.Path) -> pathlib.Path:
+        """Where it lies."""
+        return root / self.data / f"{self.model.replace(',', '_')}-{self.rate}-{self.seed}"
+
+    @property
+    def score(self) -> str:
+        """What the data set is judged by."""
+        return SCORES.get(self.data, "top1")
+
+
+def best_validation(job: Job, root: pathlib.Path) -> float | None:
+    """The best validation score of a run that is finished; None of any other."""
+    workdir = job.workdir(root)
+    if not (workdir / "evaluation.json").exists():
+        return None
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return max(row[f"val/{job.score}"] for row in rows if f"val/{job.score}" in row)
+
+
+def best_rate(data: str, model: str, rates: list[str], root: pathlib.Path) -> str | None:
+    """The rate of the highest validation score with seed 0, once all are tried."""
+    found = {rate: best_validation(Job(data, model, rate, 0), root) for rate in rates}
+    return None if None in found.values() else max(found, key=found.get)
+
+
+class Runner:
+    """Runs jobs side by side, each on a GPU of its own share."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.end = time.monotonic() + arguments.seconds
+        self.places: queue.Queue = queue.Queue()
+        for number in range(arguments.jobs):
+            self.places.put(arguments.gpus[number % len(arguments.gpus)] if arguments.gpus else None)
+
+    def run(self, jobs: list[Job]) -> None:
+        """Does those that are not done yet."""
+        waiting = [job for job in jobs if best_validation(job, self.arguments.workdir) is None]
+        with concurrent.futures.ThreadPoolExecutor(max(self.arguments.jobs, 1)) as pool:
+            for number, done in enumerate(pool.map(self._one, waiting), start=1):
+                print(f"{number} of {len(waiting)}: {done}", file=sys.stderr, flush=True)
+
+    def _one(self, job: Job) -> str:
+        if time.monotonic() > self.end:
+            return f"{job} not begun: the time is up"
+        place = self.places.get()
+        share = {} if place is None else {"CUDA_VISIBLE_DEVICES": place}
+        workdir, start = job.workdir(self.arguments.workdir), time.monotonic()
+        command = [
+            *(sys.executable, str(ROOT / "train.py"), f"--config={ROOT}/configs/cnn_or_vivit.py:{job.data},{job.model}"),
+            *(f"--workdir={workdir}", f"--config.data.data_dir={self.arguments.data_dir}", f"--config.seed={job.seed}"),
+            *(f"--config.optimizer.learning_rate={job.rate}", "--config.data.readers=2", "--config.data.processes=0"),
+        ]
+        environment = os.environ | share | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        finally:
+            self.places.put(place)
+        told = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+        return f"{job} {time.monotonic() - start:.0f} s {' '.join(told)}"
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Tries the rates, then the other seeds at each model's own."""
+    runner, cells = Runner(arguments), list(itertools.product(arguments.sets, arguments.models))
+    runner.run([Job(*cell, rate, 0) for rate in arguments.rates for cell in cells])
+    chosen = {cell: best_rate(*cell, arguments.rates, arguments.workdir) for cell in cells}
+    runner.run([Job(*cell, rate, seed) for seed in range(1, arguments.seeds) for cell, rate in chosen.items() if rate])
+
+
+def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each data set and model whose runs are finished."""
+    from vivit_jax.analysis import complexity
+    from vivit_jax.config_file import read_config
+
+    rows = []
+    for data, model in itertools.product(arguments.sets, arguments.models):
+        rate = best_rate(data, model, arguments.rates, arguments.workdir)
+        jobs = [Job(data, model, rate, seed) for seed in range(arguments.seeds)]
+        if rate is None or any(best_validation(job, arguments.workdir) is None for job in jobs):
+            continue
+        scores = [json.loads((job.workdir(arguments.workdir) / "evaluation.json").read_text()) for job in jobs]
+        experiment = read_config(
+            str(ROOT / f"configs/cnn_or_vivit.py:{data},{model}"), {"model.num_classes": str(len(scores[0]["per_class"]))}
+        )
+        rows.append(
+            {
+                "data": data,
+                "model": model,
+                "parameters": complexity.count_parameters(experiment.model),
+                "gmac": complexity.count_arithmetic(experiment.model).multiply_accumulates / 1e9,
+                "rate": rate,
+                "validation": [best_validation(job, arguments.workdir) for job in jobs],
+                "score": jobs[0].score,
+                "test": [score[jobs[0].score] for score in scores],
+                "test_top1": [score["top1"] for score in scores],
+                "examples": scores[0]["examples"],
+            }
+        )
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as markdown, a table for each data set."""
+    lines = []
+    for data, of_set in itertools.groupby(rows, key=lambda row: row["data"]):
+        of_set = list(of_set)
+        score = {"top1": "top-1", "auc": "AUC"}[of_set[0]["score"]]
+        lines += [
+            f"**{data}**, test {score} of {of_set[0]['examples']} examples over {len(of_set[0]['test'])} seeds:\n",
+            f"| model | parameters, M | GMAC a view | rate | validation | test {score}, mean | deviation | each |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for row in sorted(of_set, key=lambda row: -np.mean(row["test"])):
+            each = ", ".join(f"{value:.3f}" for value in row["test"])
+            lines.append(
+                f"| `{row['model']}` | {row['parameters'] / 1e6:.2f} | {row['gmac']:.3f} | {row['rate']} | {np.mean(row['validation']):.3f} "
+                f"| {np.mean(row['test']):.3f} | {np.std(row['test'], ddof=1):.3f} | {each} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=pathlib.Path, required=True, help="where the runs lie")
+    parser.add_argument("--data_dir", help="where the prepared data sets lie")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, metavar="NAME")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="NAME")
+    parser.add_argument("--rates", nargs="+", default=RATES, metavar="RATE", help=f"learning rates (default {' '.join(RATES)})")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each at its rate (default 3)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side; 0 only makes the table (default 1)")
+    parser.add_argument("--gpus", type=lambda text: text.split(","), default=[], metavar="N,...", help="GPUs to spread them over")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after this time")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    parser.add_argument("--write", type=pathlib.Path, metavar="FILE.md", help="put the tables between this document's markers")
+    arguments = parser.parse_args()
+    if arguments.jobs:
+        measure(arguments)
+    rows = collect(arguments)
+    print(table(rows))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if arguments.write:
+        before, _, rest = arguments.write.read_text().partition(BEGIN)
+        arguments.write.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n{END}{rest.partition(END)[2]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
