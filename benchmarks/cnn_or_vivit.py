@@ -155,10 +155,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         ]
         for row in sorted(of_set, key=lambda row: -np.mean(row["test"])):
             each = ", ".join(f"{value:.3f}" for value in row["test"])
-            lines.append(
-                f"| `{row['model']}` | {row['parameters'] / 1e6:.2f} | {row['gmac']:.3f} | {row['rate']} | {np.mean(row['validation']):.3f} "
-                f"| {np.mean(row['test']):.3f} | {np.std(row['test'], ddof=1):.3f} | {each} |"
-            )
+            cells = [f"`{row['model']}`", f"{row['parameters'] / 1e6:.2f}", f"{row['gmac']:.3f}", row["rate"]]
+            figures = np.mean(row["validation"]), np.mean(row["test"]), np.std(row["test"], ddof=1)
+            lines.append(f"| {' | '.join([*cells, *(f'{figure:.3f}' for figure in figures), each])} |")
         lines.append("")
     return "\n".join(lines)
 
