@@ -118,7 +118,8 @@ class ResNet3DConfig:
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
         faster); parameters, batch statistics and logits are float32.
       convolutions: how kernels of one frame, of one pixel or of both are computed: `3d`, as they are written, `2d`, as convolutions of
-        all frames or over time alone and as matrix products, or `auto`, what is faster on the device. The numbers are the same.
+        all frames or over time alone and as matrix products, or `auto`, which is `2d` on a GPU, where it is faster. The numbers are
+        the same.
 
     Raises:
       UserError: when the values contradict each other.
