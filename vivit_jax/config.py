@@ -208,6 +208,9 @@ def _build(cls: type, values: Mapping, path: str) -> typing.Any:
     for key in values:
         if key not in known:
             raise unknown_name(f"key in {path}", str(key), known)
+    needed = [field.name for field in dataclasses.fields(cls) if field.default is field.default_factory is dataclasses.MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise UserError(f"{path} has no {', '.join(missing)}: begin with base_config(), which has every key")
     arguments = {key: _value(known[key], value, f"{path}.{key}") for key, value in values.items()}
     try:
         return cls(**arguments)

@@ -13,6 +13,7 @@ from vivit_jax.config import resolve
 from vivit_jax.config_file import read_config
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import encode
+from vivit_jax.errors import UserError
 from vivit_jax.weights.model_dir import load_model_dir
 
 CONFIG = f"--config={Path(__file__).with_name('tiny_config.py')}"
@@ -130,3 +131,8 @@ def test_help_has_an_example(capsys):
 def test_every_config_file_resolves(path):
 
     assert read_config(str(path), {}).name
+
+
+def test_a_config_without_a_model_says_so():
+    with pytest.raises(UserError, match=r"config has no model: begin with base_config\(\)"):
+        resolve({"seed": 1})
