@@ -51,6 +51,12 @@ ORIENTATIONS = {
     predict="upright",
     explain="upright",
 )
+@pytest.mark.fault(
+    promise="A video is shown the way up that its file asks for, mirrored too",
+    provoked="an mp4 with each of the eight display matrices, prepared and predicted, pixels compared with NumPy's flips and rotations",
+    seen="the pixels a player shows; `mirrored` or `rotated` among the changes",
+    trials=8,
+)
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_all_eight_orientations_are_shown_as_players_show_them(tmp_path, orientation):
     matrix, show, changes = ORIENTATIONS[orientation]

@@ -2,7 +2,6 @@
 
 import pathlib
 import socket
-import struct
 
 import films
 import numpy as np
@@ -11,57 +10,12 @@ import pytest
 from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.preparation.transcode import transcode
-from vivit_jax.data.video.reader import decode_frames, probe, stream_frames
+from vivit_jax.data.video.reader import decode_frames, probe
 from vivit_jax.errors import UserError
-
-UNITY = (1, 0, 0, 1)
-ORIENTATIONS = {  # (a, b, c, d) of the display matrix, and what a player shows of frames (t, h, w, 3)
-    UNITY: lambda frames: frames,
-    (-1, 0, 0, 1): lambda frames: frames[:, :, ::-1],
-    (1, 0, 0, -1): lambda frames: frames[:, ::-1],
-    (-1, 0, 0, -1): lambda frames: np.rot90(frames, 2, axes=(1, 2)),
-    (0, 1, -1, 0): lambda frames: np.rot90(frames, -1, axes=(1, 2)),
-    (0, -1, 1, 0): lambda frames: np.rot90(frames, 1, axes=(1, 2)),
-    (0, 1, 1, 0): lambda frames: frames.swapaxes(1, 2),
-    (0, -1, -1, 0): lambda frames: frames.swapaxes(1, 2)[:, ::-1, ::-1],
-}
-
-
-def with_matrix(path, frames, matrix):
-    content = bytearray(films.write(path, frames).read_bytes())
-
-    def packed(a, b, c, d):
-        return struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 0x40000000)
-
-    position = content.index(packed(*UNITY), content.index(b"tkhd"))
-    content[position : position + 36] = packed(*matrix)
-    path.write_bytes(content)
-    return path
 
 
 def stored(path):
     return transcode(Clip(path.name, "train", "x", path), 256)
-
-
-@pytest.mark.fault(
-    promise="A video is shown the way up that its file asks for, mirrored too",
-    provoked="an mp4 with each of the eight display matrices, pixels compared with NumPy's flips and rotations",
-    seen="the pixels a player shows; `mirrored` or `rotated` among the changes",
-    trials=8,
-)
-@pytest.mark.parametrize("matrix", ORIENTATIONS)
-def test_each_display_matrix_is_followed(tmp_path, matrix):
-    frames = films.scene()
-    path = with_matrix(tmp_path / "a.mp4", frames, matrix)
-    expected = ORIENTATIONS[matrix](frames)
-    info = probe(path)
-    assert (info.height, info.width) == expected.shape[1:3]
-    for shown in (decode_frames(path, range(20)), np.stack(list(stream_frames(path))), decode_frames(stored(path).video, range(20))):
-        assert np.abs(shown.astype(int) - expected).mean() < 6
-    a, b, c, d = matrix
-    changes = stored(path).changes
-    assert ("mirrored" in changes) == (a * d - b * c < 0)
-    assert ("rotated" in changes) == (bool(b) or (a, d) == (-1, -1))
 
 
 @pytest.mark.fault(
