@@ -5,8 +5,8 @@ import numpy as np
 
 from vivit_jax.data.preparation import builder
 from vivit_jax.data.video.reader import encode
+from vivit_jax.models.families import build
 from vivit_jax.models.vivit.config import ViViTConfig
-from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.preprocess import Preprocess
 
 LABELS = ("cat", "dog", "owl")
@@ -27,7 +27,7 @@ TEST_VIDEOS = 7
 
 def random_variables(config, seed=0):
     """Parameters that differ from video to video in what they predict: a fresh head is zero."""
-    shapes = jax.eval_shape(ViViT(config).init, jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
+    shapes = jax.eval_shape(build(config).init, jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), shapes)
 

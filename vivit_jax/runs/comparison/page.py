@@ -21,7 +21,7 @@ CSS = """
 .scroll:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--bar); outline-offset: 2px; }
 caption { text-align: left; color: var(--soft); font-size: .85rem; padding-bottom: .4rem; }
 caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 3rem); }
-thead .name { max-width: 6rem; }
+thead .name { max-width: 7.5rem; }
 thead th { vertical-align: bottom; }
 tbody th { font-weight: 400; position: sticky; left: 0; background: var(--page); }
 .name { display: inline-block; width: max-content; max-width: min(14rem, 38vw); overflow-wrap: anywhere; }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from vivit_jax.runs.comparison.result import Entry
 from vivit_jax.runs.plots import COLOURS, INK, new_figure, shortened, uri
@@ -49,8 +49,10 @@ def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None],
             front = sorted((x, 100 * entry.score) for (_, entry, _), x in zip(known, places, strict=True) if entry.on_front)
             axes.plot([x for x, _ in front], [y for _, y in front], color=FRONT, linewidth=1, linestyle="--", zorder=1)
         axes.set_xscale("log")
+        wide = max(places) / min(places) > 100
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))  # a narrow axis may hold no power of ten
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.12)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(f"{score} in per cent")
