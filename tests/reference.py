@@ -73,6 +73,8 @@ def _encode(params: dict, name: str, tokens: np.ndarray, config: dict) -> np.nda
         mixed = _self_attention(block["attention"], _norm(block["norm_attention"], x), config)
         x = x + _drawn(mixed, config, f"{at}/attention/dropout", f"{at}/attention/depth")
         x = x + _mlp(block, x, config, at)
+    if config["pool"] == "mean_then_norm":
+        return _norm(encoder["norm"], x.mean(axis=0))
     x = _norm(encoder["norm"], x)
     return x[0] if config["pool"] == "token" else _pool(x, config)
 
@@ -95,6 +97,8 @@ def _encode_grid(encoder: dict, tokens: np.ndarray, config: dict) -> np.ndarray:
             mixed = _dot_product_factorised(block["attention"], _norm(block["norm_attention"], x), config)
             x = x + _drawn(mixed, config, f"{at}/attention/dropout", f"{at}/attention/depth")
         x = x + _mlp(block, x, config, at)
+    if config["pool"] == "mean_then_norm":
+        return _norm(encoder["norm"], x.reshape(-1, x.shape[-1]).mean(axis=0))
     return _pool(_norm(encoder["norm"], x).reshape(-1, x.shape[-1]), config)
 
 

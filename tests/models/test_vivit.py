@@ -18,6 +18,7 @@ SMALL = {"hidden_size": 24, "num_layers": 3, "num_heads": 4, "mlp_dim": 40, "tub
 CASES = {
     "joint, cls": {"factorisation": "spatio_temporal_attention"},
     "joint, mean": {"factorisation": "spatio_temporal_attention", "pool": "mean"},
+    "joint, mean then norm": {"factorisation": "spatio_temporal_attention", "pool": "mean_then_norm"},
     "joint, uniform frames": {"factorisation": "spatio_temporal_attention", "tokenizer": "frames"},
     "encoder, cls": {"factorisation": "factorised_encoder", "temporal_layers": 2},
     "encoder, max": {"factorisation": "factorised_encoder", "temporal_layers": 1, "pool": "max"},

@@ -228,8 +228,6 @@ def test_timm_models_that_a_vivit_cannot_express_are_refused_by_name(tmp_path, n
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("videomae", {"num_frames": 4}, "VideoMAE normalises after averaging"),
-        ("videomae", {"num_frames": 4, "qkv_bias": False}, "VideoMAE normalises after averaging"),
         ("timesformer", {"num_frames": 4}, "TimeSformer's divided attention has a cls token in each frame"),
         ("timesformer", {"num_frames": 4, "attention_type": "space_only"}, "space_only attention classifies each frame alone"),
         ("deit", {}, "distilled DeiT"),

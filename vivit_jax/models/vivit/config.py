@@ -22,7 +22,7 @@ FACTORISATIONS = (
     "factorised_dot_product_attention",
 )
 TOKENIZERS = ("tubelet", "frames")
-POOLS = ("token", "mean", "max", "sum")
+POOLS = ("token", "mean", "max", "sum", "mean_then_norm")
 ACTIVATIONS = ("gelu_tanh", "gelu")
 ATTENTION_ORDERS = ("space_time", "time_space")
 ATTENTION_BACKENDS = ("auto", "xla", "chunked", "cudnn")
@@ -59,7 +59,8 @@ class ViViTConfig:
       clip: (t, h, w) of the input video, in frames and pixels.
       num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
         then returns its features.
-      pool: how tokens become one feature: `token` (a learned cls token), `mean`, `max` or `sum`. Models 3 and 4 have no cls token.
+      pool: how tokens become one feature: `token` (a learned cls token), `mean`, `max` or `sum` of the normalised tokens, or
+        `mean_then_norm`, which normalises their mean (VideoMAE). Models 3 and 4 have no cls token.
       attention_order: in each block of Model 3, `space_time` or `time_space`.
       activation: the activation of the MLPs: `gelu_tanh` (the original's) or `gelu` (exact, by erf).
       norm_eps: the epsilon of every LayerNorm.

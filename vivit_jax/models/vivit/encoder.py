@@ -24,7 +24,7 @@ Attentions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Encoder(nn.Module):
-    """Adds positions, runs the blocks, and normalises.
+    """Adds positions, runs the blocks, and normalises the tokens, or their mean where `config.pool` is `mean_then_norm`.
 
     Parameters: `position` (n, d); `block_00`, `block_01`, ... (or, scanned, `blocks` with a leading layer axis); `norm`.
 
@@ -40,8 +40,8 @@ class Encoder(nn.Module):
     outputs: int | None = None
 
     @nn.compact
-    def __call__(self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool) -> Float[Array, "b *n d"]:
-        """Encodes tokens; `positions` are the trailing token axes that have learned positions of their own."""
+    def __call__(self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool) -> Float[Array, "b *m d"]:
+        """Encodes tokens; `positions` are the trailing token axes, each place of which has a learned position of its own."""
         config = self.config
         dtype = config.compute_dtype
         width = tokens.shape[-1]
@@ -54,6 +54,8 @@ class Encoder(nn.Module):
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
         x = self._blocks(self._laid_out(x), length, train)
         x = x[..., :length, :]
+        if config.pool == "mean_then_norm":
+            x = x.mean(axis=tuple(range(-1 - len(positions), -1)))
         return LayerNorm(config.norm_eps, config.attention, dtype, name="norm")(x)[1]
 
     def _blocks(self, x: Array, length: int, train: bool) -> Array:

@@ -141,6 +141,8 @@ def _encode_and_pool(module: nn.Module, name: str, config: ViViTConfig, tokens: 
     outputs = 1 if config.pool == "token" and not module.is_mutable_collection("intermediates") else None
     encoder = Encoder(config, (("attention", (SPACE,)),), outputs, name=name)
     tokens = encoder(tokens, positions=tokens.shape[-2:-1], train=train)
+    if config.pool == "mean_then_norm":
+        return tokens
     module.sow("intermediates", "tokens", tokens)
     return tokens[..., 0, :] if config.pool == "token" else POOLINGS[config.pool](tokens, axis=-2)
 
@@ -149,5 +151,7 @@ def _encode_and_pool_grid(module: nn.Module, attentions: tuple, tokens: Array, t
     """(b, t, s, d) to (b, d) by an encoder that sees the grid."""
     config = module.config
     tokens = Encoder(config, attentions, name="encoder")(tokens, positions=tokens.shape[1:3], train=train)
+    if config.pool == "mean_then_norm":
+        return tokens
     module.sow("intermediates", "tokens", tokens)
     return POOLINGS[config.pool](tokens, axis=(1, 2))

@@ -80,12 +80,10 @@ PATCH = MODEL + r"embeddings\.patch_embeddings\.projection"
 IMAGE_TABLE = (*torch_linear(PATCH, "tokenizer", torch_image_kernel), *TABLE)
 VIDEO_TABLE = (*torch_linear(PATCH, "tokenizer", torch_video_kernel), *TABLE)
 
-VIDEOMAE = "VideoMAE normalises after averaging its tokens, a ViViT before: there is no exact map"
 REFUSED = (
     (r"distillation_token", "a distilled DeiT has a second token with a head of its own, which a ViViT has no place for"),
     (r"register_tokens", "register tokens take part in every attention, and a ViViT has none"),
     (r"mlp\.weights_in", "its MLPs are gated (SwiGLU), a ViViT's are not"),
-    (r"attention\.attention\.[qv]_bias|^videomae\.", VIDEOMAE),
     (r"temporal_attention", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: there is no exact map"),
     (
         r"\.self_attn\.",
@@ -93,7 +91,6 @@ REFUSED = (
     ),
     (r"rms_norm", "it has RMSNorm, a ViViT LayerNorm"),
 )
-REFUSED_TYPES = {"videomae": VIDEOMAE}
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -115,7 +112,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     name = f"{tensors.path} (hugging_face)"
     config = described(metadata.get("config", {}), name)
     refuse(tensors, REFUSED, name)
-    _refuse_by_type(tensors, config, name)
+    _refuse_spaces_only(tensors, name)
     kernel = next((shape for path, shape in tensors.shapes.items() if re.fullmatch(PATCH + r"\.weight", path)), None)
     if kernel is None:
         raise UserError(f"{name}: no patch embedding (embeddings.patch_embeddings.projection.weight) was found")
@@ -156,14 +153,13 @@ IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 KINETICS = ((0.45,) * 3, (0.225,) * 3)  # TimeSformer's
 
 
-def _refuse_by_type(tensors: Tensors, config: dict, name: str) -> None:
-    """What config.json or a whole tree tells, and no single name."""
-    reason = REFUSED_TYPES.get(config.get("model_type"))
+def _refuse_spaces_only(tensors: Tensors, name: str) -> None:
+    """What a whole tree tells, and no single name."""
     is_fused, has_times = (any(part in path for path in tensors) for part in ("attention.attention.qkv.", "embeddings.time_embeddings"))
     if is_fused and not has_times:
-        reason = "TimeSformer with space_only attention classifies each frame alone, a ViViT the clip: there is no exact map"
-    if reason:
-        raise UserError(f"{name}: {reason}")
+        raise UserError(
+            f"{name}: TimeSformer with space_only attention classifies each frame alone, a ViViT the clip: there is no exact map"
+        )
 
 
 def _image_layout(params: dict, config: dict, options: SourceOptions, name: str) -> dict:

@@ -9,14 +9,14 @@ from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, Pretrained, is_model_dir, load_model_dir, read_json
 from vivit_jax.weights.tensors import DIRECTORY_FILES, Tensors, read_tensors, shard_map
-from vivit_jax.weights.vit import google_vit, hugging_face, scenic, timm
+from vivit_jax.weights.vit import google_vit, hugging_face, scenic, timm, videomae
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 
 HUB = "hf://"
 REACH_TIMEOUT = 5  # seconds
 
 # A format is a module that recognises names and reads them; the order matters where one tree could be two formats'.
-FORMATS = {"scenic": scenic, "google_vit": google_vit, "hugging_face": hugging_face, "timm": timm}
+FORMATS = {"scenic": scenic, "google_vit": google_vit, "videomae": videomae, "hugging_face": hugging_face, "timm": timm}
 OWN_FORMAT = "vivit_jax"
 
 # What says how a Hugging Face model sees its pixels, the first to be believed first.

@@ -59,7 +59,7 @@ REFUSED = (
     (r"mlp\.(w12|w3|fc1_g|norm)\b", "its MLPs are gated (SwiGLU), a ViViT's are not"),
     (r"rel_pos|relative_position|rope", "its positions are relative or rotary, a ViViT's are added"),
     (r"temporal_attn\.", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: there is no exact map"),
-    (r"attn\.[qv]_bias", "its attention is that of BEiT, EVA or VideoMAE, whose positions or last LayerNorm a ViViT does not have"),
+    (r"attn\.[qv]_bias", "its attention is that of BEiT or EVA, whose positions a ViViT does not have"),
     (r"patch_embed\.backbone\.", "its patches are features of a ResNet (a hybrid), a ViViT's are pixels"),
 )
 # What `global_pool` is called here; any other is timm's own.

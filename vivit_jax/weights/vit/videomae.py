@@ -1,0 +1,165 @@
+"""VideoMAE and VideoMAE v2 (Tong et al. 2022, Wang et al. 2023), Hugging Face's and the authors' names: Model 1, its mean normalised.
+
+Their positions are fixed, by sine and cosine of a token's number, and lie in no file: they become our learned ones, which the clip's
+frames and pixels must be known for. Keys have no bias, which is zero here. Pixels have ImageNet's mean and standard deviation.
+"""
+
+import re
+
+import numpy as np
+
+from vivit_jax.errors import UserError
+from vivit_jax.weights.model_dir import MULTI_LABEL
+from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Params, SourceOptions, heads_of_width
+from vivit_jax.weights.vit.described import described
+from vivit_jax.weights.vit.hugging_face_pixels import read_processors
+from vivit_jax.weights.vit.names import (
+    Row,
+    check_complete,
+    fused_heads_in,
+    heads_in,
+    heads_in_bias,
+    heads_out,
+    torch_linear,
+    torch_norm,
+    torch_video_kernel,
+    translate,
+)
+
+OUR_BLOCK = "encoder/block_{0:02d}/"
+DECODER = "reconstructs hidden patches in pre-training"
+FIRST_TOKEN = "its head, if it has one, reads the first token, since it does not average"
+
+THEIRS = r"(?:(?:module|model|encoder|backbone)\.)*"  # the authors'
+THEIR_BLOCK = THEIRS + r"blocks\.(\d+)\."
+HUGGING_FACE = r"(?:videomae\.)?"
+HUGGING_FACE_BLOCK = HUGGING_FACE + r"encoder\.layer\.(\d+)\."
+
+TABLE = (
+    Row(r"(?:decoder|encoder_to_decoder|module\.decoder)[.\w]*", None, reason=DECODER),
+    Row(rf"(?:{HUGGING_FACE}embeddings\.)?mask_token", None, reason=DECODER),
+    *torch_linear(THEIRS + r"patch_embed\.proj", "tokenizer", torch_video_kernel),
+    Row(
+        THEIR_BLOCK + r"attn\.qkv\.weight",
+        tuple(OUR_BLOCK + f"attention/{part}/kernel" for part in ("query", "key", "value")),
+        fused_heads_in,
+    ),
+    Row(THEIR_BLOCK + r"attn\.q_bias", OUR_BLOCK + "attention/query/bias", heads_in_bias),
+    Row(THEIR_BLOCK + r"attn\.v_bias", OUR_BLOCK + "attention/value/bias", heads_in_bias),
+    *torch_linear(THEIR_BLOCK + r"attn\.proj", OUR_BLOCK + "attention/out", heads_out),
+    *torch_norm(THEIR_BLOCK + r"norm1", OUR_BLOCK + "norm_attention"),
+    *torch_norm(THEIR_BLOCK + r"norm2", OUR_BLOCK + "norm_mlp"),
+    *torch_linear(THEIR_BLOCK + r"mlp\.fc1", OUR_BLOCK + "mlp/in"),
+    *torch_linear(THEIR_BLOCK + r"mlp\.fc2", OUR_BLOCK + "mlp/out"),
+    *torch_norm(THEIRS + r"(?:fc_norm|norm)", "encoder/norm"),
+    *torch_linear(r"(?:(?:module|model)\.)*head", "head"),
+    *torch_linear(HUGGING_FACE + r"embeddings\.patch_embeddings\.projection", "tokenizer", torch_video_kernel),
+    *(
+        Row(HUGGING_FACE_BLOCK + rf"attention\.attention\.{part}\.weight", OUR_BLOCK + f"attention/{part}/kernel", heads_in)
+        for part in ("query", "key", "value")
+    ),
+    *(
+        Row(
+            HUGGING_FACE_BLOCK + rf"attention\.attention\.(?:{part}\.bias|{part[0]}_bias)",
+            OUR_BLOCK + f"attention/{part}/bias",
+            heads_in_bias,
+        )
+        for part in ("query", "value")
+    ),
+    *torch_linear(HUGGING_FACE_BLOCK + r"attention\.output\.dense", OUR_BLOCK + "attention/out", heads_out),
+    *torch_norm(HUGGING_FACE_BLOCK + r"layernorm_before", OUR_BLOCK + "norm_attention"),
+    *torch_norm(HUGGING_FACE_BLOCK + r"layernorm_after", OUR_BLOCK + "norm_mlp"),
+    *torch_linear(HUGGING_FACE_BLOCK + r"intermediate\.dense", OUR_BLOCK + "mlp/in"),
+    *torch_linear(HUGGING_FACE_BLOCK + r"output\.dense", OUR_BLOCK + "mlp/out"),
+    *torch_norm(r"fc_norm", "encoder/norm"),
+    *torch_norm(HUGGING_FACE + r"layernorm", "encoder/norm"),
+    *torch_linear(r"classifier", "head"),
+)
+KERNEL = re.compile(rf"{THEIRS}patch_embed\.proj\.weight|{HUGGING_FACE}embeddings\.patch_embeddings\.projection\.weight")
+
+
+def recognises(tensors: Tensors, metadata: dict) -> bool:
+    """Whether these are names of a VideoMAE: a kernel over time, and neither a cls token nor positions of its own."""
+    kernel = next((shape for name, shape in tensors.shapes.items() if KERNEL.fullmatch(name)), ())
+    return len(kernel) == 5 and not any(re.search(r"cls_token|pos_embed|position_embeddings|time_embeddings", name) for name in tensors)
+
+
+def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
+    """A VideoMAE, with its head where it was fine-tuned.
+
+    Raises:
+      UserError: for tensors that are not those of a VideoMAE, or a clip that is neither told nor asked for.
+    """
+    name = f"{tensors.path} (videomae)"
+    config = described(metadata.get("config", {}), name)
+    kernel = next(shape for path, shape in tensors.shapes.items() if KERNEL.fullmatch(path))
+    heads = options.num_heads or config.get("num_attention_heads") or heads_of_width(kernel[0], options, name)
+    translation = translate(tensors, TABLE, heads)
+    params, notes = dict(translation.params), []
+    _fill_in(params, notes)
+    clip = _clip(config, options, name)
+    params["position"] = sine_cosine_positions(_grid(clip, kernel[2:], name), kernel[0])
+    params = check_complete(type(translation)(params, translation.origin, translation.dropped, translation.unknown), name, heads)
+    normalises_mean = not re.search(r"(?<!fc_)norm\.weight$", translation.origin.get("encoder/norm/scale", ""))
+    pixels = read_processors(metadata.get("pixels", {}), name)
+    pixels.check_crop(clip[1:], name)
+    return Backbone(
+        name=name,
+        params=params,
+        num_heads=heads,
+        norm_eps=float(config.get("layer_norm_eps", 1e-12 if config else 1e-6)),
+        origin=translation.origin,
+        dropped=translation.dropped,
+        factorisation="spatio_temporal_attention",
+        clip=clip,
+        pool="mean_then_norm" if normalises_mean else "mean",
+        headless=None if normalises_mean else FIRST_TOKEN,
+        labels=_labels(config, params),
+        multi_label=config.get("problem_type") == MULTI_LABEL,
+        mean=pixels.mean or IMAGENET_MEAN,
+        std=pixels.std or IMAGENET_STD,
+        resize=pixels.resize,
+        said=pixels.said | ({"norm_eps": "config.json"} if "layer_norm_eps" in config else {}),
+        notes=(("(positions)", f"fixed, by sine and cosine, made for {clip}"), *notes, *(("(pixels)", note) for note in pixels.notes)),
+    )
+
+
+def sine_cosine_positions(grid: tuple[int, int, int], width: int) -> np.ndarray:
+    """(n_t, n_h, n_w, d) float32: sines of even and cosines of odd channels, of the number of a token along time, height and width."""
+    number, channel = np.arange(np.prod(grid))[:, None], np.arange(width)
+    angle = number / np.power(10000, 2 * (channel // 2) / width)
+    return np.where(channel % 2, np.cos(angle), np.sin(angle)).astype(np.float32).reshape(*grid, width)
+
+
+def _fill_in(params: Params, notes: list[tuple[str, str]]) -> None:
+    """What a VideoMAE has not: biases of keys, those of queries and values in some, and a last LayerNorm before it is fine-tuned."""
+    for path in [path for path in params if re.search(r"attention/(query|key|value)/kernel$", path)]:
+        params.setdefault(path.replace("kernel", "bias"), np.zeros(params[path].shape[1:], np.float32))
+    if "encoder/norm/scale" not in params and "tokenizer/bias" in params:
+        width = params["tokenizer/bias"].shape
+        params |= {"encoder/norm/scale": np.ones(width, np.float32), "encoder/norm/bias": np.zeros(width, np.float32)}
+        notes.append(("(norm)", "fresh: the source was not fine-tuned, and has none after its mean"))
+
+
+def _clip(config: dict, options: SourceOptions, name: str) -> tuple[int, int, int]:
+    """The clip that the positions are made for."""
+    size = config.get("image_size")
+    size = options.image_size or ((size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list) else None)
+    clip = options.clip or ((config["num_frames"], *size) if size and "num_frames" in config else None) or options.target_clip
+    if clip is None:
+        raise UserError(f"{name}: its positions are fixed and in no file: give clip, the (frames, height, width) that it was trained on")
+    return clip
+
+
+def _grid(clip: tuple[int, int, int], tubelet: tuple[int, ...], name: str) -> tuple[int, int, int]:
+    if any(extent % patch for extent, patch in zip(clip, tubelet, strict=True)):
+        raise UserError(f"{name}: a clip of {clip} does not divide into tubelets of {tuple(tubelet)}")
+    return tuple(extent // patch for extent, patch in zip(clip, tubelet, strict=True))
+
+
+def _labels(config: dict, params: Params) -> tuple[str, ...] | None:
+    id2label = config.get("id2label")
+    if not id2label or "head/kernel" not in params or len(id2label) != params["head/kernel"].shape[-1]:
+        return None
+    return tuple(str(id2label[index]) for index in sorted(id2label, key=int))
