@@ -121,6 +121,7 @@ TIMM = {
     "layer scale": {"init_values": 0.1},
     "cls without position": {"no_embed_class": True},
     "average without cls": {"global_pool": "avg", "class_token": False, "fc_norm": False},
+    "average, then norm": {"global_pool": "avg", "class_token": False, "fc_norm": True},
 }
 
 

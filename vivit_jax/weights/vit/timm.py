@@ -120,14 +120,14 @@ def _refuse_gated(tensors: Tensors, name: str) -> None:
             raise UserError(f"{name}: its MLPs are gated (SwiGLU), a ViViT's are not (it holds {path} {shape})")
 
 
-NORM_AFTER_POOL = "its head normalises after averaging the tokens and a ViViT before"
+NORM_AFTER_POOL = "its head normalises after averaging tokens that have attended to a cls token, and a ViViT that does so has none"
 
 
 def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:
     """How the tokens are pooled, and why the head cannot be kept if that is not how a ViViT does it."""
     said = config.get("model_args", {}).get("global_pool", config.get("global_pool"))
     if norm.endswith("fc_norm.weight"):
-        return "mean", NORM_AFTER_POOL
+        return ("mean", NORM_AFTER_POOL) if has_cls else ("mean_then_norm", None)
     if said not in (None, *POOLS):
         return "token" if has_cls else "mean", f"its head reads tokens pooled by {said!r}, which a ViViT does not"
     pool = POOLS.get(said, "token" if has_cls else "mean")
