@@ -85,4 +85,4 @@ def _picture(file: pathlib.Path) -> np.ndarray:
 def _images(folder: pathlib.Path) -> list[pathlib.Path]:
     """The image files in a folder, in the order of the numbers in their names."""
     files = [path for path in folder.iterdir() if path.suffix.lower() in FORMATS and not path.name.startswith(".")]
-    return sorted(files, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)])
+    return sorted(sorted(files), key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)])
