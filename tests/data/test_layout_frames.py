@@ -1,5 +1,7 @@
 """Frames that lie as image files, and a list with a column a head."""
 
+import pathlib
+
 import films
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 from vivit_jax import cli
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.layouts import Reading, read_layout
+from vivit_jax.data.layouts.frames import _images
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
@@ -105,3 +108,12 @@ def test_columns_of_heads_without_the_option_are_explained(listed):
     with pytest.raises(UserError, match="line 2: the noun is empty"):
         listed.write_text("path,verb,noun\na.mp4,take,\n")
         read_layout("csv", listed, Reading(heads=("verb", "noun")))
+
+
+def test_frames_of_one_number_are_in_the_order_of_their_names(tmp_path, monkeypatch):
+    for name in ("img_2.png", "img_01.png", "img_1.png", "img_1.jpg"):
+        (tmp_path / name).touch()
+    listed = sorted(tmp_path.iterdir())
+    for order in (listed, listed[::-1]):
+        monkeypatch.setattr(pathlib.Path, "iterdir", lambda folder, order=order: iter(order))
+        assert [path.name for path in _images(tmp_path)] == ["img_01.png", "img_1.jpg", "img_1.png", "img_2.png"]

@@ -24,14 +24,18 @@ class DecodedRecords(Sequence):
         """Sets memory aside.
 
         Args:
-          records: of the split.
-          gigabytes: that it may take, of 10^9 bytes.
-          split: what the error calls it.
+          records: the records of the split.
+          gigabytes: the most memory that it may take, in units of 10^9 bytes.
+          split: the split's name, for the error.
 
         Raises:
           UserError: if the frames of all records do not fit.
         """
-        self._records, self._known, self._starts = records, [], [len(records)]  # a byte a record at the front tells that it is there
+        self._records, self._known, self._starts = (
+            records,
+            [],
+            [len(records)],
+        )  # one byte for each record, at the front, tells whether it is decoded
         for number, record in enumerate(records):
             self._known.append(record | {"video": b""})
             self._starts.append(self._starts[-1] + 3 * record["frames"] * record["height"] * record["width"])
@@ -65,7 +69,7 @@ class DecodedRecords(Sequence):
         return known | {"video": frames}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves out the memory, which the process that is given this finds by its path."""
+        """Leaves out the memory, which the process that unpickles this finds by its path."""
         return {name: value for name, value in vars(self).items() if name != "_memory"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

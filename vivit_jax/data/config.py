@@ -74,8 +74,7 @@ class AugmentConfig:
       randaugment_magnitude: their common strength; 10 is full, the original's 15 and 20 go beyond.
       randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which the original's may not; for magnitudes up to 10.
       erasing: probability of covering a box of 2 to 33 % of the frame in noise, before the colours change.
-      repeats: how often a clip is drawn in a row, each time augmented anew; an epoch of training then sees the share 1 / `repeats` of the
-        records.
+      repeats: how often a clip is drawn in a row, each time augmented anew; an epoch of training then sees 1 / `repeats` of the records.
     """
 
     flip: float = 0.5

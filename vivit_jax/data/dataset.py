@@ -30,10 +30,10 @@ class VideoDataset:
     Attributes:
       name: as given to `vivit prepare`.
       path: its folder.
-      labels: class names in the order of their numbers, or those of each head.
+      labels: class names in the order of their numbers; with several heads, such a tuple for each head.
       splits: number of records of each split.
       multi_label: whether a clip may have several classes, or none.
-      identity: what tells this data set from another, see `vivit_jax.data.identity`.
+      identity: what distinguishes this data set from others, see `vivit_jax.data.identity`.
     """
 
     name: str
@@ -91,7 +91,7 @@ class VideoDataset:
         return np.concatenate([rows[start : start + take] for start, (_, _, take) in zip(starts, places, strict=True)])
 
     def class_counts(self, split: str) -> dict[str, Int[np.ndarray, " classes"]]:
-        """By head, how many records of a split each class has. Reads every record."""
+        """Counts the records of each class in a split, for each head. Reads every record."""
         counts = {head: np.zeros(len(names), np.int64) for head, names in _by_head(self.labels).items()}
         for record in self.source(split):
             for head, label in _by_head(record["label"]).items():
@@ -142,7 +142,7 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
     Several processes may call this at once: whichever is first done has made it.
 
     Args:
-      name: of the data set.
+      name: the data set's name.
       data_dir: as for `open_dataset`.
 
     Raises:
@@ -161,7 +161,9 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
 
 
 def check_splits(dataset: VideoDataset, data: DataConfig) -> None:
-    """Checks the splits of an experiment before anything is made. One that the config names by default and the data set lacks is told.
+    """Checks the splits of an experiment before anything is made.
+
+    A split that is in the config only by default, and not in the data set, is left out with a warning.
 
     Raises:
       UserError: for a split that the data set does not have, or that is empty.

@@ -1,4 +1,4 @@
-"""Which videos of a prepared data set are of one origin, and so no independent evidence: by its own record, or by a list."""
+"""Which videos share an origin, and so are not independent evidence: as `vivit prepare` stored it, or as a list says."""
 
 import csv
 import json
@@ -14,24 +14,24 @@ GROUP = "group"
 
 
 def stored_groups(dataset: VideoDataset) -> Mapping[str, str] | None:
-    """By a video's name, its group, as `vivit prepare --group COLUMN` stored them; None where the data set has none."""
+    """Maps the name of each video to its group, as `vivit prepare` stored them; None if the data set has no groups."""
     try:
         groups = json.loads((dataset.path / REPORT).read_text(encoding="utf-8")).get("groups")
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
-    well = isinstance(groups, dict) and groups and all(isinstance(group, str) for group in groups.values())
-    return groups if well else None
+    valid = isinstance(groups, dict) and groups and all(isinstance(group, str) for group in groups.values())
+    return groups if valid else None
 
 
 def listed_groups(path: pathlib.Path, column: str | None = None) -> Mapping[str, str]:
-    """By a video's name, its group, of a csv file with a header.
+    """Maps the name of each video to its group, as a csv file with a header lists them.
 
     Args:
-      path: the file; the column of the names is `name`, `path`, `file` or `video`.
-      column: of the groups; None is `group`.
+      path: the file; its column `name`, `path`, `file` or `video` holds the names.
+      column: the column that holds the groups; None is `group`.
 
     Raises:
-      UserError: for a file without these columns, and a video in two groups.
+      UserError: if the file cannot be read or lacks one of these columns, or a video is in two groups.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -43,11 +43,11 @@ def listed_groups(path: pathlib.Path, column: str | None = None) -> Mapping[str,
         raise UserError(f"--groups {path} is not a csv file in UTF-8 ({error})") from None
     name, group = next((title for title in NAMES if title in header and title != column), None), column or GROUP
     if name is None or group not in header:
-        wanted = f"a column {group!r}" if name else f"a column of names ({', '.join(NAMES)})"
-        raise UserError(f"--groups {path} has no {wanted.removeprefix('a ')}: its header is {', '.join(header) or 'empty'}")
+        wanted = f"column {group!r}" if name else f"column of names ({', '.join(NAMES)})"
+        raise UserError(f"--groups {path} has no {wanted}: its header is {', '.join(header) or 'empty'}")
     groups: dict[str, str] = {}
     for row in rows:
-        video, of = row[name] or "", row[group] or ""
-        if groups.setdefault(video, of) != of:
-            raise UserError(f"--groups {path}: {video} is in two groups, {groups[video]} and {of}")
+        video, origin = row[name] or "", row[group] or ""
+        if groups.setdefault(video, origin) != origin:
+            raise UserError(f"--groups {path}: {video} is in two groups, {groups[video]} and {origin}")
     return groups

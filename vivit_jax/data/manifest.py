@@ -1,4 +1,4 @@
-"""The manifest of a prepared data set: what `vivit prepare` wrote, so that whatever has changed since is noticed.
+"""The manifest of a prepared data set: a record of what `vivit prepare` wrote, by which later changes are noticed.
 
 `manifest.json` lists every file with its size and SHA-256; `records.sha256` holds 32 bytes for each record, in the order of the shards.
 Opening a set hashes its small files and compares the sizes of its shards; reading a record hashes what it holds.
@@ -29,7 +29,7 @@ class Manifest:
     """What was written.
 
     Attributes:
-      labels: class names in the order of their numbers, or those of each head, exactly as the source spells them.
+      labels: class names in the order of their numbers, exactly as the source spells them; with several heads, such a tuple for each head.
       splits: number of records of each split.
       shards: number of records of each shard, in the order of the rows of `records.sha256`.
       files: (bytes, SHA-256) of each file but the manifest.
@@ -57,10 +57,10 @@ def write(folder: pathlib.Path, labels: Labels, splits: Mapping[str, int], recor
     """Writes the manifest of the finished data set in `folder`.
 
     Args:
-      folder: of the version.
+      folder: the folder of the data set's version.
       labels: class names.
       splits: number of records of each split.
-      records: of each shard, what its records hold.
+      records: for each shard by name, what its records hold, in order.
     """
     rows, shards = [], {}
     for name, stored in records.items():
@@ -74,7 +74,7 @@ def write(folder: pathlib.Path, labels: Labels, splits: Mapping[str, int], recor
 
 
 def read(folder: pathlib.Path) -> Manifest | None:
-    """The manifest of a data set, checked against its files; None for a set of the version before, which has none.
+    """The manifest of a data set, checked against its files; None for a data set of an older `vivit prepare`, which wrote none.
 
     Raises:
       UserError: naming the file that is damaged or gone.
@@ -105,7 +105,7 @@ def read_hashes(folder: pathlib.Path) -> UInt8[np.ndarray, "records 32"]:
 
 
 def record_digest(record: Mapping) -> bytes:
-    """The SHA-256 of what a record holds, as tfds gives it; however it is laid out in bytes."""
+    """The SHA-256 of a record's values, as tfds gives them; it does not depend on how they are serialised."""
     digest = hashlib.sha256()
     _feed(digest, record)
     return digest.digest()

@@ -10,9 +10,9 @@ import numpy as np
 
 from vivit_jax.errors import UserError, in_one_line
 
-MOST_BYTES = 2 << 30  # of all arrays of a file; the largest MedMNIST set of volumes, of 64 voxels a side, has 0.5 GB
+MOST_BYTES = 2 << 30  # of all arrays of a file together; the largest of MedMNIST's sets of volumes has 0.5 GB
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What NumPy and zipfile raise on reading what was damaged or made to mislead.
+# What NumPy and zipfile raise when they read a file that is damaged or was made to mislead.
 DAMAGED = (
     *(ValueError, TypeError, LookupError, RuntimeError, EOFError, OSError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
@@ -20,10 +20,10 @@ DAMAGED = (
 
 
 def array_shapes(path: pathlib.Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """The shape and type of each array in a file, by name, once it is known that as many bytes are there.
+    """Maps the name of each array in a file to its shape and type, after checking that the file declares as many bytes as they need.
 
     Raises:
-      UserError: if the file is missing, damaged, holds Python objects or more than `MOST_BYTES`.
+      UserError: if the file is missing, is damaged, holds Python objects, or declares more than `MOST_BYTES`.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
@@ -41,10 +41,10 @@ def array_shapes(path: pathlib.Path) -> dict[str, tuple[tuple[int, ...], np.dtyp
 
 
 def read_array(path: pathlib.Path, name: str) -> np.ndarray:
-    """One array of a file whose `array_shapes` were read.
+    """Reads one array of a file that `array_shapes` has checked.
 
     Raises:
-      UserError: if it cannot be read.
+      UserError: if the array is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:

@@ -43,12 +43,12 @@ def training_batches(
 
     Args:
       dataset: what to read.
-      split: of it, such as `train`.
+      split: a split of it, such as `train`.
       preprocess: frames, stride, scale and crop of a clip.
       data: order of frames, readers and processes.
       augment: transforms of a clip.
-      batch_size: clips of a batch of this host.
-      seed: of order and augmentation.
+      batch_size: clips in a batch on this host.
+      seed: the seed of the order and of the augmentation.
       shard: (this host, number of hosts).
 
     Returns:
@@ -74,7 +74,7 @@ class TrainingBatches(Iterator):
     """See `training_batches`. Its state is the number of clips read, so that any number of readers and processes goes on from it.
 
     Attributes:
-      readers: who reads.
+      readers: the threads and processes that read.
     """
 
     def __init__(self, clips: grain.MapDataset, readers: Readers, batch_size: int) -> None:
@@ -86,7 +86,7 @@ class TrainingBatches(Iterator):
         weakref.finalize(self, _close, self._reading)
 
     def __next__(self) -> Batch:
-        """The next batch. Raises `UserError` for a clip that cannot be read, of which none is replaced, and for a worker that died."""
+        """The next batch. Raises `UserError` for a clip that cannot be read, and for a worker that died."""
         if not self._reading:
             read = _read_in_pieces if self.readers.processes else _read
             self._reading.append(iter(read(self._clips[self._position :], self.readers, self._batch_size)))
@@ -135,12 +135,12 @@ def evaluation_batches(
 
     Args:
       dataset: what to read.
-      split: of it, such as `test`.
+      split: a split of it, such as `test`.
       preprocess: frames, stride, scale and crop of a clip.
       data: order of frames, readers and processes.
       views: (temporal, spatial): clips spread evenly in time, crops of each along the longer side.
-      flip: whether each of them mirrored is a view too, after all that are not.
-      batch_size: videos of a batch of this host.
+      flip: whether the mirror image of each view is a view too; these come after all others.
+      batch_size: videos in a batch on this host.
       shard: (this host, number of hosts). All hosts have the same number of batches.
 
     Returns:
@@ -156,7 +156,7 @@ class EvaluationBatches:
     """See `evaluation_batches`.
 
     Attributes:
-      names: of the videos that were read so far, by their number in the split.
+      names: the names of the videos read so far, by their number in the split.
     """
 
     _load: "_EvaluationViews"
@@ -199,8 +199,10 @@ def _read(clips: grain.MapDataset, readers: Readers, batch_size: int) -> grain.I
 
 
 def _read_in_pieces(clips: grain.MapDataset, readers: Readers, batch_size: int) -> grain.IterDataset:
-    """The same of endless `clips`, the worker processes making pieces of batches in turn: this process then only puts them together, where
-    taking each clip from its worker cost as much as making it from memory."""
+    """Runs endless `clips` in parallel, where worker processes make pieces of batches in turn and this process only joins them.
+
+    Taking clips from the workers one by one would cost as much as making them from memory.
+    """
     each = grain.ReadOptions(num_threads=readers.threads, prefetch_buffer_size=readers.threads)
     turns = grain.MapDataset.range(len(clips)).map(_InTurns(clips, readers.processes, readers.piece))
     pieces = _in_processes(turns.to_iter_dataset(each).batch(readers.piece), readers.processes)
@@ -228,7 +230,7 @@ def _in_processes(dataset: grain.IterDataset, count: int) -> grain.IterDataset:
 
 
 def _joined(pieces: Sequence[Batch]) -> Batch:
-    """One batch of its pieces, copied: what lies in a worker's memory must not be alive when the interpreter ends."""
+    """Joins pieces into a batch by copying them: nothing in a worker's memory may be referenced when the interpreter ends."""
     return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *pieces)
 
 

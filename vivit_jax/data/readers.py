@@ -1,4 +1,4 @@
-"""Who reads a data set: threads of this process, or worker processes; counted by the machine where the config does not say.
+"""Chooses who reads a data set, threads of this process or worker processes, and how many, from the machine unless the config says.
 
 Threads start at once and share everything, but only so many of them keep a CPU busy each: between two calls into FFmpeg or OpenCV all wait
 for the interpreter's one lock. Processes do not, and each takes seconds to start and a part of the machine's memory: they are for feeding
@@ -20,25 +20,25 @@ import jax
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.workers import available_cpus
 
-# Threads that the interpreter's lock leaves busy.
+# The most threads that Python's interpreter lock leaves busy.
 MOST_THREADS = 4
-# Of the fastest model here on an H200.
+# The most that the fastest model here needs on an H200.
 PROCESSES_A_DEVICE = 16
 # Worker processes hand over pieces of batches of about this size: large enough that their number does not matter, small enough that all
 # workers together do not hold many batches.
 PIECE_BYTES = 16 * 10**6
-# Of these a worker has one in the making, one ready, and some are being put together.
+# Each worker makes one piece while another is ready, and some more are being put together.
 PIECES_A_WORKER = 4
 SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclasses.dataclass(frozen=True)
 class Readers:
-    """Who reads.
+    """The threads and processes that read a data set.
 
     Attributes:
-      threads: of this process, or of each worker process.
-      processes: 0 where this process reads.
+      threads: how many threads this process has for reading, or each worker process if there are any.
+      processes: how many worker processes; 0 if this process reads.
       piece: clips that a worker process hands over at a time; divides the batch.
     """
 
@@ -48,12 +48,12 @@ class Readers:
 
 
 def training_readers(data: DataConfig, batch_size: int, clip_bytes: int) -> Readers:
-    """Who reads the endless stream of training clips: a process a CPU for GPUs and TPUs, if there are many CPUs and memory enough.
+    """Chooses who reads training clips: for a GPU or TPU, one process for each CPU if there are enough CPUs and memory.
 
     Args:
-      data: its `readers` and `processes` are taken where they are given; clips from its cache are left to threads.
-      batch_size: clips of a batch of this host.
-      clip_bytes: of one clip.
+      data: its `readers` and `processes` are used if they are given; clips from its cache are read by threads.
+      batch_size: clips in a batch on this host.
+      clip_bytes: the size of one clip.
     """
     piece = max(size for size in range(1, batch_size + 1) if batch_size % size == 0 and (size == 1 or size * clip_bytes <= PIECE_BYTES))
     if data.processes is not None or data.readers is not None or data.cache_gigabytes:
@@ -63,12 +63,12 @@ def training_readers(data: DataConfig, batch_size: int, clip_bytes: int) -> Read
 
 
 def given_readers(data: DataConfig) -> Readers:
-    """Who reads by `data` alone: threads of this process unless it names processes."""
+    """Chooses who reads from `data` alone: threads of this process, unless it sets `processes`."""
     return Readers(data.readers or (1 if data.processes else min(available_cpus(), MOST_THREADS)), data.processes or 0)
 
 
 def begin_worker(worker: int = 0, workers: int = 1) -> None:
-    """What a worker process does first: it takes no CPU but its readers', leaves signals to its parent, and ends when that does."""
+    """What a worker process does first: it uses no CPU but its readers', leaves signals to its parent, and ends when its parent does."""
     leave_cpus_to_readers()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # which reach the whole process group
         signal.signal(number, signal.SIG_IGN)
@@ -76,7 +76,7 @@ def begin_worker(worker: int = 0, workers: int = 1) -> None:
 
 
 def leave_cpus_to_readers() -> None:
-    """Takes OpenCV's own threads away, in this process."""
+    """Turns off OpenCV's own threads in this process."""
     cv2.setNumThreads(0)
 
 
@@ -86,7 +86,7 @@ def _end_with_parent() -> None:
 
 
 def _accelerators() -> int:
-    """GPUs or TPUs of this process."""
+    """The number of GPUs or TPUs of this process."""
     return 0 if jax.default_backend() == "cpu" else jax.local_device_count()
 
 

@@ -17,10 +17,10 @@ class Record(typing.TypedDict):
     """A stored clip, as `VideoDataset.source` gives it.
 
     Attributes:
-      video: bytes of an mp4; of `DecodedRecords`, its frames, uint8 (t, h, w, 3).
-      label: class number, or one for each head; of a data set whose clips may have several classes, uint8 (classes,) of zeros and ones.
-      name: for people.
-      frames: of the video.
+      video: bytes of an mp4; in `DecodedRecords`, its frames, uint8 (t, h, w, 3).
+      label: class number, or one for each head; if clips may have several classes, uint8 (classes,) of zeros and ones.
+      name: the clip's name, for people.
+      frames: how many the video has.
       fps: frames a second.
       width: pixels.
       height: pixels.
@@ -54,7 +54,7 @@ class Records(Sequence):
           stored: the records' bytes.
           features: what the bytes hold.
           places: the records' (shard, position in it, number), in order.
-          classes: how many classes a clip may have several of, else None.
+          classes: the number of classes if a clip may have several, else None.
           hashes: the SHA-256 of each record; None for a data set that has none.
         """
         self._stored, self._features, self._classes, self._hashes = stored, features, classes, hashes

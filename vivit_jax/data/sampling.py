@@ -33,7 +33,7 @@ def centre_clip(video_frames: int, preprocess: Preprocess) -> np.ndarray:
 
 
 def reorder(indices: np.ndarray, order: str, generator: np.random.Generator) -> np.ndarray:
-    """A clip's frame numbers `forward` as they are, `shuffled`, or `one_frame` of them throughout; the controls of `DataConfig`."""
+    """A clip's frame numbers in a `temporal_order` of `DataConfig`: `forward`, `shuffled`, or `one_frame` of them repeated."""
     if order == "shuffled":
         return generator.permutation(indices)
     if order == "one_frame":

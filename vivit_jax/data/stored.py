@@ -1,4 +1,4 @@
-"""Opens what lies on disk as a tfds data set, after a look at its metadata: tfds itself imports any module that they name."""
+"""Opens a folder as a tfds data set, but checks its metadata first: tfds itself would import any module named there."""
 
 import json
 import pathlib
@@ -33,7 +33,7 @@ def open_builder(folder: pathlib.Path) -> "tfds.core.DatasetBuilder":
     """tfds's reader of the data set in `folder`.
 
     Raises:
-      UserError: naming the file that is damaged, gone, or of something else.
+      UserError: naming the file that is damaged or missing, or was not written by `vivit prepare`.
     """
     info, features = _read_json(folder / INFO), _read_json(folder / FEATURES)
     for name in _values(features, ("pythonClassName", "python_class_name", "type", "proto_cls")):
@@ -73,7 +73,7 @@ def stored_labels(feature: "tfds.features.FeatureConnector") -> tuple[Labels, bo
 
 
 def _heads(feature: "tfds.features.FeatureConnector") -> Mapping[str, "tfds.features.ClassLabel"]:
-    """The parts of a label of several heads, empty for that of one; tfds's dict of features is no Mapping of Python's."""
+    """The feature of each head, empty if the label has no heads; tfds's dict of features is not a Python Mapping."""
     return dict(feature.items()) if hasattr(feature, "items") else {}
 
 
@@ -98,7 +98,7 @@ def _read_json(path: pathlib.Path) -> dict:
 
 
 def _values(value: object, keys: tuple[str, ...]) -> Iterator[str]:
-    """The texts under `keys` anywhere in a JSON value. What tfds takes for the name of a class to import has one of two forms."""
+    """The strings under `keys` anywhere in a JSON value."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -119,7 +119,7 @@ def _check_shards(folder: pathlib.Path, builder: "tfds.core.DatasetBuilder") -> 
 
 
 def _check_labels(folder: pathlib.Path, feature: "tfds.features.FeatureConnector") -> None:
-    """tfds numbers the classes where their file of names is gone."""
+    """Refuses a data set without its file of class names, for which tfds would use numbers as names."""
     parts = {f"label-{head}": part for head, part in _heads(feature).items()} or {"label": feature}
     for name, part in parts.items():
         path = folder / f"{name}.labels.txt"

@@ -20,8 +20,9 @@ class SplitSummary:
     """What a split holds.
 
     Attributes:
-      counts: examples by class; of several heads, by the classes joined with ` / `; one of several classes counts for each.
-      seconds: durations of its videos, (examples,).
+      counts: the number of examples of each class. An example with several classes counts for each of them. With several heads the key is
+        the classes of all heads, joined by ` / `.
+      seconds: durations of its videos in seconds, float64 (examples,).
     """
 
     counts: collections.Counter
@@ -29,7 +30,7 @@ class SplitSummary:
 
 
 def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
-    """Reads every record of a split."""
+    """Reads every record of a split, and counts its classes and durations."""
     source = dataset.source(split)
     counts, seconds = collections.Counter(), np.zeros(len(source))
     for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
@@ -40,7 +41,7 @@ def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
 
 
 def sheet_of(dataset: VideoDataset) -> Image.Image:
-    """A contact sheet of the first clips met of each class, in the first split."""
+    """A contact sheet with the first clip of each class in the first split, at most `SHEET_ROWS` classes."""
     split = next(iter(dataset.splits))
     source = dataset.source(split)
     shown: dict[str, dict] = {}
@@ -64,7 +65,7 @@ def label_text(dataset: VideoDataset, label: object) -> str:
 
 
 def class_names(dataset: VideoDataset, label: object) -> list[str]:
-    """The classes of an example; those of several heads joined as one."""
+    """The classes of an example; with several heads, one text that joins the class of each head."""
     if isinstance(dataset.labels, Mapping):
         return [" / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)]
     return [dataset.labels[i] for i in (np.flatnonzero(label) if dataset.multi_label else [int(label)])]

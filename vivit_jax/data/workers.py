@@ -35,7 +35,7 @@ class Failure:
 
 
 def available_cpus() -> int:
-    """CPUs that this process may run on; all of the machine where the system does not tell, as on macOS."""
+    """The number of CPUs that this process may use; all of the machine's if the system does not tell, as on macOS."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
@@ -75,7 +75,7 @@ def map_in_order(
 
 
 def serve(descriptor: int, memory: int | None) -> None:
-    """A worker's life: a function first, then items to apply it to until the other side hangs up."""
+    """Runs in a worker: receives a function, then applies it to each item that it receives, until the other side hangs up."""
     cv2.setNumThreads(0)
     if memory is not None:
         limit = psutil.Process().memory_info().vms + memory
@@ -96,7 +96,7 @@ def _apply(function: Callable, item: object) -> object:
         return Failure(str(error))
     except MemoryError:
         return Failure("reading it takes more memory than the limit")
-    except Exception as error:  # of a library, met with a file it never saw before: that file's, and no other's
+    except Exception as error:  # libraries raise anything for a strange file; only that file fails
         return Failure(f"an unexpected error while reading it ({type(error).__name__}: {error})")
 
 
@@ -129,7 +129,7 @@ class _Worker:
 
     @property
     def seconds_left(self) -> float:
-        """Until the current task is overdue."""
+        """Seconds until the current task is overdue."""
         return max(0.0, self._deadline - time.monotonic())
 
     def take(self) -> tuple[int, object]:

@@ -1,4 +1,4 @@
-"""The recipes of Karpathy et al. 2014: what those of its data sets have in common, and its transfers."""
+"""The recipes of Karpathy et al. 2014: what they have in common on all data sets, and how networks are transferred to another set."""
 
 import ml_collections
 
@@ -15,7 +15,7 @@ TRANSFERS = {
     "scratch": (None, (0.5, 0.5)),
 }
 MULTIRESOLUTION = "multiresolution"
-MEAN_PIXEL = 117 / 255  # of all videos, which is taken from every pixel
+MEAN_PIXEL = 117 / 255  # the mean of all videos, which is subtracted from every pixel
 
 
 def fusion_recipe(name: str, network: str) -> ml_collections.ConfigDict:
@@ -26,8 +26,8 @@ def fusion_recipe(name: str, network: str) -> ml_collections.ConfigDict:
     random, to 170 pixels or 178, and flipped. A video is judged by 20 clips of it, each seen four times: two crops, and each mirrored.
 
     Args:
-      name: of the data set.
-      network: `single_frame`, `early`, `late` or `slow`, and maybe `multiresolution`: `slow,multiresolution`.
+      name: the name of the data set.
+      network: `single_frame`, `early`, `late` or `slow`; `,multiresolution` may follow, as in `slow,multiresolution`.
 
     Raises:
       UserError: for a network that cannot be read.
@@ -62,13 +62,13 @@ def transfer(config: ml_collections.ConfigDict, how: str, source: str) -> None:
     """Makes a `fusion_recipe` start from a network that was trained on another data set, with a new head.
 
     Args:
-      config: of the same network.
-      how: what is trained: `top_layer` (the head), `top_3` (the fully connected layers and the head), `all`, or `scratch`, all of a
-        network that starts from random weights.
+      config: the recipe; its network must be that of `source`.
+      how: what is trained: `top_layer` (the head), `top_3` (the fully connected layers and the head), `all`, or `scratch` (all of
+        a network that starts from random weights).
       source: the other network's model directory.
 
     Raises:
-      UserError: for anything else.
+      UserError: for an unknown `how`.
     """
     if how not in TRANSFERS:
         raise unknown_name("transfer", how, TRANSFERS)

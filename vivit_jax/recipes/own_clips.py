@@ -11,7 +11,7 @@ def own_clips(name: str, backbone: str) -> ml_collections.ConfigDict:
     """What the configs for clips of your own share: 16 frames of about 224 pixels through Model 2, and AdamW with rates by layer.
 
     Args:
-      name: of the run.
+      name: the name of the run.
       backbone: size and patch, such as `B/16`.
 
     Raises:

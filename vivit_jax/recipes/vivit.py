@@ -1,4 +1,4 @@
-"""The recipes of ViViT (Arnab et al. 2021, Table 7): what those of its data sets have in common."""
+"""The recipes of ViViT (Arnab et al. 2021, Table 7): what they have in common on all data sets."""
 
 import re
 
@@ -20,18 +20,18 @@ def paper_recipe(name: str, model: str, *, learning_rate: float, epochs: float) 
     """The part of Table 7 that is the same for every data set.
 
     SGD with momentum 0.9, batches of 64, a cosine after 2.5 epochs of warm-up, flips, scale jitter, 32 frames at stride 2 of 224 pixels,
-    and 4 x 3 views to be judged by. Of the original's configurations, what the table leaves out: gradients are clipped to norm 1, and
-    scale jitter draws height and width each for itself.
+    and tests on 4 x 3 views (4 clips in time, 3 crops of each). Two things are not in the table but in Scenic's configurations: gradients
+    are clipped to norm 1, and scale jitter draws a factor for height and another for width.
 
-    The score is that of the last weights on the split `val`, as the paper's is. It is not looked at before, so that it cannot choose them;
-    `--config.data.val_split=val` shows it after each epoch, and then does.
+    The score is that of the last weights on the split `val`, as in the paper. That split is not evaluated during training, so that it
+    cannot choose the weights; with `--config.data.val_split=val` it is evaluated after each epoch, and does choose them.
 
     Args:
-      name: of the data set.
+      name: the name of the data set.
       model: size, patch and frames of a tubelet, then the factorisation by name or by the paper's number: `L/16x2,factorised_encoder` or
         `B/16x2,3`.
-      learning_rate: its peak.
-      epochs: length of the run.
+      learning_rate: the peak of the schedule.
+      epochs: the length of the run.
 
     Raises:
       UserError: for a model that cannot be read.

@@ -23,8 +23,8 @@ class Augmentation:
     """What happens to one clip.
 
     Attributes:
-      geometry: what is shown of each frame as it is decoded.
-      transforms: of the clip, uint8 (t, h, w, 3), in this order.
+      geometry: which part of each frame is decoded, and how it is resized and flipped.
+      transforms: functions from clip to clip, uint8 (t, h, w, 3), applied in this order.
       colours: how the device then changes its colours, float32 (5,).
     """
 
@@ -33,7 +33,7 @@ class Augmentation:
     colours: np.ndarray
 
     def __call__(self, clip: np.ndarray) -> np.ndarray:
-        """A clip whose frames are framed by `geometry`, to what goes to the device."""
+        """Applies `transforms` to a clip whose frames `geometry` has framed; the result goes to the device."""
         for transform in self.transforms:
             clip = transform(clip)
         return clip
@@ -43,7 +43,7 @@ def random_augmentation(generator: np.random.Generator, augment: AugmentConfig, 
     """Draws what happens to one clip.
 
     Args:
-      generator: of this clip alone.
+      generator: random numbers for this clip alone.
       augment: which transforms, how often and how strong.
       short_side: pixels that the short side is scaled to.
       crop: (height, width) in pixels.

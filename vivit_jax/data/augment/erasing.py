@@ -15,8 +15,8 @@ class Erasing:
     """A box of noise, the same in all frames.
 
     Attributes:
-      box: its place.
-      seed: of the noise.
+      box: the part of the frame that is covered.
+      seed: the seed of the noise.
     """
 
     box: Box

@@ -8,7 +8,7 @@ import numpy as np
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.data.video.geometry import Framing, scaled_size
 
-ASPECT = 4 / 3  # of a random resized crop against the crop's own, either way
+ASPECT = 4 / 3  # the most by which the aspect of a random resized crop differs from that of the model's crop, as a factor either way
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,9 +17,9 @@ class ScaledCrop:
 
     Attributes:
       short_side: pixels that the short side is scaled to.
-      stretch: factor on the width alone.
+      stretch: a further factor on the width alone.
       crop: (height, width) in pixels.
-      corner: where the crop lies in the room it has, (down, right), each in [0, 1).
+      corner: where the crop lies within the room it has to move, (down, right), each in [0, 1).
     """
 
     short_side: float
@@ -44,7 +44,7 @@ class Box:
     Attributes:
       area: as a share of the frame's.
       aspect: width over height, in pixels.
-      corner: where it lies in the room it has, (down, right), each in [0, 1).
+      corner: where the box lies within the room it has to move, (down, right), each in [0, 1).
     """
 
     area: float
@@ -84,7 +84,10 @@ def _window(corner: float, crop: int, scaled: int, extent: int) -> slice:
 
 
 def random_geometry(generator: np.random.Generator, augment: AugmentConfig, short_side: int, crop: tuple[int, int]) -> Geometry:
-    """Draws the part of the frame and the flip of one clip. The same draws are made whatever `augment` uses of them."""
+    """Draws the part of the frame and the flip of one clip.
+
+    The draws do not depend on which of them `augment` uses.
+    """
     scale, down, right, flip = generator.random(4)
     (shapes,) = generator.spawn(1)
     if augment.random_resized_crop:
@@ -99,5 +102,8 @@ def random_geometry(generator: np.random.Generator, augment: AugmentConfig, shor
 
 
 def random_box(generator: np.random.Generator, area: tuple[float, float], aspect: tuple[float, float], corner: tuple[float, float]) -> Box:
-    """Draws a box: its area evenly between two shares of the frame's, the logarithm of its aspect evenly between those of two."""
+    """Draws a box at `corner`.
+
+    Its share of the frame's area is uniform in the range `area`, and the logarithm of its aspect is uniform in that of the range `aspect`.
+    """
     return Box(generator.uniform(*area), math.exp(generator.uniform(*np.log(aspect))), corner)

@@ -1,4 +1,4 @@
-"""The photometric operations of RandAugment, as PIL's. What an operation measures, such as a histogram, it measures over the whole clip.
+"""The photometric operations of RandAugment, defined as in PIL. Statistics such as a histogram are taken over the whole clip.
 
 Each takes a clip, uint8 (t, h, w, 3), and gives another of the same shape.
 """
@@ -32,7 +32,7 @@ def equalise(clip: np.ndarray) -> np.ndarray:
 
 
 def invert(clip: np.ndarray) -> np.ndarray:
-    """The negative."""
+    """Replaces each value by 255 minus it."""
     return 255 - clip
 
 
@@ -42,35 +42,35 @@ def posterise(clip: np.ndarray, bits: int) -> np.ndarray:
 
 
 def solarise(clip: np.ndarray, threshold: int) -> np.ndarray:
-    """The negative of values from `threshold` on."""
+    """Replaces each value of at least `threshold` by 255 minus it."""
     levels = np.arange(256)
     return _look_up(clip, np.where(levels < threshold, levels, 255 - levels))
 
 
 def solarise_add(clip: np.ndarray, addition: int) -> np.ndarray:
-    """Adds to the values below 128."""
+    """Adds `addition` to each value below 128."""
     levels = np.arange(256)
     return _look_up(clip, np.where(levels < 128, levels + addition, levels))
 
 
 def colour(clip: np.ndarray, factor: float) -> np.ndarray:
-    """Away from grey by `factor`; 0 is grey, 1 is the clip."""
+    """Scales the distance of each pixel from its grey by `factor`; 0 gives grey, 1 the clip itself."""
     return cv2.transform(_tall(clip), factor * np.eye(3) + (1 - factor) * LUMINANCE).reshape(clip.shape)
 
 
 def contrast(clip: np.ndarray, factor: float) -> np.ndarray:
-    """Away from the mean luminance by `factor`; 0 is all of it, 1 is the clip."""
+    """Scales the distance of each value from the mean luminance by `factor`; 0 gives the mean everywhere, 1 the clip itself."""
     mean = round(LUMINANCE @ cv2.mean(_tall(clip))[:3])
     return _look_up(clip, mean + factor * (np.arange(256) - mean))
 
 
 def brightness(clip: np.ndarray, factor: float) -> np.ndarray:
-    """Away from black by `factor`; 0 is black, 1 is the clip."""
+    """Multiplies each value by `factor`; 0 gives black, 1 the clip itself."""
     return _look_up(clip, factor * np.arange(256))
 
 
 def sharpness(clip: np.ndarray, factor: float) -> np.ndarray:
-    """Away from the smoothed clip by `factor`; 0 is smooth, 1 is the clip. The outermost pixels stay."""
+    """Scales the difference from the smoothed clip by `factor`; 0 gives the smoothed clip, 1 the clip itself. The outermost pixels stay."""
     kernel = (1 - factor) * SMOOTH
     kernel[1, 1] += factor
     result = clip.copy()

@@ -29,7 +29,7 @@ class Draw:
 
     @property
     def factor(self) -> float:
-        """Of colour, contrast, brightness and sharpness."""
+        """The factor that colour, contrast, brightness and sharpness use."""
         return 0.1 + 1.8 * self.level
 
     @property
@@ -81,7 +81,7 @@ class Operation:
     draw: Draw
 
     def __call__(self, clip: np.ndarray) -> np.ndarray:
-        """A clip, uint8 (t, h, w, 3), after it."""
+        """Applies the operation to a clip, uint8 (t, h, w, 3)."""
         return (PHOTOMETRIC | GEOMETRIC)[self.name](clip, self.draw)
 
 

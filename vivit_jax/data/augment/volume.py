@@ -1,4 +1,4 @@
-"""Volumes as clips: their three axes are alike, so that they are flipped and shifted along each."""
+"""Augments volumes that are stored as clips: their three axes are alike, so each may be flipped and shifted."""
 
 import dataclasses
 
@@ -13,14 +13,14 @@ class Move:
 
     Attributes:
       backwards: whether the order along each axis is reversed.
-      shift: frames or pixels that the clip then moves along each; its edge is repeated where it leaves a gap.
+      shift: frames or pixels by which the clip is then moved along each axis, towards the end if positive; its edge fills the gap.
     """
 
     backwards: tuple[bool, bool, bool]
     shift: tuple[int, int, int]
 
     def __call__(self, clip: np.ndarray) -> np.ndarray:
-        """A clip, uint8 (t, h, w, 3), moved."""
+        """Flips and then shifts a clip, uint8 (t, h, w, 3); the shape stays."""
         axes = []
         for extent, backwards, shift in zip(clip.shape[:3], self.backwards, self.shift, strict=True):
             numbers = np.arange(extent)[::-1] if backwards else np.arange(extent)
@@ -29,7 +29,7 @@ class Move:
 
 
 def random_move(generator: np.random.Generator, augment: AugmentConfig) -> Move:
-    """Draws the shifts, and the flips that no video knows: top to bottom, last to first. That from left to right is drawn with the crop."""
+    """Draws the shifts and the flips along time and height. The flip along width is drawn with the crop, by `random_geometry`."""
     time, height = generator.random(2)
     shift = generator.integers(-augment.shift, augment.shift, size=3, endpoint=True)
     return Move((bool(time < augment.flip_time), bool(height < augment.flip_vertical), False), tuple(shift.tolist()))

@@ -21,8 +21,8 @@ class Layout:
 
     Attributes:
       read: lists the clips of a source.
-      source: what the source is, for `--help`; None for a layout that makes its videos and has none.
-      takes: the fields of `Reading` that mean something to it; any other that is given is refused.
+      source: describes the source, for `--help`; None for a layout that makes its videos and has no source.
+      takes: the fields of `Reading` that it uses; any other field that is set is refused.
     """
 
     read: Callable[[pathlib.Path | None, Reading], Annotations]
@@ -30,7 +30,7 @@ class Layout:
     takes: tuple[str, ...] = ()
 
 
-# What `vivit prepare` calls the fields of `Reading`, where it is not by their own names.
+# Fields of `Reading` whose option of `vivit prepare` has another name.
 OPTIONS = {"shared_videos": "allow_shared_videos"}
 
 PUBLISHED = ("root", "within", "annotations")
@@ -66,9 +66,9 @@ def read_layout(
 
     Args:
       layout: one of `LAYOUTS`.
-      source: what it reads.
-      reading: how.
-      shares: how clips without splits are given them; None where they have them.
+      source: the file or folder that the layout reads; None for a layout that makes its videos.
+      reading: how to read it; None is the defaults.
+      shares: how to assign clips to splits; None if the source has splits.
 
     Raises:
       UserError: for an unknown layout, or naming what is wrong in the source.
@@ -102,10 +102,10 @@ def check_layout(layout: str, source: str | pathlib.Path | None) -> None:
 
 
 def _check_taken(layout: str, reading: Reading) -> None:
-    """Refuses what was asked for and the layout does not know."""
+    """Refuses an option that the layout does not use."""
     takes = LAYOUTS[layout].takes
     asked = [field.name for field in dataclasses.fields(Reading) if getattr(reading, field.name) != field.default]
     unknown = [name for name in asked if name not in takes]
     if unknown:
-        known = " and ".join(f"--{OPTIONS.get(name, name)}" for name in takes) or "none of its like"
+        known = " and ".join(f"--{OPTIONS.get(name, name)}" for name in takes) or "no options of this kind"
         raise UserError(f"layout {layout} takes no --{OPTIONS.get(unknown[0], unknown[0])}: it takes {known}")

@@ -16,13 +16,12 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import sha256
 
 Label = str | tuple[str, ...] | Mapping[str, str]
-"""A class name; those of a clip that may have several or none; or one for each head."""
+"""A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head."""
 
 Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction]]
-"""Makes frames, each uint8 (h, w, 3), and their rate; picklable."""
+"""A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second."""
 
-
-END_BYTES = 4096
+END_BYTES = 4096  # read at each end of files of equal size, before their whole contents are compared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +29,14 @@ class Reading:
     """How a source is read.
 
     Attributes:
-      root: the folder that relative paths of a list are below; None is the list's own.
-      within: for a list that is not trusted, the folder that all its files must lie in, whatever links lead there; None is anywhere.
-      split: whether the clips are to be given splits, so that the source must have none.
-      group: the list's column that tells which clips must stay together; None is none.
-      annotations: files of labels, or folders of them, that lie apart from the videos; none is beside them.
-      heads: the list's columns that are a label each; none is one label.
+      root: the folder that a list's relative paths start from; None is the list's own folder.
+      within: for a list that is not trusted, the folder that all its files must lie in once links are followed; None allows any folder.
+      split: whether clips will be assigned to splits; the source must then have none of its own.
+      group: the list's column that tells which clips must stay in one split; None if there is no such column.
+      annotations: files of labels, or folders of such files, that lie apart from the videos; empty if they lie beside the videos.
+      heads: the list's columns that each hold a label; empty if a clip has a single label.
       split_number: which of several published splits is taken, from 1.
-      fps: frames a second of frames that lie as image files; None is not known.
+      fps: the rate, in frames a second, of videos that lie as image files; None if it is not known.
       shared_videos: whether segments of one video may be in several splits.
     """
 
@@ -59,12 +58,12 @@ class Clip:
     Attributes:
       name: unique in its split, for people: the path below the source.
       split: such as `train`.
-      label: class name, or those of a clip that may have several or none, or one for each head.
+      label: see `Label`.
       source: the video's file, or a function that makes it.
       start: seconds into the video where the clip begins.
-      end: seconds into the video where it ends; None is its end.
-      group: clips of one group are of one origin, and should be in one split; None where that is not known.
-      lossless: whether what `source` makes is stored without loss, as measurements are, and not as pictures for the eye.
+      end: seconds into the video where the clip ends; None is the end of the video.
+      group: names the clip's origin, such as a person; clips of one group should be in one split. None if the origin is not known.
+      lossless: whether frames that `source` makes are stored without loss, because they are measurements and not pictures for the eye.
     """
 
     name: str
@@ -83,11 +82,11 @@ class Annotations:
 
     Attributes:
       clips: in the order they will be stored.
-      labels: class names in the order of their numbers, or those of each head.
-      remarks: what a person should know, one line each (files left aside, defaults taken).
+      labels: class names in the order of their numbers; with several heads, such a tuple for each head.
+      remarks: what a person should know, one line each (files skipped, defaults used).
       published: whether the list is the publisher's own, whose classes are all kept though some have no video here, and whose clips are
         taken as they are.
-      missing: clips that are listed and not there, as (split, name).
+      missing: clips that are listed but whose videos were not found, as (split, name).
     """
 
     clips: Sequence[Clip]
@@ -109,7 +108,7 @@ class Annotations:
 
 
 def class_names(label: str | tuple[str, ...]) -> tuple[str, ...]:
-    """The classes of a clip with one or several."""
+    """The classes of a clip, as a tuple even if it has only one."""
     return label if isinstance(label, tuple) else (label,)
 
 
@@ -122,18 +121,18 @@ def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path 
     """The file `path`, relative to `folder` unless it is absolute.
 
     Args:
-      folder: of relative paths.
+      folder: what a relative path starts from.
       path: as the source gives it.
-      within: the folder that it must lie in once all links are followed; None is anywhere.
+      within: the folder that it must lie in once all links are followed; None allows any folder.
 
     Raises:
-      UserError: naming the path, if it is missing, no file, outside, or has no UTF-8 name.
+      UserError: naming the path, if it is missing, is not a file, lies outside `within`, or has a name that is not UTF-8.
     """
     if not is_utf8(str(path)):
         raise UserError(f"{str(path)!r}: the name is not UTF-8; rename the file")
     joined = folder / path
     if within is not None and not _resolved(joined).is_relative_to(_resolved(within)):
-        raise UserError(f"{path}: leads out of {within}, which --within allows alone")
+        raise UserError(f"{path}: leads out of {within}, the only folder that --within allows")
     problem = _problem(joined)
     if problem:
         raise UserError(f"{path}: {problem}{'' if joined.is_absolute() and str(joined) == str(path) else f' in {folder}'}")
@@ -167,14 +166,14 @@ def is_utf8(text: str) -> bool:
 
 def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str, ...]:
     """Refuses what no data set should have: no clips, a clip twice, a video in two splits, a class without training clips, names that
-    cannot be kept apart. Of a published list, copies of a video and classes without clips are told instead.
+    are too much alike. In a published list, copies of a video and classes without clips are reported and not refused.
 
     Args:
-      annotations: of the data set.
+      annotations: the clips and classes of the data set.
       shared_videos: whether segments of one file may be in several splits.
 
     Returns:
-      What was told, one line each.
+      What was reported, one line each.
 
     Raises:
       UserError: naming the offender.
@@ -192,7 +191,7 @@ def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str
 
 
 def check_splits(splits: Sequence[str]) -> None:
-    """Refuses splits whose names cannot be asked for, or differ in case alone.
+    """Refuses splits whose names no config or command could ask for, and names that differ only in case.
 
     Raises:
       UserError: naming them.
@@ -205,7 +204,7 @@ def check_splits(splits: Sequence[str]) -> None:
 
 
 def groups_in_several_splits(clips: Sequence[Clip]) -> list[str]:
-    """Groups whose clips are in more than one split, so that a score there tells less than it seems to."""
+    """Groups whose clips are in more than one split, so that test clips resemble training clips and the score is too high."""
     splits = defaultdict(set)
     for clip in clips:
         if clip.group is not None:
@@ -232,7 +231,10 @@ def check_class_names(names: Sequence[str]) -> None:
 
 
 def content_groups(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
-    """By path, a name that files of equal contents share. Of files of equal size the ends are read, and only of those alike the rest."""
+    """Maps each path to a name that files of equal contents share.
+
+    A file is read whole only if another has the same size and the same ends.
+    """
     resolved = {path: _resolved(path) for path in paths}
     alike = _several(_several([set(resolved.values())], _size), _ends)
     digests = {path: _content(path) for same in alike for path in sorted(same)}
@@ -240,7 +242,7 @@ def content_groups(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
 
 
 def _several(sets: Iterable[set[pathlib.Path]], key: Callable[[pathlib.Path], object]) -> Iterator[set[pathlib.Path]]:
-    """What of each set has one key, if it is more than one."""
+    """Divides each set by `key`, and yields the parts that have more than one path."""
     for paths in sets:
         by_key = defaultdict(set)
         for path in paths:
@@ -281,7 +283,7 @@ def _twice(first: Clip, clip: Clip) -> str:
 
 
 def _size(path: pathlib.Path) -> int:
-    """Bytes, or -1 of a file that is not there, which is told when it is read."""
+    """Bytes, or -1 if the file is missing, which is reported when it is read."""
     try:
         return path.stat().st_size
     except OSError:
@@ -289,7 +291,7 @@ def _size(path: pathlib.Path) -> int:
 
 
 def _ends(path: pathlib.Path) -> bytes:
-    """The first and last bytes, in which videos of one size differ; nothing of a file that cannot be read."""
+    """The first and last bytes, in which most different videos of equal size differ; empty if the file cannot be read."""
     try:
         with path.open("rb") as file:
             first = file.read(END_BYTES)
@@ -307,7 +309,7 @@ def _content(path: pathlib.Path) -> str:
 
 
 def _check_splits_disjoint(annotations: Annotations, *, shared_videos: bool) -> list[str]:
-    """No content in two splits."""
+    """Refuses, or for a published list reports, videos of equal contents in two splits."""
     clips = [clip for clip in annotations.clips if isinstance(clip.source, pathlib.Path)]
     if len({clip.split for clip in clips}) < 2:
         return []

@@ -31,11 +31,11 @@ class Table:
 
     Attributes:
       source: its file.
-      columns: what the header calls them.
-      taken: by what a column means, its name; see `COLUMNS`. Of several heads there is none for the label.
-      heads: the columns that are a label each; none is one label.
+      columns: the column names in the header.
+      taken: maps a key of `COLUMNS` to the column that was found for it. With heads, `label` is not among the keys.
       rows: line numbers and cells.
-      comma: whether numbers may have a decimal comma, as commas separate no cells.
+      comma: whether numbers may have a decimal comma, because commas do not separate the cells.
+      heads: the columns that each hold a label; empty if there is a single label.
     """
 
     source: pathlib.Path
@@ -161,7 +161,7 @@ def _rows(source: pathlib.Path, text: str, delimiter: str | None) -> Iterator[tu
 
 
 def _taken(header: Sequence[str], reading: Reading) -> dict[str, str]:
-    """By what a column means, the name that this header has for it."""
+    """Maps each key of `COLUMNS` that the header has to its name there."""
     columns = {what: names for what, names in COLUMNS.items() if not (what == "label" and reading.heads)}
     found = {what: next((name for name in names if name in header), None) for what, names in columns.items()}
     return {what: name for what, name in found.items() if name is not None}
@@ -194,7 +194,7 @@ def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken:
 
 
 def _remarks(table: Table, reading: Reading) -> Iterator[str]:
-    """What was taken as what, and what was not."""
+    """Tells which columns were used under another name, which were not used, and which splits were renamed."""
     meant = [f"{name} as {what}" for what, name in table.taken.items() if name not in DOCUMENTED]
     if meant:
         yield f"columns taken: {', '.join(meant)}"
@@ -247,7 +247,7 @@ def _label(where: str, table: Table, cells: Mapping[str, str], by_name: Mapping[
 
 
 def _file(source: pathlib.Path, path: str, reading: Reading) -> tuple[str, pathlib.Path]:
-    """The path and its file; one written with backslashes is taken with slashes if that file is there."""
+    """The path and its file; backslashes in the path are read as slashes if only that file exists."""
     root = reading.root or source.parent
     try:
         return path, locate(root, path, reading.within)

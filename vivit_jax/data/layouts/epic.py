@@ -10,7 +10,7 @@
     id,key,instances,category
     0,take,"['collect-from', 'collect-into', 'draw', 'fetch', ...
 
-The splits of the test have no labels.
+The lists of the test split have no labels.
 """
 
 import pathlib

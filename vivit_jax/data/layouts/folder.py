@@ -9,7 +9,9 @@ from vivit_jax.errors import UserError
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
-    """Lists the videos below `source`; `val` and `test` may be missing. Hidden files are none of ours, other files are remarked upon.
+    """Lists the videos below `source`; `val` and `test` may be missing.
+
+    Hidden files are ignored; other files that are not videos are named in a remark.
 
     Raises:
       UserError: naming what is missing, empty or unexpected.
@@ -29,9 +31,9 @@ def class_folders(source: pathlib.Path, reading: Reading, *, of_classes: bool) -
     """The split and folder of each class, and remarks.
 
     Args:
-      source: the folder of splits, or of classes that are to be split.
-      reading: whether they are.
-      of_classes: whether the videos lie as in a source of classes.
+      source: the folder of splits, or, if `reading.split`, of classes.
+      reading: its `split` tells which of the two `source` is.
+      of_classes: whether videos lie where they would if `source` were a folder of classes.
 
     Raises:
       UserError: naming what is missing, empty or unexpected.
@@ -64,7 +66,7 @@ def _check_splits(source: pathlib.Path, folders: list[pathlib.Path], *, of_class
 
 
 def folders_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The folders in a folder in order, but for hidden ones."""
+    """The folders in a folder, sorted by name, without hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 

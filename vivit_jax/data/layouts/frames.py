@@ -1,7 +1,7 @@
 """Videos whose frames lie as image files: `SOURCE/{train,val,test}/CLASS/VIDEO/*.jpg`, or to be split, `SOURCE/CLASS/VIDEO/*.jpg`.
 
-Frames are in the order of the numbers in their names (`img_2.jpg` before `img_10.jpg`). How many of them are a second only the person who
-took them knows: `--fps`.
+Frames are in the order of the numbers in their names (`img_2.jpg` before `img_10.jpg`). Image files do not tell their
+rate, so `--fps` must.
 """
 
 import functools
@@ -52,10 +52,10 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
 
 
 def film(files: tuple[pathlib.Path, ...], fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:
-    """The pictures of `files`, each uint8 (h, w, 3), all of the size of the first, and their rate.
+    """The pictures in `files`, each uint8 (h, w, 3) and resized to the size of the first, and their rate in frames a second.
 
     Raises:
-      UserError: naming a file that is damaged or too large, or where there is but one.
+      UserError: if there are fewer than two files; and, as the pictures are read, naming a file that is damaged or too large.
     """
     if len(files) < 2:
         raise UserError(f"{files[0].parent.name}: it has {len(files)} frame, which is no video")
@@ -78,11 +78,11 @@ def _picture(file: pathlib.Path) -> np.ndarray:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UserError:
         raise
-    except Exception as error:  # of Pillow, met with a damaged file, there are many
+    except Exception as error:  # Pillow raises many kinds for a damaged file
         raise UserError(f"{file}: cannot be read as a picture ({in_one_line(error)})") from None
 
 
 def _images(folder: pathlib.Path) -> list[pathlib.Path]:
     """The image files in a folder, in the order of the numbers in their names."""
     files = [path for path in folder.iterdir() if path.suffix.lower() in FORMATS and not path.name.startswith(".")]
-    return sorted(files, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)])
+    return sorted(sorted(files), key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)])

@@ -10,7 +10,7 @@ have no `label`:
 Downloaders name a trimmed clip `---QUuC4vJs_000084_000094.mp4`, flat or in a folder of its class. A file `---QUuC4vJs.mp4` is taken for the
 whole video, and the clip is cut out of it.
 
-Lists of other code bases name a file and the number of its class on each line, and say by their own names which split they are:
+Lists of other code bases name a file and the number of its class on each line, and tell their split by their own file names:
 
     abseiling/0wR5jVB-WPk_000417_000427.mp4 0
 """
@@ -91,6 +91,6 @@ def _plain(publication: Publication, lists: list[pathlib.Path], remarks: list[st
 
 
 def _names(publication: Publication) -> tuple[str, ...]:
-    """The classes in the order of their numbers, from a file with one on each line, as mmaction2 has it; none without."""
+    """The classes in the order of their numbers, from a file with one on each line, as mmaction2 has it; empty without such a file."""
     path = publication.file("*label_map*.txt", "*classnames*.txt")
     return tuple(line for _, line in lines_of(path)) if path else ()

@@ -40,7 +40,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """Lists the volumes of a file, or of the one such file in a folder; splits, classes and their numbers are the publisher's.
 
     Raises:
-      UserError: naming the file, if it is none of the six sets or not as they are.
+      UserError: naming the file, if it is none of the six sets, or its arrays are not as described above.
     """
     path = _file(source)
     labels = CLASSES[_set_of(path)]

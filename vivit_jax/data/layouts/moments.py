@@ -36,7 +36,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
 
 
 def _labels(path: pathlib.Path) -> tuple[str, ...]:
-    """The classes by their numbers, or in the order of the lines without."""
+    """The classes in the order of their numbers, or of the lines if they have no numbers."""
     numbers = {}
     for where, cells in cells_of(path):
         numbers[cells[0]] = whole_number(where, "the class", cells[1]) if len(cells) > 1 else len(numbers)

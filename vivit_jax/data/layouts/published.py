@@ -1,4 +1,4 @@
-"""What the layouts of published sets share: the publisher's lists and the videos are found wherever they lie, and what is missing is told.
+"""What the layouts of published sets share: finding the publisher's lists and the videos wherever they lie, and reporting what is missing.
 
 Lists and videos may lie together, below SOURCE, or apart: SOURCE is a list and `--root` the videos, or SOURCE the videos and
 `--annotations` the lists. Videos are known by their names, so that it does not matter in which folders a downloader has put them.
@@ -20,19 +20,19 @@ from vivit_jax.data.splits import canonical
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError, in_one_line
 
-SHOWN = 3  # names in a remark; a file beside the data set has them all
+SHOWN = 3  # names in a remark; `missing.csv` in the data set lists them all
 
 
 class Publication:
     """A published set on disk.
 
     Attributes:
-      videos: the folder that they are below.
-      named: the lists that were named one by one.
+      videos: the folder that holds the videos, at any depth.
+      named: the lists that were given as files, and not by their folder.
     """
 
     def __init__(self, source: pathlib.Path, reading: Reading) -> None:
-        """Raises `UserError` if what was named is not there."""
+        """Raises `UserError` if `source` or one of `reading.annotations` does not exist."""
         missing = next((path for path in (source, *reading.annotations) if not path.exists()), None)
         if missing:
             raise UserError(f"{missing}: no such file or folder")
@@ -44,7 +44,7 @@ class Publication:
 
     @functools.cached_property
     def _files(self) -> list[pathlib.Path]:
-        """The files named as lists, and those in the folders named so, that are no videos."""
+        """The files given as lists, and the files in the folders given that are not videos."""
         found = dict.fromkeys(self.named)
         for folder in self._lists:
             if folder.is_dir():
@@ -53,7 +53,7 @@ class Publication:
 
     @functools.cached_property
     def _by_stem(self) -> Mapping[str, list[pathlib.Path]]:
-        """The videos by their names without suffix, relative to their folder."""
+        """Maps names without suffix to the videos of that name, as paths relative to `videos`."""
         found = defaultdict(list)
         for path in walk(self.videos):
             if path.suffix.lower() in SUFFIXES:
@@ -61,20 +61,20 @@ class Publication:
         return found
 
     def files(self, *patterns: str) -> list[pathlib.Path]:
-        """Lists whose names are like one of these, in the order of the patterns; case does not matter."""
+        """Lists whose names match one of `patterns`, in the order of the patterns; case does not matter."""
         named = [(path, path.name.lower()) for path in self._files]
         found = [path for pattern in patterns for path, name in named if fnmatch.fnmatchcase(name, pattern.lower())]
         return list(dict.fromkeys(found))
 
     def file(self, *patterns: str) -> pathlib.Path | None:
-        """The first of these lists, or None."""
+        """The first list that matches one of `patterns`, or None."""
         return next(iter(self.files(*patterns)), None)
 
     def needed(self, *patterns: str) -> pathlib.Path:
-        """The first of these lists.
+        """The first list that matches one of `patterns`.
 
         Raises:
-          UserError: if there is none, naming where it was looked for.
+          UserError: if there is none, naming where it was searched for.
         """
         found = self.file(*patterns)
         if found is None:
@@ -83,11 +83,11 @@ class Publication:
         return found
 
     def video(self, *names: str, split: str = "") -> pathlib.Path | None:
-        """The video that is called by the first of `names` that is there.
+        """The video with the first of `names` that exists, or None.
 
         Args:
           names: as a list has them, with folders and suffix or without.
-          split: of two videos of that name, the one in a folder of this split is taken.
+          split: of several videos with that name, the one in a folder of this split is preferred.
 
         Raises:
           UserError: if it lies outside `--within`.
@@ -108,7 +108,7 @@ def _distance(found: pathlib.Path, folders: Sequence[str], split: str) -> tuple:
 
 
 def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The files below a folder in order, but for hidden ones; links to folders are followed, each folder is entered once."""
+    """The files below a folder, sorted, without hidden ones; links to folders are followed, and each folder is entered once."""
     seen = set()
     for base, folders, names in os.walk(folder, followlinks=True):
         here = os.stat(base)  # noqa: PTH116 (a name from os.walk)
@@ -122,7 +122,13 @@ def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @dataclasses.dataclass
 class Gathered:
-    """The clips of a list, those that are there and those that are not."""
+    """Collects the clips of a list.
+
+    Attributes:
+      clips: those whose video was found.
+      missing: those whose video was not, as (split, name).
+      again: how many lines listed a clip that was listed before.
+    """
 
     clips: list[Clip] = dataclasses.field(default_factory=list)
     missing: list[tuple[str, str]] = dataclasses.field(default_factory=list)
@@ -140,7 +146,7 @@ class Gathered:
         end: float | None = None,
         group: str | None = None,
     ) -> None:
-        """Adds a listed clip, missing if its video is None. A clip listed again is counted, and left aside."""
+        """Adds a listed clip, as missing if `video` is None. A clip that was listed before is only counted."""
         if (split, name) in self._seen:
             self.again += 1
             return
@@ -151,10 +157,10 @@ class Gathered:
             self.clips.append(Clip(name, split, label, video, start, end, group))
 
     def annotations(self, labels: tuple[str, ...] | Mapping[str, tuple[str, ...]], publication: Publication, *remarks: str) -> Annotations:
-        """All of it, the segments of each video after each other.
+        """What was collected, with the segments of one video next to each other.
 
         Raises:
-          UserError: if no listed clip is there.
+          UserError: if none of the listed videos was found.
         """
         if not self.clips and self.missing:
             raise UserError(
@@ -191,7 +197,7 @@ def text_of(path: pathlib.Path) -> str:
 
 
 def lines_of(path: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """The lines that are not blank, each after `FILE line N`, by which errors call it."""
+    """The lines that are not blank, each with `FILE line N` before it, which errors name."""
     for number, line in enumerate(text_of(path).split("\n"), start=1):
         if line.strip():
             yield f"{path} line {number}", line.strip()
@@ -230,10 +236,10 @@ def rows_of(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, dict[str, 
 
 
 def json_of(path: pathlib.Path, kind: type) -> Any:
-    """What a JSON file holds.
+    """The contents of a JSON file.
 
     Raises:
-      UserError: if it is not JSON, or not a `kind`, a list or a dict.
+      UserError: if it is not JSON, or its contents are not a `kind`: list or dict.
     """
     try:
         contents = json.loads(text_of(path))

@@ -1,4 +1,4 @@
-"""Gives clips without splits to train, val and test: by class, by group, and always the same for the same names and seed."""
+"""Assigns clips without splits to train, val and test, by class and by group; the same names and seed always give the same splits."""
 
 import argparse
 import dataclasses
@@ -17,8 +17,8 @@ class Shares:
     """How many of the clips each split is to have.
 
     Attributes:
-      percent: by split, of all clips; adds up to 100.
-      seed: another seed is another choice.
+      percent: the percentage of all clips that each split gets; they add up to 100.
+      seed: another seed makes another assignment.
     """
 
     percent: Mapping[str, float]
@@ -44,10 +44,10 @@ def percentages(text: str) -> dict[str, float]:
 
 
 def assign(annotations: Annotations, shares: Shares) -> Annotations:
-    """The clips with splits, each class in the shares asked for as nearly as whole groups allow.
+    """Assigns each clip to a split, so that each class is divided by `shares` as nearly as whole groups allow.
 
     Clips of one group, segments of one video and files of equal contents stay together. Clips are taken in the order of a hash of the seed
-    and their names. Without groups each class is cut in that order, so that one clip more moves at most one across each border.
+    and their names. Without groups each class is cut in that order, so that one more clip moves at most one other clip across each border.
 
     Raises:
       UserError: if a split is left without a clip.
@@ -69,7 +69,7 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
 
 
 def _units(clips: Sequence[Clip]) -> dict[Hashable, list[Clip]]:
-    """What stays together: clips that share a group or a video's contents, directly or through others."""
+    """Clips that must stay together, because they share a group or a video's contents, directly or through other clips."""
     contents = content_groups([clip.source for clip in clips if isinstance(clip.source, pathlib.Path)])
     parents = {}
 
@@ -101,7 +101,7 @@ def _order(seed: int, clips: Sequence[Clip]) -> bytes:
 
 
 def _cut(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: Mapping[str, float]) -> dict[Hashable, str]:
-    """Cuts each class at its shares; the first clip of a class is always train's."""
+    """Cuts each class at its shares; the first clip of each class always goes to the first split, train."""
     by_class, chosen = defaultdict(list), {}
     for key in keys:
         by_class[next(iter(labels[key]))].append(key)
@@ -117,7 +117,7 @@ def _cut(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: 
 
 
 def _fill(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: Mapping[str, float]) -> dict[Hashable, str]:
-    """Gives each group, the largest first, to the split that lacks most of its classes."""
+    """Gives each group, the largest first, to the split that still lacks the most clips of its classes."""
     totals = sum(labels.values(), Counter())
     lacking = {split: {name: share / 100 * count for name, count in totals.items()} for split, share in percent.items()}
     chosen = {}

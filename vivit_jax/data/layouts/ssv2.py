@@ -9,7 +9,7 @@ A clip's class is its template without the brackets. `something-something-v2-lab
 
     {"Approaching something with your camera": "0", "Attaching something to something": "1", ...
 
-The test split has no labels but in newer releases, as lines `ID;template without brackets` of `test-answers.csv`.
+The test split has labels only in newer releases, as lines `ID;template without brackets` of `test-answers.csv`.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ from vivit_jax.errors import UserError
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
-    """Lists the clips of the training and validation split, and of the test split where its answers are there.
+    """Lists the clips of the training and validation split, and those of the test split if its answers are there.
 
     Raises:
       UserError: naming the file and entry.

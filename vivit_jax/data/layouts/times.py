@@ -1,4 +1,4 @@
-"""Moments of a video as lists write them."""
+"""Times within a video, as lists write them."""
 
 import re
 
@@ -8,7 +8,7 @@ TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{1,2}(?:\.|$)))?(\d+(?:\.\d*)?|
 
 
 def number(seconds: float) -> str:
-    """Seconds as they stand in a clip's name."""
+    """Seconds as text for a clip's name."""
     return f"{seconds:.15g}"
 
 
@@ -19,10 +19,10 @@ def seconds(where: str, column: str, cell: str | None, *, comma: bool = False) -
       where: the file and line, for the error.
       column: what the cell is, for the error.
       cell: the text.
-      comma: whether a comma may stand for the point.
+      comma: whether a comma may stand for the decimal point.
 
     Raises:
-      UserError: for anything else.
+      UserError: if the cell is neither, or is more than 1e9 seconds.
     """
     if not cell:
         return None

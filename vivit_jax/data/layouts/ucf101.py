@@ -5,7 +5,7 @@ There are three splits, `trainlist01.txt` with `testlist01.txt` to `trainlist03.
     ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1        ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi        1 ApplyEyeMakeup
     ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c02.avi 1        ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c02.avi        2 ApplyLipstick
 
-The 25 groups of a class (`g01`) are 25 origins: a split keeps each on one side.
+The 25 groups of a class (such as `g01`) are clips of 25 origins, and each split keeps a group on one side.
 """
 
 import pathlib

@@ -31,9 +31,9 @@ class Contents:
     """What a data set is made of.
 
     Attributes:
-      splits: names.
-      labels: class names in the order of their numbers, or those of each head.
-      examples: from a split's name to its keys and examples, see `features`.
+      splits: the names of the splits.
+      labels: class names in the order of their numbers; with several heads, such a tuple for each head.
+      examples: a function from a split's name to its pairs of key and example; `features` says what an example holds.
       description: where it came from.
       multi_label: whether an example may have several classes, or none.
     """
@@ -67,7 +67,11 @@ def features(labels: tuple[str, ...] | Mapping[str, tuple[str, ...]], *, multi_l
 
 
 def check_name(name: str) -> None:
-    """Refuses what tfds does not take for a data set's name."""
+    """Refuses a name that tfds does not accept for a data set.
+
+    Raises:
+      UserError: naming it.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UserError(f"a data set's name must be lower-case letters, digits and _, beginning with a letter, got {name!r}")
 
@@ -106,10 +110,10 @@ def _sorted_fields() -> Iterator[None]:
 
 
 def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
-    """Reads back the data set written in `folder`, adds its manifest, and has all of it on disk.
+    """Reads back the data set written in `folder`, adds its manifest, and flushes all of it to disk.
 
     Raises:
-      UserError: if what comes back is not what was to be written.
+      UserError: if the class names read back are not those that were written.
     """
     builder = open_builder(folder)
     _check_labels(labels, stored_labels(builder.info.features["label"])[0])
@@ -123,7 +127,7 @@ def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[st
 
 
 def _check_labels(written: tuple[str, ...] | Mapping[str, tuple[str, ...]], found: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
-    """tfds takes blanks away around a name; the manifest keeps them."""
+    """Refuses labels that tfds did not keep. It strips blanks around a name, which is allowed: the manifest keeps them."""
     written, found = (value if isinstance(value, Mapping) else {"": value} for value in (written, found))
     for head, names in written.items():
         if [name.strip() for name in names] != list(found[head]):

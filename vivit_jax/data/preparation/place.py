@@ -1,7 +1,7 @@
-"""Where a data set comes to lie: it is made in a hidden folder, and what it replaces exists whole until it does.
+"""Puts a data set in its place: it is made in a hidden folder, and an older one stays whole until the new one replaces it.
 
-At each moment one whole data set is found, whenever the process is killed: two names are exchanged in one rename where the system can; else
-the old one is put aside under a name that opening and the next preparation know.
+Whenever the process is killed, one whole data set is found: the two names are exchanged in one rename if the system can; otherwise the old
+one is put aside under a name that opening a data set and the next preparation both look for.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import exchange, lock
 
 REPORT = "preparation.json"
-MISSING = "missing.csv"  # the clips that are listed and not there
+MISSING = "missing.csv"  # the clips that are listed but whose videos were not found
 OURS = {INFO, FEATURES, REPORT, MISSING, MANIFEST, HASHES}
 
 
@@ -27,7 +27,7 @@ def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> path
     """A folder that the user named, with `~` read as the home folder.
 
     Raises:
-      UserError: for a URL, of which a local folder would be made, and for `~` where no home is known.
+      UserError: for a URL, which would become the name of a local folder, and for `~` if no home folder is known.
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
         raise UserError(f"{folder} is a URL, and data sets lie in folders: mount the bucket, or copy it, and give its folder by {option}")
@@ -38,12 +38,12 @@ def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> path
 
 
 def aside(target: pathlib.Path) -> pathlib.Path:
-    """Where the data set at `target` lies between the two renames that replace it, where one does not do."""
+    """Where the old data set of `target` lies between the two renames that replace it, if the system cannot exchange names in one."""
     return target.with_name(f".{target.name}.replaced")
 
 
 def found(target: pathlib.Path) -> pathlib.Path:
-    """`target`, or what was put aside if a kill has left nothing there."""
+    """`target`, or what was put aside if a killed run has left nothing there."""
     return aside(target) if not os.path.lexists(target) and aside(target).is_dir() else target
 
 
@@ -51,8 +51,8 @@ def check_free(target: pathlib.Path, source: pathlib.Path | None, *, overwrite: 
     """Refuses a name that is taken by anything but a data set of ours that may be replaced.
 
     Args:
-      target: of the data set.
-      source: what it is made of.
+      target: the folder of the data set.
+      source: the folder or list that it is made from; None if there is none.
       overwrite: whether a data set may be replaced.
 
     Raises:
@@ -83,7 +83,7 @@ def check_apart(target: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
 
 @contextlib.contextmanager
 def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A hidden folder beside `target` to work in, gone at the end; those of killed runs are cleared away.
+    """A hidden folder beside `target` to work in, removed at the end; folders of killed runs are removed too.
 
     Raises:
       UserError: if nothing can be written there.
@@ -128,10 +128,10 @@ def recover(target: pathlib.Path) -> None:
 
 
 def move_into_place(made: pathlib.Path, target: pathlib.Path, *, overwrite: bool) -> None:
-    """Makes the finished data set visible, in place of an older one if it may.
+    """Makes the finished data set visible, in place of an older one if `overwrite`.
 
     Raises:
-      UserError: if something else has come into being there meanwhile.
+      UserError: if something else has appeared there meanwhile.
     """
     if overwrite and os.path.lexists(target):
         check_free(target, None, overwrite=True)
@@ -165,7 +165,7 @@ def _remove(folder: pathlib.Path) -> None:
 
 
 def _foreign(target: pathlib.Path, name: str | None = None) -> str | None:
-    """Why what lies at `target` is no data set that `vivit prepare` wrote; None if it is one. Damaged files do not count against it."""
+    """Why `target` is not a data set that `vivit prepare` wrote; None if it is one. Damaged files do not count against it."""
     if target.is_symlink() and not target.exists():
         return "it is a link that leads nowhere"
     if not target.is_dir():

@@ -1,4 +1,4 @@
-"""Videos made a data set, once: read a layout, transcode every clip, write a tfds data set that training reads with random access."""
+"""Makes a data set of videos: reads a layout, transcodes every clip, and writes a tfds data set that training reads with random access."""
 
 import contextlib
 import csv
@@ -31,8 +31,8 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically, write_json
 
 SHORT_SIDE = 256
-GIVE_UP_AFTER = 100  # videos refused beyond the tolerance before the rest is not even tried
-SHOWN = 20  # names printed of a long list; the report has them all
+GIVE_UP_AFTER = 100  # the rest is not tried once so many videos beyond the tolerance were refused
+SHOWN = 20  # names printed from a long list; the report has them all
 
 
 class RefusedError(UserError):
@@ -61,15 +61,15 @@ class Summary:
     """What a preparation did.
 
     Attributes:
-      path: of the data set.
-      counts: stored clips by split and class; for several heads the class is their names joined by ` / `, and a clip of several classes
-        counts for each.
+      path: the folder of the data set.
+      counts: stored clips by split and class. With several heads the key is the classes of all heads, joined by ` / `; a clip with several
+        classes counts for each.
       stored: stored clips by split.
-      seconds_of_video: of the stored clips.
-      bytes: of the stored videos.
+      seconds_of_video: duration of the stored clips together.
+      bytes: size of the stored videos together.
       refused: clips left out, as (split, name, reason).
       changed: clips whose form was changed, as (split, name, what was done).
-      remarks: of the layout.
+      remarks: what the layout remarked, one line each.
       seconds: wall-clock time taken.
     """
 
@@ -121,14 +121,14 @@ def prepare(
     Args:
       layout: how the videos are labelled, one of `LAYOUTS`.
       source: where they are; None for a layout that makes its own.
-      name: of the data set: lower-case letters, digits, underscores.
+      name: the data set's name: lower-case letters, digits and underscores, beginning with a letter.
       data_dir: the folder of prepared data sets.
       short_side: pixels; smaller videos keep their size.
       workers: processes that transcode; None is one a CPU core.
-      tolerate: how many videos may be refused, a number, or below 1 a share of all.
+      tolerate: how many videos may be refused: a number, or if below 1 a share of all videos.
       overwrite: replace a data set of that name; nothing else is ever replaced.
       reading: how the source is read.
-      shares: how clips of a source without splits are given them.
+      shares: how to assign clips to splits; None if the source has splits.
       progress: whether a bar is shown on standard error, where that is a terminal.
 
     Raises:
@@ -170,7 +170,7 @@ def prepare(
 
 
 def _report(summary: Summary, annotations: Annotations) -> dict:
-    """What `preparation.json` holds; its `manifest` tells a set whose manifest was deleted from one of the version before."""
+    """What `preparation.json` holds; its `manifest` tells a data set whose manifest was deleted from one of a version that wrote none."""
     groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
     report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
     return report | ({"groups": groups} if groups else {}) | {"manifest": True}
@@ -185,8 +185,8 @@ def _listed(missing: Sequence[tuple[str, str]]) -> str:
 def _transcoded(
     annotations: Annotations, short_side: int, workers: int, summary: Summary, allowed: int, advance: Callable[[], None]
 ) -> Iterator[tuple[Clip, Transcoded]]:
-    """The clips that can be stored, split by split. Past the tolerance none is stored any more, but the others are still looked at, so
-    that one report names them all."""
+    """The clips that can be stored, split by split. Past the tolerance no more are stored, but the rest are still tried, so that one report
+    names all that are refused."""
     clips = sorted(annotations.clips, key=lambda clip: annotations.splits.index(clip.split))
     for clip, stored in _each(clips, short_side, workers):
         advance()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tensorflow_datasets.core import shuffle
 
-MEMORY_BYTES = 64 << 20  # of records that wait in memory before they go to disk
+MEMORY_BYTES = 64 << 20  # the most that waits in memory; the records of a larger split go to disk
 
 HEADER = struct.Struct("=16sQ")  # a record's hashed key and its length
 
@@ -27,10 +27,10 @@ class _Bucket(shuffle._Bucket):
         self._size += len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: `add` writes at once."""
 
     def read_values(self) -> Iterator[tuple[int, bytes]]:
-        """The records in the order in which they came."""
+        """The records in the order in which they were added."""
         if not self._length:
             return
         with pathlib.Path(os.fspath(self._path)).open("rb") as file:

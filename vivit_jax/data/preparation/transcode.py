@@ -1,4 +1,4 @@
-"""One labelled clip to the record that is stored: a small mp4 of constant rate, upright, silent, cheap to decode."""
+"""Turns a labelled clip into the record that is stored: a small mp4 of constant rate, upright, silent, cheap to decode."""
 
 import dataclasses
 import itertools
@@ -17,8 +17,8 @@ from vivit_jax.data.video.geometry import resize
 from vivit_jax.data.workers import Failure
 from vivit_jax.errors import UserError
 
-TOGETHER = 32  # clips of one video that a worker makes in one go, within the time that one video may take
-SEGMENTED = 10  # times the frames that a video may have if only segments of it are asked for
+TOGETHER = 32  # the most clips of one video that a worker makes in one go; they share the time limit of one video
+SEGMENTED = 10  # how many times the limit of frames a video may have if only segments of it are stored
 
 JITTER = 0.2  # of a frame's duration that frame times may be off a constant rate's: containers round them
 
@@ -61,7 +61,7 @@ def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcode
 
 
 def transcode_together(clips: Sequence[Clip], short_side: int, limits: Limits = LIMITS) -> list[Transcoded | Failure]:
-    """Does the same for clips of one video, which is opened once; a clip that cannot be stored is a failure of its own.
+    """Transcodes clips of one video, which is opened once; a clip that cannot be stored gives a `Failure`.
 
     Raises:
       UserError: naming the first clip, if the video cannot be opened.
@@ -81,7 +81,7 @@ def transcode_together(clips: Sequence[Clip], short_side: int, limits: Limits = 
 
 
 def of_one_video(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
-    """Clips that follow each other and are of one file, at most `TOGETHER` at a time; any other alone."""
+    """Groups consecutive clips of one file, at most `TOGETHER` to a group; a clip that is made and not read is a group of its own."""
     for source, following in itertools.groupby(clips, key=lambda clip: clip.source):
         together = TOGETHER if isinstance(source, pathlib.Path) else 1
         while some := list(itertools.islice(following, together)):
@@ -89,7 +89,7 @@ def of_one_video(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
 
 
 def _limits(clips: Sequence[Clip], limits: Limits) -> Limits:
-    """Of a video only segments of which are read, hours are no harm."""
+    """A video may be longer if only segments of it are read."""
     return limits if any(clip.end is None for clip in clips) else dataclasses.replace(limits, frames=SEGMENTED * limits.frames)
 
 
@@ -156,7 +156,7 @@ def _stored_size(height: int, width: int, short_side: int) -> tuple[int, int]:
 
 
 def _repeated(frames: Iterator[av.VideoFrame], numbers: np.ndarray) -> Iterator[av.VideoFrame]:
-    """Frames that come once each, as often as `numbers`, which ascend, have them."""
+    """Yields each frame as often as its number occurs in `numbers`, which ascend; `frames` holds each once."""
     last, frame = None, None
     for number in numbers:
         if number != last:

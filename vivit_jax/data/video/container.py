@@ -20,10 +20,10 @@ class Limits:
     """What one video may cost; more is refused.
 
     Attributes:
-      pixels: of one frame.
-      frames: shown frames of the whole video.
-      seconds: of wall-clock time to read it.
-      memory: bytes of address space that a process which reads it may take beyond what it starts with.
+      pixels: the most in one frame.
+      frames: the most shown frames in the whole video.
+      seconds: the most wall-clock time to read it.
+      memory: the most bytes of address space that a process may take to read it, beyond what it starts with.
     """
 
     pixels: int = 4096 * 2304
@@ -52,7 +52,7 @@ def open_container(source: Source, limits: Limits, strict: bool = False) -> av.c
     """
     if not isinstance(source, bytes):
         path = pathlib.Path(source)
-        if not path.exists():  # so are a loop of links and a link to nothing
+        if not path.exists():  # also for a loop of links or a link to nothing
             raise UserError("no such file")
         if not path.is_file():
             raise UserError("not a file")

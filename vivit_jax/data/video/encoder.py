@@ -1,4 +1,4 @@
-"""Frames to H.264 made cheap to decode: the storage of prepared data sets, and of every video this package writes."""
+"""Encodes frames as H.264 that is cheap to decode: the storage of prepared data sets, and of every video this package writes."""
 
 import io
 from collections.abc import Iterable

@@ -9,12 +9,12 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Framing:
-    """What is shown of the frames of a video.
+    """Which part of a video's frames is shown, and at what size.
 
     Attributes:
-      rows: of each frame that are seen.
-      columns: of each frame that are seen.
-      size: (height, width) in pixels that they are resized to.
+      rows: the rows of each frame that are shown.
+      columns: the columns of each frame that are shown.
+      size: (height, width) in pixels that this part is resized to.
       mirrored: whether left and right then change places.
     """
 
@@ -24,7 +24,7 @@ class Framing:
     mirrored: bool = False
 
     def show(self, parts: Iterable[np.ndarray], count: int) -> np.ndarray:
-        """What is shown of `count` frames, uint8 (count, h', w', 3), from their rows and columns, each uint8 (h, w, 3)."""
+        """Resizes and mirrors `parts`, the rows and columns of `count` frames, each uint8 (h, w, 3), to uint8 (count, *size, 3)."""
         shown = np.empty((count, *self.size, 3), np.uint8)
         for part, target in zip(parts, shown, strict=True):
             resize(part, *self.size, target)
@@ -39,7 +39,7 @@ Framer = Callable[[int, int], Framing]
 
 
 def scaled_size(height: int, width: int, short_side: float, crop: tuple[int, int] = (1, 1)) -> tuple[int, int]:
-    """(height, width) scaled to a short side of `short_side`, aspect ratio kept; more where a `crop` (height, width) would not fit."""
+    """(height, width) scaled to a short side of `short_side`, aspect ratio kept; larger if a `crop` (height, width) would not fit."""
     scale = max(short_side / min(height, width), crop[0] / height, crop[1] / width)
     return max(crop[0], round(height * scale)), max(crop[1], round(width * scale))
 
@@ -47,7 +47,7 @@ def scaled_size(height: int, width: int, short_side: float, crop: tuple[int, int
 def resize(frame: np.ndarray, height: int, width: int, out: np.ndarray | None = None) -> np.ndarray:
     """A frame (h, w, 3) at another size: bilinear, or averaged over areas where it shrinks to half or less.
 
-    It is written to `out`, if that is given; otherwise it is a new array, or the frame itself if it fits.
+    It is written to `out`, if that is given; otherwise it is a new array, or the frame itself if it has that size already.
     """
     if frame.shape[:2] != (height, width):
         halves = 2 * height <= frame.shape[0] and 2 * width <= frame.shape[1]

@@ -1,4 +1,4 @@
-"""High dynamic range to the standard one, by FFmpeg's own scaler: pictures of HLG and PQ cameras look washed out without it."""
+"""Maps high dynamic range to standard by FFmpeg's own scaler: pictures of HLG and PQ cameras look washed out without it."""
 
 import functools
 import threading
