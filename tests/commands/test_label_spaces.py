@@ -18,7 +18,7 @@ def test_an_order_that_nothing_tells_is_assumed_aloud_and_in_the_scores(unnamed,
     arguments = ("evaluate", "--model", unnamed, "--name", "toys", "--data_dir", data_dir, "--views", "1x1", "--out", tmp_path / "a.json")
     code, out, err = vivit(*arguments)
     assert (code, err) == (0, "")
-    assert out.startswith("warning: the model's classes have no names: they are taken for those of data set toys, in its order;")
+    assert out.startswith("warning: the model's classes have no names: they are assumed to be those of data set toys, in its order;")
     assert json.loads((tmp_path / "a.json").read_text())["labels_from"] == "assumed from the data set"
 
 
