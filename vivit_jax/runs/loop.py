@@ -241,8 +241,8 @@ class Loop:
         if lap.data > SHARE_WORTH_TELLING and self._clock.waited["data"] > SECONDS_WORTH_TELLING and not self._told_of_waiting:
             self._told_of_waiting = True
             console.warn(
-                f"the step waits for data {lap.data:.0%} of the time: raise data.processes and data.readers, which say how many read it on the "
-                f"{available_cpus()} CPUs of this machine, or data.cache_gigabytes, which keeps the frames of a small set in memory"
+                f"the step waits for data {lap.data:.0%} of the time: raise data.processes or data.readers (this machine has "
+                f"{available_cpus()} CPUs), or data.cache_gigabytes, which keeps the frames of a small set in memory"
             )
 
     def _advance(self, step: int, metrics: dict[str, Any]) -> None:
@@ -268,7 +268,7 @@ class Loop:
         return bool(np.any(multihost_utils.process_allgather(np.asarray(self.interruption.requested))))
 
     def _evaluate(self, step: int) -> bool:
-        """Scores the validation split and saves the model if it is the best; returns True, having done nothing, if a signal came meanwhile."""
+        """Scores the validation split and saves the model if it is the best; True if a signal came meanwhile, and nothing was done."""
         if self.run.val_batches is None:
             return False
         try:

@@ -36,8 +36,8 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
     )
     if experiment.training.batch_size > run.examples:
         console.warn(
-            f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, so a batch has each clip "
-            f"more than once; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
+            f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, so a batch repeats "
+            f"clips; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
         )
     console.show(parameter_table(_groups(run.variables["params"], model), tensors=False))
     family = family_of(model)

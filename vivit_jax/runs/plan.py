@@ -44,7 +44,7 @@ class Plan:
         total = steps(training, "")
         if total < 1:
             raise UserError(
-                f"the run is shorter than one step of {training.batch_size} clips (an epoch has {examples}): lengthen it in section training"
+                f"the run has no whole step of {training.batch_size} clips (an epoch has {examples}): lengthen it in section training"
             )
         if training.profile_steps and training.profile_steps[1] > total:
             raise UserError(f"training.profile_steps {training.profile_steps} go past the run's {total} steps: choose earlier ones")
