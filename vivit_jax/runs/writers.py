@@ -1,4 +1,4 @@
-"""Where metrics go: `metrics.jsonl`, TensorBoard, Weights & Biases. One that fails causes one warning, and never stops a run or makes it wait.
+"""Where metrics go: `metrics.jsonl`, TensorBoard, Weights & Biases. One that fails warns once, and never stops a run or makes it wait.
 
 The first two write at once, in the thread of the loop, where an error is caught. (tensorboardX's `SummaryWriter` has a thread and a queue;
 when the disk is full the thread dies, and the loop would wait for room in the queue for ever.) Weights & Biases talks to another process,
