@@ -39,7 +39,7 @@ def test_names_from_a_file_are_those_of_the_logits(text, unnamed, model_dir, dat
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("cat\ndog\n", "names 2 classes, the model has 3"),
+        ("cat\ndog\n", "names 2 classes, but the model has 3"),
         ("cat\ncat\ndog\n", "'cat' twice"),
         ('["cat", 1, 2]', "must hold names"),
         ("{", "neither"),
