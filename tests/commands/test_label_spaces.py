@@ -41,7 +41,7 @@ def test_names_from_a_file_are_those_of_the_logits(text, unnamed, model_dir, dat
     [
         ("cat\ndog\n", "names 2 classes, but the model has 3"),
         ("cat\ncat\ndog\n", "'cat' twice"),
-        ('["cat", 1, 2]', "must hold names"),
+        ('["cat", 1, 2]', "must hold a list of names"),
         ("{", "neither"),
     ],
 )

@@ -1,7 +1,8 @@
 """Times the steps of training and evaluation on random input.
 
-Steps are queued as the training loop queues them, a few ahead of the one that is waited for. The time of a step is that between its result
-and the one before, so what the host does while the device works costs nothing, as in training. Nothing here knows of data sets or config files.
+Steps are queued as the training loop queues them, a few ahead of the one that is waited for. The time of a step is that between its
+result and the one before, so what the host does while the device works costs nothing, as in training. Nothing here knows of data sets or
+config files.
 """
 
 import collections
