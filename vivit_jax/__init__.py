@@ -1,4 +1,4 @@
-"""ViViT, the video vision transformer (Arnab et al. 2021), in JAX and Flax.
+"""ViViT, the video vision transformer (Arnab et al. 2021), and the CNNs it is compared with, in JAX and Flax.
 
 Names are imported when first used, so that `vivit --help` does not wait for JAX.
 """
@@ -44,7 +44,7 @@ def _version() -> str:
     try:
         return version("vivit_jax")
     except PackageNotFoundError:
-        return "0+unknown"  # run from its source
+        return "0+unknown"  # run from a checkout that is not installed
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
-"""`vivit`: one command, its sub-commands each a module that is imported when it is chosen.
+"""The command `vivit`. Each of its sub-commands is a module, imported only when it is chosen.
 
-A command's module offers `add_arguments(parser)` and `run(arguments)`; its docstring, with an `Example:`, is its help. It says
+A command's module defines `add_arguments(parser)` and `run(arguments)`; its docstring, with an `Example:`, is its help. It sets
 `TAKES_CONFIG = True` if `--config.KEY=VALUE` overrides keys of its experiment, and `HANDLES_SIGNALS = True` if it acts on signals itself.
 To add a command, write the module in `commands/` and add its line to `COMMANDS`.
 """
@@ -22,19 +22,19 @@ from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
 
-# Each command's module, and what it does.
+# Each command's module, and its line in the overview.
 COMMANDS = {
-    "prepare": ("vivit_jax.commands.prepare", "make a data set of videos, once, to train and evaluate on"),
-    "train": ("vivit_jax.commands.train", "train a classifier by a config (the same as train.py)"),
+    "prepare": ("vivit_jax.commands.prepare", "turn videos into a data set, once, to train and evaluate on"),
+    "train": ("vivit_jax.commands.train", "train a classifier from a config (the same as train.py)"),
     "evaluate": ("vivit_jax.commands.evaluate", "score a model on a split of a data set"),
     "predict": ("vivit_jax.commands.predict", "classify video files"),
-    "features": ("vivit_jax.commands.features", "write what a model makes of videos before its head"),
+    "features": ("vivit_jax.commands.features", "write the features of videos: what a model gives to its head"),
     "probe": ("vivit_jax.commands.probe", "fit a head on frozen features, in minutes on a CPU"),
     "explain": ("vivit_jax.commands.explain", "show where in a video a model looks"),
     "inspect": ("vivit_jax.commands.inspect", "describe a config, a model or a data set"),
     "compare": ("vivit_jax.commands.compare", "compare runs on the same videos"),
     "bench": ("vivit_jax.commands.bench", "measure the speed of a step, or of reading a data set"),
-    "convert": ("vivit_jax.commands.convert", "make a model of weights in another format, or of an image model"),
+    "convert": ("vivit_jax.commands.convert", "make a model from weights in another format, or from an image model"),
     "export": ("vivit_jax.commands.export", "write a model for Hugging Face, or as a StableHLO program"),
 }
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
       program: what messages begin with.
 
     Returns:
-      The exit code: 0 on success, 1 where the system failed us (a full disk) or a run cannot go on, 2 for bad input, 130 on Ctrl-C, 143 on
+      The exit code: 0 on success, 1 where the system fails (a full disk) or a run cannot go on, 2 for bad input, 130 on Ctrl-C, 143 on
       SIGTERM.
     """
     if argv is None:
@@ -94,12 +94,13 @@ def _run(argv: list[str], program: str) -> None:
 
 
 def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[ModuleType, argparse.Namespace]:
-    """A command's module, and what its `run` takes.
+    """Imports a command's module and parses its arguments.
 
-    Beside the command's own arguments, these are `program` and `argv`, and `overrides` where it takes a config.
+    Returns:
+      The module and what its `run` takes: the command's own arguments, `program` and `argv`, and `overrides` if it takes a config.
 
     Raises:
-      UserError: for arguments that it does not take.
+      UserError: for arguments that the command does not take.
     """
     module = importlib.import_module(COMMANDS[name][0])
     parser = _Parser(
@@ -119,7 +120,7 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
 
 
 def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
-    """The arguments; where it ends with help, which argparse prints without a look at whether that works, an OSError if it does not."""
+    """The arguments. argparse does not check that the help it printed was written, so that is done here: an OSError if it was not."""
     try:
         return parser.parse_args(argv)
     except SystemExit:
@@ -128,12 +129,14 @@ def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namesp
 
 
 def _overview() -> argparse.ArgumentParser:
-    parser = _Parser(prog="vivit", description="Video classification with ViViT.", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(
+        prog="vivit", description="Video classification with ViViT and CNNs.", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
     width = max(map(len, COMMANDS))
     lines = "\n".join(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
     parser.usage = "vivit COMMAND ..."
-    parser.epilog = f"commands:\n{lines}\n\n`vivit COMMAND --help` explains one, with an example."
+    parser.epilog = f"commands:\n{lines}\n\n`vivit COMMAND --help` explains a command, with an example."
     return parser
 
 
@@ -150,7 +153,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> None:
-        """Raises what argparse would print below a usage of many lines."""
+        """Raises what argparse would print under many lines of usage."""
         raise UserError(f"{message}{self._meant(message)} (see {self.prog} --help)")
 
     def _meant(self, message: str) -> str:

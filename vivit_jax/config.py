@@ -69,18 +69,18 @@ class Experiment:
 
     @property
     def preprocess(self) -> Preprocess:
-        """How a video becomes the model's input; a mean and std that neither the config nor initial weights say are one half."""
+        """How a video becomes the model's input. The mean and std are 0.5 unless the config or the initial weights set them."""
         (frames, *crop), data = self.model.clip, self.data
         return Preprocess(frames, data.stride, data.resize, tuple(crop), data.mean or HALF, data.std or HALF)
 
     @property
     def multi_label(self) -> bool:
-        """Whether the model tells of each class by itself whether a clip has it."""
+        """Whether the model decides for each class separately whether a clip has it."""
         return self.loss.name == "sigmoid"
 
     @property
     def best(self) -> str:
-        """The score by which the model to keep is the best."""
+        """The validation score that decides which model is kept."""
         return self.evaluation.best or ("mAP" if self.multi_label else "top1")
 
 
@@ -88,7 +88,7 @@ def base_config(family: str = DEFAULT) -> ml_collections.ConfigDict:
     """Every key of an experiment with its default, locked: a misspelt key is an error where it is written.
 
     Args:
-      family: the family of its model, whose keys the section `model` has.
+      family: the model family whose keys the section `model` gets.
 
     Raises:
       UserError: for an unknown family.
@@ -117,12 +117,12 @@ def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
 
 
 def check_key(key: str, *, root: str = "--config", family: str = DEFAULT) -> None:
-    """Refuses a dotted key that no experiment has, with the nearest one of its section.
+    """Refuses a dotted key that no experiment has, and names the nearest key of that section.
 
     Args:
-      key: without `config.`.
+      key: the key, without a leading `config.`.
       root: what messages call the experiment.
-      family: that of its model, which has the keys under `model.`.
+      family: the model family, which decides the keys under `model.`.
 
     Raises:
       UserError: for an unknown key.
@@ -142,10 +142,10 @@ def hint_of(key: str, *, root: str = "--config", family: str = DEFAULT) -> typin
 
 
 def value_of(key: str, readings: typing.Sequence[object], *, family: str = DEFAULT) -> object:
-    """The first of several readings of a text that the type of a dotted key allows.
+    """The first of several readings of a text that fits the type of a dotted key.
 
     Raises:
-      UserError: if none is.
+      UserError: if none fits.
     """
     hint = hint_of(key, family=family)
     for number, reading in enumerate(readings):
@@ -165,7 +165,7 @@ def _hints(section: typing.Any, family: str) -> dict[str, typing.Any]:
 
 
 def to_dict(experiment: Experiment) -> dict:
-    """The experiment as plain values for JSON; `resolve` makes the same experiment of them."""
+    """The experiment as plain values for JSON, from which `resolve` makes the same experiment again."""
     plain = _plain(experiment)
     return plain | {"model": {"family": experiment.model.family} | plain["model"]}
 
@@ -198,7 +198,7 @@ def _alternatives(hint: typing.Any) -> tuple[typing.Any, ...]:
 
 
 def _runtime_type(hint: typing.Any) -> type:
-    """What a key that is None may be set to; ml_collections checks it against one type alone."""
+    """The type that a key whose default is None may be set to; ml_collections checks a placeholder against a single type."""
     members = [member for member in _alternatives(hint) if member is not types.NoneType]
     return (typing.get_origin(members[0]) or members[0]) if len(members) == 1 else object
 
@@ -219,13 +219,13 @@ def _build(cls: type, values: Mapping, path: str) -> typing.Any:
 
 
 def _model(values: Mapping, path: str) -> ModelConfig:
-    """The model's section, whose key `family` says what the others are; it is absent from runs older than the key."""
+    """The model's section, whose key `family` decides the others. Runs older than that key lack it, and have the default family."""
     values = dict(values)
     return _build(family_named(values.pop("family", DEFAULT)).config, values, path)
 
 
 def _value(hint: typing.Any, value: object, path: str) -> object:
-    """`value` as the type `hint`: an int may stand for a float and a list for a tuple, nothing else is converted."""
+    """`value` as the type `hint`: an int is accepted as a float and a list as a tuple; nothing else is converted."""
     if hint is ModelConfig or dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise UserError(f"{path} must be a section with keys, got {value!r}")

@@ -1,4 +1,4 @@
-"""Config files as every command reads them: `FILE.py` or `FILE.py:ARG`, and values by key that override it."""
+"""Reads config files for every command: `FILE.py` or `FILE.py:ARG`, with values by key that override the file's."""
 
 import ast
 import difflib
@@ -15,7 +15,7 @@ from vivit_jax.config import Experiment, base_config, check_key, resolve, value_
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import DEFAULT
 
-# How ml_collections names the key that a config does not have.
+# How ml_collections names the unknown key in its errors.
 NAMED = re.compile(r"Key \"(\w+)\" does not exist|instead of \"(\w+)\"|'(\w+)'")
 WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 
@@ -28,7 +28,7 @@ def read_config(argument: str, overrides: Mapping[str, str]) -> Experiment:
       overrides: values by dotted key, as text.
 
     Raises:
-      UserError: for a file that cannot be read, with the line of a key that no experiment has; or for values that make no experiment.
+      UserError: for a file that cannot be read, an unknown key (with its line in the file), or values that make no experiment.
     """
     path, _, option = argument.partition(":")
     if not pathlib.Path(path).is_file():
@@ -52,7 +52,7 @@ def _config_of(path: str, options: list[str]) -> Any:
         return module.get_config(*options)
     except UserError:
         raise
-    except Exception as error:  # of the file's own code
+    except Exception as error:  # whatever the file's own code raises
         _explain_key(error, path)
         raise UserError(
             f"config {':'.join([path, *options])} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
@@ -60,7 +60,7 @@ def _config_of(path: str, options: list[str]) -> Any:
 
 
 def _explain_key(error: Exception, path: str) -> None:
-    """Raises what the command line says of a misspelt key, with its line in the file, where that is what went wrong."""
+    """If the error is a misspelt key, raises the message that the command line gives for one, with its line in the file."""
     named = NAMED.search(str(error))
     frame = _frame(error, path)
     if not isinstance(error, AttributeError | KeyError) or not named or frame is None:
@@ -75,7 +75,7 @@ def _explain_key(error: Exception, path: str) -> None:
 
 
 def _likeness(name: str, section: list[str]) -> float:
-    """How near the nearest key of a section comes to `name`, from 0 to 1."""
+    """How similar `name` is to the most similar key of a section, from 0 to 1."""
     config = base_config()
     for part in section:
         config = config[part]
@@ -102,12 +102,12 @@ def _override(config: ConfigDict, key: str, value: object) -> None:
     *sections, name = key.split(".")
     for section in sections:
         config = config[section]
-    with config.ignore_type():  # a key that is None takes what its type allows, which was checked
+    with config.ignore_type():  # ml_collections would refuse a key that is None; `value_of` has checked the type
         config[name] = value
 
 
 def _readings(text: str) -> list[object]:
-    """What a text may stand for: a Python literal or a word for one, else itself."""
+    """What a text may mean, the likeliest first: a Python literal or a word such as `true`, else the text itself."""
     try:
         return [ast.literal_eval(text), text]
     except (ValueError, SyntaxError, MemoryError, RecursionError):

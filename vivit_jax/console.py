@@ -1,6 +1,6 @@
 """What a person sees while a command runs: lines, and progress bars where there is a terminal.
 
-Of several hosts one speaks: the others are muted.
+Of several hosts only the first prints; the others are muted.
 """
 
 import contextlib
@@ -28,30 +28,30 @@ _closed: Callable[[], None] | None = None
 
 
 def mute() -> None:
-    """Silences this process: another host speaks for it."""
+    """Silences this process, because another host prints for it."""
     global _muted
     _muted = True
 
 
 def when_closed(action: Callable[[], None] | None) -> None:
-    """Has `action` called once where whoever reads the output goes away, in place of ending the process; None ends it again."""
+    """If the reader of the output goes away, calls `action` once instead of ending the process; None undoes that."""
     global _closed
     _closed = action
 
 
 def say(text: str, *, style: str = "") -> None:
-    """Prints a line, in which what could command a terminal is escaped."""
+    """Prints a line, escaping characters that could control the terminal."""
     if not _muted:
         _print(_console(), escape(printable(text)), style=style, soft_wrap=True)
 
 
 def warn(text: str) -> None:
-    """Prints a loud line."""
+    """Prints a line that stands out, beginning with `warning:`."""
     say(f"warning: {text}", style="bold yellow")
 
 
 def show(table: Table) -> None:
-    """Prints a table, on one line a row in a log file."""
+    """Prints a table; in a log file each row is one line."""
     if not _muted:
         console = _console()
         if not console.is_terminal:
@@ -60,7 +60,7 @@ def show(table: Table) -> None:
 
 
 def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:
-    """A bar with what is done, the time left, and a task's `note`; on standard error where standard output is for results."""
+    """A bar with the progress, the time left and a task's `note`; `stderr` is for commands whose results go to standard output."""
     console = Console(stderr=True) if stderr else _console()
     return _Bar(
         TextColumn("{task.description}"),
@@ -75,7 +75,7 @@ def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:
 
 
 def tracked(items: Iterable[Item], title: str, total: int | None, *, shown: bool = True) -> Iterator[Item]:
-    """The items, under a progress bar; where one is on the terminal, in a line of that."""
+    """Yields the items under a progress bar, which is a new line of the bar already on the terminal, if there is one."""
     with contextlib.nullcontext(_live[-1]) if _live and shown else progress_bar(shown=shown) as bar:
         task = bar.add_task(title, total=total, note="")
         try:
@@ -87,7 +87,7 @@ def tracked(items: Iterable[Item], title: str, total: int | None, *, shown: bool
 
 
 class _Bar(Progress):
-    """A bar above which lines are said while it is on the terminal."""
+    """A progress bar that `say` prints above while it is on the terminal."""
 
     def start(self) -> None:
         super().start()
@@ -115,13 +115,15 @@ def _print(console: Console, what: object, **options: object) -> None:
     except OSError as error:
         if _closed is None:
             raise
-        if error.errno == errno.EIO:  # the terminal is gone
-            _lose_output()  # a log on a full disk is no reason to stop what it is of
+        if error.errno == errno.EIO:  # the terminal is gone; any other error, such as a full disk under the log, is no reason to stop a run
+            _lose_output()
 
 
 def _lose_output() -> None:
-    """Sends further output nowhere, as it has no reader any more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Sends further output to /dev/null, as nobody reads it any more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
     if _closed is None:
         raise SystemExit(1)
     _closed()

@@ -20,8 +20,8 @@ def contact_sheet(clips: Sequence[np.ndarray], captions: Sequence[str]) -> Image
     """One row a clip: its caption, and frames evenly spread over it, each scaled to fit a square cell.
 
     Args:
-      clips: uint8 (t, h, w, 3) each.
-      captions: one each.
+      clips: each uint8 (t, h, w, 3).
+      captions: one for each clip.
     """
     font, captions = _font(14), [_one_line(caption) for caption in captions]
     room = round(max(font.getlength(caption) for caption in captions)) + 2 * MARGIN
@@ -41,12 +41,15 @@ def contact_sheet(clips: Sequence[np.ndarray], captions: Sequence[str]) -> Image
 
 
 def lay_heat(frame: np.ndarray, heat: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
-    """A frame with heat over it: grey where there is none, through red to yellow where there is most; outlined where the model saw it.
+    """A frame with heat over it: grey where there is none, through red to yellow where there is most. A line frames the part the model saw.
 
     Args:
       frame: uint8 (h, w, 3).
       heat: (n_h, n_w) in [0, 1], stretched smoothly over the box.
-      box: the part of the frame that the heat is of, as (rows, columns).
+      box: the part of the frame that the heat covers, as (rows, columns).
+
+    Returns:
+      uint8 (h, w, 3).
     """
     rows, columns = box
     size = (columns.stop - columns.start, rows.stop - rows.start)
@@ -62,7 +65,7 @@ def lay_heat(frame: np.ndarray, heat: np.ndarray, box: tuple[slice, slice]) -> n
 
 
 def captioned(frame: np.ndarray, text: str) -> np.ndarray:
-    """A frame (h, w, 3) below a dark strip with a line of text, cut off where it is too long."""
+    """A uint8 frame (h, w, 3) under a dark strip with a line of text, which is cut off if it is too long."""
     height = max(16, round(0.08 * frame.shape[0])) // 2 * 2
     font = _font(round(0.7 * height))
     picture = Image.new("RGB", (frame.shape[1], height + frame.shape[0]), "black")
@@ -77,5 +80,5 @@ def _one_line(text: str) -> str:
 
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """matplotlib's own DejaVu Sans, which has the letters of most scripts."""
+    """The DejaVu Sans that comes with matplotlib, which has the letters of most scripts."""
     return ImageFont.truetype(str(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)

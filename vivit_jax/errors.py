@@ -16,20 +16,20 @@ class UserError(ValueError):
 
 
 class Stopped(Exception):  # noqa: N818 (not every end is an error)
-    """The command ends here; the message is what the person is told."""
+    """Ends the command; the message is printed for the user."""
 
     exit_code = EXIT_STOPPED
 
 
 def in_one_line(error: object) -> str:
-    """An error as a command prints it: what the system refused, and for which file, without its number."""
+    """An error in the one line that a command prints; of a system error, the file and the reason without the error number."""
     if isinstance(error, OSError) and error.strerror:
         return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     return printable(" ".join(str(error).split()))
 
 
 def printable(text: str) -> str:
-    r"""Text that is safe to show on a terminal: a name from a file may hold what moves the cursor or sets the window's title.
+    r"""Text that is safe to print on a terminal: control characters, which a file's name may hold, are escaped.
 
     >>> print(printable("a\x1b[2J"))
     a\x1b[2J
@@ -38,7 +38,7 @@ def printable(text: str) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """An error for `name` not being among `known`, with the nearest right name first.
+    """The error to raise where `name` is not among `known`; it suggests the nearest right name.
 
     >>> str(unknown_name("layout", "flder", ["folder", "csv"]))
     "unknown layout 'flder': did you mean 'folder'? (known: csv, folder)"

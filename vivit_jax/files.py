@@ -9,7 +9,7 @@ import os
 import pathlib
 import typing
 
-# What a file system without locks answers: some network and overlay file systems have none.
+# The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 # Linux's renameat2: relative to the working directory, exchanging the two names.
@@ -46,7 +46,7 @@ def sha256(path: pathlib.Path) -> str:
 
 
 def sync(path: pathlib.Path) -> None:
-    """Flushes a file or folder to disk, so that a later rename cannot outrun what it holds."""
+    """Flushes a file or folder to disk, so that a later rename cannot reach the disk before its contents."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

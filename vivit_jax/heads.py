@@ -1,12 +1,12 @@
-"""The heads of a model by name, and what their classes are called."""
+"""The heads of a model by name, and the names of their classes."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Class names in the order of their numbers, or of each head by its name.
+# Class names in the order of their numbers; with several heads, those of each head by its name.
 Labels = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
 
 def by_head(values: Any) -> dict[str, Any]:
-    """Class counts, labels, logits or anything else by the name of its head; that of a single head, which has none, by the empty name."""
+    """Class counts, labels, logits or other values by head name; those of a single head, which has no name, under the empty string."""
     return dict(values) if isinstance(values, Mapping) else {"": values}

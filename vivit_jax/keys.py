@@ -23,7 +23,7 @@ class Key:
     """A key of an experiment.
 
     Attributes:
-      name: dotted, as on the command line behind `--config.`.
+      name: dotted, as on the command line after `--config.`.
       type: such as `float` or `str or None`.
       default: as Python writes it; empty for a key that must be set.
       meaning: the sentences that define it.
@@ -39,11 +39,11 @@ def experiment_keys(pattern: str = "", *, family: str = DEFAULT) -> list[Key]:
     """The keys of an experiment, in order.
 
     Args:
-      pattern: a part of the names to list, or with `*` or `?` the whole of them; empty lists all.
-      family: of its model, which decides the keys under `model.`.
+      pattern: a part of the names to list; one with `*` or `?` must match a whole name. An empty one lists all.
+      family: the model family, which decides the keys under `model.`.
 
     Raises:
-      UserError: where no key has such a name, or for an unknown family.
+      UserError: if no key matches, or for an unknown family.
     """
     models = ", ".join(f"`{name}`" for name in FAMILIES)
     model = [
@@ -63,7 +63,7 @@ def keys_of(cls: type, prefix: str = "") -> Iterator[Key]:
 
     Args:
       cls: a dataclass whose docstring explains each field under `Attributes:`.
-      prefix: the section's dotted name with a dot at its end.
+      prefix: the section's dotted name, ending in a dot; empty at the root.
     """
     hints, meanings = typing.get_type_hints(cls), attributes_of(cls)
     for field in dataclasses.fields(cls):
@@ -76,7 +76,7 @@ def keys_of(cls: type, prefix: str = "") -> Iterator[Key]:
 
 
 def attributes_of(cls: type) -> dict[str, str]:
-    """What a class's docstring says of each attribute, on one line each."""
+    """The description of each attribute in a class's docstring, joined into one line."""
     _, _, section = inspect.getdoc(cls).partition("Attributes:\n")
     meanings: dict[str, str] = {}
     name = None

@@ -10,16 +10,16 @@ import typing
 
 from vivit_jax.errors import UserError
 
-if typing.TYPE_CHECKING:  # what decodes videos in processes of its own needs no JAX
+if typing.TYPE_CHECKING:  # processes that only decode videos do not import JAX
     import jax.numpy as jnp
     from jaxtyping import Array, Float, UInt8
 
 HALF = (0.5, 0.5, 0.5)
 
-# Temporal clips x spatial crops of a video, whose logits are averaged.
+# (temporal clips, spatial crops): a view is one crop of one clip of a video, and the logits of all views are averaged.
 Views = tuple[int, int]
 
-LARGEST_SCALE = 1e6  # of pixels, divided by the standard deviation: 255 where they are not scaled at all
+LARGEST_SCALE = 1e6  # of the larger of 1 and |mean|, divided by std; pixels left in 0..255 have 255
 LARGEST_RESIZE = 16  # times the crop: a file that asks for more is after memory
 
 
@@ -33,7 +33,7 @@ class Preprocess:
       resize: short side in pixels that a frame is scaled to before the crop.
       crop: (height, width) of the crop, in pixels.
       mean: per RGB channel, of pixels in [0, 1].
-      std: per RGB channel, of pixels in [0, 1]. Mean and std of 0.5 give the original's range [-1, 1].
+      std: per RGB channel, of pixels in [0, 1]. Mean and std of 0.5 give Scenic's range [-1, 1].
     """
 
     frames: int
@@ -65,11 +65,19 @@ class Preprocess:
 
     @property
     def clip_bytes(self) -> int:
-        """Of a clip, uint8 (t, h, w, 3)."""
+        """Bytes of a clip as uint8 (t, h, w, 3)."""
         return 3 * self.frames * math.prod(self.crop)
 
     def normalise(self, video: "UInt8[Array, '*b t h w 3']", dtype: "jnp.dtype | None" = None) -> "Float[Array, '*b t h w 3']":
-        """Pixels 0..255 to the values the model was trained on, float32 unless `dtype` says otherwise. Runs on device, inside the step."""
+        """Maps pixels in 0..255 to the values the model was trained on. Runs on the device, inside the step.
+
+        Args:
+          video: uint8 (..., t, h, w, 3).
+          dtype: of the result, which has the video's shape; None is float32.
+
+        Raises:
+          UserError: for a video that is not uint8.
+        """
         import jax.numpy as jnp
 
         if video.dtype != jnp.uint8:

@@ -1,8 +1,8 @@
-"""A process of ours from its first line on: how a signal ends it, and where its output goes.
+"""A command's process from its first line on: how a signal ends it, and where its output goes.
 
-It imports nothing heavy, so that `begin` comes before all that takes time. While modules are imported there is nothing to be cleaned up and
-a signal ends the process at once; while a command runs it raises, so that half-made files are removed. Either way one line says so, and
-the exit code is 130 for Ctrl-C (SIGINT) and 143 for SIGTERM. Training has its own way, see `vivit_jax.runs.stopping`.
+It imports nothing heavy, so that `begin` runs before anything slow. While modules are imported there is nothing to clean up, and a signal
+ends the process at once. While a command runs a signal raises an exception, so that half-made files are removed. Either way one line says
+so, and the exit code is 130 for Ctrl-C (SIGINT) and 143 for SIGTERM. Training handles signals itself, see `vivit_jax.runs.stopping`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import NoReturn
 
 LAST_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
-# How long a command has to clean up after a signal. Python acts on one only between two of its own instructions, so not while XLA compiles.
+# How long a command has to clean up after a signal. Python handles signals only between its own instructions, so not while XLA compiles.
 GRACE_SECONDS = 5.0
 
 _program = "vivit"
@@ -28,7 +28,7 @@ _wake: int | None = None
 
 
 class Terminated(BaseException):
-    """SIGTERM came; beside KeyboardInterrupt."""
+    """Raised for SIGTERM, as KeyboardInterrupt is for SIGINT."""
 
 
 def begin(program: str) -> None:
@@ -49,7 +49,7 @@ def begin(program: str) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Has a first signal raise KeyboardInterrupt or Terminated. A second ends the process, and so does time if the first had no effect."""
+    """Makes the first signal raise KeyboardInterrupt or Terminated. A second ends the process, as do GRACE_SECONDS without effect."""
     global _raises
     if _owner is None:
         yield
@@ -63,7 +63,7 @@ def interruptible() -> Iterator[None]:
 
 
 def left(code: int) -> int:
-    """The exit code of a command, as it came. A command that failed does not wait for its threads, one of which may hang in a read."""
+    """Returns the exit code of a command. If it failed and left threads, exits at once: one of them may hang in a read."""
     hanging = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
     if code and hanging:
         with contextlib.suppress(OSError, ValueError):
@@ -74,7 +74,7 @@ def left(code: int) -> int:
 
 
 def ended_by(number: signal.Signals) -> int:
-    """Says that a signal ended the process, once; returns the exit code, as shells have it."""
+    """Prints once that a signal ended the process; returns the exit code that shells give for it."""
     global _said
     if not _said:
         _said = True
@@ -83,7 +83,7 @@ def ended_by(number: signal.Signals) -> int:
 
 
 def flush_output() -> None:
-    """Writes out what is printed, or discards it where nobody can take it, lest the interpreter try it again and fail with a traceback."""
+    """Flushes standard output, or discards it if nobody reads it: else the interpreter would try again at exit, with a traceback."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -106,7 +106,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _leave(number: int) -> NoReturn:
-    """Ends the process, past all buffers and threads that may hang."""
+    """Ends the process without flushing buffers or joining threads, which may hang."""
     if not _said:
         with contextlib.suppress(OSError):
             os.write(2, f"{_program}: {LAST_WORDS[signal.Signals(number)]}\n".encode())
@@ -114,7 +114,7 @@ def _leave(number: int) -> NoReturn:
 
 
 def _watch() -> None:
-    """Starts a thread that a signal wakes, and that ends the process if the main thread does not."""
+    """Starts a thread that a signal wakes, and that ends the process if the main thread does not do so in time."""
     global _wake
     if _wake is not None or threading.current_thread() is not threading.main_thread():
         return
@@ -132,7 +132,7 @@ def _end_late(read: int) -> None:
 
 
 def _open_streams() -> None:
-    """Opens what of the three standard streams is closed onto nothing, lest a file take its number, and has them write any text."""
+    """Opens closed standard streams onto /dev/null, lest a file take their number, and escapes characters that a stream cannot encode."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

@@ -1,6 +1,6 @@
 """The one place where the chatter of libraries is silenced, so that what a command prints is what it has to say.
 
-`VIVIT_VERBOSE=1` leaves everything on, for whoever hunts a fault in a library.
+`VIVIT_VERBOSE=1` silences nothing, for finding a fault in a library.
 """
 
 import logging
@@ -30,7 +30,7 @@ LOGGERS = (
 
 
 def silence_libraries() -> None:
-    """Leaves it to libraries to raise what matters. Call it before importing them; what this package prints is untouched."""
+    """Silences logs and warnings of libraries, not what this package prints. Call it before importing them."""
     if os.environ.get("VIVIT_VERBOSE"):
         return
     for name, value in ENVIRONMENT.items():
@@ -43,6 +43,6 @@ def silence_libraries() -> None:
 
 
 def _without_late_callbacks(failure: "sys.UnraisableHookArgs") -> None:
-    """Prints what nobody can catch, but for tensorstore calling back into the event loop of an orbax save that failed and was told of."""
+    """Prints exceptions that nobody can catch, except tensorstore's from calling back into the closed event loop of a failed save."""
     if not (failure.exc_type is RuntimeError and str(failure.exc_value) == "Event loop is closed"):
         sys.__unraisablehook__(failure)

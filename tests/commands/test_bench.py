@@ -189,7 +189,7 @@ def test_reading_counts_clips_and_cpu_seconds(config_file, tmp_path, vivit):
             "unknown key in --config.model 'dtyp': did you mean 'dtype'?",
         ),
         (("--config", "CONFIG", "--mode", "train", "--config.model.num_layers=many"), "--config.model.num_layers=many"),
-        (("--config", "CONFIG", "--mode", "data", "--sweep", "clip=8"), "sweeps batch_size alone"),
+        (("--config", "CONFIG", "--mode", "data", "--sweep", "clip=8"), "sweeps batch_size only"),
         (("--model", "MODEL", "--mode", "data"), "give --config instead"),
         (("--model", "MODEL", "--mode", "infer", "--sweep", "clip=8"), "sweep clip with --config"),
     ],

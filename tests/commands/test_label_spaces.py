@@ -18,7 +18,7 @@ def test_an_order_that_nothing_tells_is_assumed_aloud_and_in_the_scores(unnamed,
     arguments = ("evaluate", "--model", unnamed, "--name", "toys", "--data_dir", data_dir, "--views", "1x1", "--out", tmp_path / "a.json")
     code, out, err = vivit(*arguments)
     assert (code, err) == (0, "")
-    assert out.startswith("warning: the model's classes have no names: they are taken for those of data set toys, in its order;")
+    assert out.startswith("warning: the model's classes have no names: they are assumed to be those of data set toys, in its order;")
     assert json.loads((tmp_path / "a.json").read_text())["labels_from"] == "assumed from the data set"
 
 
@@ -39,9 +39,9 @@ def test_names_from_a_file_are_those_of_the_logits(text, unnamed, model_dir, dat
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("cat\ndog\n", "names 2 classes, the model has 3"),
+        ("cat\ndog\n", "names 2 classes, but the model has 3"),
         ("cat\ncat\ndog\n", "'cat' twice"),
-        ('["cat", 1, 2]', "must hold names"),
+        ('["cat", 1, 2]', "must hold a list of names"),
         ("{", "neither"),
     ],
 )

@@ -117,6 +117,14 @@ def test_the_test_is_drawn_and_named_at_the_step_of_its_model(workdir, monkeypat
     assert {name: curve for curves in drawn for name, curve in curves.items()}["test"] == ([3], [0.25])
 
 
+def test_a_validation_that_was_not_a_number_is_no_best(workdir):
+    (workdir / "evaluation.json").unlink(missing_ok=True)
+    (workdir / "metrics.jsonl").write_text('{"step": 1, "val/top1": null}\n{"step": 2, "val/top1": 0.5}\n')
+    assert "best validation top-1, at step 2" in write_report(workdir).read_text()
+    (workdir / "metrics.jsonl").write_text('{"step": 1, "val/top1": null}\n')
+    assert "Not evaluated yet" in write_report(workdir).read_text()
+
+
 def test_torn_and_foreign_rows_of_metrics_are_counted_and_the_others_read(workdir, capsys):
     whole = (workdir / "metrics.jsonl").read_text().splitlines()
     foreign = ['{"step": 2, "train/lo', "[]", "null", '{"loss": 1}', '{"step": "3"}', '{"step": 1, "train/loss": {}}', "\udcff"]

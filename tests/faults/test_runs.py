@@ -230,8 +230,9 @@ def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
             parsed(flag)
 
 
+@pytest.mark.parametrize("restart", [["--restart"], ["--restart=True"], ["-restart", "true"]])
 @pytest.mark.parametrize(("argv", "said"), [(["train"], "vivit train --config"), ([], "train.py --config")])
-def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said):
+def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said, restart):
     from vivit_jax.commands.train import as_typed
 
     script = tmp_path / ("vivit" if argv else "train.py")
@@ -239,7 +240,7 @@ def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said):
     script.chmod(0o755)
     if argv:
         monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    flags = ["--config=a.py", "--workdir=b", "--restart"]
+    flags = [*restart, "--config=a.py", "--workdir=b"]
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, str(script), *argv, *flags])
     assert as_typed(flags).endswith(f"{said}=a.py --workdir=b")
     assert as_typed(flags).startswith("vivit" if argv else Path(sys.executable).name)
@@ -390,4 +391,4 @@ def test_a_gpu_that_jax_does_not_use_is_told(tmp_path, monkeypatch, capsys, plat
     monkeypatch.delenv("JAX_PLATFORM_NAME", raising=False)
     monkeypatch.delenv("JAX_PLATFORMS") if platforms is None else monkeypatch.setenv("JAX_PLATFORMS", platforms)
     devices.tell_of_unused_gpu()
-    assert capsys.readouterr().out.count("and jax computes on the CPU") == told
+    assert capsys.readouterr().out.count("but jax computes on the CPU") == told

@@ -1,18 +1,18 @@
-"""How often two runs say the same, whether it is right or not."""
+"""How often two runs predict the same, right or wrong."""
 
 import numpy as np
 from jaxtyping import Int
 
 
 def equal_share(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> float:
-    """The share of videos that two runs predict the same class of, in 0..1."""
+    """The share of videos for which two runs predict the same class, in 0..1."""
     return float((a == b).mean())
 
 
 def kappa(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> float | None:
-    """Cohen's kappa (1960): the same beyond what two runs with these shares of each class would have in common by chance.
+    """Cohen's kappa (1960): agreement beyond what two runs that predict each class this often would have by chance.
 
-    1 is always, 0 as by chance. None where both say one and the same class of every video, as chance alone gives that.
+    It is 1 if they always agree, 0 if only as by chance, and None if both predict one and the same class for every video.
     """
     classes = max(a.max(), b.max()) + 1
     by_chance = float(np.bincount(a, minlength=classes) @ np.bincount(b, minlength=classes)) / len(a) ** 2

@@ -1,4 +1,4 @@
-"""Mean average precision of many draws of one set of videos at once: each is sorted once, and the draws are weights."""
+"""Mean average precision of many bootstrap draws at once: videos are sorted once for each class, and a draw weights them."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from vivit_jax.analysis.bootstrap import Statistic
 
 
 def mean_average_precision(scores: Sequence[Float[np.ndarray, "n classes"]], present: Bool[np.ndarray, "n classes"]) -> Statistic:
-    """The mean over the classes that a draw has videos of; NaN where it has none.
+    """Makes a statistic: the mean over the classes that a draw has videos of; NaN if it has none.
 
     Args:
-      scores: of each run; equal ones count as one threshold, as in scikit-learn.
+      scores: those of each run; equal ones count as one threshold, as in scikit-learn.
       present: which classes each video has.
     """
     sorted_once = [[_Ranking(of_run[:, i], present[:, i]) for i in range(present.shape[1]) if present[:, i].any()] for of_run in scores]
@@ -34,7 +34,7 @@ class _Ranking:
         self._present = present[self._order]
 
     def average_precision(self, drawn: Float[np.ndarray, "b n"]) -> Float[np.ndarray, " b"]:
-        """Of each draw; NaN where it has no video of the class."""
+        """The average precision of each draw; NaN if it has no video of the class."""
         drawn = drawn[:, self._order]
         hits = drawn * self._present
         with np.errstate(invalid="ignore", divide="ignore"):

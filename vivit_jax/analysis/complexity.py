@@ -1,7 +1,7 @@
 """What a model costs, counted without running it: parameters, arithmetic, and memory.
 
-Arithmetic is counted on the traced program, so it is that of the code that runs, whatever its loops, scans and rematerialisation. Nothing
-is allocated: a model that would not fit is counted all the same.
+Arithmetic is counted on the traced program, so it is that of the code that runs, with its loops, scans and rematerialisation. Nothing is
+allocated, so a model that would not fit into memory can be counted.
 """
 
 import dataclasses
@@ -41,9 +41,9 @@ class ParameterGroup:
     """One part of a model, summed over its layers.
 
     Attributes:
-      name: path of the module, as `transformer/encoder/blocks/attention`.
-      tensors: arrays as they are stored, layer by layer.
-      parameters: numbers in them.
+      name: path of the module, such as `transformer/encoder/blocks/attention`.
+      tensors: number of its arrays, as they are stored.
+      parameters: how many numbers they hold.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Arithmetic:
     """The work of a program.
 
     Attributes:
-      products: multiply-accumulates of products of matrices and of convolutions.
+      products: multiply-accumulates in matrix products and convolutions.
       elementwise: all other floating-point operations: of softmax, GELU, LayerNorm, biases and residuals. As XLA counts, exp and tanh are
         left out.
     """
@@ -82,7 +82,7 @@ class Arithmetic:
 
     @property
     def multiply_accumulates(self) -> int:
-        """Half of all floating-point operations: what the paper's Table 2 gives under the name of FLOPs."""
+        """Half of all floating-point operations, which the paper's Table 2 calls FLOPs."""
         return self.products + self.elementwise // 2
 
     def __add__(self, other: "Arithmetic") -> "Arithmetic":
@@ -96,9 +96,9 @@ def count_arithmetic(config: ModelConfig, *, as_run: bool = False) -> Arithmetic
     """The work of one forward pass over one view; the same for every attention backend.
 
     Args:
-      config: of the model.
-      as_run: leave out the tokens of the last layer that a cls token's head does not ask for. The paper counts them, and the model does not
-        compute them.
+      config: the model's config.
+      as_run: whether to leave out the tokens of the last layer that a head on the cls token does not use. The paper counts them, but the
+        model does not compute them.
     """
     config = (family_of(config).plain if as_run else family_of(config).outline)(config)
     apply = functools.partial(build(config).apply, mutable=() if as_run else ("intermediates",))
@@ -109,13 +109,13 @@ def arithmetic(jaxpr: core.Jaxpr) -> Arithmetic:
     """The work of a traced program, through every call, scan and branch in it (the dearest branch of a `cond`).
 
     Raises:
-      ValueError: at a `while` loop with work in it, since the program does not tell its number of rounds.
+      ValueError: for a `while` loop with work in it, as the program does not tell its number of rounds.
     """
     return sum((_equation_arithmetic(equation) for equation in jaxpr.eqns), start=Arithmetic())
 
 
 def bytes_of(tree: object) -> int:
-    """Bytes of the arrays (or shapes of arrays) in a tree."""
+    """Bytes of the arrays in a tree, or of the arrays whose shapes it holds."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype"))
 
 

@@ -1,4 +1,4 @@
-"""The first training batch of an experiment, drawn."""
+"""Draws the first training batch of an experiment as a picture."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def first_batch_sheet(experiment: Experiment) -> Image.Image:
     """A contact sheet of the first training batch as the model sees it, augmented and mixed.
 
     Raises:
-      UserError: for a data set or split that is not there.
+      UserError: for a data set or split that does not exist.
     """
     data = experiment.data
     dataset = ensure_dataset(data.name, data.data_dir)
@@ -44,7 +44,7 @@ def first_batch_sheet(experiment: Experiment) -> Image.Image:
 
 
 def _mixed(video: np.ndarray, labels: Sequence[str], experiment: Experiment) -> tuple[np.ndarray, list[str]]:
-    """The clips as the step mixes them, and of each the shares of its own label and of its partner's."""
+    """The clips as the step mixes them, and captions with the shares of each clip's own label and its partner's."""
     pairs = paired({"video": video}, jax.random.key(experiment.seed), experiment.training)
     weights = np.asarray(pairs["own_weight"])
     video = np.asarray(mix(pairs["video"], pairs["partner_video"], weights[:, None, :, :, None]))

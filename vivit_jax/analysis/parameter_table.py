@@ -1,4 +1,4 @@
-"""The parameters of a model as a table, for what a run tells at its start and for `vivit inspect`."""
+"""The parameters of a model as a table, for the start of a run and for `vivit inspect`."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from vivit_jax.analysis.complexity import ParameterGroup
 
 
 def parameter_table(groups: Sequence[ParameterGroup], *, tensors: bool) -> Table:
-    """Numbers and share of each group, and of all.
+    """The parameters and share of each group, and of all.
 
     Args:
-      groups: in order.
-      tensors: whether a column counts tensors, which says something where they are stored layer by layer.
+      groups: the rows, in order.
+      tensors: whether a column counts tensors, which is of use if they are stored layer by layer.
     """
     total = sum(group.parameters for group in groups)
     whole = ParameterGroup("all", sum(group.tensors for group in groups), total)

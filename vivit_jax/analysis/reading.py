@@ -1,4 +1,4 @@
-"""Clips a second of reading a data set, with nobody to wait for."""
+"""Measures how fast a data set is read when nothing else is slower."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ WARM_UP_BATCHES = 2
 
 
 def measure_reading(experiment: Experiment, batch_size: int, count: int) -> dict[str, Any]:
-    """Reads `count` training batches of an experiment as its training would, after a warm-up, with nobody to wait for."""
+    """Times `count` training batches, read after a warm-up as training reads them but not waiting for any step; returns a row for JSON."""
     data = experiment.data
     dataset = ensure_dataset(data.name, data.data_dir)
     batches = training_batches(

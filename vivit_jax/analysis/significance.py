@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """McNemar's exact test (1947): the two-sided p of so uneven a share of the videos that one run alone is right about.
+    """McNemar's exact test (1947): the two-sided p of a split at least this uneven of the videos that only one run is right about.
 
     Args:
       only_a: videos that the first alone is right about.
@@ -20,11 +20,11 @@ def mcnemar(only_a: int, only_b: int) -> float:
 def mcnemar_of_groups(leads: Int[np.ndarray, " groups"]) -> float:
     """McNemar's test with groups exchanged whole: the two-sided p of a sum of leads at least as far from 0.
 
-    If the two runs were equally good, each group's lead would as well have been the other's. All signs are gone through, exactly, and not
-    drawn. Groups of one video each give `mcnemar`.
+    If the two runs were equally good, each group's lead could as well have been the other's. All choices of signs are counted exactly,
+    not sampled. Groups of one video each give `mcnemar`.
 
     Args:
-      leads: of each group, the videos that the first run alone is right about, less those of the second alone.
+      leads: for each group, the videos that only the first run is right about, less those that only the second is right about.
     """
     sizes = np.abs(leads[leads != 0])
     if set(sizes.tolist()) <= {1}:
@@ -39,7 +39,7 @@ def mcnemar_of_groups(leads: Int[np.ndarray, " groups"]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values corrected for being several (Holm 1979): the chance of even one false finding is what each is held against."""
+    """p values corrected for their number (Holm 1979), in the same order: they bound the chance of even one false finding."""
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))

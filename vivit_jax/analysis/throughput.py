@@ -1,7 +1,8 @@
-"""Times the train step and the eval step that training and evaluation run, on random input.
+"""Times the steps of training and evaluation on random input.
 
-Steps are queued as the training loop queues them, a few ahead of the one that is waited for, and a step takes the time between its result
-and the one before: what the host does beside the device costs nothing, as in training. Nothing here knows of data sets or config files.
+Steps are queued as the training loop queues them, a few ahead of the one that is waited for. The time of a step is that between its
+result and the one before, so what the host does while the device works costs nothing, as in training. Nothing here knows of data sets or
+config files.
 """
 
 import collections
@@ -32,7 +33,7 @@ MODES = ("train", "infer")
 STEPS_IN_FLIGHT = 2
 WARM_UP_STEPS = 5
 
-# A backward pass has two matrix products for each of the forward pass.
+# How many times the forward pass's matrix products a step computes: a backward pass has two for each.
 PASSES = {"train": 3, "infer": 1}
 
 # The learning rate stays in the first steps of a long warm-up, so that random labels can spoil nothing.
@@ -47,13 +48,13 @@ class Subject:
 
     Attributes:
       model: the network, with a number of classes.
-      training: `batch_size` is that of inference too.
-      augment: whose changes of colour are part of the train step.
-      loss: of the train step.
-      optimizer: of the train step.
-      schedule: of its learning rate.
-      parallel: the executor.
-      preprocess: normalises the uint8 video; None is the original's range [-1, 1].
+      training: batch size, which inference uses too, and regularisers.
+      augment: its changes of colour are part of the train step.
+      loss: loss of the train step.
+      optimizer: optimiser of the train step.
+      schedule: schedule of the learning rate.
+      parallel: how the step is spread over devices.
+      preprocess: normalises the uint8 video; None is Scenic's range [-1, 1].
       variables: `params` and the model's other collections on the host; None draws random ones.
     """
 
@@ -78,9 +79,9 @@ class Ceiling:
     """The rate of a large matrix product on one device.
 
     Attributes:
-      size: rows and columns of its square matrices.
-      dtype: of their elements.
-      tflops: TFLOP/s.
+      size: rows and columns of the square matrices.
+      dtype: type of their elements.
+      tflops: measured rate in TFLOP/s.
     """
 
     size: int
@@ -100,11 +101,11 @@ class Timing:
       batch_size: clips a step, over all devices.
       clip: (t, h, w) in frames and pixels.
       devices: how many the step ran on.
-      seconds: of each timed step.
-      compile_seconds: of tracing, lowering and compiling it.
-      tflop: of the matrix products that a step needs, over all devices; what `remat` computes again is not counted.
-      program_bytes: what the compiled step takes of one device at most, its arguments included; None where XLA does not tell.
-      peak_bytes: the most this process has held of one device so far; None where the device does not tell.
+      seconds: time of each timed step.
+      compile_seconds: time of tracing, lowering and compiling it.
+      tflop: TFLOP of the matrix products that a step needs, over all devices; what `remat` computes again is not counted.
+      program_bytes: most memory of one device that the compiled step takes, arguments included; None if XLA does not tell.
+      peak_bytes: most memory of one device that this process has held so far; None if the device does not tell.
     """
 
     mode: str
@@ -119,11 +120,11 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Seconds of a step."""
+        """Median seconds of a step."""
         return float(np.median(self.seconds))
 
     def to_row(self, ceiling: Ceiling) -> dict[str, Any]:
-        """Plain values for JSON, with the shares of what the devices could do."""
+        """Plain values for JSON, with the share of the ceiling that the step reached."""
         return {
             "mode": self.mode,
             "batch_size": self.batch_size,
@@ -159,13 +160,13 @@ def measure(mode: str, subject: Subject, *, steps: int = 20) -> Timing:
 
 
 def measure_in_turns(mode: str, subjects: Sequence[Subject], *, seconds: float = 1.0, rounds: int = 3) -> list[Timing]:
-    """Times several subjects, each a little in every round, so that a machine whose speed drifts is as slow for all of them.
+    """Times several subjects, each a little in every round, so that a machine whose speed drifts affects all of them alike.
 
     Args:
       mode: as for `measure`.
       subjects: what to time; all of them lie on the device together.
-      seconds: about as long each is timed in a round; steps that take longer are timed twice.
-      rounds: how many.
+      seconds: about how long each is timed in a round; at least two steps are.
+      rounds: how many rounds.
 
     Raises:
       UserError: as `measure`.
@@ -207,7 +208,7 @@ class Prepared:
     """A step that is ready to be called on random input.
 
     Attributes:
-      call: runs one step, each on the state that the last one left, and gives its results on the device.
+      call: runs one step on the state that the last one left, and returns its results on the device.
       compiled: the program.
       compile_seconds: of tracing, lowering and compiling it.
       devices: how many it runs on.
@@ -245,7 +246,7 @@ def matrix_ceiling() -> Ceiling:
 
 
 def environment() -> dict[str, Any]:
-    """What figures depend on beside the subject."""
+    """What the figures depend on besides the subject: devices, CPUs and versions."""
     device = jax.devices()[0]
     return {
         "device": device.device_kind,
@@ -258,9 +259,9 @@ def environment() -> dict[str, Any]:
 
 
 def random_variables(model: ModelConfig) -> dict[str, Any]:
-    """Parameters and the model's other collections on the host, none of them zero, and running variances above it.
+    """Random parameters and other collections of a model on the host, all nonzero; scales and running variances lie near 1.
 
-    A fresh head is all zeros, which would go back through the whole first step, and arithmetic on zeros is faster than on numbers.
+    A fresh head is all zeros, so the first step's gradients would be zeros too, and arithmetic on zeros is faster.
     """
     generator = np.random.default_rng(0)
 

@@ -1,4 +1,4 @@
-"""The memory that training takes, counted before anything runs."""
+"""Estimates the memory that training takes, before anything runs."""
 
 import jax
 

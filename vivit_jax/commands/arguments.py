@@ -7,7 +7,7 @@ from vivit_jax.preprocess import Views
 
 
 def views(text: str) -> Views:
-    """`4x3` as (4, 3): temporal clips x spatial crops of each.
+    """`4x3` as (4, 3): four temporal clips, three spatial crops of each.
 
     Raises:
       argparse.ArgumentTypeError: for anything else.
@@ -41,12 +41,19 @@ def whole(text: str) -> int:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """`--model`."""
+    """Adds `--model`."""
     parser.add_argument("--model", metavar="DIR", required=True, help="model directory, such as a run's model/")
 
 
 def add_views(parser: argparse.ArgumentParser, default: Views | None = (4, 3), otherwise: str = "4x3", over: str = "logits") -> None:
-    """`--views`."""
+    """Adds `--views`.
+
+    Args:
+      parser: of the command.
+      default: (temporal, spatial); None lets the command decide.
+      otherwise: the default, as the help names it.
+      over: what is averaged over the views, as the help names it.
+    """
     parser.add_argument(
         "--views",
         type=views,
@@ -57,6 +64,6 @@ def add_views(parser: argparse.ArgumentParser, default: Views | None = (4, 3), o
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
-    """`--name` and `--data_dir`."""
+    """Adds `--name` and `--data_dir`."""
     parser.add_argument("--name", help="data set, as named by `vivit prepare --name`")
     parser.add_argument("--data_dir", metavar="DIR", help="folder of prepared data sets (default $TFDS_DATA_DIR or ~/tensorflow_datasets)")

@@ -1,4 +1,4 @@
-"""Measures clips a second: of the train step, of the eval step, or of reading a data set.
+"""Measures clips a second: of a training step, of an inference step, or of reading a data set.
 
 Example:
   vivit bench --config configs/motion_digits.py --mode train --sweep batch_size=16,32,64 --json bench.json
@@ -6,9 +6,10 @@ Example:
   vivit bench --model runs/digits/model --mode infer --batch_size 8
   vivit bench --config configs/motion_digits.py --mode data
 
-The steps are those of `vivit train` and `vivit evaluate`, on random pixels and labels that lie on the device; a step's time is the median
-after a warm-up. Its matrix products are set against a large product measured in the same run. Of reading, it is all clips over all seconds
-(batches come in bursts), and over the CPU seconds of this process and its workers.
+The steps are those of `vivit train` and `vivit evaluate`, on random pixels and labels that already lie on the device. A step's time is the
+median after a warm-up, and the rate of its matrix products is compared with that of one large product measured in the same run. The speed
+of reading is the number of clips divided by the seconds (a mean, since batches come in bursts), and by the CPU seconds of this process and
+its workers.
 """
 
 import argparse
@@ -27,9 +28,10 @@ from vivit_jax.analysis import throughput
 from vivit_jax.analysis.throughput import Subject
 from vivit_jax.commands.arguments import positive
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.runs.memory import is_out_of_memory
 from vivit_jax.training.config import TrainingConfig
 
-# Where the number of classes is the data set's, which is not opened to time a step: that of Kinetics.
+# The number of classes where the config leaves it to the data set, which is not opened to time a step: that of Kinetics-400.
 CLASSES = 400
 MODEL_BATCH_SIZE = 8
 TAKES_CONFIG = True
@@ -41,20 +43,25 @@ Row = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit bench`."""
+    """Adds the options of `vivit bench`."""
     from vivit_jax.commands.config_arguments import add_config
 
     parser.add_argument(
-        "--mode", choices=(*throughput.MODES, "data"), required=True, help="the step to train or to infer by, or the data set"
+        "--mode",
+        choices=(*throughput.MODES, "data"),
+        required=True,
+        help="what to time: the training step, the inference step, or reading the data set",
     )
     add_config(parser)
     parser.add_argument("--model", metavar="DIR", help="model directory, instead of a config")
     parser.add_argument(
-        "--batch_size", type=positive, metavar="N", help=f"clips a step (default the config's, of a model {MODEL_BATCH_SIZE})"
+        "--batch_size", type=positive, metavar="N", help=f"clips a step (default: the config's, or {MODEL_BATCH_SIZE} with --model)"
     )
-    parser.add_argument("--steps", type=positive, default=20, metavar="N", help="steps that are timed, after a warm-up (default 20)")
-    parser.add_argument("--sweep", type=sweep, metavar="KEY=N,N,...", help="a row for each batch_size, or for each clip length in frames")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("--steps", type=positive, default=20, metavar="N", help="steps to time, after a warm-up (default 20)")
+    parser.add_argument(
+        "--sweep", type=sweep, metavar="KEY=N,N,...", help="measure a row for each batch_size, or for each clip length in frames"
+    )
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures to this file")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -129,7 +136,7 @@ def _swept(subject: Subject, swept: Sweep | None) -> Iterator[Subject]:
         return
     key, values = swept
     if key == "clip" and subject.variables is not None:
-        raise UserError("a model directory has positions of one clip length: sweep clip with --config")
+        raise UserError("a model directory has positions for one clip length only: sweep clip with --config")
     for value in values:
         if key == "batch_size":
             yield _with_batch_size(subject, value)
@@ -143,11 +150,11 @@ def _with_batch_size(subject: Subject, batch_size: int) -> Subject:
 
 
 def _step_row(mode: str, subject: Subject, steps: int, ceiling: throughput.Ceiling) -> Row:
-    """The figures of one step; one that does not fit into memory has none, and the sweep goes on."""
+    """The figures of one step. If it does not fit into memory the row says so, and the sweep goes on."""
     try:
         return throughput.measure(mode, subject, steps=steps).to_row(ceiling)
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not is_out_of_memory(error):
             raise
         return {"mode": mode, "batch_size": subject.batch_size, "clip": list(subject.model.clip), "error": "out of memory"}
 
@@ -156,7 +163,7 @@ def _data_rows(arguments: argparse.Namespace) -> Iterator[Row]:
     if arguments.model:
         raise UserError("--mode data reads the data set of a config: give --config instead of --model")
     if arguments.sweep and arguments.sweep[0] != "batch_size":
-        raise UserError("--mode data sweeps batch_size alone")
+        raise UserError(f"--mode data sweeps batch_size only, got {arguments.sweep[0]}: leave out --sweep, or give --sweep batch_size=N,N")
     experiment = _experiment(arguments)
     from vivit_jax.analysis.reading import measure_reading
 

@@ -27,19 +27,21 @@ PAIRS_SHOWN = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit compare`."""
+    """Adds the options of `vivit compare`."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a work directory, a model directory, or an evaluation")
     parser.add_argument("--out", metavar="DIR", help="folder for compare.html, compare.md and compare.json")
     parser.add_argument("--baseline", metavar="RUN", help="compare every run with this one, instead of each with each")
-    parser.add_argument("--split", help="take the evaluations on this split (default: each run's own test)")
+    parser.add_argument("--split", help="use the evaluations on this split (default: each run's own test)")
     add_views(parser, default=None, otherwise="those of each run's own test")
-    parser.add_argument("--groups", metavar="FILE.csv", help="videos' names and groups, which are drawn whole (default: the data set's)")
-    parser.add_argument("--group", metavar="COLUMN", help="column of --groups (default group)")
-    parser.add_argument("--by_video", action="store_true", help="draw video by video, although the data set has groups")
-    parser.add_argument("--ensemble", action="store_true", help="one run more: the mean of all runs' probabilities")
-    parser.add_argument("--no_speed", action="store_true", help="measure no speed, and no memory")
     parser.add_argument(
-        "--batch_size", type=positive, default=BATCH_SIZE, metavar="N", help=f"views at once, of that measurement (default {BATCH_SIZE})"
+        "--groups", metavar="FILE.csv", help="names of videos and their groups; groups are drawn whole (default: the data set's groups)"
+    )
+    parser.add_argument("--group", metavar="COLUMN", help="column of --groups (default group)")
+    parser.add_argument("--by_video", action="store_true", help="draw single videos even if the data set has groups")
+    parser.add_argument("--ensemble", action="store_true", help="add a run: the mean of all runs' probabilities")
+    parser.add_argument("--no_speed", action="store_true", help="do not measure speed and memory")
+    parser.add_argument(
+        "--batch_size", type=positive, default=BATCH_SIZE, metavar="N", help=f"views at once when measuring speed (default {BATCH_SIZE})"
     )
     parser.add_argument("--data_dir", metavar="DIR", help="folder of prepared data sets (default: the runs' own)")
     parser.add_argument(
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Compares, prints both tables and writes the files.
 
     Raises:
-      UserError: for runs that are not there or cannot be compared.
+      UserError: for runs that do not exist or cannot be compared.
     """
     if not arguments.no_speed:
         tell_of_unused_gpu()

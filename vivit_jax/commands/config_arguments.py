@@ -1,6 +1,6 @@
 """An experiment on the command line: `--config FILE.py[:ARG]`, and `--config.KEY=VALUE` for each of its keys.
 
-A command that takes one says `TAKES_CONFIG = True`; `vivit` then cuts the keys out by `take_overrides` before argparse sees the rest.
+A command that takes one sets `TAKES_CONFIG = True`; `vivit` then removes the keys with `take_overrides` before argparse reads the rest.
 """
 
 import argparse
@@ -17,8 +17,10 @@ SWITCHED = ("true", "false")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """`--config`."""
-    parser.add_argument("--config", "-config", metavar="FILE.py[:ARG]", help="an experiment; ARG goes to its get_config")
+    """Adds `--config` and the help of `--config.KEY`."""
+    parser.add_argument(
+        "--config", "-config", metavar="FILE.py[:ARG]", help="a config file, which describes an experiment; ARG is passed to its get_config"
+    )
     parser.add_argument_group("keys of the experiment").add_argument(
         "--config.KEY",
         metavar="VALUE",
@@ -37,9 +39,9 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
 
 
 def take_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The arguments without `--config.KEY=VALUE`, and what is given for each key, as text; of one that is given twice the last.
+    """Takes `--config.KEY=VALUE` out of arguments: returns the rest, and the text given for each key (the last, if a key is given twice).
 
-    The value may be an argument of its own. A key that is true or false may stand alone, for true, and `--noconfig.KEY` is false.
+    The value may be a separate argument. A key that is true or false may stand alone, which means true; `--noconfig.KEY` means false.
 
     Raises:
       UserError: for a key without its value.
@@ -66,10 +68,10 @@ def take_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _is_switch(key: str) -> bool:
-    """Whether a key is true or false, in whatever family has it."""
+    """Whether a key is true or false in the first family that has it."""
     for family in FAMILIES:
         try:
             return hint_of(key, family=family) is bool
-        except UserError:  # told where the experiment is read, whose family is known then
+        except UserError:  # an unknown key is refused later, when the config is read and its family is known
             continue
     return False

@@ -1,9 +1,10 @@
-"""Make a model directory of any ViT, ViViT or ResNet.
+"""Makes a model directory from any ViT, ViViT or ResNet.
 
-The source is a file, a directory or hf://org/name: Google's or big_vision's .npz, Hugging Face, timm, the original ViViT's checkpoints,
+The source is a file, a directory or hf://org/name: Google's or big_vision's .npz, Hugging Face, timm, Scenic's ViViT checkpoints,
 torchvision's R3D-18, MC3-18 and R(2+1)D-18, torchvision's or timm's ResNet-18 and ResNet-50 (which become video models), or a ViViT's model
-directory of ours (to change its clip, factorisation or classes). What its shapes tell is inferred; what they cannot tell (frames, and image
-sizes that are not square) is asked for by name. Ends with a table of where each group of parameters came from.
+directory of this package (to change its clip, factorisation or classes). What the shapes tell is inferred; an error names the option for
+what they cannot tell (frames, and image sizes that are not square). The command ends with a table of where each group of parameters came
+from.
 
 Example:
   vivit convert vit_b16.npz --to models/vivit_b --factorisation factorised_encoder --clip 32,224,224 --num_classes 400
@@ -19,9 +20,10 @@ import pathlib
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
 from vivit_jax.models.resnet3d.config import ARCHITECTURES
 from vivit_jax.models.vivit.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
@@ -35,40 +37,54 @@ from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the options of `vivit convert`."""
     parser.add_argument("source", metavar="SOURCE", help="file, directory or hf://org/name[@revision]")
     parser.add_argument("--to", required=True, metavar="DIR", type=pathlib.Path, help="the model directory to write")
     parser.add_argument(
-        "--format", default="auto", choices=("auto", OWN_FORMAT, *FORMATS, *resnets.FORMATS), help="of the source (default: recognised)"
+        "--format",
+        default="auto",
+        choices=("auto", OWN_FORMAT, *FORMATS, *resnets.FORMATS),
+        help="format of the source (default: recognised)",
     )
-    model = parser.add_argument_group("the model, where it is not the source's")
+    model = parser.add_argument_group("the model, where it differs from the source")
     model.add_argument("--factorisation", choices=FACTORISATIONS)
-    model.add_argument("--tubelet", type=_extents, metavar="T,H,W", help="frames and pixels (default of an image model: 2 frames)")
-    model.add_argument("--clip", type=_extents, metavar="T,H,W", help="frames and pixels of the input")
-    model.add_argument("--num_classes", type=_classes, metavar="N", help="or, for several heads, verb=97,noun=300")
+    model.add_argument(
+        "--tubelet",
+        type=_extents,
+        metavar="T,H,W",
+        help="size of a token's block of pixels, in frames and pixels (default: the source's, or 2 frames for an image model)",
+    )
+    model.add_argument("--clip", type=_extents, metavar="T,H,W", help="size of the input in frames and pixels")
+    model.add_argument("--num_classes", type=_classes, metavar="N", help="number of classes; for several heads, such as verb=97,noun=300")
     model.add_argument("--pool", choices=POOLS)
     model.add_argument("--tokenizer", choices=TOKENIZERS)
-    model.add_argument("--sampled_frames", type=int, metavar="N", help="with --tokenizer frames, where it is not clip over tubelet")
-    model.add_argument("--attention_order", choices=ATTENTION_ORDERS, help="of factorised_self_attention")
-    model.add_argument("--temporal_layers", type=int, metavar="N", help="of factorised_encoder (default of an image model: 4)")
-    model.add_argument("--architecture", choices=ARCHITECTURES, help="of an image ResNet, which becomes a C2D or an I3D")
+    model.add_argument(
+        "--sampled_frames", type=int, metavar="N", help="with --tokenizer frames: frames to sample, if not clip frames / tubelet frames"
+    )
+    model.add_argument(
+        "--attention_order", choices=ATTENTION_ORDERS, help="whether factorised_self_attention attends over space or time first"
+    )
+    model.add_argument(
+        "--temporal_layers", type=int, metavar="N", help="layers over time of factorised_encoder (default for an image model: 4)"
+    )
+    model.add_argument("--architecture", choices=ARCHITECTURES, help="the C2D or I3D that an image ResNet becomes")
     init = parser.add_argument_group("how the source is made to fit")
     init.add_argument("--tubelet_init", choices=choices.TUBELET_INITS, default="central_frame")
     init.add_argument("--temporal_attention", choices=choices.TEMPORAL_ATTENTION_INITS, default="zero_output")
-    init.add_argument("--position_resize", choices=choices.POSITION_RESIZES, help="default: as the source's own code")
-    init.add_argument("--head", choices=("fresh", "keep"), help="default: a video model's is kept if the classes are the same")
-    init.add_argument("--seed", type=int, default=0, help="of what is random")
-    source = parser.add_argument_group("the source, where its files do not say")
-    source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="that a ViViT's positions are for")
-    source.add_argument("--image_size", type=_size, metavar="H,W", help="that an image model's positions are for")
+    init.add_argument("--position_resize", choices=choices.POSITION_RESIZES, help="default: as the source's own code does")
+    init.add_argument("--head", choices=("fresh", "keep"), help="default: a video model's head is kept if the classes are the same")
+    init.add_argument("--seed", type=int, default=0, help="seed of parameters that no source has (default 0)")
+    source = parser.add_argument_group("the source, where its files do not tell")
+    source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="the clip that a ViViT's positions are for")
+    source.add_argument("--image_size", type=_size, metavar="H,W", help="the image that an image model's positions are for")
     source.add_argument("--num_heads", type=int, metavar="N")
     source.add_argument("--activation", choices=ACTIVATIONS)
     source.add_argument("--norm_eps", type=float, metavar="X")
-    source.add_argument("--mean", type=_triple, metavar="R,G,B", help="of pixels in [0, 1]")
-    source.add_argument("--std", type=_triple, metavar="R,G,B", help="of pixels in [0, 1]")
+    source.add_argument("--mean", type=_triple, metavar="R,G,B", help="mean of pixels in [0, 1]")
+    source.add_argument("--std", type=_triple, metavar="R,G,B", help="standard deviation of pixels in [0, 1]")
     source.add_argument("--labels", type=pathlib.Path, metavar="FILE", help="class names, one a line")
     source.add_argument("--stride", type=int, metavar="N", help=f"source frames between two frames of a clip (default: {STRIDE})")
-    source.add_argument("--resize", type=int, metavar="N", help="short side before the crop (default: 8/7 of the crop's)")
+    source.add_argument("--resize", type=int, metavar="N", help="short side in pixels before the crop (default: 8/7 of the crop's)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -107,10 +123,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> None:
-    """A table: each group of parameters, where it came from, what was done to it."""
-    table = Table("parameters", "from", "what was done", title=f"{source} -> {target}", title_justify="left", box=box.SIMPLE_HEAD)
+    """Prints a table: each group of parameters, where it came from, what was done to it."""
+    title = escape(printable(f"{source} -> {target}"))
+    table = Table("parameters", "from", "what was done", title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for group in conversion.report:
-        table.add_row(group.name, group.source, group.done)
+        table.add_row(*(escape(printable(cell)) for cell in (group.name, group.source, group.done)))
     config = conversion.pretrained.model.config
     count = sum(math.prod(leaf.shape) for leaf in flatten(conversion.pretrained.variables["params"]).values())
     console = Console(width=None if Console().is_terminal else 160)
@@ -119,10 +136,11 @@ def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> N
     print("\n".join(line.rstrip() for line in printed.get().splitlines()))
     classes = " + ".join(f"{number} {name}".strip() for name, number in config.heads.items()) or "no"
     family = family_of(config)
-    console.print(
+    summary = (
         f"{family.describe(config)}, {count / 1e6:.3f} M parameters, clip {_by(config.clip)}, "
         f"{_by(family.cells(config).shape)} {family.features}, {classes} classes"
     )
+    console.print(escape(printable(summary)))
 
 
 def _read_labels(path: pathlib.Path | None) -> tuple[str, ...] | None:

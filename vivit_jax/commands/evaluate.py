@@ -5,8 +5,8 @@ Example:
   vivit evaluate --workdir runs/digits --split val --views 4x3 --checkpoint 200
   vivit evaluate --model runs/digits/model --name motion_digits --data_dir data --split test --views 4x3 --out scores.json
 
-Of a run, its own test goes to evaluation.json; anything else (another split, other views, another data set, another step) goes to a file of
-its own beside it, such as evaluation-val-4x3.json, and report.html shows them all.
+A run's own test is written to evaluation.json. Anything else (another split, other views, another data set, another step) is written to a
+file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all.
 """
 
 import argparse
@@ -31,26 +31,26 @@ CLASSES_SHOWN = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit evaluate`."""
+    """Adds the options of `vivit evaluate`."""
     subject = parser.add_mutually_exclusive_group(required=True)
-    subject.add_argument("--workdir", metavar="DIR", help="a run: its model, on its data set")
-    subject.add_argument("--model", metavar="DIR", help="a model directory, on the data set --name")
-    parser.add_argument("--checkpoint", type=positive, metavar="STEP", help="with --workdir: the parameters after this step")
+    subject.add_argument("--workdir", metavar="DIR", help="a run: scores its model on its data set")
+    subject.add_argument("--model", metavar="DIR", help="a model directory: scores it on the data set --name")
+    parser.add_argument("--checkpoint", type=positive, metavar="STEP", help="with --workdir: use the parameters after this step")
     add_dataset(parser)
-    parser.add_argument("--split", help="split to evaluate (default: that of the run, or test)")
-    add_views(parser, default=None, otherwise="4x3, or that of the run")
+    parser.add_argument("--split", help="split to evaluate (default: the run's test split, or test)")
+    add_views(parser, default=None, otherwise="the run's, or 4x3")
     parser.add_argument(
         "--flip",
         action=argparse.BooleanOptionalAction,
-        help="average the logits of each view mirrored too (default: no, or that of the run)",
+        help="also average the logits of each view mirrored (default: as the run, or no)",
     )
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
-    parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, in place of its own")
+    parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, instead of its own")
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="where the scores go (default: evaluation.json, or a file named by split and views where it is not the run's own test); "
-        "a .csv gets the predictions, beside the scores in their usual place",
+        help="file for the scores (default: evaluation.json, or a file named by split and views if this is not the run's own test); "
+        "a .csv gets the predictions, and the scores go to their default file",
     )
 
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluates, writes the scores and prints them.
 
     Raises:
-      UserError: for anything that is not there or does not fit.
+      UserError: for a model, data set, split or file that does not exist or does not fit.
     """
     tell_of_unused_gpu()
     subject = _subject(arguments)
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
     agreement = agree(pretrained, subject.dataset, from_file=bool(arguments.labels))
     if agreement.origin == ASSUMED:
         console.warn(
-            f"the model's classes have no names: they are taken for those of data set {subject.dataset.name}, in its order; if that is "
-            "not the order it was trained with, the scores are wrong: --labels FILE names them"
+            f"the model's classes have no names: they are assumed to be those of data set {subject.dataset.name}, in its order; if "
+            "the model was trained with another order, the scores are wrong: --labels FILE names its classes"
         )
     evaluation, names = scored(
         pretrained,
@@ -112,7 +112,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             relabelled=bool(arguments.labels),
         )
     elif not arguments.name:
-        raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, where it lies)")
+        raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, the folder it is in)")
     elif arguments.checkpoint:
         raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
     else:

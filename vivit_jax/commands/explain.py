@@ -3,8 +3,8 @@
 Example:
   vivit explain --model runs/digits/model clip.mp4 --out overlay.mp4
 
-The heat is what each token adds to the class's log-odds, by integrated gradients; what speaks against the class is left out. The class is
-the most probable one unless --label names another.
+The heat is what each token (block of pixels) adds to the class's log-odds, by integrated gradients; tokens that speak against the class get
+none. The class is the most probable one unless --label names another.
 """
 
 import argparse
@@ -21,19 +21,19 @@ from vivit_jax.weights import from_pretrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit explain`."""
+    """Adds the options of `vivit explain`."""
     add_model(parser)
     parser.add_argument("video", metavar="VIDEO", help="a video file")
     parser.add_argument("--out", metavar="FILE.mp4", required=True, help="the video to write")
     parser.add_argument("--label", help="the class to explain (default: the most probable)")
-    parser.add_argument("--max_steps", type=positive, default=64, metavar="N", help="gradients taken at most (default 64)")
+    parser.add_argument("--max_steps", type=positive, default=64, metavar="N", help="most gradients to compute (default 64)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the overlay and says what it shows.
 
     Raises:
-      UserError: for a video, class or output that cannot be.
+      UserError: for a video that cannot be read, a class the model does not have, or an output that is not .mp4.
     """
     out = pathlib.Path(arguments.out)
     if out.suffix.lower() != ".mp4":

@@ -1,8 +1,9 @@
-"""Write a model for other programs: a directory for Hugging Face, a state dict for torchvision, or a StableHLO program for any JAX.
+"""Writes a model for other programs: a directory for Hugging Face, a state dict for torchvision, or a StableHLO program.
 
-`hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; it has Model 1 with
-a cls token only. `stablehlo` is the whole forward pass, from uint8 pixels to logits, for any batch size on CPU, CUDA and TPU, with a script
-that runs it without this package. `torchvision` is a .pth or .safetensors file of the weights of its R3D-18, MC3-18 or R(2+1)D-18.
+`hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; only a Model 1 with
+a cls token can be written so. `stablehlo` is the whole forward pass, from uint8 pixels to logits, for any batch size on CPU, CUDA and TPU,
+with a script that runs it in JAX without this package. `torchvision` is a .pth or .safetensors file with the weights of its R3D-18, MC3-18
+or R(2+1)D-18.
 
 Example:
   vivit export --model runs/clips/model --to hugging_face exported/
@@ -17,11 +18,11 @@ from vivit_jax.weights.model_dir import load_model_dir
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the options of `vivit export`."""
     parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
-    parser.add_argument("--to", required=True, choices=sorted(FORMATS), help="what to write")
+    parser.add_argument("--to", required=True, choices=sorted(FORMATS), help="format to write")
     parser.add_argument(
-        "out", type=pathlib.Path, metavar="OUT", help="the directory to make, or of torchvision the file; it must not exist, or be empty"
+        "out", type=pathlib.Path, metavar="OUT", help="directory to make (for torchvision, a file); it must not exist, or be empty"
     )
 
 

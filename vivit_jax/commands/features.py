@@ -1,16 +1,16 @@
-"""Writes what a model makes of videos before its head, for probes, search, clustering and plots of your own.
+"""Writes the features of videos, which a model gives to its head, for your own probes, search, clustering and plots.
 
 Example:
   vivit features --model runs/digits/model --name motion_digits --data_dir data --split train --out train.npz
   vivit features --model models/vit_frames --views 4x3 --out mine.npz clip.mp4 folder_of_videos
 
 The .npz holds `features` (n, d) float32, `labels` (class numbers; -1 for files), `names` of the videos and `label_names` of the classes.
-Any model directory will do, with or without a head. Of an image ViT, frame by frame and averaged over time:
+Any model directory will do, with or without a head. This makes one that embeds each frame with an image ViT and averages over time:
 
   vivit convert vit.npz --to models/vit_frames --factorisation factorised_encoder --temporal_layers 0 \\
       --tokenizer frames --tubelet 1,16,16 --clip 8,224,224
 
-A file that cannot be read is named, the others are written all the same, and the exit code is 2.
+If a file cannot be read, the command names it, still writes the others, and exits with code 2.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from vivit_jax.weights import from_pretrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit features`."""
+    """Adds the options of `vivit features`."""
     add_model(parser)
     add_dataset(parser)
     parser.add_argument("--split", default="test", help="split of the data set (default test)")
-    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="in place of a data set: video files, or folders of them")
-    parser.add_argument("--out", required=True, metavar="FILE.npz", help="where the features go")
+    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="instead of a data set: video files, or folders of them")
+    parser.add_argument("--out", required=True, metavar="FILE.npz", help="file to write the features to")
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
     parser.add_argument("--per_view", action="store_true", help="keep the features of each view, as (n, views, d)")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos of a data set at once (default 8)")
@@ -40,10 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Writes the features.
 
     Raises:
-      UserError: for anything that is not there or does not fit; after all files, if one of them could not be read.
+      UserError: for a model, data set or file that does not exist or does not fit; after all files, if one of them could not be read.
     """
     if bool(arguments.name) == bool(arguments.videos):
-        raise UserError("features are of a data set, --name NAME, or of video files: give one of the two")
+        raise UserError("give either a data set, --name NAME, or video files")
     if not arguments.out.lower().endswith(".npz"):
         raise UserError(f"--out must end in .npz, got {arguments.out}")
     tell_of_unused_gpu()

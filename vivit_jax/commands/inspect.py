@@ -7,10 +7,15 @@ Example:
   vivit inspect --name motion_digits --data_dir data --sheet clips.png
   vivit inspect --keys warmup
 
-Of a config or a model: parameters by group, multiply-accumulates of a view, memory. With `--batch`, the first training batch is drawn as
-the model sees it, augmented and mixed. Of a run: the same of its config, and each of its checkpoints, every byte of it verified; the exit
-code is 2 if one of them is damaged. Of a data set: counts by split and class, durations, and a contact sheet. `--keys`
-lists what a config may set, with type, default and meaning.
+What it shows:
+  a config    parameters by group, multiply-accumulates (MAC) for a view, memory to train; with --batch, a picture of the first training
+              batch as the model sees it, augmented and mixed
+  a model     parameters by group, multiply-accumulates for a view, preprocessing
+  a run       what it shows of its config, and its checkpoints, every byte verified; the exit code is 2 if one is damaged
+  a data set  counts by split and class, durations, and a contact sheet
+  --keys      what a config may set, with type, default and meaning
+
+A view is one crop of one clip of a video.
 """
 
 import argparse
@@ -44,26 +49,26 @@ TAKES_CONFIG = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit inspect`."""
+    """Adds the options of `vivit inspect`."""
     parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
-    parser.add_argument("--sheet", metavar="FILE.png", help="where a data set's contact sheet goes (default NAME.png)")
+    parser.add_argument("--sheet", metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
     parser.add_argument(
         "--keys",
         nargs="?",
         const="",
         metavar="PATTERN",
-        help="list the keys of an experiment, those with PATTERN in their name (with * or ?, as their name); --config.model.family=NAME "
-        "lists those of that family's models",
+        help="list the keys of an experiment whose names contain PATTERN, or match it if it has * or ?; --config.model.family=NAME lists "
+        "the keys for that family of models",
     )
-    parser.add_argument("--batch", metavar="FILE.png", help="with a config: draw its first training batch, augmented")
+    parser.add_argument("--batch", metavar="FILE.png", help="with a config: draw its first training batch, augmented, into this file")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints the description.
 
     Raises:
-      UserError: for a subject that is not there.
+      UserError: for a subject that does not exist, or a run with a damaged checkpoint.
     """
     if arguments.keys is not None:
         _print_keys(experiment_keys(arguments.keys, family=arguments.overrides.get("model.family", DEFAULT)))

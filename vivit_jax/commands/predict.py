@@ -3,8 +3,8 @@
 Example:
   vivit predict --model runs/digits/model clip.mp4 other.mp4 --top_k 3
 
-A file that cannot be read is named, the others are classified all the same, and the exit code is 2. Files are decoded in processes of their
-own, so that one that takes too long or too much memory is stopped.
+If a file cannot be read, the command names it, still classifies the others, and exits with code 2. Files are decoded in separate processes,
+so that one that takes too long or too much memory can be stopped.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from vivit_jax.weights import from_pretrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit predict`."""
+    """Adds the options of `vivit predict`."""
     add_model(parser)
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files")
-    parser.add_argument("--top_k", type=positive, default=5, metavar="K", help="classes shown of each video (default 5)")
+    parser.add_argument("--top_k", type=positive, default=5, metavar="K", help="classes to show for each video (default 5)")
     add_views(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of tables")
 

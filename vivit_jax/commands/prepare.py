@@ -1,4 +1,4 @@
-"""Prepare videos once: read a layout, transcode every clip, write a tfds data set that training reads with random access.
+"""Makes a data set of videos, once: reads their labels, transcodes every clip, and writes a tfds data set for training to read at random.
 
 Example:
   vivit prepare folder my_videos --name my_videos --data_dir data
@@ -20,40 +20,53 @@ from vivit_jax.errors import UserError, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `vivit prepare`."""
+    """Adds the options of `vivit prepare`."""
     sources = "; ".join(f"{name}: {layout.source or 'none'}" for name, layout in LAYOUTS.items())
     parser.add_argument("layout", metavar="LAYOUT", help=f"how the videos are labelled: {', '.join(LAYOUTS)}")
     parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"where they are ({sources})".replace("%", "%%"))
-    parser.add_argument("--name", required=True, help="of the data set: lower-case letters, digits, underscores")
+    parser.add_argument("--name", required=True, help="name of the data set: lower-case letters, digits, underscores")
     parser.add_argument("--data_dir", required=True, help="the folder of prepared data sets")
-    parser.add_argument("--short_side", type=int, default=SHORT_SIDE, help="pixels; smaller videos keep their size (default: %(default)s)")
-    parser.add_argument("--workers", type=int, help="processes that transcode (default: one a CPU core)")
     parser.add_argument(
-        "--tolerate", type=float, default=0, metavar="N", help="how many videos may be left out as unreadable; below 1, the share of all"
+        "--short_side",
+        type=int,
+        default=SHORT_SIDE,
+        help="short side of stored videos in pixels; smaller ones keep their size (default: %(default)s)",
+    )
+    parser.add_argument("--workers", type=int, help="processes that transcode (default: one for each CPU core)")
+    parser.add_argument(
+        "--tolerate",
+        type=float,
+        default=0,
+        metavar="N",
+        help="how many unreadable videos may be left out (default 0); below 1, as a share of all",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name; nothing else is ever replaced")
     parser.add_argument(
         "--split",
         type=percentages,
         metavar="70,15,15",
-        help="for a source without splits: percentages of train, val and test (two are train and test), each class in these shares as "
-        "nearly as possible, the same for ever for the same names and seed",
+        help="for a source without splits: percentages of train, val and test (two numbers are train and test); each class is divided as "
+        "nearly so as possible, and always in the same way for the same names and seed",
     )
-    parser.add_argument("--group", metavar="COLUMN", help="of a csv: clips with the same value come from one origin, and stay in one split")
+    parser.add_argument(
+        "--group", metavar="COLUMN", help="column of a csv: clips with the same value have one origin, and stay in one split"
+    )
     parser.add_argument(
         "--annotations",
         metavar="FILE",
         action="append",
         default=[],
-        help="a file of labels, or the folder of such files, where they and the videos of SOURCE lie apart; may be given several times",
+        help="file of labels, or folder of such files, if they are not in SOURCE with the videos; may be given several times",
     )
-    parser.add_argument("--heads", metavar="A,B", help="of a csv: the columns that are a label each, as in --heads verb,noun")
-    parser.add_argument("--split_number", type=int, default=1, metavar="N", help="of ucf101 and hmdb51: which of their three splits")
-    parser.add_argument("--fps", type=float, metavar="RATE", help="of frames: how many image files are a second")
+    parser.add_argument("--heads", metavar="A,B", help="columns of a csv that each hold a label, as in --heads verb,noun")
+    parser.add_argument(
+        "--split_number", type=int, default=1, metavar="N", help="for ucf101 and hmdb51: which of their three splits (default: 1)"
+    )
+    parser.add_argument("--fps", type=float, metavar="RATE", help="for layout frames: image files a second")
     parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
-    parser.add_argument("--seed", type=int, default=0, help="of --split (default: %(default)s)")
-    parser.add_argument("--root", metavar="DIR", help="the folder that the videos of a list are below (default: that of the list)")
-    parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, whatever links lead there")
+    parser.add_argument("--seed", type=int, default=0, help="seed of --split (default: %(default)s)")
+    parser.add_argument("--root", metavar="DIR", help="folder that the paths in a list start from (default: the folder of the list)")
+    parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, with links resolved")
 
 
 def run(arguments: argparse.Namespace) -> None:

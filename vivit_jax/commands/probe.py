@@ -1,13 +1,14 @@
-"""Fits a head to the frozen features of a model, and writes backbone and head as a model of its own. Takes minutes on a CPU.
+"""Fits a head to the frozen features of a model, and writes backbone and head as a new model. Takes minutes on a CPU.
 
 Example:
   vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe
   vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --groups '^[^_]+_\\d+'
   vivit evaluate --model models/probe --name my_videos --data_dir data --views 1x1
 
-The backbone may be any model directory, with or without a head; `vivit features --help` tells how an image ViT becomes one. A head `linear`
-is a logistic regression whose regularisation is chosen on the split val, or by cross-validation within train where there is none; `knn`
-keeps the training features, and a video's nearest neighbours decide. Both are then fitted to train and val: test on neither.
+The backbone may be any model directory, with or without a head; `vivit features --help` tells how an image ViT becomes one. The head
+`linear` is a logistic regression. The head `knn` keeps the training features, and the nearest neighbours of a video decide its class. Their
+settings are chosen on the split val, or by cross-validation within train if there is no val. The head is then fitted to train and val
+together, so scores on these two say nothing.
 """
 
 import argparse
@@ -30,20 +31,20 @@ SHOWN = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit probe`."""
+    """Adds the options of `vivit probe`."""
     add_model(parser)
     add_dataset(parser)
     parser.add_argument("--to", required=True, metavar="DIR", type=pathlib.Path, help="the model directory to write")
-    parser.add_argument("--kind", choices=tuple(KINDS), default="linear", help="of head (default linear)")
-    parser.add_argument("--train_split", default="train", metavar="SPLIT", help="to fit the head to (default train)")
+    parser.add_argument("--kind", choices=tuple(KINDS), default="linear", help="kind of head (default linear)")
+    parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default train)")
     parser.add_argument(
-        "--val_split", metavar="SPLIT", help="to choose its setting on; none chooses by cross-validation (default val, if there is one)"
+        "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default val, if there is one)"
     )
-    parser.add_argument("--train_only", action="store_true", help="do not fit to the val split too once the setting is chosen")
+    parser.add_argument("--train_only", action="store_true", help="do not fit to the val split as well once the setting is chosen")
     parser.add_argument(
         "--groups",
         metavar="REGEX",
-        help="for cross-validation: the part of a video's name that videos of one group share (default: segments of one video)",
+        help="for cross-validation: the part of a video's name that a group of videos shares (default: segments of one video are a group)",
     )
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
@@ -53,10 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Fits, writes the model directory and tells what was chosen.
 
     Raises:
-      UserError: for anything that is not there or does not fit.
+      UserError: for a model, data set or split that does not exist or does not fit.
     """
     if not arguments.name:
-        raise UserError("a probe needs --name, the data set to fit to (and --data_dir, where it lies)")
+        raise UserError("a probe needs --name, the data set to fit to (and --data_dir, the folder it is in)")
     tell_of_unused_gpu()
     check_replaceable(arguments.to)
     pretrained, dataset = from_pretrained(arguments.model), ensure_dataset(arguments.name, arguments.data_dir)

@@ -4,11 +4,11 @@ Example:
   vivit train --config=configs/motion_digits.py --workdir=runs/digits --config.training.epochs=5
   python train.py --config=configs/motion_digits.py --workdir=runs/digits
 
-The second line is the same from a checkout. Without `--processes`, the processes of a job of Slurm or Open MPI 4 (one a GPU), of an indexed
-job of Kubernetes or of a TPU slice find each other; `--processes=1` runs alone there.
+The second line does the same from a checkout. Without `--processes`, the processes of a Slurm or Open MPI 4 job (one for each GPU), of an
+indexed Kubernetes job or of a TPU slice find each other; `--processes=1` makes a process there run alone.
 
 Exit codes: 0 done, 1 stopped for the reason printed, 2 bad input, 143 interrupted with everything saved: by SIGTERM, SIGINT, SIGHUP or
-SIGUSR1, or since nobody reads the output any more. A second signal ends at once, with the newest checkpoint kept.
+SIGUSR1, or because nobody reads the output any more. A second signal ends the run at once; the newest checkpoint is kept.
 """
 
 import argparse
@@ -26,13 +26,15 @@ from vivit_jax.runs.train import train
 from vivit_jax.training.feed import hangs
 
 TAKES_CONFIG = True
-HANDLES_SIGNALS = True  # a first one saves, see vivit_jax.runs.stopping
+HANDLES_SIGNALS = True  # the first signal saves, see vivit_jax.runs.stopping
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `vivit train`."""
+    """Adds the options of `vivit train`."""
     add_config(parser)
-    parser.add_argument("--workdir", "-workdir", metavar="DIR", help="where everything is written; the same one goes on where it was left")
+    parser.add_argument(
+        "--workdir", "-workdir", metavar="DIR", help="folder for everything the run writes; given again, the run goes on where it was left"
+    )
     parser.add_argument(
         "--restart",
         "-restart",
@@ -41,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         metavar="true|false",
-        help="put aside what an earlier run left in the work directory, and begin again",
+        help="move aside what an earlier run left in the work directory, and begin again",
     )
     parser.add_argument("--norestart", dest="restart", action="store_false", help=argparse.SUPPRESS)
     hosts = parser.add_argument_group("several processes, on one host or several")
-    hosts.add_argument("--coordinator", "-coordinator", metavar="HOST:PORT", help="of the first process")
+    hosts.add_argument("--coordinator", "-coordinator", metavar="HOST:PORT", help="address of the first process")
     hosts.add_argument("--processes", "-processes", type=_number, metavar="N", help="how many there are")
-    hosts.add_argument("--process", "-process", type=_number, metavar="I", help="which of them this is, from 0")
+    hosts.add_argument("--process", "-process", type=_number, metavar="I", help="number of this one, from 0")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -71,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
             again=f"the same command goes on: {as_typed(arguments.argv)}",
         )
     except Stopped as stop:
-        if hangs():  # in a read that never ends, so that the interpreter would not either
+        if hangs():  # a reading thread, and the interpreter would wait for it
             print(f"{arguments.program}: {in_one_line(stop)}", file=sys.stderr)
             leave_at_once(stop.exit_code)
         raise
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _switch(text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"is true or false, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be true or false, got {text!r}")
     return text.lower() == "true"
 
 
@@ -90,7 +92,7 @@ def _number(text: str) -> int:
 
 
 def as_typed(argv: Sequence[str]) -> str:
-    """The command line for a person to repeat, without what is to be done once."""
+    """The command line for the user to repeat, without `--restart`, which is meant once."""
     typed = sys.orig_argv
     if typed[len(typed) - len(argv) :] != list(argv):  # called from Python
         return shlex.join(["python", "train.py", *_repeated(argv)])
@@ -102,4 +104,10 @@ def as_typed(argv: Sequence[str]) -> str:
 
 
 def _repeated(argv: Sequence[str]) -> list[str]:
-    return [argument for argument in argv if argument not in ("--restart", "-restart", "--restart=true")]
+    kept, switch = [], False
+    for argument in argv:
+        value_of_switch = switch and argument.lower() in ("true", "false")
+        switch = argument in ("--restart", "-restart")
+        if not (switch or value_of_switch or argument.startswith(("--restart=", "-restart="))):
+            kept.append(argument)
+    return kept

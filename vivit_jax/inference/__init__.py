@@ -1,1 +1,1 @@
-"""What a trained model says: scores on a split, predictions for files, explanations."""
+"""What a trained model says: scores on a split, predictions and features of videos, explanations."""

@@ -36,16 +36,16 @@ def evaluate(
       pretrained: the model, or its directory.
       dataset: a data set, or its name; its classes must all be the model's, by name, in any order.
       split: such as `test`.
-      data_dir: of a data set that is named: the folder of prepared data sets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+      data_dir: the folder of prepared data sets, for a data set given by name; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
       views: (temporal clips, spatial crops) of each video, whose logits are averaged.
-      flip: whether each of these views mirrored counts too.
+      flip: whether each view is also scored mirrored.
       batch_size: videos at once.
-      data: readers and temporal order; what the model was trained with as to stride, size and range is the model's own.
+      data: readers and temporal order; stride, size and pixel range always come from the model.
       parallel: the devices.
-      progress: show a progress bar.
+      progress: whether to show a progress bar.
 
     Raises:
-      UserError: for a data set or split that is not there, labels that are not the model's, or a model that gives NaN.
+      UserError: for a data set or split that does not exist, labels that are not the model's, or a model that gives NaN.
     """
     if not isinstance(pretrained, Pretrained):
         pretrained = from_pretrained(pretrained)
@@ -69,10 +69,10 @@ def scored(
     flip: bool = False,
     progress: bool = True,
 ) -> tuple[Evaluation, Names]:
-    """The scores, and the videos' names by index."""
+    """`evaluate` with everything decided: returns the scores, and the videos' names by index in the split."""
     if dataset.multi_label and not pretrained.multi_label:
         raise UserError(
-            f"the videos of {dataset.name} may have several classes, and the model was trained for one: use one of loss sigmoid"
+            f"the videos of {dataset.name} may have several classes, and the model was trained for one: use a model of loss.name sigmoid"
         )
     batches = evaluation_batches(dataset, split, pretrained.preprocess, data, views=views, flip=flip, batch_size=batch_size)
     evaluation = score_batches(

@@ -29,9 +29,9 @@ class Explanation:
 
     Attributes:
       label: the class.
-      probability: the model's for it, from this one clip.
-      relevance: of the clip's tokens.
-      frames: (t',) int64, the video's frames that the clip is made of, up to where a short video would start over.
+      probability: of the class, by the model, for this one clip.
+      relevance: what each token of the clip adds.
+      frames: (t',) int64, numbers of the video's frames in the clip; where a short video starts over, the repeats are left out.
     """
 
     label: str
@@ -46,11 +46,11 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
     Args:
       pretrained: a model with one or several heads.
       video: a video file.
-      label: the class; None is the most probable one (with several heads, of the first).
-      max_steps: gradients taken at most; each costs about three forward passes.
+      label: the class; None is the most probable one (of the first head, if there are several).
+      max_steps: the most gradients to compute; each costs about three forward passes.
 
     Raises:
-      UserError: for a video that cannot be read, a class the model has not, or a model without a head.
+      UserError: for a video that cannot be read, a class the model does not have, or a model without a head.
     """
     preprocess = pretrained.preprocess
     pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
@@ -66,7 +66,7 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
     number = int(probabilities.argmax()) if label is None else names.index(label)
 
     def score(clips: jax.Array) -> jax.Array:
-        """The log-odds of the class, which under a sigmoid are its logit."""
+        """The log-odds of the class; with a sigmoid these are its logit."""
         return logits(clips)[:, number] if pretrained.multi_label else log_odds(logits(clips), number)
 
     config = pretrained.model.config
@@ -86,7 +86,7 @@ def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Pre
 
 
 def heat_at(explanation: Explanation, number: int) -> np.ndarray:
-    """(n_h, n_w) heat in [0, 1] at one of the video's frames, between tokens in proportion; 1 is the clip's hottest token."""
+    """(n_h, n_w) heat in [0, 1] at one of the video's frames, interpolated in time between tokens; 1 is the clip's hottest token."""
     tokens = np.maximum(explanation.relevance.tokens, 0)
     tokens = tokens / max(tokens.max(), 1e-12)
     position = np.interp(number, explanation.frames, np.arange(len(explanation.frames)))
@@ -99,7 +99,7 @@ def heat_at(explanation: Explanation, number: int) -> np.ndarray:
 
 
 def frames_once(video_frames: int, preprocess: Preprocess) -> np.ndarray:
-    """Frame numbers of the middle clip, ascending: a clip of a video shorter than itself starts over, and its repeats are left out."""
+    """Frame numbers of the middle clip, ascending. A clip longer than its video starts over; those repeats are left out."""
     frames = centre_clip(video_frames, preprocess)
     return frames[: 1 + int(np.argmin(np.append(np.diff(frames) > 0, False)))]
 
@@ -115,7 +115,7 @@ def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ..
     """The head that has the class, and the names of its classes."""
     labels = pretrained.labels if isinstance(pretrained.labels, dict) else {"": pretrained.labels}
     if not pretrained.model.config.heads:
-        raise UserError("the model has no head (num_classes is not set), so it has no class to explain: give one that was trained")
+        raise UserError("the model has no head (num_classes is not set), so it has no class to explain: give a model with a trained head")
     heads = [(head, tuple(names)) for head, names in labels.items() if label is None or label in names]
     if not heads:
         raise unknown_name("--label", label, sorted(set().union(*labels.values())))

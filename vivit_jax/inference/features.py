@@ -1,4 +1,4 @@
-"""What a model makes of videos before its head: features for probes, search, clustering and plots."""
+"""Features of videos, which a model gives to its head: for probes, search, clustering and plots."""
 
 import dataclasses
 import io
@@ -26,7 +26,7 @@ from vivit_jax.training.evaluation import Forward
 from vivit_jax.weights import Pretrained, from_pretrained
 from vivit_jax.weights.headless import without_head
 
-UNKNOWN = -1  # the label of a video file, of which nothing says its class
+UNKNOWN = -1  # the label of a video file, whose class is not known
 
 Path = str | os.PathLike
 
@@ -37,10 +37,10 @@ class Features:
 
     Attributes:
       features: float32 (n, d), averaged over the views; (n, v, d) where they are kept apart.
-      label: class numbers, int32 (n,); by head where there are several; uint8 (n, classes) of zeros and ones where a video may have
+      label: class numbers, int32 (n,); with several heads, these by head; uint8 (n, classes) of zeros and ones where a video may have
         several classes; -1 for files.
-      names: of the videos, as an evaluation has them.
-      label_names: the classes in the order of their numbers, or those of each head; empty for files.
+      names: names of the videos, as an evaluation has them.
+      label_names: class names in the order of their numbers, or those of each head; empty for files.
       views: (temporal clips, spatial crops) of each video.
     """
 
@@ -51,9 +51,9 @@ class Features:
     views: Views
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """`features`, `labels`, `names`, `label_names` and `views` as files hold them.
+        """`features`, `labels`, `names`, `label_names` and `views` as a file holds them.
 
-        Of several heads, `labels` is (n, heads), `heads` names its columns (sorted), and each head has its `label_names_HEAD`.
+        With several heads, `labels` is (n, heads), `heads` names its columns (sorted), and each head has its `label_names_HEAD`.
         """
         labels, names = self.label, dict(sorted(by_head(self.label_names).items()))
         several = isinstance(labels, Mapping)
@@ -95,17 +95,17 @@ def features(
     Args:
       pretrained: a model with or without a head, or its directory.
       dataset: a data set, or its name; or a list of video files.
-      split: of the data set.
-      data_dir: of a data set that is named: the folder of prepared data sets; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
-      views: (temporal clips, spatial crops) of each video; one is the clip in its middle.
-      per_view: whether to keep the features of each view, where they are otherwise averaged.
+      split: the split of the data set.
+      data_dir: the folder of prepared data sets, for a data set given by name; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+      views: (temporal clips, spatial crops) of each video; (1, 1) is the middle clip.
+      per_view: whether to keep the features of each view, instead of averaging them.
       batch_size: videos at once.
       data: readers and temporal order.
       parallel: the devices.
-      progress: show a progress bar.
+      progress: whether to show a progress bar.
 
     Raises:
-      UserError: for a data set, split or video that is not there or cannot be read, or a model that gives NaN.
+      UserError: for a data set, split or video that does not exist or cannot be read, or a model that gives NaN.
     """
     if not isinstance(pretrained, Pretrained):
         pretrained = from_pretrained(pretrained)
@@ -132,7 +132,7 @@ def features_of_files(
     """Features of the video files that can be read, in order, and a line for each that cannot. See `features`.
 
     Raises:
-      UserError: where none can be read, or for a model that gives NaN.
+      UserError: if none can be read, or for a model that gives NaN.
     """
     videos = [os.fspath(video) for video in videos]
     outputs = outputs_of(without_head(pretrained), videos, views=views, per_view=per_view)

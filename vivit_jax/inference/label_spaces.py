@@ -1,4 +1,4 @@
-"""Whether a model and a data set mean the same by their classes: they are matched by name, and what is assumed is said."""
+"""Matches the classes of a model with those of a data set, by name, and says what it had to assume."""
 
 import dataclasses
 import json
@@ -20,11 +20,11 @@ OF_MODEL, OF_FILE, ASSUMED = "model", "file", "assumed from the data set"
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """The classes that a model's logits are of.
+    """The classes that a model's logits stand for.
 
     Attributes:
       labels: their names in the order of the logits, or those of each head.
-      origin: where the names come from: `model`, `file`, or `assumed from the data set` where nothing says that its order is the model's.
+      origin: where the names come from: `model`, `file`, or `assumed from the data set`, if nothing says that its order is the model's.
     """
 
     labels: Labels
@@ -35,16 +35,18 @@ def agree(pretrained: Pretrained, dataset: VideoDataset, *, from_file: bool = Fa
     """Matches the classes of a model with those of a data set, by name.
 
     Args:
-      pretrained: the model; of one that names no classes, the order of the data set's is assumed.
+      pretrained: the model; if it has no class names, those of the data set are assumed, in its order.
       dataset: its classes must all be the model's, in any order.
-      from_file: whether the model's names were given beside it.
+      from_file: whether the model's class names were read from a file.
 
     Raises:
-      UserError: where the data set has a class that the model has not.
+      UserError: if the heads differ, or the data set has a class that the model does not have.
     """
     of_model, of_data = dict(by_head(pretrained.labels)), by_head(dataset.labels)
     if of_model.keys() != of_data.keys():
-        raise UserError(f"the model has heads {_names(of_model)} and data set {dataset.name} has {_names(of_data)}: use a model of its own")
+        raise UserError(
+            f"the model has heads {_names(of_model)} and data set {dataset.name} has {_names(of_data)}: use a model with its heads"
+        )
     unnamed = by_head(default_labels(pretrained.model.config))
     assumed = False
     for head, names in of_data.items():
@@ -56,17 +58,19 @@ def agree(pretrained: Pretrained, dataset: VideoDataset, *, from_file: bool = Fa
 
 
 def with_labels(pretrained: Pretrained, path: pathlib.Path) -> Pretrained:
-    """The model with its classes named by a file: names one a line, a JSON list of them, or JSON with `id2label` or names by number.
+    """The model with its class names read from a file: one name a line, a JSON list, or JSON with `id2label` or names by number.
 
     Raises:
-      UserError: for a file that names other than all the classes of the model's one head, each once.
+      UserError: for a file that does not name each class once, or a model with several heads.
     """
     labels = pretrained.labels
     if isinstance(labels, Mapping):
         raise UserError(f"--labels names the classes of one head, and the model has {_names(labels)}")
     names = _read(path)
     if len(names) != len(labels):
-        raise UserError(f"--labels {path} names {len(names)} classes, the model has {len(labels)}: give one name a line, in its order")
+        raise UserError(
+            f"--labels {path} names {len(names)} classes, but the model has {len(labels)}: give one name a line, in the model's order"
+        )
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"--labels {path} names {twice[0]!r} twice: each class needs a name of its own")
     return dataclasses.replace(pretrained, labels=tuple(names))
@@ -74,12 +78,12 @@ def with_labels(pretrained: Pretrained, path: pathlib.Path) -> Pretrained:
 
 @dataclasses.dataclass(frozen=True)
 class Relabelled:
-    """Batches with the labels of a data set in a model's numbers.
+    """Batches of a data set with their labels renumbered as a model numbers its classes.
 
     Attributes:
-      batches: with `label` in the data set's numbers.
-      of_model: the model's classes.
-      of_data: the data set's, each of them among the model's.
+      batches: batches with `label` in the data set's numbers.
+      of_model: the model's class names.
+      of_data: the data set's class names, all among the model's.
     """
 
     batches: Iterable[dict]
@@ -126,7 +130,7 @@ def _check_known(names: Sequence[str], of_model: Sequence[str], dataset: str, he
         return
     spelt = {_key(name): name for name in of_model}
     alike = [(name, spelt[_key(name)]) for name in unknown if _key(name) in spelt]
-    hint = f"; did you mean {alike[0][1]!r} by {alike[0][0]!r}? ({len(alike)} differ in spelling alone)" if alike else ""
+    hint = f"; did you mean {alike[0][1]!r} by {alike[0][0]!r}? ({len(alike)} differ only in spelling)" if alike else ""
     raise UserError(
         f"{len(unknown)} of the {len(names)} classes of data set {dataset} are not among the model's {len(of_model)}"
         f"{f' of head {head!r}' if head else ''}: the first is {unknown[0]!r}; the model's first is {of_model[0]!r}{hint}"
@@ -135,7 +139,7 @@ def _check_known(names: Sequence[str], of_model: Sequence[str], dataset: str, he
 
 
 def _key(name: str) -> str:
-    """What stays of a name without case, Unicode form, and blanks, `_`, `-` or punctuation between its words."""
+    """A name without its case, Unicode form, blanks and punctuation, by which spellings are compared."""
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold()) or name
 
 
@@ -155,7 +159,7 @@ def _read(path: pathlib.Path) -> list[str]:
     except (ValueError, KeyError, RecursionError):
         raise UserError(f"--labels {path} is neither a JSON list of names nor names by number from 0: give one name a line") from None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"--labels {path} must hold names, each a text")
+        raise UserError(f"--labels {path} must hold a list of names, each a string")
     return names
 
 

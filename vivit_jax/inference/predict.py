@@ -1,6 +1,6 @@
 """The most probable classes of videos, from the average of several views.
 
-Files are decoded in processes of their own, so that one that takes too long or too much memory is stopped.
+Files are decoded in separate processes, so that one that takes too long or too much memory can be stopped.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from vivit_jax.preprocess import Preprocess, Views
 from vivit_jax.weights import Pretrained
 
 VIEWS_AT_ONCE = 12
-SECONDS_A_GROUP = 120.0  # of views to decode, after which a decoder is taken to hang
+SECONDS_A_GROUP = 120.0  # the longest a group of views may take to decode; a decoder that takes longer is stopped
 
 Path = str | os.PathLike
 Ranking = list[tuple[str, float]]
@@ -33,7 +33,7 @@ Prediction = Ranking | dict[str, Ranking]
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one video: a prediction, or the line that says why there is none."""
+    """The result for one video: a prediction, or one line that says why there is none."""
 
     video: str
     prediction: Prediction | None
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """What a model gives for one video: values by head (features under the empty name), or the line that says why there are none."""
+    """What a model gives for one video: values by head (features under the empty name), or one line that says why there are none."""
 
     video: str
     values: dict[str, np.ndarray] | None
@@ -57,15 +57,15 @@ def predict(
     Args:
       pretrained: a model with a head.
       video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
-      top_k: how many classes; all of them where the model has fewer.
+      top_k: how many classes; all of them if the model has fewer.
       views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities.
 
     Returns:
-      (label, probability) pairs, the most probable first; for a model with several heads, these by head. Of a model for several classes
-      a video each probability stands by itself, else they sum to 1. For a list of files, a list of these.
+      (label, probability) pairs, the most probable first; for a model with several heads, these by head. The probabilities of all classes
+      sum to 1, unless the model allows several classes for a video. For a list of files, a list of these.
 
     Raises:
-      UserError: for a file that cannot be read, anything that is no video, or a model without a head.
+      UserError: for a file that cannot be read, an argument that is no video, or a model without a head.
     """
     _check_head(pretrained)
     if isinstance(video, list | tuple):
@@ -81,9 +81,9 @@ def predict(
 
 
 def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)) -> Iterator[Outcome]:
-    """`predict` for many files in order: decoded ahead by processes, and run together through one compiled function.
+    """`predict` for many files in order: other processes decode ahead, and one compiled function classifies several files at once.
 
-    A file that cannot be read, or whose decoder is stopped, gives an outcome with its error, and does not keep the others back. Memory does
+    A file that cannot be read, or whose decoder is stopped, gives an outcome with its error, and does not hold up the others. Memory does
     not grow with the number of files or views.
 
     Raises:
@@ -95,7 +95,7 @@ def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int =
 
 
 def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, per_view: bool = False) -> Iterator[Output]:
-    """A model's outputs for many files in order, averaged over the views or (v, d) of each; see `predict_many`."""
+    """A model's outputs for many files in order: the mean over the views, (d,), or each view's, (v, d). See `predict_many`."""
     gather = _Each if per_view else _Mean
     parts = groups(views, VIEWS_AT_ONCE)
     together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
@@ -119,7 +119,7 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
 
 def _check_head(pretrained: Pretrained) -> None:
     if not pretrained.model.config.heads:
-        raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give one that was trained")
+        raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give a model with a trained head")
 
 
 def _path(video: object) -> str:
@@ -146,7 +146,7 @@ class _Logits:
         self._rows = together * min(views[0] * views[1], VIEWS_AT_ONCE)
 
     def __call__(self, videos: Sequence[UInt8[np.ndarray, "v t h w 3"]]) -> list[dict[str, Float[np.ndarray, "v classes"]]]:
-        """By head, for each video."""
+        """The logits of each video, by head."""
         pixels = np.concatenate(videos)
         padding = np.zeros((self._rows - len(pixels), *pixels.shape[1:]), np.uint8)
         forward = _forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([pixels, padding]))
@@ -156,7 +156,7 @@ class _Logits:
 
 
 class _Mean:
-    """The mean of the logits of views that come in groups."""
+    """The mean logits of all views, where views come in groups."""
 
     def __init__(self) -> None:
         self._sums: dict[str, np.ndarray] = {}
@@ -172,7 +172,7 @@ class _Mean:
 
 
 class _Each:
-    """The logits of every view, of views that come in groups."""
+    """The logits of every view, where views come in groups."""
 
     def __init__(self) -> None:
         self._groups: list[dict[str, np.ndarray]] = []
@@ -200,7 +200,7 @@ def _decode(task: tuple[int, str, range], *, preprocess: Preprocess, views: View
 def _output_of_groups(
     logits: _Logits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], gather: type[_Mean] | type[_Each]
 ) -> Output:
-    """Of a video whose views come in several groups; after one that fails, no more of them are asked for."""
+    """The output for a video whose views come in several groups. After a group that fails, no more of its groups are decoded."""
     number, path = video
     total, error = gather(), None
     for pixels in decoded:
@@ -246,7 +246,7 @@ def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"
     for head, names in by_head(pretrained.labels).items():
         probabilities = np.asarray(pretrained.activation(jnp.asarray(logits[head], jnp.float32)))
         if not np.isfinite(probabilities).all():
-            raise UserError("the model gives NaN or infinity for it: its weights or its dtype are at fault")
+            raise UserError("the model gives NaN or infinity for this video: its weights or its dtype are at fault")
         order = np.argsort(-probabilities, kind="stable")[:top_k]
         named[head] = [(names[i], float(probabilities[i])) for i in order]
     return named.get("", named)

@@ -1,6 +1,6 @@
-"""`vivit_jax.from_pretrained`: a model that says of itself what is in a video.
+"""`vivit_jax.from_pretrained`: a model with a method `predict` that takes videos.
 
-The weights' own room knows no videos, so that what it gives (`weights.Pretrained`) gets its `predict` here.
+The room `weights` knows no videos, so `weights.Pretrained` gets its `predict` here.
 """
 
 import os
@@ -27,17 +27,20 @@ class Classifier(weights.Pretrained):
 
         Args:
           video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
-          top_k: how many classes.
+          top_k: how many classes; all of them if the model has fewer.
           views: (temporal clips, spatial crops) whose logits are averaged.
 
         Returns:
           (label, probability) pairs, the most probable first; for several heads, these by head; for a list of files, a list of these.
+
+        Raises:
+          UserError: as `vivit_jax.inference.predict.predict` does.
         """
         return predict(self, video, top_k=top_k, views=views)
 
 
 def from_pretrained(source: str | os.PathLike, **options: object) -> Classifier:
-    """A model with its weights, from a model directory of ours or any other source of a ViViT.
+    """Loads a model with its weights, from a model directory or any other source of a ViViT.
 
     >>> pretrained = from_pretrained("runs/motion_digits/model")
     >>> pretrained = from_pretrained("hf://google/vivit-b-16x2-kinetics400")
@@ -45,8 +48,8 @@ def from_pretrained(source: str | os.PathLike, **options: object) -> Classifier:
 
     Args:
       source: a file, a directory or `hf://org/name`.
-      **options: what the source's files cannot say: fields of the model's config (as `clip`, `factorisation`, `attention_order`, `pool`)
-        and of `InitConfig` (as `num_heads`, `mean`, `std`).
+      **options: what the source's files do not tell: fields of the model's config (such as `clip`, `factorisation`, `attention_order`,
+        `pool`) and of `InitConfig` (such as `num_heads`, `mean`, `std`).
 
     Raises:
       UserError: if the source cannot be read, or is an image model.

@@ -1,4 +1,4 @@
-"""A head on a frozen backbone, fitted to the features of a data set in minutes, as a model of its own."""
+"""Fits a head to the features that a frozen backbone gives for a data set, and makes a model of the two."""
 
 import dataclasses
 import re
@@ -20,19 +20,19 @@ from vivit_jax.weights import Pretrained
 from vivit_jax.weights.headless import with_heads, without_head
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 
-# A segment of a video, as names of layout csv have it.
+# How the name of a segment ends in a data set of layout csv, such as `@1.5-4`.
 SEGMENT = re.compile(r"@[\d.]+-[\d.]*$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A head and how it came to be.
+    """A head and how it was fitted.
 
     Attributes:
       head: from features to logits.
-      tried: settings by how they did on what they were not fitted to; the first was taken.
-      chosen_on: `val`, or the folds.
-      fitted_to: number of examples of the head itself.
+      tried: the settings with their held-out scores, the best first, which was taken.
+      chosen_on: the videos or folds that the setting was chosen on, in words.
+      fitted_to: number of examples that the head was fitted to.
     """
 
     head: Head
@@ -43,11 +43,11 @@ class Fitted:
 
 @dataclasses.dataclass(frozen=True)
 class Probed:
-    """A model that a probe made.
+    """The model that a probe gives.
 
     Attributes:
-      pretrained: the backbone with the new head; its `provenance` tells the rest of this.
-      heads: by name, how each came to be.
+      pretrained: the backbone with the new head; its `provenance` records how it was made.
+      heads: how each head was fitted, by name.
       fitted_on: the splits that the heads were fitted to.
     """
 
@@ -71,25 +71,25 @@ def probe(
     parallel: ParallelConfig | None = None,
     progress: bool = True,
 ) -> Probed:
-    """Fits a head for the classes of a data set to the frozen features of a model, whose own head, if it has one, plays no part.
+    """Fits a head for the classes of a data set to the frozen features of a model, whose own head, if any, is not used.
 
     Args:
       pretrained: the backbone.
-      dataset: what is classified.
+      dataset: the videos and their classes.
       kind: `linear` or `knn`.
-      train_split: to fit to.
-      val_split: to choose the regularisation on; None chooses by cross-validation within `train_split`.
-      refit: whether the head is fitted to both splits once its regularisation is chosen.
+      train_split: the split to fit to.
+      val_split: the split to choose the head's setting on; None chooses by cross-validation within `train_split`.
+      refit: whether the head is fitted to both splits once its setting is chosen.
       groups: a regular expression for the part of a video's name (its first group, or all it matches) that videos of one group share;
-        None takes segments of one video together, and else every video by itself.
+        None makes the segments of one video a group, and every other video one of its own.
       views: (temporal clips, spatial crops) of each video, whose features are averaged.
       batch_size: videos at once.
       data: readers and temporal order.
       parallel: the devices.
-      progress: show progress bars.
+      progress: whether to show progress bars.
 
     Raises:
-      UserError: for an unknown kind, a split that is not there, videos of one class or one group, or a family that takes no linear head.
+      UserError: for an unknown kind, a split that does not exist, videos of one class or one group, or a family that takes no linear head.
     """
     if kind not in KINDS:
         raise unknown_name("--kind", kind, KINDS)
@@ -106,9 +106,9 @@ def probe(
 def fit_heads(
     train: Features, val: Features | None, *, kind: str = "linear", refit: bool = True, groups: str | None = None
 ) -> dict[str, Fitted]:
-    """A head for each of the labels of `train`, its setting chosen on `val`, or by cross-validation over groups where there is none.
+    """Fits a head for each label of `train`. Its setting is chosen on `val`, or without one by cross-validation over groups.
 
-    With `refit` it is then fitted to both.
+    With `refit` the head is then fitted to both.
 
     Raises:
       UserError: for videos of one class or one group, or names without a group.
@@ -150,7 +150,7 @@ def _assembled(
         layers = {name: fitted.head.layer for name, fitted in heads.items()}
         return with_heads(backbone, layers, train.label_names, multi_label=multi_label, provenance=provenance)
     if list(heads) != [""]:
-        raise UserError(f"knn is for one head, and the data set has {', '.join(heads)}: use --kind linear")
+        raise UserError(f"knn is for one head, but the data set has {', '.join(heads)}: use --kind linear")
     return _with_memory(backbone, heads[""].head, train.label_names, provenance)
 
 

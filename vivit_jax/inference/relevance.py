@@ -1,4 +1,4 @@
-"""Which parts of a clip speak for a class: integrated gradients of its log-odds (Sundararajan, Taly and Yan, ICML 2017), a number a token.
+"""Which parts of a clip speak for a class: integrated gradients of its log-odds, one number a token (Sundararajan et al., ICML 2017).
 
 Attention weights alone tell little here: the factorisations attend over different axes, and Models 3 and 4 have no token whose attention
 could be followed. Integrated gradients need only the function from video to score, so that one method serves all four models, and they are
@@ -29,7 +29,7 @@ class Relevance:
     Attributes:
       tokens: (n_t, n_h, n_w) float64; positive where a token speaks for the class, negative where against it.
       times: (n_t,) float64, the clip frame at each token's centre.
-      score: of the clip.
+      score: the clip's score.
       blank: the score of the blank clip; `tokens` add up to about `score - blank`.
     """
 
@@ -40,7 +40,7 @@ class Relevance:
 
 
 def log_odds(logits: Float[Array, "b classes"], label: int) -> Float[Array, " b"]:
-    """log(p / (1 - p)) of a class. Unlike its logit it counts evidence against the others; unlike p it does not level off."""
+    """log(p / (1 - p)) of a class. Unlike the logit it counts evidence against the other classes; unlike p it does not level off."""
     others = jnp.delete(logits, label, axis=-1)
     return logits[:, label] - jax.nn.logsumexp(others, axis=-1)
 
@@ -50,15 +50,15 @@ def integrated_gradients(
 ) -> Relevance:
     """Attributes a score to the tokens of one clip.
 
-    The gradient is integrated along the straight path from the blank clip. A score can rise within a hundredth of that path, so the part
-    of it where the relevances miss the score's rise by most is halved again and again.
+    The gradient is integrated along the straight path from the blank clip to the clip. A score can rise within a hundredth of that path, so
+    the part where the relevances miss the score's rise by most is halved again and again.
 
     Args:
-      score: of normalised clips, one number each. Compiled once for each function.
+      score: maps normalised clips to one number each. It is compiled once for each function object.
       video: the clip, normalised.
       cells: how the model's features lie over the pixels.
       tolerance: stop when the parts miss the score's rise by no more than this share of it.
-      max_steps: stop after this many gradients in any case.
+      max_steps: the most gradients to compute, in any case.
     """
     blank = jnp.broadcast_to(video.mean(axis=(0, 1, 2)), video.shape)
 

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: `evaluation.json`, and a table of its predictions as csv."""
+"""The files that an evaluation writes: `evaluation.json`, and its predictions as csv."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ Names = Mapping[int, str]
 
 
 def check_finite(evaluation: Evaluation, names: Names) -> None:
-    """Refuses scores of a model that says nothing.
+    """Refuses the scores of a model that gives NaN or infinity.
 
     Raises:
       UserError: naming the first video whose logits are not all finite.
@@ -52,12 +52,12 @@ def to_record(
 
     Args:
       evaluation: the scores.
-      name: the data set.
-      split: of it.
-      views: (temporal, spatial).
-      flip: whether each of them mirrored counted too; the record then says `"flip": true`.
-      names: of the videos, by index.
-      step: of the run whose model was scored; None where nothing tells.
+      name: name of the data set.
+      split: name of its split.
+      views: (temporal, spatial) views of each video.
+      flip: whether each view was also scored mirrored; the record then says `"flip": true`.
+      names: names of the videos, by index.
+      step: the training step of the scored model; None if unknown.
       labels_from: where the names of the model's classes come from.
 
     Raises:
@@ -89,7 +89,7 @@ def predictions(evaluation: Evaluation, names: Names) -> list[dict]:
 
 
 def write_record(record: dict, path: pathlib.Path) -> None:
-    """Writes `evaluation.json`, or a file like it; its predictions one a line, so that they can be read and compared as text.
+    """Writes `evaluation.json`, or a file like it, with one prediction a line, so that they can be read and compared as text.
 
     Raises:
       ValueError: for NaN or infinity, which JSON has no name for.
@@ -102,9 +102,9 @@ def write_record(record: dict, path: pathlib.Path) -> None:
 
 
 def write_csv(record: dict, path: pathlib.Path) -> None:
-    """Writes the predictions of a record as csv: a row a video with its label, the prediction and its probability, then a column a class.
+    """Writes the predictions of a record as csv. A row holds a video, its label, the prediction, its probability, and that of each class.
 
-    Several labels are joined by `;`. Of several heads each column is there once for each, as `HEAD.label` and `HEAD.CLASS`.
+    Several labels are joined by `;`. With several heads there is a column of each kind for each head, such as `HEAD.label`, `HEAD.CLASS`.
     """
     heads = record.get("heads") or {"": record}
     text = io.StringIO()
@@ -138,7 +138,7 @@ def _of_head(evaluation: Evaluation, head: str) -> list[dict]:
 
 
 def _rounded(value: float) -> float:
-    """To the digits that float32 has."""
+    """A number rounded to the digits that float32 has."""
     return float(f"{value:.7g}")
 
 

@@ -1,4 +1,4 @@
-"""The views that a video is judged by, a few at a time, so that memory does not grow with their number."""
+"""Decodes the views of a video a few at a time, so that memory does not grow with their number."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from vivit_jax.preprocess import Preprocess, Views
 
 
 def groups(views: Views, size: int) -> list[range]:
-    """The numbers of `views` (temporal, spatial) views in groups of at most `size`, the crops of a clip beside each other."""
+    """The numbers of all (temporal, spatial) views, in groups of at most `size`; the crops of a clip follow each other."""
     total = math.prod(check_views(views))
     return [range(start, min(start + size, total)) for start in range(0, total, size)]
 
@@ -39,16 +39,16 @@ def decode_group(video: str | os.PathLike | bytes, group: range, preprocess: Pre
 
 
 def views_of_frames(frames: np.ndarray, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
-    """`decode_group` of a video whose frames are at hand.
+    """`decode_group` for a video whose frames are already decoded.
 
     Args:
       frames: uint8 (t, h, w, 3), RGB.
-      group: as there.
-      preprocess: as there.
-      views: as there.
+      group: as for `decode_group`.
+      preprocess: as for `decode_group`.
+      views: as for `decode_group`.
 
     Raises:
-      UserError: for anything else.
+      UserError: for frames of another type or shape.
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
         raise UserError(f"frames must be uint8 (t, h, w, 3) in 0..255, got {frames.dtype} {frames.shape}")
@@ -58,7 +58,7 @@ def views_of_frames(frames: np.ndarray, group: range, preprocess: Preprocess, vi
 
 
 def _frames_of(group: range, preprocess: Preprocess, views: Views, video_frames: int) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """The numbers of the frames that a group of views needs, ascending; and by clip, which of these it is made of."""
+    """The numbers of the frames that a group of views needs, ascending; and for each clip, its frames as positions in that list."""
     temporal, spatial = views
     first, last = group[0] // spatial, group[-1] // spatial
     clips = spread_clips(temporal, preprocess.frames, preprocess.stride, video_frames)[first : last + 1]

@@ -1,1 +1,1 @@
-"""One training run: its loop, its work directory, what it saves and tells."""
+"""One training run: its loop, its work directory, what it saves and prints."""

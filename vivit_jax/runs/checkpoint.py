@@ -1,9 +1,9 @@
 """Checkpoints: Orbax writes them in the background, a manifest proves them whole, and only whole ones are restored.
 
-A save goes through these states, and `kill -9` between any two of them costs that save alone:
+A save goes through these states, and `kill -9` between any two of them loses only that save:
   1. the mark `checkpoints/.STEP.saving` is made;
   2. Orbax writes into a temporary directory and renames it to `checkpoints/STEP`;
-  3. the manifest `checkpoints/STEP.sha256.json` is written: from here on the step is whole, and the mark goes;
+  3. the manifest `checkpoints/STEP.sha256.json` is written: from here on the step is whole, and the mark is removed;
   4. whole steps that no policy keeps are removed: marked, then each one's manifest, then its files.
 """
 
@@ -30,12 +30,12 @@ NONE_THERE, NONE_WHOLE = -1, -2
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """Which whole checkpoints are kept; a step that any of the three keeps stays.
+    """Which whole checkpoints are kept: those that any of the three rules keeps.
 
     Attributes:
-      newest: how many of the newest.
-      every: those of steps that this divides; 0 is none.
-      best: whether that of the best model so far.
+      newest: how many of the newest to keep.
+      every: keep the steps that are multiples of this; 0 keeps none.
+      best: whether to keep the step of the best model so far.
     """
 
     newest: int
@@ -43,7 +43,7 @@ class Policy:
     best: bool = False
 
     def keeps(self, steps: list[int], best: int | None) -> set[int]:
-        """Those of the ascending `steps` that are kept; `best` is the step of the best model so far."""
+        """The steps to keep among `steps`, which ascend; `best` is the step of the best model so far."""
         kept = set(steps[-self.newest :])
         if self.every:
             kept |= {step for step in steps if step % self.every == 0}
@@ -54,9 +54,9 @@ class Checkpoints:
     """The checkpoints of a work directory.
 
     Args:
-      directory: where they lie; made if it is not there.
-      keep: which of the whole ones are kept; a number is that many of the newest.
-      when_whole: called, in the background, whenever a checkpoint has become whole.
+      directory: the folder that holds them; made if it does not exist.
+      keep: which whole ones are kept; a number keeps that many of the newest.
+      when_whole: called in the background when a checkpoint has become whole, and before one is restored.
     """
 
     def __init__(self, directory: Path, keep: int | Policy, when_whole: Callable[[], None] = lambda: None) -> None:
@@ -72,12 +72,12 @@ class Checkpoints:
         return [int(path.name) for path in self._step_dirs() if manifest_path(path).is_file()]
 
     def save(self, step: int, state: Any, facts: dict) -> None:
-        """Begins to save; returns once the arrays are copied, and the rest goes on in the background.
+        """Begins to save: returns once the arrays are copied; the rest happens in the background.
 
         Args:
           step: steps taken.
           state: a tree of arrays.
-          facts: plain values that belong to them; `best` holds the `step` of the best model so far, if there is one.
+          facts: plain values to save with the arrays; `best` holds the `step` of the best model so far, if there is one.
 
         Raises:
           Stopped: if this or the save before it fails.
@@ -101,32 +101,32 @@ class Checkpoints:
             raise self._failure
 
     def finish(self) -> None:
-        """Waits until what was saved is whole; raises Stopped if it is not."""
+        """Waits until the save in the background is whole; raises Stopped if it fails."""
         if self._thread:
             self._thread.join()
             self._thread = None
         self.poll()
 
     def amend(self, step: int, facts: dict) -> None:
-        """Replaces the facts of a whole checkpoint, which is whole at each moment."""
+        """Replaces the facts of a whole checkpoint, which stays whole throughout."""
         if jax.process_index() == 0:
             replace_facts(self._directory / str(step), facts)
 
     def restore_latest(self, like: Any, check: Callable[[dict], None] = lambda facts: None) -> tuple[Any, dict] | None:
         """Restores the newest whole checkpoint.
 
-        Damaged steps that are newer are set aside as `refused-STEP`, loudly; saves that were cut off are removed. Where no step is whole
-        nothing is touched, so that the same call ends in the same way.
+        Newer steps that are damaged are renamed to `refused-STEP`, with a warning; saves that were cut off are removed. If no step is whole
+        nothing is changed, so that the same call ends in the same way.
 
         Args:
-          like: a state with the shapes, types and places to restore to.
+          like: a state with the shapes, types and shardings to restore.
           check: called with the facts before any array is read; may raise.
 
         Returns:
-          (state, facts), or None where there is no checkpoint.
+          (state, facts), or None if there is no checkpoint.
 
         Raises:
-          Refused: where there are checkpoints and all of them are damaged.
+          Refused: if there are checkpoints and all of them are damaged.
         """
         step = self._choose()
         if step == NONE_THERE:
@@ -175,7 +175,7 @@ class Checkpoints:
             self._remove(self._directory / str(step))
 
     def _choose(self) -> int:
-        """The newest whole step, the same on every host, or NONE_THERE; clears away what is newer."""
+        """The newest whole step, the same on every host, or NONE_THERE; clears away newer ones."""
         refused: dict[str, str] = {}
         newest = of_first_host(lambda: self._examine(refused))
         if newest == NONE_WHOLE:
@@ -183,7 +183,7 @@ class Checkpoints:
         return newest
 
     def _examine(self, refused: dict[str, str]) -> int:
-        """The newest whole step; puts what is wrong with newer ones into `refused`, and moves these away only if one is whole."""
+        """The newest whole step, NONE_THERE or NONE_WHOLE; puts the faults of newer ones into `refused`, and moves them if one is whole."""
         cut_off: list[Path] = []
         newest = NONE_THERE
         for step_dir in reversed(self._step_dirs()):
@@ -211,10 +211,10 @@ class Checkpoints:
     def _refuse(self, step_dir: Path, reason: str) -> None:
         aside = _free(step_dir.with_name(f"refused-{step_dir.name}"))
         if manifest_path(step_dir).is_file():
-            console.warn(f"checkpoint {step_dir.name} is damaged and refused, and lies aside as {aside.name}: {reason}")
+            console.warn(f"checkpoint {step_dir.name} is damaged and refused, and renamed to {aside.name}: {reason}")
             manifest_path(step_dir).replace(manifest_path(aside))
         else:
-            console.warn(f"checkpoint {step_dir.name} has no manifest and is refused, and lies aside as {aside.name}")
+            console.warn(f"checkpoint {step_dir.name} has no manifest and is refused, and renamed to {aside.name}")
         step_dir.rename(aside)
 
     def _none_whole(self, refused: dict[str, str]) -> str:
@@ -251,12 +251,12 @@ def _is_cut_off(step_dir: Path) -> bool:
 
 
 def _free(path: Path) -> Path:
-    """`path`, or with the first number behind it that nothing there has."""
+    """`path`, or the first of `path-2`, `path-3`, ... that does not exist."""
     return next(one for one in (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000))) if not one.exists())
 
 
 def _in_one_line(error: Exception) -> str:
-    """The telling part of an error: storage libraries wrap `No space left on device` in pages of context."""
+    """The informative part of an error: storage libraries wrap `No space left on device` in pages of context."""
     text = " ".join(str(error).split())
     for known in ("No space left on device", "Read-only file system", "Permission denied", "Disk quota exceeded"):
         if known in text:

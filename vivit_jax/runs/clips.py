@@ -18,9 +18,9 @@ def playing(dataset: VideoDataset, split: str, index: int) -> tuple[str, str]:
     """The name of a clip, and the clip itself as a data URI: an animated WebP at its own speed.
 
     Args:
-      dataset: that it is in.
-      split: of it, by name or expression.
-      index: in the split.
+      dataset: the data set that has the clip.
+      split: its split, by name or expression.
+      index: number of the clip in the split.
 
     Raises:
       UserError: if the data set has no such clip, or the clip is damaged.
@@ -35,7 +35,7 @@ def playing(dataset: VideoDataset, split: str, index: int) -> tuple[str, str]:
 
 
 def _animation(frames: np.ndarray, seconds: float) -> str:
-    """Frames (t, h, w, 3) as an animated WebP that takes `seconds` a round."""
+    """Frames (t, h, w, 3) as an animated WebP that lasts `seconds`."""
     images = [Image.fromarray(frame) for frame in frames]
     for image in images:
         image.thumbnail((2 * CLIP_PIXELS, CLIP_PIXELS))

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-# What a lap adds to a row of metrics. It depends on the machine's mood; all other keys are the same in every run of one config.
+# The keys that a lap adds to a row of metrics. They vary from run to run; all other keys are the same in every run of one config.
 TIMING_KEYS = ("train/clips_per_second", "train/data_wait", "train/device_wait", "train/host_time")
 
 
@@ -15,10 +15,10 @@ class Lap:
     """A stretch of training. The three shares of its time, in 0..1, sum to 1.
 
     Attributes:
-      clips_per_second: clips of the steps that ended in it.
-      data: waiting for a batch.
-      device: waiting for the result of a step; near 1 is what an accelerator at work looks like.
-      host: everything else: Python, dispatching steps, writing metrics. What a CPU computes of a step while it is dispatched is here too.
+      clips_per_second: clips of the steps that ended in it, by its time.
+      data: share spent waiting for a batch.
+      device: share spent waiting for the result of a step; it is near 1 if an accelerator is kept busy.
+      host: share of everything else: Python, dispatching steps, writing metrics, and what a CPU computes of a step while it is dispatched.
     """
 
     clips_per_second: float
@@ -27,15 +27,15 @@ class Lap:
     host: float
 
     def row(self) -> dict[str, float]:
-        """As metrics."""
+        """The lap as metrics."""
         return dict(zip(TIMING_KEYS, dataclasses.astuple(self), strict=True))
 
 
 class Clock:
-    """Time spent training, without the first step with its compilation, and without what happens while it is stopped.
+    """Measures time spent training, without the first step, which compiles, and without the time while the clock is stopped.
 
     Attributes:
-      waited: seconds waited so far for `data` and for `device`, the first step's included.
+      waited: seconds waited so far for `data` and for `device`, including those of the first step.
       started: whether the first step is done.
     """
 
@@ -46,7 +46,7 @@ class Clock:
 
     @property
     def clips_per_second(self) -> float:
-        """Since the last lap."""
+        """Clips a second since the last lap."""
         return self._clips / self._seconds()
 
     def count(self, clips: int) -> None:
@@ -58,7 +58,7 @@ class Clock:
             self._restart()
 
     def lap(self) -> Lap:
-        """What came since the last lap."""
+        """Returns the lap since the last call, and begins the next."""
         seconds = self._seconds()
         data, device = (min((self.waited[what] - self._before[what]) / seconds, 1.0) for what in ("data", "device"))
         lap = Lap(self.clips_per_second, data, device, max(0.0, 1.0 - data - device))
@@ -67,7 +67,7 @@ class Clock:
 
     @contextlib.contextmanager
     def waiting_for(self, what: str) -> Iterator[None]:
-        """Counts the time as waiting for `data` or `device`."""
+        """Counts the time inside as waiting for `what`: `data` or `device`."""
         start = time.perf_counter()
         try:
             yield
@@ -76,7 +76,7 @@ class Clock:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Leaves out what happens meanwhile."""
+        """Leaves out the time inside."""
         start = time.perf_counter()
         yield
         self._start += time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What an evaluation is of: a run's model or a model directory, on which data set, and which file its scores go to."""
+"""Decides what an evaluation scores (a run's model or a model directory, and the data set) and which file the scores go to."""
 
 import dataclasses
 import pathlib
@@ -21,12 +21,12 @@ class Subject:
 
     Attributes:
       pretrained: the model.
-      step: the step of the run after which it was taken; None where nothing tells.
+      step: the training step of the model; None if unknown.
       dataset: the data set.
       split: its split, by the data set's own name.
       views: (temporal clips, spatial crops) of each video.
-      flip: whether each view mirrored counts too.
-      out: where the scores go.
+      flip: whether each view is also scored mirrored.
+      out: the file for the scores.
       data: readers and temporal order.
       parallel: the devices.
     """
@@ -53,22 +53,22 @@ def of_run(
     step: int | None = None,
     relabelled: bool = False,
 ) -> Subject:
-    """A run's model, on the run's own test where nothing else is named.
+    """A run's model on the run's own test, or with other data, split, views or step (an exploration).
 
-    Only the run's own test goes to `evaluation.json`; an exploration goes to a file named by what differs.
+    Only the run's own test is written to `evaluation.json`; an exploration goes to a file named by what differs.
 
     Args:
-      workdir: of the run.
-      name: another data set than the run's.
-      data_dir: another folder of prepared data sets than the run's.
-      split: another split than that of the run's test.
-      views: other views than those of the run's test.
-      flip: whether each view mirrored counts too, where not as in the run's test.
-      step: the parameters after this step, instead of the model that the run kept.
+      workdir: the run's work directory.
+      name: the data set; None is the run's.
+      data_dir: the folder of prepared data sets; None is the run's.
+      split: the split; None is that of the run's test.
+      views: (temporal, spatial) views; None is those of the run's test.
+      flip: whether each view is also scored mirrored; None is as in the run's test.
+      step: scores the parameters after this step; None scores the model that the run kept.
       relabelled: whether the classes are given other names than the model's.
 
     Raises:
-      UserError: for a run, a checkpoint, a data set or a split that is not there.
+      UserError: for a run, a checkpoint, a data set or a split that does not exist.
     """
     run = open_run(workdir)
     own, asked = run.experiment.data, run.experiment.evaluation
@@ -102,7 +102,7 @@ def of_model(path: str | pathlib.Path, name: str, data_dir: str | None, *, split
     """A model directory on a data set; its scores go to `evaluation.json` in the current folder.
 
     Raises:
-      UserError: for a model, a data set or a split that is not there.
+      UserError: for a model, a data set or a split that does not exist.
     """
     pretrained = from_pretrained(str(path))
     dataset = ensure_dataset(name, data_dir)
@@ -120,7 +120,7 @@ def of_model(path: str | pathlib.Path, name: str, data_dir: str | None, *, split
 
 
 def _after(run: Run, step: int, dataset: VideoDataset) -> Pretrained:
-    """The run's model with the parameters after a step; its classes are the data set's where no model has been written yet."""
+    """The run's model with the parameters after a step; its class names are the data set's if no model has been written yet."""
     variables = model_variables(run.path, step)
     if run.model.exists():
         return dataclasses.replace(from_pretrained(str(run.model)), variables=variables)
@@ -129,7 +129,7 @@ def _after(run: Run, step: int, dataset: VideoDataset) -> Pretrained:
 
 
 def _exploration(dataset: str | None, split: str, views: Views, flip: bool, step: int | None) -> str:
-    """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in it where they are not the run's own."""
+    """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in the name if they are not the run's own."""
     seen = f"{views[0]}x{views[1]}{'-flip' if flip else ''}"
     parts = ["evaluation", *([dataset] if dataset else []), split, seen, *([f"step{step}"] if step else [])]
     return "-".join(parts) + ".json"

@@ -8,10 +8,10 @@ STEPS = "steps"
 
 
 class Interval:
-    """Sums of the metrics since the last row, in float64. All steps have as many clips, so that the mean of steps is that of clips.
+    """Sums of the metrics since the last row, in float64. All steps have equally many clips, so a mean over steps is one over clips.
 
     Args:
-      saved: what `saved` gave when a checkpoint was written; None begins anew.
+      saved: what the method `saved` returned when a checkpoint was written; None begins anew.
     """
 
     def __init__(self, saved: Mapping[str, float] | None = None) -> None:
@@ -19,19 +19,19 @@ class Interval:
         self._learning_rate = 0.0
 
     def add(self, metrics: Mapping[str, Any]) -> None:
-        """Takes in the metrics of a step."""
+        """Adds the metrics of a step."""
         self._sums[STEPS] += 1
         for name in MEANS:
             self._sums[name] += float(metrics[name])
         self._learning_rate = float(metrics["learning_rate"])
 
     def row(self) -> dict[str, float]:
-        """The means as metrics, with the learning rate of the last step; the next interval begins."""
+        """Returns the means as metrics, with the learning rate of the last step, and begins the next interval."""
         steps = self._sums[STEPS]
         row = {f"train/{name}": self._sums[name] / steps for name in MEANS} | {"train/learning_rate": self._learning_rate}
         self._sums = dict.fromkeys(self._sums, 0)
         return row
 
     def saved(self) -> dict[str, float]:
-        """Plain values to go on from."""
+        """The sums as plain values, for a checkpoint."""
         return dict(self._sums)

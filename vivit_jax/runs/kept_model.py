@@ -1,4 +1,4 @@
-"""`model/`, the model to use: the best on the validation split so far. If it is lost or damaged it is made again from a checkpoint."""
+"""Keeps `model/`, the best model on the validation split so far. If it is lost or damaged it is made again from a checkpoint."""
 
 import enum
 from collections.abc import Callable, Mapping
@@ -24,9 +24,9 @@ class Way(enum.IntEnum):
     """What to do about `model/`."""
 
     NOTHING = 0
-    FROM_STATE = 1  # the best step is that of the state
-    FROM_CHECKPOINT = 2
-    FORGET = 3  # it is gone, and so is what it could be made of
+    FROM_STATE = 1  # make it again: the best step is that of the state
+    FROM_CHECKPOINT = 2  # make it again from the checkpoint of the best step
+    FORGET = 3  # it is gone, and it cannot be made again
     REFUSE = 4
 
 
@@ -34,7 +34,7 @@ class KeptModel:
     """The model directories of a run.
 
     Attributes:
-      digest: SHA-256 of the weights in `model/`, which checkpoints hold; None before there is one, and on all hosts but the first.
+      digest: SHA-256 of the weights in `model/`, which checkpoints record; None before there is one, and on all hosts but the first.
     """
 
     def __init__(self, run: Run, workdir: Workdir) -> None:
@@ -47,8 +47,8 @@ class KeptModel:
 
         Args:
           variables: `params` and the other collections, on the host.
-          best: the step they are of, and its score if it has one.
-          path: where; None is `model/`.
+          best: the step of these variables, and its score if it has one.
+          path: the directory to write; None is `model/`.
         """
         if jax.process_index() != 0:
             return
@@ -67,19 +67,19 @@ class KeptModel:
             self.digest = sha256(self._workdir.model / WEIGHTS)
 
     def ensure(self, best: Best, step: int, variables: Callable[[], Any], *, last: bool = False) -> bool:
-        """Sees to it that `model/` holds the best model so far.
+        """Ensures that `model/` holds the best model so far.
 
         Args:
           best: its step and score; empty before the first evaluation.
-          step: that the run is at.
-          variables: gives those after `step`, on the devices.
+          step: the step that the run is at.
+          variables: returns the variables after `step`, on the devices.
           last: whether no better model can come, so that `model/` must be exactly this one.
 
         Returns:
-          False where it is gone and cannot be made again, so that the best of the later evaluations has to do.
+          False if it is gone and cannot be made again: then the best of the later evaluations takes its place.
 
         Raises:
-          UserError: where it is damaged and cannot be made again.
+          UserError: if it is damaged and cannot be made again.
         """
         if not best:
             return True
@@ -90,13 +90,13 @@ class KeptModel:
             self._make_again(model_variables(self._workdir.path, best["step"]), best)
         elif way == Way.REFUSE:
             raise UserError(
-                f"{self._told(best)} {self._wrong}, and no checkpoint is there to make it again: put back a copy, or move it away and "
-                "give the same command, which goes on without it"
+                f"{self._told(best)} {self._wrong}, and there is no checkpoint to make it again from: put back a copy, or move it away "
+                "and give the same command, which goes on without it"
             )
         elif way == Way.FORGET:
             console.warn(
-                f"{self._told(best)} {self._wrong}, and no checkpoint is there to make it again: the best of what comes from here on, or "
-                "else the last, takes its place"
+                f"{self._told(best)} {self._wrong}, and there is no checkpoint to make it again from: the best of the models from here "
+                "on, or else the last, takes its place"
             )
             self._put_aside()
         return way != Way.FORGET
@@ -113,7 +113,7 @@ class KeptModel:
         return Way.REFUSE if not missing and self._broken() else Way.FORGET
 
     def _damage(self, *, last: bool) -> str:
-        """What is wrong with `model/`; nothing where it is another one as long as that may still be evaluated again."""
+        """What is wrong with `model/`; empty if nothing is. Being the model of another step is wrong only at the end of the run."""
         if broken := self._broken():
             return broken
         other = self.digest is not None and sha256(self._workdir.model / WEIGHTS) != self.digest
@@ -132,14 +132,14 @@ class KeptModel:
         self.save(variables, best)
 
     def _clear(self, model: Path) -> None:
-        """Puts aside what is no model of ours, or holds files beside one, since a run must not end on them."""
+        """Moves aside a folder that is no model of ours, or holds other files too, so that a run does not end because of it."""
         try:
             check_replaceable(model)
         except UserError:
             self._put_aside(model)
 
     def _put_aside(self, model: Path | None = None) -> None:
-        """Leaves what is in the place of a model, of `model/` by default, beside the new one."""
+        """Renames what is in the place of a model, by default `model/`, to `refused-model-N` beside it."""
         model = model or self._workdir.model
         if jax.process_index() == 0 and model.exists():
             number = next(n for n in range(1, 10**6) if not model.with_name(f"refused-model-{n}").exists())

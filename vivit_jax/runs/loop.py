@@ -1,15 +1,15 @@
 """The training loop.
 
 What happens at step n happens in this order, and everything about resuming follows from it:
-  1. Batch n is taken and the step dispatched; nothing waits for it, but for the first one of a run.
-  2. The metrics of earlier steps arrive, a few steps late. Each is checked to be finite, and the due ones become rows.
+  1. Batch n is taken and the step dispatched; the loop waits for the result only in the first step of a run.
+  2. The metrics of earlier steps arrive, a few steps late. Each is checked to be finite, and where a row is due it is written.
   3. If anything more is due at n (evaluation, checkpoint, the end, a signal), all metrics up to n are awaited, checked and written first.
   4. The evaluation runs, its row is written, and the model is saved if it is the best so far.
   5. The checkpoint is saved: the state after n, the position of the data after batch n, and what was evaluated and best so far.
 So a checkpoint never holds a step that was not finite, all rows up to n are on disk before the checkpoint n is, and a run that resumes from
 n drops the rows past n and writes them again, equal to those of a run that was never interrupted. An interruption between a step and its
-evaluation is the one exception: the checkpoint is then older than the evaluation, which is made up for first thing on resuming, after which
-the checkpoint's facts are brought up to it.
+evaluation is the one exception: the checkpoint is then saved without the evaluation. A resumed run first makes the evaluation, and adds it
+to the checkpoint's facts.
 """
 
 import collections
@@ -51,7 +51,7 @@ from vivit_jax.training.step import checked_names
 # Steps whose metrics may still be on their way: enough to keep the device busy, few enough to bound what is queued on it.
 STEPS_IN_FLIGHT = 2
 
-# A run is told what to raise once it has spent this share of its time, and this long, waiting for data.
+# A run warns, and names the keys to raise, once it has spent this share of its time, and this many seconds, waiting for data.
 SHARE_WORTH_TELLING, SECONDS_WORTH_TELLING = 0.3, 10.0
 
 
@@ -59,7 +59,7 @@ class Loop:
     """One run in one work directory, from its newest checkpoint or from the beginning.
 
     Attributes:
-      plan: its lengths and intervals.
+      plan: the run's length and intervals.
       evaluator: scores the model; compiled once for the whole run.
       best: step and validation score of the best model so far; empty before the first evaluation.
     """
@@ -100,8 +100,8 @@ class Loop:
         """Trains to the last step; at the end the checkpoint is whole and the models are saved.
 
         Raises:
-          Interrupted: after a signal, once all is saved.
-          Stopped: where the run cannot go on.
+          Interrupted: after a signal, once everything is saved.
+          Stopped: if the run cannot go on.
         """
         step = self._step
         self._writers = make_writers(self.run.experiment, self.workdir.path, step, self._evaluated)
@@ -127,22 +127,22 @@ class Loop:
             self._save_last_model(step)
 
     def close(self) -> None:
-        """Closes the metrics' writers."""
+        """Closes the writers of metrics."""
         self._writers.close()
 
     def write(self, step: int, row: dict[str, float]) -> None:
-        """Adds a row of metrics to those of the run."""
+        """Writes a row of metrics."""
         if jax.process_index() == 0:
             self._writers.write(step, row)
 
     @property
     def model_step(self) -> int:
-        """The step of the model to use: the best so far, or the last where none was evaluated."""
+        """The step of the model to use: the best so far, or the last if none was evaluated."""
         return int(self.best.get("step", self._step))
 
     @property
     def state(self) -> TrainState:
-        """What was trained so far, on the devices."""
+        """The current training state, on the devices."""
         return self._state
 
     def _take(self, step: int) -> None:
@@ -187,7 +187,7 @@ class Loop:
             self.interruption.check()
 
     def _dispatch(self, step: int, batch: dict[str, Any]) -> None:
-        """Sends the step on its way. The first one of a run is waited for, and it is told how long it took to get there."""
+        """Dispatches the step. In the first step of a run it waits for the result, and prints how long it took to get there."""
         first = not self._clock.started
         if first:
             console.say("compiling the step, or reading it from the compilation cache ...")
@@ -200,7 +200,7 @@ class Loop:
 
     @contextlib.contextmanager
     def _profiled(self, step: int) -> Iterator[None]:
-        """Begins and ends the profile where this step does, with no other step on its way."""
+        """Begins or ends the profile with this step if one is due, with no other step in flight."""
         if self._profiler.begins(step):
             self._settle(0)
             with self._clock.stopped():
@@ -237,12 +237,12 @@ class Loop:
         self._tell_of_waiting(lap)
 
     def _tell_of_waiting(self, lap: Lap) -> None:
-        """Says once what to raise where reading is the bottleneck."""
+        """Warns once if reading is the bottleneck."""
         if lap.data > SHARE_WORTH_TELLING and self._clock.waited["data"] > SECONDS_WORTH_TELLING and not self._told_of_waiting:
             self._told_of_waiting = True
             console.warn(
-                f"the step waits for data {lap.data:.0%} of the time: data.processes and data.readers say how many read it on the "
-                f"{available_cpus()} CPUs of this machine, data.cache_gigabytes keeps the frames of a small set in memory"
+                f"the step waits for data {lap.data:.0%} of the time: raise data.processes or data.readers (this machine has "
+                f"{available_cpus()} CPUs), or data.cache_gigabytes, which keeps the frames of a small set in memory"
             )
 
     def _advance(self, step: int, metrics: dict[str, Any]) -> None:
@@ -260,7 +260,7 @@ class Loop:
         )
 
     def _interrupted(self, step: int) -> bool:
-        """Whether to end after this step, on all hosts alike; several hosts ask each other only when they log."""
+        """Whether to end after this step, decided for all hosts alike; several hosts exchange this only when they log."""
         if jax.process_count() == 1:
             return self.interruption.requested
         if not self.plan.logs(step):
@@ -268,7 +268,7 @@ class Loop:
         return bool(np.any(multihost_utils.process_allgather(np.asarray(self.interruption.requested))))
 
     def _evaluate(self, step: int) -> bool:
-        """Scores the validation split and saves the model if it is the best; True if a signal came in between, and nothing was done."""
+        """Scores the validation split and saves the model if it is the best; True if a signal came meanwhile, and nothing was done."""
         if self.run.val_batches is None:
             return False
         try:
@@ -284,7 +284,9 @@ class Loop:
     def _keep_best(self, step: int, scores: Evaluation) -> None:
         name, summary = self.run.experiment.best, scores.summary()
         if name not in summary:
-            raise UserError(f"evaluation.best {name!r} is not defined on the validation split, all of whose labels are alike: set another")
+            raise UserError(
+                f"evaluation.best {name!r} is not defined on the validation split, all of whose labels are the same: set another"
+            )
         if not self.best or _is_better(name, summary[name], self.best[name]):
             self.best = {"step": step, name: summary[name]}
             self._kept.save(self.run.executor.to_host(self._state.model_variables), self.best)
@@ -305,7 +307,7 @@ class Loop:
         self._checkpoints.save(step, saved_fields(self.run.executor.saved_form(self._state)), self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        """What a checkpoint holds beside arrays, as plain values."""
+        """The plain values that a checkpoint holds beside its arrays."""
         return {
             "data": positions_of_all_hosts(self._position),
             "best": self.best,
@@ -317,7 +319,7 @@ class Loop:
         }
 
     def _check_facts(self, facts: dict[str, Any]) -> None:
-        """Refuses a checkpoint that is not of this run."""
+        """Refuses the checkpoint of another run."""
         self.workdir.check_facts(facts, self.run.experiment)
         before, now = facts.get("dataset"), self.run.identity
         if before and now and (difference := differences(before, now)):
@@ -326,14 +328,16 @@ class Loop:
                 f"{difference}; put the old one back, or give a new --workdir"
             )
         if len(facts["data"]) != jax.process_count():
-            raise UserError(f"the checkpoint is of {len(facts['data'])} hosts and this run has {jax.process_count()}: use as many")
+            raise UserError(
+                f"the checkpoint was saved by {len(facts['data'])} processes and this run has {jax.process_count()}: use as many"
+            )
 
     def restore(self) -> None:
-        """Takes up the newest whole checkpoint, if there is one. Call it before `train`.
+        """Restores the newest whole checkpoint, if there is one. Call it before `train`.
 
         Raises:
-          UserError: where it is of another run, or the best model so far is damaged.
-          Refused: where there are checkpoints and none is whole.
+          UserError: if it is of another run, or the best model so far is damaged and cannot be made again.
+          Refused: if there are checkpoints and none is whole.
         """
         restored = self._checkpoints.restore_latest(saved_fields(self.run.executor.saved_form(self._state)), self._check_facts)
         if restored is None:
@@ -351,7 +355,7 @@ class Loop:
             self._forget_best(step)
 
     def _forget_best(self, step: int) -> None:
-        """Goes on as if there had been no best model yet, from the checkpoint of `step` on."""
+        """Goes on as if there had been no best model yet, and records that in the checkpoint of `step`."""
         self.best, self._kept.digest = {}, None
         self._checkpoints.amend(step, self._facts())
 

@@ -1,7 +1,7 @@
-"""SHA-256 manifests of checkpoints. Orbax restores a flipped bit as a wrong number without a word; a manifest refuses it.
+"""SHA-256 manifests of checkpoints. Orbax silently restores a flipped bit as a wrong number; the manifest detects it.
 
-A step is whole when its manifest is there: it is written last, and removed first. While a save is under way a mark lies beside the step,
-so that a save that was cut off is told from a manifest that was lost.
+A step is whole if its manifest exists, which is written last and removed first. During a save a mark lies beside the step, by which a save
+that was cut off can be told from a manifest that was lost.
 """
 
 import json
@@ -18,7 +18,7 @@ def manifest_path(step_dir: Path) -> Path:
 
 
 def mark_path(step_dir: Path) -> Path:
-    """`checkpoints/.200.saving`, which is there while `checkpoints/200` is being saved."""
+    """`checkpoints/.200.saving`, which exists while `checkpoints/200` is being saved."""
     return step_dir.with_name(f".{step_dir.name}.saving")
 
 
@@ -29,7 +29,7 @@ def write_manifest(step_dir: Path) -> None:
 
 
 def replace_facts(step_dir: Path, facts: dict) -> None:
-    """Replaces the facts of a whole step, which stays whole at each moment: meanwhile its manifest allows the old and the new ones."""
+    """Replaces the facts of a whole step, which stays whole throughout: meanwhile its manifest allows both the old and the new facts."""
     name, path = str(FACTS_FILE), step_dir / FACTS_FILE
     entries = json.loads(manifest_path(step_dir).read_text())
     new = path.with_name(f".{path.name}.new")
@@ -51,7 +51,7 @@ def read_facts(step_dir: Path) -> dict:
 
 
 def damage(step_dir: Path) -> str | None:
-    """Says what is wrong with a step by its manifest; None where every file is as it was written, and no other one is there."""
+    """Says what is wrong with a step by its manifest; None if every file is as it was written, and there is no other file."""
     manifest = manifest_path(step_dir)
     if not manifest.is_file():
         return f"its manifest {manifest.name} is missing"
@@ -77,7 +77,7 @@ def damage(step_dir: Path) -> str | None:
 
 
 def _files(step_dir: Path) -> list[str]:
-    """Names of all files of a step, but for those that an atomic write left half done."""
+    """Names of all files of a step, except those that an atomic write left unfinished."""
     paths = (path for path in sorted(step_dir.rglob("*")) if path.is_file() and not path.name.startswith(f".{FACTS_FILE.name}."))
     return [str(path.relative_to(step_dir)) for path in paths]
 

@@ -1,4 +1,4 @@
-"""A device that is short of memory: what to change so that the same run fits."""
+"""Says what to change so that a run fits into the memory of a device."""
 
 import jax
 
@@ -7,12 +7,12 @@ from vivit_jax.training.devices.executors import Executor
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether XLA could not allocate what a program or an array needs."""
+    """Whether XLA could not allocate the memory for a program or an array."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def advice(experiment: Experiment, executor: Executor) -> str:
-    """What takes less memory, as flags to add: what trains the same, or else what does not."""
+    """Changes that take less memory: flags that leave the numbers the same, or if there are none, others."""
     evaluated = experiment.evaluation.batch_size or experiment.training.batch_size
     return f"{_training_advice(experiment, executor)}; or, if it came while evaluating, lower evaluation.batch_size, now {evaluated}"
 
@@ -35,7 +35,7 @@ def _training_advice(experiment: Experiment, executor: Executor) -> str:
 
 
 def _next_accumulation(experiment: Experiment, executor: Executor) -> int | None:
-    """The smallest number of microbatches above today's that the batch of each device divides into."""
+    """The next larger number of microbatches that divides the batch of each device."""
     of_a_device = experiment.training.batch_size // executor.batch_shards
     now = experiment.training.accumulation
     return next((count for count in range(now + 1, of_a_device + 1) if of_a_device % count == 0), None)

@@ -1,4 +1,4 @@
-"""What a run tells at its start: the size of the model, what it takes of each device, and where its parameters lie."""
+"""What a run prints at its start: the size of the model, its memory on each device, and where its parameters lie."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,12 +21,12 @@ SMALL = ("norm", "position", "cls")
 
 
 def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
-    """Prints it, on the first host.
+    """Prints the overview, on the first host.
 
     Args:
-      run: what is trained.
-      loop: which holds its state.
-      origin: where the initial weights came from.
+      run: the run.
+      loop: its loop, which holds the state and the plan.
+      origin: where each group of initial weights came from.
     """
     experiment, mesh, model = run.experiment, run.executor.mesh, run.experiment.model
     console.say(
@@ -36,8 +36,8 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
     )
     if experiment.training.batch_size > run.examples:
         console.warn(
-            f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, which each come more "
-            f"than once in it; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
+            f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, so a batch repeats "
+            f"clips; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
         )
     console.show(parameter_table(_groups(run.variables["params"], model), tensors=False))
     family = family_of(model)
@@ -56,7 +56,7 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
 
 
 def _groups(params: Any, model: ModelConfig) -> list[complexity.ParameterGroup]:
-    """The parameters by module, the many small ones as one group."""
+    """The parameters by module, with the many small ones in one group."""
     groups: dict[str, complexity.ParameterGroup] = {}
     for group in complexity.groups_of(params, model):
         small = any(word in group.name for word in SMALL)
@@ -67,7 +67,7 @@ def _groups(params: Any, model: ModelConfig) -> list[complexity.ParameterGroup]:
 
 
 def _host_bytes(run: Run) -> int:
-    """What this host holds of batches: those ahead on the devices, and two more that are being read and put together."""
+    """Bytes of batches that this host holds: those ahead on the devices, and two more that are being read and assembled."""
     training = run.experiment.training
     return (training.prefetch + 2) * training.batch_size // jax.process_count() * run.preprocess.clip_bytes
 

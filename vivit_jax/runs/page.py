@@ -1,4 +1,4 @@
-"""The pages that runs end in: one HTML file that needs nothing from elsewhere, and reads on a phone, in the dark and without a mouse."""
+"""Pages for reports: a single HTML file that loads nothing else, and works on a phone, in dark mode and without a mouse."""
 
 import html
 import pathlib
@@ -41,10 +41,10 @@ def write_page(path: pathlib.Path, title: str, body: str, *, css: str = "") -> N
     """Writes a page, whole or not at all.
 
     Args:
-      path: of the file.
+      path: the file to write.
       title: any text.
-      body: HTML, whose texts went through `text`.
-      css: rules of this page, beside those of all.
+      body: HTML, in which all text is escaped by `text`.
+      css: rules of this page, beside those of all pages.
     """
     page = f"""<!DOCTYPE html>
 <html lang="en">
@@ -63,7 +63,7 @@ def write_page(path: pathlib.Path, title: str, body: str, *, css: str = "") -> N
 
 
 def text(value: str) -> str:
-    """Text as a page shows it: nothing in it is markup, and nothing turns the direction of what comes after it."""
+    """Text escaped for HTML: nothing in it is markup, and nothing changes the writing direction of the text after it."""
     unsafe = {"Cc", "Cs"}, {"LRO", "RLO", "LRE", "RLE", "PDF", "LRI", "RLI", "FSI", "PDI"}
     shown = (
         c.encode("unicode_escape").decode()
@@ -75,11 +75,11 @@ def text(value: str) -> str:
 
 
 def figure(uri: str, caption: str, *, alt: str, css: str = "") -> str:
-    """A picture, described by `alt` to whoever cannot see it, with a caption where there is one."""
+    """A picture with a caption, if that is not empty; `alt` describes it for readers who cannot see it."""
     caption = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
     return f'<figure class="{css}"><img src="{uri}" alt="{text(alt)}">{caption}</figure>'
 
 
 def share(value: float | None, digits: int = 2) -> str:
-    """A share in 0..1 as per cent; None is one that the data do not define."""
+    """A share in 0..1 as per cent; `undefined` for None, a share that the data do not define."""
     return "undefined" if value is None else f"{value:.{digits}%}"

@@ -8,7 +8,7 @@ from vivit_jax.config import Experiment
 from vivit_jax.errors import UserError
 from vivit_jax.training.durations import duration_in_steps
 
-# Rows of training metrics that a short run has, and the most steps between two of any run that does not say.
+# Unless the config says otherwise: the rows of training metrics in a short run, and the most steps between two rows in any run.
 ROWS, MOST_STEPS = 25, 20
 
 
@@ -17,12 +17,12 @@ class Plan:
     """Lengths and intervals of a run, in steps.
 
     Attributes:
-      total: the run's length.
-      warmup: of the learning rate.
-      evaluate_every: between two evaluations.
-      save_every: between two checkpoints.
-      log_every: between two rows of training metrics.
-      keep_every: between two checkpoints that are kept for good; 0 where none is.
+      total: steps of the run.
+      warmup: steps of the learning rate's warm-up.
+      evaluate_every: steps between two evaluations.
+      save_every: steps between two checkpoints.
+      log_every: steps between two rows of training metrics.
+      keep_every: steps between two checkpoints that are kept for good; 0 keeps none.
     """
 
     total: int
@@ -34,17 +34,17 @@ class Plan:
 
     @classmethod
     def of(cls, experiment: Experiment, examples: int) -> "Plan":
-        """The plan for a training split of `examples`.
+        """The plan for a training split of `examples` clips.
 
         Raises:
-          UserError: for a run without a step, or with a window to profile that lies past its end.
+          UserError: for a run of less than one step, or one that ends before the steps to profile.
         """
         training = experiment.training
         steps = functools.partial(duration_in_steps, examples=examples, batch_size=training.batch_size)
         total = steps(training, "")
         if total < 1:
             raise UserError(
-                f"the run is no whole step of {training.batch_size} clips (an epoch has {examples}): lengthen it in section training"
+                f"the run has no whole step of {training.batch_size} clips (an epoch has {examples}): lengthen it in section training"
             )
         if training.profile_steps and training.profile_steps[1] > total:
             raise UserError(f"training.profile_steps {training.profile_steps} go past the run's {total} steps: choose earlier ones")
@@ -66,7 +66,7 @@ class Plan:
         return step % self.save_every == 0 or step == self.total or (self.keep_every > 0 and step % self.keep_every == 0)
 
     def logs(self, step: int) -> bool:
-        """Whether a row of training metrics is written of the steps up to `step`."""
+        """Whether a row of training metrics is written after `step`."""
         return step % self.log_every == 0 or step == self.total
 
 

@@ -1,4 +1,4 @@
-"""The figures of a report, as data URIs: SVG without a background of its own, in colours that read on light and on dark."""
+"""The figures of a report, as data URIs: SVG without a background, in colours that are legible on light and on dark."""
 
 import base64
 import contextlib
@@ -37,7 +37,7 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 
 def curves(named: Mapping[str, Curve], *, ylabel: str, share: bool = False) -> str:
-    """Lines of (steps, values) by name over the steps, from 0 up; a curve of few points has them marked. `share` ends the axis at 1."""
+    """Draws curves of (steps, values) by name, on an axis from 0; curves of few points have markers. `share` ends the axis at 1."""
     with new_figure() as figure:
         axes = figure.subplots()
         for (name, (steps, values)), colour in zip(named.items(), COLOURS, strict=False):
@@ -52,7 +52,7 @@ def curves(named: Mapping[str, Curve], *, ylabel: str, share: bool = False) -> s
 
 
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
-    """A confusion matrix: each row's shares as colour, the counts as numbers where there is room for them."""
+    """Draws a confusion matrix: each row's shares as colour, and the counts as numbers if there is room."""
     counts = np.asarray(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 1.6 + min(max(0.36 * len(labels), 2.0), 9.0)
@@ -75,13 +75,13 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
 
 @contextlib.contextmanager
 def new_figure(width: float = 4.4, height: float = 2.8) -> Iterator[Figure]:
-    """A figure in this style, in inches; draw it inside."""
+    """A figure in this style, sized in inches; draw it inside the context."""
     with matplotlib.rc_context(STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
 def shortened(name: str, letters: int = LETTERS) -> str:
-    """A name in a figure, whose XML has no place for control characters."""
+    """A name for a figure: on one line, cut to `letters`, and without control characters, which XML does not allow."""
     shown = " ".join(printable(name).split("\n"))
     return shown if len(shown) <= letters else f"{shown[: letters - 1]}…"
 

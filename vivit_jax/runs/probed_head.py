@@ -1,7 +1,7 @@
-"""`init.head` probe: a head that is fitted to the frozen features before the first step (Kumar et al. 2022).
+"""`init.head=probe`: a head that is fitted to the frozen features before the first step (Kumar et al. 2022).
 
-A fresh head's first gradients are of no use to the backbone, and move what it knows. A fitted one has little left to ask for. Nothing is
-fitted again when a run goes on: the head is in its checkpoints, and one without any begins anew with the same.
+A fresh head's first gradients are useless to the backbone and damage its features; those of a fitted head are small. A resumed run does not
+fit again, as its checkpoints hold the head; a run without checkpoints fits the same head again.
 """
 
 from typing import Any
@@ -22,14 +22,18 @@ from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 
 
 def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: Any) -> tuple[Any, Group]:
-    """The variables with a linear head fitted to the training split, its regularisation chosen on the validation split where there is one,
-    else by cross-validation; and what is told of it.
+    """Fits a linear head to the training split. Its regularisation is chosen on the validation split, or without one by cross-validation.
+
+    Returns:
+      The variables with that head, and a line on it for the report of where parameters came from.
 
     Raises:
       UserError: in a run of several processes, for a split of one class, or a family that takes no linear head.
     """
     if jax.process_count() > 1:
-        raise UserError("init.head probe is for one process: make a model by `vivit probe`, and take it by init.source and init.head keep")
+        raise UserError(
+            "init.head=probe is for one process: make a model with `vivit probe`, and start from it with init.source and init.head=keep"
+        )
     data, parallel = experiment.data, experiment.parallel
     backbone = Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels)
     options = {"data": data, "parallel": parallel, "batch_size": experiment.evaluation.batch_size or experiment.training.batch_size}

@@ -1,4 +1,4 @@
-"""A trace of some steps by jax's profiler, where TensorBoard finds it beside the run's metrics."""
+"""Traces some steps with jax's profiler, for TensorBoard to show beside the run's metrics."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from vivit_jax import console
 
 
 class Profiler:
-    """Traces the steps of a window. Like any writer of metrics, it never stops a run.
+    """Traces the steps of a window. If that fails it warns, and the run goes on.
 
-    A run that begins inside the window, since it was interrupted there, traces the rest of it, without its own first step, which compiles;
-    one that begins past it traces nothing.
+    A run that resumes inside the window traces the rest of it, except its own first step, which compiles; one that resumes past it traces
+    nothing.
 
     Args:
-      window: its first and last step; None traces none.
-      directory: of the run's TensorBoard events; the trace goes into `plugins/profile` there.
-      done: steps that the run has behind it.
+      window: the first and the last step; None traces none.
+      directory: the folder of the run's TensorBoard events; the trace is written to `plugins/profile` in it.
+      done: steps that the run has done before.
     """
 
     def __init__(self, window: tuple[int, int] | None, directory: Path, done: int) -> None:
@@ -37,7 +37,7 @@ class Profiler:
         return self._tracing and step == self._last
 
     def start(self) -> None:
-        """Begins to trace."""
+        """Starts the trace."""
         try:
             jax.profiler.start_trace(self._directory)
             self._tracing = True
@@ -45,7 +45,7 @@ class Profiler:
             console.warn(f"steps are not profiled, training goes on: {type(error).__name__}: {error}")
 
     def stop(self) -> None:
-        """Writes the trace, if there is one going on."""
+        """Ends and writes the trace, if one was started."""
         if not self._tracing:
             return
         self._tracing = False

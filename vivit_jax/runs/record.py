@@ -1,4 +1,4 @@
-"""A finished or running experiment, read back from its work directory, which anyone may have written into."""
+"""Reads a finished or running experiment from its work directory, and checks everything, as anyone may have written there."""
 
 import dataclasses
 import json
@@ -10,19 +10,19 @@ from vivit_jax import console
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
 
-LARGEST_STEP = 2**53  # of a row of metrics: beyond it a figure's axis has no place
-LARGEST_NUMBER = 1e30  # of a score or a metric: beyond it a figure cannot be drawn
+LARGEST_STEP = 2**53  # in a row of metrics: a figure's axis cannot show larger ones
+LARGEST_NUMBER = 1e30  # as a score or a metric: a figure cannot show larger ones
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a work directory tells.
+    """A run as its work directory describes it.
 
     Attributes:
       path: the directory.
       experiment: its configuration.
-      config: the same as it was written down.
-      surroundings: versions, devices and git revision it ran with.
+      config: the configuration as it is written in `config.json`.
+      surroundings: versions, devices and git revision of the run.
     """
 
     path: pathlib.Path
@@ -36,7 +36,7 @@ class Run:
         return self.path / "model"
 
     def metrics(self) -> list[dict]:
-        """The rows of `metrics.jsonl`, in order. Rows that are torn, or none of ours, are left out with a warning that counts them."""
+        """The rows of `metrics.jsonl`, in order. Lines that are no rows of metrics are left out, with a warning that counts them."""
         path = self.path / "metrics.jsonl"
         try:
             lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
@@ -47,20 +47,20 @@ class Run:
         rows = [_row(line) for line in lines]
         kept = [row for row in rows if row is not None]
         if len(kept) < len(rows):
-            console.warn(f"{path}: {len(rows) - len(kept)} of {len(rows)} rows are no metrics (torn, or not ours) and are left out")
+            console.warn(f"{path}: {len(rows) - len(kept)} of {len(rows)} rows are no metrics (torn, or from elsewhere) and are left out")
         return kept
 
     def evaluation(self) -> dict | None:
         """The run's own test result, `evaluation.json`, or None before there is one.
 
         Raises:
-          UserError: if it is something else.
+          UserError: if the file is not an evaluation.
         """
         path = self.path / "evaluation.json"
         return read_evaluation(path) if path.exists() else None
 
     def explorations(self) -> dict[str, dict]:
-        """Every other evaluation of the run by the name of its file; what cannot be read is left out with a warning."""
+        """Every other evaluation of the run, by file name; those that cannot be read are left out with a warning."""
         found = {}
         for path in sorted(self.path.glob("evaluation-*.json")):
             try:
@@ -74,22 +74,22 @@ def open_run(path: str | pathlib.Path) -> Run:
     """Reads a work directory.
 
     Raises:
-      UserError: if it is none.
+      UserError: if it is not the work directory of a run.
     """
     path = pathlib.Path(path)
     recorded = read_config(path)
     config = recorded.pop("config")
     try:
         return Run(path, resolve(config), config, recorded)
-    except (ValueError, TypeError, ArithmeticError) as error:  # a section that is missing, or a number that nothing can be made of
-        raise UserError(f"{path / 'config.json'} is of a run that this version cannot read: {error}") from None
+    except (ValueError, TypeError, ArithmeticError) as error:  # such as for a missing section, or an absurd number
+        raise UserError(f"{path / 'config.json'} describes a run that this version cannot read: {error}") from None
 
 
 def read_config(path: pathlib.Path) -> dict:
-    """What the config.json of a work directory holds, as it was written: its `config`, and what the run had around it.
+    """The contents of a work directory's config.json, as written: its `config`, and the run's versions, devices and git revision.
 
     Raises:
-      UserError: if the directory is none of a run.
+      UserError: if it is not the work directory of a run.
     """
     try:
         recorded = json.loads((path / "config.json").read_text(encoding="utf-8"))
@@ -100,7 +100,7 @@ def read_config(path: pathlib.Path) -> dict:
 
 
 def step_of(pretrained: Any) -> int | None:
-    """The step of the run whose model this is, by what the model says of its origin; None where it says nothing."""
+    """The training step of a model, by its provenance; None if that does not tell."""
     step = (getattr(pretrained, "provenance", None) or {}).get("step")
     return step if isinstance(step, int) and not isinstance(step, bool) else None
 
@@ -117,10 +117,10 @@ def _row(line: bytes) -> dict | None:
 
 
 def read_evaluation(path: pathlib.Path) -> dict:
-    """What `vivit evaluate` wrote.
+    """Reads a file that `vivit evaluate` wrote.
 
     Raises:
-      UserError: if it is something else.
+      UserError: if it is anything else.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -166,7 +166,7 @@ def _are_predictions(rows: object, heads: list[str]) -> bool:
     if not isinstance(rows, list) or not all(isinstance(row, dict) and _is_count(row.get("index")) for row in rows):
         return False
     if heads != [""]:
-        return True  # which the report does not show
+        return True  # the report does not show those of several heads
     return all(_is_number(row.get("probability")) and _is_class(row.get("prediction")) and _are_classes(row.get("label")) for row in rows)
 
 
@@ -175,7 +175,7 @@ def _are_classes(label: object) -> bool:
 
 
 def _is_class(value: object) -> bool:
-    """A class by name, or by number as earlier versions have it."""
+    """Whether a value is a class: a name, or a number as earlier versions wrote."""
     return isinstance(value, str) or _is_count(value)
 
 
@@ -184,7 +184,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    """A number that can be drawn, or NaN or infinity, which Python's JSON knows."""
+    """Whether a value is a number that can be drawn, or NaN or infinity, which Python's JSON reads."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) < LARGEST_NUMBER or (isinstance(value, float) and not math.isfinite(value))

@@ -1,4 +1,4 @@
-"""A run on one page: `report.html`, a single file that needs nothing from elsewhere and reads on a phone and in the dark."""
+"""A run on one page: `report.html`, a single file that loads nothing else, and works on a phone and in dark mode."""
 
 import json
 import pathlib
@@ -24,7 +24,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
     """Writes `report.html` from what a work directory holds so far.
 
     Args:
-      workdir: of a run; metrics, scores and the data set may be missing, and what they would show is then left out with a word on it.
+      workdir: the run's work directory. If metrics, scores or the data set are missing, the page says so in place of what they would show.
 
     Returns:
       The report's path.
@@ -61,7 +61,7 @@ def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> st
         ]
         if evaluation.get("labels_from") == ASSUMED:
             lines.append("<p>The model's classes have no names: those of the data set, in its order, are assumed.</p>")
-    elif validated := [row for row in metrics if f"val/{name}" in row]:
+    elif validated := [row for row in metrics if row.get(f"val/{name}") is not None]:
         best = max(validated, key=lambda row: row[f"val/{name}"])
         title = {"top1": "top-1", "mAP": "mean average precision"}[name]
         lines.append(
@@ -94,7 +94,7 @@ def _summary(file: str, evaluation: dict) -> tuple[object, ...]:
 
 
 def _curves(metrics: list[dict], tested: int | None) -> str:
-    """The curves of the training; the point of the test lies at the step of the model that was `tested`, where that is known."""
+    """The curves of the training. The test's point lies at the step of the model that was `tested`, if that is known."""
     if tested is not None:
         metrics = [row | {"step": tested} if any(key.startswith("test/") for key in row) else row for row in metrics]
     figures = [
@@ -146,7 +146,7 @@ def _class_row(label: str, row: dict) -> str:
 
 
 def _clips(run: runs.Run, evaluation: dict) -> str:
-    """The clips the model was surest of, among those it got right and among those it got wrong; models with one head alone."""
+    """The clips the model was surest of, among those it got right and those it got wrong; only for models with one head."""
     predictions = evaluation.get("predictions")
     if not predictions or "heads" in evaluation:
         return ""
@@ -175,7 +175,7 @@ def _clip(dataset: VideoDataset, split: str, row: dict) -> str:
 
 
 def _named(row: dict, labels: list[str]) -> dict:
-    """A prediction with its classes as names, of which earlier versions have the numbers, and the labels as a list."""
+    """A prediction with class names, where earlier versions wrote numbers, and with its labels as a list."""
 
     def name(of: str | int) -> str:
         return of if isinstance(of, str) else labels[of] if of < len(labels) else str(of)

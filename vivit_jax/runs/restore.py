@@ -1,4 +1,4 @@
-"""What lies in the checkpoints of a run, without training on: a table of them, and the model's variables after one of the steps."""
+"""Reads the checkpoints of a run without resuming it: verifies them all, or takes the model's variables from one."""
 
 import dataclasses
 import os
@@ -22,10 +22,10 @@ class SavedStep:
 
     Attributes:
       step: steps taken.
-      damage: what is wrong with it, or None where every byte is as it was written.
-      bytes: of all its files.
-      evaluated: the last step up to it that was evaluated; 0 where none was, and None where its facts cannot be read.
-      best: whether the best model so far, by the newest whole checkpoint, is that of this step.
+      damage: what is wrong with it, or None if every byte is as it was written.
+      bytes: size of all its files.
+      evaluated: the last evaluated step up to it; 0 if there was none, None if its facts cannot be read.
+      best: whether this step has the best model so far, according to the newest whole checkpoint.
     """
 
     step: int
@@ -41,13 +41,13 @@ class SavedStep:
 
 
 def verify(workdir: str | os.PathLike) -> list[SavedStep]:
-    """Reads and checks every byte of the checkpoints of a run; changes nothing.
+    """Checks every byte of the checkpoints of a run; changes nothing.
 
     Args:
       workdir: the run's work directory, or the folder `checkpoints` in it.
 
     Returns:
-      The steps, ascending; empty where there are none.
+      The steps, ascending; empty if there are none.
     """
     directory = _checkpoints(workdir)
     steps = sorted(int(path.name) for path in directory.iterdir() if path.is_dir() and path.name.isdecimal()) if directory.is_dir() else []
@@ -63,14 +63,14 @@ def model_variables(workdir: str | os.PathLike, step: int) -> dict[str, Any]:
 
     Args:
       workdir: the run's work directory, or the folder `checkpoints` in it.
-      step: of the checkpoint.
+      step: the checkpoint's step.
 
     Returns:
-      `params` and the model's other collections by name: trees of NumPy arrays in the shape that the run's model wants. Where the run keeps
-      moving averages it is these, since they are what it evaluates.
+      `params` and the model's other collections by name: trees of NumPy arrays as the run's model takes them. If the run keeps moving
+      averages these are returned, as it evaluates them.
 
     Raises:
-      UserError: where there is no such checkpoint, or it is damaged.
+      UserError: if there is no such checkpoint, or it is damaged.
     """
     directory = _checkpoints(workdir)
     step_dir = directory / str(step)

@@ -1,4 +1,4 @@
-"""What a run trains and on what, all of it decided."""
+"""A run with everything decided: what it trains, and on what."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -19,17 +19,17 @@ class Run:
     """What a loop trains and on what.
 
     Attributes:
-      experiment: resolved.
-      model: takes (b, t, h, w, 3) and gives logits.
+      experiment: the resolved configuration.
+      model: maps (b, t, h, w, 3) to logits.
       variables: the initial `params`, and the model's other collections by name, on the host.
       preprocess: normalises the video.
-      labels: names of the classes, or of those of each head.
+      labels: class names, or those of each head.
       batches: endless training batches of this host.
-      examples: of the training split, over all hosts.
-      val_batches: of the validation split, or None.
-      executor: the devices.
-      class_weights: of the loss, or None.
-      identity: what the data set is, by name, digest, labels and splits; None where that is not known.
+      examples: clips of the training split, over all hosts.
+      val_batches: batches of the validation split, or None.
+      executor: runs the step on the devices.
+      class_weights: the loss's weights of the classes, or None.
+      identity: the data set's name, digest, labels and splits; None if not known.
     """
 
     experiment: Experiment

@@ -1,7 +1,7 @@
 """The ways a run ends before its last step, and their exit codes.
 
-143 (128 + SIGTERM) says: interrupted by a signal, or as whoever read the output went away, and the same command goes on where the run was.
-1 says: it cannot go on as it is, for the reason that was printed. The newest whole checkpoint is intact either way.
+143 (128 + SIGTERM) means: interrupted by a signal, or by the loss of the output's reader; the same command goes on where the run was.
+1 means: the run cannot go on as it is, for the reason printed. The newest whole checkpoint is intact either way.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ from vivit_jax.errors import Stopped
 
 EXIT_INTERRUPTED = 128 + signal.SIGTERM
 
-# Terminals send SIGINT and SIGHUP; Slurm warns by SIGUSR1 where `sbatch --signal=USR1@60` asks for it, and ends by SIGTERM.
+# Terminals send SIGINT and SIGHUP; Slurm warns with SIGUSR1 if `sbatch --signal=USR1@60` asks for it, and ends jobs with SIGTERM.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 NOTHING_TO_SAVE = "interrupted before there was anything to save"
 
-# How long the main thread has to act on a signal before the run is left while it compiles. A second signal counts after this time.
+# How long the main thread has to act on a signal before a run with nothing to save is ended. A second signal counts after this time.
 PATIENCE_SECONDS = 1.0
 LAST_WORDS_SECONDS = 1.0
 
 
 class Refused(Stopped):
-    """The run cannot go on from what is there, however often the same command is given."""
+    """The run cannot go on from its work directory, however often the same command is given."""
 
 
 class Interrupted(Stopped):
@@ -41,10 +41,13 @@ class Interrupted(Stopped):
 
 
 class Interruption:
-    """Turns the first of `SIGNALS`, or output that nobody reads any more, into a request that the loop looks at between steps.
+    """Turns the first of `SIGNALS`, or the loss of the output's reader, into a request that the loop looks at between steps.
 
-    A second signal ends the process at once. Python acts on a signal only between two of its own instructions, so not while XLA compiles:
-    as long as there is nothing to save (`unsaved` is False) a thread that the signal wakes ends the process instead.
+    A second signal ends the process at once. Python handles signals only between its own instructions, so not while XLA compiles: as long
+    as there is nothing to save (`unsaved` is False) a thread that the signal wakes ends the process instead.
+
+    Args:
+      resume: a sentence that says how to go on, for the last words.
 
     Attributes:
       requested: whether a signal came.
@@ -64,7 +67,7 @@ class Interruption:
             raise Interrupted("interrupted" if self.unsaved else NOTHING_TO_SAVE)
 
     def request(self) -> None:
-        """Asks for the end as a first signal does."""
+        """Requests the end, as a first signal does."""
         self.requested = True
         if self._previous:
             os.write(self._write, bytes([signal.SIGTERM]))
@@ -109,9 +112,9 @@ class Interruption:
 
 
 def leave_at_once(code: int, last_words: str = "") -> NoReturn:
-    """Ends the process with the processes it started, waiting for no thread: one may hang in a read that never ends.
+    """Ends the process and those it started, without waiting for its threads, which may hang in a read.
 
-    The last words are said if they can be: the main thread may hold the output, and wait there for a reader that is stopped.
+    The last words are printed if possible: the main thread may hold the output while it waits for a reader that is stopped.
     """
     speaker = threading.Thread(target=_say_last, args=(last_words,), daemon=True)
     speaker.start()

@@ -50,25 +50,25 @@ def train(
     process: int | None = None,
     again: str = "the same call goes on",
 ) -> Evaluation | None:
-    """Trains, evaluates on the test split and writes the report. The same work directory goes on where it was interrupted.
+    """Trains, evaluates on the test split and writes the report. With the work directory of an interrupted run, goes on where that was.
 
     >>> scores = train("configs/motion_digits.py", "runs/digits")
 
     Args:
       config: an experiment; or the `ConfigDict` that describes it, or a config file, `FILE.py[:ARG]`.
-      workdir: where everything is written.
-      restart: whether to put aside what an earlier run left there, and begin again.
+      workdir: the folder for everything the run writes.
+      restart: whether to move aside what an earlier run left there, and begin again.
       coordinator: HOST:PORT of the first of several processes.
       processes: how many there are.
-      process: which of them this is.
-      again: what a person is told of how to go on, where the run ends early.
+      process: the number of this one, from 0.
+      again: how to go on, for the message of a run that ends early.
 
     Returns:
-      The scores on the test split; None where the data set has none.
+      The scores on the test split; None if the data set has none.
 
     Raises:
       UserError: for anything in the experiment that cannot work.
-      Stopped: where the run ends early.
+      Stopped: if the run ends early.
     """
     experiment = _experiment(config)
     join(coordinator, processes, process)
@@ -143,8 +143,7 @@ def _class_weights(experiment: Experiment, dataset: VideoDataset, examples: int)
 
 
 def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Sequence[Group]]:
-    """Fills in what the data set and the initial weights decide; the initial parameters; and where each group
-    of parameters came from."""
+    """The experiment completed by the data set and the initial weights; the initial variables; and where each group of them came from."""
     model = _with_classes(experiment, labels)
     start = initialise(model, experiment.init, jax.random.key(experiment.seed))
     data = experiment.data
@@ -154,10 +153,10 @@ def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, 
 
 
 def _with_classes(experiment: Experiment, labels: Labels) -> Any:
-    """The model's config with a head for each of the data set's.
+    """The model's config with the classes (or heads) of the data set.
 
     Raises:
-      UserError: where the config asks for other ones.
+      UserError: if the config asks for others.
     """
     classes = {name: len(names) for name, names in labels.items()} if isinstance(labels, Mapping) else len(labels)
     wanted = experiment.model.num_classes
@@ -197,7 +196,7 @@ def _evaluation_batches(
     *,
     flip: bool = False,
 ) -> Any:
-    """The batches of a split, or None for one that `check_splits` has told is not there."""
+    """The batches of a split, or None for one that does not exist, of which `check_splits` has warned."""
     if split is None or not dataset.has(split):
         return None
     batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
@@ -229,7 +228,7 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
 
 
 def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop: Loop) -> None:
-    """The last words: what was made, and where."""
+    """Prints what was made, and where."""
     here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
     if test is not None:
         console.say(f"test {test.headline.removesuffix(')')}, {test.views} views each)", style="bold")
@@ -245,7 +244,7 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop
 
 @contextlib.contextmanager
 def _told_of_memory(experiment: Experiment, executor: Executor) -> Iterator[None]:
-    """Ends the run in one line where a device is out of memory."""
+    """Ends the run with one line if a device is out of memory."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

@@ -1,4 +1,4 @@
-"""A run's directory: whose it is, and which configuration it is of."""
+"""A run's directory: which process owns it, and which configuration it belongs to."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from vivit_jax.files import lock, write_atomically
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.stopping import Refused
 
-# Keys that may change between two parts of one run: what is trained on what stays the same, up to rounding and the draws of dropout.
+# Keys that may change when a run is resumed: the training stays the same, up to rounding and the draws of dropout.
 HARMLESS = (
     "name",
     "data.data_dir",
@@ -46,16 +46,16 @@ LIBRARIES = ("vivit_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", 
 
 LOCK = ".lock"
 
-# Is there once a checkpoint was whole: from then on, a directory without checkpoints has lost them.
+# Exists once a checkpoint was whole: from then on, a directory without checkpoints has lost them.
 SAVED = ".saved"
 
-# What only a run that ended has, by its last steps.
+# Files that only a run which reached its end has.
 OF_THE_END = ("model_last", "evaluation.json", "report.html")
 
-# Folders of what was put aside begin so.
+# How the names of folders begin that hold what was moved aside.
 ASIDE = "before-"
 
-# What a killed process leaves half written, by the names that `files` and `model_dir` give.
+# Names of files and folders that a killed process leaves half written, as `files` and `model_dir` make them.
 HALF_FILE = re.compile(r"\.(config\.json|metrics\.jsonl|evaluation\.json|report\.html|\d+\.sha256\.json)\.\d+")
 HALF_MODEL = re.compile(r"\.(model|model_last)-[a-z0-9_]{8}")
 
@@ -64,10 +64,10 @@ class Workdir:
     """A directory that one run at a time owns.
 
     Args:
-      path: made if it is not there.
+      path: the directory; made if it does not exist.
 
     Raises:
-      UserError: when it cannot be written to, or another run has it, or it is no path of this machine's.
+      UserError: if it cannot be written to, another run uses it, or it is a URL.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -85,34 +85,34 @@ class Workdir:
 
     @property
     def checkpoints(self) -> Path:
-        """Training state."""
+        """The folder of checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def model(self) -> Path:
-        """The model to use: the best on the validation split, or the last where there is none."""
+        """The model to use: the best on the validation split, or without one the last."""
         return self.path / "model"
 
     @property
     def last_model(self) -> Path:
-        """The model after the last step, where it is another one."""
+        """The model after the last step, if that is not the best."""
         return self.path / "model_last"
 
     @property
     def config(self) -> Path:
-        """The configuration that was run, and with what."""
+        """The file with the configuration, versions, devices and git revision."""
         return self.path / "config.json"
 
     def check(self, experiment: Experiment) -> None:
         """Checks that the directory is free for this run, or holds a part of it.
 
-        A key that did not exist yet when the run began has its default there. What a run left that was killed before its first checkpoint
-        is put aside.
+        A key that did not exist yet when the run began counts as its default. If a run was killed before its first checkpoint, what it left
+        is moved aside.
 
         Raises:
-          UserError: when the directory holds a run of another configuration; all differences are named. Or when nothing says of which
-            configuration its checkpoints are.
-          Refused: when it holds a run that has lost its checkpoints.
+          UserError: if the directory holds a run of another configuration (all differences are named), or checkpoints whose configuration
+            is not recorded.
+          Refused: if it holds a run that has lost its checkpoints.
         """
         if self.has_checkpoints:
             if self.config.exists():
@@ -126,10 +126,10 @@ class Workdir:
             self._check_begun()
 
     def check_facts(self, facts: dict, experiment: Experiment) -> None:
-        """Checks that a checkpoint is of this run, by what it says itself; those of older versions say nothing.
+        """Checks that a checkpoint belongs to this run, by the configuration it records; those of older versions record none.
 
         Raises:
-          UserError: when it is of a run of another configuration; all differences are named.
+          UserError: if it belongs to a run of another configuration; all differences are named.
         """
         if recorded := facts.get("experiment"):
             _check_same_run(_of_today(recorded, self.checkpoints), _json(experiment), self.path)
@@ -145,12 +145,12 @@ class Workdir:
             (self.path / SAVED).touch()
 
     def restart(self) -> None:
-        """Puts all that is there aside, so that a run may begin."""
+        """Moves everything in the directory aside, so that a run may begin."""
         if jax.process_index() == 0 and self._contents():
-            console.say(f"begins again; what was in {self.path} lies in {self._put_aside()}")
+            console.say(f"begins again; what was in {self.path} is now in {self._put_aside()}")
 
     def release(self) -> None:
-        """Lets another run have the directory, which is gone again if it was made for this one and nothing came of it."""
+        """Unlocks the directory for other runs, and removes it if it was made for this run and is empty."""
         if jax.process_index() != 0:
             return
         if self._made and [path.name for path in self.path.iterdir()] == [LOCK]:
@@ -160,14 +160,14 @@ class Workdir:
 
     @property
     def has_checkpoints(self) -> bool:
-        """Whether there are any, whole or not, but for one whose first save was cut off."""
+        """Whether there are checkpoints, whole or not, other than one whose save was cut off."""
         if not self.checkpoints.is_dir():
             return False
         steps = [path for path in self.checkpoints.iterdir() if path.is_dir() and "orbax-checkpoint-tmp" not in path.name]
         return any(manifest_path(step).exists() or not mark_path(step).exists() for step in steps)
 
     def _check_begun(self) -> None:
-        """Where there are no checkpoints: refuses a run that had some, and puts aside what one without any left."""
+        """For a directory without checkpoints: refuses a run that had some, and moves aside what a run without any left."""
         ended = [name for name in OF_THE_END if (self.path / name).exists()]
         if (self.path / SAVED).exists() or ended:
             what = ", ".join(path.name for path in self._contents())
@@ -178,7 +178,7 @@ class Workdir:
         metrics = self.path / "metrics.jsonl"
         if self.model.exists() or (metrics.exists() and metrics.stat().st_size):
             console.warn(
-                f"a run in {self.path} ended before its first checkpoint: it begins again, what it left lies in {self._put_aside()}"
+                f"a run in {self.path} ended before its first checkpoint: it begins again, and what it left is now in {self._put_aside()}"
             )
 
     def _contents(self) -> list[Path]:
@@ -194,7 +194,7 @@ class Workdir:
         return aside
 
     def _clear(self) -> None:
-        """Removes what a killed process left half written; nobody else writes here, as this run has the lock."""
+        """Removes what a killed process left half written. Nobody else writes here, as this run has the lock."""
         for path in [*self.path.iterdir(), *(self.checkpoints.iterdir() if self.checkpoints.is_dir() else ())]:
             if HALF_FILE.fullmatch(path.name) and path.is_file():
                 path.unlink()
@@ -206,7 +206,7 @@ class Workdir:
 
 
 def _locked(path: Path) -> tuple[Any, bool]:
-    """The open lock file, and whether this process holds the lock: a file system may have none."""
+    """The open lock file, and whether this process holds the lock; it does not on a file system without locks."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         file = (path / LOCK).open("a+")
@@ -264,7 +264,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _surroundings() -> dict:
-    """What else a run depends on."""
+    """What a run depends on besides its configuration."""
     return {
         "versions": {"python": platform.python_version()} | {name: version_of(name) for name in LIBRARIES},
         "devices": {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "hosts": jax.process_count()},

@@ -1,8 +1,8 @@
-"""Where metrics go: `metrics.jsonl`, TensorBoard, Weights & Biases. One that fails is told of once and never stops a run or makes it wait.
+"""Where metrics go: `metrics.jsonl`, TensorBoard, Weights & Biases. One that fails warns once, and never stops a run or makes it wait.
 
-The first two write at once, in the thread of the loop: what fails there is an error that is caught. (tensorboardX's `SummaryWriter` has a
-thread and a queue; when the disk is full the thread dies, and the loop would wait for room in the queue for ever.) Weights & Biases talks
-to a process of its own, so it has a thread here, and rows that it does not take in time are left out.
+The first two write at once, in the thread of the loop, where an error is caught. (tensorboardX's `SummaryWriter` has a thread and a queue;
+when the disk is full the thread dies, and the loop would wait for room in the queue for ever.) Weights & Biases talks to another process,
+so it gets a thread here, and rows that it does not take in time are left out.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from vivit_jax.config import Experiment, to_dict
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 
-# Of a writer in a thread of its own: rows that may wait for it, and how long the end of a run does.
+# For a writer in its own thread: how many rows may wait for it, and how long the end of a run waits.
 ROWS_WAITING, CLOSE_SECONDS = 10_000, 30.0
 
 
@@ -35,7 +35,7 @@ class Writer(Protocol):
         """Records the metrics of a step."""
 
     def close(self) -> None:
-        """Writes out what is held back."""
+        """Writes out what is buffered."""
 
 
 class Writers:
@@ -48,12 +48,12 @@ class Writers:
             self._guard(name, lambda name=name, make=make: self._writers.update({name: make()}))
 
     def write(self, step: int, row: dict[str, float]) -> None:
-        """Gives a row to each."""
+        """Gives a row to each writer."""
         for name, writer in self._writers.items():
             self._guard(name, lambda writer=writer: writer.write(step, row))
 
     def close(self) -> None:
-        """Closes each."""
+        """Closes each writer."""
         for name, writer in self._writers.items():
             self._guard(name, writer.close)
 
@@ -67,15 +67,15 @@ class Writers:
 
 
 class JsonLines:
-    """One JSON object a row.
+    """Writes each row as a line of JSON.
 
     A resumed run first drops the rows that it will write again: those past the step it resumes from, and those of an evaluation that its
-    checkpoint does not know of yet.
+    checkpoint does not include.
 
     Args:
-      path: of the file.
-      step: that the run resumes from.
-      evaluated: the last step of which the evaluation is part of the checkpoint; None is `step`.
+      path: the file.
+      step: the step that the run resumes from.
+      evaluated: the last step whose evaluation the checkpoint includes; None is `step`.
     """
 
     def __init__(self, path: Path, step: int, evaluated: int | None = None) -> None:
@@ -86,7 +86,7 @@ class JsonLines:
         write_atomically(path, "".join(f"{row}\n" for row in rows))
 
     def write(self, step: int, row: dict[str, float]) -> None:
-        """Appends a row; numbers that JSON has no name for are null."""
+        """Appends a row; NaN and infinity, which JSON does not have, become null."""
         finite = {key: value if math.isfinite(value) else None for key, value in row.items()}
         line = (json.dumps({"step": step} | finite) + "\n").encode()
         with self._path.open("ab", buffering=0) as file:
@@ -96,11 +96,11 @@ class JsonLines:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Does nothing, as nothing is buffered."""
 
 
 class TensorBoard:
-    """TensorBoard events beside the other files of the run."""
+    """Writes TensorBoard events into the work directory."""
 
     def __init__(self, directory: Path, step: int) -> None:
         from tensorboardX.event_file_writer import EventsWriter
@@ -125,7 +125,7 @@ class TensorBoard:
             self._events.close()
 
     def _add(self, event: Any) -> None:
-        """Writes an event through to the file. After a failure no more are written: whoever reads the file stops at one that is torn."""
+        """Writes an event through to the file. After a failure no more are written, as readers stop at a torn event."""
         if self._events is None:
             return
         try:
@@ -139,7 +139,7 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A run of a Weights & Biases project, the same one when resumed."""
+    """Logs to a run of a Weights & Biases project, the same one when resumed."""
 
     def __init__(self, project: str, name: str, workdir: Path, config: dict) -> None:
         import wandb
@@ -156,10 +156,10 @@ class WeightsAndBiases:
 
 
 class Detached:
-    """A writer in a thread of its own, which gets the rows by a bounded queue: one that hangs never holds up whoever writes.
+    """Runs a writer in its own thread, fed by a bounded queue, so that one that hangs never holds up the loop.
 
     Args:
-      make: makes the writer, in this thread.
+      make: makes the writer; called in the thread of the caller.
     """
 
     def __init__(self, make: Callable[[], Writer]) -> None:
@@ -170,13 +170,13 @@ class Detached:
         self._thread.start()
 
     def write(self, step: int, row: dict[str, float]) -> None:
-        """Hands over a row; raises what an earlier one met, or `queue.Full` where too many wait."""
+        """Hands over a row; raises the error of an earlier one, or `queue.Full` if too many wait."""
         if self._failure:
             raise self._failure
         self._rows.put_nowait((step, row))
 
     def close(self) -> None:
-        """Waits for the rows that are left, for a while."""
+        """Waits up to CLOSE_SECONDS for each of two things: room in the queue, and the thread's end."""
         self._rows.put(None, timeout=CLOSE_SECONDS)
         self._thread.join(timeout=CLOSE_SECONDS)
         if self._thread.is_alive():
@@ -194,13 +194,13 @@ class Detached:
 
 
 def make_writers(experiment: Experiment, directory: Path, step: int, evaluated: int | None = None) -> Writers:
-    """The writers that the experiment asks for, in a work directory; none but on the first host.
+    """The writers that the experiment asks for; none on hosts other than the first.
 
     Args:
-      experiment: says which.
+      experiment: says which writers.
       directory: the work directory.
-      step: steps that the run has behind it.
-      evaluated: the last of them whose evaluation is part of its checkpoint.
+      step: steps that the run has done before.
+      evaluated: the last step whose evaluation its checkpoint includes.
     """
     if jax.process_index() != 0:
         return Writers({})
@@ -213,10 +213,10 @@ def make_writers(experiment: Experiment, directory: Path, step: int, evaluated: 
 
 
 def check_wandb() -> None:
-    """Refuses a config that logs to Weights & Biases where it is not installed.
+    """Checks that Weights & Biases is installed.
 
     Raises:
-      UserError: with how to install it.
+      UserError: if it is not, with how to install it.
     """
     try:
         import wandb  # noqa: F401

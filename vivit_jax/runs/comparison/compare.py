@@ -1,4 +1,4 @@
-"""`vivit_jax.compare`: several runs on the same videos, with what their scores are worth and what they cost."""
+"""`vivit_jax.compare`: the scores of several runs on the same videos, how certain they are, and what the runs cost."""
 
 import itertools
 import os
@@ -53,21 +53,21 @@ def compare(
     Args:
       runs: work directories, model directories with an evaluation in them, evaluation files or folders that hold one.
       out: a folder for compare.json, compare.md and compare.html; None writes nothing.
-      baseline: compares every run with this one, one of the runs or one more, instead of each with each.
+      baseline: compares every run with this one, which may be one of `runs`, instead of each with each.
       split: takes the evaluations on this split; None takes each run's own test.
       views: takes the evaluations with these views; None takes each run's own test.
       groups: a csv file of videos' names and groups, which are drawn whole; None takes those that the data set was prepared with.
       group: the column of the groups in that file; None is `group`.
-      by_video: whether videos are drawn one by one although the data set has groups.
-      ensemble: whether the mean of all runs' probabilities is one run more.
-      speed: whether each network's clips a second are measured on this device.
-      batch_size: views at once, of that measurement.
-      data_dir: the folder of prepared data sets, where the runs' own is elsewhere.
-      resamples: draws of the bootstrap.
-      seed: of the draws.
+      by_video: whether single videos are drawn even if the data set has groups.
+      ensemble: whether to add a run, the mean of all runs' probabilities.
+      speed: whether each network's speed and memory are measured on this device.
+      batch_size: views at once in that measurement.
+      data_dir: the folder of prepared data sets; None is the runs' own.
+      resamples: draws of the bootstrap, at least 100.
+      seed: seed of the draws.
 
     Raises:
-      UserError: for fewer than two runs, and runs that were not evaluated on the same videos with the same labels.
+      UserError: for fewer than two runs, or runs that were not evaluated on the same videos with the same labels.
     """
     paths, first = _with_baseline([pathlib.Path(run) for run in runs], None if baseline is None else pathlib.Path(baseline))
     if len(paths) < 2:
@@ -79,7 +79,7 @@ def compare(
     dataset = _dataset(contenders, data_dir)
     units = find_units(lineup.videos, dataset, None if groups is None else pathlib.Path(groups), group, videos_alone=by_video)
     if units.count < FEW:
-        warn(f"{units.count} {units.kind}s are few: their intervals are too narrow, and few differences can be shown")
+        warn(f"{units.count} {units.kind}s are few: the intervals are too narrow, and few differences can be shown")
     costs = costs_of(contenders, speed=speed, batch_size=batch_size)
     against = None if first is None else contenders[first].name
     if ensemble:
@@ -110,19 +110,19 @@ def compare(
 
 
 def _with_baseline(paths: list[pathlib.Path], baseline: pathlib.Path | None) -> tuple[list[pathlib.Path], int | None]:
-    """The paths, and which of them is the baseline: one that is given by its name too; one that is not among them comes first."""
+    """The paths, and the index of the baseline, which may be given by its name; one that is not among the paths is put first."""
     if baseline is None:
         return paths, None
     same = [i for i, path in enumerate(paths) if path.resolve() == baseline.resolve()]
     if not same and not baseline.exists():
         same = [i for i, path in enumerate(paths) if path.name == str(baseline)]
         if len(same) != 1:
-            raise UserError(f"--baseline {baseline} is none of the runs ({', '.join(map(str, paths))}), nor the path of another")
+            raise UserError(f"--baseline {baseline} is neither one of the runs ({', '.join(map(str, paths))}) nor the path of another")
     return (paths, same[0]) if same else ([baseline, *paths], 0)
 
 
 def _dataset(contenders: Sequence[Contender], data_dir: str | os.PathLike | None) -> VideoDataset | None:
-    """The data set of the videos, where a run or `data_dir` says where it lies and it still does."""
+    """The data set of the videos, if it is still in `data_dir` or the folder that a run names."""
     folders = [data_dir] if data_dir else [contender.run.experiment.data.data_dir for contender in contenders if contender.run]
     names = {contender.evaluation.get("name", "") for contender in contenders}
     for folder, name in itertools.product(dict.fromkeys(folders or [None]), sorted(names)):
@@ -191,7 +191,7 @@ def _finite(value: float) -> float | None:
 
 
 def _top5(lineup: Lineup, name: str) -> float | None:
-    """Of the ensemble, the share of videos with a label among the five most probable; None for several heads, which have no such list."""
+    """The share of videos that have a label among the ensemble's five most probable classes; None for several heads."""
     if list(lineup.classes) != [""]:
         return None
     probabilities: Float[np.ndarray, "n classes"] = lineup.answers[name].probabilities[""]

@@ -1,4 +1,4 @@
-"""What is compared: a run, a model or an evaluation, found by its path."""
+"""Finds what is compared by its path: a run, a model or an evaluation."""
 
 import dataclasses
 import pathlib
@@ -18,15 +18,15 @@ EVALUATION = "evaluation.json"
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """One of those that are compared.
+    """A run, a model or an evaluation that is compared with others.
 
     Attributes:
-      name: what it is called, unlike all others.
-      path: as it was given.
-      evaluation: as `evaluation.json` has it.
-      file: where that lies.
-      model: the network; None where only the scores are there.
-      run: of training; None where only a model, or the scores, are there.
+      name: its name, which no other has.
+      path: its path, as given.
+      evaluation: the contents of its `evaluation.json`.
+      file: the path of that file.
+      model: the network; None if there are only scores.
+      run: the training run; None if there is only a model, or only scores.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Contender:
 
     @property
     def views(self) -> tuple[int, int] | None:
-        """(temporal, spatial) views of each video; None of an evaluation that does not say."""
+        """(temporal, spatial) views of each video; None if the evaluation does not say."""
         views = self.evaluation.get("temporal_views"), self.evaluation.get("spatial_views")
         return views if all(isinstance(count, int) and count > 0 for count in views) else None
 
@@ -52,10 +52,10 @@ def open_contenders(paths: Sequence[pathlib.Path], split: str | None = None, vie
     """Finds what is compared.
 
     Args:
-      paths: each a work directory, a model directory with an evaluation in it or of the run that it lies in, an evaluation file, or a
-        folder with an evaluation.json.
-      split: the evaluation on this split; None is the run's own test.
-      views: the evaluation with these views; None is the run's own test, or the only one of the split.
+      paths: each a work directory, a model directory (with an evaluation, or in a run that has one), an evaluation file, or a folder with
+        an evaluation.json.
+      split: use the evaluation on this split; None is the run's own test.
+      views: use the evaluation with these views; None is the run's own test, or the only one of the split.
 
     Raises:
       UserError: for a path that is none of these, or that has no such evaluation.
@@ -67,7 +67,7 @@ def open_contenders(paths: Sequence[pathlib.Path], split: str | None = None, vie
 
 
 def unique_names(paths: Sequence[pathlib.Path]) -> list[str]:
-    """A name for each path: its last part that says something, with as many parts before it as tell it from the others."""
+    """A name for each path: its last distinctive part, with as many parts before it as distinguish it from the others."""
     parts = [_telling(path) for path in paths]
     taken = [1] * len(parts)
     while clash := [i for i, count in enumerate(taken) if count < len(parts[i]) and _clashes(parts, taken, i)]:
@@ -137,7 +137,7 @@ def _of_run(path: pathlib.Path, name: str, split: str | None, views: Views | Non
 
 
 def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
-    """A model with evaluations in its own folder, or else one that lies in a run and is what the run's were made of."""
+    """A model with evaluations in its own folder; or without any, a run's `model/`, which has the run's evaluations."""
     found = {file.name: read_evaluation(file) for file in sorted(path.glob("evaluation*.json"))}
     if not found and is_run(path.parent) and path.name == "model":
         return dataclasses.replace(_of_run(path.parent, name, split, views), path=path)
@@ -149,7 +149,7 @@ def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | N
 
 
 def _of_file(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
-    """An evaluation by itself; what lies beside it may say of which model it is."""
+    """An evaluation by itself; a run or model in its folder tells which model it scored."""
     evaluation = read_evaluation(path)
     _chosen(path.parent, {path.name: evaluation}, split, views, "vivit evaluate")
     folder = path.parent
@@ -164,7 +164,7 @@ def _model_in(folder: pathlib.Path) -> ModelConfig | None:
 
 
 def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None, views: Views | None, command: str) -> str:
-    """The file among those found that is of this split and these views; the run's own test first, and the plainest name."""
+    """The file with this split and these views: preferably the run's own test, else the one with the shortest name."""
 
     def fits(of: Mapping) -> bool:
         of_split = split is None or canonical(of["split"]) == canonical(split)
@@ -183,7 +183,7 @@ def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None,
 
 
 def family_name(model: ModelConfig | None) -> str | None:
-    """The family that a model is of."""
+    """The family of a model."""
     return None if model is None else model.family
 
 

@@ -1,4 +1,4 @@
-"""What each run costs: counted of its network, measured on this device in this call, and read from the record of its training."""
+"""What each run costs: counted on its network, measured on this device in this call, and read from its training metrics."""
 
 import dataclasses
 import json
@@ -18,17 +18,17 @@ from vivit_jax.training.config import ParallelConfig, TrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """The costs of one run; None is what nothing tells.
+    """The costs of one run; None where a cost is unknown.
 
     Attributes:
-      parameters: numbers of the network, its head included.
+      parameters: parameters of the network, its head included.
       gmac: billions of multiply-accumulates for one view.
-      gmac_video: the same for a video, with all the views that its score was made of.
+      gmac_video: the same for a video, with all the views that its score comes from.
       clips_per_second: views that one device computes in a second, batch by batch.
-      videos_per_second: the same in videos, with all their views.
-      memory_bytes: the most that the compiled batch takes of the device.
-      training_seconds: spent on steps of training, compiling and validating left out.
-      trained_on: the devices of the training.
+      videos_per_second: the same for videos, with all their views.
+      memory_bytes: the most device memory that the compiled program takes for a batch.
+      training_seconds: time spent on training steps, without compiling and validating.
+      trained_on: the devices that trained it.
     """
 
     parameters: int | None = None
@@ -46,8 +46,8 @@ def costs_of(contenders: Sequence[Contender], *, speed: bool, batch_size: int) -
 
     Args:
       contenders: with or without a network.
-      speed: whether to measure clips a second, and memory.
-      batch_size: views at once, of the measurement.
+      speed: whether to measure speed and memory.
+      batch_size: views at once in that measurement.
     """
     models = {_key(contender.model): contender.model for contender in contenders if contender.model is not None}
     counted = {key: _counted(model) for key, model in models.items()}
@@ -56,7 +56,7 @@ def costs_of(contenders: Sequence[Contender], *, speed: bool, batch_size: int) -
 
 
 def sum_of(members: Sequence[Costs]) -> Costs:
-    """The costs of running several networks one after the other; None where one of them is not known."""
+    """The costs of running several networks one after the other; None where that of one is unknown."""
 
     def total(values: Sequence[float | None]) -> float | None:
         return None if None in values else sum(values)
@@ -74,7 +74,7 @@ def sum_of(members: Sequence[Costs]) -> Costs:
 
 
 def training_seconds(run: Run) -> float | None:
-    """Seconds spent on steps of training: those of each row of metrics, by its clips a second; None where no row tells.
+    """Seconds spent on training steps, from the clips a second in each row of metrics; None if no row tells.
 
     The first step, with its compilation, is left out, as are evaluations and saves.
     """
@@ -92,12 +92,12 @@ def _counted(model: ModelConfig) -> tuple[int, float]:
 
 
 def _key(model: ModelConfig) -> str:
-    """What runs of one network share."""
+    """A key that is the same for runs of one network."""
     return json.dumps([model.family, model.to_dict()], sort_keys=True, default=str)
 
 
 def _measured(models: Mapping[str, ModelConfig], batch_size: int) -> Mapping[str, throughput.Timing]:
-    """One measurement of each network, of which several runs may be; none where they do not fit into memory together."""
+    """One measurement of each network, which several runs may share; none if they do not fit into memory together."""
     subjects = [Subject(model, TrainingConfig(batch_size=batch_size), parallel=ParallelConfig(data=1)) for model in models.values()]
     try:
         return dict(zip(models, throughput.measure_in_turns("infer", subjects), strict=True))

@@ -12,13 +12,13 @@ SHOWN_IN_ALL = 120
 
 @dataclasses.dataclass(frozen=True)
 class Disagreement:
-    """What one run gets right and another wrong.
+    """The videos that one run gets right and another wrong.
 
     Attributes:
-      right: the name of the one.
-      wrong: that of the other.
+      right: name of the run that is right.
+      wrong: name of the run that is wrong.
       count: how many videos there are.
-      videos: some of their numbers, those first on which the two are furthest apart.
+      videos: numbers of some of them; those first on which the two are furthest apart.
     """
 
     right: str
@@ -28,7 +28,7 @@ class Disagreement:
 
 
 def disagreements(comparison: Comparison) -> list[tuple[Disagreement, Disagreement]]:
-    """Both ways of every pair that differs on some video, the surest differences first; few videos of each where there are many pairs."""
+    """The disagreements, both ways, of every pair that has any, the surest differences first; with many pairs, few videos of each."""
     pairs = sorted(comparison.pairs, key=lambda pair: pair.p_holm)
     shown = max(1, min(SHOWN, SHOWN_IN_ALL // (2 * len(pairs))))
     both = [(_between(comparison, pair.a, pair.b, shown), _between(comparison, pair.b, pair.a, shown)) for pair in pairs]

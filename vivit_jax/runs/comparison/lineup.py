@@ -1,4 +1,4 @@
-"""The predictions of several runs, video by video: the same videos with the same labels, or a refusal."""
+"""Lines up the predictions of several runs video by video, and refuses runs with other videos or labels."""
 
 import dataclasses
 from collections import Counter
@@ -12,12 +12,12 @@ from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 from vivit_jax.runs.comparison.contenders import Contender
 
-SHOWN = 3  # videos that a refusal names
+SHOWN = 3  # videos or classes that an error names
 
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What one run said of each video.
+    """What one run predicted for each video.
 
     Attributes:
       predicted: (n,) the most probable class, by head.
@@ -33,14 +33,14 @@ class Lineup:
     """Several runs on the same n videos.
 
     Attributes:
-      dataset: its name, as the first run has it.
-      split: of it.
-      videos: their names, in the order of the first run's evaluation.
-      index: (n,) their numbers in the split.
-      classes: their names, by head; a single head has the empty name.
+      dataset: name of the data set, as the first run has it.
+      split: name of its split.
+      videos: names of the videos, in the order of the first run's evaluation.
+      index: (n,) numbers of the videos in the split.
+      classes: class names by head; a single head has the empty name.
       multi_label: whether a video may have several classes, or none.
-      label: (n,) the class of each video, by head; (n, classes) of whether it has the class where it may have several.
-      answers: of each run, by its name.
+      label: the class of each video, (n,), by head; if a video may have several, whether it has each class, (n, classes).
+      answers: what each run predicted, by its name.
     """
 
     dataset: str
@@ -53,20 +53,20 @@ class Lineup:
     answers: Mapping[str, Answers]
 
     def right(self, name: str, head: str | None = None) -> Bool[np.ndarray, " n"]:
-        """Which videos a run is right about: by one head, or by all of them."""
+        """Which videos a run is right about, by one head, or with None by all heads at once."""
         predicted = self.answers[name].predicted
         by_head = {one: _right(predicted[one], label) for one, label in self.label.items() if head in (None, one)}
         return np.all(list(by_head.values()), axis=0)
 
     def said(self, name: str) -> Int[np.ndarray, " n"]:
-        """A number for what a run predicts of each video, of all heads together."""
+        """For each video, a number that stands for what a run predicts with all heads together."""
         number = np.zeros(len(self.videos), np.int64)
         for head, predicted in self.answers[name].predicted.items():
             number = number * len(self.classes[head]) + predicted
         return number
 
     def probability_of_label(self, name: str) -> Float[np.ndarray, " n"]:
-        """What a run gives to the right answer: the product over the heads; the least of a video's classes where it may have several."""
+        """The probability that a run gives to the label: the product over heads; with several classes a video, the least of them."""
         probabilities = self.answers[name].probabilities
         if self.multi_label:
             return np.where(self.label[""], probabilities[""], 1).min(axis=1)
@@ -74,19 +74,19 @@ class Lineup:
         return np.prod([probabilities[head][rows, label] for head, label in self.label.items()], axis=0)
 
     def with_average(self, name: str, members: Sequence[str]) -> "Lineup":
-        """The same with one run more: the mean of the members' probabilities."""
+        """The lineup with one run more: the mean of the members' probabilities."""
         probabilities = {head: np.mean([self.answers[member].probabilities[head] for member in members], axis=0) for head in self.classes}
         predicted = {head: values.argmax(axis=1) for head, values in probabilities.items()}
         return dataclasses.replace(self, answers={**self.answers, name: Answers(predicted, probabilities)})
 
     def labels_of(self, video: int) -> list[str]:
-        """The names of a video's classes; of several heads, one each."""
+        """The names of a video's classes; with several heads, one for each."""
         if self.multi_label:
             return [self.classes[""][number] for number in np.flatnonzero(self.label[""][video])]
         return [self.classes[head][label[video]] for head, label in self.label.items()]
 
     def prediction_of(self, name: str, video: int) -> str:
-        """The name of what a run predicts of a video."""
+        """The name of the class that a run predicts for a video; with several heads, of each."""
         return ", ".join(self.classes[head][predicted[video]] for head, predicted in self.answers[name].predicted.items())
 
 
@@ -94,7 +94,7 @@ def line_up(contenders: Sequence[Contender]) -> Lineup:
     """Puts the predictions of all contenders in the order of the first one's videos.
 
     Raises:
-      UserError: where they are not of one split, of the same videos, with the same labels, of the same classes.
+      UserError: if their splits, videos, labels or classes differ.
     """
     rows = [_by_video(contender) for contender in contenders]
     first, reference = contenders[0], rows[0]
@@ -187,7 +187,7 @@ def _check_same_split(first: Contender, other: Contender) -> None:
 def _check_same_kind(first: Contender, reference: Mapping, other: Contender, rows: Mapping) -> None:
     heads = _heads(first), _heads(other)
     if set(heads[0]) != set(heads[1]):
-        raise UserError(f"{first.name} has {_named(heads[0])} and {other.name} has {_named(heads[1])}: they cannot be compared")
+        raise UserError(f"{first.name} has {_named(heads[0])} and {other.name} has {_named(heads[1])}: compare runs with the same heads")
     lists = [isinstance(_of(next(iter(of.values())), "label", heads[0][0]), list) for of in (reference, rows)]
     if lists[0] != lists[1] or _is_multi_label(first) != _is_multi_label(other):
         one, several = (other, first) if _is_multi_label(first) else (first, other)

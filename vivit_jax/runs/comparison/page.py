@@ -1,4 +1,4 @@
-"""A comparison on one page: `compare.html`, a single file that needs nothing from elsewhere."""
+"""A comparison on one page: `compare.html`, a single file that loads nothing else."""
 
 import dataclasses
 import pathlib
@@ -48,9 +48,9 @@ def write_comparison_page(comparison: Comparison, path: pathlib.Path, dataset: V
     """Writes the page.
 
     Args:
-      comparison: what it tells.
-      path: of the file.
-      dataset: whose clips it shows; None where it cannot be opened, which the page then says.
+      comparison: what the page shows.
+      path: the file to write.
+      dataset: the data set whose clips it shows; None if it cannot be opened, which the page then says.
     """
     lineup = comparison.lineup
     title = f"{len(comparison.entries)} runs on {lineup.dataset} {lineup.split}"
@@ -168,7 +168,7 @@ def _agreement(equal: float, kappa: float | None) -> str:
 
 
 def _disagreements(comparison: Comparison, clips: "_Clips") -> Iterator[str]:
-    """A part for each pair, of which the first are open."""
+    """A part for each pair; the first are unfolded."""
     if not clips.playable:
         yield f"<p>{text(clips.why)}</p>"
     found = disagreements(comparison)
@@ -212,12 +212,12 @@ def _origin(entry: Entry) -> str:
 
 @dataclasses.dataclass
 class _Clips:
-    """Cards of videos; each clip is put into the page once, and linked to from then on, and no more than fit.
+    """Cards of videos. Each clip is put into the page once and linked to afterwards, until CLIPS_BYTES are used.
 
     Attributes:
-      comparison: what was said of them.
-      dataset: what they are in.
-      why: why they cannot be shown, from the first on that could not.
+      comparison: what the runs predicted.
+      dataset: the data set that has the videos.
+      why: why clips cannot be shown; empty until one could not.
     """
 
     comparison: Comparison

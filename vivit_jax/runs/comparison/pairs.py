@@ -19,11 +19,11 @@ TESTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Run `a` against run `b`. A video that is right is one whose labels all heads predict.
+    """Run `a` against run `b`. A run is right about a video if all its heads are.
 
     Attributes:
-      a: its name.
-      b: its name.
+      a: name of the first run.
+      b: name of the second run.
       difference: the score of `a` less that of `b`.
       low: lower end of its interval, by the paired bootstrap.
       high: upper end.
@@ -31,13 +31,13 @@ class Pair:
       only_a: videos that `a` alone is right about.
       only_b: videos that `b` alone is right about.
       neither: the rest.
-      test: the test of `p`, one of `TESTS`.
-      p: two-sided, of a difference as large by chance.
-      p_holm: the same corrected by Holm for all the pairs that are tested.
-      mcnemar_p: of McNemar's exact test over single videos; None where videos may have several classes.
-      bootstrap_p: of the paired bootstrap.
-      agreement: share of videos that both predict the same of, right or wrong.
-      kappa: Cohen's, of the same; None where chance alone gives that.
+      test: the test that `p` comes from, one of `TESTS`.
+      p: two-sided probability of a difference at least this large by chance.
+      p_holm: `p` corrected by Holm's method for all the pairs that are tested.
+      mcnemar_p: p of McNemar's exact test over single videos; None if videos may have several classes.
+      bootstrap_p: p of the paired bootstrap.
+      agreement: share of videos for which both predict the same, right or wrong.
+      kappa: Cohen's kappa of the predictions; None if both always predict one and the same class.
     """
 
     a: str
@@ -69,9 +69,9 @@ def compare_pairs(
 
     Args:
       lineup: the runs.
-      names: of each pair.
-      scores: of each run.
-      samples: of the scores, over the same draws for all runs.
+      names: the names of each pair.
+      scores: the score of each run.
+      samples: the bootstrap samples of each run's score, over the same draws.
       units: the number of each video's group, or of the video itself.
     """
     pairs = [_pair(lineup, a, b, scores, samples, units) for a, b in names]

@@ -1,4 +1,4 @@
-"""Which runs nobody beats: no other is as good for less, nor better for as much."""
+"""Which runs are on the Pareto front: no other run is as good for less, or better for as much."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from vivit_jax.runs.comparison.result import Entry
 
 
 def on_front(entries: Sequence[Entry]) -> frozenset[str]:
-    """The names of the runs on the Pareto front of score against GMAC a video; those whose cost is not known are on none."""
+    """The names of the runs on the Pareto front of score against GMAC a video; runs of unknown cost are not on it."""
     known = [entry for entry in entries if entry.costs.gmac_video is not None]
     return frozenset(entry.name for entry in known if not any(_beats(other, entry) for other in known))
 

@@ -1,4 +1,4 @@
-"""What a comparison gives: a table of runs, a table of pairs, and how both were made."""
+"""The result of a comparison: the runs, the pairs, and how both were scored."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,22 +20,22 @@ class Entry:
     """One run of a comparison.
 
     Attributes:
-      name: unlike all others.
-      score: top-1, of several heads that of all together; mean average precision where videos may have several classes; in 0..1.
+      name: its name, which no other has.
+      score: in 0..1: top-1 (with several heads, of all together), or mean average precision if videos may have several classes.
       low: lower end of its interval.
       high: upper end.
       right: videos that the most probable class is right for.
       heads: top-1 of each of several heads.
       costs: what it costs.
-      path: as it was given; None for an ensemble.
-      family: of its network; None where only its scores are there.
+      path: its path, as given; None for an ensemble.
+      family: family of its network; None if there are only scores.
       model: the network in a few words.
-      views: (temporal, spatial) of each video.
-      step: of training that the scored model is of.
-      top5: as its evaluation has it.
-      loss: as its evaluation has it.
-      members: of an ensemble.
-      on_front: whether no other run is as good for less, nor better for as much.
+      views: (temporal, spatial) views of each video.
+      step: training step of the scored model.
+      top5: top-5, from its evaluation.
+      loss: loss, from its evaluation.
+      members: names of an ensemble's runs.
+      on_front: whether no other run is as good for less, or better for as much.
     """
 
     name: str
@@ -61,16 +61,16 @@ class Comparison:
     """Several runs on the same videos.
 
     Attributes:
-      lineup: what each said of each video.
+      lineup: what each run predicted for each video.
       entries: the runs, in the order given; an ensemble comes last.
-      pairs: those that were tested.
-      baseline: the run that all others were held against; None for each with each.
-      units: what was drawn.
-      level: of the intervals.
-      resamples: draws.
-      seed: of the draws.
-      environment: what the speed was measured on; None where it was not.
-      batch_size: views at once, of that measurement.
+      pairs: the pairs that were tested.
+      baseline: the run that all others were compared with; None for each with each.
+      units: what the bootstrap draws: videos or groups.
+      level: confidence level of the intervals.
+      resamples: draws of the bootstrap.
+      seed: seed of the draws.
+      environment: the machine that speed was measured on; None if it was not.
+      batch_size: views at once in that measurement.
     """
 
     lineup: Lineup
@@ -100,11 +100,11 @@ class Comparison:
         return TESTS[self.pairs[0].test]
 
     def with_front(self, names: frozenset[str]) -> "Comparison":
-        """The same with the runs of these names marked as on the front."""
+        """The comparison with the runs of these names marked as on the front."""
         return dataclasses.replace(self, entries=tuple(dataclasses.replace(of, on_front=of.name in names) for of in self.entries))
 
     def matrix(self) -> tuple[np.ndarray, list[list[float | None]]]:
-        """Of each run with each, the share of videos that both say the same of, and Cohen's kappa."""
+        """For each run with each, the share of videos for which both predict the same, and Cohen's kappa."""
         said = [self.lineup.said(entry.name) for entry in self.entries]
         return np.array([[equal_share(a, b) for b in said] for a in said]), [[kappa(a, b) for b in said] for a in said]
 

@@ -1,4 +1,4 @@
-"""The tables of a comparison, cell by cell, as the terminal, the markdown and the page show them."""
+"""The tables of a comparison as text cells, for the terminal, the markdown and the page."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from vivit_jax.runs.comparison.pairs import Pair
 from vivit_jax.runs.comparison.result import Comparison, Entry
 
-LEVEL = 0.05  # of p values, below which a difference counts as shown
+LEVEL = 0.05  # a difference counts as shown if its p is below this
 UNKNOWN = "-"
 
 
@@ -17,7 +17,7 @@ class Column:
     Attributes:
       title: its heading.
       meaning: what it is, in a sentence.
-      number: whether it holds numbers, which are set right.
+      number: whether it holds numbers, which are aligned right.
     """
 
     title: str
@@ -30,9 +30,9 @@ class Table:
     """A table of texts; the first column names the row.
 
     Attributes:
-      columns: of it.
-      rows: as many texts each.
-      marked: the numbers of the rows that stand out.
+      columns: its columns.
+      rows: its rows, one text for each column.
+      marked: the indices of the rows to emphasise.
     """
 
     columns: tuple[Column, ...]
@@ -41,7 +41,7 @@ class Table:
 
 
 def runs_table(comparison: Comparison) -> Table:
-    """A row a run, the best first; those on the Pareto front are marked. A column that says nothing of any run is left out."""
+    """A row for each run, the best first; those on the Pareto front are marked. Columns without any value are left out."""
     columns = [(column, cell) for column, cell in _run_columns(comparison) if any(cell(of) != UNKNOWN for of in comparison.entries)]
     ranked = comparison.ranked
     rows = tuple(tuple(cell(entry) for _, cell in columns) for entry in ranked)
@@ -49,7 +49,7 @@ def runs_table(comparison: Comparison) -> Table:
 
 
 def pairs_table(comparison: Comparison) -> Table:
-    """A row a pair, the surest difference first; those whose corrected p is below 0.05 are marked."""
+    """A row for each pair, the surest difference first; those whose corrected p is below 0.05 are marked."""
     pairs = sorted(comparison.pairs, key=lambda pair: (pair.p_holm, pair.p, -abs(pair.difference)))
     columns = _pair_columns(comparison)
     rows = tuple(tuple(cell(pair) for _, cell in columns) for pair in pairs)
@@ -57,7 +57,7 @@ def pairs_table(comparison: Comparison) -> Table:
 
 
 def verdict(comparison: Comparison) -> str:
-    """What the tables come to, in two sentences."""
+    """The conclusion of the tables, in two sentences."""
     best, shown = comparison.ranked[0], [pair for pair in comparison.pairs if pair.p_holm < LEVEL]
     ties = [entry.name for entry in comparison.ranked if entry.score == best.score]
     first = f"{best.name} scores highest" if len(ties) == 1 else f"{', '.join(ties)} score the same, and highest"
@@ -70,7 +70,7 @@ def verdict(comparison: Comparison) -> str:
 
 
 def method(comparison: Comparison) -> list[str]:
-    """How the figures were made, a sentence each."""
+    """How the figures were made, one item a sentence or two."""
     draws = f"{comparison.resamples:,} draws (seed {comparison.seed})"
     said = [
         f"Intervals: {comparison.level:.0%}, by a bootstrap of {draws} over {comparison.units}.",
@@ -178,7 +178,7 @@ def _interval(entry: Entry) -> str:
 
 
 def _scaled(value: float | None, unit: float) -> str:
-    """A number in three digits or more, without an exponent."""
+    """A number with three or more digits, without an exponent."""
     if value is None:
         return UNKNOWN
     value /= unit

@@ -1,4 +1,4 @@
-"""What is drawn again to see how far a score could be off: videos, or groups of them."""
+"""The units that a bootstrap draws to see how far a score could be off: videos, or groups of them."""
 
 import dataclasses
 import pathlib
@@ -11,7 +11,7 @@ from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.groups import listed_groups, stored_groups
 from vivit_jax.errors import UserError
 
-FEW = 30  # units below which an interval is not to be relied on
+FEW = 30  # with fewer units an interval is not reliable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Units:
 
     Attributes:
       kind: `video` or `group`.
-      number: (n,) of each video, that of its unit.
+      number: (n,) for each video, the number of its unit.
       origin: where the groups come from, in words; empty for videos.
     """
 
@@ -39,15 +39,15 @@ class Units:
 
 
 def by_video(videos: Sequence[str]) -> Units:
-    """Each video by itself."""
+    """Makes each video a unit."""
     return Units("video", np.arange(len(videos)))
 
 
 def by_group(videos: Sequence[str], groups: Mapping[str, str], origin: str) -> Units:
-    """The videos of a group together.
+    """Makes each group of videos a unit.
 
     Raises:
-      UserError: for videos that have no group.
+      UserError: for videos without a group, or a single group.
     """
     missing = [video for video in videos if not groups.get(video)]
     if missing:
@@ -61,14 +61,17 @@ def by_group(videos: Sequence[str], groups: Mapping[str, str], origin: str) -> U
 def find_units(
     videos: Sequence[str], dataset: VideoDataset | None, groups: pathlib.Path | None, column: str | None, *, videos_alone: bool
 ) -> Units:
-    """The groups of a list, or else those that the data set was prepared with, or else each video by itself.
+    """The groups of a list, or those that the data set was prepared with, or else each video by itself.
 
     Args:
-      videos: their names.
-      dataset: which they are of; None where it cannot be opened.
-      groups: a csv file of names and groups.
-      column: of the groups in it.
-      videos_alone: whether the data set's groups are left aside.
+      videos: names of the videos.
+      dataset: the data set that has them; None if it cannot be opened.
+      groups: a csv file of names and groups, or None.
+      column: the column of the groups in that file; None is `group`.
+      videos_alone: whether to ignore the data set's groups.
+
+    Raises:
+      UserError: for options that contradict each other, or groups that do not fit the videos.
     """
     if column and not groups:
         raise UserError("--group names a column of --groups FILE.csv: give that too, or prepare the data set with --group")

@@ -14,15 +14,15 @@ JSON, MARKDOWN, PAGE = "compare.json", "compare.md", "compare.html"
 
 
 def write_comparison(comparison: Comparison, folder: pathlib.Path, dataset: VideoDataset | None) -> None:
-    """Writes all three.
+    """Writes all three files.
 
     Args:
-      comparison: what they tell.
-      folder: made if it is not there.
-      dataset: whose clips the page shows; None where it cannot be opened.
+      comparison: what they show.
+      folder: where to write them; made if it does not exist.
+      dataset: the data set whose clips the page shows; None if it cannot be opened.
 
     Raises:
-      UserError: if it is no folder, or cannot be written to.
+      UserError: if the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
