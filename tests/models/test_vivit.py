@@ -207,10 +207,10 @@ def test_a_config_survives_json():
 @pytest.mark.fault(
     promise="Pixels that are not normalised are refused",
     provoked="values up to 255",
-    seen="`must be normalised, as [-1, 1]`, and what came",
+    seen="`must be normalised, such as to [-1, 1]`, and what came",
     trials=1,
 )
 def test_pixels_that_are_not_normalised_are_refused():
     model = create_model(hidden_size=8, num_layers=1, num_heads=2, mlp_dim=8, tubelet=(1, 4, 4), clip=(1, 4, 4), num_classes=2)
-    with pytest.raises(UserError, match=r"must be normalised, as \[-1, 1\] .*, got values up to 255"):
+    with pytest.raises(UserError, match=r"must be normalised, such as to \[-1, 1\] .*, got values up to 255"):
         model.init(jax.random.key(0), jnp.full((1, 1, 4, 4, 3), 255.0))

@@ -220,7 +220,7 @@ def _checked_config(path: pathlib.Path) -> dict:
 
 
 def _model_config(config: Mapping, path: pathlib.Path) -> ModelConfig:
-    family = family_named(str(config.get("family", DEFAULT)))  # which models of before do not say
+    family = family_named(str(config.get("family", DEFAULT)))  # models saved by older versions do not say
     return _dataclass(family.config, config.get("model"), path / CONFIG)
 
 
@@ -336,7 +336,7 @@ def _labels(model_config: ModelConfig, id2label: object, path: pathlib.Path) -> 
 
 
 def _multi_label(config: Mapping, path: pathlib.Path) -> bool:
-    problem_type = config.get("problem_type", SINGLE_LABEL)  # which models of before do not say
+    problem_type = config.get("problem_type", SINGLE_LABEL)  # models saved by older versions do not say
     if problem_type not in (SINGLE_LABEL, MULTI_LABEL):
         raise unknown_name(f"problem_type in {path}", str(problem_type), (SINGLE_LABEL, MULTI_LABEL))
     return problem_type == MULTI_LABEL
