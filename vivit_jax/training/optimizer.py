@@ -1,6 +1,6 @@
 """The optimiser of a config: an optax chain, with a learning rate of its own for each parameter where the config asks for it.
 
-Patterns see one name a layer whether or not the layers are scanned; of scanned layers a factor is then an array along the layer axis.
+Patterns see one name per layer whether or not the layers are scanned; the factor of scanned layers may be an array along the layer axis.
 """
 
 import dataclasses
@@ -111,7 +111,7 @@ def _matches(pattern: str, params: Tree) -> Tree:
 
 
 def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig) -> Tree:
-    """For each parameter its factor: a number, or (l, 1, ...) where scanned layers have different ones."""
+    """The factor of each parameter: a number, or (l, 1, ...) where scanned layers have different ones."""
     rules = [(_compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
     used = set()
     height = family_of(model).height if config.layer_decay != 1.0 else None
