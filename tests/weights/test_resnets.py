@@ -126,6 +126,7 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, capsys, theirs):
         (image.name, ("--architecture", "c2d_18"), "give clip"),
         (image.name, ("--clip", "4,32,32"), "give architecture, c2d_18 or i3d_18"),
         ("whole.pth", ("--factorisation", "factorised_encoder"), "which has no factorisation"),
+        ("whole.pth", ("--format", "image_resnet"), "is of format video_resnet, not image_resnet"),
         ("whole.pth", ("--num_heads", "4"), "init.num_heads is set"),
         ("whole.pth", ("--architecture", "r3d_18"), "can become mc3_18, not r3d_18"),
     ):

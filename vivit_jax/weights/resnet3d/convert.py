@@ -45,7 +45,7 @@ def convert(
         if name not in MODEL_OPTIONS:
             raise UserError(f"{tensors.path} is a ResNet, which has no {name}: leave it out")
     check_options(init)
-    source = read(tensors)
+    source = read(tensors, init.format)
     if source.is_image and not image_models:
         raise UserError(f"{source.name} is an image model: make a video model of it with `vivit convert`")
     config = _target(source, dict(model))

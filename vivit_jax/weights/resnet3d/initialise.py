@@ -32,7 +32,7 @@ def initialise(model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initi
     path = local_path(init.source)
     if is_model_dir(path):
         return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
-    return initialise_from(read(read_tensors(path)), model, init, key)
+    return initialise_from(read(read_tensors(path), init.format), model, init, key)
 
 
 def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:

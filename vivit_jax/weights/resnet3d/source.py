@@ -58,16 +58,18 @@ def format_of(tensors: Tensors) -> str | None:
     return IMAGE if {"conv1.weight", "layer1.0.conv1.weight"} <= names else None
 
 
-def read(tensors: Tensors) -> Source:
-    """Recognises the ResNet in a file.
+def read(tensors: Tensors, asked: str = "auto") -> Source:
+    """Recognises the ResNet in a file; `asked` is the format that the caller names, or `auto`.
 
     Raises:
-      UserError: for a ResNet that none of our architectures can be.
+      UserError: for a ResNet of another format than asked for, or one that none of our architectures can be.
     """
     format = format_of(tensors)
     name = f"{tensors.path} ({format})"
     if format is None:
         raise UserError(f"{tensors.path}: no known ResNet has these names: {', '.join(list(tensors)[:4])}, ...")
+    if asked in FORMATS and asked != format:
+        raise UserError(f"{tensors.path} is of format {format}, not {asked}: set format to {format} or auto")
     tensors = tensors.renamed({re.sub(f"^{WRAPPERS}", "", name): name for name in tensors})
     shapes = tensors.shapes
     architectures = _image_architectures(tensors, name) if format == IMAGE else (_video_architecture(tensors, name),)
