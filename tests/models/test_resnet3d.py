@@ -211,7 +211,7 @@ def test_a_single_value_a_channel_is_refused_in_training():
     model = create_model(family="resnet3d", width=1, clip=(1, 8, 8), num_classes=2)
     variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, 8, 8, 3)))
     train = functools.partial(model.apply, train=True, mutable=["batch_stats"])
-    with pytest.raises(UserError, match="more than one value a channel"):
+    with pytest.raises(UserError, match="more than one value per channel"):
         jax.eval_shape(train, variables, jnp.zeros((1, 1, 8, 8, 3)))
     jax.eval_shape(train, variables, jnp.zeros((2, 1, 8, 8, 3)))
     jax.eval_shape(functools.partial(model.apply, train=False), variables, jnp.zeros((1, 1, 8, 8, 3)))

@@ -188,7 +188,7 @@ def test_a_wrong_video_is_refused_with_what_was_expected(video, message):
         ({"num_heads": 3, "factorisation": "factorised_dot_product_attention"}, "must be even, got 3"),
         ({"pool": "token", "factorisation": "factorised_self_attention"}, "set model.pool to mean"),
         ({"attention_dropout": 0.1, "attention": "chunked"}, "needs model.attention xla or auto, got chunked"),
-        ({"attention": "cudnn"}, "cudnn computes in 16 bits alone: set model.dtype to bfloat16"),
+        ({"attention": "cudnn"}, "cudnn computes in 16 bits only: set model.dtype to bfloat16"),
         ({"dropout": 1.5}, r"dropout must be in \[0, 1\), got 1.5"),
         ({"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0"),
         ({"hidden_size": None}, "give a model.size"),
@@ -208,10 +208,10 @@ def test_a_config_survives_json():
 @pytest.mark.fault(
     promise="Pixels that are not normalised are refused",
     provoked="values up to 255",
-    seen="`must be normalised, as [-1, 1]`, and what came",
+    seen="`must be normalised, such as to [-1, 1]`, and what came",
     trials=1,
 )
 def test_pixels_that_are_not_normalised_are_refused():
     model = create_model(hidden_size=8, num_layers=1, num_heads=2, mlp_dim=8, tubelet=(1, 4, 4), clip=(1, 4, 4), num_classes=2)
-    with pytest.raises(UserError, match=r"must be normalised, as \[-1, 1\] .*, got values up to 255"):
+    with pytest.raises(UserError, match=r"must be normalised, such as to \[-1, 1\] .*, got values up to 255"):
         model.init(jax.random.key(0), jnp.full((1, 1, 4, 4, 3), 255.0))

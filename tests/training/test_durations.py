@@ -50,8 +50,8 @@ def test_a_run_without_a_step_is_refused():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ScheduleConfig(warmup_steps=5, warmup_percent=2.0), "schedule.warmup_steps and schedule.warmup_percent are one"),
-        (lambda: TrainingConfig(steps=5, examples=7), "training.steps and training.examples are one duration twice"),
+        (lambda: ScheduleConfig(warmup_steps=5, warmup_percent=2.0), "schedule.warmup_steps and schedule.warmup_percent give one"),
+        (lambda: TrainingConfig(steps=5, examples=7), "training.steps and training.examples give one duration twice"),
         (lambda: EvaluationConfig(every_percent=101.0), "evaluation.every_percent is a share of the run, at most 100, got 101"),
         (lambda: CheckpointConfig(every_examples=0), "checkpoint.every_examples must be above 0, got 0"),
         (lambda: TrainingConfig(epochs=0.0), "training.epochs must be above 0, got 0"),

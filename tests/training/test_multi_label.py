@@ -103,7 +103,7 @@ def test_a_run_learns_several_labels_keeps_the_best_and_says_what_its_logits_mea
     [
         ({}, "may have several labels each: set loss.name to sigmoid"),
         ({"loss": {"name": "sigmoid"}, "evaluation": {"best": "mean_class"}}, "unknown evaluation.best 'mean_class'"),
-        ({"loss": {"name": "sigmoid", "class_weights": (1.0, 2.0)}}, "loss.class_weights are 2 numbers"),
+        ({"loss": {"name": "sigmoid", "class_weights": (1.0, 2.0)}}, "got 2 numbers for classes"),
     ],
 )
 def test_what_does_not_fit_several_labels_is_refused_before_training(several, tmp_path, sections, message):

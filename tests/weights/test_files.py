@@ -206,7 +206,7 @@ def test_half_precision_is_read_as_float32(tmp_path):
         (np.ones((1, 1, 8), np.int8), "cls is of type int8, and weights are floating point"),
         (np.ones((1, 1, 8), np.complex64), "cls is of type complex64"),
         (np.full((1, 1, 8), np.nan, np.float32), r"cls \(1, 1, 8\) holds NaN or infinity"),
-        (np.zeros((), np.float32), r"cls \(\) has not the shape of what it is named for"),
+        (np.zeros((), np.float32), r"cls \(\) does not have the shape that its name implies"),
     ],
 )
 def test_a_tensor_that_cannot_be_weights_is_refused_by_name(tmp_path, cls, message):

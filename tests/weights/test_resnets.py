@@ -113,16 +113,20 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, capsys, theirs):
     torch.save(state, tmp_path / "lost.pth")
     state |= {"layer3.0.downsample.1.running_var": lost, "layer3.0.attention.weight": lost}
     torch.save(state, tmp_path / "more.pth")
+    del state["layer1.0.conv2.1.weight"]
+    torch.save(state, tmp_path / "narrow.pth")
     resnets.write(torchvision.models.resnet34(), tmp_path / "resnet34.pth")
     image = resnets.write(torchvision.models.resnet18(), tmp_path / "image.pth")
     resnets.write(theirs["mc3_18"], tmp_path / "whole.pth")
     for source, options, told in (
         ("lost.pth", (), "1 missing: layer3.0.downsample.1.running_var (256,)"),
         ("more.pth", (), "1 left over: layer3.0.attention.weight (256,)"),
+        ("narrow.pth", (), "layer1.0.conv2.1.weight, which tells the width, must be a tensor"),
         ("resnet34.pth", ("--clip", "4,32,32"), "only ResNet-18 and ResNet-50"),
         (image.name, ("--architecture", "c2d_18"), "give clip"),
         (image.name, ("--clip", "4,32,32"), "give architecture, c2d_18 or i3d_18"),
         ("whole.pth", ("--factorisation", "factorised_encoder"), "which has no factorisation"),
+        ("whole.pth", ("--format", "image_resnet"), "is of format video_resnet, not image_resnet"),
         ("whole.pth", ("--num_heads", "4"), "init.num_heads is set"),
         ("whole.pth", ("--architecture", "r3d_18"), "can become mc3_18, not r3d_18"),
     ):

@@ -1,1 +1,1 @@
-"""The `vivit` models: Flax modules that know nothing of data, training or files."""
+"""The models: Flax modules that know nothing of data, training or files."""

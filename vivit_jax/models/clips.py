@@ -1,4 +1,4 @@
-"""What every model refuses to be called on."""
+"""The check of a video that every model makes when it is called."""
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,13 @@ def check_video(video: Array, clip: tuple[int, int, int]) -> None:
             f"video must have shape (batch, time, height, width, channel) = (b, {', '.join(map(str, expected))}), got {video.shape}"
         )
     if not jnp.issubdtype(video.dtype, jnp.floating):
-        raise UserError(f"video must be floating point, normalised (Preprocess.normalise makes it of uint8 pixels), got {video.dtype}")
+        raise UserError(
+            f"video must be floating point and normalised (Preprocess.normalise turns uint8 pixels into that), got {video.dtype}"
+        )
     if isinstance(video, jax.core.Tracer) or not getattr(video, "is_fully_addressable", True):
         return
-    # NumPy's, since a constant that is closed over is concrete where jax.numpy would already trace.
+    # By NumPy: a constant that a jitted function closes over is concrete here, and jax.numpy would trace it.
     if (largest := float(np.abs(video).max(initial=0))) > LARGEST_PIXEL:
-        raise UserError(f"video must be normalised, as [-1, 1] (Preprocess.normalise does it of uint8), got values up to {largest:g}")
+        raise UserError(
+            f"video must be normalised, such as to [-1, 1] (Preprocess.normalise does that to uint8), got values up to {largest:g}"
+        )

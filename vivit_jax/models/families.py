@@ -1,4 +1,4 @@
-"""The families of models, and all that the rest of the house asks of one.
+"""The families of models, and all that the rest of the package asks of one.
 
 A family is added by one folder here, whose module holds a `FAMILY`, and one line in `FAMILIES`. Every command then works with it: nothing
 outside its folder says its name.
@@ -89,15 +89,15 @@ class Family:
     Attributes:
       config: the dataclass that describes one of its models, a `ModelConfig`.
       module: the Flax module of a config. It takes float video (b, t, h, w, 3) and `train`, and returns logits, a dict of them by head, or
-        features (b, d) where the config has no head. Of the collections it has beside `params`, training keeps what a step makes of them.
-        A module that takes statistics over a batch has an attribute `axis_name`: that of the devices to take them over.
+        features (b, d) where the config has no head. Training keeps what a step writes into the module's collections beside `params`.
+        A module that takes statistics over a batch has an attribute `axis_name`, the `pmap` axis of the devices that share the batch.
       height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
         rates go by it.
       cells: how the features lie over the pixels, for explanations.
       describe: the model in a few words, for tables and reports.
       plain: the same parameters and the same function in the plainest form: float32, one layer after another, no kernels of our own. New
         parameters are drawn, arithmetic is counted and programs are exported in this form.
-      outline: the same shapes and arithmetic as `plain` in the form that is traced soonest.
+      outline: the same shapes and arithmetic as `plain`, in the form that JAX traces fastest.
       order: parts of parameter paths in the order in which a video meets them, for tables.
       features: what the boxes of `cells` are called.
     """
@@ -130,7 +130,7 @@ def family_of(config: ModelConfig) -> Family:
 
 
 def build(config: ModelConfig, *, axis_name: str | None = None) -> nn.Module:
-    """The module of a config; `axis_name` is that of the devices which share a batch, where its step runs under `pmap`."""
+    """The module of a config; where its step runs under `pmap`, `axis_name` names the axis of the devices that share a batch."""
     module = family_of(config).module(config)
     return module.clone(axis_name=axis_name) if axis_name and hasattr(module, "axis_name") else module
 
@@ -141,7 +141,7 @@ def create_model(*, family: str = DEFAULT, **config: Any) -> nn.Module:
     >>> model = create_model(factorisation="factorised_encoder", size="B", tubelet=(2, 16, 16), clip=(32, 224, 224), num_classes=400)
 
     Args:
-      family: of the model, one of `FAMILIES`.
+      family: the model's family, one of `FAMILIES`.
       **config: fields of the family's config, such as `ViViTConfig`.
 
     Raises:

@@ -1,1 +1,1 @@
-"""The training of a model: state, step, executors, checkpoints and the loop around them."""
+"""What trains a model: state, step, losses, optimiser, schedule, evaluation and devices. The loop around them is in `runs`."""

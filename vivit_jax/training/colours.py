@@ -1,4 +1,4 @@
-"""Colour jitter and greyscale of a batch, as the original's, on the device: on the host a clip's jitter took as long as its decoding.
+"""Colour jitter and greyscale of a batch, as in Scenic, on the device: on the host a clip's jitter took as long as its decoding.
 
 How each clip's colours change is drawn with its other augmentations (`data.augment.colour`) and comes with the batch.
 """
@@ -24,7 +24,7 @@ def recoloured(video: UInt8[Array, "b t h w 3"], colours: Float[Array, "b 5"]) -
 
     Args:
       video: the clips, 0..255.
-      colours: of each clip, in the original's order: brightness, added to pixels in [0, 1]; a factor on the saturation, which stays at most
+      colours: of each clip, in Scenic's order: brightness, added to pixels in [0, 1]; a factor on the saturation, which stays at most
         1; a factor on each channel's distance from its mean over the frame; hue, added, in turns of the colour wheel; whether it is grey.
     """
     brightness, saturation, contrast, hue, grey = (column[:, None, None, None] for column in colours.T)

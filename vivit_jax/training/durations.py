@@ -12,20 +12,20 @@ INSTEAD_OF_EPOCHS = ("steps", "examples", "percent")
 
 
 def check_duration(config: Any, section: str, prefix: str, *, zero: bool = False) -> None:
-    """Refuses a duration that is given in two units, or that is none.
+    """Refuses a duration that is given in two units, or is out of range.
 
     Args:
       config: has the keys of the duration.
       section: of the experiment, for messages.
       prefix: of the duration's keys, such as `warmup_`.
-      zero: whether nothing at all is a duration, too.
+      zero: whether a duration of 0 is allowed.
 
     Raises:
       UserError: naming the keys.
     """
     given, epochs = _given(config, prefix), getattr(config, f"{prefix}epochs")
     if len(given) > 1:
-        raise UserError(f"{' and '.join(f'{section}.{prefix}{unit}' for unit in given)} are one duration twice: set all but one to None")
+        raise UserError(f"{' and '.join(f'{section}.{prefix}{unit}' for unit in given)} give one duration twice: set all but one to None")
     for unit, value in ([] if epochs is None else [("epochs", epochs)]) + list(given.items()):
         name = f"{section}.{prefix}{unit}"
         if value < 0 or (value == 0 and not zero):
@@ -40,9 +40,9 @@ def duration_in_steps(config: Any, prefix: str, *, examples: int, batch_size: in
     Args:
       config: has the keys of the duration.
       prefix: of its keys.
-      examples: of an epoch.
-      batch_size: examples of a step.
-      total: steps of the run, of which percents are.
+      examples: examples in an epoch.
+      batch_size: examples in a step.
+      total: steps of the run; needed for a duration in percent.
     """
     unit, value = next(iter(_given(config, prefix).items()), ("epochs", getattr(config, f"{prefix}epochs")))
     steps_of_one = {

@@ -36,7 +36,7 @@ JOINT_METRICS = ("top1", "top5", "loss")  # of several heads
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """A model's scores on a split, with what it said of each example.
+    """A model's scores on a split, with its logits for each example.
 
     Attributes:
       views: views of each video, whose logits were averaged.
@@ -60,7 +60,7 @@ class Evaluation:
 
     @property
     def examples(self) -> int:
-        """The denominator."""
+        """How many examples were scored."""
         return len(self.index)
 
     @property
@@ -70,7 +70,7 @@ class Evaluation:
 
     @property
     def top5(self) -> float:
-        """Share of examples right within five, in 0..1."""
+        """Share of examples whose label is among the five most probable, in 0..1."""
         return self.hits5 / self.examples
 
     @property
@@ -137,7 +137,7 @@ def score_batches(
       batches: evaluation batches of this host, of any size; rows with `valid` False count nowhere.
       parallel: the devices.
       labels: names of the classes, or of those of each head.
-      multi_label: whether the model tells of each class by itself whether a video has it.
+      multi_label: whether the model decides on each class separately, so that a video may have several.
       progress: show a progress bar.
       patience: seconds that reading a batch may take.
 
@@ -168,8 +168,9 @@ class Forward:
         between: Callable[[], None] = lambda: None,
         patience: float = math.inf,
     ) -> tuple[dict[str, Any], int]:
-        """The rows of `variables`, which lie on the executor's devices: `index`, `label` and `logits` by the examples' numbers; and the
-        number of views.
+        """`index`, `label` and `logits` of all examples, in the order of their numbers, and the number of views.
+
+        `variables` lie on the executor's devices.
 
         `between` is called after each batch and while one is waited for, and may raise to leave.
 
@@ -242,7 +243,7 @@ def _check_labels(label: np.ndarray, classes: int, names: Sequence[str], head: s
 
 
 def _present(label: np.ndarray, classes: int) -> np.ndarray:
-    """Labels (b, classes) of zeros and ones, also of labels (b,)."""
+    """Labels (b, classes) of zeros and ones, made from labels (b,) where necessary."""
     return label if label.ndim == 2 else (label[:, None] == np.arange(classes)).astype(np.uint8)
 
 

@@ -1,7 +1,7 @@
 """Batches read ahead of the step, so that decoding, transfer and computation overlap, and so that a read that hangs holds up no signal.
 
-A read may hang for ever, as of a file on a network disk that is gone. It then does so in a thread, while the caller looks around every
-`LOOK_SECONDS` and may leave.
+A read may hang for ever, for example on a network disk that is gone. It then hangs in a thread, while the caller checks every
+`LOOK_SECONDS` whether to leave.
 """
 
 import contextlib
@@ -42,8 +42,8 @@ class Batches(Protocol):
 class Feed(Iterator):
     """Draws batches in a thread and hands out (batch on the devices, position of the data after it).
 
-    The position belongs to the batch that was handed out, not to the thread, which is ahead: so a checkpoint's data goes on right after
-    the last batch that was trained on.
+    The position is that of the batch handed out, not of the thread, which is ahead: so a resumed run goes on right after the last batch
+    that was trained on.
     """
 
     def __init__(self, batches: Batches, to_devices: Callable, depth: int) -> None:
@@ -77,12 +77,9 @@ class Feed(Iterator):
                 item = self._to_devices(rows), json.dumps(self._batches.get_state())
             except Exception as error:  # raised again where the batch is asked for
                 item = error
-            self._put(item)
+            _put(self._queue, item, self._closed)
             if isinstance(item, Exception):
                 return
-
-    def _put(self, item: object) -> None:
-        _put(self._queue, item, self._closed)
 
 
 def read_ahead(items: Iterable[Any], look: Callable[[], None], patience: float = math.inf) -> Iterator[Any]:

@@ -14,7 +14,7 @@ Gradients = Callable[[Any, Any, dict[str, Any], jax.Array], tuple[tuple[jax.Arra
 
 
 def accumulated(gradients_of: Gradients, count: int) -> Gradients:
-    """The gradient of a whole batch, computed in `count` microbatches, each of which moves the collections on in its turn."""
+    """The gradient of a whole batch, computed in `count` microbatches one after another, each of which updates the collections."""
     if count == 1:
         return gradients_of
 

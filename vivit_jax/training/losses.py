@@ -13,13 +13,13 @@ from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
 from vivit_jax.training.config import LossConfig
 
-Targets = Any  # int (b,), or zeros and ones (b, classes), or a dict of them by head
+Labels = Any  # int (b,), or zeros and ones (b, classes), or a dict of them by head
 Logits = Any  # float (b, classes), or a dict of them by head
 Targets = Any  # float (b, classes) in 0..1, or a dict of them by head
 ClassWeights = Mapping[str, Float[np.ndarray, " classes"]]  # by head
 
 
-def targets_of(labels: Targets, logits: Logits) -> dict[str, Any]:
+def targets_of(labels: Labels, logits: Logits) -> dict[str, Any]:
     """Targets (b, classes) by head in the shape of `logits`: one-hot for labels (b,), and labels (b, classes) as they are."""
     return {
         name: label.astype(jnp.float32) if label.ndim == 2 else nn.one_hot(label, by_head(logits)[name].shape[-1])
@@ -44,7 +44,7 @@ def softmax_cross_entropy(
     label_smoothing: float,
     class_weights: Float[np.ndarray, " classes"] | float,
 ) -> Float[Array, " b"]:
-    """Of targets that sum to 1; smoothing spreads a share of them over all classes, and each class's term has its weight."""
+    """The loss of each example, whose targets sum to 1; smoothing spreads a share over all classes, and a class's term has its weight."""
     return optax.softmax_cross_entropy(logits, class_weights * optax.smooth_labels(targets, label_smoothing))
 
 
@@ -54,7 +54,7 @@ def sigmoid_cross_entropy(
     label_smoothing: float,
     class_weights: Float[np.ndarray, " classes"] | float,
 ) -> Float[Array, " b"]:
-    """Of each class by itself, the mean over the classes; smoothing pulls targets to 1/2, and a class's presence has its weight."""
+    """The loss of each example, the mean over its classes; smoothing pulls targets to 1/2, and a class's presence has its weight."""
     targets = (1 - label_smoothing) * targets + label_smoothing / 2
     return -(class_weights * targets * nn.log_sigmoid(logits) + (1 - targets) * nn.log_sigmoid(-logits)).mean(axis=-1)
 
@@ -63,18 +63,20 @@ def explicit_class_weights(config: LossConfig, classes: Mapping[str, int]) -> Cl
     """The weights that the config gives one by one.
 
     Raises:
-      UserError: where they are not as many as the one head has classes.
+      UserError: where there are several heads, or the weights are not as many as the classes.
     """
     if config.class_weights is None:
         return None
     if list(classes.values()) != [len(config.class_weights)]:
         heads = " and ".join(f"{count}{f' of {head}' if head else ''}" for head, count in classes.items())
-        raise UserError(f"loss.class_weights are {len(config.class_weights)} numbers and the data set's classes {heads}: give one a class")
+        raise UserError(
+            f"loss.class_weights must be one number per class of a single head, got {len(config.class_weights)} numbers for classes {heads}"
+        )
     return {next(iter(classes)): np.asarray(config.class_weights, np.float32)}
 
 
 def balanced_class_weights(config: LossConfig, counts: Mapping[str, Int[np.ndarray, " classes"]], examples: int) -> ClassWeights:
-    """The weights by which all classes count alike, from how many of the training `examples` each has.
+    """The weights that give all classes the same influence, from the count of each class among the training `examples`.
 
     With softmax, examples / (classes * count), whose mean over the examples is 1 (scikit-learn's `balanced`). With sigmoid, a class's
     absences over its presences, so that both count alike.

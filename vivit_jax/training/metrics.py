@@ -1,4 +1,4 @@
-"""What is counted of a set of predictions, exactly, in NumPy and scikit-learn."""
+"""Scores of a set of predictions, exact, in NumPy and scikit-learn."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ class Scores:
     """Scores of one head over a set of examples.
 
     Attributes:
-      examples: how many.
-      hits: how many of them the most probable class is right for.
+      examples: the number of examples.
+      hits: how many of them have the most probable class as their label.
       hits5: how many of them have a label among the five most probable classes.
       loss: mean cross-entropy.
       aucs: of each class against all others, the area under the ROC curve; NaN where the examples all have the class, or none has.
@@ -59,14 +59,16 @@ class SingleLabelScores(Scores):
 
     @property
     def mean_class(self) -> float:
-        """Mean over the classes that have examples of their top-1."""
+        """Mean of the classes' top-1, over the classes that have examples."""
         counts = self.confusion.sum(axis=1)
         return float(np.mean(np.diag(self.confusion)[counts > 0] / counts[counts > 0]))
 
     @property
     def f1(self) -> float | None:
-        """Of two classes, the F1 score of the second, which is the one to find where the order says so; None where it is neither there
-        nor predicted, and of any other number of classes."""
+        """The F1 score of the second of two classes; None where no example has or is predicted to have that class.
+
+        None for any other number of classes.
+        """
         if len(self.labels) != 2 or not (either := self.confusion.sum() - self.confusion[0, 0]):
             return None
         return float(2 * self.confusion[1, 1] / (either + self.confusion[1, 1]))
@@ -176,13 +178,13 @@ def joint_hits(logits: Mapping[str, np.ndarray], label: Mapping[str, np.ndarray]
 
 
 def log_softmax(logits: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b classes"]:
-    """In float64, so that sums over large sets are exact to print."""
+    """Log-probabilities in float64, so that sums over large sets are exact to the digits that are printed."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def sigmoid(logits: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b classes"]:
-    """In float64."""
+    """Probabilities of each class by itself, in float64."""
     return np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
 
 

@@ -2,7 +2,7 @@
 
 Both are one operation: a weight for each pixel, video = weight * own + (1 - weight) * partner's, the same for all frames; the label's
 weight is the mean over the pixels. Mixup's weight is constant over the frame, cutmix's is 0 in a box and 1 around it. The weights are
-drawn once a batch, or for each clip by itself: a clip's draw is a function of its place in the global batch, on any number of devices.
+drawn once per batch, or for each clip by itself: a clip's draw is a function of its place in the global batch, on any number of devices.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """The optimiser of a config: an optax chain, with a learning rate of its own for each parameter where the config asks for it.
 
-Patterns see one name a layer whether or not the layers are scanned; of scanned layers a factor is then an array along the layer axis.
+Patterns see one name per layer whether or not the layers are scanned; the factor of scanned layers may be an array along the layer axis.
 """
 
 import dataclasses
@@ -73,28 +73,33 @@ def _stages(config: OptimizerConfig, decay: optax.GradientTransformation, params
 
 
 def _scaled(updates: Tree, factors: Tree) -> Tree:
-    """Of updates some of which are masked out, each times its factor."""
+    """Each update times its factor; those that are masked out stay as they are."""
     return jax.tree.map(
-        lambda update, factor: update if isinstance(update, optax.MaskedNode) else update * factor,
+        lambda update, factor: update if _is_masked(update) else update * factor,
         updates,
         factors,
-        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
+        is_leaf=_is_masked,
     )
 
 
 def _trust_ratio_by_layer(params: Tree) -> optax.GradientTransformation:
-    """LAMB's trust ratio, one a layer also where the layers are scanned."""
+    """LAMB's trust ratio, one for each layer, also where the layers are scanned."""
     ratio = optax.scale_by_trust_ratio()
     scanned = map_named(lambda path, _: "/blocks/" in path, params)
 
-    def scale(update: Any, parameter: Any, is_scanned: bool) -> Any:
-        if isinstance(update, optax.MaskedNode):
-            return update
-        one = lambda u, p: ratio.update(u, optax.EmptyState(), p)[0]  # noqa: E731
-        return jax.vmap(one)(update, parameter) if is_scanned else one(update, parameter)
+    def scale_layer(update: Any, parameter: Any) -> Any:
+        return ratio.update(update, optax.EmptyState(), parameter)[0]
 
-    is_masked = lambda node: isinstance(node, optax.MaskedNode)  # noqa: E731
-    return optax.stateless(lambda updates, parameters: jax.tree.map(scale, updates, parameters, scanned, is_leaf=is_masked))
+    def scale(update: Any, parameter: Any, is_scanned: bool) -> Any:
+        if _is_masked(update):
+            return update
+        return jax.vmap(scale_layer)(update, parameter) if is_scanned else scale_layer(update, parameter)
+
+    return optax.stateless(lambda updates, parameters: jax.tree.map(scale, updates, parameters, scanned, is_leaf=_is_masked))
+
+
+def _is_masked(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)
 
 
 def _matches(pattern: str, params: Tree) -> Tree:
@@ -106,7 +111,7 @@ def _matches(pattern: str, params: Tree) -> Tree:
 
 
 def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig) -> Tree:
-    """For each parameter its factor: a number, or (l, 1, ...) where scanned layers have different ones."""
+    """The factor of each parameter: a number, or (l, 1, ...) where scanned layers have different ones."""
     rules = [(_compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
     used = set()
     height = family_of(model).height if config.layer_decay != 1.0 else None

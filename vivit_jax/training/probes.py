@@ -1,7 +1,7 @@
-"""Heads that are fitted to frozen features: a multinomial logistic regression, or the nearest neighbours, each by its one or two settings.
+"""Heads that are fitted to frozen features: a multinomial logistic regression, or nearest neighbours, each with one or two settings.
 
-The settings are chosen by top-1 on features that were not fitted to: of a validation split, or of folds that keep groups together. The
-loss alone would choose a head that is too plain: it punishes confidence more than mistakes.
+The settings are chosen by top-1 on features that the head was not fitted to: those of a validation split, or of folds that keep groups
+together. The loss alone would choose too strong a regularisation, as it punishes confidence more than mistakes.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vivit_jax.errors import UserError
+from vivit_jax.models.probe.family import SMOOTHING
 from vivit_jax.training.metrics import score, score_multi_label
 from vivit_jax.weights.headless import Linear
 
@@ -22,20 +23,19 @@ STRENGTHS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-12, 3))  #
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
 TOLERANCE, ITERATIONS = 1e-6, 5_000
-UNSEEN = -20.0  # logit of a class that nothing was fitted to; the largest of the others is never below 0
-SMOOTHING = 1e-3  # share of a neighbour that is of no class in particular, so that no probability is 0
+UNSEEN = -20.0  # logit of a class without examples to fit; the largest logit of the other classes is never below 0
 
 Setting = dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """What heads are fitted to and judged by.
+    """Features and labels that heads are fitted to or scored on.
 
     Attributes:
       features: (n, d).
       label: class numbers (n,); or (n, classes) of zeros and ones where an example may have several.
-      groups: (n,) names of what must not be on both sides of a fold.
+      groups: (n,) names; examples of one group are never on both sides of a fold.
     """
 
     features: np.ndarray
@@ -46,11 +46,11 @@ class Examples:
         return len(self.features)
 
     def take(self, rows: np.ndarray) -> "Examples":
-        """Some of the examples."""
+        """The examples with these indices."""
         return Examples(self.features[rows], self.label[rows], self.groups[rows])
 
     def joined(self, other: "Examples") -> "Examples":
-        """These, then others."""
+        """These examples, followed by the other ones."""
         pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self))
         return Examples(*map(np.concatenate, pairs))
 
@@ -64,7 +64,7 @@ class Head(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class LinearHead:
-    """A linear layer, by `Linear`."""
+    """The head of kind `linear`."""
 
     layer: Linear
 
@@ -75,13 +75,13 @@ class LinearHead:
 
 @dataclasses.dataclass(frozen=True)
 class NearestHead:
-    """The nearest by cosine of features whose classes are known; each counts for its class by exp(cosine / temperature).
+    """The head of kind `knn`: the nearest keys by cosine, each of which votes for its class with the weight exp(cosine / temperature).
 
     Attributes:
-      keys: (n, d), of norm 1.
+      keys: (n, d), the features of examples whose classes are known, of norm 1.
       classes: (n, classes) of zeros and ones.
-      neighbours: how many count.
-      temperature: the lower, the more the nearest of them count.
+      neighbours: how many keys vote.
+      temperature: the lower it is, the more weight the nearest of them have.
     """
 
     keys: np.ndarray
@@ -101,10 +101,10 @@ class NearestHead:
 
 @dataclasses.dataclass(frozen=True)
 class Tried:
-    """A setting, and how a head of it did on features that it was not fitted to.
+    """A setting, and the scores of its head on features that the head was not fitted to.
 
     Attributes:
-      setting: by name.
+      setting: values by name.
       loss: mean cross-entropy.
       top1: in 0..1; mean average precision where an example may have several labels.
     """
@@ -121,7 +121,7 @@ class Linearly:
     settings: tuple[Setting, ...] = tuple({"C": strength} for strength in STRENGTHS)
 
     def fit(self, examples: Examples, classes: int, setting: Setting) -> LinearHead:
-        """A head; standardising the features is part of its kernel and bias.
+        """A head fitted to the examples; its kernel and bias include the standardisation of the features.
 
         Raises:
           UserError: for examples of one class.
@@ -138,18 +138,18 @@ class Linearly:
 
 @dataclasses.dataclass(frozen=True)
 class Nearest:
-    """The kind `knn`: nothing is fitted, the features themselves are kept."""
+    """The kind `knn`: nothing is fitted; the head keeps the features themselves."""
 
     settings: tuple[Setting, ...] = tuple({"neighbours": n, "temperature": t} for n, t in itertools.product(NEIGHBOURS, TEMPERATURES))
 
     def fit(self, examples: Examples, classes: int, setting: Setting) -> NearestHead:
-        """A head of these examples.
+        """A head that keeps these examples.
 
         Raises:
-          UserError: for examples that may have several labels, or all have one.
+          UserError: for examples that may have several labels, or that are all of one class.
         """
         if examples.label.ndim == 2:
-            raise UserError("knn is for videos of one class each, and those of this data set may have several: use --kind linear")
+            raise UserError("kind knn needs videos of one class each, and a video of this data set may have several: use --kind linear")
         _check_classes(examples.label)
         one_hot = (examples.label[:, None] == np.arange(classes)).astype(np.float64)
         keys = unit(examples.features.astype(np.float64))
@@ -161,13 +161,13 @@ Kind = Linearly | Nearest
 
 
 def choose(kind: Kind, train: Examples, val: Examples | None, classes: int) -> tuple[Tried, ...]:
-    """Tries every setting of a kind: fitted on `train` and judged on `val`, or, without one, over folds of `train`.
+    """Tries every setting of a kind: fits it on `train` and scores it on `val`, or without `val` over folds of `train`.
 
     Returns:
-      What was tried, the setting of highest top-1 first, of two alike that of lower loss.
+      All that was tried, the best first: by the highest top-1, and among equals by the lowest loss.
 
     Raises:
-      UserError: for examples of one class, or folds of a single group.
+      UserError: for examples of one class, or without `val` of one group.
     """
     parts = [(train, val)] if val is not None else [(train.take(fit), train.take(held)) for fit, held in folds(train)]
     label = np.concatenate([held.label for _, held in parts])
@@ -181,20 +181,24 @@ def choose(kind: Kind, train: Examples, val: Examples | None, classes: int) -> t
 
 
 def folds(examples: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(rows to fit, rows held out) of up to five folds, no group on both sides, the classes even over them where there is one each.
+    """(rows to fit, rows held out) for up to five folds.
+
+    No group is on both sides. Where each example has one label, the classes are spread evenly over the folds.
 
     Raises:
-      UserError: for a single group.
+      UserError: for examples of a single group.
     """
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # take a while to import
 
     count = min(FOLDS, len(np.unique(examples.groups)))
     if count < 2:
-        raise UserError("all videos are of one group, so none can be held out to choose by: give a val split, or --groups that tells more")
+        raise UserError(
+            "settings are chosen on held-out groups, and all videos are of one group: give a val split, or --groups that makes two or more"
+        )
     several = examples.label.ndim == 2
     splitter = GroupKFold(count) if several else StratifiedGroupKFold(count)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a class with fewer examples than folds
+        warnings.simplefilter("ignore", UserWarning)  # scikit-learn warns of a class with fewer examples than folds
         try:
             return list(splitter.split(examples.features, None if several else examples.label, examples.groups))
         except ValueError:  # every class has fewer examples than folds
@@ -202,12 +206,12 @@ def folds(examples: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def unit(features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d"]:
-    """Of norm 1; zeros stay."""
+    """The features scaled to norm 1; rows of zeros stay zeros."""
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 def _fit_one_of(features: np.ndarray, label: np.ndarray, classes: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias; the logits of the classes that are there add up to 0."""
+    """Kernel and bias; the logits of the classes that have examples add up to 0."""
     present = _check_classes(label)
     weights, bias = _logistic(features, label, strength)
     if len(present) == 2:  # scikit-learn's one score is the difference of two logits
@@ -218,7 +222,7 @@ def _fit_one_of(features: np.ndarray, label: np.ndarray, classes: int, strength:
 
 
 def _fit_each(features: np.ndarray, label: np.ndarray, classes: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias of one logistic regression a class; a class that all or none have gets their share, smoothed."""
+    """Kernel and bias of one logistic regression per class; a class that all or no examples have gets a constant, its smoothed log-odds."""
     kernel, biases = np.zeros((features.shape[1], classes)), np.zeros(classes)
     for number in range(classes):
         has, count = label[:, number], int(label[:, number].sum())
@@ -242,5 +246,5 @@ def _logistic(features: np.ndarray, label: np.ndarray, strength: float) -> tuple
 def _check_classes(label: Sequence[int]) -> np.ndarray:
     present = np.unique(label)
     if len(present) < 2:
-        raise UserError("all videos to fit a head to are of one class: there is nothing to tell apart; take a larger split")
+        raise UserError("a head needs videos of at least two classes to fit, and all are of one: give a larger split")
     return present

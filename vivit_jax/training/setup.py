@@ -16,7 +16,7 @@ from vivit_jax.training.step import TrainStep, make_train_step
 
 
 class Sections(Protocol):
-    """What of an experiment decides its step."""
+    """The sections of an experiment that its step depends on."""
 
     loss: LossConfig
     optimizer: OptimizerConfig
@@ -44,8 +44,8 @@ def set_up(
       preprocess: normalises the uint8 video.
       executor: the devices.
       total: steps of the run.
-      warmup: the first of them, over which the learning rate rises.
-      class_weights: of the loss; None is 1 each.
+      warmup: how many steps, at the start, the learning rate rises for.
+      class_weights: the weight of each class in the loss, by head; None weights all by 1.
 
     Raises:
       UserError: for patterns of the optimiser that match no parameter, or a warm-up longer than the run.

@@ -1,10 +1,10 @@
 """Everything a training run carries from step to step. Nothing random: draws are a function of the seed and the step.
 
-A model may keep collections beside its parameters, such as the running statistics of batch normalisation (`batch_stats`). What they mean is
-said here, once:
+A model may keep collections beside its parameters, such as the running statistics of batch normalisation (`batch_stats`). How
+training treats them is said here, once:
 
 - A step takes a batch's statistics over the whole batch: over all devices under `jit` and `pmap` alike.
-- Under accumulation each microbatch is normalised by its own statistics, and moves the running ones in its turn.
+- Under accumulation each microbatch is normalised by its own statistics, and updates the running ones in its turn.
 - Under sharpness-aware minimisation the first pass moves them; the second, away from the parameters, does not.
 - The moving average of the parameters has a moving average of the collections beside it, of the same decay.
 - Evaluation uses the running statistics and changes nothing.
@@ -52,7 +52,7 @@ class TrainState:
 
 
 def saved_fields(state: TrainState) -> dict[str, Any]:
-    """The fields of a state as a checkpoint holds them: a model without collections has none there, as before there were any."""
+    """The fields of a state as a checkpoint holds them: a model without collections has no such fields there."""
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     return {name: value for name, value in fields.items() if name not in OPTIONAL or value}
 

@@ -1,4 +1,4 @@
-"""The train step and the eval step: pure functions, which `parallel` runs on any number of devices.
+"""The train step and the eval step: pure functions, which an executor runs on any number of devices.
 
 A step sees the batch it is given: under `jit` the whole one, under `pmap` a device's part, with the name of the axis to average over.
 """

@@ -1,4 +1,4 @@
-"""A model of ours from any ViT, ViViT or ResNet: what the source's shapes tell is inferred, what they cannot tell is asked for by name."""
+"""Makes a model from any ViT, ViViT or ResNet: it infers what the source's shapes tell, and asks by name for what they cannot tell."""
 
 import dataclasses
 import os
@@ -21,7 +21,7 @@ from vivit_jax.weights.vit.source import OWN_FORMAT, local_path, read_source
 from vivit_jax.weights.vit.target import same_classes, target_model
 
 STRIDE = 2
-# The original resizes to a short side of 256 for crops of 224.
+# Scenic resizes to a short side of 256 for crops of 224.
 RESIZE_RATIO = 256 / 224
 
 # What a caller may say about the model that a source becomes.
@@ -71,11 +71,11 @@ def convert(
       stride: source frames between two frames of a clip; None is the source's, or 2.
       resize: short side in pixels before the crop; None is the source's, or 8/7 of the crop's.
       labels: class names; None takes the source's if its head is kept.
-      seed: of what is random.
+      seed: seeds the weights that the source lacks.
       image_models: whether the source may be an image model.
 
     Raises:
-      UserError: naming what cannot be read, told or made to fit.
+      UserError: naming what cannot be read, what the caller must say, or what does not fit.
     """
     model = {name: value for name, value in model.items() if value is not None}
     path = local_path(source)
@@ -84,11 +84,11 @@ def convert(
         options = {"head": head, "stride": stride, "resize": resize, "labels": labels, "seed": seed, "image_models": image_models}
         return Conversion(*resnet3d.convert(tensors, model, init, **options))
     if "architecture" in model:
-        raise UserError(f"{path} is not a ResNet, which alone has an architecture to choose: leave architecture out")
+        raise UserError(f"architecture applies to ResNets only, and {path} is not one: leave it out")
     backbone = read_source(path, _source_options(model, init), tensors)
     if backbone.is_image and not image_models:
         raise UserError(
-            f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or, of sampled frames, give tokenizer)"
+            f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or give tokenizer for one of sampled frames)"
         )
     config = target_model(backbone, model, init)
     kept = head or ("keep" if same_classes(backbone, config) else "fresh")
@@ -112,7 +112,7 @@ def convert(
 
 
 def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
-    """A model with its weights, from a model directory of ours or any other source of a ViViT or of a video ResNet.
+    """A model with its weights, from our model directory or any other source of a ViViT or a video ResNet.
 
     >>> pretrained = from_pretrained("runs/motion_digits/model")
     >>> pretrained = from_pretrained("hf://google/vivit-b-16x2-kinetics400")
@@ -121,8 +121,8 @@ def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
 
     Args:
       source: a file, a directory or `hf://org/name`.
-      **options: what the source's files cannot say: fields of `ViViTConfig` (as `clip`, `factorisation`, `attention_order`, `pool`) and
-        of `InitConfig` (as `num_heads`, `mean`, `std`).
+      **options: what the source's files cannot say: fields of `ViViTConfig` (such as `clip`, `factorisation`, `attention_order`) and of
+        `InitConfig` (such as `num_heads`, `mean`, `std`).
 
     Raises:
       UserError: if the source cannot be read, or is an image model.
@@ -140,7 +140,7 @@ def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
 
 
 def _origin(given: int | None, said: str | None) -> str:
-    """Where a fact of the report is from."""
+    """Where a value in the report comes from."""
     return "given" if given else said or "assumed"
 
 

@@ -1,4 +1,4 @@
-"""A model without its head, which gives features, and with another one: of any family whose head is one linear layer."""
+"""Takes the head off a model, which then gives features, or puts other heads on, where the family's head is one linear layer."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Linear:
 
 
 def without_head(pretrained: Pretrained) -> Pretrained:
-    """The same model up to its features (b, d), in float32; one that has no head as it is."""
+    """The model without its head, which gives features (b, d) in float32; a model that has no head stays as it is."""
     config = dataclasses.replace(pretrained.model.config, num_classes=None)
     flat = flatten_variables(pretrained.variables)
     kept = {path: flat[path] for path in variable_shapes(config)}
@@ -39,7 +39,7 @@ def without_head(pretrained: Pretrained) -> Pretrained:
 def with_heads(
     pretrained: Pretrained, heads: Mapping[str, Linear], labels: Labels, *, multi_label: bool = False, provenance: Mapping | None = None
 ) -> Pretrained:
-    """The model with these heads by name (one has the empty name) in place of what it has.
+    """The model with these heads by name (a single head has the empty name) in place of its own.
 
     Raises:
       UserError: for a family whose head is not one linear layer on its features.
@@ -53,7 +53,7 @@ def with_heads(
 
 
 def head_variables(config: ModelConfig, heads: Mapping[str, Linear]) -> dict[str, np.ndarray]:
-    """The head's variables by path, those that a model has beyond its features, from linear layers.
+    """The variables of a model's heads by path, from linear layers by name.
 
     Raises:
       UserError: for a family whose head is not one linear layer on its features.
@@ -64,5 +64,5 @@ def head_variables(config: ModelConfig, heads: Mapping[str, Linear]) -> dict[str
     given = {f"{name}/{part}": getattr(layer, part) for name, layer in given.items() for part in ("kernel", "bias")}
     if {path: np.shape(value) for path, value in given.items()} != expected:
         listed = ", ".join(f"{path} {shape}" for path, shape in expected.items())
-        raise UserError(f"a model of family {config.family} takes no linear head on its features: its head is {listed}")
+        raise UserError(f"a model of family {config.family} cannot take a linear head on its features: its head is {listed}")
     return {path: np.asarray(value, np.float32) for path, value in given.items()}

@@ -1,8 +1,8 @@
 """Our model directory: config.json, preprocess.json and model.safetensors. Data only; nothing in it is ever executed.
 
-`config.json` holds the model's configuration, its class names by index (`id2label`; for several heads, one such table a head), the SHA-256
-of the weights and that of what the two small files say. `model.safetensors` holds float32 parameters by path, layer by layer whatever
-`scan_layers` is.
+`config.json` holds the model's configuration, its class names by index (`id2label`; for several heads, one such table per head), the
+SHA-256 of the weights, and that of the contents of the two JSON files. `model.safetensors` holds float32 parameters by path, layer by
+layer whatever `scan_layers` is.
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ from vivit_jax.weights.tensors import check_header, write_safetensors
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
-REPLACED = 10  # times that a model may be replaced while it is read
-STALE = 24 * 3600  # seconds that nothing in a leftover has changed for
+REPLACED = 10  # how often a model is read again because it was replaced meanwhile
+STALE = 24 * 3600  # seconds without a change after which a leftover is removed
 KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "contents_sha256", "weights_sha256")
-LARGEST_CLIP = 2**30  # bytes; the shapes of a model of longer ones take gigabytes to find
+LARGEST_CLIP = 2**30  # bytes; finding the shapes of a model with larger clips would take gigabytes
 LARGEST_JSON = 2**26  # bytes; class names of a million classes take less
 LARGEST_WEIGHT = 1e30  # above it a product overflows; weights of a model that works are nowhere near
 
@@ -76,7 +76,7 @@ class Pretrained:
 
     @property
     def problem_type(self) -> str:
-        """The same in the words of Hugging Face's configs."""
+        """What the logits mean, in the words of Hugging Face's configs."""
         return MULTI_LABEL if self.multi_label else SINGLE_LABEL
 
 
@@ -147,7 +147,7 @@ def save_pretrained(
 def load_model_dir(path: str | os.PathLike) -> Pretrained:
     """Reads a model directory, refusing it unless every parameter is there with its shape and type and the checksums hold.
 
-    One that is replaced meanwhile is read again: what was found wrong was half of each.
+    A directory that is replaced while it is read is read again, since an error may then come from reading half of each.
 
     Raises:
       UserError: naming what is wrong.
@@ -220,7 +220,7 @@ def _checked_config(path: pathlib.Path) -> dict:
 
 
 def _model_config(config: Mapping, path: pathlib.Path) -> ModelConfig:
-    family = family_named(str(config.get("family", DEFAULT)))  # which models of before do not say
+    family = family_named(str(config.get("family", DEFAULT)))  # models saved by older versions do not say
     return _dataclass(family.config, config.get("model"), path / CONFIG)
 
 
@@ -336,14 +336,14 @@ def _labels(model_config: ModelConfig, id2label: object, path: pathlib.Path) -> 
 
 
 def _multi_label(config: Mapping, path: pathlib.Path) -> bool:
-    problem_type = config.get("problem_type", SINGLE_LABEL)  # which models of before do not say
+    problem_type = config.get("problem_type", SINGLE_LABEL)  # models saved by older versions do not say
     if problem_type not in (SINGLE_LABEL, MULTI_LABEL):
         raise unknown_name(f"problem_type in {path}", str(problem_type), (SINGLE_LABEL, MULTI_LABEL))
     return problem_type == MULTI_LABEL
 
 
 def _plain(provenance: Mapping) -> dict:
-    """The same as JSON gives it back: nothing that JSON would change is taken."""
+    """The provenance as JSON gives it back."""
     try:
         text = json.dumps(dict(provenance), allow_nan=False, ensure_ascii=False)
         text.encode()
@@ -365,7 +365,7 @@ def _counts(heads: Mapping[str, int]) -> str:
 
 
 def _dataclass(cls: type, values: object, path: pathlib.Path) -> object:
-    """`cls` of a JSON object, every key known and every required one there."""
+    """A `cls` made from a JSON object; refuses unknown and missing keys."""
     if not isinstance(values, dict):
         raise UserError(f"{path} must describe a {cls.__name__} by a JSON object, got {values!r}")
     known = [field.name for field in dataclasses.fields(cls)]

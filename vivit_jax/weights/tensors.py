@@ -224,7 +224,7 @@ def _numpy(tensor: "torch.Tensor") -> np.ndarray:
 
 
 def read_msgpack(path: pathlib.Path) -> Tensors:
-    """Arrays of a Flax msgpack file, such as the train states that the original ViViT saves."""
+    """Arrays of a Flax msgpack file, such as the train states that Scenic saves."""
     try:
         tree = serialization.msgpack_restore(path.read_bytes())
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:

@@ -12,22 +12,23 @@ from flax.core import FrozenDict
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
 
-# How the frames of a clip come together, and how many the paper gives each.
+# How the frames of a clip come together, and how many frames the paper gives each kind of fusion.
 FUSIONS = {"single_frame": 1, "early": 10, "late": 2, "slow": 10}
 DTYPES = ("auto", "float32", "bfloat16")
 SIDE, MULTIRESOLUTION_SIDE = 170, 178
 
-# Slow fusion: the frames that a filter of the first two layers spans, and those between two of its responses. The third spans all the rest.
+# Slow fusion, first two layers: the frames that a filter spans, and the frames from one of its responses to the next.
+# The third layer spans all that is left.
 SLOW_SPANS = ((4, 2), (2, 2))
 
 
 @dataclasses.dataclass(frozen=True)
 class Convolution:
-    """One of the base network's convolutions: C(filters, size, stride), then maybe N and P in the paper's notation.
+    """One of the base network's convolutions: C(filters, size, stride) in the paper's notation, with N and P where they follow.
 
     Attributes:
-      size: of its filters, in pixels each way.
-      stride: in pixels.
+      size: height and width of its filters, in pixels.
+      stride: from one response to the next, in pixels.
       normalised: whether response normalisation follows.
       pooled: whether 2 x 2 pooling follows.
     """
@@ -53,15 +54,15 @@ class FusionCNNConfig:
 
     Attributes:
       fusion: how the frames of a clip come together: `single_frame` (there is one), `early` (the first filters span them all), `late` (each
-        has a tower, the weights being the same, and the first fully connected layer sees them all) or `slow` (the first three layers span
-        more and more of them).
-      multiresolution: whether two streams with weights of their own see each frame: the context at half its size, and its central half, the
-        fovea.
+        goes through convolutions of the same weights, and the first fully connected layer sees them all) or `slow` (the first three
+        layers span more and more of them).
+      multiresolution: whether two streams, each with its own weights, see each frame: the context stream sees it at half its size, the
+        fovea stream its central half.
       clip: (t, h, w) of the input video, in frames and pixels; None is the paper's: 1, 10, 2 or 10 frames by `fusion`, of 170 x 170 pixels,
-        or 178 x 178 for `multiresolution`. The two frames of `late` are those that `data.stride` 15 takes.
+        or 178 x 178 for `multiresolution`. The paper's two frames of `late` are 15 apart: set `data.stride` to 15.
       num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
         then returns its features.
-      filters: of each of the five convolutions.
+      filters: the filters of each of the five convolutions.
       hidden: the units of each of the two fully connected layers.
       dropout: the rates after the two fully connected layers.
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
@@ -118,7 +119,7 @@ class FusionCNNConfig:
         frames, *sides = self.clip
         if not _fits_in_time(self.fusion, frames):
             raise UserError(
-                f"model.clip {self.clip} has frames: {frames}, and model.fusion {self.fusion} takes "
+                f"model.clip {self.clip} has {frames} frame{'s' if frames > 1 else ''}, and model.fusion {self.fusion} takes "
                 f"{_nearest(frames, lambda count: _fits_in_time(self.fusion, count))}"
             )
         for name, side in zip(("high", "wide"), sides, strict=True):
@@ -133,7 +134,7 @@ class FusionCNNConfig:
         return bool(self.map_side(side)) and not (self.multiresolution and side % 2)
 
     def map_side(self, side: int) -> int:
-        """The rows or columns of a stream's last map, of frames of so many; 0 where pooling, which drops an odd last one, leaves none."""
+        """The rows (or columns) of a stream's last map for frames of `side` rows (or columns); 0 where pooling leaves none."""
         side = side // 2 if self.multiresolution else side
         for layer in CONVOLUTIONS:
             side = -(-side // layer.stride)
@@ -141,7 +142,7 @@ class FusionCNNConfig:
         return side
 
     def pools(self, layer: Convolution) -> bool:
-        """Whether pooling follows: the last one is left out of the two streams, which see half of each side."""
+        """Whether pooling follows a layer: two streams, which see frames of half the side, leave out the last one."""
         return layer.pooled and not (self.multiresolution and layer is CONVOLUTIONS[-1])
 
     @property
@@ -189,7 +190,7 @@ def _after_two_layers(frames: int) -> int:
 
 
 def _nearest(value: int, fits: Callable[[int], bool]) -> str:
-    """The nearest numbers that fit, below and above one that does not; there are none above some."""
+    """The nearest numbers that fit, below and above `value`, which does not; either may be missing."""
     below = next((number for number in range(value - 1, 0, -1) if fits(number)), None)
     above = next((number for number in itertools.islice(itertools.count(value + 1), 1000) if fits(number)), None)
     return " or ".join(str(number) for number in (below, above) if number is not None)

@@ -1,4 +1,4 @@
-"""The CNNs of Karpathy et al. 2014 as a family: what the rest of the house asks of it."""
+"""The CNNs of Karpathy et al. 2014 as a family: what the rest of the package asks of one."""
 
 import dataclasses
 
@@ -24,8 +24,8 @@ def height(config: FusionCNNConfig, path: str) -> int:
 def cells(config: FusionCNNConfig) -> Cells:
     """A box for each place of the last map and each frame.
 
-    Along time the filters of slow fusion overlap, and relevances add up to the score only where every pixel is in one box: each frame has
-    its own. Of two streams the boxes are as fine as the fovea's, twice as many each way over the whole frame.
+    Relevances add up to the score only where every pixel is in exactly one box. The filters of slow fusion overlap along time, so each
+    frame has boxes of its own. With two streams the boxes are as fine as the fovea's map: twice as many each way over the whole frame.
     """
     frames, *sides = config.clip
     finer = 2 if config.multiresolution else 1
@@ -34,7 +34,7 @@ def cells(config: FusionCNNConfig) -> Cells:
 
 
 def describe(config: FusionCNNConfig) -> str:
-    """Such as `CNN, slow fusion, multiresolution`."""
+    """For example `CNN, slow fusion, multiresolution`."""
     kind = "single frame" if config.fusion == "single_frame" else f"{config.fusion} fusion"
     return f"CNN, {kind}{', multiresolution' if config.multiresolution else ''}"
 

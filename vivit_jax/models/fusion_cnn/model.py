@@ -1,7 +1,7 @@
 """The CNNs of Karpathy et al. 2014: streams of five convolutions, two fully connected layers, and a head.
 
-The fusions differ in which frames a filter spans alone (`FusionCNNConfig.spans`). A filter over frames is a filter of images whose channels
-are those of all the frames it spans, so that every convolution is one of images.
+The fusions differ only in the frames that a filter spans (`FusionCNNConfig.spans`). A filter over several frames is computed as a filter
+over one image that has the channels of all those frames, so that every convolution is 2-D.
 """
 
 import flax.linen as nn
@@ -30,13 +30,13 @@ class FusionCNN(nn.Module):
 
         Args:
           video: clips of `config.clip`, normalised as the weights were trained: [-1, 1] unless they say otherwise.
-          train: draw dropout, from the rng `dropout`.
+          train: whether to draw dropout, from the rng `dropout`.
 
         Returns:
           (b, classes); a dict of these by name for several heads; (b, hidden) features for none.
 
         Raises:
-          UserError: for a video of another shape or type, or of pixels that are not normalised, which only a call outside `jit` can see.
+          UserError: for a video of another shape or type, or with pixels that are not normalised, which only a call outside `jit` can see.
         """
         config = self.config
         check_video(video, config.clip)
@@ -56,7 +56,7 @@ class FusionCNN(nn.Module):
 
 
 class Stream(nn.Module):
-    """The five convolutions, each with a ReLU, and what follows some of them."""
+    """The five convolutions, each with a ReLU, and the normalisation and pooling that follow some of them."""
 
     config: FusionCNNConfig
 
@@ -73,15 +73,15 @@ class Stream(nn.Module):
 
 
 class SpanningConvolution(nn.Module):
-    """A convolution whose filters span several frames, the same filters along time.
+    """A convolution whose filters span several frames and move along time.
 
-    Over height and width it is padded as `SAME` is, over time not at all.
+    Height and width have `SAME` padding, time has none.
 
     Attributes:
-      features: filters.
-      size: of a filter, in pixels each way.
-      stride: in pixels.
-      span: frames of a filter.
+      features: the number of filters.
+      size: height and width of a filter, in pixels.
+      stride: from one response to the next, in pixels.
+      span: frames that a filter spans.
       step: frames from one response to the next.
     """
 
@@ -118,12 +118,14 @@ def context_of(video: Float[Array, "b t h w c"]) -> Float[Array, "b t h/2 w/2 c"
 
 def fovea_of(video: Float[Array, "b t h w c"]) -> Float[Array, "b t h/2 w/2 c"]:
     """The central half of the frames each way, at their own size."""
-    (top, left), (h, w) = ((side - side // 2) // 2 for side in video.shape[2:4]), (side // 2 for side in video.shape[2:4])
+    height, width = video.shape[2:4]
+    h, w = height // 2, width // 2
+    top, left = (height - h) // 2, (width - w) // 2
     return video[:, :, top : top + h, left : left + w]
 
 
 def pooled(x: Float[Array, "b n h w c"]) -> Float[Array, "b n h/2 w/2 c"]:
-    """The largest of each 2 x 2; an odd last row or column is left out. Its gradient is much cheaper than that of a window's maximum."""
+    """The largest of each 2 x 2; an odd last row or column is left out. The gradient is much cheaper than `nn.max_pool`'s."""
     return _blocks(x).max((3, 5))
 
 

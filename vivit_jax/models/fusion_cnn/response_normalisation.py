@@ -7,11 +7,11 @@ from jaxtyping import Array, Float
 K, WINDOW, ALPHA, BETA = 2.0, 5, 1e-4, 0.75
 
 
-@jax.checkpoint  # its squares and sums in float32 would be most of what a backward pass keeps
+@jax.checkpoint  # else its float32 squares and sums would be most of what is kept for the backward pass
 def response_normalisation(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
     """x / (K + ALPHA * sum of squares over the WINDOW channels around each)^BETA, computed in float32, in the type of `x`.
 
-    ALPHA is on the sum, as in the paper; `torch.nn.LocalResponseNorm` has it on the mean, so its alpha is WINDOW times as large.
+    ALPHA multiplies the sum, as in the paper. In `torch.nn.LocalResponseNorm` it multiplies the mean: pass it WINDOW * ALPHA there.
     """
     channels, reach = x.shape[-1], WINDOW // 2
     values = x.astype(jnp.float32)

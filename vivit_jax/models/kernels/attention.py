@@ -1,7 +1,7 @@
 """softmax(query key^T / sqrt(f)) value, each head alone: one definition and the ways to compute it.
 
-xla      the definition; its attention matrix goes through memory. Any platform, any length, and the one with dropout.
-chunked  the definition for some queries at a time, and again in the backward pass: memory grows with the tokens and not with their square.
+xla      the definition; its attention matrix goes through memory. Any platform, any length; the only one with dropout.
+chunked  the definition for some queries at a time, computed again in the backward pass: memory grows linearly with the tokens.
 cudnn    cuDNN's flash attention: NVIDIA GPUs, 16-bit types. Over time our own kernels take its place (`time_attention`).
 auto     the fastest of these for the platform, the type, the length and the head dimension (docs/performance.md has the figures).
 """
@@ -34,17 +34,17 @@ def dot_product_attention(
     """Attention over the last token axis, the softmax in float32.
 
     Args:
-      query: what asks.
-      key: what is compared with.
-      value: what is mixed.
-      backend: one of the above.
-      length: where given, only the first `length` tokens are attended to; rows past it hold no meaning.
+      query: the queries.
+      key: the keys.
+      value: the values.
+      backend: `auto`, `xla`, `chunked` or `cudnn`.
+      length: where given, only the first `length` tokens are attended to; rows past it are meaningless.
       dropout: rate on the attention weights; `xla` only.
       dropout_key: where given, dropout is drawn from it.
     """
     if dropout_key is None:
         chosen = choose_backend(backend, query.shape[-3], query.shape[-1], query.dtype)
-        # Where a cls token alone asks the attention matrix is small, and cuDNN would be told the keys' length for the queries too.
+        # Where the only query is a cls token the attention matrix is small, and cuDNN would take the keys' length for the queries' too.
         if chosen == "cudnn" and query.shape[-3] == key.shape[-3]:
             return _cudnn_attention(query, key, value, length)
         if chosen == "chunked":
@@ -61,7 +61,7 @@ def time_attention(
     dropout: float = 0.0,
     dropout_key: Array | None = None,
 ) -> Float[Array, "b t s k f"]:
-    """Attention of each place of a grid to itself at all times. Arguments as of `dot_product_attention`."""
+    """Attention of each place of a grid to itself at all times. Arguments are those of `dot_product_attention`."""
     _, times, places, _, head_dim = query.shape
     if dropout_key is None and runs_our_kernels(backend, query.dtype) and kernels.fits(times, places, head_dim):
         return kernels.attend_over_time(query, key, value)
@@ -82,12 +82,12 @@ def choose_backend(backend: str, tokens: int, head_dim: int, dtype: jnp.dtype) -
 
 
 def padded_length(tokens: int, backend: str, head_dim: int, dtype: jnp.dtype) -> int:
-    """The length to carry a sequence at: cuDNN's backward pass refuses odd ones."""
+    """The length to pad a sequence to: cuDNN's backward pass refuses odd lengths."""
     return tokens + tokens % 2 if choose_backend(backend, tokens, head_dim, dtype) == "cudnn" else tokens
 
 
 def _padded(x: Float[Array, "*b n k f"], padding: int) -> Float[Array, "*b m k f"]:
-    """The same with so many zeros at the end of the token axis."""
+    """x with `padding` zeros at the end of the token axis."""
     return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(0, padding), (0, 0), (0, 0)]) if padding else x
 
 

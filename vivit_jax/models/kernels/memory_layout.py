@@ -12,7 +12,7 @@ LETTERS = "btnkd"
 def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
     """The same tokens, kept in memory as (b, ..., d) on a GPU.
 
-    Left alone XLA lays the tokens of all layers out as (n, d, b), for the sake of one sum over the batch, the positions' gradient, and
+    Otherwise XLA lays the tokens of all layers out as (n, d, b), for the sake of one sum over the batch, the positions' gradient, and
     transposes them back at every matrix product.
     """
     return constrained(x) if jax.default_backend() == "gpu" else x

@@ -12,12 +12,12 @@ from jaxtyping import Array, Float
 
 
 def over_batch(function: Callable, axes: str, divided: str = "b") -> Callable:
-    """`function` of arrays, divided over devices along some of their axes alone, as its first argument is.
+    """`function`, run by each device on its part of the arrays; they are divided along some axes, as the first argument is.
 
     Args:
       function: what runs on each part; its results do not depend on how the axes are divided.
       axes: a letter for each axis of its arguments and of its results, as `"btskf btskf -> btskf"`.
-      divided: the letters of those that may be divided.
+      divided: the letters of the axes that may be divided.
     """
     partitioned = custom_partitioning(function)
     arguments, results = (side.split() for side in axes.split("->"))

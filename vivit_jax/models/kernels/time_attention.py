@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from vivit_jax.models.kernels.partitioning import over_batch
 
-# Rows of the matrices of one program: tensor cores multiply 16 at least, and 64 keep one busy.
+# Rows of one program's matrices: tensor cores multiply at least 16, and 64 keep one busy.
 LEAST_ROWS, USUAL_ROWS, MOST_ROWS = 16, 64, 128
 HEAD_DIMS = (16, 32, 64, 128)
 
@@ -36,9 +36,9 @@ def attend_over_time(query: Grid, key: Grid, value: Grid, interpret: bool = Fals
     """softmax(query key^T / sqrt(f)) value, each head and each place alone over its times.
 
     Args:
-      query: what asks; its extents are such that `fits`.
-      key: what is compared with.
-      value: what is mixed.
+      query: the queries, of extents that `fits` accepts.
+      key: the keys.
+      value: the values.
       interpret: run the kernels in Python, on any platform.
     """
     return _run(_forward, 1, interpret, query, key, value)
@@ -56,7 +56,7 @@ attend_over_time.defvjp(_forward_rule, _backward_rule)
 
 
 def _run(kernel: Callable, outputs: int, interpret: bool, *grids: Grid) -> Grid | list[Grid]:
-    """The kernel over all heads and places, of grids to as many as it gives."""
+    """Runs a kernel over all heads and places of some grids; it gives `outputs` grids."""
 
     def call(*grids: Grid) -> Grid | list[Grid]:
         batch, times, places, heads, head_dim = grids[0].shape

@@ -1,7 +1,7 @@
-"""A frozen backbone of any family whose head is the memory of a training set: the nearest neighbours of a video decide (`vivit probe`).
+"""A frozen backbone of any family, whose head classifies a video by its nearest neighbours in a training set (`vivit probe`).
 
-The memory is a collection `bank` beside the parameters, which no step changes: `keys` (rows, d), features of norm 1, and `classes` (rows,
-classes), zeros and ones.
+The features of the training set are a collection `bank` beside the parameters, which no step changes: `keys` (rows, d), features of norm 1,
+and `classes` (rows, classes), zeros and ones.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import Cells, Family, ModelConfig, build, family_of, make_config
 
-SMOOTHING = 1e-3  # share of a neighbour that is of no class in particular, so that no probability is 0
+SMOOTHING = 1e-3  # the share of the votes that is spread evenly over all classes, so that no probability is 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +26,10 @@ class ProbeConfig:
 
     Attributes:
       backbone: the config of another family without a head, with its `family`.
-      num_classes: of the head; None for the backbone's features.
-      rows: how many features are remembered.
-      neighbours: how many of them decide.
-      temperature: each neighbour counts by exp(cosine / temperature).
+      num_classes: classes of the head; None for no head: the model then returns the backbone's features.
+      rows: how many features of the training set are stored.
+      neighbours: how many of them, the nearest, decide on a video.
+      temperature: each neighbour's class gets the weight exp(cosine / temperature).
       clip: (t, h, w) of the input video: the backbone's.
 
     Raises:
@@ -51,14 +51,15 @@ class ProbeConfig:
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in self.backbone.items()}
         object.__setattr__(self, "backbone", FrozenDict(plain))
         if plain["family"] == self.family or self.model.num_classes is not None:
-            raise UserError("model.backbone of a probe must be of another family, and without a head")
+            got = f"family {plain['family']} with num_classes {plain.get('num_classes')}"
+            raise UserError(f"model.backbone must be of another family and without a head, got {got}")
         object.__setattr__(self, "clip", tuple(self.model.clip))
         for field in ("rows", "neighbours", *(("num_classes",) if self.num_classes is not None else ())):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UserError(f"model.{field} must be a whole number of at least 1, got {value!r}")
         if self.neighbours > self.rows:
-            raise UserError(f"model.neighbours {self.neighbours} is more than the {self.rows} of model.rows")
+            raise UserError(f"model.neighbours must be at most model.rows {self.rows}, got {self.neighbours}")
         if isinstance(self.temperature, bool) or not isinstance(self.temperature, int | float) or not 0 < self.temperature < 100:
             raise UserError(f"model.temperature must be above 0 and below 100, got {self.temperature!r}")
 
@@ -79,7 +80,7 @@ class ProbeConfig:
 
     @property
     def compute_dtype(self) -> jnp.dtype:
-        """The backbone's."""
+        """The type of the backbone's computation on the device at hand."""
         return self.model.compute_dtype
 
     def to_dict(self) -> dict:
@@ -94,13 +95,13 @@ def described(config: ModelConfig) -> dict:
 
 
 class Probe(nn.Module):
-    """The backbone, in evaluation always, and the logits of its neighbours."""
+    """The backbone, always in evaluation mode, and the votes of a video's nearest neighbours."""
 
     config: ProbeConfig
 
     @nn.compact
     def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Float[Array, "b classes"]:
-        """Log-probabilities (b, classes), or features (b, d)."""
+        """Log-probabilities (b, classes) of clips of `config.clip`; features (b, d) where the config has no head."""
         config = self.config
         features = build(config.model).clone(parent=self, name="backbone")(video)
         features = jax.lax.stop_gradient(features) if train else features

@@ -1,4 +1,4 @@
-"""Batch normalisation as torch does it: by the batch's biased variance, while the running one is moved by the unbiased."""
+"""Batch normalisation as in torch: it normalises by the batch's biased variance, and keeps the running variance of the unbiased one."""
 
 import flax.linen as nn
 import jax
@@ -8,18 +8,18 @@ from jaxtyping import Array, Float
 from vivit_jax.errors import UserError
 
 EPSILON = 1e-5
-MOMENTUM = 0.1  # the share of a batch in the running statistics
+MOMENTUM = 0.1  # the weight of the newest batch in the running statistics
 
 
 class BatchNorm(nn.Module):
     """Normalises each channel by its mean and variance over all other axes.
 
     Parameters `scale` and `bias`; statistics `mean` and `var` in the collection `batch_stats`. All are float32, and so are the statistics
-    of a batch, which are taken in two passes: a variance as the difference of two large numbers loses its digits.
+    of a batch. The variance takes a second pass over the values: E[x^2] - E[x]^2 loses its digits where the mean is large.
 
     Attributes:
       axis_name: the axis of `pmap` whose devices share the batch, None where one program sees all of it.
-      frozen: whether the running statistics are used in training too, and stay.
+      frozen: whether training too normalises by the running statistics, and leaves them unchanged.
     """
 
     axis_name: str | None = None
@@ -27,10 +27,10 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *axes c"], *, train: bool) -> Float[Array, "b *axes c"]:
-        """The normalised input, of its type.
+        """The normalised input, in the type of the input.
 
         Raises:
-          UserError: in training, where a channel has a single value in the whole batch: its variance would be nothing.
+          UserError: in training, where a channel has a single value in the whole batch, which has no variance.
         """
         channels = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, channels)
@@ -42,7 +42,7 @@ class BatchNorm(nn.Module):
             count = x.size // x.shape[-1] * (jax.lax.axis_size(self.axis_name) if self.axis_name else 1)
             if count < 2:
                 raise UserError(
-                    f"batch normalisation needs more than one value a channel to train, got features of shape {x.shape}: "
+                    f"batch normalisation needs more than one value per channel to train, got features of shape {x.shape}: "
                     "take larger batches or clips, or set model.frozen_statistics"
                 )
             mean, var = self._statistics(values)

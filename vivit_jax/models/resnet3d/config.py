@@ -14,7 +14,7 @@ from vivit_jax.heads import by_head
 
 DTYPES = ("auto", "float32", "bfloat16")
 CONVOLUTIONS = ("auto", "3d", "2d")
-WIDTH = 64  # of every published one
+WIDTH = 64  # channels of the first stage in every published network
 Extents = tuple[int, int, int]
 
 
@@ -25,9 +25,9 @@ class Architecture:
     Attributes:
       depths: blocks of each of the four stages.
       kinds: the convolutions of each stage: `joint` (3x3x3), `spatial` (1x3x3) or `factorised` (1x3x3, then 3x1x1).
-      bottleneck: whether a block is 1x1, 3x3, 1x1 to four times the width (ResNet-50), or twice 3x3 (ResNet-18).
-      inflated: whether it is an image ResNet laid over time, with that network's stem and names.
-      temporal: of an inflated one, the blocks of each stage whose first convolution spans three frames, as a pattern that repeats.
+      bottleneck: whether a block is 1x1, 3x3 and 1x1 convolutions, the last to four times the width (ResNet-50), or two of 3x3 (ResNet-18).
+      inflated: whether it is an image ResNet applied to a video (C2D, I3D), with that network's stem.
+      temporal: for each stage of an inflated network, whether a block's first convolution spans three frames, as a pattern that repeats.
     """
 
     depths: tuple[int, int, int, int]
@@ -38,7 +38,7 @@ class Architecture:
 
     @property
     def expansion(self) -> int:
-        """The width of what a block gives, over that of its inner convolutions."""
+        """The ratio of a block's output channels to the channels of its inner convolutions."""
         return 4 if self.bottleneck else 1
 
     @property
@@ -69,8 +69,8 @@ class Block:
 
     Attributes:
       stage: from 1 to 4.
-      number: in its stage, from 0.
-      kind: of its 3x3 convolutions.
+      number: the place in its stage, from 0.
+      kind: its 3x3 convolutions, as in `Architecture.kinds`.
       inputs: channels that come in.
       width: channels of its inner convolutions.
       outputs: channels that go out.
@@ -89,9 +89,10 @@ class Block:
 
     @property
     def middle(self) -> int:
-        """Channels between the two halves of a factorised convolution: as many as give the parameters of 3x3x3 (Tran et al. 2018, 3.5).
+        """Channels between the two halves of a factorised convolution.
 
-        torchvision takes the block's own input for both of its convolutions, and so do we.
+        With so many it has about the parameters of a 3x3x3 convolution (Tran et al. 2018, Sec. 3.5). As in torchvision, the number is
+        computed from the block's input channels for both of the block's convolutions.
         """
         return (self.inputs * self.width * 3 * 3 * 3) // (self.inputs * 3 * 3 + 3 * self.width)
 
@@ -106,20 +107,20 @@ class ResNet3DConfig:
     """A ResNet over time and space, completely described.
 
     Attributes:
-      architecture: `r3d_18`, `mc3_18` or `r2plus1d_18` (Tran et al. 2018, as torchvision has them); or an image ResNet laid over time,
+      architecture: `r3d_18`, `mc3_18` or `r2plus1d_18` (Tran et al. 2018, as torchvision has them); or an image ResNet applied to videos,
         `c2d_18` or `c2d_50` (each frame alone, averaged), `i3d_18` or `i3d_50` (Wang et al. 2018: convolutions over three frames too).
       width: channels of the first stage; the next three have 2, 4 and 8 times as many. All published ones have 64.
       clip: (t, h, w) of the input video, in frames and pixels.
       num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
         then returns its features.
       dropout: rate on the features, before the head.
-      frozen_statistics: normalise by the running statistics in training as well, and leave them as they are: for fine-tuning with batches
-        too small to have statistics.
+      frozen_statistics: whether training too normalises by the running statistics, and leaves them unchanged; for fine-tuning with batches
+        that are too small to estimate statistics.
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
         faster); parameters, batch statistics and logits are float32.
-      convolutions: how kernels of one frame, of one pixel or of both are computed: `3d`, as they are written, `2d`, as convolutions of
-        all frames or over time alone and as matrix products, or `auto`, which is `2d` on a GPU, where it is faster. The numbers are
-        the same.
+      convolutions: how convolutions are computed whose kernel spans one frame, one pixel or both: `3d`, as 3-D convolutions; `2d`, as 2-D
+        convolutions or matrix products; or `auto`, which is `2d` on a GPU, where it is faster. The results are the same but for
+        rounding.
 
     Raises:
       UserError: when the values contradict each other.
@@ -162,22 +163,22 @@ class ResNet3DConfig:
 
     @property
     def stem_middle(self) -> int:
-        """Channels between the two halves of R(2+1)D's stem: 45 of 64, a number of its authors."""
+        """Channels between the two halves of R(2+1)D's stem: 45 where the width is 64, the authors' choice."""
         return max(1, 45 * self.width // WIDTH)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """All residual blocks, from the pixels up."""
+        """All residual blocks, from the first stage to the last."""
         return tuple(_blocks(self.plan, self.width))
 
     @property
     def feature_size(self) -> int:
-        """Channels that the head sees."""
+        """Channels of the features that the head takes."""
         return 8 * self.width * self.plan.expansion
 
     @property
     def grid(self) -> Extents:
-        """(n_t, n_h, n_w) of the last stage's features. Where a stride does not divide an extent, the remainder has a place of its own."""
+        """(n_t, n_h, n_w) of the last stage's features; where a stride does not divide an extent, it is rounded up."""
         strides = [(1, 2, 2), *(block.stride for block in self.blocks)]
         strides += [(1, 2, 2), (2, 1, 1)] if self.plan.inflated else []
         totals = (math.prod(stride[axis] for stride in strides) for axis in range(3))

@@ -1,4 +1,4 @@
-"""Convolutions over time and space, channels last, and the two ways to compute those that span one frame or one pixel."""
+"""Convolutions over time and space, channels last; those whose kernel spans one frame or one pixel can be computed in 2-D."""
 
 import flax.linen as nn
 import jax
@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from vivit_jax.models.resnet3d.batch_norm import BatchNorm
 from vivit_jax.models.resnet3d.config import Extents
 
-# He et al. 2015 over what goes out, as torchvision draws them.
+# He et al. 2015 by the output's fan, as in torchvision.
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
@@ -18,10 +18,10 @@ class Conv(nn.Module):
     Its parameter `kernel` is (t, h, w, in, out) whichever way it is computed.
 
     Attributes:
-      outputs: channels.
-      kernel: (t, h, w) that it spans, all odd.
+      outputs: output channels.
+      kernel: (t, h, w) extents of the kernel, all odd.
       stride: (t, h, w) from one place to the next.
-      repeat_edges: what lies before the first frame and after the last: those frames again, or zeros. Over space it is zeros.
+      repeat_edges: whether to pad time by repeating the first and the last frame, or with zeros; height and width are padded with zeros.
       as_2d: compute it as a 2-D convolution or a matrix product where its kernel allows that.
     """
 
@@ -55,16 +55,16 @@ class Conv(nn.Module):
 
 
 class FactorisedConv(nn.Module):
-    """R(2+1)D's: over space, normalised, then over time (Tran et al. 2018, Sec. 3.5).
+    """The convolution of R(2+1)D: over space, a normalisation, then over time (Tran et al. 2018, Sec. 3.5).
 
     Attributes:
       middle: channels between the two.
-      outputs: channels.
+      outputs: output channels.
       kernel: (t, h, w) that both span together.
       stride: (t, h, w) of both together.
-      as_2d: as of `Conv`.
-      axis_name: as of `BatchNorm`.
-      frozen: as of `BatchNorm`.
+      as_2d: as in `Conv`.
+      axis_name: as in `BatchNorm`.
+      frozen: as in `BatchNorm`.
     """
 
     middle: int

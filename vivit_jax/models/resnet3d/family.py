@@ -1,4 +1,4 @@
-"""ResNets over time and space as a family: what the rest of the house asks of them."""
+"""ResNets over time and space as a family: what the rest of the package asks of one."""
 
 import dataclasses
 import re
@@ -42,7 +42,7 @@ def cells(config: ResNet3DConfig) -> Cells:
 
 
 def describe(config: ResNet3DConfig) -> str:
-    """Such as `R(2+1)D-18`, and its width where that is not 64."""
+    """For example `R(2+1)D-18`, followed by the width where that is not 64."""
     kind, depth = config.architecture.split("_")
     return f"{NAMES[kind]}-{depth}" + (f", width {config.width}" if config.width != WIDTH else "")
 

@@ -1,8 +1,8 @@
 """ResNets over time and space: a stem, four stages of residual blocks, the average over all places, and a head.
 
-R3D, MC3 and R(2+1)D (Tran et al. 2018) are those of torchvision, to the stride. C2D and I3D (Wang et al. 2018, Table 1) are an image ResNet
-with the video's frames beside each other: a video of one repeated frame has the image's features. For that to hold at the first and the
-last frame too, their convolutions over time repeat the frame at the edge, where the paper has zeros.
+R3D, MC3 and R(2+1)D (Tran et al. 2018) agree with torchvision's, down to each stride. C2D and I3D (Wang et al. 2018, Table 1) apply an
+image ResNet to a video, so that a video of one repeated frame has the features of that image. For this to hold at the first and the last
+frame too, their convolutions over time pad by repeating the edge frame, where the paper pads with zeros.
 """
 
 import functools
@@ -26,8 +26,8 @@ class ResNet3D(nn.Module):
     """A ResNet over time and space. Parameters: `stem`, `stage_1` to `stage_4`, `head` (or `head_<name>` for each of several).
 
     Attributes:
-      config: describes it.
-      axis_name: the axis of `pmap` whose devices share a batch, if there are any.
+      config: the architecture and its sizes.
+      axis_name: the axis of `pmap` whose devices share a batch; None where one program sees all of it.
     """
 
     config: ResNet3DConfig
@@ -39,14 +39,14 @@ class ResNet3D(nn.Module):
 
         Args:
           video: clips of `config.clip`, normalised as the weights were trained.
-          train: normalise by the batch's statistics and move the running ones (the collection `batch_stats`, which must be mutable); draw
-            dropout, from the rng `dropout`.
+          train: whether to normalise by the batch's statistics, update the running ones (the collection `batch_stats`, which must be
+            mutable) and draw dropout from the rng `dropout`.
 
         Returns:
           (b, classes); a dict of these by name for several heads; (b, d) features for none.
 
         Raises:
-          UserError: for a video of another shape or type, or of pixels that are not normalised, which only a call outside `jit` can see.
+          UserError: for a video of another shape or type, or with pixels that are not normalised, which only a call outside `jit` can see.
         """
         config = self.config
         check_video(video, config.clip)
@@ -68,14 +68,14 @@ class ResNet3D(nn.Module):
 
 
 class Stem(nn.Module):
-    """From pixels to the first stage: 3x7x7, its two halves for R(2+1)D, or an image ResNet's 7x7 and 3x3 pooling."""
+    """From pixels to the first stage: a 3x7x7 convolution, its two halves (R(2+1)D), or an image ResNet's 7x7 and pooling (C2D, I3D)."""
 
     config: ResNet3DConfig
     axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w 3"], *, train: bool) -> Float[Array, "b t h2 w2 c"]:
-        """Half the height and width; a quarter for an image ResNet's."""
+        """Features at half the height and width; at a quarter for C2D and I3D."""
         plan, conv = self.config.plan, _Convolutions(self.config, self.axis_name)
         if plan.inflated:
             x = conv.plain(self.config.width, (5 if plan.is_temporal else 1, 7, 7), (1, 2, 2), name="conv")(x)
@@ -96,7 +96,7 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w c"], *, train: bool) -> Float[Array, "b t2 h2 w2 d"]:
-        """Its blocks one after another."""
+        """The output of the last block."""
         for block in self.blocks:
             x = Residual(self.config, block, self.axis_name, name=f"block_{block.number:02d}")(x, train=train)
         return x
@@ -111,7 +111,7 @@ class Residual(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w c"], *, train: bool) -> Float[Array, "b t2 h2 w2 d"]:
-        """The block."""
+        """The sum of the last convolution and the shortcut, through a ReLU."""
         block, conv = self.block, _Convolutions(self.config, self.axis_name)
         shortcut = x
         if block.changes_shape:
@@ -145,7 +145,7 @@ class Residual(nn.Module):
 
 
 class _Convolutions:
-    """The layers of a model, made alike: all by the same way of computing, over the same devices."""
+    """Makes the layers of a model with the settings that they all share: how to convolve, and how to take batch statistics."""
 
     def __init__(self, config: ResNet3DConfig, axis_name: str | None) -> None:
         statistics = {"axis_name": axis_name, "frozen": config.frozen_statistics}
@@ -159,5 +159,5 @@ class _Convolutions:
 
 
 def _as_2d(config: ResNet3DConfig) -> bool:
-    """On an H100, R(2+1)D-18 trains 1.4 times and infers 1.6 times as fast by 2-D convolutions, and R3D-18 no slower."""
+    """Whether to compute 3-D convolutions as 2-D ones where that is possible; `auto` does on a GPU, where it is faster."""
     return config.convolutions == "2d" or (config.convolutions == "auto" and jax.default_backend() == "gpu")

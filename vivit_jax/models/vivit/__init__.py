@@ -1,1 +1,1 @@
-"""ViViT: its config, its modules, and what the house asks of it as a family."""
+"""ViViT: its config, its modules, and its entry in the families of models."""

@@ -1,7 +1,7 @@
 """Multi-head attention: the projections to heads and back, and the axis of the grid of tokens along which each head attends.
 
-Letters of the shapes: b batch, t time, s space, n token, d width, k head, f head dimension. The factorisations of the paper differ in the
-axes alone; how attention over an axis is computed is `backends`' matter.
+Letters of the shapes: b batch, t time, s space, n token, d width, k head, f head dimension. The factorisations of the paper differ only in
+the axes; `models.kernels.attention` decides how attention over an axis is computed.
 """
 
 import functools
@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 from vivit_jax.models.kernels.attention import dot_product_attention, time_attention
 from vivit_jax.models.kernels.shared_parameters import add_shared
 
-# What the tokens of a head attend to: those of the last token axis (all tokens of Model 1, the places of a time index), or of a grid
-# (b, t, s, d) the tokens of their own place at all times.
+# What the tokens of a head attend to. SPACE: the last token axis (all tokens in Model 1, else the places of one time index).
+# TIME: in a grid (b, t, s, d), the tokens of the same place at all times.
 SPACE, TIME = "space", "time"
 
 Heads = Float[Array, "b *n k f"]
@@ -31,7 +31,7 @@ class MultiHeadAttention(nn.Module):
     Attributes:
       num_heads: k; must divide the width.
       axes: the heads are divided evenly among these, in order: `(TIME, SPACE)` is the attention of Model 4 (Sec. 3.3.4).
-      length: number of real tokens on the token axis where it is padded at its end; padded tokens are attended to by nobody.
+      length: number of real tokens on the token axis where it is padded at its end; no token attends to the padding.
       backend: as `ViViTConfig.attention`.
       dropout: rate on the attention weights.
       train: whether dropout is drawn.
@@ -48,21 +48,23 @@ class MultiHeadAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *n d"], queries: int | None = None) -> Float[Array, "b *q d"]:
-        """Attends within `x`; where `queries` is given, only the first so many tokens of the last token axis ask, and have results.
+        """Attends within `x`; where `queries` is given, results are those of the first `queries` tokens of the last token axis.
 
-        Over time a place attends to itself alone, so that of the others nothing is computed.
+        Over time a place attends only to itself, so nothing is computed for the other places.
         """
         width = x.shape[-1]
         shape = (width, self.num_heads, width // self.num_heads)
         projections = [ToHeads(shape, self.dtype, bias_learns=name != "key", name=name) for name in ("query", "key", "value")]
-        inputs = iter(copies(x, len(projections) * len(self.axes)))
+        inputs = copies(x, len(projections) * len(self.axes))
         share = self.num_heads // len(self.axes)
         mixed = []
         for number, axis in enumerate(self.axes):
             heads = slice(number * share, (number + 1) * share)
             attended = queries if axis == TIME else None
-            tokens = (next(inputs)[..., :count, :] for count in (queries, attended, attended))
-            mixed.append(self._attend(axis, *(project(taken, heads) for project, taken in zip(projections, tokens, strict=True))))
+            taken = inputs[number * len(projections) : (number + 1) * len(projections)]
+            counts = (queries, attended, attended)
+            projected = (project(x[..., :count, :], heads) for project, x, count in zip(projections, taken, counts, strict=True))
+            mixed.append(self._attend(axis, *projected))
         return FromHeads((*shape[1:], width), self.dtype, name="out")(mixed)
 
     def _attend(self, axis: str, query: Heads, key: Heads, value: Heads) -> Heads:
@@ -80,7 +82,7 @@ class ToHeads(nn.Module):
     Attributes:
       shape: of the kernel.
       dtype: of the computation.
-      bias_learns: whether the bias has a gradient. A key's is 0: it adds the same to all scores of a query, and the softmax takes it away.
+      bias_learns: whether the bias has a gradient. A key's has none: it adds the same to all scores of a query, which the softmax cancels.
     """
 
     shape: tuple[int, int, int]
@@ -89,7 +91,7 @@ class ToHeads(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *n d"], heads: slice) -> Heads:
-        """Projects to some of the heads. Slicing the kernel is cheaper than slicing what it gives."""
+        """Projects to some of the heads. Slicing the kernel is cheaper than slicing the result."""
         width, count, head_dim = self.shape
         kernel = self.param("kernel", _xavier_of_flat(width), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (count, head_dim))
@@ -106,7 +108,7 @@ class FromHeads(nn.Module):
 
     @nn.compact
     def __call__(self, mixed: Sequence[Heads]) -> Float[Array, "b *n d"]:
-        """Projects groups of heads, in order. Adding up their projections is cheaper than putting them together first."""
+        """Projects groups of heads, in order. Adding up their projections is cheaper than concatenating the groups first."""
         count, head_dim, width = self.shape
         kernel = self.param("kernel", _xavier_of_flat(count * head_dim), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (width,))
@@ -135,7 +137,7 @@ copies.defvjp(lambda x, count: (copies(x, count), None), _sum_of_gradients)
 
 
 def _xavier_of_flat(inputs: int) -> nn.initializers.Initializer:
-    """Xavier's uniform initialisation of the matrix (inputs, outputs) that a kernel is."""
+    """Xavier's uniform initialisation of a kernel, taken as a matrix (inputs, outputs)."""
 
     def initialise(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
         return nn.initializers.xavier_uniform()(key, (inputs, math.prod(shape) // inputs), dtype).reshape(shape)

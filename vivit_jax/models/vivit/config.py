@@ -62,12 +62,12 @@ class ViViTConfig:
       pool: how tokens become one feature: `token` (a learned cls token), `mean`, `max` or `sum` of the normalised tokens, or
         `mean_then_norm`, which normalises their mean (VideoMAE). Models 3 and 4 have no cls token.
       attention_order: in each block of Model 3, `space_time` or `time_space`.
-      activation: the activation of the MLPs: `gelu_tanh` (the original's) or `gelu` (exact, by erf).
+      activation: the activation of the MLPs: `gelu_tanh` (Scenic's) or `gelu` (exact, by erf).
       norm_eps: the epsilon of every LayerNorm.
       dropout: rate after the position embedding, each attention projection and each MLP layer.
-      attention_dropout: rate on the attention weights; `xla` alone draws it, so the other two are refused with it.
+      attention_dropout: rate on the attention weights; only `attention` `xla` or `auto` can draw it.
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
-      stochastic_depth_rescale: divide a kept residual by its probability to be kept; the original does not.
+      stochastic_depth_rescale: whether to divide a kept residual by the probability that it is kept; Scenic does not.
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
         faster); parameters, softmax statistics and logits are float32.
       attention: backend of the attention products: `auto`, `xla` (the plain definition), `chunked` (less memory) or `cudnn`. On a GPU
@@ -206,7 +206,7 @@ class ViViTConfig:
             raise UserError(f"model.attention_dropout {self.attention_dropout} needs model.attention xla or auto, got {self.attention}")
         if self.attention == "cudnn" and self.dtype == "float32":
             raise UserError(
-                "model.attention cudnn computes in 16 bits alone: set model.dtype to bfloat16 or auto, or model.attention to auto"
+                "model.attention cudnn computes in 16 bits only: set model.dtype to bfloat16 or auto, or model.attention to auto"
             )
 
     @property

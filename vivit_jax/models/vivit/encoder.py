@@ -31,8 +31,8 @@ class Encoder(nn.Module):
     Attributes:
       config: widths, layers, regularisation and precision.
       attentions: the attentions of each block in order, as (name, axes).
-      outputs: where given, only the first so many tokens of each sequence are asked for. The last block then computes no others, which
-        for a cls token spares most of it; scanned layers are all alike and compute every token.
+      outputs: where given, only the first `outputs` tokens of each sequence are needed. The last block then computes no others, which
+        saves most of its work where only a cls token is needed; scanned layers are all alike and compute every token.
     """
 
     config: ViViTConfig
@@ -147,7 +147,7 @@ class MLP(nn.Module):
 
 
 class Dense(nn.Module):
-    """A matrix product, and `add_bias` of it and the bias. Parameters: kernel (d, m) and bias (m)."""
+    """A matrix product, to which `add_bias` adds the bias. Parameters: kernel (d, m) and bias (m)."""
 
     features: int
     dtype: jnp.dtype

@@ -1,4 +1,4 @@
-"""ViViT as a family: what the rest of the house asks of it."""
+"""ViViT as a family: what the rest of the package asks of one."""
 
 import dataclasses
 import re
@@ -45,7 +45,7 @@ def cells(config: ViViTConfig) -> Cells:
 
 
 def describe(config: ViViTConfig) -> str:
-    """Such as `ViViT, factorised encoder, 12 layers of 768`."""
+    """For example `ViViT, factorised encoder, 12 layers of 768`."""
     return f"ViViT, {config.factorisation.replace('_', ' ')}, {config.num_layers} layers of {config.hidden_size}"
 
 

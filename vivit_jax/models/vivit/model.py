@@ -1,7 +1,7 @@
 """ViViT: a tokenizer, one of the paper's four factorisations of attention (Sec. 3.3), and a head.
 
-Each factorisation is a module that turns a grid of tokens (b, t, s, d), s = h w, into one feature a video (b, d). They share one encoder
-and differ in the grouping of tokens around it.
+Each factorisation is a module that turns a grid of tokens (b, t, s, d), s = h w, into one feature per video (b, d). They share one
+encoder and differ in how tokens are grouped around it.
 """
 
 import dataclasses
@@ -41,13 +41,13 @@ class ViViT(nn.Module):
 
         Args:
           video: clips of `config.clip`, normalised as the weights were trained: [-1, 1] unless they say otherwise.
-          train: draw dropout and stochastic depth, from the rng `dropout`.
+          train: whether to draw dropout and stochastic depth, from the rng `dropout`.
 
         Returns:
           (b, classes); a dict of these by name for several heads; (b, d) features for none.
 
         Raises:
-          UserError: for a video of another shape or type, or of pixels that are not normalised, which only a call outside `jit` can see.
+          UserError: for a video of another shape or type, or with pixels that are not normalised, which only a call outside `jit` can see.
         """
         features = self.features(video, train=train)
         if not self.classifiers:
@@ -56,13 +56,13 @@ class ViViT(nn.Module):
         return logits.get("", logits)
 
     def features(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Float[Array, "b d"]:
-        """What the head sees, in float32: the normalised cls token or the pooled tokens."""
+        """The features that the head takes, in float32: the normalised cls token or the pooled tokens."""
         check_video(video, self.config.clip)
         return self.transformer(self.tokenizer(video), train).astype(jnp.float32)
 
 
 class SpatioTemporalAttention(nn.Module):
-    """Model 1: every token to every token."""
+    """Model 1: every token attends to every token."""
 
     config: ViViTConfig
 
@@ -137,7 +137,7 @@ def _encode_and_pool(module: nn.Module, name: str, config: ViViTConfig, tokens: 
         cls = module.param(f"{name}_cls", nn.initializers.zeros, (tokens.shape[-1],))
         cls = add_shared(jnp.zeros((*tokens.shape[:-2], 1, tokens.shape[-1]), tokens.dtype), cls)
         tokens = jnp.concatenate([cls, tokens], axis=-2)
-    # Whoever looks at the tokens gets all of them.
+    # A caller that collects intermediates gets all tokens.
     outputs = 1 if config.pool == "token" and not module.is_mutable_collection("intermediates") else None
     encoder = Encoder(config, (("attention", (SPACE,)),), outputs, name=name)
     tokens = encoder(tokens, positions=tokens.shape[-2:-1], train=train)

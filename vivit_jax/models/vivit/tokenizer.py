@@ -39,8 +39,8 @@ class Tokenizer(nn.Module):
 def uniform_frames(frames: int, sampled: int) -> tuple[int, ...]:
     """Indices of `sampled` frames spread evenly inside a clip of `frames`, the ends left out.
 
-    The steps are taken in float32 as the original takes them, so that its checkpoints see the frames they were trained on; where its
-    rounding yields one frame too many, that last frame is left out.
+    The steps are taken in float32 as in Scenic, so that its checkpoints see the frames they were trained on; where rounding yields one
+    frame too many, the last one is left out.
 
     >>> uniform_frames(32, 4)
     (6, 13, 19, 26)

@@ -11,7 +11,7 @@ import jax
 
 from vivit_jax import console
 
-# jax's own names for what it tells of its cache.
+# The events that jax reports of its cache.
 REQUEST, HIT = "/jax/compilation_cache/compile_requests_use_cache", "/jax/compilation_cache/cache_hits"
 
 
@@ -32,9 +32,9 @@ class Compilation:
     """What was compiled while it was watched.
 
     Attributes:
-      seconds: that it took, tracing included.
+      seconds: how long it took, tracing included.
       requests: programs looked for in the cache.
-      hits: those found there.
+      hits: programs found there.
     """
 
     seconds: float = 0.0
@@ -48,7 +48,7 @@ class Compilation:
 
 @contextlib.contextmanager
 def watched() -> Iterator[Compilation]:
-    """Watches what this thread compiles meanwhile."""
+    """Watches what this thread compiles inside the context."""
     compilation, thread, start = Compilation(), threading.get_ident(), time.perf_counter()
 
     def listen(event: str, **_: object) -> None:

@@ -27,9 +27,9 @@ class Executor(Protocol):
     """Places states and batches on devices and runs pure steps there.
 
     Attributes:
-      axis_name: what a step averages over by name; None where it sees the whole batch.
+      axis_name: the name of the axis that a step averages over; None where it sees the whole batch.
       batch_shards: the number of parts a batch is divided into, over all hosts.
-      mesh: that parameters lie on; None where every device has them whole.
+      mesh: the mesh that parameters are divided over; None where every device has them whole.
     """
 
     axis_name: str | None
@@ -52,13 +52,13 @@ class Executor(Protocol):
         """This host's rows of a batch, as its part of the global batch."""
 
     def compile_train(self, step: Callable, state: Tree) -> Callable:
-        """The train step over the devices. It takes the state over (donated) and refuses to be compiled a second time."""
+        """The train step over the devices. It donates the state it is given, and refuses to be compiled a second time."""
 
     def compile_eval(self, step: Callable, variables: Tree) -> Callable:
         """The eval step over the devices; its results are host arrays of the whole batch, over all hosts."""
 
     def compile_eval_on_devices(self, step: Callable, variables: Tree) -> Callable:
-        """The same from a batch on the devices to results there."""
+        """The eval step from a batch on the devices to results on the devices."""
 
     def metrics(self, metrics: Tree) -> Tree:
         """The metrics of a train step as host arrays."""

@@ -42,7 +42,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
 
 
 def of_first_host(decide: Callable[[], int]) -> int:
-    """What the first host decides, on every host."""
+    """The first host's decision, on every host."""
     decision = decide() if jax.process_index() == 0 else 0
     if jax.process_count() == 1:
         return decision

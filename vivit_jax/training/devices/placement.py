@@ -51,7 +51,7 @@ def shardings_of(tree: Any, mesh: Mesh) -> Any:
 def gathered_over_fsdp(params: Any, mesh: Mesh) -> Any:
     """The parameters as a step uses them: what `fsdp` divides is put together, what `tensor` divides stays divided.
 
-    Said to the compiler, because left alone it may divide the activations instead.
+    The compiler is told so, because otherwise it may divide the activations instead.
     """
 
     def gather(path: str, leaf: Any) -> Any:
@@ -62,7 +62,7 @@ def gathered_over_fsdp(params: Any, mesh: Mesh) -> Any:
 
 
 def shapes_on(mesh: Mesh, shapes: Any) -> Any:
-    """A tree of shapes with the shardings that arrays of them would have, for what needs no arrays."""
+    """The shapes with the shardings that arrays of these shapes would have on the mesh."""
     return jax.tree.map(lambda leaf, on: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=on), shapes, shardings_of(shapes, mesh))
 
 
@@ -80,11 +80,11 @@ class Placed:
     """The parameters that one rule divides in one way.
 
     Attributes:
-      pattern: of the rule; of parameters that lie whole on every device, whatever rule says so, `all others`.
+      pattern: the rule's pattern; `all others` for parameters that lie whole on every device, whatever their rule.
       axes: the mesh axes of the last dimensions.
-      largest: shape of the largest of them.
-      on_device: the part of its shape that a device holds.
-      bytes: that all of them take on a device, with what belongs to them in the rest of the state.
+      largest: shape of the largest of these parameters.
+      on_device: shape of the part of it that a device holds.
+      bytes: bytes that they all take on a device, with their share of the optimiser's state and the average.
     """
 
     pattern: str

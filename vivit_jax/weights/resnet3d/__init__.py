@@ -1,1 +1,1 @@
-"""ResNets of torchvision and timm, read into ours and written back."""
+"""ResNets of torchvision and timm, read into our models, and video ResNets written as torchvision's."""

@@ -1,4 +1,4 @@
-"""A model of ours from a ResNet's state dict: of torchvision's video ResNets as it is, of an image ResNet as it is asked for."""
+"""Makes a model from a ResNet's state dict: the same network from a video ResNet, the one that the caller names from an image ResNet."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from vivit_jax.weights.tensors import Tensors
 MODEL_OPTIONS = ("architecture", "clip", "num_classes", "dtype")
 CLIP = (16, 112, 112)
 STRIDE = 2  # torchvision's were trained at 15 frames a second: every second frame of 30
-RESIZE_RATIO = 8 / 7  # 128 to 112, of torchvision's
+RESIZE_RATIO = 8 / 7  # torchvision crops 112 of 128 pixels
 
 
 def convert(
@@ -39,13 +39,13 @@ def convert(
     """The model and its report; arguments are those of `vivit_jax.weights.convert.convert`.
 
     Raises:
-      UserError: naming what cannot be read, told or made to fit.
+      UserError: naming what cannot be read, what the caller must say, or what does not fit.
     """
     for name in model:
         if name not in MODEL_OPTIONS:
             raise UserError(f"{tensors.path} is a ResNet, which has no {name}: leave it out")
     check_options(init)
-    source = read(tensors)
+    source = read(tensors, init.format)
     if source.is_image and not image_models:
         raise UserError(f"{source.name} is an image model: make a video model of it with `vivit convert`")
     config = _target(source, dict(model))
@@ -81,8 +81,8 @@ def _target(source: Source, asked: dict[str, object]) -> ResNet3DConfig:
 
 
 def _facts(preprocess: Preprocess, stride: int | None, resize: int | None, *, named: bool) -> list[Group]:
-    """What the file does not say, and where it was taken from."""
-    squeezed = ", the short side; torchvision squeezes every video to 128 x 171, which is the same of 4:3 alone"
+    """The preprocessing and labels that the file does not say, and where each was taken from."""
+    squeezed = ", the short side; torchvision squeezes every video to 128 x 171, which is the same for 4:3 only"
     facts = [
         Group("(config)", "given" if stride else "assumed", f"stride {preprocess.stride}{'' if stride else ', 15 frames a second of 30'}"),
         Group("(config)", "given" if resize else "assumed", f"resize {preprocess.resize}{'' if resize else squeezed}"),

@@ -1,4 +1,4 @@
-"""A state dict of ours that torchvision's video ResNets load strictly."""
+"""Writes a state dict that torchvision's video ResNets load strictly."""
 
 import pathlib
 
@@ -15,10 +15,10 @@ SUFFIXES = (".pth", ".safetensors")
 
 
 def export_torchvision(pretrained: Pretrained, out: pathlib.Path) -> None:
-    """A file for `torchvision.models.video.r3d_18(num_classes=...).load_state_dict`, or `mc3_18`, or `r2plus1d_18`.
+    """Writes a file for `torchvision.models.video.r3d_18(num_classes=...).load_state_dict`, or `mc3_18`, or `r2plus1d_18`.
 
-    Batch statistics are in it. Their counters of batches are 0: ours keep none, and torch needs none. Class names and preprocessing have no
-    place in a state dict.
+    It includes the batch statistics. Torch's counters of batches are 0: we keep none, and torch does not need them. Class names and
+    preprocessing have no place in a state dict.
 
     Raises:
       UserError: for a model that torchvision does not have, or a file that is neither .pth nor .safetensors.

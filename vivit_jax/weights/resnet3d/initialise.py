@@ -17,7 +17,7 @@ from vivit_jax.weights.resnet3d.source import FORMATS, Source, read
 from vivit_jax.weights.tensors import read_tensors
 from vivit_jax.weights.vit.source import local_path
 
-# What of the `init` section a ResNet has a use for.
+# The keys of the `init` section that apply to a ResNet.
 OPTIONS = ("source", "format", "head", "mean", "std")
 PARTS = ("stem", "stage_1", "stage_2", "stage_3", "stage_4")
 
@@ -32,11 +32,11 @@ def initialise(model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initi
     path = local_path(init.source)
     if is_model_dir(path):
         return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
-    return initialise_from(read(read_tensors(path)), model, init, key)
+    return initialise_from(read(read_tensors(path), init.format), model, init, key)
 
 
 def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
-    """`initialise` from a state dict that is already open; every tensor of it is used, or the report says why not."""
+    """`initialise` from a state dict that is already open; the report names every tensor that is not used, and why."""
     _check_same_network(source, model)
     ours = variable_shapes(model)
     kept = {path: shape for path, shape in ours.items() if not path.startswith("head")}
@@ -52,16 +52,16 @@ def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key
 
 
 def check_options(init: InitConfig) -> None:
-    """Refuses what is said of a source and no ResNet has.
+    """Refuses options that do not apply to a ResNet.
 
     Raises:
-      UserError: naming it.
+      UserError: naming the option.
     """
     for field in dataclasses.fields(init):
         if field.name not in OPTIONS and getattr(init, field.name) != field.default:
-            raise UserError(f"init.{field.name} is set, and it says something of vision transformers: a ResNet has no use for it")
+            raise UserError(f"init.{field.name} is set, but applies to vision transformers only, and the source is a ResNet: leave it out")
     if init.format not in ("auto", "vivit_jax", *FORMATS):
-        raise UserError(f"init.format {init.format} is of vision transformers: a ResNet is read by auto, {' or '.join(FORMATS)}")
+        raise UserError(f"init.format must be auto, {' or '.join(FORMATS)} for a ResNet, got {init.format}")
 
 
 def _check_same_network(source: Source, model: ResNet3DConfig) -> None:
@@ -74,11 +74,13 @@ def _check_same_network(source: Source, model: ResNet3DConfig) -> None:
 def _check_head(source: Source, model: ResNet3DConfig) -> None:
     if source.classes is None or model.heads != {"": source.classes}:
         theirs = "no head" if source.classes is None else f"one head of {source.classes} classes"
-        raise UserError(f"{source.name} has {theirs}, and the model {model.heads or 'none'}: its head cannot be kept; set head to fresh")
+        raise UserError(
+            f"{source.name} has {theirs}, and the model has {model.heads or 'none'}: the head cannot be kept; set head to fresh"
+        )
 
 
 def _check_whole(source: Source, expected: Shapes) -> None:
-    """Every tensor of the model in the file, and every one of the file in the model; the counters and a head may be left."""
+    """Refuses a file that lacks a tensor of the model, or has one that the model lacks, other than counters and a head."""
     spare = {*counters(expected), "fc.weight", "fc.bias"} - expected.keys()
     given = {name: shape for name, shape in source.tensors.shapes.items() if name not in spare}
     check_parameters(given, expected, source.name)
@@ -95,7 +97,7 @@ def _report(source: Source, ours: Shapes, names: dict[str, str], init: InitConfi
     statistics = sum(path.startswith(STATISTICS) for path in names)
     groups.append(Group("batch statistics", "*.running_mean, *.running_var", f"copied, {statistics} tensors"))
     if counted := [name for name in counters(names.values()) if name in source.tensors]:
-        reason = "left out: torch reads these counters where momentum is None alone, and the running statistics do not depend on them"
+        reason = "left out: torch uses these counters only where momentum is None, and the running statistics do not depend on them"
         groups.append(Group("-", f"*.num_batches_tracked ({len(counted)})", reason))
     if heads := sorted({path.split("/")[0] for path in ours if path.startswith("head")}):
         kept = init.head == "keep"

@@ -22,7 +22,7 @@ SHORTCUT = (
 )
 HEAD = ((r"head", "fc"),)
 
-# Our module and theirs; the numbers are those of torch's `Sequential`s, whose ReLUs count.
+# Our module and torch's; the last numbers are places in a `Sequential`, where ReLUs have a place too.
 WHOLE = (
     (r"stem/conv", "stem.0"),
     (r"stem/norm", "stem.1"),
@@ -54,7 +54,7 @@ IMAGE = (
 
 
 def torch_names(paths: Iterable[str], plan: Architecture) -> dict[str, str]:
-    """Their name of each of our variables, by path as `flatten_variables` gives it."""
+    """Torch's name of each of our variables, by its path as `flatten_variables` gives it."""
     table = IMAGE if plan.inflated else FACTORISED if plan.kinds[0] == "factorised" else WHOLE
     return {path: _name(path, table) for path in paths}
 
@@ -68,7 +68,7 @@ def _name(path: str, table: tuple[tuple[str, str], ...]) -> str:
 
 
 def counters(names: Mapping[str, object] | Iterable[str]) -> list[str]:
-    """The counter of batches that torch keeps beside each running mean."""
+    """The names of the counters of batches that torch keeps beside each running mean."""
     return [name.replace("running_mean", COUNTER) for name in names if name.endswith("running_mean")]
 
 
@@ -80,14 +80,17 @@ def to_torch(path: str, array: np.ndarray) -> np.ndarray:
 
 
 def shape_in_torch(path: str, shape: tuple[int, ...], plan: Architecture) -> tuple[int, ...]:
-    """The shape of one of our variables in their file: of an image model's, without time."""
+    """The shape of one of our variables in torch's file; kernels of an image model have no time axis there."""
     if not path.endswith("kernel"):
         return shape
     return shape[::-1] if len(shape) == 2 else (shape[4], shape[3], *(shape[1:3] if plan.inflated else shape[:3]))
 
 
 def from_torch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Theirs in our layout, of `shape`. An image's kernel is repeated over time and divided by the frames (Carreau and Zisserman 2017)."""
+    """A tensor of torch's in our layout, of `shape`.
+
+    An image model's kernel is repeated over time and divided by the number of frames (Carreau and Zisserman 2017).
+    """
     if array.ndim == 2:
         return np.ascontiguousarray(array.T)
     if array.ndim == 5:

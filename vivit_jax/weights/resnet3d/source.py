@@ -1,4 +1,4 @@
-"""A ResNet's state dict: recognised by its names, its architecture told by names and shapes."""
+"""Recognises a ResNet's state dict by its names, and its architecture by names and shapes."""
 
 import dataclasses
 import re
@@ -13,25 +13,25 @@ VIDEO, IMAGE = "video_resnet", "image_resnet"
 FORMATS = (VIDEO, IMAGE)
 WRAPPERS = r"(?:module\.|model\.|backbone\.)*"
 
-# Of torchvision's weights: Kinetics-400 for video, ImageNet for images.
+# Pixel statistics of torchvision's weights: Kinetics-400 for videos, ImageNet for images.
 MEANS: dict[str, Triple] = {VIDEO: (0.43216, 0.394666, 0.37645), IMAGE: (0.485, 0.456, 0.406)}
 STDS: dict[str, Triple] = {VIDEO: (0.22803, 0.22145, 0.216989), IMAGE: (0.229, 0.224, 0.225)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A ResNet, its tensors not read yet.
+    """A ResNet in a file, whose tensors are not read yet.
 
     Attributes:
-      name: of the file and its format, for reports and errors.
+      name: the file and its format, for reports and errors.
       format: `video_resnet` or `image_resnet`.
-      architectures: of ours, those that it can become.
-      width: of its first stage.
-      classes: of its head; None where it has none.
+      architectures: those of our architectures that it can become.
+      width: channels of its first stage.
+      classes: classes of its head; None where it has none.
       mean: per RGB channel, of pixels in [0, 1], that it was trained with.
       std: per RGB channel, of pixels in [0, 1], that it was trained with.
-      said: where mean and std are from.
-      tensors: under the names of torchvision.
+      said: where mean and std come from.
+      tensors: by torchvision's names.
     """
 
     name: str
@@ -51,34 +51,38 @@ class Source:
 
 
 def format_of(tensors: Tensors) -> str | None:
-    """Which of `FORMATS` a file is of, if either."""
+    """The format of a file, one of `FORMATS`; None if it is neither."""
     names = {re.sub(f"^{WRAPPERS}", "", name) for name in tensors}
     if "layer1.0.conv1.0.weight" in names or "layer1.0.conv1.0.0.weight" in names:
         return VIDEO
     return IMAGE if {"conv1.weight", "layer1.0.conv1.weight"} <= names else None
 
 
-def read(tensors: Tensors) -> Source:
-    """What a file of ResNet weights is.
+def read(tensors: Tensors, asked: str = "auto") -> Source:
+    """Recognises the ResNet in a file; `asked` is the format that the caller names, or `auto`.
 
     Raises:
-      UserError: for a ResNet that is none of ours.
+      UserError: for a ResNet of another format than asked for, or one that none of our architectures can be.
     """
     format = format_of(tensors)
     name = f"{tensors.path} ({format})"
     if format is None:
         raise UserError(f"{tensors.path}: no known ResNet has these names: {', '.join(list(tensors)[:4])}, ...")
+    if asked in FORMATS and asked != format:
+        raise UserError(f"{tensors.path} is of format {format}, not {asked}: set format to {format} or auto")
     tensors = tensors.renamed({re.sub(f"^{WRAPPERS}", "", name): name for name in tensors})
     shapes = tensors.shapes
     architectures = _image_architectures(tensors, name) if format == IMAGE else (_video_architecture(tensors, name),)
     head = shapes.get("fc.weight")
     mean, std, said = _pixels(tensors, format)
-    width = shapes["layer1.0.conv1.weight" if format == IMAGE else "layer1.0.conv2.1.weight"][0]
-    return Source(name, format, architectures, width, head[0] if head else None, mean, std, said, tensors)
+    first = "layer1.0.conv1.weight" if format == IMAGE else "layer1.0.conv2.1.weight"  # as many outputs as the first stage has channels
+    if not shapes.get(first):
+        raise UserError(f"{name}: {first}, which tells the width, must be a tensor of at least one axis, got {shapes.get(first, 'none')}")
+    return Source(name, format, architectures, shapes[first][0], head[0] if head else None, mean, std, said, tensors)
 
 
 def _video_architecture(tensors: Tensors, name: str) -> str:
-    """R(2+1)D by its factorised convolutions; R3D and MC3 by the frames that those of the second stage span."""
+    """Tells R(2+1)D by its factorised convolutions, and R3D from MC3 by the frames that a kernel of the second stage spans."""
     _check_depths(tensors, (DEPTHS_18,), name)
     if any(re.match(r"layer\d\.\d+\.conv3\.", tensor) for tensor in tensors):
         raise UserError(f"{name}: its blocks are bottlenecks, which none of {_video_names()} has")
@@ -99,7 +103,7 @@ def _check_depths(tensors: Tensors, known: tuple[tuple[int, ...], ...], name: st
     depths = tuple(sum(stage == at for at, _ in places) for stage in range(1, max(stage for stage, _ in places) + 1))
     if depths not in known:
         expected = " or ".join(map(str, known))
-        raise UserError(f"{name}: its stages have {depths} blocks, and only ResNet-18 and ResNet-50 can be read: {expected} of its kind")
+        raise UserError(f"{name}: its stages have {depths} blocks, expected {expected}: only ResNet-18 and ResNet-50 can be read")
     return depths
 
 
@@ -108,7 +112,7 @@ def _video_names() -> str:
 
 
 def _pixels(tensors: Tensors, format: str) -> tuple[Triple, Triple, str]:
-    """Mean and std: of timm's config.json beside an image model's weights, else torchvision's for the format."""
+    """Mean, std and where they come from: timm's config.json beside an image model's weights, else torchvision's values for the format."""
     config = (tensors.path if tensors.path.is_dir() else tensors.path.parent) / CONFIG
     recipe = read_json(config).get("pretrained_cfg") if format == IMAGE and config.is_file() else None
     if isinstance(recipe, dict) and all(_is_triple(recipe.get(field)) for field in ("mean", "std")):

@@ -29,7 +29,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Params = dict[str, np.ndarray]
 
-# Heads of the usual widths: 64 wide, but for ViT-H's 80. Fused or square projections do not show it.
+# Heads of the usual widths are 64 wide, ViT-H's 80. Fused or square projections do not show the number of heads.
 HEADS_OF_WIDTH = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 
 
@@ -66,11 +66,11 @@ class SourceOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A source, read.
+    """A source that was read.
 
     Attributes:
       name: file or directory and format, for reports and errors.
-      params: as the module says.
+      params: parameters by the paths that the module's docstring lists.
       num_heads: attention heads.
       activation: the MLP's, as `ViViTConfig` names it.
       norm_eps: of every LayerNorm.
@@ -83,7 +83,7 @@ class Backbone:
       pool: how tokens become the feature that the head sees.
       attention_order: of Model 3, if it is known.
       grids: positions that the source holds ready for other grids, as {(n_h, n_w): (n_h, n_w, d)}.
-      dropped: what of the source has no place in a ViViT, with the reason; by group.
+      dropped: groups of tensors that have no place in a ViViT, each with the reason.
       headless: why the head cannot be kept, if it cannot.
       labels: class names, if the source has them.
       multi_label: whether a video may have several of them.

@@ -42,7 +42,7 @@ def _is_input(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))
 
 
-# What each field must be, in words and as a check; Hugging Face's and timm's have no name in common that means two things.
+# What each field must be, in words and as a check; no name means one thing to Hugging Face and another to timm.
 FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "architecture": ("text", _is_text),
     "global_pool": ("text", _is_text),
@@ -70,11 +70,11 @@ def described(config: Mapping, name: str) -> dict:
     """The fields that we read and that are not null, those of nested objects checked too.
 
     Args:
-      config: of config.json.
-      name: of the model, for errors.
+      config: the contents of config.json.
+      name: the model's name, for errors.
 
     Raises:
-      UserError: naming the field that cannot be meant so.
+      UserError: naming a field that is malformed.
     """
     said = {field: value for field, value in config.items() if field in FIELDS and value is not None}
     for field, value in said.items():

@@ -45,7 +45,7 @@ def read_processors(files: Mapping[str, Mapping], name: str) -> Pixels:
       name: of the model, for errors.
 
     Raises:
-      UserError: if a file cannot be meant so, or two contradict each other.
+      UserError: if a file is malformed, or two contradict each other.
     """
     read = [_read(values, file, name) for file, values in files.items()]
     for other in read[1:]:
@@ -75,14 +75,13 @@ def _read(values: Mapping, file: str, name: str) -> Pixels:
         raise UserError(f"{where} says offset true and do_rescale false, which contradict each other")
     factor = _number(values.get("rescale_factor", 1 / 127.5 if is_vivit else 1 / 255), f"{where}: rescale_factor") if rescales else 1.0
     offset = float(offsets and rescales)
-    said = {}
     mean, std = (0.0,) * 3, (1.0,) * 3
-    if _flag(values, "do_normalize", where):
+    normalises = _flag(values, "do_normalize", where)
+    if normalises:
         mean, std = (_triple(values.get(key) or HALF, f"{where}: {key}") for key in ("image_mean", "image_std"))
     if factor <= 0 or min(std) <= 0:
         raise UserError(f"{where}: rescale_factor and image_std must be above 0, got {factor} and {std}")
-    normalises = _flag(values, "do_normalize", where)
-    said |= {ours: file for ours, theirs in (("mean", "image_mean"), ("std", "image_std")) if values.get(theirs) or not normalises}
+    said = {ours: file for ours, theirs in (("mean", "image_mean"), ("std", "image_std")) if values.get(theirs) or not normalises}
     if values.get("do_flip_channel_order") is True:
         raise UserError(f"{where} says do_flip_channel_order true: its pixels are BGR, and ours are RGB")
     resize = _short_side(values.get("size"), where) if _flag(values, "do_resize", where) else None
@@ -151,5 +150,5 @@ def _crop(size: object, where: str) -> tuple[int, int] | None:
 
 
 def _tidy(value: float) -> float:
-    """Without the last digits that 1/255 and 1/127.5 leave."""
+    """The value without the rounding errors that 1/255 and 1/127.5 leave."""
     return round(value, 12)

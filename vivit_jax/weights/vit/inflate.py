@@ -87,7 +87,7 @@ def positions(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
             groups.append(Group("(cls)", backbone.called("cls"), "left out: the model has no cls token"))
         return {f"{encoder}/position": rows}, groups
     if "cls" not in backbone.params:
-        # A token that no other knows must start somewhere: at zero, as the cls token of a fresh model does.
+        # A cls token that the source lacks starts at zero, as in a fresh model.
         params = {f"{encoder}_cls": np.zeros(source.shape[-1], np.float32)}
         rows = np.concatenate([np.zeros_like(rows[:1]), rows])
         return params | {f"{encoder}/position": rows}, [*groups, Group(f"{encoder}_cls", "-", "zeros: the source has no cls token")]
@@ -134,8 +134,8 @@ def temporal_attention(blocks: Params, method: str) -> tuple[Params, str]:
     """Model 3's temporal attention for blocks that have only a spatial one; its LayerNorm starts fresh.
 
     `zero_output` leaves query, key and value random and makes the output projection zero: the block computes what it did before, and the
-    output projection has a gradient from the first step, the others from the second. With `zero`, the paper's and the original's, nothing
-    but the output bias ever has one.
+    output projection has a gradient from the first step, the others from the second. With `zero`, as in the paper and Scenic, only the
+    output bias ever has one.
     """
     params = {}
     for path, array in blocks.items():
@@ -204,7 +204,7 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
 
 
 def _resized(backbone: Backbone, grid: tuple[int, int, int], init: InitConfig) -> tuple[np.ndarray, str]:
-    """The source's positions on another grid, and how they came there. Where time is to go, they are averaged over it."""
+    """The source's positions on another grid, and how they were made. They are averaged over time where the grid has none."""
     source = backbone.params["position"]
     method = init.position_resize or backbone.position_resize
     if grid[1:] in backbone.grids and source.shape[1:3] != grid[1:]:

@@ -192,7 +192,7 @@ def check_complete(translation: Translation, what: str, heads: int, *, optional_
 
 
 def fold_layer_scale(params: Params) -> Params:
-    """LayerScale (Touvron et al. 2021), a factor on each residual branch, taken into the projection before it."""
+    """The parameters with LayerScale (Touvron et al. 2021), a factor on each residual branch, multiplied into the projection before it."""
     folded = dict(params)
     for name in [name for name in params if name.endswith("/layer_scale")]:
         branch, gamma = name.removesuffix("/layer_scale"), folded.pop(name)
@@ -214,7 +214,7 @@ def _transformed(row: Row, tensors: Tensors, name: str, num_heads: int) -> tuple
         value = row.transform(tensor, num_heads)
     except (ValueError, IndexError):
         raise UserError(
-            f"{tensors.path}: {name} {tensors.shapes[name]} has not the shape of what it is named for, with {num_heads} attention heads"
+            f"{tensors.path}: {name} {tensors.shapes[name]} does not have the shape that its name implies, with {num_heads} attention heads"
         ) from None
     # Contiguous, so that views do not keep the source's arrays alive beside ours.
     return tuple(map(np.ascontiguousarray, value if isinstance(value, tuple) else (value,)))

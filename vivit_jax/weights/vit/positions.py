@@ -16,7 +16,7 @@ def resize_positions(grid: np.ndarray, size: Sequence[int], method: str) -> np.n
       grid: (n_1, ..., d) positions.
       size: the grid wanted, as many axes.
       method: `cubic`, PyTorch's bicubic (Keys' kernel with a = -0.75, pixel centres aligned, no smoothing), as DINO and Hugging Face
-        use it; or `linear`, linear interpolation with the corners aligned, as Google's ViT and the original ViViT use it.
+        use it; or `linear`, linear interpolation with the corners aligned, as Google's ViT and Scenic use it.
     """
     weights = {"cubic": _cubic, "linear": _linear}[method]
     resized = grid.astype(np.float64)

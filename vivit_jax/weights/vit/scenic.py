@@ -1,4 +1,4 @@
-"""The original ViViT's train states (Flax msgpack): all four models, the spatial-only baseline, uniform frame sampling.
+"""Scenic's train states (Flax msgpack), those of the original ViViT: all four models, the spatial-only baseline, uniform frame sampling.
 
 https://github.com/google-research/scenic/tree/main/scenic/projects/vivit
 """
@@ -58,7 +58,7 @@ POOL_NOT_TOLD = ("(pool)", "mean, as published: the tree does not say; give pool
 
 
 def recognises(tensors: Tensors, metadata: dict) -> bool:
-    """Whether this is a tree of the original's: a video model's, any train state, or one whose head is named as only the original does."""
+    """Whether this is a tree of Scenic's: a video model's, any train state, or one whose head is named as only Scenic does."""
     prefix = _prefix(tensors)
     kernel = tensors.shapes.get(f"{prefix}embedding/kernel", ())
     is_train_state = "/target/" in f"/{prefix}" or f"{prefix}output_projection/kernel" in tensors
@@ -131,16 +131,16 @@ def _samples_frames(tensors: Tensors, options: SourceOptions) -> bool:
 
 
 def _check_sampling(times: int, frames: int, options: SourceOptions, name: str) -> None:
-    """Refuses the original's one frame too many: asked for one fewer, it took as many frames, but others than ours."""
+    """Refuses a source that may have one frame more than it was asked for: Scenic then takes other frames than we do."""
     if options.sampled_frames in (None, times - 1) and _oversamples(frames, times - 1, times):
         raise UserError(
-            f"{name}: the original takes {times} of {frames} frames when asked for {times}, and also, others, when asked for {times - 1}: "
+            f"{name}: Scenic takes {times} of {frames} frames when asked for {times}, and {times} other ones when asked for {times - 1}: "
             f"give sampled_frames {times} if it was asked for that; the other has no exact map"
         )
 
 
 def _oversamples(frames: int, asked: int, found: int) -> bool:
-    """Whether the original, asked for `asked` of so many frames, takes `found`, one too many: its steps are rounded to float32."""
+    """Whether Scenic, asked for `asked` of so many frames, takes `found`, one too many: its steps are rounded to float32."""
     step = frames / (asked + 1)
     return found == asked + 1 == len(np.arange(step, frames, step, dtype=np.float32))
 

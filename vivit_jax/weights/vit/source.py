@@ -15,11 +15,11 @@ from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 HUB = "hf://"
 REACH_TIMEOUT = 5  # seconds
 
-# A format is a module that recognises names and reads them; the order matters where one tree could be two formats'.
+# Each format's module recognises and reads it; the first that recognises a source reads it.
 FORMATS = {"scenic": scenic, "google_vit": google_vit, "videomae": videomae, "hugging_face": hugging_face, "timm": timm}
 OWN_FORMAT = "vivit_jax"
 
-# What says how a Hugging Face model sees its pixels, the first to be believed first.
+# The files that say how a Hugging Face model's pixels are prepared; earlier ones take precedence.
 PROCESSORS = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
 
 
@@ -113,7 +113,7 @@ def _why_unreachable() -> str | None:
 def _metadata(path: pathlib.Path) -> dict[str, dict]:
     """What lies beside the weights and describes them.
 
-    Of pixels, the first of these speaks, as in transformers 5: processor_config.json, which may nest the others,
+    As in transformers 5, the first of these that exists says how pixels are prepared: processor_config.json (which may nest the others),
     video_preprocessor_config.json, preprocessor_config.json.
     """
     directory = path if path.is_dir() else path.parent
@@ -128,10 +128,12 @@ def _metadata(path: pathlib.Path) -> dict[str, dict]:
 
 
 def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
-    """One of our own models, to be made into another."""
+    """One of our own ViViTs as a source for another."""
     config = pretrained.model.config
     if not isinstance(config, ViViTConfig):
-        raise UserError(f"{name} is a {config.family}, and only a ViViT can be made into another: to train it on, name it as init.source")
+        raise UserError(
+            f"{name} is a {config.family}, and only a ViViT can be made into another model: to train it further, give it as init.source"
+        )
     flat = flatten(pretrained.variables["params"])
     params = {path: array for path, array in flat.items() if path.startswith(("tokenizer/", "head"))}
     is_factorised = config.factorisation == "factorised_encoder"

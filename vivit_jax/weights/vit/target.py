@@ -1,4 +1,4 @@
-"""The model that a source becomes: what is asked for, and for the rest what the source says."""
+"""The model that a source becomes: the fields that the caller asks for, and the source's own for the rest."""
 
 from collections.abc import Mapping
 
@@ -14,10 +14,10 @@ def target_model(backbone: Backbone, model: Mapping[str, object], init: InitConf
     Args:
       backbone: the source.
       model: the fields of `ViViTConfig` that are asked for.
-      init: how the source is read, as far as it overrules it.
+      init: its `activation` and `norm_eps`, where set, replace the source's.
 
     Raises:
-      UserError: naming what must be asked for since the source does not say it, or for values that contradict each other.
+      UserError: naming what the caller must give because the source does not say it, or for values that contradict each other.
     """
     asked = dict(model)
     factorisation = asked.setdefault("factorisation", backbone.factorisation)
@@ -56,7 +56,7 @@ def target_model(backbone: Backbone, model: Mapping[str, object], init: InitConf
 
 
 def same_classes(backbone: Backbone, config: ViViTConfig) -> bool:
-    """Whether the source's head gives the classes of `config`, one for one or, of a single head, those of several together."""
+    """Whether the source's head has the classes of `config`: the same heads, or one head with the classes of all of them together."""
     classes = _classes_of(backbone)
     if backbone.is_image or classes is None or not config.heads:
         return False
@@ -66,7 +66,7 @@ def same_classes(backbone: Backbone, config: ViViTConfig) -> bool:
 
 
 def _fill_in_tubelet(asked: dict, backbone: Backbone) -> None:
-    """The tubelet of the source's kernel; of an image model 2 frames; of sampled frames, what gives as many."""
+    """Fills in the tubelet: the source's; 2 frames for an image model; for sampled frames, the length that samples as many."""
     if "tubelet" in asked or backbone.is_image:
         asked.setdefault("tubelet", (2, *backbone.patch))
         return

@@ -62,7 +62,7 @@ REFUSED = (
     (r"attn\.[qv]_bias", "its attention is that of BEiT or EVA, whose positions a ViViT does not have"),
     (r"patch_embed\.backbone\.", "its patches are features of a ResNet (a hybrid), a ViViT's are pixels"),
 )
-# What `global_pool` is called here; any other is timm's own.
+# Our names of timm's values of `global_pool`; a ViViT has no others.
 POOLS = {"token": "token", "avg": "mean", "max": "max"}
 
 
@@ -113,7 +113,7 @@ def _refuse_by_architecture(architecture: str, name: str) -> None:
 
 
 def _refuse_gated(tensors: Tensors, name: str) -> None:
-    """A packed gate shows in the shapes alone: twice as wide going in as coming out."""
+    """Refuses a packed gate, which only shapes show: fc1 is twice as wide as fc2."""
     for path, shape in tensors.shapes.items():
         out = tensors.shapes.get(path.replace("mlp.fc1.weight", "mlp.fc2.weight"))
         if path.endswith("mlp.fc1.weight") and out and shape[0] == 2 * out[-1]:
