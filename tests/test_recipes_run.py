@@ -25,6 +25,8 @@ RUNS = {
     "drone_ir_ablation.py": ("csv", small_sets.drone_ir, "drone_ir", "mixup"),
     "drone_ir_finetune.py": ("csv", small_sets.drone_ir, "drone_ir", "scratch"),
     "video_folder.py": ("folder", small_sets.folder, "mine", ""),
+    "small_data.py": ("folder", small_sets.folder, "mine", ""),
+    "cnn_or_vivit.py": ("csv", small_sets.drone_ir, "drone_ir", "drone_ir,2"),
     "few_clips.py": ("folder", small_sets.folder, "mine", ""),
     "motion_digits.py": ("motion_digits", None, "motion_digits", "4"),
     "sports1m_cnn.py": ("sports1m", small_sets.sports1m, "sports1m", "slow,multiresolution"),

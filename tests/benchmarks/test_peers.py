@@ -89,7 +89,7 @@ def test_ratios_are_of_our_speed_and_failures_are_said(capsys):
 
 
 def test_a_peer_that_fails_is_a_row_and_not_the_end():
-    row = peers.alone("nobody", peers.Case("train", 2, "tiny", 1, "gelu_fast", "default"))
+    row = peers.alone(peers.__file__, "nobody", peers.Case("train", 2, "tiny", 1, "gelu_fast", "default"))
     assert "nobody" in row["error"]
 
 

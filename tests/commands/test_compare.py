@@ -154,7 +154,7 @@ def test_a_baseline_is_held_against_every_other_run(tmp_path):
     assert vivit_jax.compare(folders, baseline="run2", **QUICK).to_dict()["pairs"] == told["pairs"]
     one_more = vivit_jax.compare(paths[:1], baseline=paths[1], **QUICK).to_dict()
     assert (one_more["baseline"], len(one_more["runs"]), len(one_more["pairs"])) == ("run1", 2, 1)
-    with pytest.raises(UserError, match="none of the runs"):
+    with pytest.raises(UserError, match="neither one of the runs"):
         vivit_jax.compare(paths, baseline="run9", **QUICK)
 
 

@@ -195,7 +195,7 @@ def test_a_probe_is_the_same_twice(vivit, model_dir, sets, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--name", "alike"), "all videos to fit a head to are of one class"),
+        (("--name", "alike"), "of one class"),
         (("--name", "three", "--kind", "lineal"), "--kind"),
         (("--name", "pairs", "--groups", "."), "all videos are of one group"),
         (("--name", "pairs", "--groups", "reel"), "matches no part of the name"),
@@ -214,7 +214,7 @@ def test_what_is_refused(options, told, vivit, model_dir, sets, tmp_path):
 
 def test_features_refuse_what_they_cannot_do(vivit, model_dir, sets, tmp_path):
     for options, told in (
-        (("--out", "x.npz"), "give one of the two"),
+        (("--out", "x.npz"), "give either a data set, --name NAME, or video files"),
         (("--name", "three", "--out", "x.csv"), "must end in .npz"),
         (("--out", "x.npz", tmp_path), "no videos in this folder"),
     ):

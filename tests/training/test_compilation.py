@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 import tiny
+from jax.experimental.compilation_cache import compilation_cache
 
 from vivit_jax.training.devices.compilation import watched
 
@@ -28,7 +29,18 @@ def test_the_second_start_reports_a_hit(start, tmp_path):
     assert float(reading) < float(compiling)
 
 
-def test_what_another_thread_compiles_does_not_count():
+@pytest.fixture
+def asks_the_cache():
+    """A command that ran in this process may have turned the cache off, and JAX remembers its first look."""
+    before = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", True)
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_enable_compilation_cache", before)
+    compilation_cache.reset_cache()
+
+
+def test_what_another_thread_compiles_does_not_count(asks_the_cache):
     def compile_something(number):
         jax.jit(lambda x: jnp.sin(x) * number)(jnp.ones(3)).block_until_ready()
 

@@ -28,7 +28,6 @@ from vivit_jax.analysis import throughput
 from vivit_jax.analysis.throughput import Subject
 from vivit_jax.commands.arguments import positive
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.runs.memory import is_out_of_memory
 from vivit_jax.training.config import TrainingConfig
 
 # The number of classes where the config leaves it to the data set, which is not opened to time a step: that of Kinetics-400.
@@ -151,6 +150,8 @@ def _with_batch_size(subject: Subject, batch_size: int) -> Subject:
 
 def _step_row(mode: str, subject: Subject, steps: int, ceiling: throughput.Ceiling) -> Row:
     """The figures of one step. If it does not fit into memory the row says so, and the sweep goes on."""
+    from vivit_jax.runs.memory import is_out_of_memory
+
     try:
         return throughput.measure(mode, subject, steps=steps).to_row(ceiling)
     except jax.errors.JaxRuntimeError as error:
