@@ -5,16 +5,13 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-import jax
-import jax.numpy as jnp
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.heads import by_head
+from vivit_jax.models.described import DTYPES, Described, check_positive
 
 # How the frames of a clip come together, and how many frames the paper gives each kind of fusion.
 FUSIONS = {"single_frame": 1, "early": 10, "late": 2, "slow": 10}
-DTYPES = ("auto", "float32", "bfloat16")
 SIDE, MULTIRESOLUTION_SIDE = 170, 178
 
 # Slow fusion, first two layers: the frames that a filter spans, and the frames from one of its responses to the next.
@@ -49,7 +46,7 @@ CONVOLUTIONS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class FusionCNNConfig:
+class FusionCNNConfig(Described):
     """A CNN of Karpathy et al. 2014, completely described; the defaults are the paper's.
 
     Attributes:
@@ -109,11 +106,11 @@ class FusionCNNConfig:
                 raise UserError(f"model.{field} must be {length} numbers, got {getattr(self, field)}")
         for field in ("clip", "filters", "hidden"):
             for value in getattr(self, field):
-                _positive(field, value)
+                check_positive(field, value)
         if not all(0.0 <= rate < 1.0 for rate in self.dropout):
             raise UserError(f"model.dropout must be two rates in [0, 1), got {self.dropout}")
         for name, count in self.heads.items():
-            _positive(f"num_classes{f'.{name}' if name else ''}", count)
+            check_positive(f"num_classes{f'.{name}' if name else ''}", count)
 
     def _check_clip(self) -> None:
         frames, *sides = self.clip
@@ -155,25 +152,6 @@ class FusionCNNConfig:
             return (*SLOW_SPANS, (_after_two_layers(frames), 1), one, one)
         return (one,) * 5
 
-    @property
-    def compute_dtype(self) -> jnp.dtype:
-        """The type of the computation on the device at hand."""
-        if self.dtype == "auto":
-            return jnp.dtype("float32" if jax.default_backend() == "cpu" else "bfloat16")
-        return jnp.dtype(self.dtype)
-
-    @property
-    def heads(self) -> dict[str, int]:
-        """Classes of each head by name; a single head has the empty name."""
-        return {} if self.num_classes is None else by_head(self.num_classes)
-
-    def to_dict(self) -> dict:
-        """Plain values for JSON; `FusionCNNConfig(**config.to_dict())` is the same model."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        if isinstance(self.num_classes, Mapping):
-            values["num_classes"] = dict(self.num_classes)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
 
 def _fits_in_time(fusion: str, frames: int) -> bool:
     """Whether the clip's frames are all used, and come together as the name says."""
@@ -194,8 +172,3 @@ def _nearest(value: int, fits: Callable[[int], bool]) -> str:
     below = next((number for number in range(value - 1, 0, -1) if fits(number)), None)
     above = next((number for number in itertools.islice(itertools.count(value + 1), 1000) if fits(number)), None)
     return " or ".join(str(number) for number in (below, above) if number is not None)
-
-
-def _positive(field: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"model.{field} must be a whole number of at least 1, got {value!r}")

@@ -15,6 +15,7 @@ from flax.core import FrozenDict
 from jaxtyping import Array, Float
 
 from vivit_jax.errors import UserError
+from vivit_jax.models.described import check_positive
 from vivit_jax.models.families import Cells, Family, ModelConfig, build, family_of, make_config
 
 SMOOTHING = 1e-3  # the share of the votes that is spread evenly over all classes, so that no probability is 0
@@ -55,9 +56,7 @@ class ProbeConfig:
             raise UserError(f"model.backbone must be of another family and without a head, got {got}")
         object.__setattr__(self, "clip", tuple(self.model.clip))
         for field in ("rows", "neighbours", *(("num_classes",) if self.num_classes is not None else ())):
-            value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(f"model.{field} must be a whole number of at least 1, got {value!r}")
+            check_positive(field, getattr(self, field))
         if self.neighbours > self.rows:
             raise UserError(f"model.neighbours must be at most model.rows {self.rows}, got {self.neighbours}")
         if isinstance(self.temperature, bool) or not isinstance(self.temperature, int | float) or not 0 < self.temperature < 100:

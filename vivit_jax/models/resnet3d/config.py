@@ -5,14 +5,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-import jax
-import jax.numpy as jnp
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.heads import by_head
+from vivit_jax.models.described import DTYPES, Described, check_positive
 
-DTYPES = ("auto", "float32", "bfloat16")
 CONVOLUTIONS = ("auto", "3d", "2d")
 WIDTH = 64  # channels of the first stage in every published network
 Extents = tuple[int, int, int]
@@ -103,7 +100,7 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class ResNet3DConfig:
+class ResNet3DConfig(Described):
     """A ResNet over time and space, completely described.
 
     Attributes:
@@ -149,8 +146,7 @@ class ResNet3DConfig:
         counts = {"width": self.width, **{f"clip {axis}": extent for axis, extent in zip("thw", self.clip, strict=True)}}
         counts |= {f"num_classes{f'.{name}' if name else ''}": count for name, count in self.heads.items()}
         for name, count in counts.items():
-            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-                raise UserError(f"model.{name} must be a whole number of at least 1, got {count!r}")
+            check_positive(name, count)
         if not 0.0 <= self.dropout < 1.0:
             raise UserError(f"model.dropout must be in [0, 1), got {self.dropout}")
         if not isinstance(self.frozen_statistics, bool):
@@ -183,25 +179,6 @@ class ResNet3DConfig:
         strides += [(1, 2, 2), (2, 1, 1)] if self.plan.inflated else []
         totals = (math.prod(stride[axis] for stride in strides) for axis in range(3))
         return tuple(-(-extent // total) for extent, total in zip(self.clip, totals, strict=True))
-
-    @property
-    def compute_dtype(self) -> jnp.dtype:
-        """The type of the computation on the device at hand."""
-        if self.dtype == "auto":
-            return jnp.dtype("float32" if jax.default_backend() == "cpu" else "bfloat16")
-        return jnp.dtype(self.dtype)
-
-    @property
-    def heads(self) -> dict[str, int]:
-        """Classes of each head by name; a single head has the empty name."""
-        return {} if self.num_classes is None else by_head(self.num_classes)
-
-    def to_dict(self) -> dict:
-        """Plain values for JSON; `ResNet3DConfig(**config.to_dict())` is the same model."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        if isinstance(self.num_classes, Mapping):
-            values["num_classes"] = dict(self.num_classes)
-        return values | {"clip": list(self.clip)}
 
 
 def _blocks(plan: Architecture, width: int) -> Iterator[Block]:

@@ -8,12 +8,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-import jax
-import jax.numpy as jnp
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.heads import by_head
+from vivit_jax.models.described import DTYPES, Described, check_positive
 
 FACTORISATIONS = (
     "spatio_temporal_attention",
@@ -26,7 +24,6 @@ POOLS = ("token", "mean", "max", "sum", "mean_then_norm")
 ACTIVATIONS = ("gelu_tanh", "gelu")
 ATTENTION_ORDERS = ("space_time", "time_space")
 ATTENTION_BACKENDS = ("auto", "xla", "chunked", "cudnn")
-DTYPES = ("auto", "float32", "bfloat16")
 
 # Backbones of ViT (Dosovitskiy et al., Table 1; Ti and S from DeiT), used by the paper in B, L and H.
 SIZES = {
@@ -39,7 +36,7 @@ SIZES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class ViViTConfig:
+class ViViTConfig(Described):
     """A ViViT, completely described. Section numbers are those of Arnab et al. 2021.
 
     Attributes:
@@ -158,25 +155,25 @@ class ViViTConfig:
             "mlp_dim",
             *(field for field in ("sampled_frames", "temporal_heads", "temporal_mlp_dim") if getattr(self, field) is not None),
         ):
-            _positive(field, getattr(self, field))
+            check_positive(field, getattr(self, field))
         for field in ("tubelet", "clip"):
             value = getattr(self, field)
             if len(value) != 3:
                 raise UserError(f"model.{field} must be (t, h, w), got {value}")
             for extent in value:
-                _positive(field, extent)
+                check_positive(field, extent)
         for field in ("dropout", "attention_dropout", "stochastic_depth"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise UserError(f"model.{field} must be in [0, 1), got {getattr(self, field)}")
         if self.temporal_layers != 0:
-            _positive("temporal_layers", self.temporal_layers)
+            check_positive("temporal_layers", self.temporal_layers)
         if not 0 < self.norm_eps < 1:
             raise UserError(f"model.norm_eps must be above 0 and below 1, got {self.norm_eps}")
         for field in ("stochastic_depth_rescale", "remat", "scan_layers"):
             if not isinstance(getattr(self, field), bool):
                 raise UserError(f"model.{field} must be true or false, got {getattr(self, field)!r}")
         for name, count in self.heads.items():
-            _positive(f"num_classes{f'.{name}' if name else ''}", count)
+            check_positive(f"num_classes{f'.{name}' if name else ''}", count)
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -215,31 +212,7 @@ class ViViTConfig:
         return self.factorisation in ("spatio_temporal_attention", "factorised_encoder")
 
     @property
-    def compute_dtype(self) -> jnp.dtype:
-        """The type of the computation on the device at hand."""
-        if self.dtype == "auto":
-            return jnp.dtype("float32" if jax.default_backend() == "cpu" else "bfloat16")
-        return jnp.dtype(self.dtype)
-
-    @property
     def grid(self) -> tuple[int, int, int]:
         """(n_t, n_h, n_w): tokens along time, height and width."""
         time, height, width = (extent // patch for extent, patch in zip(self.clip, self.tubelet, strict=True))
         return (self.sampled_frames or time, height, width)
-
-    @property
-    def heads(self) -> dict[str, int]:
-        """Classes of each head by name; a single head has the empty name."""
-        return {} if self.num_classes is None else by_head(self.num_classes)
-
-    def to_dict(self) -> dict:
-        """Plain values for JSON; `ViViTConfig(**config.to_dict())` is the same model."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        if isinstance(self.num_classes, Mapping):
-            values["num_classes"] = dict(self.num_classes)
-        return values | {"tubelet": list(self.tubelet), "clip": list(self.clip)}
-
-
-def _positive(field: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"model.{field} must be a whole number of at least 1, got {value!r}")
