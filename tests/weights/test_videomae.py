@@ -1,5 +1,7 @@
 """VideoMAE against transformers' and a plain torch module of the authors' layout: the same logits on random weights."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -126,6 +128,16 @@ def test_an_encoder_that_was_only_pre_trained_has_a_fresh_norm_and_no_decoder(tm
     converted = convert(tmp_path, {"num_classes": 3}, InitConfig())
     assert "reconstructs hidden patches" in str(converted.report)
     assert converted.pretrained.model.config.num_classes == 3
+
+
+def test_what_config_json_says_of_activation_and_depth_is_believed_or_refused(tmp_path):
+    hugging_face(tmp_path, 4, 16, 8)
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(values | {"hidden_act": "gelu_new"}))
+    assert convert(tmp_path, {}, InitConfig()).pretrained.model.config.activation == "gelu_tanh"
+    (tmp_path / "config.json").write_text(json.dumps(values | {"num_hidden_layers": 3}))
+    with pytest.raises(UserError, match=r"config\.json says 3 layers, the weights hold 2"):
+        convert(tmp_path, {}, InitConfig())
 
 
 def test_a_clip_that_nothing_tells_is_asked_for(tmp_path):

@@ -82,3 +82,55 @@ def described(config: Mapping, name: str) -> dict:
         if not is_right(value):
             raise UserError(f"{name}: config.json: {field} must be {expected}, got {repr(value)[:80]}")
     return said | {field: described(said[field], name) for field in NESTED if field in said}
+
+
+# Hugging Face's activations under our names.
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+}
+
+
+def activation_of(config: Mapping, default: str, name: str) -> str:
+    """The MLPs' activation under our name; `default` is what Hugging Face's class takes where config.json has none.
+
+    Raises:
+      UserError: for one that a ViViT cannot have.
+    """
+    activation = config.get("hidden_act", default)
+    if activation not in ACTIVATIONS:
+        raise UserError(f"{name}: its activation is {activation!r}, and a ViViT's is one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[activation]
+
+
+def image_size_of(config: Mapping) -> tuple[int, int] | None:
+    """(h, w) in pixels, if config.json says it."""
+    size = config.get("image_size")
+    if isinstance(size, int):
+        return size, size
+    return tuple(size) if isinstance(size, list | tuple) and len(size) == 2 else None
+
+
+def labels_of(config: Mapping, params: Mapping) -> tuple[str, ...] | None:
+    """The class names, if config.json has as many as the head has classes."""
+    id2label = config.get("id2label")
+    if not id2label or "head/kernel" not in params or len(id2label) != params["head/kernel"].shape[-1]:
+        return None
+    return tuple(str(id2label[index]) for index in sorted(id2label, key=int))
+
+
+def check_depth(params: Mapping, config: Mapping, name: str) -> None:
+    """Refuses weights that do not have the layers that config.json says."""
+    blocks = {path.split("/")[1] for path in params if path.startswith("encoder/block_")}
+    if config.get("num_hidden_layers", len(blocks)) != len(blocks):
+        raise UserError(f"{name}: config.json says {config['num_hidden_layers']} layers, the weights hold {len(blocks)}")
+
+
+def said_by_config(config: Mapping) -> dict[str, str]:
+    """Which of a backbone's fields config.json says, as `Backbone.said` has it."""
+    return {ours: "config.json" for theirs, ours in (("hidden_act", "activation"), ("layer_norm_eps", "norm_eps")) if theirs in config}

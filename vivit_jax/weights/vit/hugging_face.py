@@ -11,7 +11,7 @@ from vivit_jax.preprocess import HALF
 from vivit_jax.weights.model_dir import MULTI_LABEL
 from vivit_jax.weights.tensors import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
-from vivit_jax.weights.vit.described import described
+from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, said_by_config
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -91,15 +91,6 @@ REFUSED = (
     ),
     (r"rms_norm", "it has RMSNorm, a ViViT LayerNorm"),
 )
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_python": "gelu",
-    "gelu_fast": "gelu_tanh",
-    "gelu_accurate": "gelu_tanh",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
-}
 
 
 def recognises(tensors: Tensors, metadata: dict) -> bool:
@@ -120,7 +111,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     heads = options.num_heads or config.get("num_attention_heads") or heads_of_width(kernel[0], options, name)
     translation = translate(tensors, VIDEO_TABLE if is_video else IMAGE_TABLE, heads)
     params = fold_layer_scale(check_complete(translation, name, heads, optional_biases=True))
-    _check_depth(params, config, name)
+    check_depth(params, config, name)
     headless = _drop_wide_head(params)
     has_times = TIMES in params
     layout = _video_layout if is_video else _timesformer_layout if has_times else _image_layout
@@ -133,17 +124,17 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         name=name,
         params=params,
         num_heads=heads,
-        activation=_activation(config, is_video, name),
+        activation=activation_of(config, "gelu_fast" if is_video else "gelu", name),
         norm_eps=float(config.get("layer_norm_eps", 1e-6 if is_video or has_times or _is_dino(tensors) else 1e-12)),
         origin=translation.origin,
         dropped=translation.dropped,
         headless=headless,
-        labels=_labels(config, params),
+        labels=labels_of(config, params),
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or default[0],
         std=pixels.std or default[1],
         resize=pixels.resize,
-        said=_said_by_config(config) | pixels.said,
+        said=said_by_config(config) | pixels.said,
         notes=tuple(("(pixels)", note) for note in pixels.notes),
         **facts,
     )
@@ -163,7 +154,7 @@ def _refuse_spaces_only(tensors: Tensors, name: str) -> None:
 
 
 def _image_layout(params: dict, config: dict, options: SourceOptions, name: str) -> dict:
-    size = options.image_size or _size(config.get("image_size"))
+    size = options.image_size or image_size_of(config)
     has_cls = "cls" in params
     cls_position, grid = image_positions(params["position"], has_cls, params["tokenizer/kernel"].shape[1:3], size, name)
     params["position"] = grid
@@ -174,7 +165,7 @@ def _image_layout(params: dict, config: dict, options: SourceOptions, name: str)
 
 def _video_layout(params: dict, config: dict, options: SourceOptions, name: str) -> dict:
     tubelet = params["tokenizer/kernel"].shape[:3]
-    size = options.image_size or _size(config.get("image_size"))
+    size = options.image_size or image_size_of(config)
     clip = options.clip or ((config["num_frames"], *size) if size and "num_frames" in config else None)
     params["cls_position"], positions = split_cls(params["position"], has_cls=True)
     asked = SourceOptions(clip=clip, target_clip=options.target_clip)
@@ -196,12 +187,6 @@ def _timesformer_layout(params: dict, config: dict, options: SourceOptions, name
     return facts | {"factorisation": "spatio_temporal_attention", "clip": (len(times), height, width)}
 
 
-def _check_depth(params: dict, config: dict, name: str) -> None:
-    blocks = {path.split("/")[1] for path in params if path.startswith("encoder/block_")}
-    if config.get("num_hidden_layers", len(blocks)) != len(blocks):
-        raise UserError(f"{name}: config.json says {config['num_hidden_layers']} layers, the weights hold {len(blocks)}")
-
-
 def _drop_wide_head(params: dict) -> str | None:
     """DINOv2 classifies the cls token joined to the mean of the others."""
     hidden = params["tokenizer/kernel"].shape[-1]
@@ -211,29 +196,5 @@ def _drop_wide_head(params: dict) -> str | None:
     return None
 
 
-def _activation(config: dict, is_video: bool, name: str) -> str:
-    activation = config.get("hidden_act", "gelu_fast" if is_video else "gelu")
-    if activation not in ACTIVATIONS:
-        raise UserError(f"{name}: its activation is {activation!r}, and a ViViT's is one of {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[activation]
-
-
-def _labels(config: dict, params: dict) -> tuple[str, ...] | None:
-    id2label = config.get("id2label")
-    if not id2label or "head/kernel" not in params or len(id2label) != params["head/kernel"].shape[-1]:
-        return None
-    return tuple(str(id2label[index]) for index in sorted(id2label, key=int))
-
-
 def _is_dino(tensors: Tensors) -> bool:
     return any("layer_scale1" in name for name in tensors)
-
-
-def _size(size: object) -> tuple[int, int] | None:
-    if isinstance(size, int):
-        return size, size
-    return tuple(size) if isinstance(size, list | tuple) and len(size) == 2 else None
-
-
-def _said_by_config(config: dict) -> dict[str, str]:
-    return {ours: "config.json" for theirs, ours in (("hidden_act", "activation"), ("layer_norm_eps", "norm_eps")) if theirs in config}

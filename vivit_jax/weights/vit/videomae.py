@@ -4,6 +4,7 @@ Their positions are fixed, by sine and cosine of a token's number, and lie in no
 frames and pixels must be known for. Keys have no bias, which is zero here. Pixels have ImageNet's mean and standard deviation.
 """
 
+import dataclasses
 import re
 
 import numpy as np
@@ -12,7 +13,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.weights.model_dir import MULTI_LABEL
 from vivit_jax.weights.tensors import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Params, SourceOptions, heads_of_width
-from vivit_jax.weights.vit.described import described
+from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, said_by_config
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -100,7 +101,8 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     _fill_in(params, notes)
     clip = _clip(config, options, name)
     params["position"] = sine_cosine_positions(_grid(clip, kernel[2:], name), kernel[0])
-    params = check_complete(type(translation)(params, translation.origin, translation.dropped, translation.unknown), name, heads)
+    params = check_complete(dataclasses.replace(translation, params=params), name, heads)
+    check_depth(params, config, name)
     normalises_mean = not re.search(r"(?<!fc_)norm\.weight$", translation.origin.get("encoder/norm/scale", ""))
     pixels = read_processors(metadata.get("pixels", {}), name)
     pixels.check_crop(clip[1:], name)
@@ -108,6 +110,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         name=name,
         params=params,
         num_heads=heads,
+        activation=activation_of(config, "gelu", name),
         norm_eps=float(config.get("layer_norm_eps", 1e-12 if config else 1e-6)),
         origin=translation.origin,
         dropped=translation.dropped,
@@ -115,12 +118,12 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         clip=clip,
         pool="mean_then_norm" if normalises_mean else "mean",
         headless=None if normalises_mean else FIRST_TOKEN,
-        labels=_labels(config, params),
+        labels=labels_of(config, params),
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or IMAGENET_MEAN,
         std=pixels.std or IMAGENET_STD,
         resize=pixels.resize,
-        said=pixels.said | ({"norm_eps": "config.json"} if "layer_norm_eps" in config else {}),
+        said=said_by_config(config) | pixels.said,
         notes=(("(positions)", f"fixed, by sine and cosine, made for {clip}"), *notes, *(("(pixels)", note) for note in pixels.notes)),
     )
 
@@ -144,8 +147,7 @@ def _fill_in(params: Params, notes: list[tuple[str, str]]) -> None:
 
 def _clip(config: dict, options: SourceOptions, name: str) -> tuple[int, int, int]:
     """The clip that the positions are made for."""
-    size = config.get("image_size")
-    size = options.image_size or ((size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list) else None)
+    size = options.image_size or image_size_of(config)
     clip = options.clip or ((config["num_frames"], *size) if size and "num_frames" in config else None) or options.target_clip
     if clip is None:
         raise UserError(f"{name}: its positions are fixed and in no file: give clip, the (frames, height, width) that it was trained on")
@@ -156,10 +158,3 @@ def _grid(clip: tuple[int, int, int], tubelet: tuple[int, ...], name: str) -> tu
     if any(extent % patch for extent, patch in zip(clip, tubelet, strict=True)):
         raise UserError(f"{name}: a clip of {clip} does not divide into tubelets of {tuple(tubelet)}")
     return tuple(extent // patch for extent, patch in zip(clip, tubelet, strict=True))
-
-
-def _labels(config: dict, params: Params) -> tuple[str, ...] | None:
-    id2label = config.get("id2label")
-    if not id2label or "head/kernel" not in params or len(id2label) != params["head/kernel"].shape[-1]:
-        return None
-    return tuple(str(id2label[index]) for index in sorted(id2label, key=int))
