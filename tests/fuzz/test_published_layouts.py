@@ -2,7 +2,7 @@
 
 import films
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from mutations import CHANGES, examples, mutated
 
 from vivit_jax.data.layouts import Reading, read_layout
@@ -45,6 +45,7 @@ def root(tmp_path_factory):
 @pytest.mark.parametrize("layout", LISTS)
 @examples(30)
 @given(changes=CHANGES)
+@example(changes=[("delete", 0.0, b"\0", 18), ("write", 0.0, b"../", 1)])  # UCF-101's list then names a video `..`.
 def test_a_mutated_published_list(root, layout, changes):
     name, whole, others = LISTS[layout]
     folder = root / layout

@@ -32,7 +32,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
             if "/" not in name:
                 raise UserError(f"{where}: expected CLASS/VIDEO, got {line[:100]!r}")
             group = re.search(r"_(g\d+)_c\d+", name)
-            label = known_class(where, pathlib.PurePosixPath(name).parts[-2], labels)
+            label = known_class(where, pathlib.PurePosixPath(name).parent.name, labels)
             gathered.add(name, split, label, publication.video(name), group=f"{label} {group[1]}" if group else None)
     return gathered.annotations(labels, publication)
 
