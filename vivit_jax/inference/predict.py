@@ -243,10 +243,18 @@ def _ranked(pretrained: Pretrained, path: str, logits: dict[str, np.ndarray], to
 
 
 def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:
+    return ranked(pretrained, probabilities_of(pretrained, logits), top_k)
+
+
+def probabilities_of(
+    pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], video: str | None = None
+) -> dict[str, Float[np.ndarray, " classes"]]:
+    """Probabilities of the classes by head, or an error about the `video` (`this video`) whose logits are not finite."""
     probabilities = {head: np.asarray(pretrained.activation(jnp.asarray(x, jnp.float32))) for head, x in logits.items()}
     if not all(np.isfinite(of_head).all() for of_head in probabilities.values()):
-        raise UserError("the model gives NaN or infinity for this video: its weights or its dtype are at fault")
-    return ranked(pretrained, probabilities, top_k)
+        where = f"{video}: " if video else ""
+        raise UserError(f"{where}the model gives NaN or infinity for this video: its weights or its dtype are at fault")
+    return probabilities
 
 
 def ranked(pretrained: Pretrained, probabilities: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:

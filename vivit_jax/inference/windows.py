@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -21,7 +20,7 @@ from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.windows import Plan, Window, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
-from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, ranked
+from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, probabilities_of, ranked
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
 
@@ -130,8 +129,7 @@ class WindowScorer:
         scored = []
         for window, end in zip(windows, ends, strict=True):
             means = {head: rows[end - len(window.views) : end].mean(axis=0, dtype=np.float64) for head, rows in logits.items()}
-            probabilities = {head: self._probabilities(video, mean) for head, mean in means.items()}
-            scored.append(Scores(window.number, window.start, window.end, probabilities))
+            scored.append(Scores(window.number, window.start, window.end, probabilities_of(self._pretrained, means, video)))
         return scored
 
     def _logits(self, views: np.ndarray) -> dict[str, np.ndarray]:
@@ -143,12 +141,6 @@ class WindowScorer:
             rows = forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([batch, padding]))
             batches.append({head: x[: len(batch)] for head, x in jax.device_get(rows).items()})
         return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
-
-    def _probabilities(self, video: str, logits: np.ndarray) -> np.ndarray:
-        probabilities = np.asarray(self._pretrained.activation(jnp.asarray(logits, jnp.float32)))
-        if not np.isfinite(probabilities).all():
-            raise UserError(f"{video}: the model gives NaN or infinity for a window of it: its weights or its dtype are at fault")
-        return probabilities
 
 
 def exact(seconds: float | Fraction) -> Fraction:
