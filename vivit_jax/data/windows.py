@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from vivit_jax.data.layouts.times import clock
 from vivit_jax.data.sampling import spread_clips
 from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
 from vivit_jax.data.video.passage import STANDARD_INPUT, Passage, passing
@@ -17,6 +18,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess, Views
 
 LARGEST_WINDOW = 1 << 29  # bytes of the frames of one window
+DIGITS = 1_000_000  # of a second: times given as floats are taken to the microsecond
 PATIENCE = 1.0  # seconds of wall-clock time without a word from here
 OVERHANG = 0.1  # of a clip: so much of a window may lie outside its clips before there is one clip more
 REST = Fraction(1, 10)  # of a window: a shorter rest of a video gets no window of its own
@@ -111,6 +113,34 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
             yield waiting
 
 
+def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, int]:
+    """The middle clip of a part of a video, as that part alone would be seen.
+
+    Args:
+      source: a video file.
+      start: seconds from the video's first frame, to the microsecond.
+      end: seconds from the video's first frame; the part may end with the video before.
+      preprocess: frames, stride, scale and crop of the clip.
+
+    Returns:
+      uint8 (t, h, w, 3), and how many frames the part has.
+
+    Raises:
+      UserError: naming the video, if it cannot be read or shows no frame within the part.
+    """
+    begin, length = Fraction(start).limit_denominator(DIGITS), Fraction(end - start).limit_denominator(DIGITS)
+    plan = Plan(length, length, preprocess, (1, 1))
+    with passing(source) as passage:
+        held: Held = collections.deque()
+        for seconds, frame in passage.frames(begin):
+            if seconds >= begin + length:
+                break
+            _hold(held, seconds - begin, passage.rgb.read(frame), plan)
+        if not held:
+            raise UserError(f"shows no frame from {clock(start)} to {clock(end)}; it ends at {clock(float(passage.end))}")
+        return _window(0, plan, held, length).views[0], len(held)
+
+
 def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]]:
     """The windows that each frame shows to be over, from window `number` on; and at last the one that the video's end cuts off."""
     held: Held = collections.deque()
@@ -125,14 +155,18 @@ def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]
             while held and held[0][0] < plan.start(number):
                 held.popleft()
         if seconds >= plan.start(number):
-            held.append((seconds, _crops(passage.rgb.read(frame), plan)))
-            if len(held) * held[-1][1].nbytes > LARGEST_WINDOW:
-                raise UserError(f"a window of {float(plan.window):g} s has more frames than can be held: give a shorter one")
+            _hold(held, seconds, passage.rgb.read(frame), plan)
         yield over
     is_whole = passage.end > plan.end(number) - 1 / passage.rate
     rest = passage.end - max(plan.start(number), plan.end(number - 1))
     if held and (is_whole or rest >= plan.window * REST or number == 0):
         yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end)]
+
+
+def _hold(held: Held, seconds: Fraction, frame: np.ndarray, plan: Plan) -> None:
+    held.append((seconds, _crops(frame, plan)))
+    if len(held) * held[-1][1].nbytes > LARGEST_WINDOW:
+        raise UserError(f"a window of {float(plan.window):g} s has more frames than can be held: give a shorter one")
 
 
 def _crops(frame: np.ndarray, plan: Plan) -> np.ndarray:

@@ -17,14 +17,12 @@ from jaxtyping import Float
 
 from vivit_jax.data.guard import guarded_parts, guarded_streams
 from vivit_jax.data.video.passage import STANDARD_INPUT
-from vivit_jax.data.windows import Plan, Window, cut
+from vivit_jax.data.windows import DIGITS, Plan, Window, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
 from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, probabilities_of, ranked
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
-
-DIGITS = 1_000_000  # of a second: a duration given as a float is taken to the microsecond
 
 
 @dataclasses.dataclass(frozen=True)
