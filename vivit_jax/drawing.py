@@ -98,7 +98,7 @@ def _draw_scale(
     if length:
         draw.text((left - zero, height // 2), "0", fill="white", font=font, anchor="lm")
         grey = np.full((height // 2, length, 3), 128, np.uint8)
-        bar = lay_heat(grey, np.linspace(0, 1, length)[None], (slice(height // 2), slice(length)))
+        bar = lay_heat(grey, np.linspace(0, 1, length)[None], (slice(0, height // 2), slice(0, length)))
         picture.paste(Image.fromarray(bar), (round(left), height // 4))
 
 

@@ -2,13 +2,19 @@
 
 import csv
 import json
+import subprocess
+import sys
 
+import av
 import numpy as np
 import pytest
 
 from vivit_jax import from_pretrained
 from vivit_jax.data.video.reader import stream_frames
+from vivit_jax.inference.along import smoothed
 from vivit_jax.inference.predict import predict
+from vivit_jax.inference.timeline import Timeline
+from vivit_jax.inference.windows import Scores
 
 
 @pytest.mark.parametrize("views", [(1, 1), (2, 3)])
@@ -80,3 +86,101 @@ def test_what_was_cut_off_is_done_and_nothing_else(suffix, model_dir, videos, tm
         scored.append(int(text.split(" rows added")[0].splitlines()[-1]))
     assert scored == sorted(scored, reverse=True)
     assert scored[-1] <= 2
+
+
+def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
+    out = tmp_path / "rows.csv"
+    command = ("predict", "--model", model_dir, videos[0], "--out", out)
+    assert vivit(*command, "--window", "1s")[0] == 0
+    before = out.read_bytes()
+    for options, told in [
+        (("--window", "500ms"), "was begun with window 1.0, not 0.5"),
+        (("--window", "1s", "--top_k", "2"), "was begun with top_k 1, not 2"),
+        ((), "was begun with"),
+        (("--window", "1s", "--json"), "give one of them"),
+        (("--every", "1s"), "give --window too"),
+        (("--window", "2x"), "such as 2s"),
+    ]:
+        code, _, err = vivit(*command, *options)
+        assert (code, err.count("\n"), out.read_bytes()) == (2, 1, before)
+        assert told in err
+    assert vivit(*command, "--window", "500ms", "--overwrite")[0] == 0
+    assert len(rows_of(out)) == 3
+    (tmp_path / "mine.csv").write_text("of another hand\n")
+    code, _, err = vivit(*command[:-1], tmp_path / "mine.csv", "--window", "1s")
+    assert (code, "does not say how to go on" in err) == (2, True)
+
+
+def test_standard_input_is_read_as_it_comes_or_to_its_end(model_dir, videos, tmp_path):
+    pretrained = from_pretrained(model_dir)
+    command = [sys.executable, "-m", "vivit_jax", "predict", "--model", str(model_dir), "--json", "--top_k", "1", "-"]
+    as_stream = tmp_path / "stream.mkv"  # an mp4 has its table at the end
+    with av.open(videos[1]) as source, av.open(str(as_stream), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    with subprocess.Popen([*command, "--window", "0.5"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.buffer.write(as_stream.read_bytes())
+        process.stdin.buffer.flush()
+        first = json.loads(process.stdout.readline())  # while the pipe is still open
+        rest = process.communicate()[0].splitlines()
+    rows = [first, *map(json.loads, rest)]
+    expected = list(pretrained.predict_windows(videos[1], 0.5, top_k=1))
+    assert [(row["video"], row["start"], row["end"]) for row in rows] == [("-", start, end) for start, end, _ in expected]
+    assert [row["predictions"][0]["label"] for row in rows] == [ranking[0][0] for *_, ranking in expected]
+    whole = subprocess.run(command, stdin=open(videos[1], "rb"), capture_output=True, check=True)  # noqa: PTH123, SIM115
+    (row,) = json.loads(whole.stdout)
+    assert (row["video"], row["predictions"][0]["label"]) == ("-", pretrained.predict(videos[1], top_k=1)[0][0])
+
+
+def test_smoothing_is_a_mean_over_the_windows_around():
+    rng = np.random.default_rng(0)
+    scores = [Scores(i, 0.5 * i, 0.5 * i + 1, {"": rng.random(3)}) for i in range(11)]
+    for seconds, beside in [(1.0, 1), (1.9, 1), (2.0, 2), (100.0, 11)]:
+        batches = [scores[:4], scores[4:5], scores[5:]]
+        found = [one for batch in smoothed(batches, seconds) for one in batch]
+        assert [(one.number, one.start) for one in found] == [(one.number, one.start) for one in scores]
+        for i, one in enumerate(found):
+            expected = np.mean([other.probabilities[""] for other in scores[max(0, i - beside) : i + beside + 1]], axis=0)
+            np.testing.assert_allclose(one.probabilities[""], expected)
+
+
+def test_smoothed_rows_are_gone_on_with(model_dir, videos, tmp_path, vivit):
+    out = tmp_path / "rows.csv"
+    command = ("predict", "--model", model_dir, videos[2], "--window", "0.5", "--every", "0.2", "--smooth", "0.6", "--out", out)
+    assert vivit(*command)[0] == 0
+    whole = out.read_text()
+    out.write_text("".join(whole.splitlines(keepends=True)[:6]))
+    assert vivit(*command)[0] == 0
+    assert out.read_text() == whole
+    plain = [(start, ranking) for start, _, ranking in from_pretrained(model_dir).predict_windows(videos[2], 0.5, 0.2)]
+    means = {label: np.mean([dict(ranking)[label] for _, ranking in plain[2:5]]) for label in dict(plain[0][1])}
+    row = rows_of(out)[3]
+    assert (float(row["start"]), row["label"]) == (plain[3][0], max(means, key=means.get))
+    assert float(row["probability"]) == pytest.approx(max(means.values()), rel=1e-5)
+
+
+def test_a_plot_has_the_leading_classes_and_times_as_read(model_dir, videos, tmp_path, vivit):
+    out = tmp_path / "plots" / "scores.svg"
+    code, text, err = vivit("predict", "--model", model_dir, videos[0], "--window", "0.5", "--every", "0.1", "--plot", out)
+    assert (code, err) == (0, f"vivit: scores over time drawn in {out}\n")
+    assert "0:00 - 0:00.5" in text
+    timeline = Timeline(("cat", "dog", "owl"))
+    for i in range(10_000):
+        timeline.add(Scores(i, 0.5 * i, 0.5 * i + 1, {"": np.array([i >= 5000, i < 5000, 0.0])}))
+    timeline.save(tmp_path / "long.svg", "a film")
+    drawn = (tmp_path / "long.svg").read_text()
+    assert out.stat().st_size > 1000
+    assert all(f"<!-- {word} -->" in drawn for word in ("cat", "dog", "owl", "a film", "0:00", "1:00:00"))
+
+
+def test_a_parquet_file_appears_when_all_is_done(model_dir, videos, tmp_path, vivit):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    out, lines = tmp_path / "rows.parquet", tmp_path / "rows.jsonl"
+    command = ("predict", "--model", model_dir, *videos, tmp_path / "missing.mp4", "--window", "0.5", "--out")
+    assert (vivit(*command, out)[0], vivit(*command, lines)[0]) == (2, 2)
+    expected = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert parquet.read_table(out).to_pylist() == [{**row, "probability": pytest.approx(row["probability"], rel=1e-6)} for row in expected]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl", "rows.jsonl.json", "rows.parquet"]

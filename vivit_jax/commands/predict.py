@@ -24,31 +24,26 @@ so that one that takes too long or too much memory can be stopped.
 import argparse
 import contextlib
 import dataclasses
-import json
 import pathlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.markup import escape
-from rich.table import Table
-
-from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_model, duration, positive, views
-from vivit_jax.data.layouts.times import clock
+from vivit_jax.commands.predictions import print_videos, print_windows, tell_failed, write_rows
 from vivit_jax.data.sources import check_standard_input, find_videos, standard_input_as_file
 from vivit_jax.data.video.passage import STANDARD_INPUT
-from vivit_jax.errors import UserError, in_one_line, printable
-from vivit_jax.heads import by_head
+from vivit_jax.errors import UserError, printable
 from vivit_jax.inference.along import Part, along, whole
-from vivit_jax.inference.predict import Outcome, Prediction, Ranking, predict_many, ranked
+from vivit_jax.inference.predict import Outcome, predict_many
 from vivit_jax.inference.row_files import RowFile, check_suffix, open_rows
-from vivit_jax.inference.rows import RowsOfModel, fingerprint, rounded
+from vivit_jax.inference.rows import RowsOfModel, fingerprint
 from vivit_jax.inference.timeline import Timeline, check_format
 from vivit_jax.inference.windows import WindowScorer
 from vivit_jax.weights import Pretrained, from_pretrained
 
 WHOLE_VIEWS = (4, 3)
+COVERING = "as many clips as cover a window"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,12 +87,13 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"vivit: {printable(sources.remark)}", file=sys.stderr)
     tell_of_unused_gpu()
     pretrained = from_pretrained(arguments.model)
-    if arguments.window:
-        _along(arguments, pretrained, tuple(dict.fromkeys(sources.videos)))
-    elif arguments.out:
-        _whole(arguments, pretrained, tuple(dict.fromkeys(sources.videos)))
+    if arguments.window or arguments.out:
+        videos = tuple(dict.fromkeys(sources.videos))  # rows of a video named twice would be there twice
+        failed = (_along if arguments.window else _whole)(arguments, pretrained, videos)
     else:
-        _show(arguments, pretrained, sources.videos)
+        videos = sources.videos
+        failed = _printed(arguments, pretrained, videos)
+    tell_failed(failed, len(videos))
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -118,47 +114,57 @@ def _check(arguments: argparse.Namespace) -> None:
         check_standard_input()
 
 
-def _along(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> None:
-    """Windows along the videos, printed or written."""
+def _along(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
+    """Windows along the videos, written or printed; returns the errors."""
     table, every = RowsOfModel(pretrained, arguments.top_k or 1), arguments.every or arguments.window
-    timeline = Timeline(pretrained.labels)
     with contextlib.ExitStack() as stack:
-        how = {
-            "window": arguments.window,
-            "every": every,
-            "smooth": arguments.smooth,
-            "views": arguments.views or "as many as cover a window",
-        }
+        how = {"window": arguments.window, "every": every, "smooth": arguments.smooth, "views": arguments.views or COVERING}
         file = stack.enter_context(_opened(arguments, table, how, every)) if arguments.out else None
-        done = {video: file.first(video) for video in videos} if file else {}
-        left = [video for video in videos if arguments.plot or done.get(video, 0) is not None]
-        options = {"views": arguments.views, "standard_input": STANDARD_INPUT in videos}
-        scorer = stack.enter_context(WindowScorer(pretrained, arguments.window, every, **options))
-        # A picture needs the scores of all classes, also in windows whose rows are there already.
-        parts = along(scorer, left, smooth=arguments.smooth, first={} if arguments.plot else done)
+        first = {video: file.first(video) for video in videos} if file else {}
+        # A picture needs the scores of all classes, also of windows whose rows are there already.
+        again = {} if arguments.plot else first
+        left = [video for video in videos if again.get(video, 0) is not None]
+        scorer = WindowScorer(pretrained, arguments.window, every, views=arguments.views, standard_input=STANDARD_INPUT in videos)
+        parts = along(stack.enter_context(scorer), left, smooth=arguments.smooth, first=again)
         if arguments.plot:
-            parts = _drawn(parts, timeline)
-        failed = _write(file, table, parts, left, len(videos), done) if file else _print_windows(table, parts, left, as_json=arguments.json)
-    if arguments.plot:
-        timeline.save(arguments.plot, left[0])
-        print(f"vivit: drawn in {printable(str(arguments.plot))}", file=sys.stderr)
-    _tell_failed(failed, len(left))
+            parts = _drawn(parts, Timeline(pretrained.labels), arguments.plot)
+        if file:
+            return write_rows(file, table, parts, first, total=len(videos), done=len(videos) - len(left))
+        return print_windows(table, parts, total=len(videos), as_json=arguments.json)
 
 
-def _whole(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> None:
-    """Whole videos, written."""
-    table = RowsOfModel(pretrained, arguments.top_k or 1)
-    views = arguments.views or WHOLE_VIEWS
-    with _opened(arguments, table, {"views": views}, None) as file, _as_files(videos) as (files, names):
-        left = [path for path in files if file.first(names.get(path, path)) is not None]
-        parts = (dataclasses.replace(part, video=names.get(part.video, part.video)) for part in whole(pretrained, left, views=views))
-        failed = _write(file, table, parts, left, len(videos), {})
-    _tell_failed(failed, len(left))
+def _whole(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
+    """Whole videos, written; returns the errors."""
+    table, views = RowsOfModel(pretrained, arguments.top_k or 1), arguments.views or WHOLE_VIEWS
+    with _opened(arguments, table, {"views": views}, None) as file:
+        left = [video for video in videos if file.first(video) is not None]
+        with _as_files(left) as (files, names):
+            scored = whole(pretrained, files, views=views)
+            parts = (_renamed(part, names) for part in scored)
+            return write_rows(file, table, parts, {}, total=len(videos), done=len(videos) - len(left))
+
+
+def _printed(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
+    """Whole videos, printed; returns the errors."""
+    with _as_files(videos) as (files, names):
+        outcomes = predict_many(pretrained, files, top_k=arguments.top_k or 5, views=arguments.views or WHOLE_VIEWS)
+        return print_videos((_renamed(outcome, names) for outcome in outcomes), total=len(videos), as_json=arguments.json)
 
 
 def _opened(arguments: argparse.Namespace, table: RowsOfModel, how: dict, every: float | None) -> RowFile:
     made = {"model_sha256": fingerprint(table.pretrained), "top_k": table.top_k, **how}
     return open_rows(arguments.out, table, made, every=every, overwrite=arguments.overwrite)
+
+
+def _drawn(parts: Iterable[Part], timeline: Timeline, out: pathlib.Path) -> Iterator[Part]:
+    """The parts of a video, which is drawn when the last has come."""
+    for part in parts:
+        for scores in part.scores:
+            timeline.add(scores)
+        yield part
+        if part.is_last:
+            timeline.save(out, part.video)
+            print(f"vivit: scores over time drawn in {printable(str(out))}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -171,115 +177,8 @@ def _as_files(videos: Sequence[str]) -> Iterator[tuple[list[str], dict[str, str]
         yield [file if video == STANDARD_INPUT else video for video in videos], {file: STANDARD_INPUT}
 
 
-def _write(file: RowFile, table: RowsOfModel, parts: Iterable[Part], left: Sequence[str], total: int, done: Mapping[str, int]) -> list[str]:
-    """Adds the rows of all parts to a file, and says how many; returns the errors."""
-    failed, count = [], 0
-    with console.progress_bar(stderr=True) as bar:
-        task = bar.add_task("videos", total=total, completed=total - len(left), note="")
-        for part in parts:
-            first = done.get(part.video, 0)  # None: all rows are there
-            new = [scores for scores in part.scores if first is not None and scores.number >= first]
-            rows = [row for scores in new for row in table.rows(part.video, scores)]
-            file.add(rows)
-            count += len(rows)
-            if part.is_last:
-                file.end(part.video, part.error)
-            if part.error:
-                failed.append(part.error)
-                _warn(part.error, len(left))
-            at = f" {clock(part.scores[-1].end)}" if part.scores else ""
-            bar.update(task, advance=part.is_last, note=f"{escape(printable(part.video))}{at}")
-    before = f"; {total - len(left)} of {total} videos were done" if len(left) < total else ""
-    console.say(f"{count} rows added to {file.path}{before}")
-    return failed
-
-
-def _drawn(parts: Iterable[Part], timeline: Timeline) -> Iterator[Part]:
-    for part in parts:
-        for scores in part.scores:
-            timeline.add(scores)
-        yield part
-
-
-def _print_windows(table: RowsOfModel, parts: Iterable[Part], videos: Sequence[str], *, as_json: bool) -> list[str]:
-    """Prints each window as it is done, a line each; returns the errors."""
-    failed, shown = [], None
-    for part in parts:
-        if part.error:
-            failed.append(part.error)
-            _warn(part.error, len(videos))
-            if as_json:
-                print(json.dumps({"video": part.video, "error": part.error}, ensure_ascii=False), flush=True)
-        for scores in part.scores:
-            prediction = ranked(table.pretrained, scores.probabilities, table.top_k)
-            if as_json:
-                where = {"video": part.video, "start": rounded(scores.start), "end": rounded(scores.end)}
-                print(json.dumps({**where, "predictions": _plain(prediction)}, ensure_ascii=False), flush=True)
-                continue
-            if shown != part.video:
-                shown = part.video
-                console.say(part.video, style="bold")
-            console.say(f"{clock(scores.start):>8} - {clock(scores.end):8} {_in_words(prediction)}")
-    return failed
-
-
-def _in_words(prediction: Prediction) -> str:
-    """`97.1% dog, 2.0% cat`; for several heads, each after its name."""
-    said = []
-    for head, ranking in by_head(prediction).items():
-        classes = ", ".join(f"{probability:6.1%} {label}" for label, probability in ranking)
-        said.append(f"{head}: {classes}" if head else classes)
-    return "; ".join(said)
-
-
-def _show(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> None:
-    """Whole videos, printed."""
-    outcomes = []
-    with _as_files(videos) as (files, names):
-        for outcome in predict_many(pretrained, files, top_k=arguments.top_k or 5, views=arguments.views or WHOLE_VIEWS):
-            name = names.get(outcome.video)
-            if name:
-                outcome = Outcome(name, outcome.prediction, outcome.error and outcome.error.replace(outcome.video, name))
-            outcomes.append(outcome)
-            if outcome.error:
-                _warn(outcome.error, len(videos))
-            elif not arguments.json:
-                _print(outcome)
-    if arguments.json:
-        print(json.dumps([_to_dict(outcome) for outcome in outcomes], indent=2, ensure_ascii=False))
-    _tell_failed([outcome.error for outcome in outcomes if outcome.error], len(outcomes))
-
-
-def _warn(error: str, videos: int) -> None:
-    """Names a failure on standard error; that of a single video is how the command ends."""
-    if videos > 1:
-        print(f"vivit: {in_one_line(error)}", file=sys.stderr)
-
-
-def _tell_failed(errors: Sequence[str], videos: int) -> None:
-    if errors:
-        raise UserError(errors[0] if videos == 1 else f"{len(errors)} of {videos} videos could not be classified")
-
-
-def _to_dict(outcome: Outcome) -> dict:
-    if outcome.error:
-        return {"video": outcome.video, "error": outcome.error}
-    return {"video": outcome.video, "predictions": _plain(outcome.prediction)}
-
-
-def _plain(prediction: Prediction) -> list[dict] | dict[str, list[dict]]:
-    def of_head(ranking: Ranking) -> list[dict]:
-        return [{"label": label, "probability": probability} for label, probability in ranking]
-
-    return {head: of_head(ranking) for head, ranking in prediction.items()} if isinstance(prediction, dict) else of_head(prediction)
-
-
-def _print(outcome: Outcome) -> None:
-    console.say(outcome.video, style="bold")
-    full = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    for head, ranking in by_head(outcome.prediction).items():
-        for label, probability in ranking:
-            shown = [escape(printable(name)) for name in ([head] if head else [])]
-            table.add_row(*shown, f"{probability:6.1%}", full * round(20 * probability), escape(printable(label)))
-    console.show(table)
+def _renamed(result: Part | Outcome, names: dict[str, str]) -> Part | Outcome:
+    """What is told of a video, told of it by another name where it has one."""
+    name = names.get(result.video)
+    error = result.error and name and result.error.replace(result.video, name)
+    return dataclasses.replace(result, video=name, error=error) if name else result

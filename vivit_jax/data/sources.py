@@ -38,7 +38,8 @@ class Found:
         if not self.aside:
             return ""
         some = ", ".join(sorted(pathlib.PurePath(path).name for path in self.aside)[:5])
-        return f"{len(self.aside)} files left aside, not videos by their name: {some}{', ...' if len(self.aside) > 5 else ''}"
+        count = "1 file" if len(self.aside) == 1 else f"{len(self.aside)} files"
+        return f"{count} left aside, not videos by their name: {some}{', ...' if len(self.aside) > 5 else ''}"
 
 
 def find_videos(sources: Sequence[Path], lists: Sequence[Path] = ()) -> Found:
