@@ -1,6 +1,7 @@
 """Along a long video: each window as that part of the video alone would be predicted."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import av
 import numpy as np
 import pytest
+from toys import random_video
 
 from vivit_jax import from_pretrained
 from vivit_jax.data.video.reader import stream_frames
@@ -111,26 +113,28 @@ def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
     assert (code, "does not say how to go on" in err) == (2, True)
 
 
+@pytest.mark.slow  # three commands start for it
 def test_standard_input_is_read_as_it_comes_or_to_its_end(model_dir, videos, tmp_path):
     pretrained = from_pretrained(model_dir)
     command = [sys.executable, "-m", "vivit_jax", "predict", "--model", str(model_dir), "--json", "--top_k", "1", "-"]
-    as_stream = tmp_path / "stream.mkv"  # an mp4 has its table at the end
-    with av.open(videos[1]) as source, av.open(str(as_stream), "w") as target:
+    camera = tmp_path / "camera.mkv"  # of half a minute: FFmpeg looks at some seconds before it begins
+    with av.open(io.BytesIO(random_video(9, frames=300))) as source, av.open(str(camera), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.size:
                 packet.stream = stream
                 target.mux(packet)
-    with subprocess.Popen([*command, "--window", "0.5"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        process.stdin.buffer.write(as_stream.read_bytes())
-        process.stdin.buffer.flush()
-        first = json.loads(process.stdout.readline())  # while the pipe is still open
+    with subprocess.Popen([*command, "--window", "3s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(camera.read_bytes())
+        process.stdin.flush()
+        first = process.stdout.readline()  # while the pipe is still open
         rest = process.communicate()[0].splitlines()
-    rows = [first, *map(json.loads, rest)]
-    expected = list(pretrained.predict_windows(videos[1], 0.5, top_k=1))
+    rows = [json.loads(line) for line in (first, *rest)]
+    expected = list(pretrained.predict_windows(camera, 3.0, top_k=1))
     assert [(row["video"], row["start"], row["end"]) for row in rows] == [("-", start, end) for start, end, _ in expected]
     assert [row["predictions"][0]["label"] for row in rows] == [ranking[0][0] for *_, ranking in expected]
-    whole = subprocess.run(command, stdin=open(videos[1], "rb"), capture_output=True, check=True)  # noqa: PTH123, SIM115
+    with open(videos[1], "rb") as video:  # noqa: PTH123
+        whole = subprocess.run(command, stdin=video, capture_output=True, check=True)
     (row,) = json.loads(whole.stdout)
     assert (row["video"], row["predictions"][0]["label"]) == ("-", pretrained.predict(videos[1], top_k=1)[0][0])
 

@@ -37,11 +37,9 @@ def print_windows(table: RowsOfModel, parts: Iterable[Part], *, total: int, as_j
     """Prints each window in a line as soon as it is scored; returns the errors."""
     failed, shown = [], None
     for part in parts:
-        if part.error:
-            failed.append(part.error)
-            _warn(part.error, total)
-            if as_json:
-                print(json.dumps({"video": part.video, "error": part.error}, ensure_ascii=False), flush=True)
+        failed += _told(part, total)
+        if part.error and as_json:
+            print(json.dumps({"video": part.video, "error": part.error}, ensure_ascii=False), flush=True)
         for scores in part.scores:
             prediction = ranked(table.pretrained, scores.probabilities, table.top_k)
             if as_json:
@@ -82,9 +80,7 @@ def write_rows(
             count += len(rows)
             if part.is_last:
                 file.end(part.video, part.error)
-            if part.error:
-                failed.append(part.error)
-                _warn(part.error, total)
+            failed += _told(part, total)
             at = f" at {clock(part.scores[-1].end)}" if part.scores else ""
             bar.update(task, advance=part.is_last, note=f"{escape(printable(part.video))}{at}")
     before = f"; {done} of {total} videos were done before" if done else ""
@@ -96,6 +92,15 @@ def tell_failed(errors: Sequence[str], total: int) -> None:
     """Raises `UserError` if there are errors: the one of a single video, or how many videos failed."""
     if errors:
         raise UserError(errors[0] if total == 1 else f"{len(errors)} of {total} videos could not be classified")
+
+
+def _told(part: Part, total: int) -> list[str]:
+    """Says on standard error what there is to say of a video; returns its error in a list, if it has one."""
+    if part.remark:
+        print(f"vivit: {in_one_line(f'{part.video}: {part.remark}')}", file=sys.stderr)
+    if part.error:
+        _warn(part.error, total)
+    return [part.error] if part.error else []
 
 
 def _warn(error: str, total: int) -> None:

@@ -80,7 +80,7 @@ class Window:
     views: np.ndarray
 
 
-def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window]]:
+def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window] | str]:
     """The windows of a video in order, some at a time.
 
     A frame belongs to a window if it is first shown within it. Windows during which no frame is have none and are left out, and there are
@@ -92,7 +92,7 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
 
     Yields:
       Windows with `plan.at_once` views or more altogether; fewer at the end, and of standard input after a second.
-      An empty list, each second, says that a file is still being decoded.
+      An empty list, each second, says that a file is still being decoded. A last line of text says what was damaged, if anything was.
 
     Raises:
       UserError: naming the video, if it cannot be read, or a window is too long to be held.
@@ -111,6 +111,8 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
                 since = time.monotonic()
         if waiting:
             yield waiting
+        if passage.damaged:
+            yield f"{passage.damaged} damaged pictures left out"
 
 
 def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, int]:

@@ -25,12 +25,14 @@ class Part:
       video: the file.
       scores: of the next windows.
       is_last: whether the video has no more parts.
+      remark: one line about the video; only in the last part.
       error: one line that says why it cannot be read, or be read on; only in the last part.
     """
 
     video: str
     scores: Sequence[Scores] = ()
     is_last: bool = False
+    remark: str | None = None
     error: str | None = None
 
 
@@ -57,7 +59,7 @@ def along(scorer: WindowScorer, videos: Iterable[str], *, smooth: float = 0.0, f
         except UserError as error:
             yield Part(video, is_last=True, error=str(error))
         else:
-            yield Part(video, is_last=True)
+            yield Part(video, is_last=True, remark=scorer.remark)
 
 
 def smoothed(batches: Iterable[Sequence[Scores]], seconds: float) -> Iterator[list[Scores]]:

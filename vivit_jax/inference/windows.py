@@ -78,6 +78,7 @@ class WindowScorer:
 
     Attributes:
       plan: how videos are cut.
+      remark: one line about the video that was scored last, if there is something to say of it.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class WindowScorer:
         check_head(pretrained)
         window = exact(window)
         self.plan = Plan(window, window if every is None else exact(every), pretrained.preprocess, views, VIEWS_AT_ONCE)
+        self.remark: str | None = None
         self._pretrained = pretrained
         self._variables = jax.device_put(pretrained.variables)
         self._streams: Streams = guarded_streams(functools.partial(cut, plan=self.plan), standard_input=standard_input)
@@ -114,11 +116,13 @@ class WindowScorer:
 
     def batches(self, video: Path, first: int = 0) -> Iterator[list[Scores]]:
         """`of` in lists, as windows are scored together."""
-        name = os.fspath(video)
+        name, self.remark = os.fspath(video), None
         parts = guarded_parts(self._streams, (name, first), name)
         with contextlib.closing(parts):
             for windows in parts:
-                if windows:
+                if isinstance(windows, str):
+                    self.remark = windows
+                elif windows:
                     yield self._scored(name, windows)
 
     def _scored(self, video: str, windows: list[Window]) -> list[Scores]:
