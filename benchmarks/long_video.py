@@ -112,7 +112,7 @@ def make_model(folder: pathlib.Path) -> pathlib.Path:
     config = ViViTConfig("factorised_encoder", clip=(FRAMES, HEIGHT, HEIGHT), tubelet=(2, 16, 16), num_classes=4, **sizes)
     shapes = jax.eval_shape(build(config).init, jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
     rng = np.random.default_rng(0)
-    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes)
+    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), shapes)
     return save_pretrained(folder, config, variables, Preprocess(FRAMES, STRIDE, HEIGHT, (HEIGHT, HEIGHT)), ("a", "b", "c", "d"))
 
 

@@ -137,7 +137,8 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
         for seconds, frame in passage.frames(begin):
             if seconds >= begin + length:
                 break
-            _hold(held, seconds - begin, passage.rgb.read(frame), plan)
+            if seconds >= begin:
+                _hold(held, seconds - begin, passage.rgb.read(frame), plan)
         if not held:
             raise UserError(f"shows no frame from {clock(start)} to {clock(end)}; it ends at {clock(float(passage.end))}")
         return _window(0, plan, held, length).views[0], len(held)

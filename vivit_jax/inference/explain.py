@@ -122,8 +122,10 @@ def _frames_of(video: str | pathlib.Path, explanation: Explanation) -> Iterator[
     """The frames from the first to the last of the clip, each with its number."""
     first, last = int(explanation.frames[0]), int(explanation.frames[-1])
     if explanation.part is not None:
+        start = exact(explanation.part[0])
         with passing(video) as passage:
-            for number, (_, frame) in enumerate(passage.frames(exact(explanation.part[0]))):
+            part = (frame for seconds, frame in passage.frames(start) if seconds >= start)
+            for number, frame in enumerate(part):
                 if number >= first:
                     yield number, passage.rgb.read(frame)
                 if number == last:

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from vivit_jax.data.layouts.times import clock
 from vivit_jax.errors import UserError, printable
@@ -14,6 +14,8 @@ from vivit_jax.inference.windows import Scores
 MOST_POINTS = 2048  # of a line; beyond, neighbours are averaged, so that memory does not grow with the video
 LINES = 6
 LETTERS = 40  # of a class's name in the legend
+TICKS = 10
+STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600)  # seconds between ticks
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -60,7 +62,7 @@ class Timeline:
                 marker = "o" if len(times) <= 60 else None
                 axes.plot(times, values[:, number], label=_short(names[number]), linewidth=1.4, marker=marker, markersize=3)
             axes.set(ylim=(-0.02, 1.02), ylabel=f"{printable(head)}: probability" if head else "probability", xlabel="time")
-            axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 1.5, 2, 3, 6, 10]))
+            axes.xaxis.set_major_locator(MultipleLocator(_step(times[-1] - times[0])))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(max(0.0, seconds))))
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
@@ -80,6 +82,11 @@ def leading(values: np.ndarray) -> list[int]:
     on_top = np.bincount(values.argmax(axis=1), minlength=values.shape[1])
     order = np.lexsort((-values.max(axis=0), -on_top))
     return order[:LINES].tolist()
+
+
+def _step(seconds: float) -> float:
+    """Seconds between ticks, such that there are few and each at a time that people name."""
+    return next((step for step in STEPS if seconds / step <= TICKS), seconds / TICKS)
 
 
 def _short(name: str) -> str:

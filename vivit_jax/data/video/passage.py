@@ -65,7 +65,9 @@ class Passage:
         self._container.close()
 
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-        """Frames in the order shown, each with the seconds from the video's first frame to it, from the first at or after `start` on.
+        """Frames in the order shown, each with the seconds from the video's first frame to it.
+
+        The first is that of the video, or, where it can be sought, one soon before `start`.
 
         Times never go back: where a stream's own do, as when it was restarted, they go on from the last frame. FFmpeg shows a broadcast
         that was restarted as a leap of a day, so there the same holds after a leap of more than an hour.
@@ -83,8 +85,7 @@ class Passage:
         for frame in self._from(clock.ticks(start)) if is_far else itertools.chain([first], frames):
             seconds = clock.seconds(frame.pts)
             self.end = seconds + clock.step
-            if seconds >= start:
-                yield seconds, frame
+            yield seconds, frame
 
     @property
     def _can_seek(self) -> bool:
