@@ -75,7 +75,7 @@ def test_colours_are_as_pale_as_there_is_little_evidence(rise, share):
     assert redness > 100 if share == 1 else redness <= 255 * share + 1
 
 
-def test_a_part_is_explained_as_the_part_alone(model_dir, videos, tmp_path, vivit):
+def test_a_part_is_explained_as_the_part_alone(model_dir, videos, tmp_path):
     """The clip of 1.0 to 1.8 s, of frames 10 to 17, is that of a lossless video of these frames."""
     frames = np.stack(list(stream_frames(videos[2])))
     encoder = Encoder(10, lossless=True)
@@ -83,10 +83,14 @@ def test_a_part_is_explained_as_the_part_alone(model_dir, videos, tmp_path, vivi
         encoder.add(frame)
     (tmp_path / "alone.mp4").write_bytes(encoder.finish())
     pretrained = from_pretrained(model_dir)
-    part = explain(pretrained, videos[2], part=(1.0, 1.8), max_steps=8)
-    alone = explain(pretrained, tmp_path / "alone.mp4", max_steps=8)
+    part = explain(pretrained, videos[2], part=(1.0, 1.8), max_steps=4)
+    alone = explain(pretrained, tmp_path / "alone.mp4", max_steps=4)
     assert (part.label, part.frames.tolist()) == (alone.label, alone.frames.tolist())
     np.testing.assert_allclose(part.relevance.tokens, alone.relevance.tokens, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_overlay_of_a_part_has_its_frames(model_dir, videos, tmp_path, vivit):
     out = tmp_path / "overlay.mp4"
     code, text, err = vivit(
         "explain", "--model", model_dir, videos[2], "--start", "1s", "--window", "800ms", "--out", out, "--max_steps", 8

@@ -96,6 +96,7 @@ class Passage:
         self._container.seek(ticks, stream=self._stream, backward=True)
         frames = self._decoded()
         first = next(frames, None)
+        self.damaged = 0  # so are pictures that need some before the keyframe
         if first is not None and first.pts is not None and first.pts <= ticks:
             return itertools.chain([first], frames)
         self.close()  # the container's own index led past it
