@@ -142,26 +142,32 @@ def check_windows(film: pathlib.Path, loop: np.ndarray, hours: float) -> dict:
 def time_decoding(film: pathlib.Path) -> dict:
     from vivit_jax.data.video.passage import passing
 
-    began, count = time.perf_counter(), 0
+    began, busy, count = time.perf_counter(), time.process_time(), 0
     with passing(film) as passage:
         for _ in passage.frames():
             count += 1
-    return {"frames": count, "frames_per_second": round(count / (time.perf_counter() - began))}
+    seconds, busy = time.perf_counter() - began, time.process_time() - busy
+    return {"frames": count, "frames_per_second": round(count / seconds), "frames_per_cpu_second": round(count / busy)}
 
 
 def run_command(film: pathlib.Path, model: pathlib.Path, out: pathlib.Path) -> dict:
     command = [sys.executable, "-m", "vivit_jax", "predict", "--model", str(model), str(film), "--overwrite", "--out", str(out)]
     began = time.perf_counter()
     process = subprocess.Popen([*command, "--window", f"{WINDOW}s", "--every", f"{EVERY}s"])
-    memory, scored = [], functools.partial(last_end, out)
+    memory, busy, scored = [], 0.0, functools.partial(last_end, out)
     while process.poll() is None:
-        time.sleep(2)
-        memory.append((scored(), *resident(process.pid)))
+        command_mib, decoder_mib, cpu = usage(process.pid)
+        if cpu:
+            memory.append((scored(), command_mib, decoder_mib))
+            busy = cpu
+        time.sleep(1)
     seconds = time.perf_counter() - began
     end = scored()
     rows = [memory[round(i * (len(memory) - 1) / 10)] for i in range(11)]
     return {
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(busy, 1),
+        "frames_per_cpu_second": round(end * RATE / busy),
         "times_real_time": round(end / seconds, 1),
         "frames_per_second": round(end * RATE / seconds),
         "memory": [{"at_seconds": at, "command_mib": command, "decoder_mib": decoder} for at, command, decoder in rows],
@@ -175,14 +181,16 @@ def last_end(out: pathlib.Path) -> float:
         return max((float(row["end"]) for row in csv.DictReader(file)), default=0.0)
 
 
-def resident(pid: int) -> tuple[int, int]:
-    """MiB of a process, and of its children together."""
+def usage(pid: int) -> tuple[int, int, float]:
+    """MiB of a process, MiB of its children together, and the CPU seconds of them all."""
     try:
         process = psutil.Process(pid)
-        children = [child.memory_info().rss for child in process.children(recursive=True)]
-        return process.memory_info().rss >> 20, sum(children) >> 20
-    except psutil.NoSuchProcess:
-        return 0, 0
+        children = process.children(recursive=True)
+        times = [one.cpu_times() for one in (process, *children)]
+        memory = sum(child.memory_info().rss for child in children)
+        return process.memory_info().rss >> 20, memory >> 20, sum(time.user + time.system for time in times)
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return 0, 0, 0.0
 
 
 if __name__ == "__main__":

@@ -162,8 +162,7 @@ def _drawn(parts: Iterable[Part], timeline: Timeline, out: pathlib.Path) -> Iter
         for scores in part.scores:
             timeline.add(scores)
         yield part
-        if part.is_last:
-            timeline.save(out, pathlib.PurePath(part.video).name)
+        if part.is_last and timeline.save(out, pathlib.PurePath(part.video).name):
             print(f"vivit: scores over time drawn in {printable(str(out))}", file=sys.stderr)
 
 

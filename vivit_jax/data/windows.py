@@ -35,7 +35,7 @@ class Plan:
       every: seconds from the start of one window to that of the next, exact.
       preprocess: frames, stride, scale and crop of a clip.
       views: (temporal clips, spatial crops) of each window; None is as many clips as cover it, and the centre crop.
-      at_once: views of a part: as many windows are given together as have so many.
+      at_once: the most views that are given together, unless one window has more.
     """
 
     window: Fraction
@@ -91,7 +91,7 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
       plan: how to cut.
 
     Yields:
-      Windows with `plan.at_once` views or more altogether; fewer at the end, and of standard input after a second.
+      As many windows as have at most `plan.at_once` views altogether, but one at least; of standard input what is there after a second.
       An empty list, each second, says that a file is still being decoded. A last line of text says what was damaged, if anything was.
 
     Raises:
@@ -101,14 +101,15 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
     with passing(source) as passage:
         waiting, since = [], time.monotonic()
         for windows in _windows(passage, plan, first):
-            waiting += windows
-            late = time.monotonic() - since > PATIENCE
-            if sum(len(window.views) for window in waiting) >= plan.at_once or (late and source == STANDARD_INPUT):
-                yield waiting
-                waiting, since = [], time.monotonic()
-            elif late:
-                yield []
-                since = time.monotonic()
+            for window in windows:
+                if waiting and sum(len(one.views) for one in (*waiting, window)) > plan.at_once:
+                    yield waiting
+                    waiting, since = [], time.monotonic()
+                waiting.append(window)
+            if time.monotonic() - since > PATIENCE:
+                is_live = source == STANDARD_INPUT
+                yield waiting if is_live else []
+                waiting, since = [] if is_live else waiting, time.monotonic()
         if waiting:
             yield waiting
         if passage.damaged:

@@ -69,13 +69,13 @@ def predict(
     """
     check_head(pretrained)
     if isinstance(video, list | tuple):
-        return [_prediction_of(outcome) for outcome in predict_many(pretrained, [_path(one) for one in video], top_k=top_k, views=views)]
+        return [_prediction_of(outcome) for outcome in predict_many(pretrained, [path_of(one) for one in video], top_k=top_k, views=views)]
     logits, total = _Logits(pretrained, 1, views), _Mean()
     for group in groups(views, VIEWS_AT_ONCE):
         if isinstance(video, np.ndarray):
             total.add(logits([views_of_frames(video, group, pretrained.preprocess, views)])[0])
         else:
-            source = video if isinstance(video, bytes) else _path(video)
+            source = video if isinstance(video, bytes) else path_of(video)
             total.add(logits([decode_group(source, group, pretrained.preprocess, views)])[0])
     return _rank(pretrained, total.gathered(), top_k)
 
@@ -123,7 +123,8 @@ def check_head(pretrained: Pretrained) -> None:
         raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give a model with a trained head")
 
 
-def _path(video: object) -> str:
+def path_of(video: object) -> str:
+    """A video's path as text; raises `UserError` for what is none."""
     if not isinstance(video, str | os.PathLike):
         raise UserError(f"a video is a path, a list of paths, or frames as uint8 (t, h, w, 3), got {type(video).__name__}")
     return os.fspath(video)

@@ -46,12 +46,12 @@ class Timeline:
         self._waiting = []
         return middle, means
 
-    def save(self, path: pathlib.Path, title: str) -> None:
-        """Draws the timeline, a panel a head, and writes it as .png, .svg or .pdf; nothing if there were no windows."""
+    def save(self, path: pathlib.Path, title: str) -> bool:
+        """Draws the timeline, a panel a head, and writes it as .png, .svg or .pdf; returns whether there was anything to draw."""
         if self._waiting:
             self._points.append(self._point())
         if not self._points:
-            return
+            return False
         figure = Figure(figsize=(11, 0.6 + 3.2 * len(self._labels)), layout="constrained", dpi=120)
         figure.suptitle(_short(title), fontsize=11)
         panels = figure.subplots(len(self._labels), 1, squeeze=False)[:, 0]
@@ -69,6 +69,7 @@ class Timeline:
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
+        return True
 
 
 def check_format(path: pathlib.Path) -> None:

@@ -20,7 +20,7 @@ from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.windows import DIGITS, Plan, Window, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
-from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, probabilities_of, ranked
+from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, path_of, probabilities_of, ranked
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
 
@@ -68,7 +68,8 @@ def predict_windows(
     Raises:
       UserError: for a video that cannot be read, when that is found: the windows before it have been given. Or a model without a head.
     """
-    with WindowScorer(pretrained, window, every, views=views, standard_input=os.fspath(video) == STANDARD_INPUT) as scorer:
+    video = path_of(video)
+    with WindowScorer(pretrained, window, every, views=views, standard_input=video == STANDARD_INPUT) as scorer:
         for scores in scorer.of(video):
             yield scores.start, scores.end, ranked(pretrained, scores.probabilities, top_k)
 
