@@ -152,6 +152,7 @@ def time_decoding(film: pathlib.Path) -> dict:
 
 def run_command(film: pathlib.Path, model: pathlib.Path, out: pathlib.Path) -> dict:
     command = [sys.executable, "-m", "vivit_jax", "predict", "--model", str(model), str(film), "--overwrite", "--out", str(out)]
+    out.unlink(missing_ok=True)
     began = time.perf_counter()
     process = subprocess.Popen([*command, "--window", f"{WINDOW}s", "--every", f"{EVERY}s"])
     memory, busy, scored = [], 0.0, functools.partial(last_end, out)
