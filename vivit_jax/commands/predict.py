@@ -120,7 +120,7 @@ def _along(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequen
     with contextlib.ExitStack() as stack:
         how = {"window": arguments.window, "every": every, "smooth": arguments.smooth, "views": arguments.views or COVERING}
         file = stack.enter_context(_opened(arguments, table, how, every)) if arguments.out else None
-        first = {video: file.first(video) for video in videos} if file else {}
+        first = _first(file, videos) if file else {}
         # A picture needs the scores of all classes, also of windows whose rows are there already.
         again = {} if arguments.plot else first
         left = [video for video in videos if again.get(video, 0) is not None]
@@ -137,7 +137,7 @@ def _whole(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequen
     """Whole videos, written; returns the errors."""
     table, views = RowsOfModel(pretrained, arguments.top_k or 1), arguments.views or WHOLE_VIEWS
     with _opened(arguments, table, {"views": views}, None) as file:
-        left = [video for video in videos if file.first(video) is not None]
+        left = [video for video, first in _first(file, videos).items() if first is not None]
         with _as_files(left) as (files, names):
             scored = whole(pretrained, files, views=views)
             parts = (_renamed(part, names) for part in scored)
@@ -154,6 +154,19 @@ def _printed(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequ
 def _opened(arguments: argparse.Namespace, table: RowsOfModel, how: dict, every: float | None) -> RowFile:
     made = {"model_sha256": fingerprint(table.pretrained), "top_k": table.top_k, **how}
     return open_rows(arguments.out, table, made, every=every, overwrite=arguments.overwrite)
+
+
+def _first(file: RowFile, videos: Sequence[str]) -> dict[str, int | None]:
+    """The first window of each video whose rows are not in the file; None where all are.
+
+    Raises:
+      UserError: for rows of standard input, where another video comes this time.
+    """
+    first = {video: file.first(video) for video in videos}
+    if first.get(STANDARD_INPUT, 0) != 0:
+        told = f"{file.path} has rows of standard input, which cannot be read again from where they end"
+        raise UserError(f"{told}: give another --out, or --overwrite to begin anew")
+    return first
 
 
 def _drawn(parts: Iterable[Part], timeline: Timeline, out: pathlib.Path) -> Iterator[Part]:

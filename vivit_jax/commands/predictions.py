@@ -84,7 +84,7 @@ def write_rows(
             at = f" at {clock(part.scores[-1].end)}" if part.scores else ""
             bar.update(task, advance=part.is_last, note=f"{escape(printable(part.video))}{at}")
     before = f"; {done} of {total} videos were done before" if done else ""
-    console.say(f"{count} rows added to {file.path}{before}")
+    console.say(f"{count} {'row' if count == 1 else 'rows'} added to {file.path}{before}")
     return failed
 
 
