@@ -331,6 +331,37 @@ def test_segments_by_frames_are_not_guessed(listed):
     assert "columns not used: start_frame, frames" in found.remarks
 
 
+@pytest.mark.parametrize(
+    ("header", "rivals"),
+    [
+        ("path,label,video", "path: path, video"),
+        ("filename,label,file_path", "path: file_path, filename"),
+        ("path,label,class", "label: label, class"),
+        ("path,label,split,subset", "split: split, subset"),
+        ("path,label,end,start_time,time_start", "start: start_time, time_start"),
+    ],
+)
+def test_several_columns_for_one_thing_are_refused_by_name(listed, header, rivals):
+    cells = [
+        ",".join(["a.mp4", "run", *["1", "2", "3"][: header.count(",") - 1]]),
+        ",".join(["b.mp4", "run", *"456"[: header.count(",") - 1]]),
+    ]
+    with pytest.raises(UserError, match=rf"list\.csv line 1: several columns may be the {rivals}; leave one of them"):
+        listed("\n".join([header, *cells]))
+
+
+def test_a_number_and_a_word_for_each_class_are_one_label(listed):
+    found = listed("path,label,class_name\na.mp4,0,run\nb.mp4,1,sit\nc.mp4,0,run\n")
+    assert [clip.label for clip in found.clips] == ["0", "1", "0"]
+    assert "columns not used: class_name" in found.remarks
+
+
+@pytest.mark.parametrize("options", [{"heads": ("verb",)}, {"group": "verb"}])
+def test_a_column_that_is_asked_for_and_there_twice_is_refused(listed, options):
+    with pytest.raises(UserError, match="the header names verb twice"):
+        listed("path,label,verb,verb\na.mp4,run,take,put\n", **options)
+
+
 @pytest.mark.parametrize("time", ["soon", "-1", "nan", "inf", "1e999", "1:75", "1:2:3:4", "1_000", "1:99:00"])
 def test_a_time_that_is_none_is_refused(listed, time):
     with pytest.raises(UserError, match="line 2: end must be seconds of at least 0, or"):

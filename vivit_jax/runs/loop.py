@@ -44,6 +44,7 @@ from vivit_jax.training.devices.compilation import watched
 from vivit_jax.training.devices.executors import check_batch_size
 from vivit_jax.training.evaluation import Evaluation, Evaluator, metrics_of
 from vivit_jax.training.feed import Feed, positions_of_all_hosts
+from vivit_jax.training.metrics import is_better
 from vivit_jax.training.setup import set_up
 from vivit_jax.training.state import TrainState, saved_fields
 from vivit_jax.training.step import checked_names
@@ -287,7 +288,7 @@ class Loop:
             raise UserError(
                 f"evaluation.best {name!r} is not defined on the validation split, all of whose labels are the same: set another"
             )
-        if not self.best or _is_better(name, summary[name], self.best[name]):
+        if not self.best or is_better(name, summary[name], self.best[name]):
             self.best = {"step": step, name: summary[name]}
             self._kept.save(self.run.executor.to_host(self._state.model_variables), self.best)
 
@@ -358,7 +359,3 @@ class Loop:
         """Goes on as if there had been no best model yet, and records that in the checkpoint of `step`."""
         self.best, self._kept.digest = {}, None
         self._checkpoints.amend(step, self._facts())
-
-
-def _is_better(name: str, score: float, than: float) -> bool:
-    return score < than if name == "loss" else score > than
