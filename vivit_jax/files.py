@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import typing
 
 # The errors of a file system without locks, as some network and overlay file systems are.
@@ -14,6 +15,11 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 # Linux's renameat2: relative to the working directory, exchanging the two names.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
+
+
+def is_url(path: str | os.PathLike) -> bool:
+    """Whether a path is one of a remote file system, such as gs://bucket/run, which as a path would make a local folder `gs:`."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)) is not None
 
 
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:

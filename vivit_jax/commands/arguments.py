@@ -1,8 +1,10 @@
 """Arguments that several commands share."""
 
 import argparse
+import pathlib
 import re
 
+from vivit_jax.files import is_url
 from vivit_jax.preprocess import Views
 
 
@@ -38,6 +40,17 @@ def whole(text: str) -> int:
     if not re.fullmatch(r"\d+", text):
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
     return int(text)
+
+
+def output(text: str) -> pathlib.Path:
+    """A file or folder to write.
+
+    Raises:
+      argparse.ArgumentTypeError: for a URL.
+    """
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"{text} is a URL, and files are written into folders: mount the bucket, and give its folder")
+    return pathlib.Path(text)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

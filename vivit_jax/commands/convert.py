@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vivit_jax.commands.arguments import output
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
 from vivit_jax.models.resnet3d.config import ARCHITECTURES
@@ -39,7 +40,7 @@ from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit convert`."""
     parser.add_argument("source", metavar="SOURCE", help="file, directory or hf://org/name[@revision]")
-    parser.add_argument("--to", required=True, metavar="DIR", type=pathlib.Path, help="the model directory to write")
+    parser.add_argument("--to", required=True, metavar="DIR", type=output, help="the model directory to write")
     parser.add_argument(
         "--format",
         default="auto",

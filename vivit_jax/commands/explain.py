@@ -8,11 +8,10 @@ none. The class is the most probable one unless --label names another.
 """
 
 import argparse
-import pathlib
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_model, positive
+from vivit_jax.commands.arguments import add_model, output, positive
 from vivit_jax.data.video.reader import encode, probe
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
@@ -24,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit explain`."""
     add_model(parser)
     parser.add_argument("video", metavar="VIDEO", help="a video file")
-    parser.add_argument("--out", metavar="FILE.mp4", required=True, help="the video to write")
+    parser.add_argument("--out", type=output, metavar="FILE.mp4", required=True, help="the video to write")
     parser.add_argument("--label", help="the class to explain (default: the most probable)")
     parser.add_argument("--max_steps", type=positive, default=64, metavar="N", help="most gradients to compute (default 64)")
 
@@ -35,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a video that cannot be read, a class the model does not have, or an output that is not .mp4.
     """
-    out = pathlib.Path(arguments.out)
+    out = arguments.out
     if out.suffix.lower() != ".mp4":
         raise UserError(f"--out must be an .mp4 file, got {out}")
     tell_of_unused_gpu()

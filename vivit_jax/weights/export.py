@@ -18,6 +18,7 @@ import numpy as np
 from jax import export as jax_export
 
 from vivit_jax.errors import UserError
+from vivit_jax.files import is_url
 from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
@@ -43,6 +44,8 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
     Raises:
       UserError: if the format cannot express the model, or `out` holds something already.
     """
+    if is_url(out):
+        raise UserError(f"{out} is a URL: give a local path")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
     out.parent.mkdir(parents=True, exist_ok=True)

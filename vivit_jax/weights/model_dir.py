@@ -22,7 +22,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vivit_jax.errors import UserError, in_one_line, unknown_name
-from vivit_jax.files import exchange, sha256, sync
+from vivit_jax.files import exchange, is_url, sha256, sync
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import DEFAULT, ModelConfig, build, family_named, family_of
 from vivit_jax.preprocess import Preprocess
@@ -382,8 +382,10 @@ def check_replaceable(path: pathlib.Path) -> None:
     """Refuses to replace anything but an empty directory or a model of ours, damaged or not, that has nothing beside it.
 
     Raises:
-      UserError: naming what would be lost.
+      UserError: naming what would be lost; or for a URL.
     """
+    if is_url(path):
+        raise UserError(f"{path} is a URL, and models are written into folders: give a local path")
     if path.is_dir():
         held = sorted(file.name for file in path.iterdir())
         foreign = [name for name in held if name not in (CONFIG, PREPROCESS, WEIGHTS) or not (path / name).is_file()]
