@@ -130,6 +130,7 @@ def test_the_model_that_was_tested_is_named_by_its_step(start, tmp_path):
     assert f"the best of the evaluations, after step {evaluation['step']}" in run.output()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["gs://bucket/run", "s3://bucket/run", "hf://name/run"])
 def test_a_remote_work_directory_is_refused_before_anything_is_made(start, tmp_path, path):
     run = start(path)

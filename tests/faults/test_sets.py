@@ -175,6 +175,7 @@ def test_a_set_of_the_version_before_opens_and_its_damage_is_named(stored_before
     seen="one line that names the module; exit code 2; the module is not run",
     trials=3,
 )
+@pytest.mark.slow
 def test_a_module_that_features_name_is_not_imported(stored_before, tmp_path):
     (tmp_path / "code").mkdir()
     (tmp_path / "code/evil.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\n")

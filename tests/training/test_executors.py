@@ -112,9 +112,8 @@ def with_colours(batch):
     return batch | {"colours": np.stack([random_colours(generator, augment) for _ in batch["index"]])}
 
 
-@pytest.mark.parametrize(
-    "parallel", [EIGHT_DEVICES["mesh"], pytest.param(EIGHT_DEVICES["pmap"], marks=pytest.mark.slow)], ids=["mesh", "pmap"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", [EIGHT_DEVICES["mesh"], EIGHT_DEVICES["pmap"]], ids=["mesh", "pmap"])
 def test_colours_change_in_the_step_as_they_would_before_it(parallel):
     def beforehand(batch):
         return batch | {"video": np.asarray(recoloured(batch["video"], with_colours(batch)["colours"]))}
@@ -129,12 +128,16 @@ def test_colours_change_in_the_step_as_they_would_before_it(parallel):
     seen="parameters within 1e-5",
     trials=5,
 )
-@pytest.mark.parametrize("parallel", EIGHT_DEVICES.values(), ids=EIGHT_DEVICES)
+@pytest.mark.parametrize(
+    "parallel",
+    [pytest.param(each, id=name, marks=[] if name in ("mesh", "pmap") else pytest.mark.slow) for name, each in EIGHT_DEVICES.items()],
+)
 def test_eight_devices_train_the_parameters_of_one(one_device, parallel):
     assert_close(train(sgd(parallel=parallel))[0], one_device)
 
 
-@pytest.mark.parametrize("parallel", [{"data": 8}, pytest.param({"mode": "pmap"}, marks=pytest.mark.slow)], ids=["data", "pmap"])
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", [{"data": 8}, {"mode": "pmap"}], ids=["data", "pmap"])
 def test_clips_are_mixed_across_devices_as_on_one(one_device_mixed, parallel):
     assert_close(train(sgd(parallel=parallel, training=MIXED))[0], one_device_mixed)
 

@@ -66,7 +66,7 @@ def of_image(weights, image, positions, use_cls):
     seen="the image model's feature of each frame",
     trials=2,
 )
-@pytest.mark.parametrize("tubelet", ["central_frame", "average"])
+@pytest.mark.parametrize("tubelet", ["central_frame", pytest.param("average", marks=pytest.mark.slow)])
 def test_model_2_gives_each_frame_the_image_models_feature(vits14, tubelet):
     path, weights = vits14
     image, _, sown, params = features_of(path, 2, tubelet=tubelet)
@@ -81,7 +81,7 @@ def test_model_2_gives_each_frame_the_image_models_feature(vits14, tubelet):
     seen="the image model's tokens of each frame",
     trials=2,
 )
-@pytest.mark.parametrize("tubelet", ["central_frame", "average"])
+@pytest.mark.parametrize("tubelet", ["central_frame", pytest.param("average", marks=pytest.mark.slow)])
 def test_model_3_gives_each_frame_the_image_models_tokens(vits14, tubelet):
     path, weights = vits14
     image, _, sown, params = features_of(path, 3, tubelet=tubelet)
@@ -91,7 +91,7 @@ def test_model_3_gives_each_frame_the_image_models_tokens(vits14, tubelet):
         np.testing.assert_allclose(frame, expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("tubelet", ["central_frame", "average"])
+@pytest.mark.parametrize("tubelet", ["central_frame", pytest.param("average", marks=pytest.mark.slow)])
 def test_model_1_of_one_time_gives_the_image_models_feature(vits14, tubelet):
     path, weights = vits14
     image, features, _, params = features_of(path, 1, times=1, tubelet=tubelet)
