@@ -24,7 +24,11 @@ jax.config.update("jax_default_matmul_precision", "highest")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keeps compiled programs for the other workers and the next session, below `.pytest_cache`: most of a test's time goes into them."""
-    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
+    try:
+        folder = config.cache.mkdir("compiled")
+    except (AttributeError, OSError):  # pytest's cache is off, or cannot be written
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
