@@ -72,7 +72,7 @@ WRITES = {
     promise="A path on a remote file system makes no local folder called `gs:`",
     provoked="gs://bucket/made as the work directory, the data set's folder and each command's output",
     seen="one line that says to mount the bucket, exit code 2, before anything is read or made",
-    trials=len(WRITES),
+    trials=11,
 )
 @pytest.mark.parametrize("command", WRITES)
 def test_a_url_is_refused_before_anything_is_made(command, tmp_path, monkeypatch, capsys):
