@@ -335,20 +335,22 @@ def test_segments_by_frames_are_not_guessed(listed):
 @pytest.mark.parametrize(
     ("header", "rivals"),
     [
-        ("path,label,video", "path: path, video"),
-        ("filename,label,file_path", "path: file_path, filename"),
         ("path,label,class", "label: label, class"),
         ("path,label,split,subset", "split: split, subset"),
         ("path,label,end,start_time,time_start", "start: start_time, time_start"),
     ],
 )
 def test_several_columns_for_one_thing_are_refused_by_name(listed, header, rivals):
-    cells = [
-        ",".join(["a.mp4", "run", *["1", "2", "3"][: header.count(",") - 1]]),
-        ",".join(["b.mp4", "run", *"456"[: header.count(",") - 1]]),
-    ]
     with pytest.raises(UserError, match=rf"list\.csv line 1: several columns may be the {rivals}; leave one of them"):
-        listed("\n".join([header, *cells]))
+        listed(f"{header}\na.mp4,run,{'1,2,3'[: 2 * header.count(',') - 3]}\nb.mp4,run,{'4,5,6'[: 2 * header.count(',') - 3]}\n")
+
+
+@pytest.mark.parametrize(("header", "rivals"), [("path,label,video", "path, video"), ("filename,label,file_path", "file_path, filename")])
+def test_two_columns_of_files_are_refused_and_one_of_names_is_not_used(listed, header, rivals):
+    with pytest.raises(UserError, match=f"several columns may be the path: {rivals}; leave one of them"):
+        listed(f"{header}\na.mp4,run,b.mp4\n")
+    found = listed("file,label,video\na.mp4,run,IR_001\n")
+    assert (found.clips[0].name, "columns not used: video" in found.remarks) == ("a.mp4", True)
 
 
 def test_a_number_and_a_word_for_each_class_are_one_label(listed):

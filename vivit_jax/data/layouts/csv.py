@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,8 +53,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     Two forms, told apart by the first line:
 
     - a header that names `path` or `file`, `label` or `labels`, and optionally `split`, `start` and `end` (seconds, or [hh:]mm:ss.ff).
-      Other usual spellings, see `COLUMNS`, are taken and named, and columns that are not used are named too. Several that would do are
-      refused, unless they name the same classes twice, as by number and word. Under `labels` stand all
+      Other usual spellings, see `COLUMNS`, are taken and named, and columns that are not used are named too. Several that would do, such
+      as two that name files, are refused, unless they name the same classes twice, as by number and word. Under `labels` stand all
       classes of a video, with `;` or `|` between them, or none. With `reading.heads` each of those columns is a label of its own;
     - no header: `path label` or `path,label` on each line.
 
@@ -121,7 +122,7 @@ def _table(source: pathlib.Path, text: str, reading: Reading) -> Table:
     taken, heads = _taken(header, reading), _heads(reading)
     if "path" in taken and ("label" in taken or heads):
         _check_header(source, number, header, taken, reading)
-        _check_rivals(source, number, header, taken, rows[1:])
+        _check_rivals(source, number, header, taken, rows[1:], reading)
         return Table(source, header, taken, rows[1:], delimiter != ",", heads)
     if len(cells) == 2 and not taken and not heads:
         if reading.group:
@@ -197,14 +198,33 @@ def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken:
 
 
 def _check_rivals(
-    source: pathlib.Path, line: int, header: Sequence[str], taken: Mapping[str, str], rows: Sequence[tuple[int, Sequence[str]]]
+    source: pathlib.Path,
+    line: int,
+    header: Sequence[str],
+    taken: Mapping[str, str],
+    rows: Sequence[tuple[int, Sequence[str]]],
+    reading: Reading,
 ) -> None:
-    """Refuses a header with several columns for one thing, unless they are two names for each class, such as a number and a word."""
+    """Refuses a header with several columns for one thing.
+
+    Let through are columns that are called like paths and hold none, and two names for each class, such as a number and a word.
+    """
+    root = reading.root or source.parent
     for what, name in taken.items():
         rivals = [column for column in header if column in COLUMNS[what] and column != name]
-        if rivals and not (what == "label" and all(_pair_up(rows, header.index(name), header.index(rival)) for rival in rivals)):
+        if what == "path":
+            rivals = [rival for rival in rivals if _holds_files(rows, header.index(rival), root)]
+        if what == "label":
+            rivals = [rival for rival in rivals if not _pair_up(rows, header.index(name), header.index(rival))]
+        if rivals:
             several = ", ".join((name, *rivals))
             raise UserError(f"{source} line {line}: several columns may be the {what}: {several}; leave one of them, or rename the others")
+
+
+def _holds_files(rows: Sequence[tuple[int, Sequence[str]]], column: int, root: pathlib.Path) -> bool:
+    """Whether a column names files, as far as its first hundred cells tell."""
+    cells = (row[column].strip() for _, row in rows[:100] if len(row) > column)
+    return any(cell and os.path.isfile(root / cell) for cell in cells)  # noqa: PTH113 (pathlib raises for names that are too long)
 
 
 def _pair_up(rows: Sequence[tuple[int, Sequence[str]]], one: int, other: int) -> bool:
