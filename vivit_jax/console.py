@@ -50,13 +50,18 @@ def warn(text: str) -> None:
     say(f"warning: {text}", style="bold yellow")
 
 
-def show(table: Table) -> None:
-    """Prints a table; in a log file each row is one line."""
-    if not _muted:
-        console = _console()
-        if not console.is_terminal:
-            console.width = FILE_WIDTH
+def show(table: Table, *, file_width: int = FILE_WIDTH) -> None:
+    """Prints a table; in a log file of `file_width` characters, each row is one line without trailing spaces."""
+    if _muted:
+        return
+    console = _console()
+    if console.is_terminal:
         _print(console, table)
+        return
+    console.width = file_width
+    with console.capture() as printed:
+        console.print(table, highlight=False)
+    _print(console, "\n".join(line.rstrip() for line in printed.get().splitlines()), markup=False, emoji=False, soft_wrap=True)
 
 
 def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:
