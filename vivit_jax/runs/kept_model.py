@@ -15,7 +15,8 @@ from vivit_jax.runs.restore import model_variables
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.workdir import Workdir, version_of
 from vivit_jax.training.devices.hosts import of_first_host
-from vivit_jax.weights.model_dir import WEIGHTS, check_replaceable, load_model_dir, save_pretrained
+from vivit_jax.weights.model_dir import check_replaceable, load_model_dir, save_pretrained
+from vivit_jax.weights.model_json import WEIGHTS
 
 Best = Mapping[str, Any]
 

@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from vivit_jax.heads import Labels
 from vivit_jax.weights.groups import Group
-from vivit_jax.weights.model_dir import Labels, Pretrained
+from vivit_jax.weights.model_dir import Pretrained
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,11 @@ import os
 from collections.abc import Mapping
 
 from vivit_jax.errors import unknown_name
+from vivit_jax.heads import Labels
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Asked, Conversion
-from vivit_jax.weights.model_dir import Labels, Pretrained, is_model_dir, load_model_dir
+from vivit_jax.weights.model_dir import Pretrained, load_model_dir
+from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.resnet3d import convert as resnet3d
 from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.tensors import read_tensors

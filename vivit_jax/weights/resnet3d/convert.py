@@ -12,7 +12,8 @@ from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Asked, Conversion
 from vivit_jax.weights.groups import Group
-from vivit_jax.weights.model_dir import Pretrained, default_labels
+from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.model_json import default_labels
 from vivit_jax.weights.resnet3d.initialise import check_options, initialise_from
 from vivit_jax.weights.resnet3d.source import Source, read
 from vivit_jax.weights.tensors import Tensors
