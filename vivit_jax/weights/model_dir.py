@@ -28,7 +28,8 @@ from vivit_jax.weights import model_json
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 from vivit_jax.weights.model_json import CONFIG, MULTI_LABEL, PREPROCESS, SINGLE_LABEL, WEIGHTS, is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
-from vivit_jax.weights.tensors import check_header, write_safetensors
+from vivit_jax.weights.tensor_files import check_header
+from vivit_jax.weights.tensors import write_safetensors
 
 REPLACED = 10  # how often a model is read again because it was replaced meanwhile
 STALE = 24 * 3600  # seconds without a change after which a leftover is removed

@@ -16,7 +16,7 @@ from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.model_json import default_labels
 from vivit_jax.weights.resnet3d.initialise import check_options, initialise_from
 from vivit_jax.weights.resnet3d.source import Source, read
-from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.tensor_files import Tensors
 
 # What a caller may say about the model.
 MODEL_OPTIONS = ("architecture", "clip", "num_classes", "dtype")

@@ -16,7 +16,7 @@ from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import Initialisation
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.model_json import default_labels
-from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 from vivit_jax.weights.vit.initialise import initialise_from
 from vivit_jax.weights.vit.source import read_source
