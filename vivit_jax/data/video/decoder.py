@@ -5,7 +5,6 @@ import contextlib
 import functools
 import itertools
 import time
-import typing
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
@@ -15,13 +14,11 @@ import numpy as np
 from vivit_jax.data.video.container import Limits, Source, open_container
 from vivit_jax.data.video.encoder import simple_rate
 from vivit_jax.data.video.pixels import RgbReader
+from vivit_jax.data.video.wholeness import PacketInfo, check_whole, promised_frames
 from vivit_jax.errors import UserError
 
 # Containers whose seeking can be relied on; the others are read from the start.
 SEEKABLE = ("mov", "matroska")
-
-# Containers whose table of contents lists every picture.
-LISTING = ("mov", "avi")
 
 BROADCAST = ("mpegts", "mpeg")
 
@@ -62,13 +59,6 @@ def named(label: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-class _PacketInfo(typing.NamedTuple):
-    pts: int | None
-    duration: int
-    is_keyframe: bool
-    is_discard: bool
 
 
 class OpenVideo:
@@ -206,10 +196,11 @@ class OpenVideo:
 
     def _read_index(self) -> tuple[list[int], list[int] | None]:
         """Sorted presentation times of all frames, and the numbers of the keyframes; None where the container does not tell in advance."""
-        promised = self._promised_frames()
+        promised = promised_frames(self._container, self._stream)
         packets = [packet for packet in self._packets() if not packet.is_discard]
         if self._strict:
-            self._check_whole(packets, promised)
+            for remark in check_whole(self._source, self._container, self._stream, packets, promised):
+                self._remark(remark)
         pts = sorted(packet.pts for packet in packets if packet.pts is not None)
         # VP8 hides pictures among its packets, so that their times are not those of what is shown.
         seekable = self._container.format.name.startswith(SEEKABLE) and self._stream.codec_context.name != "vp8"
@@ -227,37 +218,13 @@ class OpenVideo:
         delay = entries[0][0] - self._stream.start_time if entries else 0
         return [time - delay for time, _ in entries], [number for number, (_, is_keyframe) in enumerate(entries) if is_keyframe]
 
-    def _packets(self) -> Iterator[_PacketInfo]:
+    def _packets(self) -> Iterator[PacketInfo]:
         count = 0
         for packet in self._container.demux(self._stream):
             if packet.size:
                 count += 1
                 self._check_count(count)
-                yield _PacketInfo(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard)
-
-    def _promised_frames(self) -> int:
-        """How many pictures the table of contents lists, 0 where there is none.
-
-        The header's own number counts what an edit list hides and the empty packets by which AVI repeats a picture.
-        """
-        if not self._container.format.name.startswith(LISTING):
-            return 0
-        return sum(not entry.is_discard and entry.size > 0 for entry in self._stream.index_entries) or self._stream.frames
-
-    def _check_whole(self, packets: Sequence[_PacketInfo], frames: int) -> None:
-        """Compares what is there with what the header promises."""
-        if len(packets) < 0.9 * frames:
-            raise UserError(f"it is cut off: {len(packets)} of {frames} frames are there")
-        if self._container.format.name == "gif" and not _ends_as_gif(self._source):
-            self._remark("no end mark: it may be cut off")
-        promised = _promised_seconds(self._stream)
-        ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
-        if ends and promised is not None:
-            end = float((max(ends) - (self._stream.start_time or 0)) * self._stream.time_base)
-            if end < 0.9 * promised - 0.5:
-                raise UserError(f"it is cut off: it ends at {end:.1f} s of {promised:.1f} s")
-            if promised - end > max(0.02 * promised, 3 / float(self._stream.average_rate or 25)):
-                self._remark(f"ends early, at {end:.1f} s of {promised:.1f} s")
+                yield PacketInfo(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard)
 
     def _index_by_decoding(self) -> list[int]:
         """Presentation times as the decoder makes them up, or evenly spread if it does not."""
@@ -319,23 +286,3 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
         if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
             return stream
     raise UserError("has no video stream that can be decoded")
-
-
-def _ends_as_gif(source: Source) -> bool:
-    """Whether the last byte that is not padding is a GIF's trailer."""
-    if isinstance(source, bytes):
-        return source.rstrip(b"\0").endswith(b";")
-    with open(source, "rb") as file:  # noqa: PTH123 (a source may be a string)
-        file.seek(-min(64, file.seek(0, 2)), 2)
-        return file.read().rstrip(b"\0").endswith(b";")
-
-
-def _promised_seconds(stream: av.VideoStream) -> float | None:
-    """How long the stream is by its header, if that says; Matroska has it as text, such as `00:00:05.280000000`."""
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    parts = stream.metadata.get("DURATION", "").split(":")
-    try:
-        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if len(parts) == 3 else None
-    except ValueError:
-        return None
