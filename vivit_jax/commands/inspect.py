@@ -43,7 +43,8 @@ from vivit_jax.keys import Key, experiment_keys
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_of
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.restore import verify
-from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
+from vivit_jax.weights.model_dir import load_model_dir
+from vivit_jax.weights.model_json import is_model_dir
 
 TAKES_CONFIG = True
 
