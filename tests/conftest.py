@@ -1,7 +1,8 @@
-"""Fixtures shared by all tests: eight virtual CPU devices, and the development data where it is present."""
+"""What all tests share: eight virtual CPU devices, compiled programs, and the development data where it is present."""
 
 import os
 import pathlib
+from collections.abc import Iterator
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join(
@@ -16,8 +17,30 @@ os.environ["XLA_FLAGS"] = " ".join(
 
 import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps compiled programs for the other workers and the next session, below `.pytest_cache`: most of a test's time goes into them."""
+    try:
+        folder = config.cache.mkdir("compiled")
+    except (AttributeError, OSError):  # pytest's cache is off, or cannot be written
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(autouse=True)
+def keeps_the_cache_on() -> Iterator[None]:
+    """`vivit bench` turns the compilation cache off for its process, which here is that of the tests to come."""
+    yield
+    if not jax.config.jax_enable_compilation_cache:
+        jax.config.update("jax_enable_compilation_cache", True)
+        compilation_cache.reset_cache()
+
 
 SHARED = pathlib.Path(os.environ.get("VIVIT_SHARED", pathlib.Path(__file__).parents[2] / "shared"))
 

@@ -41,10 +41,11 @@ def test_what_hugging_face_cannot_express_is_refused_by_name(tmp_path, options, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"factorisation": "factorised_encoder"}, marks=pytest.mark.slow),
+        {"factorisation": "factorised_encoder"},
         {"factorisation": "factorised_self_attention", "scan_layers": True},
     ],
 )

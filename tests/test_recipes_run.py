@@ -82,10 +82,8 @@ def test_every_config_is_run():
     assert {path.name for path in CONFIGS.glob("*.py")} == set(RUNS), "give each config a small set of its own"
 
 
-@pytest.mark.parametrize("name", ["vivit_epic_kitchens100.py", "medmnist3d.py"])
-def test_a_recipe_runs(tmp_path, monkeypatch, name):
-    _, scores = run(tmp_path, monkeypatch, name, steps=2, **{"evaluation.test_views": "(1, 1)"})
-    assert set(scores.heads) == ({"verb", "noun"} if name.startswith("vivit_epic") else {""})
+def test_a_recipe_runs(tmp_path, monkeypatch):
+    _, scores = run(tmp_path, monkeypatch, "medmnist3d.py", steps=2, **{"evaluation.test_views": "(1, 1)"})
     assert 0 <= scores.top1 <= 1
 
 
@@ -94,5 +92,6 @@ def test_a_recipe_runs(tmp_path, monkeypatch, name):
 def test_every_recipe_runs(tmp_path, monkeypatch, name):
     experiment, scores = run(tmp_path, monkeypatch, name, steps=20)
     assert scores.examples > 0
+    assert set(scores.heads) == ({"verb", "noun"} if name.startswith("vivit_epic") else {""})
     asked = experiment.evaluation
     assert scores.views == asked.test_views[0] * asked.test_views[1] * (2 if asked.test_flip else 1)

@@ -29,7 +29,7 @@ def clips_with_a_striped_block(seed, count):
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[] if name == "factorised_encoder" else pytest.mark.slow) for name in FACTORISATIONS],
+    params=[pytest.param(name, marks=pytest.mark.slow) for name in FACTORISATIONS],
 )
 def trained(request):
     """A model that tells the two kinds of stripes apart on clips it has not seen."""

@@ -18,7 +18,7 @@ RIGHT = (RNG.random((150, 2)) < (0.7, 0.6)).astype(float)
 
 def test_an_interval_over_videos_is_that_of_scipy_and_of_the_binomial():
     low, high = interval(bootstrap(accuracy(RIGHT), np.arange(150))[:, 0])
-    theirs = stats.bootstrap((RIGHT[:, 0],), np.mean, n_resamples=9999, method="percentile", rng=1).confidence_interval
+    theirs = stats.bootstrap((RIGHT[:, 0],), np.mean, n_resamples=9999, method="percentile", random_state=1).confidence_interval
     assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.011)
     exact = stats.binom(150, RIGHT[:, 0].mean()).ppf([0.025, 0.975]) / 150  # what the bootstrap of a share converges to
     assert (low, high) == pytest.approx(tuple(exact), abs=0.011)

@@ -4,16 +4,24 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import pathlib
+import re
 import typing
+from collections.abc import Callable
 
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 # Linux's renameat2: relative to the working directory, exchanging the two names.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
+
+
+def is_url(path: str | os.PathLike) -> bool:
+    """Whether a path is one of a remote file system, such as gs://bucket/run, which as a path would make a local folder `gs:`."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)) is not None
 
 
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
@@ -52,6 +60,11 @@ def sync(path: pathlib.Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def first_free(name: Callable[[int], pathlib.Path]) -> pathlib.Path:
+    """The first of the paths `name(1)`, `name(2)`, ... at which there is nothing yet."""
+    return next(path for number in itertools.count(1) if not (path := name(number)).exists())
 
 
 def exchange(a: pathlib.Path, b: pathlib.Path) -> bool:

@@ -118,6 +118,7 @@ def test_numbers_that_are_not_finite_are_not_timed():
         throughput.measure("infer", subject(variables=variables), steps=1)
 
 
+@pytest.mark.slow
 def test_steps_are_timed_where_no_library_of_data_or_config_files_is():
     program = """
         import sys

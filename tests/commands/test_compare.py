@@ -107,6 +107,7 @@ def test_two_runs_against_a_direct_computation(two):
     assert told["all_wrong"] == (~right[0] & ~right[1]).sum()
 
 
+@pytest.mark.slow
 def test_seven_runs_by_the_command(seven, vivit, tmp_path):
     code, out, err = vivit("compare", *seven, "--out", tmp_path / "out", "--resamples", 300, "--ensemble", "--batch_size", 2)
     assert (code, err) == (0, "")

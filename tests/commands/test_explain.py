@@ -33,6 +33,7 @@ def test_the_most_probable_class_is_explained_unless_told_otherwise(model_dir, v
     assert explanation.relevance.tokens.shape == (2, 2, 2)
 
 
+@pytest.mark.slow
 def test_a_class_of_any_head_can_be_explained(two_headed_model_dir, videos):
     assert explain(load_model_dir(two_headed_model_dir), videos[0], label="lid", max_steps=4).label == "lid"
 

@@ -114,6 +114,7 @@ def test_every_command_takes_it(tried, finished_run, config_file, vivit, videos,
     assert "stablehlo" in err
 
 
+@pytest.mark.slow
 def test_another_run_starts_from_it(finished_run, config_file, data_dir, tmp_path):
     model = finished_run[0] / "model"
     arguments = [f"--config={config_file}", f"--workdir={tmp_path / 'second'}", f"--config.data.data_dir={data_dir}"]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vivit_jax.weights.model_dir import load_model_dir
 
@@ -22,6 +23,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 def test_the_top_of_a_late_fusion_network_is_trained_on_another_data_set(vivit, data_dir, tmp_path):
     def train(config, workdir, name, **more):
         values = SMALL | {"data.name": name, "data.data_dir": data_dir, "data.val_split": "none"} | more

@@ -22,7 +22,16 @@ def test_an_order_that_nothing_tells_is_assumed_aloud_and_in_the_scores(unnamed,
     assert json.loads((tmp_path / "a.json").read_text())["labels_from"] == "assumed from the data set"
 
 
-@pytest.mark.parametrize("text", ["owl\ndog\ncat\n", '["owl", "dog", "cat"]', '{"id2label": {"0": "owl", "1": "dog", "2": "cat"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "owl\ndog\ncat\n",
+        *(
+            pytest.param(text, marks=pytest.mark.slow)
+            for text in ('["owl", "dog", "cat"]', '{"id2label": {"0": "owl", "1": "dog", "2": "cat"}}')
+        ),
+    ],
+)
 def test_names_from_a_file_are_those_of_the_logits(text, unnamed, model_dir, data_dir, tmp_path, vivit):
     names = tmp_path / "names.txt"
     names.write_text(text)

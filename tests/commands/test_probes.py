@@ -67,10 +67,11 @@ def by_hand(model, videos, views):
     network = ViViT(dataclasses.replace(pretrained.model.config, num_classes=None))
     params = {name: part for name, part in pretrained.variables["params"].items() if name != "head"}
     clips = [PREPROCESS.normalise(jax.numpy.asarray(views_of_video(video, PREPROCESS, views))) for video in videos]
-    return np.stack([np.asarray(network.apply({"params": params}, clip)) for clip in clips])
+    apply = jax.jit(network.apply)
+    return np.stack([np.asarray(apply({"params": params}, clip)) for clip in clips])
 
 
-@pytest.mark.parametrize("with_head", [True, False])
+@pytest.mark.parametrize("with_head", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_features_are_what_the_model_gives_to_its_head(with_head, vivit, model_dir, headless, sets, tmp_path):
     model = model_dir if with_head else headless
     found = features(vivit, model, sets, tmp_path, *of_set(sets, "three", "val"), "--views", "2x1", "--batch_size", "4")
@@ -123,7 +124,10 @@ def probabilities(vivit, model, sets, name, tmp_path, split="test"):
     return np.array([list(row["probabilities"].values()) for row in rows])
 
 
-@pytest.mark.parametrize(("name", "options"), [("three", ()), ("three", ("--train_only",)), ("pairs", ())])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("three", ()), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("three", ("--train_only",)), ("pairs", ())))],
+)
 def test_a_linear_probe_is_scikit_learns(name, options, vivit, headless, sets, tmp_path):
     out = probe(vivit, headless, sets, name, tmp_path / "probe", *options)
     train, test = (features(vivit, headless, sets, tmp_path, *of_set(sets, name, split)) for split in ("train", "test"))
@@ -147,6 +151,7 @@ def test_a_linear_probe_is_scikit_learns(name, options, vivit, headless, sets, t
     np.testing.assert_allclose(probabilities(vivit, tmp_path / "probe", sets, name, tmp_path), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_knn_is_scikit_learns_and_works_with_every_command(vivit, model_dir, sets, videos, tmp_path):
     model = tmp_path / "knn"
     probe(vivit, model_dir, sets, "three", model, "--kind", "knn", "--train_only")
@@ -169,6 +174,7 @@ def test_knn_is_scikit_learns_and_works_with_every_command(vivit, model_dir, set
     np.testing.assert_allclose(again["features"], test["features"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_several_labels_and_several_heads(vivit, model_dir, sets, videos, tmp_path):
     probe(vivit, model_dir, sets, "several", tmp_path / "labels")
     train, val, test = (features(vivit, model_dir, sets, tmp_path, *of_set(sets, "several", split)) for split in CLIPS)
@@ -185,6 +191,7 @@ def test_several_labels_and_several_heads(vivit, model_dir, sets, videos, tmp_pa
     assert code == 0
 
 
+@pytest.mark.slow
 def test_a_probe_is_the_same_twice(vivit, model_dir, sets, tmp_path):
     for name in ("one", "two"):
         probe(vivit, model_dir, sets, "three", tmp_path / name)

@@ -35,6 +35,7 @@ def test_a_run_gives_the_scores_that_it_writes(shades):
     assert (run / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_config_file_is_trained_by_its_name(shades, tmp_path):
     folder = shades[0]
     text = Path(tiny.__file__).with_name("tiny_config.py").read_text()
@@ -61,6 +62,7 @@ def test_a_model_is_evaluated_as_the_command_does(shades, tmp_path):
         vivit_jax.evaluate(run / "model", "shade", data_dir=folder)
 
 
+@pytest.mark.slow
 def test_each_checkpoint_of_a_run_is_evaluated(shades, vivit):
     _, run, scores = shades
     own = (run / "evaluation.json").read_bytes()

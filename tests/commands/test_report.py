@@ -125,6 +125,21 @@ def test_a_validation_that_was_not_a_number_is_no_best(workdir):
     assert "Not evaluated yet" in write_report(workdir).read_text()
 
 
+@pytest.mark.parametrize(
+    ("best", "shown"),
+    [("loss", ("0.2500", "best validation loss, at step 1")), ("top5", ("90.00%", "best validation top-5, at step 2"))],
+)
+def test_the_best_validation_is_by_the_score_that_the_run_keeps_its_model_by(workdir, best, shown):
+    recorded = json.loads((workdir / "config.json").read_text())
+    recorded["config"]["evaluation"]["best"] = best
+    (workdir / "config.json").write_text(json.dumps(recorded))
+    rows = [{"val/top1": 0.2, "val/top5": 0.8, "val/loss": 0.25}, {"val/top1": 0.3, "val/top5": 0.9, "val/loss": 0.5}]
+    rows.append({"val/top1": 0.6, "val/top5": 0.9, "val/loss": 0.75})
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps({"step": step} | row) + "\n" for step, row in enumerate(rows, start=1)))
+    page = Page(write_report(workdir).read_text())
+    assert all(part in page.text for part in shown)
+
+
 def test_torn_and_foreign_rows_of_metrics_are_counted_and_the_others_read(workdir, capsys):
     whole = (workdir / "metrics.jsonl").read_text().splitlines()
     foreign = ['{"step": 2, "train/lo', "[]", "null", '{"loss": 1}', '{"step": "3"}', '{"step": 1, "train/loss": {}}', "\udcff"]

@@ -64,6 +64,17 @@ def test_slips_of_frames_are_refused_by_name(tmp_path, source):
     assert "\n" not in str(error.value)
 
 
+def test_stray_files_are_counted_and_named(source):
+    for stray in ("readme.txt", "train/loose.png", "train/run/cover.jpg", "train/run/a/Thumbs.db", "train/run/a/.hidden"):
+        (source / stray).write_bytes(b"stray")
+    (source / "val/sit/d/small").mkdir()
+    assert read_layout("frames", source, Reading(fps=10.0)).remarks == (
+        "2 files left aside, in no class: readme.txt, train/loose.png",
+        "1 files left aside, in no video's folder: train/run/cover.jpg",
+        "2 files and folders left aside, not images by their name: train/run/a/Thumbs.db, val/sit/d/small",
+    )
+
+
 @pytest.fixture
 def listed(tmp_path):
     for seed, name in enumerate("abcd"):

@@ -44,6 +44,7 @@ def assert_stored(data_dir, name, made):
     return dataset, seen
 
 
+@pytest.mark.slow
 def test_every_voxel_of_the_real_set_comes_back(tmp_path, shared_data):
     source = shared_data / "adrenalmnist3d/adrenalmnist3d.npz"
     prepare("medmnist3d", source, name="adrenal", data_dir=tmp_path, workers=2)

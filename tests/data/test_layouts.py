@@ -49,6 +49,8 @@ def test_folder_lists_videos_by_split_and_class(folder):
     assert found.labels == ("run", "sit")
     assert found.splits == ("train", "val", "test")
     assert found.remarks == ("1 files left aside, not videos by their name: train/run/notes.txt",)
+    (folder / "train/outside.mp4").write_text("in no class")
+    assert "1 files left aside, in no class: train/outside.mp4" in read_layout("folder", folder).remarks
 
 
 def test_folder_needs_no_val(folder):

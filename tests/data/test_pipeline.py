@@ -119,7 +119,9 @@ def test_order_and_pixels_do_not_depend_on_readers(dataset):
     seen="the same bytes",
     trials=2,
 )
-@pytest.mark.parametrize(("cache", "piece_bytes"), [(0.0, PIECE_BYTES), (0.01, 2 * PREPROCESS.clip_bytes)])
+@pytest.mark.parametrize(
+    ("cache", "piece_bytes"), [pytest.param(0.0, PIECE_BYTES, marks=pytest.mark.slow), (0.01, 2 * PREPROCESS.clip_bytes)]
+)
 def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache, piece_bytes):
     """In a program of its own, which must end in silence though it keeps its last batch."""
     code = f"""

@@ -65,7 +65,7 @@ def test_a_piece_divides_the_batch(batch_size, clip_bytes, piece):
     assert training_readers(DataConfig(processes=2), batch_size, clip_bytes).piece == piece
 
 
-@pytest.mark.parametrize("dies", ["parent", "worker"])
+@pytest.mark.parametrize("dies", [pytest.param("parent", marks=pytest.mark.slow), "worker"])
 def test_no_process_outlives_another(tmp_path, dies):
     """A killed program leaves no worker behind, and one whose worker is killed says so."""
     path = tmp_path / "videos" / "train" / "a" / "1.mp4"

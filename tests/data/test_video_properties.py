@@ -173,7 +173,7 @@ def test_interlaced_pictures_have_no_comb(tmp_path):
     predict="tone-mapped",
     explain="tone-mapped",
 )
-@pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
+@pytest.mark.parametrize("transfer", [pytest.param(16, marks=pytest.mark.slow), 18], ids=["PQ", "HLG"])
 def test_high_dynamic_range_is_tone_mapped(tmp_path, transfer):
     """A grey ramp stays one from black to white, and is not what its codes would be on a standard screen."""
     levels = np.linspace(64, 940, 64).round().astype(np.uint16)

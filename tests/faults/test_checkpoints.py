@@ -4,10 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-import jax
 import pytest
 import tiny
-from jax.experimental.compilation_cache import compilation_cache
 
 from vivit_jax import cli
 from vivit_jax.runs import train as launch
@@ -20,25 +18,7 @@ CONFIG = Path(tiny.__file__).with_name("tiny_config.py")
 
 
 @pytest.fixture(scope="module")
-def cached(compiled):
-    """A run's programs are compiled once for all the runs of this file."""
-    settings = {
-        "jax_compilation_cache_dir": str(compiled),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    compilation_cache.reset_cache()
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield
-    compilation_cache.reset_cache()
-    for name, value in before.items():
-        jax.config.update(name, value)
-
-
-@pytest.fixture(scope="module")
-def train(cached):
+def train():
     """train(workdir, *flags, **environment): `vivit train` in this process on the tiny data set; its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "ensure_dataset", lambda name, data_dir: tiny.DataSet())
@@ -142,7 +122,10 @@ DAMAGES = {
     seen="one line with what is wrong and the ways on, exit code 1, three times in a row; every file as it was",
     trials=7,
 )
-@pytest.mark.parametrize("harm", DAMAGES, ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize(
+    "harm",
+    [pytest.param(harm, id=harm.__name__, marks=[] if harm in (flip_all, delete_checkpoints) else pytest.mark.slow) for harm in DAMAGES],
+)
 def test_a_run_without_a_whole_checkpoint_is_refused_every_time(train, workdir, capsys, harm):
     harm(workdir)
     before = contents(workdir)
@@ -175,7 +158,7 @@ def test_restart_puts_everything_aside_and_begins_again(train, workdir, capsys):
     seen="one line that names the keys with the old and the new value, exit code 2; under its own configuration it goes on",
     trials=4,
 )
-@pytest.mark.parametrize("lost", [True, False], ids=["deleted", "exchanged"])
+@pytest.mark.parametrize("lost", [pytest.param(True, marks=pytest.mark.slow), False], ids=["deleted", "exchanged"])
 def test_a_checkpoint_knows_its_configuration(train, workdir, whole, capsys, lost):
     original = (workdir / "config.json").read_text()
     for section, key, old, new in (("", "seed", 0, 7), ("model.", "hidden_size", 16, 32)):
@@ -212,6 +195,7 @@ def make_old(workdir):
         assert damage(step_dir) is None
 
 
+@pytest.mark.slow
 def test_a_run_of_the_version_before_goes_on(train, workdir, whole):
     make_old(workdir)
     recorded = json.loads((workdir / "config.json").read_text())
@@ -229,7 +213,8 @@ def test_a_run_of_the_version_before_goes_on(train, workdir, whole):
     seen="a warning that names the folder; the same command trains to the end",
     trials=2,
 )
-@pytest.mark.parametrize("saving", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("saving", [False, True])
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(train, halfway, tmp_path, capsys, saving):
     workdir = tmp_path / "run"
     workdir.mkdir()
@@ -262,7 +247,7 @@ MODEL_FAULTS = {"damaged": damage_model, "lost": shutil.rmtree, "emptied": lambd
     seen="a warning that names the step; the final model/ is the same to the last byte; what was damaged lies aside",
     trials=6,
 )
-@pytest.mark.parametrize("fault", MODEL_FAULTS)
+@pytest.mark.parametrize("fault", [each if each == "damaged" else pytest.param(each, marks=pytest.mark.slow) for each in MODEL_FAULTS])
 @pytest.mark.parametrize("finished", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_best_model_is_made_again(train, halfway, whole, tmp_path, capsys, fault, finished):
     workdir = shutil.copytree(whole if finished else halfway, tmp_path / "run")
@@ -364,6 +349,7 @@ def test_the_model_of_a_checkpoint_is_read_without_the_optimiser(whole, workdir)
         model_variables(workdir, steps(workdir)[-1])
 
 
+@pytest.mark.slow
 def test_checkpoints_are_kept_by_three_policies(train, tmp_path):
     flags = ("--config.checkpoint.keep=1", "--config.checkpoint.every_steps=20", "--config.evaluation.every_steps=3")
     assert train(tmp_path / "run", *flags, "--config.checkpoint.keep_every_steps=8", "--config.checkpoint.keep_best=True") == 0

@@ -6,7 +6,11 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
+
+from vivit_jax import cli
+from vivit_jax.training.devices.compilation import use_cache
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAMS = {
@@ -46,3 +50,43 @@ def test_a_signal_at_any_moment_of_the_start_is_one_line(program, number, word):
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (128 + number, "", f"{program}: {word}\n"), delay
+
+
+URL = "gs://bucket/made"
+WRITES = {
+    "convert": ["model", "--to", URL],
+    "export": ["--model", "model", "--to", "stablehlo", URL],
+    "probe": ["--model", "model", "--name", "toys", "--to", URL],
+    "features": ["--model", "model", "clip.mp4", "--out", f"{URL}.npz"],
+    "explain": ["--model", "model", "clip.mp4", "--out", f"{URL}.mp4"],
+    "evaluate": ["--model", "model", "--name", "toys", "--out", f"{URL}.json"],
+    "compare": ["one", "two", "--out", URL],
+    "inspect": ["--name", "toys", "--sheet", f"{URL}.png"],
+    "bench": ["--model", "model", "--json", f"{URL}.json"],
+    "train": ["--config", str(ROOT / "configs/video_folder.py"), "--workdir", URL],
+    "prepare": ["folder", ".", "--name", "toys", "--data_dir", URL],
+}
+
+
+@pytest.mark.fault(
+    promise="A path on a remote file system makes no local folder called `gs:`",
+    provoked="gs://bucket/made as the work directory, the data set's folder and each command's output",
+    seen="one line that says to mount the bucket, exit code 2, before anything is read or made",
+    trials=11,
+)
+@pytest.mark.parametrize("command", WRITES)
+def test_a_url_is_refused_before_anything_is_made(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([command, *WRITES[command]]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "mount the bucket" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_url_is_no_compilation_cache(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = jax.config.jax_compilation_cache_dir
+    use_cache("gs://bucket/compiled")
+    assert jax.config.jax_compilation_cache_dir == before
+    assert "is a URL" in capsys.readouterr().out

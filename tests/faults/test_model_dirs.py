@@ -112,6 +112,7 @@ def test_leftovers_of_killed_saves_go_once_they_are_old(saved):
     assert sorted(file.name for file in saved.parent.iterdir()) == [".model-ijklmnop", ".model-precious", "model"]
 
 
+@pytest.mark.slow
 def test_a_reader_during_the_exchange_never_sees_half_a_model_or_none(saved):
     context = multiprocessing.get_context("spawn")
     stop = context.Event()

@@ -279,6 +279,7 @@ def test_a_full_disk_leaves_the_old_set(tmp_path, videos, small_disk):
 NO_LOCKS = "import errno, fcntl, os\ndef flock(*_):\n    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))\nfcntl.flock = flock\n"
 
 
+@pytest.mark.slow
 def test_a_file_system_without_locks_is_warned_of(tmp_path, videos):
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(NO_LOCKS)

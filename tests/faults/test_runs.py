@@ -1,5 +1,6 @@
 """What else befalls a training run: full disks of its writers, another data set, another machine, evaluations that are cut short."""
 
+import importlib
 import json
 import os
 import signal
@@ -130,6 +131,7 @@ def test_the_model_that_was_tested_is_named_by_its_step(start, tmp_path):
     assert f"the best of the evaluations, after step {evaluation['step']}" in run.output()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["gs://bucket/run", "s3://bucket/run", "hf://name/run"])
 def test_a_remote_work_directory_is_refused_before_anything_is_made(start, tmp_path, path):
     run = start(path)
@@ -337,6 +339,66 @@ def test_stopped_readers_are_left(tmp_path):
         assert not [reader for reader in readers if reader.is_running() and reader.status() != psutil.STATUS_ZOMBIE]
     finally:
         run.kill()
+
+
+FAILING_INIT = """
+def init(**options):
+    raise RuntimeError("no API key")
+"""
+FAILING_LOG = """
+class Run:
+    def log(self, row, step):
+        raise OSError(28, "No space left on device")
+
+    def finish(self):
+        pass
+
+
+def init(**options):
+    return Run()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault(
+    promise="Weights & Biases that fails never stops a run",
+    provoked="a package `wandb` before the real one in a training process's path, whose init raises, and whose log raises",
+    seen="one warning with the error; the run trains to its end, exit code 0",
+    trials=2,
+)
+@pytest.mark.parametrize("wandb", [FAILING_INIT, FAILING_LOG], ids=["init", "log"])
+def test_a_run_goes_on_without_weights_and_biases(start, tmp_path, wandb):
+    (tmp_path / "wandb.py").write_text(wandb)
+    path = os.pathsep.join([str(tmp_path), str(Path(tiny.__file__).parents[2])])
+    run = start(tmp_path / "run", "--config.training.wandb=project", "--config.training.steps=4", PYTHONPATH=path)
+    assert run.wait() == 0, run.output()
+    assert run.output().count("do not reach Weights & Biases, training goes on") == 1
+    assert tiny.rows(tmp_path / "run")[-1]["step"] == 4
+
+
+@pytest.mark.slow
+def test_weights_and_biases_offline_takes_every_row(start, tmp_path):
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    run = start(tmp_path / "run", "--config.training.wandb=project", "--config.training.steps=4", WANDB_MODE="offline", WANDB_SILENT="true")
+    assert run.wait() == 0, run.output()
+    assert "do not reach" not in run.output()
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_a_wandb_that_cannot_be_imported_is_one_line(tmp_path, monkeypatch):
+    from vivit_jax.errors import UserError
+    from vivit_jax.runs.writers import check_wandb
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    for broken in ("import nowhere_to_be_found\n", "raise TypeError('Descriptors cannot be created directly.\\nRegenerate')\n"):
+        (tmp_path / "wandb.py").write_text(broken)
+        importlib.invalidate_caches()
+        with pytest.raises(
+            UserError, match=r"the package wandb cannot be imported \((ModuleNotFound|Type)Error: .*install it again"
+        ) as error:
+            check_wandb()
+        assert "\n" not in str(error.value)
 
 
 class Hanging:

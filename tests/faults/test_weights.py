@@ -46,7 +46,7 @@ def exported(tmp_path, config, preprocess):
     seen="pixels of the image processor, of the video processor and scores of the pipeline are ours within 1e-4",
     trials=3,
 )
-@pytest.mark.parametrize("case", ["square", "mean and std", "not square"])
+@pytest.mark.parametrize("case", ["square", *(pytest.param(case, marks=pytest.mark.slow) for case in ("mean and std", "not square"))])
 def test_an_exported_model_sees_its_pixels_through_both_processors_and_the_pipeline(tmp_path, case):
     transformers = pytest.importorskip("transformers", reason="needs the extra `parity`")
     clip = (4, 16, 24) if case == "not square" else (4, 16, 16)
@@ -209,7 +209,7 @@ def _hostile(kind, path):
     seen="one line within seconds and 256 MB; exit code 2",
     trials=3,
 )
-@pytest.mark.parametrize("kind", ["bytearray", "shared dicts", "header of a million"])
+@pytest.mark.parametrize("kind", ["bytearray", "shared dicts", pytest.param("header of a million", marks=pytest.mark.slow)])
 def test_a_small_hostile_file_is_refused_before_memory_or_time_is_taken(tmp_path, capsys, kind):
     pytest.importorskip("torch", reason="needs the extra `parity`")
     _hostile(kind, tmp_path / "weights")
@@ -226,7 +226,7 @@ def test_a_small_hostile_file_is_refused_before_memory_or_time_is_taken(tmp_path
     seen="one line that names HF_HUB_OFFLINE and a path on this machine; exit code 2",
     trials=3,
 )
-@pytest.mark.parametrize("kind", ["refuses", "is silent", "SOCKS proxy"])
+@pytest.mark.parametrize("kind", ["is silent", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("refuses", "SOCKS proxy"))])
 def test_a_hub_that_does_not_answer_is_told_in_seconds(tmp_path, kind):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))

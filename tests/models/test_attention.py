@@ -79,7 +79,7 @@ def over_time(query, key, value):
     return swapped.swapaxes(1, 2)
 
 
-@pytest.mark.parametrize("grid", [(16, 4), (8, 12), (32, 3), (2, 8)])
+@pytest.mark.parametrize("grid", [(16, 4), *(pytest.param(grid, marks=pytest.mark.slow) for grid in ((8, 12), (32, 3))), (2, 8)])
 def test_the_kernel_over_time_is_the_definition_with_its_gradients(grid):
     assert time_attention.fits(*grid, 16)
     query, key, value, gradient = draw((2, *grid, 2, 16))

@@ -137,6 +137,7 @@ def sharp():
     return build(config), variables, jnp.asarray(rng.normal(size=(*config.clip, 3)), jnp.float32)
 
 
+@pytest.mark.slow
 def test_the_heat_adds_up_to_the_score(sharp):
     model, variables, video = sharp
     cells = family_of(model.config).cells(model.config)

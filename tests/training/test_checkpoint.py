@@ -179,6 +179,7 @@ while True:
     seen="the step after the last one that was told, or that one; its arrays and facts are whole",
     trials=10,
 )
+@pytest.mark.slow
 def test_kill_9_at_random_moments_loses_no_whole_checkpoint(tmp_path):
     from pathlib import Path
 

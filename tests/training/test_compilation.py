@@ -30,17 +30,17 @@ def test_the_second_start_reports_a_hit(start, tmp_path):
 
 
 @pytest.fixture
-def asks_the_cache():
-    """A command that ran in this process may have turned the cache off, and JAX remembers its first look."""
-    before = jax.config.jax_enable_compilation_cache
-    jax.config.update("jax_enable_compilation_cache", True)
+def asks_an_empty_cache(tmp_path):
+    """The tests' own cache may hold the program, and JAX remembers its first look at a cache."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     compilation_cache.reset_cache()
     yield
-    jax.config.update("jax_enable_compilation_cache", before)
+    jax.config.update("jax_compilation_cache_dir", before)
     compilation_cache.reset_cache()
 
 
-def test_what_another_thread_compiles_does_not_count(asks_the_cache):
+def test_what_another_thread_compiles_does_not_count(asks_an_empty_cache):
     def compile_something(number):
         jax.jit(lambda x: jnp.sin(x) * number)(jnp.ones(3)).block_until_ready()
 

@@ -49,6 +49,7 @@ def test_an_allocation_that_fails_is_told_from_other_errors():
     assert not is_out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_fit_ends_in_one_line(start, tmp_path):
     """A hidden layer of a million units over a thousand clips of a thousand tokens: 4 TB."""
     flags = ("--config.model.mlp_dim=1000000", "--config.model.tubelet=(1, 1, 1)", "--config.training.batch_size=1024")

@@ -144,8 +144,10 @@ def test_scanned_layers_are_updated_as_unrolled_ones(name):
         (ScheduleConfig(final=0.2), (100,), (0.2,)),
         (ScheduleConfig(name="constant"), (5, 10, 100), (0.5, 1.0, 1.0)),
         (ScheduleConfig(name="step", milestones=(0.5, 0.8)), (10, 49, 51, 81), (1.0, 1.0, 0.1, 0.01)),
+        (ScheduleConfig(name="step", milestones=(0.498, 0.502)), (49, 51), (1.0, 0.01)),  # both are step 50
+        (ScheduleConfig(name="step", milestones=(0.05, 0.8)), (5, 10, 81), (0.5, 0.1, 0.01)),  # within the warm-up
     ],
-    ids=["cosine", "cosine_final", "constant", "step"],
+    ids=["cosine", "cosine_final", "constant", "step", "steps_that_meet", "step_in_the_warm_up"],
 )
 def test_the_learning_rate_warms_up_and_follows_its_curve(config, steps, rates):
     schedule = make_schedule(config, 1.0, total=100, warmup=10)

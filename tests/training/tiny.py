@@ -1,7 +1,8 @@
 """A data set in memory and an experiment small enough for a test: clips of 4 frames of 16 x 16 pixels, four classes of brightness.
 
 `python tests/training/tiny.py --config=... --workdir=...` is `train.py` on that data set; the environment may ask it for a fault:
-TINY_TERMINATE_AT and TINY_KILL_AT send a signal when that batch is drawn, TINY_TERMINATE_IN_EVALUATION when an evaluation begins, and
+TINY_TERMINATE_AT and TINY_KILL_AT send a signal when that batch is drawn, TINY_TERMINATE_IN_EVALUATION when an evaluation begins,
+TINY_TERMINATE_IN_SAVE when a checkpoint's arrays are written and its manifest is not; TINY_SIGNAL is sent in place of SIGTERM.
 TINY_POISON_AT makes a learning rate infinite so that this step's loss is not finite. TINY_FIFO is a file that is read before batch
 TINY_STALL_AT, or before an evaluation where that is `evaluation`: of a FIFO that nobody writes to, the read hangs as that of a dead disk.
 """
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from vivit_jax.preprocess import Preprocess
 CLASSES = ("night", "dusk", "dawn", "noon")
 CLIP = (4, 16, 16)
 MODEL = {"clip": CLIP, "tubelet": (2, 8, 8), "hidden_size": 16, "num_layers": 2, "num_heads": 2, "mlp_dim": 32, "temporal_layers": 1}
+TERMINATE = int(os.environ.get("TINY_SIGNAL", signal.SIGTERM))
 PREPROCESS = Preprocess(frames=4, stride=1, resize=16, crop=(16, 16))
 EXAMPLES = {"train": 64, "val": 21, "test": 27}
 
@@ -66,7 +69,7 @@ class Batches:
         self.drawn.append(rows.tolist())
         if os.environ.get("TINY_STALL_AT") == str(self._position):
             Path(os.environ["TINY_FIFO"]).read_bytes()
-        for number, variable in ((signal.SIGTERM, "TINY_TERMINATE_AT"), (signal.SIGKILL, "TINY_KILL_AT")):
+        for number, variable in ((TERMINATE, "TINY_TERMINATE_AT"), (signal.SIGKILL, "TINY_KILL_AT")):
             if os.environ.get(variable) == str(self._position):
                 os.kill(os.getpid(), number)
         return {name: values[rows] for name, values in self._examples.items()}
@@ -91,7 +94,7 @@ class EvaluationBatches:
 
     def __iter__(self):
         if "TINY_TERMINATE_IN_EVALUATION" in os.environ:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), TERMINATE)
         if os.environ.get("TINY_STALL_AT") == "evaluation":
             Path(os.environ["TINY_FIFO"]).read_bytes()
         for i in range(len(self)):
@@ -144,6 +147,20 @@ def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
     return [{key: value for key, value in row.items() if timing or key not in TIMING_KEYS} for row in parsed]
 
 
+def _terminate_in_save() -> None:
+    from vivit_jax.runs import checkpoint
+
+    write_manifest = checkpoint.write_manifest
+
+    def interrupted(step_dir: Path) -> None:
+        checkpoint.write_manifest = write_manifest
+        os.kill(os.getpid(), TERMINATE)
+        time.sleep(0.5)  # the loop meets the signal while the checkpoint is half written
+        write_manifest(step_dir)
+
+    checkpoint.write_manifest = interrupted
+
+
 def main() -> int:
     import jax.numpy as jnp
 
@@ -154,6 +171,8 @@ def main() -> int:
 
     if poisoned := os.environ.get("TINY_POISON_AT"):
         setup.make_schedule = lambda *_, **__: lambda step: jnp.where(step == int(poisoned) - 2, jnp.inf, 0.1)
+    if "TINY_TERMINATE_IN_SAVE" in os.environ:
+        _terminate_in_save()
     if "TINY_HANG_IN_SAVE" in os.environ:
         loop.Loop._save = lambda self, step: Path(os.environ["TINY_FIFO"]).read_bytes()
     launch.ensure_dataset = lambda name, data_dir: DataSet()

@@ -10,7 +10,7 @@ from vivit_jax.weights.layers import flatten, stack_layers, unflatten, unstack_l
 TINY = {"hidden_size": 8, "num_heads": 2, "mlp_dim": 16, "tubelet": (2, 4, 4), "clip": (4, 8, 8), "num_classes": 3}
 
 
-@pytest.mark.parametrize("factorisation", ["factorised_encoder", "factorised_self_attention"])
+@pytest.mark.parametrize("factorisation", ["factorised_encoder", pytest.param("factorised_self_attention", marks=pytest.mark.slow)])
 def test_stacked_parameters_are_those_of_the_scanned_model_and_give_its_logits(factorisation):
     layered = create_model(factorisation=factorisation, num_layers=3, temporal_layers=2, **TINY)
     scanned = create_model(factorisation=factorisation, num_layers=3, temporal_layers=2, scan_layers=True, **TINY)

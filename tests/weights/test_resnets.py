@@ -34,7 +34,15 @@ def theirs():
     return {name: resnets.randomise(getattr(torchvision.models.video, name)(num_classes=7)) for name in VIDEO}
 
 
-@pytest.mark.parametrize(("name", "convolutions"), [*((name, "3d") for name in VIDEO), ("r2plus1d_18", "2d")])
+@pytest.mark.parametrize(
+    ("name", "convolutions"),
+    [
+        ("r3d_18", "3d"),
+        pytest.param("mc3_18", "3d", marks=pytest.mark.slow),
+        pytest.param("r2plus1d_18", "3d", marks=pytest.mark.slow),
+        ("r2plus1d_18", "2d"),
+    ],
+)
 def test_logits_are_torchvisions(tmp_path, theirs, name, convolutions):
     path = resnets.write(theirs[name], tmp_path / "weights.safetensors")
     pretrained = convert(path, {"clip": CLIP}, InitConfig()).pretrained
@@ -71,9 +79,9 @@ def test_weights_go_to_a_directory_and_back_by_the_commands(tmp_path, capsys, th
     ("library", "name", "architecture"),
     [
         ("torchvision", "resnet18", "c2d_18"),
-        ("timm", "resnet18", "i3d_18"),
+        pytest.param("timm", "resnet18", "i3d_18", marks=pytest.mark.slow),
         pytest.param("timm", "resnet50", "c2d_50", marks=pytest.mark.slow),
-        ("torchvision", "resnet50", "i3d_50"),
+        pytest.param("torchvision", "resnet50", "i3d_50", marks=pytest.mark.slow),
     ],
 )
 def test_a_still_video_has_the_features_of_its_image(tmp_path, library, name, architecture):

@@ -66,7 +66,7 @@ def of_image(weights, image, positions, use_cls):
     seen="the image model's feature of each frame",
     trials=2,
 )
-@pytest.mark.parametrize("tubelet", ["central_frame", "average"])
+@pytest.mark.parametrize("tubelet", ["central_frame", pytest.param("average", marks=pytest.mark.slow)])
 def test_model_2_gives_each_frame_the_image_models_feature(vits14, tubelet):
     path, weights = vits14
     image, _, sown, params = features_of(path, 2, tubelet=tubelet)
@@ -81,6 +81,7 @@ def test_model_2_gives_each_frame_the_image_models_feature(vits14, tubelet):
     seen="the image model's tokens of each frame",
     trials=2,
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("tubelet", ["central_frame", "average"])
 def test_model_3_gives_each_frame_the_image_models_tokens(vits14, tubelet):
     path, weights = vits14
@@ -91,7 +92,7 @@ def test_model_3_gives_each_frame_the_image_models_tokens(vits14, tubelet):
         np.testing.assert_allclose(frame, expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("tubelet", ["central_frame", "average"])
+@pytest.mark.parametrize("tubelet", ["central_frame", pytest.param("average", marks=pytest.mark.slow)])
 def test_model_1_of_one_time_gives_the_image_models_feature(vits14, tubelet):
     path, weights = vits14
     image, features, _, params = features_of(path, 1, times=1, tubelet=tubelet)
@@ -111,6 +112,7 @@ def test_model_1_without_cls_gives_the_image_models_mean_at_any_number_of_times(
     np.testing.assert_allclose(features, of_image(weights, image, positions, use_cls=False).mean(axis=0), atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_model_1_with_cls_and_model_4_differ_over_several_times_as_they_must(vits14):
     path, weights = vits14
     image, features, _, params = features_of(path, 1, times=2)
@@ -121,6 +123,7 @@ def test_model_1_with_cls_and_model_4_differ_over_several_times_as_they_must(vit
     assert np.abs(features - of_image(weights, image, positions, use_cls=False).mean(axis=0)).max() > 10 * TOLERANCE
 
 
+@pytest.mark.slow
 def test_at_224_pixels_the_positions_are_the_ones_the_source_holds_for_it(vits14):
     path, weights = vits14
     image, features, _, _ = features_of(path, 1, times=1, pixels=224)

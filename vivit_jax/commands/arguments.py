@@ -1,11 +1,13 @@
 """Arguments that several commands share."""
 
 import argparse
+import pathlib
 import re
 from collections.abc import Callable
 
 from vivit_jax.data.layouts import times
 from vivit_jax.errors import UserError
+from vivit_jax.files import is_url
 from vivit_jax.preprocess import Views
 
 
@@ -58,6 +60,17 @@ def _time(read: Callable[[str], float], text: str) -> float:
         return read(text)
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def output(text: str) -> pathlib.Path:
+    """A file or folder to write.
+
+    Raises:
+      argparse.ArgumentTypeError: for a URL.
+    """
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"{text} is a URL, and files are written into folders: mount the bucket, and give its folder")
+    return pathlib.Path(text)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,6 @@ its workers.
 import argparse
 import dataclasses
 import json
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.analysis import throughput
 from vivit_jax.analysis.throughput import Subject
-from vivit_jax.commands.arguments import positive
+from vivit_jax.commands.arguments import output, positive
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.training.config import TrainingConfig
 
@@ -60,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep", type=sweep, metavar="KEY=N,N,...", help="measure a row for each batch_size, or for each clip length in frames"
     )
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--json", type=output, metavar="FILE", help="write the figures to this file")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from rich.markup import escape
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.analysis.bootstrap import RESAMPLES, SEED
-from vivit_jax.commands.arguments import add_views, positive, whole
+from vivit_jax.commands.arguments import add_views, output, positive, whole
 from vivit_jax.errors import printable
 from vivit_jax.runs.comparison.compare import BATCH_SIZE, compare
 from vivit_jax.runs.comparison.tables import Table, method, pairs_table, runs_table, verdict
@@ -29,7 +29,7 @@ PAIRS_SHOWN = 40
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit compare`."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a work directory, a model directory, or an evaluation")
-    parser.add_argument("--out", metavar="DIR", help="folder for compare.html, compare.md and compare.json")
+    parser.add_argument("--out", type=output, metavar="DIR", help="folder for compare.html, compare.md and compare.json")
     parser.add_argument("--baseline", metavar="RUN", help="compare every run with this one, instead of each with each")
     parser.add_argument("--split", help="use the evaluations on this split (default: each run's own test)")
     add_views(parser, default=None, otherwise="those of each run's own test")

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_views, positive
+from vivit_jax.commands.arguments import add_dataset, add_views, output, positive
 from vivit_jax.errors import UserError, printable
 from vivit_jax.inference.evaluate import scored
 from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, instead of its own")
     parser.add_argument(
         "--out",
+        type=output,
         metavar="FILE",
         help="file for the scores (default: evaluation.json, or a file named by split and views if this is not the run's own test); "
         "a .csv gets the predictions, and the scores go to their default file",
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
     write_record(record, subject.out)
     _print(evaluation, subject)
     if arguments.out and _is_csv(arguments.out):
-        write_csv(record, pathlib.Path(arguments.out))
+        write_csv(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")
     if arguments.workdir and subject.out.parent == pathlib.Path(arguments.workdir):
         console.say(f"report written to {write_report(arguments.workdir)}")
@@ -125,12 +126,12 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             flip=bool(arguments.flip),
         )
     if arguments.out and not _is_csv(arguments.out):
-        return dataclasses.replace(subject, out=pathlib.Path(arguments.out))
+        return dataclasses.replace(subject, out=arguments.out)
     return subject
 
 
-def _is_csv(path: str) -> bool:
-    return path.lower().endswith(".csv")
+def _is_csv(path: pathlib.Path) -> bool:
+    return path.suffix.lower() == ".csv"
 
 
 def _print(evaluation: Evaluation, subject: Subject) -> None:

@@ -14,12 +14,11 @@ are none. The scale beside the caption has the log-odds that one token of full c
 
 import argparse
 import math
-import pathlib
 from fractions import Fraction
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_model, duration, moment, positive
+from vivit_jax.commands.arguments import add_model, duration, moment, output, positive
 from vivit_jax.data.layouts.times import clock
 from vivit_jax.data.video.passage import passing
 from vivit_jax.data.video.reader import encode, probe
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit explain`."""
     add_model(parser)
     parser.add_argument("video", metavar="VIDEO", help="a video file")
-    parser.add_argument("--out", metavar="FILE.mp4", required=True, help="the video to write")
+    parser.add_argument("--out", type=output, metavar="FILE.mp4", required=True, help="the video to write")
     parser.add_argument("--start", type=moment, metavar="TIME", help="explain a part of the video that begins here, such as 1:23 or 83s")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--window", type=duration, metavar="TIME", help="how long the part is")
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a video that cannot be read, a class the model does not have, or an output that is not .mp4.
     """
-    out = pathlib.Path(arguments.out)
+    out = arguments.out
     if out.suffix.lower() != ".mp4":
         raise UserError(f"--out must be an .mp4 file, got {out}")
     part = _part(arguments)

@@ -13,6 +13,7 @@ Example:
 import argparse
 import pathlib
 
+from vivit_jax.commands.arguments import output
 from vivit_jax.weights.export import FORMATS, export
 from vivit_jax.weights.model_dir import load_model_dir
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
     parser.add_argument("--to", required=True, choices=sorted(FORMATS), help="format to write")
     parser.add_argument(
-        "out", type=pathlib.Path, metavar="OUT", help="directory to make (for torchvision, a file); it must not exist, or be empty"
+        "out", type=output, metavar="OUT", help="directory to make (for torchvision, a file); it must not exist, or be empty"
     )
 
 

@@ -14,11 +14,12 @@ If a file cannot be read, the command names it, still writes the others, and exi
 """
 
 import argparse
+import pathlib
 import sys
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_model, add_views, positive
+from vivit_jax.commands.arguments import add_dataset, add_model, add_views, output, positive
 from vivit_jax.data.sources import find_videos
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.inference.features import Features, features, features_of_files
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "videos", nargs="*", metavar="VIDEO", help="instead of a data set: video files, folders of them, or patterns in quotes"
     )
-    parser.add_argument("--out", required=True, metavar="FILE.npz", help="file to write the features to")
+    parser.add_argument("--out", type=output, required=True, metavar="FILE.npz", help="file to write the features to")
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
     parser.add_argument("--per_view", action="store_true", help="keep the features of each view, as (n, views, d)")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos of a data set at once (default 8)")
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     if bool(arguments.name) == bool(arguments.videos):
         raise UserError("give either a data set, --name NAME, or video files")
-    if not arguments.out.lower().endswith(".npz"):
+    if arguments.out.suffix.lower() != ".npz":
         raise UserError(f"--out must end in .npz, got {arguments.out}")
     tell_of_unused_gpu()
     pretrained, options = from_pretrained(arguments.model), {"views": arguments.views, "per_view": arguments.per_view}
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{len(errors)} of {len(videos)} videos could not be read; the others are in {arguments.out}")
 
 
-def _write(found: Features, out: str) -> None:
+def _write(found: Features, out: pathlib.Path) -> None:
     found.save(out)
     shape = " x ".join(map(str, found.features.shape))
     console.say(f"features {shape} ({found.views[0]}x{found.views[1]} views) written to {out}")

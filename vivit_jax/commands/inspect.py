@@ -33,7 +33,7 @@ from vivit_jax.analysis import complexity
 from vivit_jax.analysis.first_batch import first_batch_sheet
 from vivit_jax.analysis.parameter_table import parameter_table
 from vivit_jax.analysis.training_memory import training_bytes
-from vivit_jax.commands.arguments import add_dataset
+from vivit_jax.commands.arguments import add_dataset, output
 from vivit_jax.config import Experiment
 from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import VideoDataset, open_dataset
@@ -43,7 +43,8 @@ from vivit_jax.keys import Key, experiment_keys
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_of
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.restore import verify
-from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
+from vivit_jax.weights.model_dir import load_model_dir
+from vivit_jax.weights.model_json import is_model_dir
 
 TAKES_CONFIG = True
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit inspect`."""
     parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
-    parser.add_argument("--sheet", metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
+    parser.add_argument("--sheet", type=output, metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
     parser.add_argument(
         "--keys",
         nargs="?",
@@ -61,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="list the keys of an experiment whose names contain PATTERN, or match it if it has * or ?; --config.model.family=NAME lists "
         "the keys for that family of models",
     )
-    parser.add_argument("--batch", metavar="FILE.png", help="with a config: draw its first training batch, augmented, into this file")
+    parser.add_argument(
+        "--batch", type=output, metavar="FILE.png", help="with a config: draw its first training batch, augmented, into this file"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -88,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
         _describe_experiment(experiment)
         if arguments.batch:
             tell_of_unused_gpu()
-            _save(first_batch_sheet(experiment), pathlib.Path(arguments.batch))
+            _save(first_batch_sheet(experiment), arguments.batch)
 
 
 def _print_keys(keys: Sequence[Key]) -> None:

@@ -29,7 +29,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_model, duration, positive, views
+from vivit_jax.commands.arguments import add_model, duration, output, positive, views
 from vivit_jax.commands.predictions import print_videos, print_windows, tell_failed, write_rows
 from vivit_jax.data.sources import check_standard_input, find_videos, standard_input_as_file
 from vivit_jax.data.video.passage import STANDARD_INPUT
@@ -68,9 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="average each window's probabilities over all windows whose middle is at most half of TIME from its own",
     )
-    parser.add_argument("--out", type=pathlib.Path, metavar="FILE", help="write rows to a .csv, .jsonl or .parquet file")
+    parser.add_argument("--out", type=output, metavar="FILE", help="write rows to a .csv, .jsonl or .parquet file")
     parser.add_argument("--overwrite", action="store_true", help="begin --out anew instead of going on with it")
-    parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="draw the leading classes over time as .png, .svg or .pdf")
+    parser.add_argument("--plot", type=output, metavar="FILE", help="draw the leading classes over time as .png, .svg or .pdf")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -12,14 +12,13 @@ together, so scores on these two say nothing.
 """
 
 import argparse
-import pathlib
 
 from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_model, add_views, positive
+from vivit_jax.commands.arguments import add_dataset, add_model, add_views, output, positive
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.errors import UserError, printable
 from vivit_jax.inference.probe import Probed, probe
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit probe`."""
     add_model(parser)
     add_dataset(parser)
-    parser.add_argument("--to", required=True, metavar="DIR", type=pathlib.Path, help="the model directory to write")
+    parser.add_argument("--to", required=True, metavar="DIR", type=output, help="the model directory to write")
     parser.add_argument("--kind", choices=tuple(KINDS), default="linear", help="kind of head (default linear)")
     parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default train)")
     parser.add_argument(

@@ -14,8 +14,18 @@ from vivit_jax.runs import plots
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.clips import playing
 from vivit_jax.runs.page import figure, share, text, write_page
+from vivit_jax.training.metrics import is_better
 
 CLIPS_SHOWN = 6
+
+SCORES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "mAP": "mean average precision",
+    "mean_class": "mean accuracy of the classes",
+    "auc": "AUC",
+    "f1": "F1",
+}
 
 TIME_SHARES = {"waiting for data": "train/data_wait", "waiting for the device": "train/device_wait", "host": "train/host_time"}
 
@@ -46,7 +56,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
 
 
 def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> str:
-    model, name = run.experiment.model, "mAP" if run.experiment.multi_label else "top1"
+    model = run.experiment.model
     description = f"{family_of(model).describe(model)}, clips of {' x '.join(map(str, model.clip))}"
     lines = [f"<h1>{text(run.experiment.name)}</h1>", f"<p>{text(description)}</p>"]
     if evaluation:
@@ -61,15 +71,25 @@ def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> st
         ]
         if evaluation.get("labels_from") == ASSUMED:
             lines.append("<p>The model's classes have no names: those of the data set, in its order, are assumed.</p>")
-    elif validated := [row for row in metrics if row.get(f"val/{name}") is not None]:
-        best = max(validated, key=lambda row: row[f"val/{name}"])
-        title = {"top1": "top-1", "mAP": "mean average precision"}[name]
-        lines.append(
-            f'<div class="headline">{best[f"val/{name}"]:.2%}</div><p>best validation {title}, at step {best["step"]}; not tested yet</p>'
-        )
+    elif best := _best_validation(run.experiment.best, metrics):
+        step, value = best
+        name = run.experiment.best
+        shown = f"{value:.4f}" if name == "loss" else share(value)
+        title = text(SCORES.get(name, name))
+        lines.append(f'<div class="headline">{shown}</div><p>best validation {title}, at step {step}; not tested yet</p>')
     else:
         lines.append("<p>Not evaluated yet.</p>")
     return "\n".join(lines)
+
+
+def _best_validation(name: str, metrics: list[dict]) -> tuple[int, float] | None:
+    """The step and the value of the best score of a name, the first of equals as the run keeps it; None without one."""
+    best = None
+    for row in metrics:
+        score = row.get(f"val/{name}")
+        if score is not None and (best is None or is_better(name, score, best[1])):
+            best = row["step"], score
+    return best
 
 
 def _others(run: runs.Run) -> str:

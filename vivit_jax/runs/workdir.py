@@ -15,7 +15,7 @@ import jax
 from vivit_jax import console
 from vivit_jax.config import Experiment, resolve, to_dict
 from vivit_jax.errors import UserError
-from vivit_jax.files import lock, write_atomically
+from vivit_jax.files import first_free, is_url, lock, write_atomically
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.stopping import Refused
 
@@ -71,10 +71,10 @@ class Workdir:
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
-        if remote := re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        if is_url(path):
             raise UserError(
-                f"--workdir {path}: a run needs a folder that this machine has mounted, since it locks and renames files, and {remote[0]}/ "
-                "is none: give a local path, or mount the bucket (gcsfuse, mount-s3) and give that path"
+                f"--workdir {path}: a run needs a folder that this machine has mounted, since it locks and renames files, and a "
+                "URL is none: give a local path, or mount the bucket (gcsfuse, mount-s3) and give that path"
             )
         self.path = Path(path).absolute()
         if jax.process_index() == 0:
@@ -185,8 +185,7 @@ class Workdir:
         return sorted(path for path in self.path.iterdir() if path.name != LOCK and not path.name.startswith(ASIDE))
 
     def _put_aside(self) -> Path:
-        number = next(number for number in range(1, 10**6) if not (self.path / f"{ASIDE}{number}").exists())
-        aside = self.path / f"{ASIDE}{number}"
+        aside = first_free(lambda number: self.path / f"{ASIDE}{number}")
         contents = self._contents()
         aside.mkdir()
         for path in contents:

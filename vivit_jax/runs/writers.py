@@ -21,7 +21,7 @@ import jax
 
 from vivit_jax import console
 from vivit_jax.config import Experiment, to_dict
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.files import write_atomically
 
 # For a writer in its own thread: how many rows may wait for it, and how long the end of a run waits.
@@ -213,15 +213,26 @@ def make_writers(experiment: Experiment, directory: Path, step: int, evaluated: 
 
 
 def check_wandb() -> None:
-    """Checks that Weights & Biases is installed.
+    """Checks that Weights & Biases is installed and can be imported.
 
     Raises:
-      UserError: if it is not, with how to install it.
+      UserError: if it is not, with what to do.
     """
     try:
         import wandb  # noqa: F401
-    except ImportError:
-        raise UserError("training.wandb needs the extra wandb: pip install 'vivit_jax[wandb]', or set it to None") from None
+    except ModuleNotFoundError as error:
+        if error.name == "wandb":
+            raise UserError("training.wandb needs the extra wandb: pip install 'vivit_jax[wandb]', or set it to None") from None
+        raise _broken(error) from None
+    except Exception as error:  # such as of a protobuf that does not fit it
+        raise _broken(error) from None
+
+
+def _broken(error: Exception) -> UserError:
+    return UserError(
+        f"training.wandb: the package wandb cannot be imported ({type(error).__name__}: {in_one_line(error)}): install it again, or set "
+        "the key to None"
+    )
 
 
 def _is_kept(line: str, step: int, evaluated: int) -> bool:

@@ -100,7 +100,7 @@ class ScheduleConfig:
       warmup_examples: the length of the warm-up in clips trained on; where given, it replaces `warmup_epochs`.
       warmup_percent: the length of the warm-up in percent of the run, from 0 to 100; where given, it replaces `warmup_epochs`.
       final: the learning rate at which `cosine` ends, as a share of the peak.
-      milestones: when `step` drops the learning rate, as shares of the run, each between 0 and 1.
+      milestones: when `step` drops the learning rate, as shares of the run, each between 0 and 1; those of one step drop it once each.
       drop: the factor on the learning rate at each milestone of `step`.
     """
 

@@ -8,6 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 
+def is_better(name: str, score: float, than: float) -> bool:
+    """Whether one score of a name (`top1`, `loss`) is better than another."""
+    return score < than if name == "loss" else score > than
+
+
 @dataclasses.dataclass(frozen=True)
 class Scores:
     """Scores of one head over a set of examples.

@@ -18,11 +18,13 @@ import numpy as np
 from jax import export as jax_export
 
 from vivit_jax.errors import UserError
+from vivit_jax.files import is_url
 from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.layers import flatten, flatten_variables, unflatten_variables
-from vivit_jax.weights.model_dir import WEIGHTS, Pretrained
+from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.model_json import WEIGHTS
 from vivit_jax.weights.resnet3d.export import export_torchvision
 from vivit_jax.weights.tensors import write_safetensors
 
@@ -43,6 +45,8 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
     Raises:
       UserError: if the format cannot express the model, or `out` holds something already.
     """
+    if is_url(out):
+        raise UserError(f"{out} is a URL: give a local path")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -3,16 +3,18 @@
 import csv
 import dataclasses
 import io
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, groups_in_several_splits, locate, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, locate, sorted_labels
+from vivit_jax.data.layouts.checks import groups_in_several_splits
 from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 
-# What a column may be called: the first name of each is ours, and the first that a header has is taken.
+# What a column may be called: the first name of each is ours. A header may have one of them.
 COLUMNS = {
     "path": ("path", "file", "filepath", "file_path", "filename", "file_name", "video_path", "video"),
     "label": ("label", "labels", "class", "class_name", "category"),
@@ -52,7 +54,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     Two forms, told apart by the first line:
 
     - a header that names `path` or `file`, `label` or `labels`, and optionally `split`, `start` and `end` (seconds, or [hh:]mm:ss.ff).
-      Other usual spellings, see `COLUMNS`, are taken and named, and columns that are not used are named too. Under `labels` stand all
+      Other usual spellings, see `COLUMNS`, are taken and named, and columns that are not used are named too. Several that would do, such
+      as two that name files, are refused, unless they name the same classes twice, as by number and word. Under `labels` stand all
       classes of a video, with `;` or `|` between them, or none. With `reading.heads` each of those columns is a label of its own;
     - no header: `path label` or `path,label` on each line.
 
@@ -120,6 +123,7 @@ def _table(source: pathlib.Path, text: str, reading: Reading) -> Table:
     taken, heads = _taken(header, reading), _heads(reading)
     if "path" in taken and ("label" in taken or heads):
         _check_header(source, number, header, taken, reading)
+        _check_rivals(source, number, header, taken, rows[1:], reading)
         return Table(source, header, taken, rows[1:], delimiter != ",", heads)
     if len(cells) == 2 and not taken and not heads:
         if reading.group:
@@ -181,7 +185,8 @@ def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken:
         raise UserError(f"--heads must be columns of lower-case letters, digits and _, each once and nothing else, got {', '.join(heads)}")
     if "label" in header and "labels" in header and not heads:
         raise UserError(f"{source} line {line}: a header must name label or labels, got both")
-    twice = next((name for name in taken.values() if header.count(name) > 1), None)
+    group = (reading.group or "").strip().lower()
+    twice = next((name for name in (*taken.values(), *heads, group) if header.count(name) > 1), None)
     if twice:
         raise UserError(f"{source} line {line}: the header names {twice} twice")
     if all(any(name in header for name in names) for names in FRAMES) and not {"start", "end"} & taken.keys():
@@ -189,8 +194,44 @@ def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken:
             f"{source} line {line}: segments by frame numbers are not read, since lists differ in where they count from and whether the "
             "last frame is part: give start and end in seconds, or leave these columns out to store whole videos"
         )
-    if reading.group and reading.group.strip().lower() not in header:
+    if group and group not in header:
         raise UserError(f"{source} has no column {reading.group} to group by: it has {', '.join(header)}")
+
+
+def _check_rivals(
+    source: pathlib.Path,
+    line: int,
+    header: Sequence[str],
+    taken: Mapping[str, str],
+    rows: Sequence[tuple[int, Sequence[str]]],
+    reading: Reading,
+) -> None:
+    """Refuses a header with several columns for one thing.
+
+    Let through are columns that are called like paths and hold none, and two names for each class, such as a number and a word.
+    """
+    root = reading.root or source.parent
+    for what, name in taken.items():
+        rivals = [column for column in header if column in COLUMNS[what] and column != name]
+        if what == "path":
+            rivals = [rival for rival in rivals if _holds_files(rows, header.index(rival), root)]
+        if what == "label":
+            rivals = [rival for rival in rivals if not _pair_up(rows, header.index(name), header.index(rival))]
+        if rivals:
+            several = ", ".join((name, *rivals))
+            raise UserError(f"{source} line {line}: several columns may be the {what}: {several}; leave one of them, or rename the others")
+
+
+def _holds_files(rows: Sequence[tuple[int, Sequence[str]]], column: int, root: pathlib.Path) -> bool:
+    """Whether a column names files, as far as its first hundred cells tell."""
+    cells = (row[column].strip() for _, row in rows[:100] if len(row) > column)
+    return any(cell and os.path.isfile(root / cell) for cell in cells)  # noqa: PTH113 (pathlib raises for names that are too long)
+
+
+def _pair_up(rows: Sequence[tuple[int, Sequence[str]]], one: int, other: int) -> bool:
+    """Whether each value of one column stands beside one value of the other, and the other way round."""
+    pairs = {(row[one].strip(), row[other].strip()) for _, row in rows if len(row) > max(one, other)}
+    return len(pairs) == len({value for value, _ in pairs}) == len({value for _, value in pairs})
 
 
 def _remarks(table: Table, reading: Reading) -> Iterator[str]:

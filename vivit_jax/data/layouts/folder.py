@@ -1,6 +1,7 @@
 """`SOURCE/{train,val,test}/CLASS/*.mp4`: a folder a split, in it a folder a class, in it the videos; to be split, `SOURCE/CLASS/*.mp4`."""
 
 import pathlib
+from collections.abc import Iterable
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_utf8, locate, sorted_labels
 from vivit_jax.data.splits import USUAL, canonical
@@ -23,7 +24,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     aside = []
     clips = [clip for split, folder in classes for clip in _class_clips(source, folder, split, aside, reading)]
     if aside:
-        remarks.append(f"{len(aside)} files left aside, not videos by their name: {', '.join(sorted(aside)[:10])}")
+        remarks.append(told("files left aside, not videos by their name", aside))
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
 
 
@@ -39,12 +40,15 @@ def class_folders(source: pathlib.Path, reading: Reading, *, of_classes: bool) -
       UserError: naming what is missing, empty or unexpected.
     """
     folders = folders_in(source)
+    parents = [source] if reading.split else [source, *folders]
+    outside = left_aside(source, (path for parent in parents for path in parent.iterdir() if not path.is_dir()))
+    remarks = [told("files left aside, in no class", outside)] if outside else []
     if reading.split:
         if folders and not of_classes and all(canonical(folder.name) in USUAL for folder in folders):
             raise UserError(f"{source} has the splits {', '.join(folder.name for folder in folders)} already: leave --split out")
-        return [("train", folder) for folder in folders], []
+        return [("train", folder) for folder in folders], remarks
     _check_splits(source, folders, of_classes=of_classes)
-    classes, remarks = [], []
+    classes = []
     for folder in sorted(folders, key=lambda folder: USUAL.index(canonical(folder.name))):
         split = canonical(folder.name)
         remarks += [f"split {folder.name} is stored as {split}"] if split != folder.name else []
@@ -63,6 +67,17 @@ def _check_splits(source: pathlib.Path, folders: list[pathlib.Path], *, of_class
         raise UserError(
             f"{source}: expected the folders train, val and test (val and test optional), each with a folder a class; found {found}{hint}"
         )
+
+
+def left_aside(source: pathlib.Path, paths: Iterable[pathlib.Path]) -> list[str]:
+    """How a remark names paths below `source`; hidden ones are left out."""
+    names = (path.relative_to(source).as_posix() for path in paths if not path.name.startswith("."))
+    return [name if is_utf8(name) else repr(name) for name in names]
+
+
+def told(what: str, names: list[str]) -> str:
+    """A remark that counts `names` and shows the first of them."""
+    return f"{len(names)} {what}: {', '.join(sorted(names)[:10])}"
 
 
 def folders_in(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -87,7 +102,7 @@ def _class_clips(source: pathlib.Path, folder: pathlib.Path, split: str, aside: 
         if path.suffix.lower() in SUFFIXES:
             clips.append(Clip(name.as_posix(), split, folder.name, _file(source, name, reading)))
         else:
-            aside.append(repr(str(name)) if not is_utf8(str(name)) else str(name))
+            aside += left_aside(source, [path])
     if not clips:
         raise UserError(f"{folder}: the class is empty; expected videos ({', '.join(SUFFIXES[:6])}, ...)")
     return clips

@@ -1,7 +1,7 @@
 """Videos whose frames lie as image files: `SOURCE/{train,val,test}/CLASS/VIDEO/*.jpg`, or to be split, `SOURCE/CLASS/VIDEO/*.jpg`.
 
 Frames are in the order of the numbers in their names (`img_2.jpg` before `img_10.jpg`). Image files do not tell their
-rate, so `--fps` must.
+rate, so `--fps` must. Files that are no frames are named in a remark, but for hidden ones.
 """
 
 import functools
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_utf8, locate, sorted_labels
-from vivit_jax.data.layouts.folder import class_folders, folders_in
+from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside, told
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.errors import UserError, in_one_line
@@ -34,8 +34,9 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
         raise UserError("image files do not say how many are a second: give --fps RATE, as in --fps 30")
     of_classes = any(_images(video) for folder in folders_in(source) for video in folders_in(folder))
     classes, remarks = class_folders(source, reading, of_classes=of_classes)
-    fps, clips = Fraction(reading.fps).limit_denominator(1001), []
+    fps, clips, beside, among = Fraction(reading.fps).limit_denominator(1001), [], [], []
     for split, folder in classes:
+        beside += left_aside(source, (path for path in folder.iterdir() if not path.is_dir()))
         videos = folders_in(folder)
         if not videos:
             raise UserError(f"{folder}: the class is empty; expected a folder of image files for each video")
@@ -46,8 +47,13 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
             images = _images(video)
             if not images:
                 raise UserError(f"{video}: no image files; expected {', '.join(FORMATS)}")
+            among += left_aside(source, set(video.iterdir()) - set(images))
             files = tuple(locate(source, image.relative_to(source), reading.within) for image in images)
             clips.append(Clip(name.as_posix(), split, folder.name, functools.partial(film, files, fps)))
+    if beside:
+        remarks.append(told("files left aside, in no video's folder", beside))
+    if among:
+        remarks.append(told("files and folders left aside, not images by their name", among))
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
 
 

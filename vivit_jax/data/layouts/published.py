@@ -222,13 +222,16 @@ def rows_of(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, dict[str, 
     """The rows of a table with a header, by column, each after `FILE line N`.
 
     Raises:
-      UserError: for a table that cannot be read, lacks one of `columns`, or has a row that is not as long as its header.
+      UserError: for a table that cannot be read, lacks one of `columns` or has it twice, or has a row that is not as long as its header.
     """
     rows = cells_of(path)
     _, header = next(rows, (None, []))
     lacking = [column for column in columns if column not in header]
     if lacking:
         raise UserError(f"{path}: expected a header with {', '.join(columns)}, found no {', '.join(lacking)}")
+    twice = next((column for column in columns if header.count(column) > 1), None)
+    if twice:
+        raise UserError(f"{path}: the header names {twice} twice")
     for where, cells in rows:
         if len(cells) != len(header):
             raise UserError(f"{where}: expected {len(header)} cells, as the header has, got {len(cells)}")

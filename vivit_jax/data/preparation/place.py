@@ -16,7 +16,7 @@ from vivit_jax import console
 from vivit_jax.data.manifest import HASHES, MANIFEST, SHARD
 from vivit_jax.data.stored import FEATURES, INFO
 from vivit_jax.errors import UserError
-from vivit_jax.files import exchange, lock
+from vivit_jax.files import exchange, is_url, lock
 
 REPORT = "preparation.json"
 MISSING = "missing.csv"  # the clips that are listed but whose videos were not found
@@ -29,7 +29,7 @@ def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> path
     Raises:
       UserError: for a URL, which would become the name of a local folder, and for `~` if no home folder is known.
     """
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
+    if is_url(folder):
         raise UserError(f"{folder} is a URL, and data sets lie in folders: mount the bucket, or copy it, and give its folder by {option}")
     try:
         return pathlib.Path(folder).expanduser()

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 
 from vivit_jax import console
+from vivit_jax.files import is_url
 
 # The events that jax reports of its cache.
 REQUEST, HIT = "/jax/compilation_cache/compile_requests_use_cache", "/jax/compilation_cache/cache_hits"
@@ -18,6 +19,9 @@ REQUEST, HIT = "/jax/compilation_cache/compile_requests_use_cache", "/jax/compil
 def use_cache(folder: str | None) -> None:
     """Keeps compiled programs in a folder, which is made when needed; None leaves jax as it is."""
     if not folder:
+        return
+    if is_url(folder):
+        console.warn(f"there is no compilation cache, as {folder} is a URL: give the folder of a mounted bucket")
         return
     try:
         path = Path(folder).expanduser()
