@@ -34,6 +34,8 @@ def random_model(**options):
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *model.config.clip, 3), np.float32))
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) * 0.3, shapes)
+    if "bank" in variables:  # shares of classes
+        variables["bank"] = jax.tree.map(np.abs, variables["bank"])
     if "batch_stats" in variables:
         variables["batch_stats"] = jax.tree.map(lambda leaf: np.abs(leaf) + 0.5, variables["batch_stats"])
     frames, *crop = model.config.clip

@@ -17,6 +17,7 @@ Example:
 import argparse
 import math
 import pathlib
+import typing
 
 from rich import box
 from rich.console import Console
@@ -24,16 +25,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax.errors import UserError, printable
-from vivit_jax.models.families import family_of
 from vivit_jax.models.resnet3d.config import ARCHITECTURES
 from vivit_jax.models.vivit.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.weights import config as choices
-from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.convert import MODEL_OPTIONS, STRIDE, Conversion, convert
-from vivit_jax.weights.layers import flatten
-from vivit_jax.weights.model_dir import save_pretrained
+from vivit_jax.weights.convert import STRIDE
 from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.weights.convert import Conversion
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +89,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Converts, writes the model directory and prints the table."""
+    from vivit_jax.weights.config import InitConfig
+    from vivit_jax.weights.convert import MODEL_OPTIONS, convert
+    from vivit_jax.weights.model_dir import save_pretrained
+
     init = InitConfig(
         format=arguments.format,
         tubelet=arguments.tubelet_init,
@@ -122,8 +126,11 @@ def run(arguments: argparse.Namespace) -> None:
     print_report(conversion, arguments.source, arguments.to)
 
 
-def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> None:
+def print_report(conversion: "Conversion", source: str, target: pathlib.Path) -> None:
     """Prints a table: each group of parameters, where it came from, what was done to it."""
+    from vivit_jax.models.families import family_of
+    from vivit_jax.weights.layers import flatten
+
     title = escape(printable(f"{source} -> {target}"))
     table = Table("parameters", "from", "what was done", title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for group in conversion.report:

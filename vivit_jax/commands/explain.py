@@ -13,11 +13,8 @@ import pathlib
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_model, positive
-from vivit_jax.data.video.reader import encode, probe
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
-from vivit_jax.inference.explain import explain, overlay
-from vivit_jax.weights import from_pretrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +32,10 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a video that cannot be read, a class the model does not have, or an output that is not .mp4.
     """
+    from vivit_jax.data.video.reader import encode, probe
+    from vivit_jax.inference.explain import explain, overlay
+    from vivit_jax.weights import from_pretrained
+
     out = pathlib.Path(arguments.out)
     if out.suffix.lower() != ".mp4":
         raise UserError(f"--out must be an .mp4 file, got {out}")

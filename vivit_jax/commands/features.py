@@ -15,13 +15,15 @@ If a file cannot be read, the command names it, still writes the others, and exi
 
 import argparse
 import sys
+import typing
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_model, add_views, positive
 from vivit_jax.errors import UserError, in_one_line
-from vivit_jax.inference.features import Features, features, features_of_files, video_files
-from vivit_jax.weights import from_pretrained
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.inference.features import Features
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a model, data set or file that does not exist or does not fit; after all files, if one of them could not be read.
     """
+    from vivit_jax.inference.features import features, features_of_files, video_files
+    from vivit_jax.weights import from_pretrained
+
     if bool(arguments.name) == bool(arguments.videos):
         raise UserError("give either a data set, --name NAME, or video files")
     if not arguments.out.lower().endswith(".npz"):
@@ -62,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{len(errors)} of {len(videos)} videos could not be read; the others are in {arguments.out}")
 
 
-def _write(found: Features, out: str) -> None:
+def _write(found: "Features", out: str) -> None:
     found.save(out)
     shape = " x ".join(map(str, found.features.shape))
     console.say(f"features {shape} ({found.views[0]}x{found.views[1]} views) written to {out}")

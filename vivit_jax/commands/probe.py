@@ -13,6 +13,7 @@ together, so scores on these two say nothing.
 
 import argparse
 import pathlib
+import typing
 
 from rich.markup import escape
 from rich.table import Table
@@ -20,14 +21,15 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_model, add_views, positive
-from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.errors import UserError, printable
-from vivit_jax.inference.probe import Probed, probe
-from vivit_jax.training.probes import KINDS
-from vivit_jax.weights import from_pretrained
-from vivit_jax.weights.model_dir import check_replaceable, save_pretrained
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.data.dataset import VideoDataset
+    from vivit_jax.inference.probe import Probed
 
 SHOWN = 5
+
+KINDS = ("linear", "knn")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_dataset(parser)
     parser.add_argument("--to", required=True, metavar="DIR", type=pathlib.Path, help="the model directory to write")
-    parser.add_argument("--kind", choices=tuple(KINDS), default="linear", help="kind of head (default linear)")
+    parser.add_argument("--kind", choices=KINDS, default="linear", help="kind of head (default linear)")
     parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default train)")
     parser.add_argument(
         "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default val, if there is one)"
@@ -56,6 +58,11 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a model, data set or split that does not exist or does not fit.
     """
+    from vivit_jax.data.dataset import ensure_dataset
+    from vivit_jax.inference.probe import probe
+    from vivit_jax.weights import from_pretrained
+    from vivit_jax.weights.model_dir import check_replaceable, save_pretrained
+
     if not arguments.name:
         raise UserError("a probe needs --name, the data set to fit to (and --data_dir, the folder it is in)")
     tell_of_unused_gpu()
@@ -85,13 +92,13 @@ def run(arguments: argparse.Namespace) -> None:
     _tell(done, arguments)
 
 
-def _val_split(given: str | None, dataset: VideoDataset) -> str | None:
+def _val_split(given: str | None, dataset: "VideoDataset") -> str | None:
     if given is None:
         return "val" if dataset.has("val") else None
     return None if given == "none" else given
 
 
-def _tell(done: Probed, arguments: argparse.Namespace) -> None:
+def _tell(done: "Probed", arguments: argparse.Namespace) -> None:
     metric = "mAP" if done.pretrained.multi_label else "top-1"
     for name, fitted in done.heads.items():
         settings = list(fitted.tried[0].setting)
