@@ -62,7 +62,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             name = f"{asked['organization']}/{asked['name']}"
             known = name in self.server.repositories
             first = {"files": {}, "message": "initial commit"}
-            self.server.repositories.setdefault(name, {"private": asked.get("private"), "branches": {"main": [first]}})
+            self.server.repositories.setdefault(
+                name, {"private": asked.get("private") or asked.get("visibility") == "private", "branches": {"main": [first]}}
+            )
             self._answer(409 if known else 200, {"url": f"{self.server.url}/{name}", "name": name})
         elif match := re.fullmatch(r"/api/models/(.+/.+)/branch/(.+)", path):
             name, branch = match.groups()
