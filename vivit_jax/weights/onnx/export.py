@@ -110,7 +110,8 @@ def _compared(path: pathlib.Path, forward: object, variables: dict, preprocess: 
     for count in (batch,) if batch else (1, 2):
         pixels = np.random.default_rng(count).integers(0, 256, (count, preprocess.frames, *preprocess.crop, 3), np.uint8)
         video = np.asarray(preprocess.normalise(pixels))
-        expected = jax.jit(forward)(variables, video)
+        with jax.default_matmul_precision("highest"):  # a GPU's float32 products have fewer digits
+            expected = jax.jit(forward)(variables, video)
         for name, ours in zip(names, session.run(names, {VIDEO: video}), strict=True):
             difference, largest = (float(np.abs(values).max()) for values in (ours - np.asarray(expected[name]), expected[name]))
             furthest = max(furthest, difference)

@@ -95,8 +95,7 @@ def _computed(equation: jax.extend.core.JaxprEqn, inputs: Sequence[Value]) -> li
     arrays = [value.array for value in inputs]
     if equation.primitive.name in BROADCASTING:
         arrays = np.broadcast_arrays(*arrays)
-    with jax.default_matmul_precision("highest"):
-        results = equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params)
+    results = equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params)
     return [known(np.asarray(result)) for result in (results if equation.primitive.multiple_results else [results])]
 
 
