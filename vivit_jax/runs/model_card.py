@@ -225,7 +225,7 @@ def _front_matter(pretrained: Pretrained, repository: str, run: Mapping, evaluat
     from huggingface_hub import EvalResult, ModelCardData
 
     config = pretrained.model.config
-    described = [getattr(config, name, None) for name in ("factorisation", "architecture", "fusion")]
+    described = [getattr(config, name, None) for name in ("factorisation", "architecture")]
     source = _source(run.get("config", {})) or ""
     results = [
         EvalResult(
