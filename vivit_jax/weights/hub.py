@@ -73,5 +73,6 @@ def push(
             revision=revision,
         )
     except Exception as error:  # the hub's own, of httpx or requests by version, and of an upload's storage
-        raise UserError(f"{HUB}{repository} cannot be pushed: {in_one_line(str(error).strip().splitlines()[0])}") from None
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{HUB}{repository} cannot be pushed: {in_one_line(reason)}") from None
     return done.commit_url
