@@ -7,20 +7,16 @@ Example:
 
 import argparse
 import pathlib
-import typing
 
 from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.data.layouts import LAYOUTS
-from vivit_jax.data.layouts.splitting import percentages
-from vivit_jax.data.preparation.prepare import SHORT_SIDE
+from vivit_jax.data.layouts import LAYOUTS, Reading
+from vivit_jax.data.layouts.splitting import Shares, percentages
+from vivit_jax.data.preparation.place import REPORT, local_folder
+from vivit_jax.data.preparation.prepare import SHORT_SIDE, SHOWN, Summary, prepare
 from vivit_jax.errors import UserError, printable
-
-if typing.TYPE_CHECKING:
-    from vivit_jax.data.layouts import Reading
-    from vivit_jax.data.preparation.prepare import Summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,9 +71,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs `vivit prepare`: a progress bar on standard error, the summary on standard output."""
-    from vivit_jax.data.layouts.splitting import Shares
-    from vivit_jax.data.preparation.prepare import prepare
-
     summary = prepare(
         arguments.layout,
         arguments.source,
@@ -94,10 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
     print_summary(summary)
 
 
-def _reading(arguments: argparse.Namespace) -> "Reading":
-    from vivit_jax.data.layouts import Reading
-    from vivit_jax.data.preparation.place import local_folder
-
+def _reading(arguments: argparse.Namespace) -> Reading:
     return Reading(
         root=_folder(arguments.root, "--root"),
         within=_folder(arguments.within, "--within"),
@@ -111,8 +101,6 @@ def _reading(arguments: argparse.Namespace) -> "Reading":
 
 
 def _folder(text: str | None, option: str) -> pathlib.Path | None:
-    from vivit_jax.data.preparation.place import local_folder
-
     if text is None:
         return None
     folder = local_folder(text, option)
@@ -121,11 +109,8 @@ def _folder(text: str | None, option: str) -> pathlib.Path | None:
     return folder
 
 
-def print_summary(summary: "Summary") -> None:
+def print_summary(summary: Summary) -> None:
     """Prints counts by split and class, sizes, and what was left out or changed, by name."""
-    from vivit_jax.data.preparation.place import REPORT
-    from vivit_jax.data.preparation.prepare import SHOWN
-
     splits = list(summary.counts)
     table = Table("class", *(escape(printable(split)) for split in splits))
     for label in sorted(set().union(*summary.counts.values())):
