@@ -46,7 +46,8 @@ print("\\nimported:", *sys.modules)
 
 
 def imported(code, *arguments):
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return set(done.stdout.rpartition("imported:")[2].split())
 
 
