@@ -4,7 +4,11 @@ Each model is trained at every rate with seed 0. The rate whose best validation 
 only those runs' test scores count. A run that is finished is not done again, so that the same command goes on where it was stopped; with
 `--seconds` it begins no run after that time. Several runs go side by side, each on one of the GPUs that are there.
 
+`--variants` changes one thing at a time, each model at the rate it got on the whole set: a part of the training clips in as many steps,
+frames in random order, or another number of frames over the same time.
+
   python benchmarks/cnn_or_vivit.py --data_dir data --workdir runs/cnn_or_vivit --jobs 8 --json docs/cnn_or_vivit.json
+  python benchmarks/cnn_or_vivit.py --data_dir data --workdir runs/cnn_or_vivit --jobs 8 --variants whole half quarter tenth
   python benchmarks/cnn_or_vivit.py --workdir runs/cnn_or_vivit --write docs/cnn_or_vivit.md --json docs/cnn_or_vivit.json --jobs 0
 """
 
@@ -19,15 +23,22 @@ import queue
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from vivit_jax.analysis import complexity
+from vivit_jax.config_file import read_config
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETS = ("motion_digits", "drone_ir", "adrenalmnist3d")
 MODELS = ("1", "2", "3", "4", "2,frames", "single_frame", "early", "late", "slow", "r3d_18", "r2plus1d_18")
 RATES = ("3e-4", "1e-3")
 SCORES = {"adrenalmnist3d": "auc"}  # of the others top1
+PARTS = {"half": 0.5, "quarter": 0.25, "tenth": 0.1}
+FRAMES = {"8_frames": 8, "32_frames": 32}
+VARIANTS = ("whole", *PARTS, "shuffled", *FRAMES)
 BEGIN, END = "<!-- made by benchmarks/cnn_or_vivit.py -->", "<!-- until here -->"
 
 
@@ -39,10 +50,33 @@ class Job:
     model: str
     rate: str
     seed: int
+    variant: str = "whole"
 
     def workdir(self, root: pathlib.Path) -> pathlib.Path:
         """Where it lies."""
-        return root / self.data / f"{self.model.replace(',', '_')}-{self.rate}-{self.seed}"
+        folder = self.data if self.variant == "whole" else f"{self.data}-{self.variant}"
+        return root / folder / f"{self.model.replace(',', '_')}-{self.rate}-{self.seed}"
+
+    @property
+    def config(self) -> str:
+        """The config file and its argument."""
+        return f"{ROOT}/configs/cnn_or_vivit.py:{self.data},{self.model}"
+
+    def overrides(self) -> dict[str, str] | None:
+        """The keys of the config that make the variant, and their values; None if the model cannot have it."""
+        if self.variant == "whole":
+            return {}
+        if self.variant == "shuffled":
+            return {"data.temporal_order": "shuffled"}
+        experiment = read_config(self.config, {})
+        if self.variant in PARTS:
+            part = PARTS[self.variant]
+            return {"data.train_split": f"train[:{part:.0%}]", "training.epochs": f"{experiment.training.epochs / part:g}"}
+        frames, height, width = experiment.model.clip
+        stride, left = divmod(experiment.data.stride * frames, FRAMES[self.variant])
+        if left or self.model in ("single_frame", "late", "slow"):
+            return None
+        return {"model.clip": f"({FRAMES[self.variant]},{height},{width})", "data.stride": str(stride)}
 
     @property
     def score(self) -> str:
@@ -59,7 +93,7 @@ def best_validation(job: Job, root: pathlib.Path) -> float | None:
     return max(row[f"val/{job.score}"] for row in rows if f"val/{job.score}" in row)
 
 
-def best_rate(data: str, model: str, rates: list[str], root: pathlib.Path) -> str | None:
+def best_rate(data: str, model: str, rates: Sequence[str], root: pathlib.Path) -> str | None:
     """The rate of the highest validation score with seed 0, once all are tried."""
     found = {rate: best_validation(Job(data, model, rate, 0), root) for rate in rates}
     return None if None in found.values() else max(found, key=found.get)
@@ -89,9 +123,10 @@ class Runner:
         share = {} if place is None else {"CUDA_VISIBLE_DEVICES": place}
         workdir, start = job.workdir(self.arguments.workdir), time.monotonic()
         command = [
-            *(sys.executable, str(ROOT / "train.py"), f"--config={ROOT}/configs/cnn_or_vivit.py:{job.data},{job.model}"),
-            *(f"--workdir={workdir}", f"--config.data.data_dir={self.arguments.data_dir}", f"--config.seed={job.seed}"),
+            *(sys.executable, str(ROOT / "train.py"), f"--config={job.config}", f"--workdir={workdir}"),
+            *(f"--config.data.data_dir={self.arguments.data_dir}", f"--config.seed={job.seed}"),
             *(f"--config.optimizer.learning_rate={job.rate}", "--config.data.readers=2", "--config.data.processes=0"),
+            *(f"--config.{key}={value}" for key, value in job.overrides().items()),
         ]
         environment = os.environ | share | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         try:
@@ -107,26 +142,29 @@ def measure(arguments: argparse.Namespace) -> None:
     runner, cells = Runner(arguments), list(itertools.product(arguments.sets, arguments.models))
     runner.run([Job(*cell, rate, 0) for rate in arguments.rates for cell in cells])
     chosen = {cell: best_rate(*cell, arguments.rates, arguments.workdir) for cell in cells}
-    runner.run([Job(*cell, rate, seed) for seed in range(1, arguments.seeds) for cell, rate in chosen.items() if rate])
+    jobs = [
+        Job(*cell, rate, seed, variant)
+        for variant in arguments.variants
+        for seed in range(arguments.seeds)
+        for cell, rate in chosen.items()
+        if rate
+    ]
+    runner.run([job for job in jobs if job.overrides() is not None])
 
 
 def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each data set and model whose runs are finished."""
-    from vivit_jax.analysis import complexity
-    from vivit_jax.config_file import read_config
-
+    """A row for each variant, data set and model whose runs are finished."""
     rows = []
-    for data, model in itertools.product(arguments.sets, arguments.models):
+    for variant, data, model in itertools.product(arguments.variants, arguments.sets, arguments.models):
         rate = best_rate(data, model, arguments.rates, arguments.workdir)
-        jobs = [Job(data, model, rate, seed) for seed in range(arguments.seeds)]
+        jobs = [Job(data, model, rate, seed, variant) for seed in range(arguments.seeds)]
         if rate is None or any(best_validation(job, arguments.workdir) is None for job in jobs):
             continue
         scores = [json.loads((job.workdir(arguments.workdir) / "evaluation.json").read_text()) for job in jobs]
-        experiment = read_config(
-            str(ROOT / f"configs/cnn_or_vivit.py:{data},{model}"), {"model.num_classes": str(len(scores[0]["per_class"]))}
-        )
+        experiment = read_config(jobs[0].config, {**jobs[0].overrides(), "model.num_classes": str(len(scores[0]["per_class"]))})
         rows.append(
             {
+                "variant": variant,
                 "data": data,
                 "model": model,
                 "parameters": complexity.count_parameters(experiment.model),
@@ -143,9 +181,9 @@ def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as markdown, a table for each data set."""
+    """The rows of the whole sets as markdown, a table for each data set."""
     lines = []
-    for data, of_set in itertools.groupby(rows, key=lambda row: row["data"]):
+    for data, of_set in itertools.groupby((row for row in rows if row["variant"] == "whole"), key=lambda row: row["data"]):
         of_set = list(of_set)
         score = {"top1": "top-1", "auc": "AUC"}[of_set[0]["score"]]
         lines += [
@@ -162,12 +200,36 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def variants_table(rows: list[dict[str, Any]]) -> str:
+    """The test scores of all variants as markdown, a table for each data set: mean and deviation, and arithmetic where it is another."""
+    lines = []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        of_set = {(row["model"], row["variant"]): row for row in rows if row["data"] == data}
+        variants = [variant for variant in VARIANTS if any(variant == found for _, found in of_set)]
+        if len(variants) > 1:
+            heads = " | ".join(variant.replace("_", " ") for variant in variants)
+            lines += [f"**{data}**:\n", f"| model | {heads} |", "|---" * (len(variants) + 1) + "|"]
+            for model in dict.fromkeys(model for model, _ in of_set):
+                cells = [_cell(of_set.get((model, variant)), of_set.get((model, "whole"))) for variant in variants]
+                lines.append(f"| `{model}` | {' | '.join(cells)} |")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any] | None, whole: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    score = f"{np.mean(row['test']):.3f} ± {np.std(row['test'], ddof=1):.3f}"
+    return score if whole is None or row["gmac"] == whole["gmac"] else f"{score} ({row['gmac']:.3f} GMAC)"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path, required=True, help="where the runs lie")
     parser.add_argument("--data_dir", help="where the prepared data sets lie")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, metavar="NAME")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="NAME")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["whole"], metavar="NAME", help=" ".join(VARIANTS))
     parser.add_argument("--rates", nargs="+", default=RATES, metavar="RATE", help=f"learning rates (default {' '.join(RATES)})")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each at its rate (default 3)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side; 0 only makes the table (default 1)")
@@ -179,12 +241,13 @@ def main() -> int:
     if arguments.jobs:
         measure(arguments)
     rows = collect(arguments)
-    print(table(rows))
+    tables = "\n".join(part for part in (table(rows), variants_table(rows)) if part)
+    print(tables)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     if arguments.write:
         before, _, rest = arguments.write.read_text().partition(BEGIN)
-        arguments.write.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n{END}{rest.partition(END)[2]}")
+        arguments.write.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{rest.partition(END)[2]}")
     return 0
 
 

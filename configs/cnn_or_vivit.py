@@ -1,11 +1,15 @@
-"""One recipe for CNNs and ViViTs on small sets, from random weights: the runs of docs/cnn_or_vivit.md.
+"""One recipe for CNNs and ViViTs on small sets, from random weights: the runs of docs/cnn_or_vivit.md, which has their scores.
 
   python train.py --config=configs/cnn_or_vivit.py:drone_ir,r2plus1d_18 --workdir=runs/one --config.data.data_dir=data
 
-The argument is a data set (motion_digits, drone_ir or adrenalmnist3d) and a model: one of the four of ViViT by its number, `2,frames` for
-sampled frames in place of tubelets, a fusion of Karpathy et al. (single_frame, early, late, slow) or a ResNet of torchvision's (r3d_18,
-r2plus1d_18). All are small, and train in the same way: AdamW, the same batches, epochs and augmentations. `benchmarks/cnn_or_vivit.py`
-chooses each one's learning rate on the validation split, and tests it over seeds.
+The argument is a data set and a model. The data sets are motion_digits, drone_ir and adrenalmnist3d. The models are:
+
+- `1`, `2`, `3` or `4`: a ViViT, by its number in the paper; `2,frames` is Model 2 with sampled frames in place of tubelets;
+- `single_frame`, `early`, `late` or `slow`: a fusion of Karpathy et al. 2014;
+- `r3d_18` or `r2plus1d_18`: a ResNet of torchvision's.
+
+All are small, and train in the same way: AdamW with the same batches, epochs and augmentations. `benchmarks/cnn_or_vivit.py` chooses the
+learning rate of each on the validation split, and tests it over seeds.
 """
 
 from vivit_jax.config import base_config

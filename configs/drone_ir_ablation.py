@@ -1,14 +1,20 @@
-"""What each regulariser of the paper is worth on drone_ir: its Table 4 redone, one row an argument, each row with all that is above it.
+"""What each regulariser of the paper is worth on drone_ir: its Table 4 done again on a small set.
+
+The argument is a row of the table, and each row has all that is above it:
+
+- `augmentation`: random crop, flip and colour jitter, from random weights, without a source;
+- `image_weights`: image weights, in place of the paper's Kinetics model;
+- `stochastic_depth`;
+- `randaugment`: in place of the colour jitter, as in Scenic;
+- `label_smoothing`;
+- `mixup`.
 
   vivit prepare csv drone_ir_crops/index.csv --name drone_ir --data_dir data
   python train.py --config=configs/drone_ir_ablation.py:mixup --workdir=runs/mixup --config.data.data_dir=data \\
       --config.init.source=vits14_google_layout_fp16.npz
 
-The rows are `augmentation` (random crop, flip and colour jitter, from random weights, without a source), `image_weights` in place of the
-paper's Kinetics model, `stochastic_depth`, `randaugment` (in place of the colour jitter, as in the original), `label_smoothing` and
-`mixup`, with the paper's strengths for Epic-Kitchens-100 (Table 7). Each trains on `train+val`, as `drone_ir_finetune.py` does. All rows
-with three seeds, as a table and a plot: see `benchmarks/ablation.py`. docs/drone_ir.md has what came of it, with one or two seeds a row so
-far: test top-1 0.456, 0.732, 0.667, 0.573, 0.589 and 0.592.
+The strengths are the paper's for Epic-Kitchens-100 (Table 7). Each row trains on `train+val`, as `drone_ir_finetune.py` does.
+`benchmarks/ablation.py` trains all rows with three seeds and makes a table and a plot; docs/drone_ir.md has the scores.
 """
 
 from vivit_jax.config import base_config

@@ -1,16 +1,16 @@
-"""A ViViT of small tubelets on the six sets of volumes of MedMNIST v2: organ, nodule, fracture, adrenal, vessel or synapse.
+"""A ViViT of small tubelets on the six sets of volumes of MedMNIST v2: organ, nodule, fracture, adrenal, vessel and synapse.
 
   vivit prepare medmnist3d adrenalmnist3d.npz --name adrenalmnist3d --data_dir data
   python train.py --config=configs/medmnist3d.py:adrenal --workdir=runs/adrenal --config.data.data_dir=data
 
-The model that is kept has the best area under the ROC curve on val, by which MedMNIST's own baselines are chosen: accuracy says little
-where most volumes are of one class. The set is the first argument. Others follow after commas:
+The model that is kept has the best area under the ROC curve on `val`, by which MedMNIST chooses its own baselines: accuracy says little
+where most volumes are of one class. The first argument is the set. Others follow after commas:
 
 - `64` is for the volumes of 64 voxels a side (`vivit prepare medmnist3d adrenalmnist3d_64.npz --name adrenalmnist3d_64 ...`);
-- `keras` is the model and the recipe of the Keras example "Video Vision Transformer": 27 tubelets of 8 voxels, no augmentation but the
-  place of its crop. It takes 24 of 28 voxels a side, the first ones; here they are any in training, and the middle ones to be judged by.
+- `keras` is the model and the recipe of the Keras example "Video Vision Transformer": 27 tubelets of 8 voxels, and no augmentation but the
+  place of the crop. The example takes the first 24 of 28 voxels a side; here training takes any 24, and evaluation the middle ones.
 
-A volume is augmented as one: flipped along each of its three axes, but for `organ`, where left and right are classes, and shifted.
+A volume is shifted, and flipped along each of its three axes; those of `organ` are not flipped, because left and right are classes there.
 """
 
 from vivit_jax.config import base_config

@@ -1,12 +1,12 @@
-"""A hundred to a few hundred clips: a head is fitted to frozen features first, then everything is fine-tuned, gently.
+"""For about a hundred clips of your own: fits a head to frozen features first, then fine-tunes the whole model at low rates.
 
   vivit prepare folder my_videos --name my_videos --data_dir data
   python train.py --config=configs/small_data.py --workdir=runs/small \\
       --config.data.name=my_videos --config.data.data_dir=data --config.init.source=hf://WinKawaks/vit-small-patch16-224
 
-No temporal layers: frames are averaged, so that before the first step the model is a linear probe of the image model (docs/probes.md).
-Rates are low, lowest next to the pixels, and the weights are averaged over steps. How it compares with the probe over seeds and sets has
-not been measured yet. The argument is the backbone's size and patch.
+The model has no temporal layers: it averages the frames, so that before the first step it is a linear probe of the image model
+(docs/probes.md). Learning rates are low, lowest next to the pixels, and the weights are averaged over steps. How it compares with the probe
+over seeds and sets has not been measured yet. The argument is the backbone's size and patch.
 """
 
 import ml_collections

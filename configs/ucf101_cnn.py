@@ -5,12 +5,15 @@
   python train.py --config=configs/ucf101_cnn.py:top_3 --workdir=runs/ucf101 --config.data.data_dir=data
 
 `--split_number 2` prepares another of UCF-101's three divisions. The argument says what is trained, then the network if it is not slow
-fusion: `:top_3,single_frame` or `:all,slow,multiresolution`. Top-1 in the paper, with slow fusion, is 64.1 by `top_layer` (the head), 65.4
-by `top_3` (both fully connected layers too), 62.2 by `all`, and 41.3 by `scratch`: all of a network that starts from random
-weights.
+fusion, as `:top_3,single_frame` or `:all,slow,multiresolution`. Top-1 in the paper, in percent, with slow fusion:
 
-`--config.init.source` says where the Sports-1M network lies: `runs/sports1m/model`, or any model directory of the same network. The length
-of the run and the rates of dropout are ours.
+  top_layer   64.1   the head
+  top_3       65.4   the head and both fully connected layers below it
+  all         62.2   every layer
+  scratch     41.3   every layer, from random weights
+
+`--config.init.source` is the Sports-1M network: `runs/sports1m/model`, or any model directory of the same network. The length of the run
+and the rates of dropout are ours. It was not trained here.
 """
 
 from vivit_jax.recipes.karpathy import fusion_recipe, transfer

@@ -1,11 +1,12 @@
-"""Your own clips: fine-tunes a ViViT on a data set made by `vivit prepare`, starting from an image ViT or another ViViT.
+"""For thousands of clips of your own: fine-tunes a ViViT on a data set made by `vivit prepare`, from an image ViT or another ViViT.
 
   vivit prepare folder my_videos --name my_videos --data_dir data
   python train.py --config=configs/video_folder.py --workdir=runs/mine --config.data.name=my_videos --config.data.data_dir=data \\
       --config.init.source=hf://google/vit-base-patch16-224-in21k
 
-The argument is the backbone's size and patch, those of the source: `--config=configs/video_folder.py:S/16`. Without a source the model
-starts from random weights, which asks for far more clips.
+The argument is the backbone's size and patch, which must be the source's: `--config=configs/video_folder.py:S/16`. Without a source the
+model starts from random weights, and needs far more clips. Memory is in README.md, "Your own clips"; for a few hundred clips, or a card of
+8 GB, see `few_clips.py`.
 """
 
 import ml_collections

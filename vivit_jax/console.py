@@ -50,13 +50,26 @@ def warn(text: str) -> None:
     say(f"warning: {text}", style="bold yellow")
 
 
-def show(table: Table) -> None:
-    """Prints a table; in a log file each row is one line."""
-    if not _muted:
-        console = _console()
-        if not console.is_terminal:
-            console.width = FILE_WIDTH
+def show(table: Table, *, file_width: int | None = None) -> None:
+    """Prints a table; in a log file each row is one line.
+
+    Args:
+      table: what to print.
+      file_width: for a wide table, the characters of a line in a log file, where it then has no trailing spaces; None is FILE_WIDTH.
+    """
+    if _muted:
+        return
+    console = _console()
+    if console.is_terminal:
         _print(console, table)
+        return
+    console.width = file_width or FILE_WIDTH
+    if file_width is None:
+        _print(console, table)
+        return
+    with console.capture() as printed:
+        console.print(table, highlight=False)
+    _print(console, "\n".join(line.rstrip() for line in printed.get().splitlines()), markup=False, emoji=False, soft_wrap=True)
 
 
 def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:

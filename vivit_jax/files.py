@@ -4,10 +4,12 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 import typing
+from collections.abc import Callable
 
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -52,6 +54,11 @@ def sync(path: pathlib.Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def first_free(name: Callable[[int], pathlib.Path]) -> pathlib.Path:
+    """The first of the paths `name(1)`, `name(2)`, ... at which there is nothing yet."""
+    return next(path for number in itertools.count(1) if not (path := name(number)).exists())
 
 
 def exchange(a: pathlib.Path, b: pathlib.Path) -> bool:

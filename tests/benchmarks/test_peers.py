@@ -1,11 +1,13 @@
 """What our speed is compared with must be the same network, and what is fitted must be the slope."""
 
+import dataclasses
 import importlib.util
 import json
 import pathlib
 import sys
 
 import pytest
+import side_by_side
 
 BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 
@@ -22,7 +24,7 @@ peers, clip_length = load("peers"), load("clip_length")
 
 @pytest.fixture
 def tiny_case():
-    return peers.Case("train", 2, "tiny", steps=2, activation="gelu_fast", compile_mode="default")
+    return side_by_side.Case("train", 2, "tiny", steps=2, activation="gelu_fast", compile_mode="default")
 
 
 def test_all_peers_are_the_same_network(tiny_case):
@@ -64,7 +66,7 @@ def test_peers_attend_by_sdpa(tiny_case, monkeypatch):
 @pytest.mark.parametrize("mode", ["train", "infer"])
 def test_a_step_of_a_peer_is_timed(mode, tiny_case):
     pytest.importorskip("timm")
-    row = peers.measure_torch(peers.make_timm, False, peers.dataclasses.replace(tiny_case, mode=mode))
+    row = peers.measure_torch(peers.make_timm, False, dataclasses.replace(tiny_case, mode=mode))
     assert row["clips_per_second"] == pytest.approx(2 / (row["milliseconds"] / 1e3))
 
 
@@ -75,26 +77,29 @@ def test_training_a_peer_moves_its_weights(tiny_case):
     before = model.head.weight.detach().clone()
     size = peers.SIZES["tiny"]
     video, label = torch.randint(0, 256, (2, *size.clip, 3), dtype=torch.uint8), torch.tensor([0, 1])
-    peers._training_step(model, video, label, False, tiny_case)()
+    side_by_side._training_step(model, video, label, False, tiny_case)()
     assert not torch.equal(before, model.head.weight)
 
 
 def test_ratios_are_of_our_speed_and_failures_are_said(capsys):
     ours = {"mode": "train", "batch_size": 2, "milliseconds": 1.0, "peak_bytes": None, "compile_seconds": 0.0}
     rows = [ours | {"peer": "ours", "clips_per_second": 30.0}, ours | {"peer": "timm", "clips_per_second": 20.0}]
-    peers.report([*rows, {"mode": "train", "batch_size": 2, "peer": "hugging face", "error": "out of memory"}])
+    side_by_side.report([*rows, {"mode": "train", "batch_size": 2, "peer": "hugging face", "error": "out of memory"}])
     out = capsys.readouterr().out
     assert "1.50x" in out
     assert "hugging face     out of memory" in out
 
 
 def test_a_peer_that_fails_is_a_row_and_not_the_end():
-    row = peers.alone(peers.__file__, "nobody", peers.Case("train", 2, "tiny", 1, "gelu_fast", "default"))
+    row = side_by_side.alone(peers.__file__, "nobody", side_by_side.Case("train", 2, "tiny", 1, "gelu_fast", "default"))
     assert "nobody" in row["error"]
 
 
 def test_rounds_are_summed_up_by_their_median():
-    assert peers._median([{"clips_per_second": speed} for speed in (3.0, 1.0, 2.0)]) == {"clips_per_second": 2.0, "rounds": [3.0, 1.0, 2.0]}
+    assert side_by_side._median([{"clips_per_second": speed} for speed in (3.0, 1.0, 2.0)]) == {
+        "clips_per_second": 2.0,
+        "rounds": [3.0, 1.0, 2.0],
+    }
 
 
 def clip_length_report():

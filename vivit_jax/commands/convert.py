@@ -19,21 +19,25 @@ import math
 import pathlib
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vivit_jax import console
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
 from vivit_jax.models.resnet3d.config import ARCHITECTURES
 from vivit_jax.models.vivit.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.convert import MODEL_OPTIONS, STRIDE, Conversion, convert
+from vivit_jax.weights.conversion import Conversion
+from vivit_jax.weights.convert import MODEL_OPTIONS, convert
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import save_pretrained
 from vivit_jax.weights.resnet3d import source as resnets
+from vivit_jax.weights.vit.convert import STRIDE
 from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
+
+FILE_WIDTH = 160  # of the table in a log file: it names files and tells what was done
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,17 +134,13 @@ def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> N
         table.add_row(*(escape(printable(cell)) for cell in (group.name, group.source, group.done)))
     config = conversion.pretrained.model.config
     count = sum(math.prod(leaf.shape) for leaf in flatten(conversion.pretrained.variables["params"]).values())
-    console = Console(width=None if Console().is_terminal else 160)
-    with console.capture() as printed:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+    console.show(table, file_width=FILE_WIDTH)
     classes = " + ".join(f"{number} {name}".strip() for name, number in config.heads.items()) or "no"
     family = family_of(config)
-    summary = (
+    console.say(
         f"{family.describe(config)}, {count / 1e6:.3f} M parameters, clip {_by(config.clip)}, "
         f"{_by(family.cells(config).shape)} {family.features}, {classes} classes"
     )
-    console.print(escape(printable(summary)))
 
 
 def _read_labels(path: pathlib.Path | None) -> tuple[str, ...] | None:

@@ -71,7 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
     from vivit_jax.runs import record as runs
-    from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
+    from vivit_jax.weights.model_dir import load_model_dir
+    from vivit_jax.weights.model_json import is_model_dir
 
     if arguments.keys is not None:
         _print_keys(experiment_keys(arguments.keys, family=arguments.overrides.get("model.family", DEFAULT)))

@@ -63,16 +63,16 @@ class AugmentConfig:
       flip_vertical: probability of a flip from top to bottom, for volumes; the world of videos has one way up.
       flip_time: probability of the frames in reverse order, for volumes.
       shift: the most frames and pixels that a clip is moved along each of its three axes, for volumes; its edge fills the gap.
-      scale_jitter: (lowest, highest) factor on the frame's size before the random crop, or None; the original's is (0.9, 1.33).
-      scale_jitter_independent: whether height and width have each a factor of their own, as in the original, or one in common.
+      scale_jitter: (lowest, highest) factor on the frame's size before the random crop, or None; Scenic's is (0.9, 1.33).
+      scale_jitter_independent: whether height and width each have a factor of their own, as in Scenic, or one in common.
       random_resized_crop: instead of scale and crop, (lowest, highest) share of the frame's area, of an aspect ratio within 4/3 of the
         crop's, that is resized to the crop; `data.resize` then is for evaluation alone. None is off.
-      colour_jitter: probability of other brightness, saturation, contrast and hue; the original's is 0.8.
-      colour_strength: factor on how far the jitter goes; 1 is the original's, at most 2.5.
-      greyscale: probability of losing all colour, after the jitter; the original's is 0.1.
-      randaugment_layers: operations of RandAugment; 0 is none, the original's is 2, instead of `colour_jitter` and `greyscale`.
-      randaugment_magnitude: their common strength; 10 is full, the original's 15 and 20 go beyond.
-      randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which the original's may not; for magnitudes up to 10.
+      colour_jitter: probability of other brightness, saturation, contrast and hue; Scenic's is 0.8.
+      colour_strength: factor on how far the jitter goes; 1 is Scenic's, and 2.5 the most.
+      greyscale: probability of losing all colour, after the jitter; Scenic's is 0.1.
+      randaugment_layers: operations of RandAugment; 0 is none. Scenic takes 2, in place of `colour_jitter` and `greyscale`.
+      randaugment_magnitude: their common strength; 10 is full, and Scenic's 15 and 20 go beyond.
+      randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which Scenic's is not; for magnitudes up to 10.
       erasing: probability of covering a box of 2 to 33 % of the frame in noise, before the colours change.
       repeats: how often a clip is drawn in a row, each time augmented anew; an epoch of training then sees 1 / `repeats` of the records.
     """

@@ -12,7 +12,7 @@ from vivit_jax.preprocess import Preprocess
 
 
 def clip_indices(start: int, frames: int, stride: int, video_frames: int) -> np.ndarray:
-    """Frame numbers of the clip that begins at `start`, int64 (frames,). A video that ends first starts over, as in the original."""
+    """Frame numbers of the clip that begins at `start`, int64 (frames,). A video that ends first starts over, as in Scenic."""
     return (start + stride * np.arange(frames)) % video_frames
 
 

@@ -89,8 +89,9 @@ def features(
 ) -> Features:
     """Features of a split of a data set, or of video files: what the model gives to its head.
 
-    >>> train = features("runs/digits/model", "motion_digits", "train", data_dir="data")
-    >>> mine = features("runs/digits/model", ["clip.mp4", "other.mp4"], views=(4, 3))
+    Examples:
+      >>> train = features("runs/digits/model", "motion_digits", "train", data_dir="data")
+      >>> mine = features("runs/digits/model", ["clip.mp4", "other.mp4"], views=(4, 3))
 
     Args:
       pretrained: a model with or without a head, or its directory.

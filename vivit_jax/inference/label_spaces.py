@@ -13,7 +13,7 @@ from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.weights import Pretrained
-from vivit_jax.weights.model_dir import default_labels
+from vivit_jax.weights.model_json import default_labels
 
 OF_MODEL, OF_FILE, ASSUMED = "model", "file", "assumed from the data set"
 

@@ -18,6 +18,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from vivit_jax import console
+from vivit_jax.files import first_free
 from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, replace_facts, write_manifest
 from vivit_jax.runs.stopping import Refused, Stopped
 from vivit_jax.training.devices.hosts import of_first_host
@@ -209,7 +210,7 @@ class Checkpoints:
         return newest
 
     def _refuse(self, step_dir: Path, reason: str) -> None:
-        aside = _free(step_dir.with_name(f"refused-{step_dir.name}"))
+        aside = first_free(lambda number: step_dir.with_name(f"refused-{step_dir.name}{'' if number == 1 else f'-{number}'}"))
         if manifest_path(step_dir).is_file():
             console.warn(f"checkpoint {step_dir.name} is damaged and refused, and renamed to {aside.name}: {reason}")
             manifest_path(step_dir).replace(manifest_path(aside))
@@ -248,11 +249,6 @@ class Checkpoints:
 def _is_cut_off(step_dir: Path) -> bool:
     """Whether a step without a manifest was being saved, or removed, when its process ended."""
     return mark_path(step_dir).is_file() and not manifest_path(step_dir).is_file()
-
-
-def _free(path: Path) -> Path:
-    """`path`, or the first of `path-2`, `path-3`, ... that does not exist."""
-    return next(one for one in (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000))) if not one.exists())
 
 
 def _in_one_line(error: Exception) -> str:

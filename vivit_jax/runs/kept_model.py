@@ -9,14 +9,15 @@ import jax
 
 from vivit_jax import console
 from vivit_jax.errors import UserError
-from vivit_jax.files import sha256
+from vivit_jax.files import first_free, sha256
 from vivit_jax.runs.manifest import damage
 from vivit_jax.runs.restore import model_variables
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.workdir import Workdir
 from vivit_jax.training.devices.hosts import of_first_host
 from vivit_jax.versions import version_of
-from vivit_jax.weights.model_dir import WEIGHTS, check_replaceable, load_model_dir, save_pretrained
+from vivit_jax.weights.model_dir import check_replaceable, load_model_dir, save_pretrained
+from vivit_jax.weights.model_json import WEIGHTS
 
 Best = Mapping[str, Any]
 
@@ -143,8 +144,7 @@ class KeptModel:
         """Renames what is in the place of a model, by default `model/`, to `refused-model-N` beside it."""
         model = model or self._workdir.model
         if jax.process_index() == 0 and model.exists():
-            number = next(n for n in range(1, 10**6) if not model.with_name(f"refused-model-{n}").exists())
-            model.rename(model.with_name(f"refused-model-{number}"))
+            model.rename(first_free(lambda number: model.with_name(f"refused-model-{number}")))
 
     def _told(self, best: Best) -> str:
         score = "".join(f", val {name} {value:.4f}" for name, value in best.items() if name != "step")

@@ -14,7 +14,7 @@ import jax
 from vivit_jax import console
 from vivit_jax.config import Experiment, resolve, to_dict
 from vivit_jax.errors import UserError
-from vivit_jax.files import lock, write_atomically
+from vivit_jax.files import first_free, lock, write_atomically
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.stopping import Refused
 from vivit_jax.versions import versions_of
@@ -185,8 +185,7 @@ class Workdir:
         return sorted(path for path in self.path.iterdir() if path.name != LOCK and not path.name.startswith(ASIDE))
 
     def _put_aside(self) -> Path:
-        number = next(number for number in range(1, 10**6) if not (self.path / f"{ASIDE}{number}").exists())
-        aside = self.path / f"{ASIDE}{number}"
+        aside = first_free(lambda number: self.path / f"{ASIDE}{number}")
         contents = self._contents()
         aside.mkdir()
         for path in contents:

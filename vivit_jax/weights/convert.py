@@ -4,25 +4,17 @@ import dataclasses
 import os
 from collections.abc import Mapping
 
-import jax
-
-from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.families import build
-from vivit_jax.preprocess import Preprocess
+from vivit_jax.errors import unknown_name
+from vivit_jax.heads import Labels
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.groups import Group
-from vivit_jax.weights.model_dir import Labels, Pretrained, default_labels, is_model_dir, load_model_dir
+from vivit_jax.weights.conversion import Asked, Conversion
+from vivit_jax.weights.model_dir import Pretrained, load_model_dir
+from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.resnet3d import convert as resnet3d
 from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.tensors import read_tensors
-from vivit_jax.weights.vit.backbone import SourceOptions
-from vivit_jax.weights.vit.initialise import initialise_from
-from vivit_jax.weights.vit.source import OWN_FORMAT, local_path, read_source
-from vivit_jax.weights.vit.target import same_classes, target_model
-
-STRIDE = 2
-# Scenic resizes to a short side of 256 for crops of 224.
-RESIZE_RATIO = 256 / 224
+from vivit_jax.weights.vit import convert as vit
+from vivit_jax.weights.vit.source import OWN_FORMAT, local_path
 
 # What a caller may say about the model that a source becomes.
 MODEL_OPTIONS = (
@@ -39,14 +31,6 @@ MODEL_OPTIONS = (
     "dtype",
     "architecture",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Conversion:
-    """A converted model and, for each group of its parameters, where it came from and what was done to it."""
-
-    pretrained: Pretrained
-    report: tuple[Group, ...]
 
 
 def convert(
@@ -78,37 +62,12 @@ def convert(
       UserError: naming what cannot be read, what the caller must say, or what does not fit.
     """
     model = {name: value for name, value in model.items() if value is not None}
+    asked = Asked(head=head, stride=stride, resize=resize, labels=labels, seed=seed, image_models=image_models)
     path = local_path(source)
     tensors = None if init.format == OWN_FORMAT or is_model_dir(path) else read_tensors(path)
     if init.format in resnets.FORMATS or (init.format == "auto" and tensors is not None and resnets.format_of(tensors)):
-        options = {"head": head, "stride": stride, "resize": resize, "labels": labels, "seed": seed, "image_models": image_models}
-        return Conversion(*resnet3d.convert(tensors, model, init, **options))
-    if "architecture" in model:
-        raise UserError(f"architecture applies to ResNets only, and {path} is not one: leave it out")
-    backbone = read_source(path, _source_options(model, init), tensors)
-    if backbone.is_image and not image_models:
-        raise UserError(
-            f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or give tokenizer for one of sampled frames)"
-        )
-    config = target_model(backbone, model, init)
-    kept = head or ("keep" if same_classes(backbone, config) else "fresh")
-    started = initialise_from(backbone, config, dataclasses.replace(init, head=kept), jax.random.key(seed))
-    crop = config.clip[1:]
-    same_crop = backbone.clip is not None and backbone.clip[1:] == crop
-    preprocess = Preprocess(
-        frames=config.clip[0],
-        stride=stride or backbone.stride or STRIDE,
-        resize=resize or (same_crop and backbone.resize) or round(min(crop) * RESIZE_RATIO),
-        crop=crop,
-        mean=started.mean,
-        std=started.std,
-    )
-    labels = labels or (backbone.labels if kept == "keep" and not isinstance(config.num_classes, Mapping) else None)
-    multi_label = kept == "keep" and backbone.multi_label
-    pretrained = Pretrained(build(started.model), started.variables, preprocess, labels or default_labels(started.model), multi_label)
-    origins = {"stride": _origin(stride, backbone.said.get("stride")), "resize": _origin(resize, same_crop and backbone.said.get("resize"))}
-    sampling = [Group("(config)", origin, f"{name} {getattr(preprocess, name)}") for name, origin in origins.items()]
-    return Conversion(pretrained, (*started.report, *sampling))
+        return resnet3d.convert(tensors, model, init, asked)
+    return vit.convert(path, tensors, model, init, asked)
 
 
 def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
@@ -137,24 +96,3 @@ def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
     model = {name: value for name, value in options.items() if name in MODEL_OPTIONS}
     init = InitConfig(**{name: value for name, value in options.items() if name in init_options})
     return convert(path, model, init, image_models=False).pretrained
-
-
-def _origin(given: int | None, said: str | None) -> str:
-    """Where a value in the report comes from."""
-    return "given" if given else said or "assumed"
-
-
-def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOptions:
-    clip = model.get("clip")
-    return SourceOptions(
-        format=init.format,
-        num_heads=init.num_heads,
-        image_size=init.image_size,
-        clip=init.source_clip,
-        target_clip=tuple(clip) if clip else None,
-        factorisation=model.get("factorisation"),
-        frames=model.get("tokenizer") == "frames",
-        sampled_frames=model.get("sampled_frames"),
-        attention_order=model.get("attention_order"),
-        pool=model.get("pool"),
-    )

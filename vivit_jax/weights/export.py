@@ -24,7 +24,8 @@ from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.versions import versions_of
 from vivit_jax.weights.layers import flatten, flatten_variables, unflatten_variables
-from vivit_jax.weights.model_dir import WEIGHTS, Pretrained
+from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.model_json import WEIGHTS
 from vivit_jax.weights.resnet3d.export import export_torchvision
 from vivit_jax.weights.tensors import write_safetensors
 

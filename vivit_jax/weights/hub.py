@@ -9,7 +9,7 @@ import pathlib
 import re
 
 from vivit_jax.errors import UserError, in_one_line
-from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, WEIGHTS
+from vivit_jax.weights.model_json import CONFIG, PREPROCESS, WEIGHTS
 from vivit_jax.weights.vit.source import HUB, why_unreachable
 
 CARD = "README.md"

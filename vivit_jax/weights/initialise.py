@@ -14,7 +14,8 @@ from vivit_jax.preprocess import HALF
 from vivit_jax.weights.config import InitConfig, Triple
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
-from vivit_jax.weights.model_dir import is_model_dir, load_model_dir
+from vivit_jax.weights.model_dir import load_model_dir
+from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
 
 # For each family whose weights can come from other formats, the module that reads and fits them, by an `initialise` like the one here.

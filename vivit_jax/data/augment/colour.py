@@ -16,7 +16,7 @@ UNCHANGED = (0.0, 1.0, 1.0, 0.0, 0.0)
 def random_colours(generator: np.random.Generator, augment: AugmentConfig) -> Float[np.ndarray, "5"]:
     """Draws brightness, saturation, contrast, hue and grey (0 or 1), as `training.colours.recoloured` takes them.
 
-    The ranges are the original's times `augment.colour_strength`: brightness up to 32/255, saturation and contrast 0.6 to 1.4, hue up to
+    The ranges are Scenic's times `augment.colour_strength`: brightness up to 32/255, saturation and contrast 0.6 to 1.4, hue up to
     0.2 of the colour wheel.
     """
     jitter_toss, grey_toss = generator.random(2)

@@ -1,7 +1,7 @@
 """RandAugment (Cubuk et al. 2020) on clips: a few operations drawn from a set, all at one magnitude.
 
-The sets and what a magnitude means are those of the original, whose RandAugment is photometric: magnitude 10 is the full strength of an
-operation, the paper's 15 and 20 go beyond. Two operations grow weaker with the magnitude instead, until they change nothing: `posterise`
+The sets and what a magnitude means are Scenic's, whose RandAugment is photometric: magnitude 10 is the full strength of an operation, and
+the paper's 15 and 20 go beyond. Two operations grow weaker with the magnitude instead, until they change nothing: `posterise`
 keeps more bits, `solarise` begins at brighter values. The geometric set is for magnitudes up to 10: beyond, it leaves little of a frame.
 """
 
@@ -41,7 +41,7 @@ class Draw:
 def _cutout(clip: np.ndarray, draw: Draw) -> np.ndarray:
     h, w = clip.shape[1:3]
     centre = (int(draw.centre[0] * h), int(draw.centre[1] * w))
-    return operations.cutout(clip, int(draw.level * min(h, w) * 40 / 224), centre)  # the original's 40 pixels, of its crop of 224
+    return operations.cutout(clip, int(draw.level * min(h, w) * 40 / 224), centre)  # Scenic's 40 pixels, of its crop of 224
 
 
 PHOTOMETRIC: dict[str, Callable[[np.ndarray, Draw], np.ndarray]] = {

@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Callable
 
 from vivit_jax.data.layouts import csv, epic, folder, frames, hmdb51, kinetics, medmnist3d, moments, motion_digits, sports1m, ssv2, ucf101
-from vivit_jax.data.layouts.base import Annotations, Clip, Reading, check
+from vivit_jax.data.layouts.base import Annotations, Clip, Reading
+from vivit_jax.data.layouts.checks import check
 from vivit_jax.data.layouts.splitting import Shares, assign
 from vivit_jax.errors import UserError, unknown_name
 

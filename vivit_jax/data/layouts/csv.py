@@ -7,7 +7,8 @@ import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, groups_in_several_splits, locate, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, locate, sorted_labels
+from vivit_jax.data.layouts.checks import groups_in_several_splits
 from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError

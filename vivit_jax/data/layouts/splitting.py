@@ -7,7 +7,8 @@ import pathlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Clip, class_names, content_groups
+from vivit_jax.data.layouts.base import Annotations, Clip, class_names
+from vivit_jax.data.layouts.copies import content_groups
 from vivit_jax.data.splits import USUAL
 from vivit_jax.errors import UserError
 

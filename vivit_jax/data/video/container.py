@@ -1,4 +1,4 @@
-"""Opening files that may be anything: only as known containers, and within limits."""
+"""Opens files that may hold anything: only as one of the known containers, and within limits."""
 
 import dataclasses
 import io
@@ -44,7 +44,7 @@ def open_container(source: Source, limits: Limits, strict: bool = False) -> av.c
     Args:
       source: path or bytes.
       limits: what it may cost.
-      strict: damaged pictures are errors, where FFmpeg by itself paints over them.
+      strict: whether a damaged picture is an error; FFmpeg by itself conceals the damage.
 
     Raises:
       UserError: if there is nothing to read.

@@ -1,11 +1,10 @@
-"""An open video: its table of frames, and decoding of chosen ones from the nearest keyframe."""
+"""An open video: lists its frames, and decodes chosen ones, each from the nearest keyframe before it."""
 
 import bisect
 import contextlib
 import functools
 import itertools
 import time
-import typing
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
@@ -15,21 +14,19 @@ import numpy as np
 from vivit_jax.data.video.container import Limits, Source, open_container
 from vivit_jax.data.video.encoder import simple_rate
 from vivit_jax.data.video.pixels import RgbReader
+from vivit_jax.data.video.wholeness import PacketInfo, check_whole, promised_frames
 from vivit_jax.errors import UserError
 
-# Containers whose seeking can be relied on; the others are read from the start.
+# Containers in which seeking is reliable; the others are read from the start.
 SEEKABLE = ("mov", "matroska")
-
-# Containers whose table of contents lists every picture.
-LISTING = ("mov", "avi")
 
 BROADCAST = ("mpegts", "mpeg")
 
-# A stream whose frames mostly come at its nominal rate, within a tenth, has that rate; a longer break is a gap.
+# The nominal rate is right if at least MOSTLY of the frames come at it, within STEADY. A longer break than GAP_* is a gap.
 STEADY, MOSTLY = 0.1, 0.8
 GAP_SECONDS, GAP_FRAMES = 0.4, 4
 
-# Frames that must be skippable before a jump to a keyframe pays for the decoder's refilling (it reorders up to so many).
+# A jump to a keyframe pays if it skips more frames than this: after a jump the decoder refills the frames that it reorders.
 JUMP = 4
 
 
@@ -41,8 +38,8 @@ def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = F
       source: path or bytes.
       name: what errors call it; its path if None.
       limits: what it may cost.
-      strict: damage is an error, where FFmpeg by itself paints over it, and so is a file that ends before its header says.
-      stored: the video was written by `Encoder`, so that its table of contents tells the times of its frames.
+      strict: whether damage is an error, which FFmpeg by itself conceals, and so is a file that ends before its header says.
+      stored: whether `Encoder` wrote the video: the times of its frames are then read from its table of contents.
     """
     label = name or ("video" if isinstance(source, bytes) else str(source))
     with named(label), contextlib.closing(OpenVideo(source, limits, strict, stored)) as video:
@@ -51,7 +48,7 @@ def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = F
 
 @contextlib.contextmanager
 def named(label: str) -> Iterator[None]:
-    """Has whatever goes wrong with a video within begin with its name."""
+    """Turns whatever goes wrong with a video inside the `with` into a `UserError` that begins with `label`."""
     try:
         yield
     except UserError as error:
@@ -64,19 +61,12 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-class _PacketInfo(typing.NamedTuple):
-    pts: int | None
-    duration: int
-    is_keyframe: bool
-    is_discard: bool
-
-
 class OpenVideo:
     """A video stream, ready to decode. Frame numbers count frames in the order shown, from 0.
 
     Attributes:
-      rgb: reads pixels from its frames.
-      keyframes: their numbers; None where the container does not tell in advance.
+      rgb: turns its frames into RGB.
+      keyframes: numbers of the frames that are decoded without others; None if the container does not list them.
     """
 
     def __init__(self, source: Source, limits: Limits, strict: bool = False, stored: bool = False) -> None:
@@ -109,7 +99,7 @@ class OpenVideo:
             raise UserError(f"{width}x{height} pixels are more than the limit of {self._limits.pixels}")
 
     def begin_anew(self) -> None:
-        """Forgets the size of the frames read so far, and when reading began: what is read next is a clip of its own."""
+        """Begins another clip of the same video: its frames may have another size, and the limit of time starts anew."""
         self.rgb = RgbReader(self.rgb.aspect)
         self._deadline = time.monotonic() + self._limits.seconds
 
@@ -129,7 +119,7 @@ class OpenVideo:
 
     @property
     def fps(self) -> Fraction:
-        """Frames a second: as the file says where the frames bear it out, else their mean rate."""
+        """Frames a second: the rate that the file names if its frames come at it, else their mean rate."""
         nominal = self._stream.average_rate
         if len(self) < 2:
             return nominal or Fraction(1)
@@ -143,7 +133,7 @@ class OpenVideo:
 
     @functools.cached_property
     def changes(self) -> tuple[str, ...]:
-        """What reading does to this video beyond its colours, and what is known to be missing, in words; looks at the first frame."""
+        """What reading changes in this video besides its colours, and what is missing from it, in words. Decodes the first frame."""
         frame = next(self.decode(), None)
         if frame is None:
             raise UserError("no frame can be decoded")
@@ -156,7 +146,7 @@ class OpenVideo:
         return (f"a gap of {gap:.1f} s",) if is_broadcast and gap > max(GAP_SECONDS, GAP_FRAMES / float(self.fps)) else ()
 
     def decode(self) -> Iterator[av.VideoFrame]:
-        """Every frame from the first whole one on: what comes before it in a stream that was cut refers to pictures that are gone."""
+        """Every frame from the first whole one on. In a stream that was cut, those before it refer to pictures that are gone."""
         self._rewind()
         left_out, failure, began = 0, None, False
         for packet in self._container.demux(self._stream):
@@ -183,7 +173,7 @@ class OpenVideo:
             self._remarks.append(text)
 
     def select(self, numbers: Sequence[int]) -> Iterator[av.VideoFrame]:
-        """The frames with these numbers, which ascend. Starts anew from a keyframe wherever that leaves frames undecoded."""
+        """The frames with these numbers, which must ascend. Jumps to a keyframe wherever that saves decoding frames in between."""
         if self.keyframes is None:
             yield from self._select_by_count(numbers)
             return
@@ -205,11 +195,12 @@ class OpenVideo:
             yield frame
 
     def _read_index(self) -> tuple[list[int], list[int] | None]:
-        """Sorted presentation times of all frames, and the numbers of the keyframes; None where the container does not tell in advance."""
-        promised = self._promised_frames()
+        """The times at which frames are shown, ascending, and the numbers of the keyframes; None if the container does not list them."""
+        promised = promised_frames(self._container, self._stream)
         packets = [packet for packet in self._packets() if not packet.is_discard]
         if self._strict:
-            self._check_whole(packets, promised)
+            for remark in check_whole(self._source, self._container, self._stream, packets, promised):
+                self._remark(remark)
         pts = sorted(packet.pts for packet in packets if packet.pts is not None)
         # VP8 hides pictures among its packets, so that their times are not those of what is shown.
         seekable = self._container.format.name.startswith(SEEKABLE) and self._stream.codec_context.name != "vp8"
@@ -221,46 +212,25 @@ class OpenVideo:
         return pts, [bisect.bisect_left(pts, pts_of_key) for pts_of_key in sorted(p.pts for p in packets if p.is_keyframe)]
 
     def _stored_index(self) -> tuple[list[int], list[int]]:
-        """The same without reading the packets, by what holds for what `Encoder` writes: frames are shown as evenly as they are decoded,
-        and none before the keyframe it is made from. A frame that is not where this says cannot be decoded, which is an error."""
+        """What `_read_index` returns, for a video that `Encoder` wrote, from the table of contents alone.
+
+        In such a video frames are shown as evenly as they are decoded, and none before its keyframe. A frame that is not where the table
+        says cannot be decoded, which is an error.
+        """
         entries = [(entry.timestamp, entry.is_keyframe) for entry in self._stream.index_entries]
         delay = entries[0][0] - self._stream.start_time if entries else 0
         return [time - delay for time, _ in entries], [number for number, (_, is_keyframe) in enumerate(entries) if is_keyframe]
 
-    def _packets(self) -> Iterator[_PacketInfo]:
+    def _packets(self) -> Iterator[PacketInfo]:
         count = 0
         for packet in self._container.demux(self._stream):
             if packet.size:
                 count += 1
                 self._check_count(count)
-                yield _PacketInfo(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard)
-
-    def _promised_frames(self) -> int:
-        """How many pictures the table of contents lists, 0 where there is none.
-
-        The header's own number counts what an edit list hides and the empty packets by which AVI repeats a picture.
-        """
-        if not self._container.format.name.startswith(LISTING):
-            return 0
-        return sum(not entry.is_discard and entry.size > 0 for entry in self._stream.index_entries) or self._stream.frames
-
-    def _check_whole(self, packets: Sequence[_PacketInfo], frames: int) -> None:
-        """Compares what is there with what the header promises."""
-        if len(packets) < 0.9 * frames:
-            raise UserError(f"it is cut off: {len(packets)} of {frames} frames are there")
-        if self._container.format.name == "gif" and not _ends_as_gif(self._source):
-            self._remark("no end mark: it may be cut off")
-        promised = _promised_seconds(self._stream)
-        ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
-        if ends and promised is not None:
-            end = float((max(ends) - (self._stream.start_time or 0)) * self._stream.time_base)
-            if end < 0.9 * promised - 0.5:
-                raise UserError(f"it is cut off: it ends at {end:.1f} s of {promised:.1f} s")
-            if promised - end > max(0.02 * promised, 3 / float(self._stream.average_rate or 25)):
-                self._remark(f"ends early, at {end:.1f} s of {promised:.1f} s")
+                yield PacketInfo(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard)
 
     def _index_by_decoding(self) -> list[int]:
-        """Presentation times as the decoder makes them up, or evenly spread if it does not."""
+        """The times that the decoder gives the frames, or evenly spread ones if it gives none that ascend."""
         pts = []
         for frame in self.decode():
             pts.append(frame.pts)
@@ -282,7 +252,7 @@ class OpenVideo:
         raise UserError(f"frame {number} cannot be decoded")
 
     def _decode_wanted(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
-        """Frames from here on; of those not shown at a `wanted` time the decoder leaves out any that no other frame is made from."""
+        """The frames from here on, without those that are neither shown at a `wanted` time nor needed to decode another."""
         decoder, skipped = self._stream.codec_context, None
         for packet in self._container.demux(self._stream):
             skip = "DEFAULT" if packet.pts in wanted or not packet.size else "NONREF"
@@ -299,7 +269,7 @@ class OpenVideo:
         return None
 
     def _rewind(self) -> None:
-        """Back to the beginning, which not every container can be sought for."""
+        """Goes back to the beginning by opening the container again, since not every container can be sought in."""
         self.close()
         self._open()
 
@@ -319,23 +289,3 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
         if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
             return stream
     raise UserError("has no video stream that can be decoded")
-
-
-def _ends_as_gif(source: Source) -> bool:
-    """Whether the last byte that is not padding is a GIF's trailer."""
-    if isinstance(source, bytes):
-        return source.rstrip(b"\0").endswith(b";")
-    with open(source, "rb") as file:  # noqa: PTH123 (a source may be a string)
-        file.seek(-min(64, file.seek(0, 2)), 2)
-        return file.read().rstrip(b"\0").endswith(b";")
-
-
-def _promised_seconds(stream: av.VideoStream) -> float | None:
-    """How long the stream is by its header, if that says; Matroska has it as text, such as `00:00:05.280000000`."""
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    parts = stream.metadata.get("DURATION", "").split(":")
-    try:
-        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if len(parts) == 3 else None
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""Encodes frames as H.264 that is cheap to decode: the storage of prepared data sets, and of every video this package writes."""
+"""Encodes frames as H.264 that is cheap to decode. Prepared data sets, and all videos that this package writes, are stored so."""
 
 import io
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Encoder:
     """
 
     def __init__(self, fps: Fraction | float, *, lossless: bool = False) -> None:
-        """Frames come at `fps`, kept as a simple fraction."""
+        """Writes `fps` frames a second, rounded to a simple fraction; `lossless` keeps every pixel as it is."""
         self.rate = simple_rate(Fraction(fps))
         self._lossless = lossless
         self._buffer = io.BytesIO()
@@ -69,7 +69,7 @@ class Encoder:
 
 
 def simple_rate(fps: Fraction) -> Fraction:
-    """The nearest fraction with numbers that containers like, the smaller of them at most 1001."""
+    """The nearest fraction that containers can hold: the smaller of its two numbers is at most 1001."""
     return fps.limit_denominator(1001) if fps >= 1 else 1 / (1 / fps).limit_denominator(1001)
 
 

@@ -35,7 +35,7 @@ class Framing:
 
 
 Framer = Callable[[int, int], Framing]
-"""Says what to show of frames of a (height, width)."""
+"""Chooses what to show of a video from the height and width of its frames."""
 
 
 def scaled_size(height: int, width: int, short_side: float, crop: tuple[int, int] = (1, 1)) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""How a frame is to be turned and mirrored before it is shown: the display matrix of its container, as players apply it."""
+"""How a frame is rotated and mirrored before it is shown, as the display matrix in its container says and players do."""
 
 import dataclasses
 
@@ -23,12 +23,12 @@ class Orientation:
 
     @property
     def is_mirror(self) -> bool:
-        """Whether writing reads backwards in the stored picture: no turn alone brings it upright."""
+        """Whether the stored picture is a mirror image, which no rotation alone brings upright."""
         return self.swapped ^ self.mirrored_horizontally ^ self.mirrored_vertically
 
     @property
     def is_turn(self) -> bool:
-        """Whether the picture is turned by a quarter or by half, apart from any mirroring."""
+        """Whether the picture is rotated, by 90, 180 or 270 degrees, apart from any mirroring."""
         return self.swapped or (self.mirrored_horizontally and self.mirrored_vertically)
 
     def apply(self, image: np.ndarray) -> np.ndarray:

@@ -1,4 +1,9 @@
-"""Decoded frames to RGB: in their own colour matrix and range, alpha over black, one field of two, square pixels, upright, of one size."""
+"""Turns decoded frames into RGB, as a player would show them.
+
+- Colours follow the frame's own matrix and range; transparency is laid over black.
+- Of an interlaced frame, whose two fields were taken at different moments, one field is kept.
+- Pixels are made square, pictures upright, and all frames of a video one size.
+"""
 
 import av
 import cv2
@@ -26,7 +31,7 @@ class RgbReader:
     """
 
     def __init__(self, aspect: float, *, stored: bool = False) -> None:
-        """`stored` says that the video was written by `Encoder`: its frames are upright, and progressive."""
+        """`stored` says that `Encoder` wrote the video: its frames are upright and not interlaced."""
         self.aspect = aspect
         self.size: tuple[int, int] | None = None
         self.rescaled = False
@@ -39,7 +44,7 @@ class RgbReader:
         return (width, height) if self._orientation(frame).swapped else (height, width)
 
     def changes(self, frame: av.VideoFrame) -> tuple[str, ...]:
-        """What `read` does to a frame beyond its colours, in words."""
+        """What `read` changes in a frame besides its colours, in words."""
         orientation = self._orientation(frame)
         done = {
             "rotated": orientation.is_turn,
@@ -87,7 +92,7 @@ class RgbReader:
 
 
 def _one_field(image: np.ndarray) -> np.ndarray:
-    """One of a frame's two fields, stretched to its height: the other was taken a moment later, and the two together look like a comb."""
+    """One field of an interlaced frame, stretched to its height. The other was taken a moment later: both together look like a comb."""
     return cv2.resize(image[::2], (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
@@ -99,7 +104,7 @@ def _is_plain(frame: av.VideoFrame) -> bool:
 
 
 def _plain_part(frame: av.VideoFrame, rows: slice, columns: slice) -> np.ndarray:
-    """Part of a yuv420p frame. Four pixels share a colour, so the even part around it is what is converted: each pixel stays the same."""
+    """Part of a yuv420p frame as RGB. Four pixels share a colour, so an even part around it is converted and then cut."""
     (top, bottom), (left, right) = _even(rows, frame.height), _even(columns, frame.width)
     height, width = bottom - top, right - left
     planes = np.empty((height * 3 // 2, width), np.uint8)

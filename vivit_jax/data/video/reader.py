@@ -27,12 +27,12 @@ SUFFIXES = (
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """What `probe` tells of a video.
+    """A video's size, rate and frame times.
 
     Attributes:
       width: pixels, upright and square.
       height: pixels, upright and square.
-      fps: frames a second, the mean where the rate varies.
+      fps: frames a second; the mean if the rate varies.
       times: seconds from the first frame to each, float64 (frames,).
     """
 
@@ -53,7 +53,7 @@ class VideoInfo:
 
 
 def probe(source: Source, *, name: str | None = None, limits: Limits = LIMITS) -> VideoInfo:
-    """Reads a video's size and frame times, decoding its first frame alone where the container tells the rest.
+    """Reads a video's size and the times of its frames. If the container lists the times, only the first frame is decoded.
 
     Args:
       source: path or bytes.
@@ -80,14 +80,14 @@ def decode_frames(
     name: str | None = None,
     limits: Limits = LIMITS,
 ) -> np.ndarray:
-    """Decodes the frames at `indices`, and as little else as the video's keyframes allow.
+    """Decodes the frames at `indices`, and no others than the way to them from a keyframe needs.
 
     Args:
       source: path or bytes.
       indices: numbers of frames, in any order, repeats allowed.
-      framer: says what is shown of the frames; each is cut and resized as soon as it is decoded, so that no full frames need be held. None
+      framer: chooses what to show of the frames. Each is cut and resized as soon as it is decoded, so that no full frames are held. None
         shows all of them.
-      stored: the video was written by `encode`, as those of prepared data sets, whose frames are found without reading all of it.
+      stored: whether `encode` wrote the video, as it did those of prepared data sets: their frames are found without reading all of it.
       name: what errors call the video; its path if None.
       limits: what it may cost.
 

@@ -1,4 +1,4 @@
-"""Maps high dynamic range to standard by FFmpeg's own scaler: pictures of HLG and PQ cameras look washed out without it."""
+"""Converts high dynamic range to standard range by FFmpeg's scaler. Without it, videos recorded in HLG or PQ look washed out."""
 
 import functools
 import threading
@@ -12,18 +12,18 @@ TO_STANDARD = "out_transfer=bt709:out_primaries=bt709:out_color_matrix=bt709:int
 
 
 def is_high_dynamic_range(frame: av.VideoFrame) -> bool:
-    """Whether a frame's transfer characteristic is PQ or HLG."""
+    """Whether a frame's brightness is coded by PQ or HLG."""
     return frame.color_trc in (PQ, HLG)
 
 
 def to_standard_range(frame: av.VideoFrame) -> np.ndarray:
-    """A frame of PQ or HLG as RGB of BT.709, uint8 (h, w, 3)."""
+    """A frame in PQ or HLG as RGB in BT.709, uint8 (h, w, 3)."""
     key = (frame.width, frame.height, frame.format.name, frame.color_trc, frame.color_primaries, frame.colorspace, frame.color_range)
     return _tone_mapper(*key).map(frame)
 
 
 class _ToneMapper:
-    """A filter graph for frames that are all alike. FFmpeg works out its table once, which takes seconds; each frame is quick then."""
+    """A filter graph for frames of one kind. FFmpeg computes its table at the first frame, which takes seconds; the others are quick."""
 
     def __init__(self, width: int, height: int, pixels: str) -> None:
         self._graph, self._lock, self._count = Graph(), threading.Lock(), 0

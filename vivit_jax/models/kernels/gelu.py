@@ -61,6 +61,7 @@ def gelu_gradients(argument: Hidden, gradient: Hidden, interpret: bool = False) 
     """gradient * GELU'(argument), and its sum over all tokens in float32; `interpret` runs the kernel in Python, on any platform."""
 
     def call(*arrays: Float[Array, "b n m"]) -> list[Array]:
+        """Runs the kernel on one device's part of the argument and the gradient."""
         batch, count, hidden = arrays[0].shape
         units, programs = math.gcd(UNITS, hidden), pl.cdiv(count, TOKENS)
         block = pl.BlockSpec((None, TOKENS, units), lambda b, p, m: (b, p, m))

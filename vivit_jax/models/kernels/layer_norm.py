@@ -80,6 +80,7 @@ fork.defvjp(_forward_rule, _backward_rule)
 
 def _forward(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, interpret: bool) -> Tokens:
     def call(x: Float[Array, "b n d"], scale: Parameter, bias: Parameter) -> Float[Array, "b n d"]:
+        """Runs the kernel on one device's part of the tokens: a program for each of them."""
         batch, count, width = x.shape
         block = pl.next_power_of_2(width)
         token = pl.BlockSpec((None, None, block), lambda b, n: (b, n, 0))
@@ -100,6 +101,7 @@ def _forward(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, inter
 
 def _backward(x: Tokens, scale: Parameter, branch: Tokens, residual: Tokens, epsilon: float, interpret: bool) -> tuple:
     def call(x: Float[Array, "b n d"], scale: Parameter, *gradients: Float[Array, "b n d"]) -> list[Array]:
+        """Runs the kernel on one device's part of the tokens: each program takes a few, and sums their share of the gradients."""
         batch, count, width = x.shape
         programs, block = pl.cdiv(count, TOKENS_TOGETHER), pl.next_power_of_2(width)
         tokens = pl.BlockSpec((None, TOKENS_TOGETHER, block), lambda b, p: (b, p, 0))

@@ -59,6 +59,7 @@ def _run(kernel: Callable, outputs: int, interpret: bool, *grids: Grid) -> Grid 
     """Runs a kernel over all heads and places of some grids; it gives `outputs` grids."""
 
     def call(*grids: Grid) -> Grid | list[Grid]:
+        """Runs the kernel on one device's part of the grids: a program for every few places of a head."""
         batch, times, places, heads, head_dim = grids[0].shape
         together = _places_together(times, places)
         block = pl.BlockSpec((None, times, together, None, head_dim), lambda b, s, k: (b, 0, s, k, 0))

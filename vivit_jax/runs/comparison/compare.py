@@ -5,23 +5,20 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from jaxtyping import Float
-
-from vivit_jax.analysis.average_precision import mean_average_precision
-from vivit_jax.analysis.bootstrap import LEVEL, RESAMPLES, SEED, accuracy, bootstrap, interval
+from vivit_jax.analysis.bootstrap import LEVEL, RESAMPLES, SEED
 from vivit_jax.analysis.throughput import environment
 from vivit_jax.console import warn
 from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Views
-from vivit_jax.runs.comparison.contenders import Contender, description, family_name, open_contenders
+from vivit_jax.runs.comparison.contenders import Contender, open_contenders
 from vivit_jax.runs.comparison.costs import Costs, costs_of, sum_of
+from vivit_jax.runs.comparison.entries import make_entry, score
 from vivit_jax.runs.comparison.lineup import Lineup, line_up
 from vivit_jax.runs.comparison.pairs import compare_pairs
 from vivit_jax.runs.comparison.pareto import on_front
-from vivit_jax.runs.comparison.result import Comparison, Entry
-from vivit_jax.runs.comparison.units import FEW, find_units
+from vivit_jax.runs.comparison.result import Comparison
+from vivit_jax.runs.comparison.units import FEW, Units, find_units
 from vivit_jax.runs.comparison.write import write_comparison
 
 BATCH_SIZE = 8
@@ -47,8 +44,9 @@ def compare(
 ) -> Comparison:
     """Compares runs that were evaluated on the same videos.
 
-    >>> comparison = compare(["runs/vivit", "runs/resnet"], out="comparison")
-    >>> comparison.to_dict()["pairs"][0]["p_holm"]
+    Examples:
+      >>> comparison = compare(["runs/vivit", "runs/resnet"], out="comparison")
+      >>> comparison.to_dict()["pairs"][0]["p_holm"]
 
     Args:
       runs: work directories, model directories with an evaluation in them, evaluation files or folders that hold one.
@@ -70,31 +68,20 @@ def compare(
       UserError: for fewer than two runs, or runs that were not evaluated on the same videos with the same labels.
     """
     paths, first = _with_baseline([pathlib.Path(run) for run in runs], None if baseline is None else pathlib.Path(baseline))
-    if len(paths) < 2:
-        raise UserError(f"a comparison needs at least two runs, got {len(paths)}")
-    if resamples < 100:
-        raise UserError(f"a bootstrap needs at least 100 draws, got {resamples}")
+    _check(paths, resamples)
     contenders = open_contenders(paths, split, views)
     lineup = line_up(contenders)
     dataset = _dataset(contenders, data_dir)
-    units = find_units(lineup.videos, dataset, None if groups is None else pathlib.Path(groups), group, videos_alone=by_video)
-    if units.count < FEW:
-        warn(f"{units.count} {units.kind}s are few: the intervals are too narrow, and few differences can be shown")
+    units = _units(lineup, dataset, groups, group, by_video=by_video)
     costs = costs_of(contenders, speed=speed, batch_size=batch_size)
-    against = None if first is None else contenders[first].name
     if ensemble:
-        name = _free(ENSEMBLE, costs)
-        lineup = lineup.with_average(name, list(costs))
-        costs[name] = sum_of(list(costs.values()))
-    names = list(lineup.answers)
-    samples = bootstrap(_statistic(lineup), units.number, resamples=resamples, seed=seed)
-    scores = dict(zip(names, _statistic(lineup)(np.ones((1, len(lineup.videos)), int))[0].tolist(), strict=True))
-    by_name = dict(zip(names, samples.T, strict=True))
-    pairs = compare_pairs(lineup, _pairs(names, against), scores, by_name, units.number)
+        lineup, costs = _with_ensemble(lineup, costs)
+    scores, samples = score(lineup, units, resamples=resamples, seed=seed)
+    against = None if first is None else contenders[first].name
     comparison = Comparison(
         lineup=lineup,
-        entries=tuple(_entry(lineup, name, scores[name], interval(by_name[name]), costs, contenders) for name in names),
-        pairs=tuple(pairs),
+        entries=tuple(make_entry(lineup, name, scores[name], samples[name], costs[name], contenders) for name in lineup.answers),
+        pairs=tuple(compare_pairs(lineup, _pairs(list(lineup.answers), against), scores, samples, units.number)),
         baseline=against,
         units=units,
         level=LEVEL,
@@ -107,6 +94,13 @@ def compare(
     if out is not None:
         write_comparison(comparison, pathlib.Path(out), dataset)
     return comparison
+
+
+def _check(paths: Sequence[pathlib.Path], resamples: int) -> None:
+    if len(paths) < 2:
+        raise UserError(f"a comparison needs at least two runs, got {len(paths)}")
+    if resamples < 100:
+        raise UserError(f"a bootstrap needs at least 100 draws, got {resamples}")
 
 
 def _with_baseline(paths: list[pathlib.Path], baseline: pathlib.Path | None) -> tuple[list[pathlib.Path], int | None]:
@@ -134,14 +128,18 @@ def _dataset(contenders: Sequence[Contender], data_dir: str | os.PathLike | None
     return None
 
 
-def _free(name: str, taken: Mapping[str, object]) -> str:
-    return next(free for free in (name, *(f"{name} ({n})" for n in range(2, len(taken) + 3))) if free not in taken)
+def _units(lineup: Lineup, dataset: VideoDataset | None, groups: str | os.PathLike | None, group: str | None, *, by_video: bool) -> Units:
+    """What the bootstrap draws, with a warning if there are few."""
+    units = find_units(lineup.videos, dataset, None if groups is None else pathlib.Path(groups), group, videos_alone=by_video)
+    if units.count < FEW:
+        warn(f"{units.count} {units.kind}s are few: the intervals are too narrow, and few differences can be shown")
+    return units
 
 
-def _statistic(lineup: Lineup) -> object:
-    if lineup.multi_label:
-        return mean_average_precision([answers.probabilities[""] for answers in lineup.answers.values()], lineup.label[""])
-    return accuracy(np.stack([lineup.right(name) for name in lineup.answers], axis=1).astype(np.float64))
+def _with_ensemble(lineup: Lineup, costs: Mapping[str, Costs]) -> tuple[Lineup, dict[str, Costs]]:
+    """The same with one more run, the mean of all probabilities, which costs as much as all runs together."""
+    name = next(free for free in (ENSEMBLE, *(f"{ENSEMBLE} ({number})" for number in range(2, len(costs) + 3))) if free not in costs)
+    return lineup.with_average(name, list(costs)), {**costs, name: sum_of(list(costs.values()))}
 
 
 def _pairs(names: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
@@ -149,53 +147,3 @@ def _pairs(names: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
     if baseline is not None:
         return [(name, baseline) for name in names if name != baseline]
     return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-
-
-def _entry(
-    lineup: Lineup,
-    name: str,
-    score: float,
-    of_score: tuple[float, float],
-    costs: Mapping[str, Costs],
-    contenders: Sequence[Contender],
-) -> Entry:
-    contender = next((one for one in contenders if one.name == name), None)
-    right = lineup.right(name)
-    heads = {head: float(lineup.right(name, head).mean()) for head in lineup.classes} if len(lineup.classes) > 1 else {}
-    common = {
-        "name": name,
-        "score": score,
-        "low": of_score[0],
-        "high": of_score[1],
-        "right": int(right.sum()),
-        "heads": heads,
-        "costs": costs[name],
-    }
-    if contender is None:
-        members = tuple(one.name for one in contenders)
-        return Entry(**common, members=members, top5=_top5(lineup, name))
-    return Entry(
-        **common,
-        path=str(contender.path),
-        family=family_name(contender.model),
-        model=description(contender.model),
-        views=contender.views,
-        step=contender.evaluation.get("step"),
-        top5=_finite(contender.evaluation["top5"]),
-        loss=_finite(contender.evaluation["loss"]),
-    )
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def _top5(lineup: Lineup, name: str) -> float | None:
-    """The share of videos that have a label among the ensemble's five most probable classes; None for several heads."""
-    if list(lineup.classes) != [""]:
-        return None
-    probabilities: Float[np.ndarray, "n classes"] = lineup.answers[name].probabilities[""]
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
-    label = lineup.label[""]
-    right = best == label[:, None] if label.ndim == 1 else np.take_along_axis(label, best, axis=1)
-    return float(right.any(axis=1).mean())

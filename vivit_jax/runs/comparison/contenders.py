@@ -11,7 +11,8 @@ from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.record import Run, read_evaluation
-from vivit_jax.weights.model_dir import CONFIG, is_model_dir, model_config_of
+from vivit_jax.weights.model_dir import model_config_of
+from vivit_jax.weights.model_json import CONFIG, is_model_dir
 
 EVALUATION = "evaluation.json"
 

@@ -9,7 +9,8 @@ from vivit_jax.models.resnet3d.config import WIDTH, ResNet3DConfig
 from vivit_jax.weights.layers import flatten_variables
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.resnet3d.names import counters, to_torch, torch_names
-from vivit_jax.weights.tensors import INSTALL_TORCH, write_safetensors
+from vivit_jax.weights.tensors import write_safetensors
+from vivit_jax.weights.torch_files import INSTALL_TORCH
 
 SUFFIXES = (".pth", ".safetensors")
 

@@ -10,7 +10,7 @@ from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import Initialisation, from_model_dir, random_variables
 from vivit_jax.weights.layers import unflatten_variables
-from vivit_jax.weights.model_dir import is_model_dir
+from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import Shapes, check_parameters, listing, variable_shapes
 from vivit_jax.weights.resnet3d.names import STATISTICS, counters, from_torch, shape_in_torch, torch_names
 from vivit_jax.weights.resnet3d.source import FORMATS, Source, read

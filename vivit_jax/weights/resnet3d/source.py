@@ -6,8 +6,8 @@ import re
 from vivit_jax.errors import UserError
 from vivit_jax.models.resnet3d.config import ARCHITECTURES, DEPTHS_18, DEPTHS_50
 from vivit_jax.weights.config import Triple
-from vivit_jax.weights.model_dir import CONFIG, read_json
-from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.model_json import CONFIG, read_json
+from vivit_jax.weights.tensor_files import Tensors
 
 VIDEO, IMAGE = "video_resnet", "image_resnet"
 FORMATS = (VIDEO, IMAGE)

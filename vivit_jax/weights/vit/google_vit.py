@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from vivit_jax.errors import UserError
-from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 from vivit_jax.weights.vit.names import Row, Translation, check_complete, flat, image_kernel, rows, translate
 from vivit_jax.weights.vit.positions import image_grid, split_cls

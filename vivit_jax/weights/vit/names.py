@@ -12,7 +12,7 @@ import numpy as np
 
 from vivit_jax.errors import UserError
 from vivit_jax.weights.parameters import listing
-from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import Params, block_shapes, depth
 
 Transform = Callable[[np.ndarray, int], np.ndarray | tuple[np.ndarray, ...]]

@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from vivit_jax.errors import UserError
-from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit import google_vit
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions, square_grid
 from vivit_jax.weights.vit.names import Row, check_complete, flat, image_kernel, rows, translate

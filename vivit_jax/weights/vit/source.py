@@ -7,8 +7,10 @@ import re
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights.layers import flatten
-from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, Pretrained, is_model_dir, load_model_dir, read_json
-from vivit_jax.weights.tensors import DIRECTORY_FILES, Tensors, read_tensors, shard_map
+from vivit_jax.weights.model_dir import Pretrained, load_model_dir
+from vivit_jax.weights.model_json import CONFIG, PREPROCESS, is_model_dir, read_json
+from vivit_jax.weights.tensor_files import Tensors
+from vivit_jax.weights.tensors import DIRECTORY_FILES, read_tensors, shard_map
 from vivit_jax.weights.vit import google_vit, hugging_face, scenic, timm, videomae
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 

@@ -7,7 +7,7 @@ import re
 
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
-from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
 from vivit_jax.weights.vit.described import described
 from vivit_jax.weights.vit.names import (

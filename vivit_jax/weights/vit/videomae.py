@@ -10,8 +10,8 @@ import re
 import numpy as np
 
 from vivit_jax.errors import UserError
-from vivit_jax.weights.model_dir import MULTI_LABEL
-from vivit_jax.weights.tensors import Tensors
+from vivit_jax.weights.model_json import MULTI_LABEL
+from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Params, SourceOptions, heads_of_width
 from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, said_by_config
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors

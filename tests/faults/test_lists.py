@@ -1,0 +1,116 @@
+"""Lists of videos as any program writes them, and class names as people write them: read as they are meant, or refused in one line."""
+
+import films
+import pytest
+from small_sets_of_videos import make, one_line
+
+from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.layouts import read_layout
+from vivit_jax.data.preparation.prepare import prepare
+from vivit_jax.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("start", "end"), ("time_start", "time_end"), ("start_time", "end_time"), ("Start_Sec", "end_seconds")]
+)
+def test_segments_by_any_usual_name(listed, start, end):
+    found = listed(f"path,label,{start},{end},fps\na.mp4,run,1.5,2.25,30\nb.mp4,run,0:01.5,00:00:02.25,30\nc.mp4,run,,,30\n")
+    assert [(clip.start, clip.end) for clip in found.clips] == [(1.5, 2.25), (1.5, 2.25), (0, None)]
+    assert "columns not used: fps" in found.remarks
+    assert (f"columns taken: {start.lower()} as start, {end.lower()} as end" in found.remarks) == (start != "start")
+
+
+def test_segments_by_frames_are_not_guessed(listed):
+    with pytest.raises(UserError, match=r"line 1: segments by frame numbers are not read.*give start and end in seconds"):
+        listed("path,label,start_frame,end_frame\na.mp4,run,10,20\n")
+    found = listed("path,label,start_frame,frames\na.mp4,run,64,64\n")
+    assert (found.clips[0].start, found.clips[0].end) == (0, None)
+    assert "columns not used: start_frame, frames" in found.remarks
+
+
+@pytest.mark.parametrize("time", ["soon", "-1", "nan", "inf", "1e999", "1:75", "1:2:3:4", "1_000", "1:99:00"])
+def test_a_time_that_is_none_is_refused(listed, time):
+    with pytest.raises(UserError, match="line 2: end must be seconds of at least 0, or"):
+        listed(f"path,label,end\na.mp4,run,{time}\n")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
+def test_a_list_of_any_program_is_read(listed, delimiter, encoding):
+    bom = "\ufeff" if encoding == "utf-16-be" else ""
+    text = f"{bom}path,label,split\r\na.mp4,größer,train\r\nb.mp4,run,train\r\n".replace(",", delimiter)
+    found = listed(text.encode(encoding))
+    assert [(clip.name, clip.label) for clip in found.clips] == [("a.mp4", "größer"), ("b.mp4", "run")]
+    told = {
+        "cp1252": f"list.csv is not UTF-8 (at byte {text.index('ö')}) and was read as Windows-1252: check the names",
+        "utf-16": "list.csv was read as UTF-16",
+    }
+    assert found.remarks == ((told[encoding.removesuffix("-be")],) if encoding.removesuffix("-be") in told else ())
+
+
+def test_a_semicolon_list_may_have_decimal_commas(listed):
+    assert listed("path;label;start;end\na.mp4;run;1,5;2,5\n").clips[0].start == 1.5
+
+
+def test_backslashes_are_taken_or_explained(listed):
+    (clip,) = listed("path,label\ntrain\\run\\e.mp4,run\n").clips
+    assert clip.name == "train/run/e.mp4"
+    with pytest.raises(UserError, match=r"line 2: train\\run\\gone\.mp4: no such file in .*; nor is there train/run/gone\.mp4"):
+        listed("path,label\ntrain\\run\\gone.mp4,run\n")
+
+
+def test_two_labels_on_two_lines_are_explained(listed):
+    with pytest.raises(UserError, match=r"listed twice with other labels; .* name the column `labels` and write 'run;wave' on one line"):
+        listed("path,label\na.mp4,run\na.mp4,wave\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"path,label\na.mp4,{'x' * 200_000}\n",
+        'path,label\na.mp4,"never closed\n' + "b.mp4,run\n" * 20_000,
+        b"path,label\na.mp4,ru\0n\n",
+        "path,label,label\na.mp4,run,sit\n",
+        "path,label\n" + "x" * 5000 + ".mp4,run\n",
+        b"\xff\xfea",
+        bytes(range(256)),
+    ],
+)
+def test_a_list_that_is_none_is_one_line(listed, text):
+    with pytest.raises(UserError) as error:
+        listed(text)
+    one_line(error, "list.csv")
+
+
+def test_segments_that_are_close_have_names_of_their_own(listed, tmp_path):
+    films.write(tmp_path / "a.mp4", films.scene(100, 16, 16, 3))
+    listed("path,label,start,end\na.mp4,run,1.001,2.001\na.mp4,run,1.0010004,2.0010004\n")
+    summary = prepare("csv", tmp_path / "list.csv", name="mine", data_dir=tmp_path / "data", workers=1)
+    assert summary.clips == 2
+    found = listed("path,label,start,end\na.mp4,run,1000.001,1010.001\na.mp4,run,1000.004,1010.004\n")
+    assert [clip.name for clip in found.clips] == ["a.mp4@1000.001-1010.001", "a.mp4@1000.004-1010.004"]
+
+
+@pytest.mark.parametrize("pair", [("01", "1"), ("Run", "run"), ("e\u0301", "\u00e9"), (" run", "run")])
+def test_class_names_that_are_likely_one_are_refused(tmp_path, contents, pair):
+    make(tmp_path / "videos", [f"train/{label}/a.mp4" for label in pair], contents)
+    with pytest.raises(UserError, match="are likely one"):
+        read_layout("folder", tmp_path / "videos")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1b[2J", "a\u2028b", " "])
+def test_class_names_that_would_be_torn_are_refused(tmp_path, contents, name):
+    make(tmp_path / "videos", [f"train/{label}/a.mp4" for label in (name, "c", "d")], contents)
+    with pytest.raises(UserError, match="a class is named"):
+        read_layout("folder", tmp_path / "videos")
+
+
+def test_class_names_come_back_as_they_are(tmp_path, contents):
+    names = [" a", "$\\foo$", "b ", "c;d", "ünï", "\u00a0x", "[red]", "日本"]
+    make(tmp_path / "videos", [f"train/{label}/v.mp4" for label in names], contents)
+    prepare("folder", tmp_path / "videos", name="mine", data_dir=tmp_path, workers=1)
+    dataset = open_dataset("mine", tmp_path)
+    assert sorted(dataset.labels) == sorted(names)
+    assert {record["name"]: dataset.labels[record["label"]] for record in dataset.source("train")} == {
+        f"train/{label}/v.mp4": label for label in names
+    }

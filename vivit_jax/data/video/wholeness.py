@@ -1,0 +1,87 @@
+"""Whether a video is all there: what its packets hold against what its header promises."""
+
+import typing
+from collections.abc import Iterator, Sequence
+
+import av
+
+from vivit_jax.data.video.container import Source
+from vivit_jax.errors import UserError
+
+# Containers whose table of contents lists every picture.
+LISTING = ("mov", "avi")
+
+
+class PacketInfo(typing.NamedTuple):
+    """What is kept of a packet of the video stream.
+
+    Attributes:
+      pts: when its picture is shown, in ticks of the stream's time base; None if the file does not say.
+      duration: for how many ticks; 0 if the file does not say.
+      is_keyframe: whether its picture is decoded without others.
+      is_discard: whether an edit list hides it.
+    """
+
+    pts: int | None
+    duration: int
+    is_keyframe: bool
+    is_discard: bool
+
+
+def promised_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
+    """How many pictures the table of contents lists; 0 if there is none.
+
+    The header's own number also counts what an edit list hides, and the empty packets by which AVI repeats a picture.
+    """
+    if not container.format.name.startswith(LISTING):
+        return 0
+    return sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries) or stream.frames
+
+
+def check_whole(
+    source: Source, container: av.container.InputContainer, stream: av.VideoStream, packets: Sequence[PacketInfo], frames: int
+) -> Iterator[str]:
+    """Compares what is there with what the header promises, and yields what a person should know.
+
+    Args:
+      source: path or bytes.
+      container: the open video.
+      stream: its stream.
+      packets: all packets of the stream that are shown.
+      frames: what `promised_frames` said before they were read.
+
+    Raises:
+      UserError: if a tenth or more is missing.
+    """
+    if len(packets) < 0.9 * frames:
+        raise UserError(f"it is cut off: {len(packets)} of {frames} frames are there")
+    if container.format.name == "gif" and not _ends_as_gif(source):
+        yield "no end mark: it may be cut off"
+    promised = _promised_seconds(stream)
+    ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
+    if ends and promised is not None:
+        end = float((max(ends) - (stream.start_time or 0)) * stream.time_base)
+        if end < 0.9 * promised - 0.5:
+            raise UserError(f"it is cut off: it ends at {end:.1f} s of {promised:.1f} s")
+        if promised - end > max(0.02 * promised, 3 / float(stream.average_rate or 25)):
+            yield f"ends early, at {end:.1f} s of {promised:.1f} s"
+
+
+def _ends_as_gif(source: Source) -> bool:
+    """Whether the last byte that is not padding is a GIF's trailer."""
+    if isinstance(source, bytes):
+        return source.rstrip(b"\0").endswith(b";")
+    with open(source, "rb") as file:  # noqa: PTH123 (a source may be a string)
+        file.seek(-min(64, file.seek(0, 2)), 2)
+        return file.read().rstrip(b"\0").endswith(b";")
+
+
+def _promised_seconds(stream: av.VideoStream) -> float | None:
+    """How long the stream is by its header, if that says; Matroska has it as text, such as `00:00:05.280000000`."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if len(parts) == 3 else None
+    except ValueError:
+        return None

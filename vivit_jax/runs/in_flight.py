@@ -1,0 +1,111 @@
+"""The metrics of the steps in flight: they arrive a few steps after their step was dispatched, and become rows, a note and a check."""
+
+import collections
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.progress import Progress
+
+from vivit_jax import console
+from vivit_jax.data.workers import available_cpus
+from vivit_jax.runs.clock import Clock, Lap
+from vivit_jax.runs.interval import Interval
+from vivit_jax.runs.plan import Plan
+from vivit_jax.runs.run import Run
+from vivit_jax.runs.stopping import Interruption
+from vivit_jax.training.step import checked_names
+
+# A run warns, and names the keys to raise, once it has spent this share of its time, and this many seconds, waiting for data.
+SHARE_WORTH_TELLING, SECONDS_WORTH_TELLING = 0.3, 10.0
+
+
+class NotFiniteError(Exception):
+    """A step computed infinity or NaN.
+
+    Attributes:
+      step: the step.
+      names: what is not finite, as `checked_names` calls it; never empty.
+    """
+
+    def __init__(self, step: int, names: Sequence[str]) -> None:
+        super().__init__(f"step {step}: {', '.join(names)}")
+        self.step, self.names = step, names
+
+
+class InFlight:
+    """The metrics of steps that were dispatched and have not been taken in yet, oldest first.
+
+    Args:
+      run: whose steps they are.
+      plan: says after which steps a row is due.
+      interval: adds up the metrics between two rows.
+      write: writes a row of metrics: called with its step and the row.
+      interruption: is told that there is something to save once the first step has arrived.
+      bar: shows the progress.
+      done: steps that the run has done before.
+
+    Attributes:
+      clock: the time since the first step.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        interval: Interval,
+        write: Callable[[int, dict[str, float]], None],
+        interruption: Interruption,
+        bar: Progress,
+        done: int,
+    ) -> None:
+        self.clock = Clock()
+        self._run, self._plan, self._interval, self._write, self._interruption = run, plan, interval, write, interruption
+        self._checked = checked_names(run.variables["params"])
+        self._pending: collections.deque[tuple[int, Any]] = collections.deque()
+        self._bar, self._task = bar, bar.add_task(run.experiment.name, total=plan.total, completed=done, note="")
+        self._told_of_waiting = False
+
+    def add(self, step: int, metrics: Any) -> None:
+        """Adds the metrics of the step just dispatched, which are still being computed on the devices."""
+        self._pending.append((step, metrics))
+
+    def settle(self, but: int = 0) -> None:
+        """Waits for the metrics of all steps but the newest `but`, takes them in, and writes the rows that are due.
+
+        Raises:
+          NotFiniteError: if a step was not finite; its row is written all the same.
+        """
+        while len(self._pending) > but:
+            step, on_device = self._pending.popleft()
+            with self.clock.waiting_for("device"):
+                metrics = self._run.executor.metrics(on_device)
+            self._take_in(step, metrics)
+
+    def _take_in(self, step: int, metrics: Mapping[str, Any]) -> None:
+        self._interruption.unsaved = True
+        self.clock.count(self._run.experiment.training.batch_size)
+        note = f"loss {metrics['loss']:.3f}  lr {metrics['learning_rate']:.2e}  {self.clock.clips_per_second:.0f} clips/s"
+        self._bar.update(self._task, completed=step, note=note)
+        self._interval.add(metrics)
+        not_finite = [name for name, finite in zip(self._checked, metrics["finite"], strict=True) if not finite]
+        if self._plan.logs(step) or not_finite:
+            self._log(step)
+        if not_finite:
+            raise NotFiniteError(step, not_finite)
+
+    def _log(self, step: int) -> None:
+        row = self._interval.row()
+        lap = self.clock.lap()
+        self._write(step, row | lap.row())
+        if not self._bar.console.is_terminal:
+            console.say(f"step {step}/{self._plan.total}  loss {row['train/loss']:.4f}  {lap.clips_per_second:.1f} clips/s")
+        self._tell_of_waiting(lap)
+
+    def _tell_of_waiting(self, lap: Lap) -> None:
+        """Warns once if reading is the bottleneck."""
+        if lap.data > SHARE_WORTH_TELLING and self.clock.waited["data"] > SECONDS_WORTH_TELLING and not self._told_of_waiting:
+            self._told_of_waiting = True
+            console.warn(
+                f"the step waits for data {lap.data:.0%} of the time: raise data.processes or data.readers (this machine has "
+                f"{available_cpus()} CPUs), or data.cache_gigabytes, which keeps the frames of a small set in memory"
+            )

@@ -1,0 +1,67 @@
+"""How far a run has come: the plain values that a checkpoint holds beside its arrays, and whose run they are."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from vivit_jax.config import to_dict
+from vivit_jax.data.identity import differences
+from vivit_jax.errors import UserError
+from vivit_jax.runs.interval import Interval
+from vivit_jax.runs.run import Run
+from vivit_jax.runs.workdir import Workdir
+from vivit_jax.training.feed import positions_of_all_hosts
+
+
+@dataclasses.dataclass
+class Reached:
+    """How far a run has come, besides its training state.
+
+    Attributes:
+      step: the last step done.
+      position: where the data of this host are after that step's batch, as JSON; None before the first.
+      evaluated: the last step that was evaluated.
+      best: step and validation score of the best model so far; empty before the first evaluation.
+      interval: the metrics since the last row.
+    """
+
+    step: int = 0
+    position: str | None = None
+    evaluated: int = 0
+    best: dict[str, float] = dataclasses.field(default_factory=dict)
+    interval: Interval = dataclasses.field(default_factory=Interval)
+
+    @classmethod
+    def of(cls, facts: dict[str, Any], step: int) -> "Reached":
+        """What the checkpoint of `step` recorded; those of older versions record no interval."""
+        return cls(step, facts["data"][jax.process_index()], facts["evaluated"], facts["best"], Interval(facts.get("interval")))
+
+    def facts(self, run: Run, model_digest: str | None) -> dict[str, Any]:
+        """The plain values to save in a checkpoint: this, the digest of the best model's weights, and what makes it this run's."""
+        return {
+            "data": positions_of_all_hosts(self.position),
+            "best": self.best,
+            "evaluated": self.evaluated,
+            "model": model_digest,
+            "interval": self.interval.saved(),
+            "experiment": to_dict(run.experiment),
+            "dataset": run.identity,
+        }
+
+
+def check_facts(facts: dict[str, Any], run: Run, workdir: Workdir) -> None:
+    """Checks that a checkpoint with these facts is of this run.
+
+    Raises:
+      UserError: if it is of another configuration, data set, or number of processes.
+    """
+    workdir.check_facts(facts, run.experiment)
+    before, now = facts.get("dataset"), run.identity
+    if before and now and (difference := differences(before, now)):
+        raise UserError(
+            f"data set {run.experiment.data.name} is not the one that the run in {workdir.path} was trained on so far: "
+            f"{difference}; put the old one back, or give a new --workdir"
+        )
+    if len(facts["data"]) != jax.process_count():
+        raise UserError(f"the checkpoint was saved by {len(facts['data'])} processes and this run has {jax.process_count()}: use as many")

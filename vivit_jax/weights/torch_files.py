@@ -1,0 +1,93 @@
+"""PyTorch's files of tensors. They are pickles, of which torch's own weights-only loading executes nothing; the rest is checked here."""
+
+import pathlib
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vivit_jax.errors import UserError
+from vivit_jax.weights.tensor_files import DAMAGED, Tensors, check_expansion, first_line, leaves_of
+
+if TYPE_CHECKING:
+    import torch
+
+INSTALL_TORCH = "pip install 'vivit_jax[parity]', or convert the file to safetensors"
+
+
+def read_torch(path: pathlib.Path) -> Tensors:
+    """Tensors of a .pth or .bin file by torch's weights-only loading, which executes nothing from the file."""
+    try:
+        import torch
+    except ImportError:
+        raise UserError(f"{path} is a PyTorch file, and reading it needs torch: {INSTALL_TORCH}") from None
+    if not zipfile.is_zipfile(path):
+        raise UserError(
+            f"{path} was saved by a torch older than 1.6, whose files cannot be checked before loading; save it again with torch"
+        )
+    check_expansion(path)
+    _check_pickle(path)
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"(?:global:?|GLOBAL) +(?:GLOBAL +)?([\w.]+\.\w+)", str(error))
+        reason = f" (it asks for {named[1]})" if named else ""
+        raise UserError(f"{path} holds more than tensors, and nothing in it was executed{reason}: save its state_dict alone") from None
+    except (*DAMAGED, AssertionError) as error:
+        raise UserError(f"{path} is not a whole PyTorch file of tensors: {first_line(error)}") from None
+    tensors = {name: leaf for name, leaf in leaves_of(path, _state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
+    for name, tensor in tensors.items():
+        _check_torch(path, name, tensor)
+    shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
+    return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)))
+
+
+def _state_dict(loaded: object) -> object:
+    """The tensors of a training checkpoint, where the file is one: under the names that timm, DeiT, DINO and others use."""
+    for key in ("state_dict_ema", "state_dict", "model_ema", "model", "teacher", "model_state_dict", "net", "student"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            return loaded[key]
+    return loaded
+
+
+def _check_pickle(path: pathlib.Path) -> None:
+    """Refuses a `bytearray`, which torch allows and which takes as much memory as a number in the file says."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".pkl") and b"bytearray" in archive.read(entry):
+                raise UserError(f"{path} holds more than tensors, and nothing in it was executed (it asks for bytearray): refused")
+
+
+def _check_torch(path: pathlib.Path, name: str, tensor: "torch.Tensor") -> None:
+    """Refuses a tensor that is not there as plain numbers, or that repeats its data to a larger size."""
+    if odd := _oddity(tensor):
+        raise UserError(f"{path}: {name} is not a plain tensor ({odd})")
+    declared, present = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if declared > present:
+        raise UserError(f"{path}: {name} declares {declared:,} bytes {tuple(tensor.shape)} and holds {present:,}: refused")
+
+
+def _oddity(tensor: "torch.Tensor") -> str | None:
+    """What keeps a tensor from being numbers that NumPy can take as they lie in memory."""
+    if tensor.is_quantized:
+        return "quantised"
+    if tensor.is_nested:
+        return "nested"
+    if not tensor.is_cpu:
+        return f"on the device {tensor.device}"
+    if str(tensor.layout) != "torch.strided":
+        return str(tensor.layout)
+    if tensor.is_conj() or tensor.is_neg():
+        return "a view that is conjugated or negated when it is read"
+    if "float8" in str(tensor.dtype) or "float4" in str(tensor.dtype):
+        return str(tensor.dtype)
+    return None
+
+
+def _numpy(tensor: "torch.Tensor") -> np.ndarray:
+    """The same values in the same type, but for bfloat16, which torch does not share with NumPy."""
+    tensor = tensor.detach()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
