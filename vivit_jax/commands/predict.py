@@ -10,6 +10,7 @@ so that one that takes too long or too much memory can be stopped.
 import argparse
 import json
 import sys
+import typing
 
 from rich.markup import escape
 from rich.table import Table
@@ -19,8 +20,9 @@ from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_model, add_views, positive
 from vivit_jax.errors import UserError, in_one_line, printable
 from vivit_jax.heads import by_head
-from vivit_jax.inference.predict import Outcome, Ranking, predict_many
-from vivit_jax.weights import from_pretrained
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.inference.predict import Outcome, Ranking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: after all videos, if one of them could not be classified.
     """
+    from vivit_jax.inference.predict import predict_many
+    from vivit_jax.weights import from_pretrained
+
     tell_of_unused_gpu()
     pretrained = from_pretrained(arguments.model)
     outcomes = []
@@ -56,11 +61,11 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{failed} of {len(outcomes)} videos could not be classified")
 
 
-def _to_dict(outcome: Outcome) -> dict:
+def _to_dict(outcome: "Outcome") -> dict:
     if outcome.error:
         return {"video": outcome.video, "error": outcome.error}
 
-    def plain(ranking: Ranking) -> list[dict]:
+    def plain(ranking: "Ranking") -> list[dict]:
         return [{"label": label, "probability": probability} for label, probability in ranking]
 
     prediction = outcome.prediction
@@ -68,7 +73,7 @@ def _to_dict(outcome: Outcome) -> dict:
     return {"video": outcome.video, "predictions": rankings}
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: "Outcome") -> None:
     console.say(outcome.video, style="bold")
     full = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
     table = Table(box=None, show_header=False, padding=(0, 1))
