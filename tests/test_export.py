@@ -91,9 +91,22 @@ def test_the_script_runs_the_program_without_this_package(tmp_path):
     expected = np.asarray(jax.nn.softmax(model.model.apply(model.variables, PREPROCESS.normalise(video[None]))[0]))
     best = int(expected.argmax())
     assert f"{'abc'[best]} {expected[best]:.4f}" in done.stdout
+    assert json.loads((tmp_path / "out" / "versions.json").read_text())["jax"] == jax.__version__
     told = subprocess.run([sys.executable, tmp_path / "out" / "run.py", "clip.mp4"], capture_output=True, text=True, check=False)
     assert told.returncode == 1
     assert "python run.py clip.npy" in told.stderr
+
+
+@pytest.mark.slow
+def test_a_program_that_jax_cannot_read_names_the_jax_that_made_it(tmp_path):
+    promise = export(pretrained(factorisation="factorised_encoder"), "stablehlo", tmp_path / "out")
+    assert f"jax {jax.__version__}" in promise
+    assert "6 months" in promise
+    (tmp_path / "out" / "model.stablehlo").write_bytes(b"of another time " * 64)
+    done = subprocess.run([sys.executable, tmp_path / "out" / "run.py", "clip.npy"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"this program of jax {jax.__version__}" in done.stderr
+    assert "JAX_EXPORT_DESERIALIZE_EXPIRED_VERSIONS=1" in done.stderr
 
 
 def test_an_export_never_overwrites(tmp_path):

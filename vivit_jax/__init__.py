@@ -32,19 +32,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        return _version()
+        from vivit_jax.versions import version_of
+
+        return version_of("vivit_jax") or "0+unknown"  # run from a checkout that is not installed
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("vivit_jax")
-    except PackageNotFoundError:
-        return "0+unknown"  # run from a checkout that is not installed
 
 
 def __dir__() -> list[str]:

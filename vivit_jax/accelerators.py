@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import jax
-
 from vivit_jax import console
 
 # Where NVIDIA's driver shows its GPUs.
@@ -17,7 +15,11 @@ def tell_of_unused_gpu() -> None:
     if "cpu" in wanted or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return
     found = next((path for path in GPUS if Path(path).exists()), None)
-    if found and jax.default_backend() == "cpu":
+    if not found:
+        return
+    import jax
+
+    if jax.default_backend() == "cpu":
         console.warn(
             f"this machine has a GPU ({found}), but jax computes on the CPU: pip install 'jax[cuda13]' (or jax[cuda12]) to use it, or set "
             "JAX_PLATFORMS=cpu if this is meant"

@@ -35,7 +35,8 @@ COMMANDS = {
     "compare": ("vivit_jax.commands.compare", "compare runs on the same videos"),
     "bench": ("vivit_jax.commands.bench", "measure the speed of a step, or of reading a data set"),
     "convert": ("vivit_jax.commands.convert", "make a model from weights in another format, or from an image model"),
-    "export": ("vivit_jax.commands.export", "write a model for Hugging Face, or as a StableHLO program"),
+    "export": ("vivit_jax.commands.export", "write a model for Hugging Face, torchvision, ONNX, or as a StableHLO program"),
+    "push": ("vivit_jax.commands.push", "put a model onto the Hugging Face hub, with a card"),
 }
 
 

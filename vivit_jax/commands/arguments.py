@@ -3,9 +3,7 @@
 import argparse
 import pathlib
 import re
-from collections.abc import Callable
 
-from vivit_jax.data.layouts import times
 from vivit_jax.errors import UserError
 from vivit_jax.files import is_url
 from vivit_jax.preprocess import Views
@@ -47,17 +45,19 @@ def whole(text: str) -> int:
 
 def duration(text: str) -> float:
     """A duration in seconds, above 0; raises `argparse.ArgumentTypeError` for anything else."""
-    return _time(times.duration, text)
+    return _time("duration", text)
 
 
 def moment(text: str) -> float:
     """A time in a video, in seconds; raises `argparse.ArgumentTypeError` for anything else."""
-    return _time(times.moment, text)
+    return _time("moment", text)
 
 
-def _time(read: Callable[[str], float], text: str) -> float:
+def _time(kind: str, text: str) -> float:
+    from vivit_jax.data.layouts import times  # whose room imports what reads videos, which help need not wait for
+
     try:
-        return read(text)
+        return getattr(times, kind)(text)
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

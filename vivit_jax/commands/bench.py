@@ -15,22 +15,24 @@ its workers.
 import argparse
 import dataclasses
 import json
+import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.analysis import throughput
-from vivit_jax.analysis.throughput import Subject
 from vivit_jax.commands.arguments import output, positive
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.training.config import TrainingConfig
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.analysis import throughput
+    from vivit_jax.analysis.throughput import Subject
 
 # The number of classes where the config leaves it to the data set, which is not opened to time a step: that of Kinetics-400.
 CLASSES = 400
+MODES = ("train", "infer", "data")
 MODEL_BATCH_SIZE = 8
 TAKES_CONFIG = True
 
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument(
         "--mode",
-        choices=(*throughput.MODES, "data"),
+        choices=MODES,
         required=True,
         help="what to time: the training step, the inference step, or reading the data set",
     )
@@ -68,6 +70,10 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for options that do not go together, or a config that cannot run here.
     """
+    import jax
+
+    from vivit_jax.analysis import throughput
+
     if (arguments.config is None) == (arguments.model is None):
         raise UserError("give either --config or --model")
     if arguments.mode == "data":
@@ -98,7 +104,10 @@ def sweep(text: str) -> Sweep:
     return key, tuple(positive(value) for value in values.split(","))
 
 
-def _subject(arguments: argparse.Namespace) -> Subject:
+def _subject(arguments: argparse.Namespace) -> "Subject":
+    from vivit_jax.analysis.throughput import Subject
+    from vivit_jax.training.config import TrainingConfig
+
     if arguments.model:
         from vivit_jax.weights.model_dir import load_model_dir
 
@@ -128,7 +137,7 @@ def _experiment(arguments: argparse.Namespace) -> Any:
     return experiment_of(arguments)
 
 
-def _swept(subject: Subject, swept: Sweep | None) -> Iterator[Subject]:
+def _swept(subject: "Subject", swept: Sweep | None) -> "Iterator[Subject]":
     if swept is None:
         yield subject
         return
@@ -143,12 +152,15 @@ def _swept(subject: Subject, swept: Sweep | None) -> Iterator[Subject]:
             yield dataclasses.replace(subject, model=model)
 
 
-def _with_batch_size(subject: Subject, batch_size: int) -> Subject:
+def _with_batch_size(subject: "Subject", batch_size: int) -> "Subject":
     return dataclasses.replace(subject, training=dataclasses.replace(subject.training, batch_size=batch_size))
 
 
-def _step_row(mode: str, subject: Subject, steps: int, ceiling: throughput.Ceiling) -> Row:
+def _step_row(mode: str, subject: "Subject", steps: int, ceiling: "throughput.Ceiling") -> Row:
     """The figures of one step. If it does not fit into memory the row says so, and the sweep goes on."""
+    import jax
+
+    from vivit_jax.analysis import throughput
     from vivit_jax.runs.memory import is_out_of_memory
 
     try:
@@ -196,6 +208,8 @@ DATA_COLUMNS = {
 
 
 def _print(report: Row, columns: dict[str, Any]) -> None:
+    from vivit_jax.analysis import throughput
+
     environment = report["environment"]
     table = Table(box=None)
     for title in columns:

@@ -11,6 +11,7 @@ compare.html, compare.md and compare.json. docs/comparing.md says what each figu
 """
 
 import argparse
+import typing
 
 import rich.table
 from rich.markup import escape
@@ -20,9 +21,11 @@ from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.analysis.bootstrap import RESAMPLES, SEED
 from vivit_jax.commands.arguments import add_views, output, positive, whole
 from vivit_jax.errors import printable
-from vivit_jax.runs.comparison.compare import BATCH_SIZE, compare
-from vivit_jax.runs.comparison.tables import Table, method, pairs_table, runs_table, verdict
 
+if typing.TYPE_CHECKING:
+    from vivit_jax.runs.comparison.tables import Table
+
+BATCH_SIZE = 8
 PAIRS_SHOWN = 40
 
 
@@ -56,6 +59,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for runs that do not exist or cannot be compared.
     """
+    from vivit_jax.runs.comparison.compare import compare
+    from vivit_jax.runs.comparison.tables import method, pairs_table, runs_table, verdict
+
     if not arguments.no_speed:
         tell_of_unused_gpu()
     comparison = compare(
@@ -85,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
         console.say(f"written to {arguments.out}: compare.html, compare.md, compare.json")
 
 
-def _show(table: Table, most: int) -> None:
+def _show(table: "Table", most: int) -> None:
     shown = rich.table.Table(box=None, pad_edge=False)
     for column in table.columns:
         shown.add_column(escape(column.title), justify="right" if column.number else "left", overflow="fold")

@@ -5,12 +5,13 @@ A command that takes one sets `TAKES_CONFIG = True`; `vivit` then removes the ke
 
 import argparse
 import re
+import typing
 from collections.abc import Sequence
 
-from vivit_jax.config import Experiment, hint_of
-from vivit_jax.config_file import read_config
 from vivit_jax.errors import UserError
-from vivit_jax.models.families import FAMILIES
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.config import Experiment
 
 OVERRIDE = re.compile(r"--?(no)?config\.([\w.-]+)(?:=(.*))?", re.DOTALL)
 SWITCHED = ("true", "false")
@@ -29,12 +30,14 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def experiment_of(arguments: argparse.Namespace) -> Experiment:
+def experiment_of(arguments: argparse.Namespace) -> "Experiment":
     """The experiment that the arguments of a command describe.
 
     Raises:
       UserError: if its file cannot be read, or it is no valid experiment.
     """
+    from vivit_jax.config_file import read_config
+
     return read_config(arguments.config, arguments.overrides)
 
 
@@ -69,6 +72,9 @@ def take_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 def _is_switch(key: str) -> bool:
     """Whether a key is true or false in the first family that has it."""
+    from vivit_jax.config import hint_of
+    from vivit_jax.models.families import FAMILIES
+
     for family in FAMILIES:
         try:
             return hint_of(key, family=family) is bool

@@ -12,6 +12,7 @@ file of its own beside it, such as evaluation-val-4x3.json, and report.html show
 import argparse
 import dataclasses
 import pathlib
+import typing
 
 from rich.markup import escape
 from rich.table import Table
@@ -20,12 +21,10 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_views, output, positive
 from vivit_jax.errors import UserError, printable
-from vivit_jax.inference.evaluate import scored
-from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
-from vivit_jax.inference.scores import to_record, write_csv, write_record
-from vivit_jax.runs.evaluations import Subject, of_model, of_run
-from vivit_jax.runs.report import write_report
-from vivit_jax.training.evaluation import Evaluation
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.runs.evaluations import Subject
+    from vivit_jax.training.evaluation import Evaluation
 
 CLASSES_SHOWN = 40
 
@@ -61,6 +60,11 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a model, data set, split or file that does not exist or does not fit.
     """
+    from vivit_jax.inference.evaluate import scored
+    from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
+    from vivit_jax.inference.scores import to_record, write_csv, write_record
+    from vivit_jax.runs.report import write_report
+
     tell_of_unused_gpu()
     subject = _subject(arguments)
     pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
@@ -100,7 +104,9 @@ def run(arguments: argparse.Namespace) -> None:
         console.say(f"report written to {write_report(arguments.workdir)}")
 
 
-def _subject(arguments: argparse.Namespace) -> Subject:
+def _subject(arguments: argparse.Namespace) -> "Subject":
+    from vivit_jax.runs.evaluations import of_model, of_run
+
     if arguments.workdir:
         subject = of_run(
             arguments.workdir,
@@ -134,7 +140,7 @@ def _is_csv(path: pathlib.Path) -> bool:
     return path.suffix.lower() == ".csv"
 
 
-def _print(evaluation: Evaluation, subject: Subject) -> None:
+def _print(evaluation: "Evaluation", subject: "Subject") -> None:
     metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
         counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]

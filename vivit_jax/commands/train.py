@@ -21,9 +21,6 @@ from pathlib import Path
 
 from vivit_jax.commands.config_arguments import add_config, experiment_of
 from vivit_jax.errors import Stopped, UserError, in_one_line
-from vivit_jax.runs.stopping import leave_at_once
-from vivit_jax.runs.train import train
-from vivit_jax.training.feed import hangs
 
 TAKES_CONFIG = True
 HANDLES_SIGNALS = True  # the first signal saves, see vivit_jax.runs.stopping
@@ -59,6 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for anything in the experiment that cannot work.
       Stopped: where the run ends early.
     """
+    from vivit_jax.runs.stopping import leave_at_once
+    from vivit_jax.runs.train import train
+    from vivit_jax.training.feed import hangs
+
     for name in ("config", "workdir"):
         if not getattr(arguments, name):
             raise UserError(f"--{name} is missing (see --help)")

@@ -17,9 +17,9 @@ from jaxtyping import Array, Float, UInt8
 
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
-from vivit_jax.errors import UserError, in_one_line
+from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
-from vivit_jax.inference.views import decode_group, groups, views_of_frames
+from vivit_jax.inference.views import decode_group, decode_task, groups, views_of_frames
 from vivit_jax.preprocess import Preprocess, Views
 from vivit_jax.weights import Pretrained
 
@@ -102,7 +102,7 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
     logits = _Logits(pretrained, together, views)
     failed: set[int] = set()
     tasks = ((i, os.fspath(video), group) for i, video in enumerate(videos) for group in parts if i not in failed)
-    decode = functools.partial(_decode, preprocess=pretrained.preprocess, views=views)
+    decode = functools.partial(decode_task, preprocess=pretrained.preprocess, views=views)
     workers = max(1, min(available_cpus(), len(videos) * len(parts)))
     decoded = map_in_order(decode, tasks, workers=workers, seconds=SECONDS_A_GROUP, memory=LIMITS.memory)
     waiting: list[tuple[str, np.ndarray | Failure]] = []
@@ -184,19 +184,6 @@ class _Each:
 
     def gathered(self) -> dict[str, Float[np.ndarray, "v classes"]]:
         return {head: np.concatenate([group[head] for group in self._groups]) for head in self._groups[0]}
-
-
-def _decode(task: tuple[int, str, range], *, preprocess: Preprocess, views: Views) -> np.ndarray:
-    """Runs in a process of its own, where whatever is wrong with a file is that file's error."""
-    _, video, group = task
-    try:
-        return decode_group(video, group, preprocess, views)
-    except UserError:
-        raise
-    except MemoryError:
-        raise UserError(f"{video}: there is not enough memory to decode it") from None
-    except Exception as error:
-        raise UserError(f"{video}: {type(error).__name__}: {in_one_line(error)}") from None
 
 
 def _output_of_groups(

@@ -1,4 +1,7 @@
-"""Decodes the views of a video a few at a time, so that memory does not grow with their number."""
+"""Decodes the views of a video a few at a time, so that memory does not grow with their number.
+
+It imports no JAX: neither do the processes that decode, which would start a second later.
+"""
 
 import math
 import os
@@ -8,7 +11,7 @@ import numpy as np
 from vivit_jax.data.sampling import check_views, spread_clips
 from vivit_jax.data.video.geometry import Framing, scaled_size, spatial_crops
 from vivit_jax.data.video.reader import decode_frames, probe
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.preprocess import Preprocess, Views
 
 
@@ -36,6 +39,19 @@ def decode_group(video: str | os.PathLike | bytes, group: range, preprocess: Pre
     numbers, rows = _frames_of(group, preprocess, views, probe(video).frames)
     frames = decode_frames(video, numbers, framer=lambda height, width: _whole(height, width, preprocess))
     return _cropped(frames, rows, group, preprocess, views)
+
+
+def decode_task(task: tuple[int, str, range], *, preprocess: Preprocess, views: Views) -> np.ndarray:
+    """`decode_group` of a (number, path, group) in a process of its own, where whatever is wrong with a file is that file's error."""
+    _, video, group = task
+    try:
+        return decode_group(video, group, preprocess, views)
+    except UserError:
+        raise
+    except MemoryError:
+        raise UserError(f"{video}: there is not enough memory to decode it") from None
+    except Exception as error:
+        raise UserError(f"{video}: {type(error).__name__}: {in_one_line(error)}") from None
 
 
 def views_of_frames(frames: np.ndarray, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:

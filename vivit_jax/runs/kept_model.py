@@ -13,8 +13,9 @@ from vivit_jax.files import first_free, sha256
 from vivit_jax.runs.manifest import damage
 from vivit_jax.runs.restore import model_variables
 from vivit_jax.runs.run import Run
-from vivit_jax.runs.workdir import Workdir, version_of
+from vivit_jax.runs.workdir import Workdir
 from vivit_jax.training.devices.hosts import of_first_host
+from vivit_jax.versions import version_of
 from vivit_jax.weights.model_dir import check_replaceable, load_model_dir, save_pretrained
 from vivit_jax.weights.model_json import WEIGHTS
 

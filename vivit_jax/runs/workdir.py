@@ -6,7 +6,6 @@ import platform
 import re
 import shutil
 import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import first_free, is_url, lock, write_atomically
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.stopping import Refused
+from vivit_jax.versions import versions_of
 
 # Keys that may change when a run is resumed: the training stays the same, up to rounding and the draws of dropout.
 HARMLESS = (
@@ -265,18 +265,10 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 def _surroundings() -> dict:
     """What a run depends on besides its configuration."""
     return {
-        "versions": {"python": platform.python_version()} | {name: version_of(name) for name in LIBRARIES},
+        "versions": {"python": platform.python_version()} | versions_of(*LIBRARIES),
         "devices": {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "hosts": jax.process_count()},
         "git": _git_revision(),
     }
-
-
-def version_of(library: str) -> str | None:
-    """The installed version of a library; None where it is not installed."""
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _git_revision() -> str | None:

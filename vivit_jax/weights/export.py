@@ -1,8 +1,9 @@
-"""Write a model for other programs: a directory for Hugging Face, a state dict for torchvision, or a StableHLO program for any JAX.
+"""Write a model for other programs: a directory for Hugging Face, a state dict for torchvision, an ONNX file, or a StableHLO program.
 
 `hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; it has Model 1 with
 a cls token only. `stablehlo` is the whole forward pass, from uint8 pixels to logits, for any batch size on CPU, CUDA and TPU, with a script
 that runs it without this package. `torchvision` is a file, of the weights of `torchvision.models.video`'s R3D-18, MC3-18 or R(2+1)D-18.
+`onnx` is the forward pass from normalised pixels, which lasts and runs without JAX (`weights/onnx/`).
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from vivit_jax.files import is_url
 from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.versions import versions_of
 from vivit_jax.weights.layers import flatten, flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.model_json import WEIGHTS
@@ -32,28 +34,40 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAM = "model.stablehlo"
 ACTIVATIONS = {"gelu_tanh": "gelu_fast", "gelu": "gelu"}
 BILINEAR = 2  # PIL's number
+# https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees
+PROMISE = (
+    "made by jax {jax}: a jax up to 6 months newer or 3 weeks older is promised to run it; a later one tries with "
+    "JAX_EXPORT_DESERIALIZE_EXPIRED_VERSIONS=1; the model directory does not age: keep it to export again"
+)
 
 
-def export(pretrained: Pretrained, to: str, out: pathlib.Path) -> None:
+def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | None = None) -> str | None:
     """Writes a model in another format, whole or not at all.
 
     Args:
       pretrained: the model.
-      to: `hugging_face`, `stablehlo` or `torchvision`.
-      out: the directory to make; for `torchvision`, the file.
+      to: `hugging_face`, `onnx`, `stablehlo` or `torchvision`.
+      out: the directory to make; for `torchvision` a file; for `onnx` either.
+      batch: for `onnx`, clips that the model takes at once; None for any number.
+
+    Returns:
+      What the user should know of the export, if there is anything.
 
     Raises:
       UserError: if the format cannot express the model, or `out` holds something already.
     """
     if is_url(out):
         raise UserError(f"{out} is a URL: give a local path")
+    if batch is not None and to != "onnx":
+        raise UserError(f"--batch is for onnx, and what is exported to {to} takes any number of clips: leave it out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as temporary:
         new = pathlib.Path(temporary) / f"new{out.suffix}"
-        FORMATS[to](pretrained, new)
+        told = FORMATS[to](pretrained, new, **({} if batch is None else {"batch": batch}))
         new.rename(out)
+    return told
 
 
 def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
@@ -72,11 +86,14 @@ def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
     _write_json(out / "video_preprocessor_config.json", {"video_processor_type": "VivitVideoProcessor"} | processor)
 
 
-def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> None:
+def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> str:
     """A `jax.export` program, the parameters it takes, the labels, and a script that runs it.
 
     The program maps (parameters by path, uint8 video (b, t, h, w, 3)) to float32 logits (b, classes), or a dict of these for several
     heads. It normalises pixels itself, so that they cannot be normalised otherwise than the weights were trained.
+
+    Returns:
+      How long JAX promises to read the program.
     """
     config = pretrained.model.config
     precision = {"dtype": config.dtype} if hasattr(config, "dtype") else {}
@@ -97,7 +114,10 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> None:
     _write_json(out / "labels.json", pretrained.labels)
     _write_json(out / "preprocess.json", pretrained.preprocess.to_dict())
     _write_json(out / "outputs.json", {"activation": pretrained.activation.__name__})
+    versions = versions_of("vivit_jax", "jax", "jaxlib")
+    _write_json(out / "versions.json", versions | {"calling_convention": program.calling_convention_version})
     (out / "run.py").write_text(RUN, encoding="utf-8")
+    return PROMISE.format(jax=versions["jax"])
 
 
 RUN = '''"""Runs model.stablehlo on videos, with nothing but jax, numpy and safetensors.
@@ -115,7 +135,12 @@ from jax import export
 from safetensors.numpy import load_file
 
 here = pathlib.Path(__file__).parent
-program = export.deserialize(bytearray((here / "model.stablehlo").read_bytes()))
+try:
+    program = export.deserialize(bytearray((here / "model.stablehlo").read_bytes()))
+except Exception as error:
+    made_by = json.loads((here / "versions.json").read_text())["jax"]
+    hint = "JAX_EXPORT_DESERIALIZE_EXPIRED_VERSIONS=1 makes it try, or export the model again"
+    sys.exit(f"jax {jax.__version__} cannot read this program of jax {made_by}: {error}\\nOne over 6 months older is refused: {hint}")
 params = jax.device_put(load_file(here / "model.safetensors"))
 labels = json.loads((here / "labels.json").read_text(encoding="utf-8"))
 probabilities = getattr(jax.nn, json.loads((here / "outputs.json").read_text())["activation"])  # softmax, or sigmoid of several labels
@@ -140,8 +165,20 @@ if __name__ == "__main__":
 '''
 
 
-FORMATS: dict[str, Callable[[Pretrained, pathlib.Path], None]] = {
+def export_onnx(pretrained: Pretrained, out: pathlib.Path, *, batch: int | None = None) -> str:
+    """An ONNX file, or a directory with one, and how far onnxruntime is from the model; see `vivit_jax.weights.onnx.export.write_onnx`."""
+    try:
+        import onnx  # noqa: F401 (an extra)
+    except ImportError:
+        raise UserError("an export to onnx needs the package onnx: pip install 'vivit_jax[onnx]'") from None
+    from vivit_jax.weights.onnx.export import write_onnx
+
+    return write_onnx(pretrained, out, batch=batch)
+
+
+FORMATS: dict[str, Callable[..., str | None]] = {
     "hugging_face": export_hugging_face,
+    "onnx": export_onnx,
     "stablehlo": export_stablehlo,
     "torchvision": export_torchvision,
 }

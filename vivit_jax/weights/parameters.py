@@ -18,7 +18,8 @@ LISTED = 12
 @functools.lru_cache(maxsize=32)
 def _shapes(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
     video = jax.ShapeDtypeStruct((1, *config.clip, 3), jnp.float32)
-    variables = jax.eval_shape(build(config).init, jax.random.key(0), video)
+    key = jax.eval_shape(jax.random.key, 0)  # a key itself would be compiled
+    variables = jax.eval_shape(build(config).init, key, video)
     return tuple((path, leaf.shape) for path, leaf in flatten_variables(variables).items())
 
 

@@ -72,7 +72,7 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
-    unreachable = _why_unreachable()
+    unreachable = why_unreachable()
 
     def fetch(name: str) -> pathlib.Path | None:
         try:
@@ -99,7 +99,7 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
     return weights.parent
 
 
-def _why_unreachable() -> str | None:
+def why_unreachable() -> str | None:
     """Why the hub does not answer, within seconds; None if it does, or must not be asked. Its own client tries each file for minutes."""
     from huggingface_hub import constants, get_session
 

@@ -1,0 +1,71 @@
+"""Help and imports stay quick: by what they import, in a process of their own, since seconds differ from machine to machine."""
+
+import subprocess
+import sys
+
+import pytest
+
+from vivit_jax.analysis import throughput
+from vivit_jax.cli import COMMANDS
+from vivit_jax.commands import bench, compare, export, probe
+from vivit_jax.runs.comparison.compare import BATCH_SIZE
+from vivit_jax.training import probes
+from vivit_jax.weights.export import FORMATS
+
+# Each takes from a tenth of a second to seconds to import.
+HEAVY = [
+    "jax",
+    "flax",
+    "optax",
+    "orbax",
+    "grain",
+    "tensorflow_datasets",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "cv2",
+    "av",
+    "PIL",
+    "huggingface_hub",
+    "tensorboardX",
+    "torch",
+    "onnx",
+]
+# Commands whose help lists what only these libraries' users know.
+ALLOWED = {"convert": {"jax", "flax"}, "prepare": {"av", "cv2", "PIL"}}
+
+PRINT_MODULES = """
+import sys
+from vivit_jax import cli
+try:
+    cli.main([sys.argv[1], "--help"])
+except SystemExit:
+    pass
+print("\\nimported:", *sys.modules)
+"""
+
+
+def imported(code, *arguments):
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rpartition("imported:")[2].split())
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=() if name in ("train", "predict") else pytest.mark.slow) for name in COMMANDS]
+)
+def test_the_help_of_a_command_imports_nothing_heavy(command):
+    modules = imported(PRINT_MODULES, command)
+    assert f"vivit_jax.commands.{command}" in modules
+    assert modules & set(HEAVY) <= ALLOWED.get(command, set())
+
+
+def test_the_package_alone_imports_nothing_heavy():
+    assert not imported("import sys, vivit_jax; vivit_jax.__version__; print('imported:', *sys.modules)") & {*HEAVY, "numpy", "rich"}
+
+
+def test_what_help_lists_is_what_there_is():
+    assert sorted(export.FORMATS) == sorted(FORMATS)
+    assert set(probe.KINDS) == set(probes.KINDS)
+    assert set(bench.MODES) == {*throughput.MODES, "data"}
+    assert compare.BATCH_SIZE == BATCH_SIZE

@@ -1,0 +1,41 @@
+"""Puts a model onto the Hugging Face hub, with a card written from what is known of it.
+
+The repository gets the three files of the model directory and a README.md. That tells the classes, the data set, the recipe and step,
+where the weights came from, the scores with their intervals, and what is not claimed, as the run that the model lies in has them, or an
+evaluation.json beside it. A README.md that was there is replaced. `vivit_jax.from_pretrained("hf://org/name")` reads the model back.
+Pushing needs a token that may write: `hf auth login`, or HF_TOKEN.
+
+Example:
+  vivit push --model runs/clips/model my-lab/clips --private
+  vivit push --model runs/clips/model my-lab/clips --card README.md
+"""
+
+import argparse
+import pathlib
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `vivit push`."""
+    parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
+    parser.add_argument("repository", metavar="ORG/NAME", help="the repository, made if there is none")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--revision", metavar="BRANCH", help="branch to push to, made if there is none (default main)")
+    parser.add_argument("--message", metavar="TEXT", help="message of the commit")
+    parser.add_argument("--card", type=pathlib.Path, metavar="FILE", help="write the card to this file to look at, and push nothing")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Pushes, and says where the model is."""
+    from vivit_jax.runs.model_card import model_card
+    from vivit_jax.weights.hub import push, repository_named
+    from vivit_jax.weights.model_dir import load_model_dir
+
+    repository = repository_named(arguments.repository)
+    card = model_card(arguments.model, load_model_dir(arguments.model), repository)
+    if arguments.card:
+        arguments.card.write_text(card, encoding="utf-8")
+        print(f"wrote {arguments.card}; nothing is pushed")
+        return
+    address = push(arguments.model, repository, card, private=arguments.private, revision=arguments.revision, message=arguments.message)
+    print(f"pushed {address}")
+    print(f'from_pretrained("hf://{repository}{f"@{arguments.revision}" if arguments.revision else ""}") reads it')
