@@ -13,19 +13,12 @@ are none. The scale beside the caption has the log-odds that one token of full c
 """
 
 import argparse
-import math
-from fractions import Fraction
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_model, duration, moment, output, positive
-from vivit_jax.data.layouts.times import clock
-from vivit_jax.data.video.passage import passing
-from vivit_jax.data.video.reader import encode, probe
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
-from vivit_jax.inference.explain import PLENTY, Explanation, explain, overlay
-from vivit_jax.weights import from_pretrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +44,15 @@ def run(arguments: argparse.Namespace) -> None:
     if out.suffix.lower() != ".mp4":
         raise UserError(f"--out must be an .mp4 file, got {out}")
     part = _part(arguments)
+    from vivit_jax.data.layouts.times import clock
+    from vivit_jax.data.video.reader import encode
+    from vivit_jax.inference.explain import explain, frame_rate, overlay
+    from vivit_jax.weights import from_pretrained
+
     tell_of_unused_gpu()
     pretrained = from_pretrained(arguments.model)
     explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps, part=part)
-    video = encode(overlay(arguments.video, explanation, pretrained.preprocess), _rate(arguments.video, part))
+    video = encode(overlay(arguments.video, explanation, pretrained.preprocess), frame_rate(arguments.video, explanation))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, video)
     relevance = explanation.relevance
@@ -64,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"log-odds {relevance.score:+.3f}, of a blank clip {relevance.blank:+.3f}; the tokens explain "
         f"{relevance.tokens.sum():+.3f} of the {explanation.rise:+.3f} between them"
     )
-    console.say(_told(explanation))
+    console.say(explanation.colours)
     console.say(f"overlay written to {out}")
 
 
@@ -77,21 +75,5 @@ def _part(arguments: argparse.Namespace) -> tuple[float, float] | None:
     start = arguments.start or 0.0
     end = start + arguments.window if arguments.window else arguments.end
     if end <= start:
-        raise UserError(f"--end must lie after --start, got {clock(end)} and {clock(start)}")
+        raise UserError(f"--end must lie after --start, got {end:g} s and {start:g} s")
     return start, end
-
-
-def _rate(video: str, part: tuple[float, float] | None) -> Fraction:
-    if part is None:
-        return probe(video).fps
-    with passing(video) as passage:
-        return passage.rate
-
-
-def _told(explanation: Explanation) -> str:
-    """How much evidence there is, and so what the colours mean."""
-    if math.isinf(explanation.full_colour):
-        return f"the clip as a whole does not speak for {explanation.label}: the overlay has no colour"
-    share = min(1.0, explanation.rise / PLENTY)
-    strong = "full colour" if share == 1 else f"at most {share:.0%} of full colour, for there is little evidence"
-    return f"the hottest token has {strong}; full colour stands for {explanation.full_colour:.2g} of log-odds a token"

@@ -16,14 +16,15 @@ If a file cannot be read, the command names it, still writes the others, and exi
 import argparse
 import pathlib
 import sys
+import typing
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_model, add_views, output, positive
-from vivit_jax.data.sources import find_videos
 from vivit_jax.errors import UserError, in_one_line
-from vivit_jax.inference.features import Features, features, features_of_files
-from vivit_jax.weights import from_pretrained
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.inference.features import Features
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError("give either a data set, --name NAME, or video files")
     if arguments.out.suffix.lower() != ".npz":
         raise UserError(f"--out must end in .npz, got {arguments.out}")
+    from vivit_jax.data.sources import find_videos
+    from vivit_jax.inference.features import features, features_of_files
+    from vivit_jax.weights import from_pretrained
+
     tell_of_unused_gpu()
     pretrained, options = from_pretrained(arguments.model), {"views": arguments.views, "per_view": arguments.per_view}
     if arguments.name:
@@ -69,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{len(errors)} of {len(videos)} videos could not be read; the others are in {arguments.out}")
 
 
-def _write(found: Features, out: pathlib.Path) -> None:
+def _write(found: "Features", out: pathlib.Path) -> None:
     found.save(out)
     shape = " x ".join(map(str, found.features.shape))
     console.say(f"features {shape} ({found.views[0]}x{found.views[1]} views) written to {out}")

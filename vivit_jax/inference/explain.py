@@ -5,6 +5,7 @@ import functools
 import math
 import pathlib
 from collections.abc import Iterator
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +64,15 @@ class Explanation:
         strength = min(1.0, self.rise / PLENTY)
         return hottest / strength if hottest > 0 and strength > 0 else math.inf
 
+    @property
+    def colours(self) -> str:
+        """How much evidence there is, and so what the colours mean, in one line."""
+        if math.isinf(self.full_colour):
+            return f"the clip as a whole does not speak for {self.label}: the overlay has no colour"
+        share = min(1.0, self.rise / PLENTY)
+        strong = "full colour" if share == 1 else f"at most {share:.0%} of full colour, for there is little evidence"
+        return f"the hottest token has {strong}; full colour stands for {self.full_colour:.2g} of log-odds a token"
+
 
 def explain(
     pretrained: Pretrained,
@@ -116,6 +126,14 @@ def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Pre
     for number, frame in _frames_of(video, explanation):
         heated = lay_heat(frame, heat_at(explanation, number), seen_box(frame.shape[:2], preprocess))
         yield captioned(heated[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2], caption, full_colour=explanation.full_colour)
+
+
+def frame_rate(video: str | pathlib.Path, explanation: Explanation) -> Fraction:
+    """Frames a second of `overlay`: those of the video."""
+    if explanation.part is None:
+        return probe(video).fps
+    with passing(video) as passage:
+        return passage.rate
 
 
 def _frames_of(video: str | pathlib.Path, explanation: Explanation) -> Iterator[tuple[int, np.ndarray]]:
