@@ -126,6 +126,8 @@ def print_summary(summary: Summary) -> None:
             console.say(f"  {split}: {name}: {what}")
         if len(rows) > SHOWN:
             console.say(f"  ... and {len(rows) - SHOWN} more, listed in {REPORT}")
+    if summary.resumed:
+        console.say(f"{summary.resumed} of them were finished by a preparation that was interrupted")
     console.say(
         f"{summary.path}: {summary.clips} videos, {summary.seconds_of_video:.0f} s of video, "
         f"{summary.bytes / 1e6:.1f} MB, made in {summary.seconds:.1f} s"

@@ -14,7 +14,11 @@ from vivit_jax import console
 from vivit_jax.data.layouts import Annotations, Clip, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.base import class_names
 from vivit_jax.data.layouts.splitting import Shares
+from vivit_jax.data.preparation.journal import Journal
+from vivit_jax.data.preparation.listing import Listing
 from vivit_jax.data.preparation.place import (
+    CLIPS,
+    DONE,
     MISSING,
     REPORT,
     check_apart,
@@ -24,7 +28,7 @@ from vivit_jax.data.preparation.place import (
     recover,
     staging,
 )
-from vivit_jax.data.preparation.transcode import Transcoded, of_one_video, transcode_together
+from vivit_jax.data.preparation.transcode import Facts, Transcoded, of_one_video, transcode_together
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError
@@ -70,6 +74,7 @@ class Summary:
       refused: clips left out, as (split, name, reason).
       changed: clips whose form was changed, as (split, name, what was done).
       remarks: what the layout remarked, one line each.
+      resumed: clips that an earlier, interrupted preparation had finished.
       seconds: wall-clock time taken.
     """
 
@@ -81,6 +86,7 @@ class Summary:
     refused: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
     changed: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
     remarks: tuple[str, ...] = ()
+    resumed: int = 0
     seconds: float = 0.0
 
     @property
@@ -88,13 +94,13 @@ class Summary:
         """Stored clips."""
         return self.stored.total()
 
-    def add(self, clip: Clip, stored: Transcoded) -> None:
+    def add(self, clip: Clip, stored: Facts) -> None:
         """Counts a stored clip."""
         label = " / ".join(clip.label.values()) if isinstance(clip.label, Mapping) else clip.label
         self.counts.setdefault(clip.split, Counter()).update(class_names(label))
         self.stored[clip.split] += 1
-        self.seconds_of_video += float(stored.frames / stored.fps)
-        self.bytes += len(stored.video)
+        self.seconds_of_video += stored.duration
+        self.bytes += stored.bytes
         if stored.changes:
             self.changed.append((clip.split, clip.name, ", ".join(stored.changes)))
 
@@ -116,7 +122,8 @@ def prepare(
     """Makes the data set `data_dir/name` of the labelled videos in `source`.
 
     Every bit of the result is a function of the source, `short_side` and the versions of the libraries, whatever the number of workers.
-    It appears whole or not at all: it is made in a hidden folder beside it, which a later call clears away if this one is killed.
+    It appears whole or not at all: it is made in a hidden folder beside it. If this call is killed, the next one of that name takes what
+    was finished from there, and clears the rest away; see `vivit_jax.data.preparation.journal`.
 
     Args:
       layout: how the videos are labelled, one of `LAYOUTS`.
@@ -151,15 +158,18 @@ def prepare(
     allowed = int(tolerate * len(annotations.clips)) if tolerate < 1 else int(tolerate)
     summary = Summary(target, remarks=annotations.remarks)
     with staging(target) as folder, _progress(name, len(annotations.clips), shown=progress) as advance:
-        results = _transcoded(annotations, short_side, workers, summary, allowed, advance)
-        contents = builder.Contents(
-            splits=annotations.splits,
-            labels=annotations.labels,
-            examples=_Examples(results),
-            multi_label=annotations.multi_label,
-            description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
-        )
-        path = builder.write(name, folder, contents)
+        with Journal(folder / DONE, short_side) as journal, (folder / CLIPS).open("w", encoding="utf-8") as file:
+            outcome = _Outcome(summary, Listing(file, _root(source, reading)), allowed)
+            results = _transcoded(annotations, short_side, workers, journal, outcome, advance)
+            contents = builder.Contents(
+                splits=annotations.splits,
+                labels=annotations.labels,
+                examples=_Examples(results),
+                multi_label=annotations.multi_label,
+                description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
+            )
+            path = builder.write(name, folder, contents)
+        (folder / CLIPS).rename(path / CLIPS)
         if annotations.missing:
             write_atomically(path / MISSING, _listed(annotations.missing))
         write_json(path / REPORT, _report(summary, annotations))
@@ -167,6 +177,13 @@ def prepare(
         move_into_place(folder / name, target, overwrite=overwrite)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _root(source: pathlib.Path | None, reading: Reading | None) -> pathlib.Path | None:
+    """The folder that the list tells origins relative to."""
+    if reading is not None and reading.root is not None:
+        return reading.root
+    return source if source is None or source.is_dir() else source.parent
 
 
 def _report(summary: Summary, annotations: Annotations) -> dict:
@@ -182,37 +199,84 @@ def _listed(missing: Sequence[tuple[str, str]]) -> str:
     return text.getvalue()
 
 
+@dataclasses.dataclass
+class _Outcome:
+    """What becomes of the clips one by one, counted and listed."""
+
+    summary: Summary
+    listing: Listing
+    allowed: int
+
+    def stored(self, clip: Clip, facts: Facts) -> None:
+        self.summary.add(clip, facts)
+        self.listing.stored(clip, facts)
+
+    def refused(self, clip: Clip, reason: str) -> None:
+        self.summary.refused.append((clip.split, clip.name, reason))
+        self.listing.refused(clip, reason)
+
+    @property
+    def tolerated(self) -> bool:
+        return len(self.summary.refused) <= self.allowed
+
+    def check(self, annotations: Annotations) -> None:
+        """Raises `RefusedError` if more clips were refused than tolerated, `EmptySplitError` if all of a split were."""
+        refused = self.summary.refused
+        if not self.tolerated:
+            raise RefusedError(refused, len(annotations.clips), self.allowed)
+        empty = [split for split in annotations.splits if split not in self.summary.stored]
+        if empty:
+            raise EmptySplitError(f"every video of {', '.join(empty)} was refused; the first, {': '.join(refused[0][1:])}")
+
+
 def _transcoded(
-    annotations: Annotations, short_side: int, workers: int, summary: Summary, allowed: int, advance: Callable[[], None]
+    annotations: Annotations, short_side: int, workers: int, journal: Journal, outcome: _Outcome, advance: Callable[[], None]
 ) -> Iterator[tuple[Clip, Transcoded]]:
     """The clips that can be stored, split by split. Past the tolerance no more are stored, but the rest are still tried, so that one report
     names all that are refused."""
-    clips = sorted(annotations.clips, key=lambda clip: annotations.splits.index(clip.split))
-    for clip, stored in _each(clips, short_side, workers):
+    for clip, stored in _each(in_order(annotations), short_side, workers, journal, outcome.summary):
         advance()
         if isinstance(stored, Failure):
-            summary.refused.append((clip.split, clip.name, stored.reason.removeprefix(f"{clip.name}: ")))
-            if len(summary.refused) >= allowed + GIVE_UP_AFTER:
+            outcome.refused(clip, stored.reason.removeprefix(f"{clip.name}: "))
+            if len(outcome.summary.refused) >= outcome.allowed + GIVE_UP_AFTER:
                 break
-        elif len(summary.refused) <= allowed:
-            summary.add(clip, stored)
+        elif outcome.tolerated:
+            outcome.stored(clip, stored.facts)
             yield clip, stored
-    if len(summary.refused) > allowed:
-        raise RefusedError(summary.refused, len(clips), allowed)
-    empty = [split for split in annotations.splits if split not in summary.stored]
-    if empty:
-        raise EmptySplitError(f"every video of {', '.join(empty)} was refused; the first, {': '.join(summary.refused[0][1:])}")
+    outcome.check(annotations)
 
 
-def _each(clips: Sequence[Clip], short_side: int, workers: int) -> Iterator[tuple[Clip, Transcoded | Failure]]:
-    """The clips in their order, those of one video made together."""
-    work, jobs = functools.partial(transcode_together, short_side=short_side), list(of_one_video(clips))
-    for job, stored in map_in_order(work, jobs, workers=min(workers, len(jobs)), seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
-        if isinstance(stored, Failure):
-            reason = stored.reason.removeprefix(f"{job[0].name}: ")
-            yield from ((clip, Failure(reason)) for clip in job)
-        else:
+def in_order(annotations: Annotations) -> list[Clip]:
+    """The clips in the order in which they are made: split by split."""
+    return sorted(annotations.clips, key=lambda clip: annotations.splits.index(clip.split))
+
+
+def _each(
+    clips: Sequence[Clip], short_side: int, workers: int, journal: Journal, summary: Summary
+) -> Iterator[tuple[Clip, Transcoded | Failure]]:
+    """The clips in their order, those of one video made together, and those that the journal has not made again."""
+    jobs = list(of_one_video(clips))
+    kept = [job in journal for job in jobs]
+    work = functools.partial(transcode_together, short_side=short_side)
+    missing = [job for job, known in zip(jobs, kept, strict=True) if not known]
+    with contextlib.closing(_made(work, missing, workers)) as made:
+        for job, known in zip(jobs, kept, strict=True):
+            stored = journal.get(job) if known else None
+            if stored is not None:
+                summary.resumed += len(job)
+            else:
+                ((_, stored),) = _made(work, [job], 1) if known else [next(made)]  # what was kept may be damaged
+                journal.add(job, stored)
             yield from zip(job, stored, strict=True)
+
+
+def _made(work: Callable, jobs: Sequence[list[Clip]], workers: int) -> Iterator[tuple[list[Clip], list[Transcoded | Failure]]]:
+    """Each job with the result of each of its clips."""
+    limits = {"seconds": LIMITS.seconds + 60, "memory": LIMITS.memory}
+    for job, stored in map_in_order(work, jobs, workers=min(workers, len(jobs)), **limits):
+        if isinstance(stored, Failure):
+            stored = [Failure(stored.reason.removeprefix(f"{job[0].name}: "))] * len(job)
+        yield job, stored
 
 
 class _Examples:
