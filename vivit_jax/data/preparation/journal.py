@@ -33,6 +33,7 @@ class Journal:
 
     Attributes:
       found: how many clips were finished when the journal was opened.
+      reused: how many of them were asked for since, and were whole.
     """
 
     def __init__(self, path: pathlib.Path, short_side: int) -> None:
@@ -45,7 +46,7 @@ class Journal:
         Raises:
           OSError: where the system refuses.
         """
-        self.found = 0
+        self.found = self.reused = 0
         self._jobs: dict[bytes, int] = {}  # where a job's line begins, by its key
         self._file = path.open("r+b" if path.exists() else "w+b")
         self._scan(json.dumps(_settings(short_side)).encode() + b"\n")
@@ -70,6 +71,7 @@ class Journal:
         payload = self._file.read(sum(facts["bytes"] for facts in entry["videos"]))
         if _digest(entry["videos"], payload) != entry["sha256"]:
             return None
+        self.reused += len(job)
         return _unpacked([Facts.from_json(facts) for facts in entry["videos"]], payload)
 
     def add(self, job: Sequence[Clip], made: Sequence[Transcoded | Failure]) -> None:
