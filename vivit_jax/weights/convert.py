@@ -102,6 +102,7 @@ def convert(
         crop=crop,
         mean=started.mean,
         std=started.std,
+        **({} if stride else backbone.sampling),
     )
     labels = labels or (backbone.labels if kept == "keep" and not isinstance(config.num_classes, Mapping) else None)
     multi_label = kept == "keep" and backbone.multi_label
