@@ -25,6 +25,7 @@ from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
 from vivit_jax.inference.scores import to_record, write_csv, write_record
 from vivit_jax.runs.evaluations import Subject, of_model, of_run
 from vivit_jax.runs.report import write_report
+from vivit_jax.training.config import AVERAGES
 from vivit_jax.training.evaluation import Evaluation
 
 CLASSES_SHOWN = 40
@@ -42,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flip",
         action=argparse.BooleanOptionalAction,
-        help="also average the logits of each view mirrored (default: as the run, or no)",
+        help="also average each view mirrored (default: as the run, or no)",
     )
+    parser.add_argument("--average", choices=AVERAGES, help="what is averaged over the views of a video (default: as the run, or logits)")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
     parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, instead of its own")
     parser.add_argument(
@@ -79,6 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         subject.data,
         subject.parallel,
         flip=subject.flip,
+        average=subject.average,
     )
     record = to_record(
         evaluation,
@@ -86,6 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
         split=subject.split,
         views=subject.views,
         flip=subject.flip,
+        average=subject.average,
         names=names,
         step=subject.step,
         labels_from=agreement.origin,
@@ -108,6 +112,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             split=arguments.split,
             views=arguments.views,
             flip=arguments.flip,
+            average=arguments.average,
             step=arguments.checkpoint,
             relabelled=bool(arguments.labels),
         )
@@ -123,6 +128,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             split=arguments.split or "test",
             views=arguments.views or (4, 3),
             flip=bool(arguments.flip),
+            average=arguments.average or AVERAGES[0],
         )
     if arguments.out and not _is_csv(arguments.out):
         return dataclasses.replace(subject, out=pathlib.Path(arguments.out))

@@ -40,6 +40,7 @@ def to_record(
     split: str,
     views: Views,
     flip: bool = False,
+    average: str = "logits",
     names: Names | None = None,
     step: int | None = None,
     labels_from: str = "model",
@@ -56,6 +57,7 @@ def to_record(
       split: name of its split.
       views: (temporal, spatial) views of each video.
       flip: whether each view was also scored mirrored; the record then says `"flip": true`.
+      average: what was averaged over the views; where it was not the logits, the record says so.
       names: names of the videos, by index.
       step: the training step of the scored model; None if unknown.
       labels_from: where the names of the model's classes come from.
@@ -72,6 +74,7 @@ def to_record(
         "temporal_views": views[0],
         "spatial_views": views[1],
         **({"flip": True} if flip else {}),
+        **({"average": average} if average != "logits" else {}),
         "labels_from": labels_from,
         "predictions": predictions(evaluation, names or {}),
     }

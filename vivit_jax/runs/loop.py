@@ -15,6 +15,7 @@ to the checkpoint's facts.
 import collections
 import contextlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +35,7 @@ from vivit_jax.runs.checkpoint import Checkpoints, Policy
 from vivit_jax.runs.clock import Clock, Lap
 from vivit_jax.runs.interval import Interval
 from vivit_jax.runs.kept_model import KeptModel
+from vivit_jax.runs.patience import Patience
 from vivit_jax.runs.plan import Plan
 from vivit_jax.runs.profiler import Profiler
 from vivit_jax.runs.run import Run
@@ -69,13 +71,15 @@ class Loop:
         check_batch_size(experiment.training.batch_size, run.executor, accumulation=experiment.training.accumulation)
         self.run, self.workdir, self.interruption = run, workdir, interruption
         self.plan = Plan.of(experiment, run.examples)
-        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels, multi_label=experiment.multi_label)
+        options = {"multi_label": experiment.multi_label, "average": experiment.evaluation.average}
+        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels, **options)
         if experiment.best not in (known := metrics_of(by_head(run.labels), multi_label=experiment.multi_label)):
             raise unknown_name("evaluation.best", experiment.best, known)
         self.best: dict[str, float] = {}
         self._evaluated = 0
         self._step = 0
         self._interval = Interval()
+        self._patience = Patience.of(experiment.evaluation)
         self._kept = KeptModel(run, workdir)
         self._told_of_waiting = False
         self._state, step = set_up(
@@ -97,7 +101,7 @@ class Loop:
         self._checkpoints = Checkpoints(workdir.checkpoints, policy, workdir.note_saved)
 
     def train(self) -> None:
-        """Trains to the last step; at the end the checkpoint is whole and the models are saved.
+        """Trains to the last step, or until patience ends; then the checkpoint is whole and the models are saved.
 
         Raises:
           Interrupted: after a signal, once everything is saved.
@@ -113,10 +117,12 @@ class Loop:
         try:
             with console.progress_bar() as bar:
                 self._bar, self._task = bar, bar.add_task(self.run.experiment.name, total=self.plan.total, completed=step, note="")
-                while step < self.plan.total:
+                while step < self.plan.total and not self._patience.exhausted:
                     step += 1
                     self._take(step)
             self._checkpoints.finish()
+            if step < self.plan.total:
+                console.say(f"ends early, after step {step} of {self.plan.total}: {self._patience.reason(self.run.experiment.best)}")
         finally:
             self._profiler.stop()
             self._feed.close()
@@ -139,6 +145,11 @@ class Loop:
     def model_step(self) -> int:
         """The step of the model to use: the best so far, or the last if none was evaluated."""
         return int(self.best.get("step", self._step))
+
+    @property
+    def step(self) -> int:
+        """The last step that was taken."""
+        return self._step
 
     @property
     def state(self) -> TrainState:
@@ -165,7 +176,7 @@ class Loop:
         with self._clock.stopped():
             if evaluates and not interrupted:
                 interrupted = self._evaluate(step)
-            saves |= self.run.experiment.checkpoint.keep_best and self.best.get("step") == step
+            saves |= self._patience.exhausted or (self.run.experiment.checkpoint.keep_best and self.best.get("step") == step)
             if saves and not interrupted:
                 self._save(step)
         if interrupted:
@@ -276,7 +287,9 @@ class Loop:
         except Interrupted:
             return True
         self._evaluated = step
-        self.write(step, {f"val/{name}": value for name, value in scores.summary().items()})
+        summary = scores.summary()
+        waited = self._patience.note(self.run.experiment.best, summary.get(self.run.experiment.best, math.nan))
+        self.write(step, {f"val/{name}": value for name, value in summary.items()} | waited)
         console.say(f"step {step}/{self.plan.total}  val {scores.headline}  loss {scores.loss:.4f}")
         self._keep_best(step, scores)
         return False
@@ -314,6 +327,7 @@ class Loop:
             "evaluated": self._evaluated,
             "model": self._kept.digest,
             "interval": self._interval.saved(),
+            "patience": self._patience.saved(),
             "experiment": to_dict(self.run.experiment),
             "dataset": self.run.identity,
         }
@@ -348,6 +362,7 @@ class Loop:
         self.run.batches.set_state(json.loads(self._position))
         self.best, self._evaluated = facts["best"], facts["evaluated"]
         self._interval = Interval(facts.get("interval"))
+        self._patience.restore(facts.get("patience"))
         step = self._step = int(self.run.executor.to_host(self._state.step))
         console.say(f"going on after step {step} of {self.plan.total}, from {self.workdir.checkpoints / str(step)}")
         self._kept.digest = facts.get("model")

@@ -14,6 +14,7 @@ from vivit_jax.runs import plots
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.clips import playing
 from vivit_jax.runs.page import figure, share, text, write_page
+from vivit_jax.runs.patience import ended_early
 
 CLIPS_SHOWN = 6
 
@@ -69,6 +70,8 @@ def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> st
         )
     else:
         lines.append("<p>Not evaluated yet.</p>")
+    if ended := ended_early(run.experiment, metrics):
+        lines.append(f"<p>{text(ended)}</p>")
     return "\n".join(lines)
 
 
