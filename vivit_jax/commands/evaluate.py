@@ -5,6 +5,8 @@ Example:
   vivit evaluate --workdir runs/digits --split val --views 4x3 --checkpoint 200
   vivit evaluate --model runs/digits/model --name motion_digits --data_dir data --split test --views 4x3 --out scores.json
 
+  vivit evaluate --workdir runs/epic --split val --submission epic test.zip --sls 2,3,3
+
 A run's own test is written to evaluation.json. Anything else (another split, other views, another data set, another step) is written to a
 file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all.
 """
@@ -12,6 +14,7 @@ file of its own beside it, such as evaluation-val-4x3.json, and report.html show
 import argparse
 import dataclasses
 import pathlib
+import re
 
 from rich.markup import escape
 from rich.table import Table
@@ -19,10 +22,12 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_views, positive
-from vivit_jax.errors import UserError, printable
+from vivit_jax.data.summary import refused_clips
+from vivit_jax.errors import UserError, printable, unknown_name
 from vivit_jax.inference.evaluate import scored
 from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
-from vivit_jax.inference.scores import to_record, write_csv, write_record
+from vivit_jax.inference.scores import TABLES, to_record, write_record, write_table
+from vivit_jax.inference.submissions import CHALLENGES, Submission, write_submission
 from vivit_jax.runs.evaluations import Subject, of_model, of_run
 from vivit_jax.runs.report import write_report
 from vivit_jax.training.config import AVERAGES
@@ -52,8 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="FILE",
         help="file for the scores (default: evaluation.json, or a file named by split and views if this is not the run's own test); "
-        "a .csv gets the predictions, and the scores go to their default file",
+        "a .csv or .parquet gets the predictions, and the scores go to their default file",
     )
+    parser.add_argument(
+        "--submission",
+        nargs=2,
+        metavar=("CHALLENGE", "FILE"),
+        help=f"also write what a challenge's server takes: {' or '.join(CHALLENGES)}, such as --submission epic test.zip",
+    )
+    parser.add_argument("--sls", type=_levels, metavar="PT,TL,TD", help="for --submission epic: the model's levels of supervision, 0 to 5")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -62,6 +74,8 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a model, data set, split or file that does not exist or does not fit.
     """
+    if arguments.submission and arguments.submission[0] not in CHALLENGES:
+        raise unknown_name("challenge", arguments.submission[0], CHALLENGES)
     tell_of_unused_gpu()
     subject = _subject(arguments)
     pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
@@ -93,12 +107,19 @@ def run(arguments: argparse.Namespace) -> None:
         names=names,
         step=subject.step,
         labels_from=agreement.origin,
+        refused=refused_clips(subject.dataset, subject.split),
     )
     write_record(record, subject.out)
     _print(evaluation, subject)
-    if arguments.out and _is_csv(arguments.out):
-        write_csv(record, pathlib.Path(arguments.out))
+    if record.get("refused"):
+        console.say(f"{record['refused']} clips of {subject.split} were refused by `vivit prepare` and count nowhere")
+    if arguments.out and _is_table(arguments.out):
+        write_table(record, pathlib.Path(arguments.out))
         console.say(f"predictions written to {arguments.out}")
+    if arguments.submission:
+        challenge, file = arguments.submission
+        write_submission(challenge, Submission(evaluation, subject.dataset.labels, names, arguments.sls), pathlib.Path(file))
+        console.say(f"submission written to {file}")
     if arguments.workdir and subject.out.parent == pathlib.Path(arguments.workdir):
         console.say(f"report written to {write_report(arguments.workdir)}")
 
@@ -130,13 +151,19 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             flip=bool(arguments.flip),
             average=arguments.average or AVERAGES[0],
         )
-    if arguments.out and not _is_csv(arguments.out):
+    if arguments.out and not _is_table(arguments.out):
         return dataclasses.replace(subject, out=pathlib.Path(arguments.out))
     return subject
 
 
-def _is_csv(path: str) -> bool:
-    return path.lower().endswith(".csv")
+def _is_table(path: str) -> bool:
+    return pathlib.Path(path).suffix.lower() in TABLES
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[0-5],[0-5],[0-5]", text):
+        raise argparse.ArgumentTypeError(f"must be three levels from 0 to 5, as in 2,3,3, got {text!r}")
+    return tuple(int(part) for part in text.split(","))
 
 
 def _print(evaluation: Evaluation, subject: Subject) -> None:

@@ -16,6 +16,7 @@ from vivit_jax.config import Experiment, resolve
 from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import VideoDataset, check_splits, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
+from vivit_jax.data.summary import refused_clips
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.scores import to_record, write_record
@@ -223,7 +224,7 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     loop.write(loop.step, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
         said = {"name": data.name, "split": data.test_split, "views": views, "flip": flip, "average": experiment.evaluation.average}
-        record = to_record(scores, **said, names=batches.names, step=loop.model_step)
+        record = to_record(scores, **said, names=batches.names, step=loop.model_step, refused=refused_clips(dataset, data.test_split))
         write_record({"model": workdir.model.name} | record, workdir.path / "evaluation.json")
     return scores
 

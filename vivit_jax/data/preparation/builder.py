@@ -39,12 +39,15 @@ class Contents:
     Attributes:
       splits: the names of the splits.
       labels: class names in the order of their numbers; with several heads, such a tuple for each head.
+      examples: a function from a split's name to its pairs of key and example, or to Beam's transform that makes them; `features` says
+        what an example holds.
       description: where it came from.
       multi_label: whether an example may have several classes, or none.
     """
 
     splits: Sequence[str]
     labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]
+    examples: Examples
     description: str
     multi_label: bool = False
 
@@ -98,7 +101,6 @@ def write(
     name: str,
     data_dir: pathlib.Path,
     contents: Contents,
-    examples: Examples,
     download_config: tfds.download.DownloadConfig | None = None,
 ) -> pathlib.Path:
     """Writes `data_dir/name/VERSION` and returns it. Records lie in the order of a hash of their keys, so that any slice is mixed.
@@ -109,15 +111,13 @@ def write(
       name: the data set's name.
       data_dir: the folder to write it to.
       contents: what it is made of.
-      examples: a function from a split's name to its pairs of key and example, or to Beam's transform that makes them; `features` says
-        what an example holds.
       download_config: how tfds runs Beam, if the examples are made by it.
 
     Raises:
       OSError: where the system refuses to write, as on a full disk.
     """
     tfds.disable_progress_bar()
-    builder = _builder_class(name)(contents=contents, examples=examples, data_dir=str(data_dir), file_format="array_record")
+    builder = _builder_class(name)(contents=contents, data_dir=str(data_dir), file_format="array_record")
     try:
         with _sorted_fields(), through_plain_files(), contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
             builder.download_and_prepare(download_config=download_config)
@@ -181,12 +181,12 @@ def _builder_class(name: str) -> type:
 
 
 class _VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Writes examples."""
+    """Writes `Contents`."""
 
     VERSION = tfds.core.Version(VERSION)
 
-    def __init__(self, *, contents: Contents, examples: Examples, **options: object) -> None:
-        self._contents, self._examples = contents, examples
+    def __init__(self, *, contents: Contents, **options: object) -> None:
+        self._contents = contents
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -201,4 +201,4 @@ class _VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {split: self._generate_examples(split) for split in self._contents.splits}
 
     def _generate_examples(self, split: str) -> "Iterator[tuple[str, dict]] | beam.PTransform":
-        return self._examples(split)
+        return self._contents.examples(split)

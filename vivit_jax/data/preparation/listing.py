@@ -1,12 +1,13 @@
 """`clips.csv`, the list of what a data set was made of: for each clip its origin with the SHA-256, and its length or why it was refused."""
 
 import csv
+import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.preparation.place import CLIPS
+from vivit_jax.data.preparation.place import CLIPS, REPORT
 from vivit_jax.data.preparation.transcode import Facts
 from vivit_jax.errors import UserError
 
@@ -49,6 +50,17 @@ class Listing:
             return ""
         inside = self._root is not None and source.is_relative_to(self._root)
         return (source.relative_to(self._root) if inside else source).as_posix()
+
+
+def clips_of(folder: pathlib.Path, names: Sequence[tuple[str, str]]) -> list[Mapping[str, str]]:
+    """The rows of a data set's list; of a set that has none, those of `names` (split and name of each clip) and the groups known."""
+    if rows := list(read(folder)):
+        return rows
+    try:
+        groups = json.loads((folder / REPORT).read_text(encoding="utf-8")).get("groups") or {}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        groups = {}
+    return [{"split": split, "name": name, "group": groups.get(name, "")} for split, name in names]
 
 
 def read(folder: pathlib.Path) -> Iterator[Mapping[str, str]]:

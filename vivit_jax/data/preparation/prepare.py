@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import io
 import logging
 import pathlib
@@ -95,7 +96,8 @@ def prepare(
     with staging(target) as folder:
         with (folder / CLIPS).open("w", encoding="utf-8") as file:
             outcome = Outcome(annotations, allowed, summary, Listing(file, _root(source, reading)))
-            contents = builder.Contents(
+            contents = functools.partial(
+                builder.Contents,
                 splits=annotations.splits,
                 labels=annotations.labels,
                 multi_label=annotations.multi_label,
@@ -104,7 +106,7 @@ def prepare(
             if beam_options is None:
                 with Journal(folder / DONE, short_side) as journal, _progress(name, len(annotations.clips), shown=progress) as advance:
                     results = making.made_or_found(making.jobs_of(annotations), short_side, workers, journal)
-                    path = builder.write(name, folder, contents, making.examples(results, outcome, advance))
+                    path = builder.write(name, folder, contents(examples=making.examples(results, outcome, advance)))
                     summary.resumed = journal.reused
             else:
                 path = _beam().write(name, folder, contents, outcome, short_side, beam_options)
