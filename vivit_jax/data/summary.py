@@ -26,21 +26,24 @@ class SplitSummary:
       counts: the number of examples of each class. An example with several classes counts for each of them. With several heads the key is
         the classes of all heads, joined by ` / `.
       seconds: durations of its videos in seconds, float64 (examples,).
+      frames: how many frames each video has, by name.
     """
 
     counts: collections.Counter
     seconds: np.ndarray
+    frames: Mapping[str, int]
 
 
 def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
     """Reads every record of a split, and counts its classes and durations."""
     source = dataset.source(split)
-    counts, seconds = collections.Counter(), np.zeros(len(source))
+    counts, seconds, frames = collections.Counter(), np.zeros(len(source)), {}
     for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
         record = source[i]
         counts.update(class_names(dataset, record["label"]))
         seconds[i] = record["duration"]
-    return SplitSummary(counts, seconds)
+        frames[record["name"]] = record["frames"]
+    return SplitSummary(counts, seconds, frames)
 
 
 def sheet_of(dataset: VideoDataset) -> Image.Image:
