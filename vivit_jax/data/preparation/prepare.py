@@ -85,6 +85,7 @@ def prepare(
     if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
         raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")
     check_layout(layout, source)
+    beam = None if beam_options is None else _beam()
     target = local_folder(data_dir) / name
     source = None if source is None else local_folder(source, "SOURCE")
     recover(target)
@@ -94,7 +95,7 @@ def prepare(
     allowed = int(tolerate * len(annotations.clips)) if tolerate < 1 else int(tolerate)
     summary = Summary(target, remarks=annotations.remarks)
     with staging(target) as folder:
-        with (folder / CLIPS).open("w", encoding="utf-8") as file:
+        with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             outcome = Outcome(annotations, allowed, summary, Listing(file, _root(source, reading)))
             contents = functools.partial(
                 builder.Contents,
@@ -103,13 +104,13 @@ def prepare(
                 multi_label=annotations.multi_label,
                 description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
             )
-            if beam_options is None:
+            if beam is None:
                 with Journal(folder / DONE, short_side) as journal, _progress(name, len(annotations.clips), shown=progress) as advance:
                     results = making.made_or_found(making.jobs_of(annotations), short_side, workers, journal)
                     path = builder.write(name, folder, contents(examples=making.examples(results, outcome, advance)))
                     summary.resumed = journal.reused
             else:
-                path = _beam().write(name, folder, contents, outcome, short_side, beam_options)
+                path = beam.write(name, folder, contents, outcome, short_side, beam_options)
         (folder / CLIPS).rename(path / CLIPS)
         if annotations.missing:
             write_atomically(path / MISSING, _listed(annotations.missing))
