@@ -1,5 +1,6 @@
 """`vivit prepare` killed and started again: what is done is not done again, and the result is that of an undisturbed one, bit for bit."""
 
+import functools
 import hashlib
 import json
 import os
@@ -126,9 +127,24 @@ def test_ctrl_c_keeps_what_is_done(source, tmp_path):
     assert [path.name for path in data.iterdir()] == ["mine"]
 
 
-def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
-    import functools
+def test_an_error_does_not_throw_away_the_work_of_hours(tmp_path, monkeypatch):
+    from vivit_jax.data.preparation import place
 
+    for name in ("train/a/one.mp4", "train/b/two.mp4"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True)
+        films.write(tmp_path / "videos" / name, films.scene(6, 16, 16, len(name)))
+    (tmp_path / "videos/train/a/broken.mp4").write_bytes(b"no video")
+    make = functools.partial(prepare, "folder", tmp_path / "videos", name="mine", data_dir=tmp_path / "data", workers=1)
+    monkeypatch.setattr(place, "WORTH_KEEPING", 0)  # seconds
+    with pytest.raises(UserError, match="1 of 3 videos cannot be stored"):
+        make()
+    (left,) = (tmp_path / "data").iterdir()
+    assert [path.name for path in left.iterdir()] == ["done"]
+    assert make(tolerate=1).resumed == 2
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine"]
+
+
+def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
     from vivit_jax.data.layouts.base import Clip
     from vivit_jax.data.preparation.journal import Journal
     from vivit_jax.data.preparation.transcode import transcode
