@@ -144,6 +144,17 @@ def test_an_error_does_not_throw_away_the_work_of_hours(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine"]
 
 
+def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path):
+    (tmp_path / "videos/train/a").mkdir(parents=True)
+    films.write(tmp_path / "videos/train/a/one.mp4", films.scene(6, 16, 16))
+    (tmp_path / "thesis").write_bytes(b"a thesis" * 1000)
+    (tmp_path / "data/.mine.preparing-planted").mkdir(parents=True)
+    (tmp_path / "data/.mine.preparing-planted/done").symlink_to(tmp_path / "thesis")
+    prepare("folder", tmp_path / "videos", name="mine", data_dir=tmp_path / "data", workers=1)
+    assert (tmp_path / "thesis").read_bytes() == b"a thesis" * 1000
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine"]
+
+
 def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
     from vivit_jax.data.layouts.base import Clip
     from vivit_jax.data.preparation.journal import Journal
@@ -158,7 +169,6 @@ def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
         for each in (clip, nameless, partial):
             journal.add([each], made)
     with Journal(tmp_path / "done", 64) as journal:
-        assert journal.found == 2
         assert journal.get([clip]) == made
         assert journal.get([partial]) == made
         assert [nameless] not in journal
@@ -168,5 +178,5 @@ def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
         assert [clip] not in journal
         assert [partial] not in journal
     with Journal(tmp_path / "done", 32) as journal:
-        assert journal.found == 0
+        assert [clip] not in journal
     assert json.loads((tmp_path / "done").read_bytes())["short_side"] == 32

@@ -32,8 +32,7 @@ class Journal:
     """Finished jobs: lists of clips of one video with the videos made of them.
 
     Attributes:
-      found: how many clips were finished when the journal was opened.
-      reused: how many of them were asked for since, and were whole.
+      reused: how many clips were taken from it.
     """
 
     def __init__(self, path: pathlib.Path, short_side: int) -> None:
@@ -46,7 +45,7 @@ class Journal:
         Raises:
           OSError: where the system refuses.
         """
-        self.found = self.reused = 0
+        self.reused = 0
         self._jobs: dict[bytes, int] = {}  # where a job's line begins, by its key
         self._file = path.open("r+b" if path.exists() else "w+b")
         self._scan(json.dumps(_settings(short_side)).encode() + b"\n")
@@ -96,7 +95,6 @@ class Journal:
                 if after > end:
                     break
                 self._jobs[bytes.fromhex(entry["key"])] = whole
-                self.found += len(entry["videos"])
                 whole = self._file.seek(after)
         self._file.truncate(whole)
         self._file.seek(whole)

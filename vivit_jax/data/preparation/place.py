@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ CLIPS = "clips.csv"  # every clip with its origin, or why it was refused
 OURS = {INFO, FEATURES, REPORT, MISSING, CLIPS, MANIFEST, HASHES}
 
 DONE = "done"  # in the working folder, what the next run goes on from
+NOTHING = 1024  # bytes that `DONE` has before anything is done
 WORTH_KEEPING = 60  # seconds of work that an error does not throw away
 
 
@@ -126,10 +128,12 @@ def _prefix(target: pathlib.Path) -> str:
 
 
 def _size_done(folder: pathlib.Path) -> int:
+    """Bytes of what is done; 0 if that is next to nothing, or no file but a link, which would lead elsewhere."""
     try:
-        return (folder / DONE).stat().st_size
+        status = (folder / DONE).lstat()
     except OSError:
         return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) and status.st_size > NOTHING else 0
 
 
 def _take_over(old: pathlib.Path, folder: pathlib.Path) -> None:
