@@ -6,9 +6,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from toys import LABELS
 
 from vivit_jax.cli import main
 from vivit_jax.errors import UserError
+from vivit_jax.inference import submissions
 from vivit_jax.inference.submissions import Submission, write_submission
 from vivit_jax.training.evaluation import Evaluation
 from vivit_jax.training.metrics import score
@@ -72,13 +74,17 @@ def test_predictions_are_one_table_as_csv_and_as_parquet(model_dir, data_dir, tm
     monkeypatch.chdir(tmp_path)
     command = ["evaluate", "--model", str(model_dir), "--name", "toys_in_another_order", "--data_dir", data_dir, "--views", "2x1"]
     assert main([*command, "--out", "said.parquet"]) == 0
-    assert main([*command, "--out", "said.csv", "--average", "probabilities"]) == 0
+    monkeypatch.setattr(submissions, "GUESSES", 3)  # as many as there are classes
+    assert main([*command, "--out", "said.csv", "--average", "probabilities", "--submission", "ssv2", "sent/test.csv"]) == 0
     table = parquet.read_table("said.parquet")
     with (tmp_path / "said.csv").open(newline="") as file:
         titles, *rows = csv.reader(file)
     assert table.column_names == titles
     assert table.column("video").to_pylist() == [row[0] for row in rows]
     assert table.schema.field("probability").type == "double"
+    for row, line in zip(rows, (tmp_path / "sent/test.csv").read_text().splitlines(), strict=True):
+        in_order = sorted(LABELS, key=lambda label: -float(row[titles.index(label)]))
+        assert line == ";".join([row[0], *(str(LABELS[::-1].index(label)) for label in in_order)])
     record = json.loads((tmp_path / "evaluation.json").read_text())
     assert record["average"] == "probabilities"
     assert [row["probabilities"]["cat"] for row in record["predictions"]] == [float(row[titles.index("cat")]) for row in rows]
