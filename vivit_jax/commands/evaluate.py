@@ -23,11 +23,11 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_views, positive
 from vivit_jax.data.summary import refused_clips
-from vivit_jax.errors import UserError, printable, unknown_name
+from vivit_jax.errors import UserError, printable
 from vivit_jax.inference.evaluate import scored
 from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
 from vivit_jax.inference.scores import TABLES, to_record, write_record, write_table
-from vivit_jax.inference.submissions import CHALLENGES, Submission, write_submission
+from vivit_jax.inference.submissions import CHALLENGES, Submission, check_submission, write_submission
 from vivit_jax.runs.evaluations import Subject, of_model, of_run
 from vivit_jax.runs.report import write_report
 from vivit_jax.training.config import AVERAGES
@@ -74,10 +74,10 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a model, data set, split or file that does not exist or does not fit.
     """
-    if arguments.submission and arguments.submission[0] not in CHALLENGES:
-        raise unknown_name("challenge", arguments.submission[0], CHALLENGES)
     tell_of_unused_gpu()
     subject = _subject(arguments)
+    if arguments.submission:
+        check_submission(arguments.submission[0], subject.dataset.labels, arguments.sls)
     pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
     agreement = agree(pretrained, subject.dataset, from_file=bool(arguments.labels))
     if agreement.origin == ASSUMED:

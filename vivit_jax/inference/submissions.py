@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.scores import Names
@@ -26,7 +26,6 @@ from vivit_jax.training.evaluation import Evaluation
 
 EPIC_HEADS = ("verb", "noun")
 GUESSES = 5
-SUPERVISION = (0, 5)  # the least and the highest level of supervision in Epic-Kitchens' scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +55,32 @@ class Submission:
         return [self.names[index] for index in self.evaluation.index.tolist()]
 
 
-def epic(submission: Submission) -> bytes:
-    """`test.json` in a zip.
+def check_submission(challenge: str, labels: Labels, supervision: tuple[int, int, int] | None) -> None:
+    """Refuses what a challenge does not take, before anything is scored.
+
+    Args:
+      challenge: one of `CHALLENGES`.
+      labels: the data set's classes, or those of each head.
+      supervision: as in `Submission`.
 
     Raises:
-      UserError: for a model without the heads `verb` and `noun`, or without levels of supervision.
+      UserError: for an unknown challenge, other heads than it has, or missing levels of supervision.
     """
-    if set(by_head(submission.labels)) != set(EPIC_HEADS):
-        raise UserError(f"an Epic-Kitchens submission needs the heads verb and noun, and the data set has {_heads(submission.labels)}")
-    if submission.supervision is None:
+    if challenge not in CHALLENGES:
+        raise unknown_name("challenge", challenge, CHALLENGES)
+    if challenge == "ssv2" and (list(by_head(labels)) != [""] or len(labels) < GUESSES):
+        raise UserError(f"a Something-Something submission needs one head of at least {GUESSES} classes, not {_heads(labels)}")
+    if challenge == "epic" and set(by_head(labels)) != set(EPIC_HEADS):
+        raise UserError(f"an Epic-Kitchens submission needs the heads verb and noun, and the data set has {_heads(labels)}")
+    if challenge == "epic" and supervision is None:
         raise UserError(
             "an Epic-Kitchens submission says how the model was supervised: give --sls PT,TL,TD, three levels from 0 to 5 "
             "(https://github.com/epic-kitchens/sls), such as 2,3,3 for pretraining on public videos and training on the training set"
         )
+
+
+def epic(submission: Submission) -> bytes:
+    """`test.json` in a zip."""
     scores = {head: submission.logits(head).astype(np.float64) for head in EPIC_HEADS}
     results = {
         name: {head: {str(number): _digits(value) for number, value in enumerate(scores[head][row])} for head in EPIC_HEADS}
@@ -83,13 +95,7 @@ def epic(submission: Submission) -> bytes:
 
 
 def ssv2(submission: Submission) -> bytes:
-    """A line for each clip.
-
-    Raises:
-      UserError: for a data set with several heads, or fewer than five classes.
-    """
-    if list(by_head(submission.labels)) != [""] or len(submission.labels) < GUESSES:
-        raise UserError(f"a Something-Something submission needs one head of at least {GUESSES} classes, not {_heads(submission.labels)}")
+    """A line for each clip."""
     best = np.argsort(-submission.logits(""), axis=1, kind="stable")[:, :GUESSES]
     return "".join(f"{name};{';'.join(map(str, row))}\n" for name, row in zip(submission.clips, best.tolist(), strict=True)).encode()
 
@@ -101,8 +107,9 @@ def write_submission(challenge: str, submission: Submission, path: pathlib.Path)
     """Writes the file of a challenge, one of `CHALLENGES`, whole or not at all.
 
     Raises:
-      UserError: for scores that the challenge does not take.
+      UserError: as `check_submission`.
     """
+    check_submission(challenge, submission.labels, submission.supervision)
     contents = CHALLENGES[challenge](submission)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, contents)

@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import jax
 import numpy as np
 from scipy import stats
 
@@ -93,7 +94,8 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: Plan, 
     result = {"folds": plan.count, "group": plan.group, "seed": plan.seed, "runs": runs, **summarised([run["scores"] for run in runs])}
     hits, tested = sum(run["hits"] for run in runs), sum(run["test"] for run in runs)
     result["pooled"] = {"top1": hits / tested, "hits": hits, "examples": tested}
-    write_json(workdir / RESULT, result)
+    if jax.process_index() == 0:
+        write_json(workdir / RESULT, result)
     return result
 
 
