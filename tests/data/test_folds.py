@@ -100,6 +100,7 @@ def test_folds_of_a_set_are_complete_and_people_are_not_parted(grouped):
         seen += test
     assert sorted(seen) == sorted(names_of(dataset, "all"))
     assert names_of(dataset, "all@fold1of3:group") == names_of(dataset, "all@fold1of3")
+    assert names_of(dataset, "all@fold1of3:person") == names_of(dataset, "all@fold1of3")  # as `vivit prepare --group` was told
     assert {name for name in names_of(dataset, "train@fold1of3")} <= set(names_of(dataset, "train"))
     two = names_of(dataset, "all@fold1of3") + names_of(dataset, "all@fold2of3")
     assert sorted(names_of(dataset, "all@fold1,2of3")) == sorted(two)

@@ -65,9 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, metavar="RATE", help="for layout frames: image files a second")
     parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
     parser.add_argument("--seed", type=int, default=0, help="seed of --split (default: %(default)s)")
-    parser.add_argument(
-        "--beam", action="store_true", help="make the videos by Apache Beam (extra `beam`), for more than one machine has time for"
-    )
+    parser.add_argument("--beam", action="store_true", help="make the videos by Apache Beam (extra `beam`), on many machines")
     parser.add_argument(
         "--beam_options",
         default="",

@@ -14,7 +14,7 @@ from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.folds import MARK, Folds, Subset, assigned, origins, parted
 from vivit_jax.data.layouts import LAYOUTS
-from vivit_jax.data.preparation.listing import clips_of
+from vivit_jax.data.preparation.listing import clips_of, column_called
 from vivit_jax.data.preparation.place import found, local_folder
 from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
@@ -92,7 +92,8 @@ class VideoDataset:
             record = records[index]
             names.append((records.split_of(index), record["name"]))
             classes.append(_class_keys(record["label"]))
-        return assigned(origins(names, clips_of(self.path, names), folds.group, self.name), classes, folds.count, folds.seed)
+        column = column_called(folds.group, self.path)
+        return assigned(origins(names, clips_of(self.path, names), column, self.name), classes, folds.count, folds.seed)
 
     def _records(self, own: str) -> Records:
         import tensorflow_datasets as tfds

@@ -56,11 +56,21 @@ def clips_of(folder: pathlib.Path, names: Sequence[tuple[str, str]]) -> list[Map
     """The rows of a data set's list; of a set that has none, those of `names` (split and name of each clip) and the groups known."""
     if rows := list(read(folder)):
         return rows
-    try:
-        groups = json.loads((folder / REPORT).read_text(encoding="utf-8")).get("groups") or {}
-    except (OSError, ValueError, AttributeError, RecursionError):
-        groups = {}
+    groups = _reported(folder, "groups")
+    groups = groups if isinstance(groups, dict) else {}
     return [{"split": split, "name": name, "group": groups.get(name, "")} for split, name in names]
+
+
+def column_called(name: str | None, folder: pathlib.Path) -> str | None:
+    """The column of the list that a person means: `group` under its own name, and under the one that it had for `vivit prepare --group`."""
+    return "group" if name is not None and name == _reported(folder, "group_column") else name
+
+
+def _reported(folder: pathlib.Path, key: str) -> object:
+    try:
+        return json.loads((folder / REPORT).read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
 
 
 def read(folder: pathlib.Path) -> Iterator[Mapping[str, str]]:

@@ -114,7 +114,7 @@ def prepare(
         (folder / CLIPS).rename(path / CLIPS)
         if annotations.missing:
             write_atomically(path / MISSING, _listed(annotations.missing))
-        write_json(path / REPORT, _report(summary, annotations))
+        write_json(path / REPORT, _report(summary, annotations, reading))
         builder.finish(path, annotations.labels)
         move_into_place(folder / name, target, overwrite=overwrite)
     summary.seconds = time.monotonic() - started
@@ -141,11 +141,12 @@ def _root(source: pathlib.Path | None, reading: Reading | None) -> pathlib.Path 
     return source if source is None or source.is_dir() else source.parent
 
 
-def _report(summary: Summary, annotations: Annotations) -> dict:
+def _report(summary: Summary, annotations: Annotations, reading: Reading | None) -> dict:
     """What `preparation.json` holds; its `manifest` tells a data set whose manifest was deleted from one of a version that wrote none."""
     groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
     report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
-    return report | ({"groups": groups} if groups else {}) | {"manifest": True}
+    named = {"group_column": reading.group} if reading is not None and reading.group else {}
+    return report | ({"groups": groups} if groups else {}) | named | {"manifest": True}
 
 
 def _listed(missing: Sequence[tuple[str, str]]) -> str:
