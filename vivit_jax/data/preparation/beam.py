@@ -20,6 +20,7 @@ from vivit_jax.data.preparation import builder, making
 from vivit_jax.data.preparation.outcome import EmptySplitError, Outcome
 from vivit_jax.data.preparation.transcode import Facts
 from vivit_jax.data.workers import Failure
+from vivit_jax.errors import UserError
 
 FACTS = "facts"
 QUIET = ["--default_sdk_harness_log_level=ERROR"]  # what the user gives comes later, and counts
@@ -39,10 +40,10 @@ def write(
       options: of Beam's pipeline, as on a command line: `--runner=DirectRunner --direct_num_workers=2`.
 
     Raises:
-      UserError: if more clips were refused than are tolerated.
+      UserError: if more clips were refused than are tolerated, or for options that are no words.
     """
     annotations = outcome.annotations
-    config = tfds.download.DownloadConfig(beam_options=PipelineOptions([*QUIET, *shlex.split(options)]))
+    config = tfds.download.DownloadConfig(beam_options=PipelineOptions([*QUIET, *_words(options)]))
 
     def examples(split: str) -> beam.PTransform:
         return _MakeExamples(making.jobs_of(annotations, split), short_side, os.fspath(folder / f"{FACTS}-{split}"))
@@ -59,6 +60,13 @@ def write(
         outcome.refused(clip, told) if isinstance(told, Failure) else outcome.stored(clip, told)
     outcome.check()
     return path
+
+
+def _words(options: str) -> list[str]:
+    try:
+        return shlex.split(options)
+    except ValueError as error:
+        raise UserError(f"--beam_options {options!r}: {error}") from None
 
 
 def _facts(folder: pathlib.Path) -> dict[tuple[str, str], Facts | Failure]:
