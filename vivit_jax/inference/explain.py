@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vivit_jax.data.guard import guarded
-from vivit_jax.data.sampling import centre_clip, views_of_video
+from vivit_jax.data.sampling import frames_once, views_of_video
 from vivit_jax.data.video.geometry import scaled_size, spatial_crops
 from vivit_jax.data.video.reader import decode_frames, probe
 from vivit_jax.drawing import captioned, lay_heat
@@ -71,7 +71,9 @@ def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | N
 
     config = pretrained.model.config
     relevance = integrated_gradients(score, clip, family_of(config).cells(config), max_steps=max_steps)
-    return Explanation(names[number], float(probabilities[number]), relevance, frames_once(probe(video).frames, preprocess))
+    info = probe(video)
+    frames = frames_once(info.frames, preprocess, float(info.fps))
+    return Explanation(names[number], float(probabilities[number]), relevance, frames)
 
 
 def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Preprocess) -> Iterator[np.ndarray]:
@@ -96,12 +98,6 @@ def heat_at(explanation: Explanation, number: int) -> np.ndarray:
     span = times[after] - times[before]
     share = float(np.clip((position - times[before]) / span, 0, 1)) if span else 0.0
     return (1 - share) * tokens[before] + share * tokens[after]
-
-
-def frames_once(video_frames: int, preprocess: Preprocess) -> np.ndarray:
-    """Frame numbers of the middle clip, ascending. A clip longer than its video starts over; those repeats are left out."""
-    frames = centre_clip(video_frames, preprocess)
-    return frames[: 1 + int(np.argmin(np.append(np.diff(frames) > 0, False)))]
 
 
 def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slice]:
