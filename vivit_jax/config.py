@@ -71,7 +71,8 @@ class Experiment:
     def preprocess(self) -> Preprocess:
         """How a video becomes the model's input. The mean and std are 0.5 unless the config or the initial weights set them."""
         (frames, *crop), data = self.model.clip, self.data
-        return Preprocess(frames, data.stride, data.resize, tuple(crop), data.mean or HALF, data.std or HALF)
+        sampling = {"rate": data.rate, "sampling": data.sampling, "padding": data.padding}
+        return Preprocess(frames, data.stride, data.resize, tuple(crop), data.mean or HALF, data.std or HALF, **sampling)
 
     @property
     def multi_label(self) -> bool:

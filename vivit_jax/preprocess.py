@@ -8,7 +8,7 @@ import math
 import numbers
 import typing
 
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, unknown_name
 
 if typing.TYPE_CHECKING:  # processes that only decode videos do not import JAX
     import jax.numpy as jnp
@@ -19,7 +19,10 @@ HALF = (0.5, 0.5, 0.5)
 # (temporal clips, spatial crops): a view is one crop of one clip of a video, and the logits of all views are averaged.
 Views = tuple[int, int]
 
+SAMPLINGS, PADDINGS = ("dense", "segments"), ("loop", "hold")
+
 LARGEST_SCALE = 1e6  # of the larger of 1 and |mean|, divided by std; pixels left in 0..255 have 255
+LARGEST_RATE = 1000  # frames a second
 LARGEST_RESIZE = 16  # times the crop: a file that asks for more is after memory
 
 
@@ -34,6 +37,9 @@ class Preprocess:
       crop: (height, width) of the crop, in pixels.
       mean: per RGB channel, of pixels in [0, 1].
       std: per RGB channel, of pixels in [0, 1]. Mean and std of 0.5 give Scenic's range [-1, 1].
+      rate: frames a second of a clip, whatever those of its video; where given, it replaces `stride`.
+      sampling: `dense`, frames `stride` or 1 / `rate` apart; or `segments`, one of each of as many equal parts of the whole video.
+      padding: what a video shorter than a clip does: `loop` or `hold` its last frame.
     """
 
     frames: int
@@ -42,6 +48,9 @@ class Preprocess:
     crop: tuple[int, int]
     mean: tuple[float, float, float] = HALF
     std: tuple[float, float, float] = HALF
+    rate: float | None = None
+    sampling: str = "dense"
+    padding: str = "loop"
 
     def __post_init__(self) -> None:
         for field in ("crop", "mean", "std"):
@@ -60,6 +69,7 @@ class Preprocess:
             raise UserError(f"resize must be at most {LARGEST_RESIZE} times the crop, got {self.resize} for a crop of {self.crop}")
         if min(self.std) <= 0:
             raise UserError(f"std must be above 0, got {self.std}")
+        check_sampling(self.rate, self.sampling, self.padding)
         if max(1, *map(abs, self.mean)) / min(self.std) > LARGEST_SCALE:
             raise UserError(f"mean and std must be of pixels in [0, 1], got {self.mean} and {self.std}")
 
@@ -87,9 +97,26 @@ class Preprocess:
         return (video.astype(jnp.float32) * scale + shift).astype(dtype or jnp.float32)
 
     def to_dict(self) -> dict:
-        """Plain values for JSON."""
-        return dataclasses.asdict(self) | {
+        """Plain values for JSON. The last three fields are only there if they are not the defaults, which older versions know alone."""
+        values = dataclasses.asdict(self) | {
             "crop": list(self.crop),
             "mean": list(self.mean),
             "std": list(self.std),
         }
+        defaults = {name: getattr(Preprocess, name) for name in ("rate", "sampling", "padding")}
+        return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+
+
+def check_sampling(rate: object, sampling: object, padding: object) -> None:
+    """Refuses fields of a `Preprocess` or `DataConfig` that say nothing of how frames are taken.
+
+    Raises:
+      UserError: naming the field.
+    """
+    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool) and math.isfinite(rate)
+    if rate is not None and not (is_number and 0 < rate <= LARGEST_RATE):
+        raise UserError(f"rate must be frames a second, above 0 and at most {LARGEST_RATE}, or None, got {rate!r}")
+    if sampling not in SAMPLINGS:
+        raise unknown_name("sampling", str(sampling), SAMPLINGS)
+    if padding not in PADDINGS:
+        raise unknown_name("padding", str(padding), PADDINGS)

@@ -18,6 +18,7 @@ ENVIRONMENT = {
 }
 
 LOGGERS = (
+    "apache_beam",
     "asyncio",  # orbax's, when a disk is full
     "etils",
     "grain",

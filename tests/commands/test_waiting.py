@@ -7,9 +7,11 @@ import pytest
 
 from vivit_jax.analysis import throughput
 from vivit_jax.cli import COMMANDS
-from vivit_jax.commands import bench, compare, export, probe
+from vivit_jax.commands import bench, compare, evaluate, export, probe
+from vivit_jax.inference import scores, submissions
 from vivit_jax.runs.comparison.compare import BATCH_SIZE
 from vivit_jax.training import probes
+from vivit_jax.training.config import AVERAGES
 from vivit_jax.weights.export import FORMATS
 
 # Each takes from a tenth of a second to seconds to import.
@@ -69,3 +71,6 @@ def test_what_help_lists_is_what_there_is():
     assert set(probe.KINDS) == set(probes.KINDS)
     assert set(bench.MODES) == {*throughput.MODES, "data"}
     assert compare.BATCH_SIZE == BATCH_SIZE
+    assert set(evaluate.CHALLENGES) == set(submissions.CHALLENGES)
+    assert set(evaluate.TABLES) == set(scores.TABLES)
+    assert evaluate.AVERAGES == AVERAGES

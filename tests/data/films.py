@@ -31,10 +31,11 @@ def write(
     options: dict | None = None,
     aspect: Fraction | None = None,
     colours: tuple[int, int] | None = None,
+    fps: int = FPS,
 ) -> pathlib.Path:
     """Writes frames in any codec; `times` are milliseconds for a variable rate, `colours` FFmpeg's numbers of (matrix, range)."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=FPS, options=options or {})
+        stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect

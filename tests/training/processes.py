@@ -35,6 +35,20 @@ class Process:
             time.sleep(0.01)
 
 
+def arrays_of(workdir, step):
+    """Every array of a checkpoint, and what is saved beside them."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    from vivit_jax.runs.manifest import damage
+
+    assert damage(workdir / "checkpoints" / str(step)) is None
+    manager = ocp.CheckpointManager(workdir / "checkpoints")
+    restored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(), facts=ocp.args.JsonRestore()))
+    manager.close()
+    return jax.tree.leaves(jax.device_get(restored["state"])), restored["facts"]
+
+
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory) -> Path:
     """A compilation cache for all processes of a test session: most of a tiny run's time is compiling the same step again.

@@ -154,3 +154,21 @@ def test_a_split_without_examples_is_refused():
 def test_the_padding_of_the_last_batch_is_not_compiled_anew():
     with jax.log_compiles(False):
         scores(4, ParallelConfig(data=1))  # a second trace would raise
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_probabilities_or_logits_are_averaged_over_the_views(multi_label):
+    """Against a loop in float64 over clips and views."""
+    from vivit_jax.training.averaging import averaged
+
+    logits = np.random.default_rng(0).normal(0, 4, (6, 5, 4)).astype(np.float32)
+    means = {"logits": np.zeros((5, 4)), "probabilities": np.zeros((5, 4))}
+    for view in logits.astype(np.float64):
+        for clip, values in enumerate(view):
+            share = 1 / (1 + np.exp(-values)) if multi_label else np.exp(values) / np.exp(values).sum()
+            means["logits"][clip] += values / 6
+            means["probabilities"][clip] += share / 6
+    np.testing.assert_allclose(averaged(logits, "logits", multi_label=multi_label), means["logits"], rtol=1e-5, atol=1e-6)
+    told = np.asarray(averaged(logits, "probabilities", multi_label=multi_label), np.float64)
+    said = 1 / (1 + np.exp(-told)) if multi_label else np.exp(told) / np.exp(told).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(said, means["probabilities"], rtol=1e-4, atol=1e-6)

@@ -7,25 +7,14 @@ import signal
 import subprocess
 
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 import safetensors.numpy
 import tiny
+from processes import arrays_of
 
 from vivit_jax.runs.manifest import damage
 
 LONG = ("--config.training.steps=1000000", "--config.training.log_every=50", "--config.evaluation.every_steps=1000000")
-
-
-def arrays_of(workdir, step):
-    """Every array of a checkpoint, and what is saved beside them."""
-    assert damage(workdir / "checkpoints" / str(step)) is None
-    manager = ocp.CheckpointManager(workdir / "checkpoints")
-    restored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(), facts=ocp.args.JsonRestore()))
-    manager.close()
-    import jax
-
-    return jax.tree.leaves(jax.device_get(restored["state"])), restored["facts"]
 
 
 @pytest.mark.fault(

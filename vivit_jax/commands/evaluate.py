@@ -4,6 +4,7 @@ Example:
   vivit evaluate --workdir runs/digits
   vivit evaluate --workdir runs/digits --split val --views 4x3 --checkpoint 200
   vivit evaluate --model runs/digits/model --name motion_digits --data_dir data --split test --views 4x3 --out scores.json
+  vivit evaluate --workdir runs/epic --split val --submission epic test.zip --sls 2,3,3
 
 A run's own test is written to evaluation.json. Anything else (another split, other views, another data set, another step) is written to a
 file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all.
@@ -12,6 +13,7 @@ file of its own beside it, such as evaluation-val-4x3.json, and report.html show
 import argparse
 import dataclasses
 import pathlib
+import re
 import typing
 
 from rich.markup import escape
@@ -27,6 +29,9 @@ if typing.TYPE_CHECKING:
     from vivit_jax.training.evaluation import Evaluation
 
 CLASSES_SHOWN = 40
+AVERAGES = ("logits", "probabilities")
+CHALLENGES = ("epic", "ssv2")
+TABLES = (".csv", ".parquet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flip",
         action=argparse.BooleanOptionalAction,
-        help="also average the logits of each view mirrored (default: as the run, or no)",
+        help="also average each view mirrored (default: as the run, or no)",
     )
+    parser.add_argument("--average", choices=AVERAGES, help="what is averaged over the views of a video (default: as the run, or logits)")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
     parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, instead of its own")
     parser.add_argument(
@@ -50,8 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=output,
         metavar="FILE",
         help="file for the scores (default: evaluation.json, or a file named by split and views if this is not the run's own test); "
-        "a .csv gets the predictions, and the scores go to their default file",
+        "a .csv or .parquet gets the predictions, and the scores go to their default file",
     )
+    parser.add_argument(
+        "--submission",
+        nargs=2,
+        metavar=("CHALLENGE", "FILE"),
+        help=f"also write what a challenge's server takes: {' or '.join(CHALLENGES)}, such as --submission epic test.zip",
+    )
+    parser.add_argument("--sls", type=_levels, metavar="PT,TL,TD", help="for --submission epic: the model's levels of supervision, 0 to 5")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -60,13 +73,17 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a model, data set, split or file that does not exist or does not fit.
     """
+    from vivit_jax.data.summary import refused_clips
     from vivit_jax.inference.evaluate import scored
     from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
-    from vivit_jax.inference.scores import to_record, write_csv, write_record
+    from vivit_jax.inference.scores import to_record, write_record, write_table
+    from vivit_jax.inference.submissions import Submission, check_submission, write_submission
     from vivit_jax.runs.report import write_report
 
     tell_of_unused_gpu()
     subject = _subject(arguments)
+    if arguments.submission:
+        check_submission(arguments.submission[0], subject.dataset.labels, arguments.sls)
     pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
     agreement = agree(pretrained, subject.dataset, from_file=bool(arguments.labels))
     if agreement.origin == ASSUMED:
@@ -84,6 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         subject.data,
         subject.parallel,
         flip=subject.flip,
+        average=subject.average,
     )
     record = to_record(
         evaluation,
@@ -91,15 +109,23 @@ def run(arguments: argparse.Namespace) -> None:
         split=subject.split,
         views=subject.views,
         flip=subject.flip,
+        average=subject.average,
         names=names,
         step=subject.step,
         labels_from=agreement.origin,
+        refused=refused_clips(subject.dataset, subject.split),
     )
     write_record(record, subject.out)
     _print(evaluation, subject)
-    if arguments.out and _is_csv(arguments.out):
-        write_csv(record, arguments.out)
+    if record.get("refused"):
+        console.say(f"{record['refused']} clips of {subject.split} were refused by `vivit prepare` and count nowhere")
+    if arguments.out and _is_table(arguments.out):
+        write_table(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")
+    if arguments.submission:
+        challenge, file = arguments.submission
+        write_submission(challenge, Submission(evaluation, subject.dataset.labels, names, arguments.sls), pathlib.Path(file))
+        console.say(f"submission written to {file}")
     if arguments.workdir and subject.out.parent == pathlib.Path(arguments.workdir):
         console.say(f"report written to {write_report(arguments.workdir)}")
 
@@ -115,6 +141,7 @@ def _subject(arguments: argparse.Namespace) -> "Subject":
             split=arguments.split,
             views=arguments.views,
             flip=arguments.flip,
+            average=arguments.average,
             step=arguments.checkpoint,
             relabelled=bool(arguments.labels),
         )
@@ -130,14 +157,21 @@ def _subject(arguments: argparse.Namespace) -> "Subject":
             split=arguments.split or "test",
             views=arguments.views or (4, 3),
             flip=bool(arguments.flip),
+            average=arguments.average or AVERAGES[0],
         )
-    if arguments.out and not _is_csv(arguments.out):
+    if arguments.out and not _is_table(arguments.out):
         return dataclasses.replace(subject, out=arguments.out)
     return subject
 
 
-def _is_csv(path: pathlib.Path) -> bool:
-    return path.suffix.lower() == ".csv"
+def _is_table(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in TABLES
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[0-5],[0-5],[0-5]", text):
+        raise argparse.ArgumentTypeError(f"must be three levels from 0 to 5, as in 2,3,3, got {text!r}")
+    return tuple(int(part) for part in text.split(","))
 
 
 def _print(evaluation: "Evaluation", subject: "Subject") -> None:

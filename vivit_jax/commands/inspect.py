@@ -5,6 +5,7 @@ Example:
   vivit inspect runs/digits
   vivit inspect runs/digits/model
   vivit inspect --name motion_digits --data_dir data --sheet clips.png
+  vivit inspect --name my_videos --data_dir data --originals my_videos
   vivit inspect --keys warmup
 
 What it shows:
@@ -12,7 +13,8 @@ What it shows:
               batch as the model sees it, augmented and mixed
   a model     parameters by group, multiply-accumulates for a view, preprocessing
   a run       what it shows of its config, and its checkpoints, every byte verified; the exit code is 2 if one is damaged
-  a data set  counts by split and class, durations, and a contact sheet
+  a data set  counts by split and class, durations, and a contact sheet; every record verified, and with --originals the files it was made
+              of; the exit code is 2 if one is damaged or has changed
   --keys      what a config may set, with type, default and meaning
 
 A view is one crop of one clip of a video.
@@ -37,7 +39,9 @@ from vivit_jax.commands.arguments import add_dataset, output
 from vivit_jax.config import Experiment
 from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import VideoDataset, open_dataset
+from vivit_jax.data.preparation.place import local_folder
 from vivit_jax.data.summary import sheet_of, summarise
+from vivit_jax.data.verification import SHOWN, verified
 from vivit_jax.errors import UserError, printable
 from vivit_jax.keys import Key, experiment_keys
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_of
@@ -54,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
     parser.add_argument("--sheet", type=output, metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
+    parser.add_argument("--originals", metavar="DIR", help="with --name: the folder that the set was made of, to compare its files too")
     parser.add_argument(
         "--keys",
         nargs="?",
@@ -79,7 +84,9 @@ def run(arguments: argparse.Namespace) -> None:
     if (arguments.subject is None) == (arguments.name is None):
         raise UserError("give either a config, a run or a model directory, or --name of a data set")
     if arguments.name:
-        _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), pathlib.Path(arguments.sheet or f"{arguments.name}.png"))
+        originals = None if arguments.originals is None else local_folder(arguments.originals, "--originals")
+        sheet = pathlib.Path(arguments.sheet or f"{arguments.name}.png")
+        _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), sheet, originals)
     elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
         _inspect_run(runs.open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
@@ -152,7 +159,12 @@ def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     console.show(table)
 
 
-def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path) -> None:
+def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path, originals: pathlib.Path | None) -> None:
+    """Describes a data set and verifies it.
+
+    Raises:
+      UserError: at the end, if it or its originals are not what they were.
+    """
     splits = {split: summarise(dataset, split) for split in dataset.splits}
     classes = sorted(set().union(*(summary.counts for summary in splits.values())))
     table = Table("class", box=None)
@@ -167,6 +179,12 @@ def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path) -> None:
         spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
         console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}")
     _save(sheet_of(dataset), sheet)
+    verdict = verified(dataset, splits, originals)
+    for line in verdict.told:
+        console.say(line)
+    if verdict.wrong:
+        more = f" (and {len(verdict.wrong) - SHOWN} more)" if len(verdict.wrong) > SHOWN else ""
+        raise UserError(f"{dataset.path} is not as it was made: {'; '.join(verdict.wrong[:SHOWN])}{more}")
 
 
 def _save(sheet: Image.Image, path: pathlib.Path) -> None:

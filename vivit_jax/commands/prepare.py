@@ -65,6 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, metavar="RATE", help="for layout frames: image files a second")
     parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
     parser.add_argument("--seed", type=int, default=0, help="seed of --split (default: %(default)s)")
+    parser.add_argument("--beam", action="store_true", help="make the videos by Apache Beam (extra `beam`), on many machines")
+    parser.add_argument(
+        "--beam_options",
+        default="",
+        metavar="OPTIONS",
+        help="options of Beam's pipeline, as in "
+        '--beam_options="--runner=DirectRunner --direct_num_workers=8 --direct_running_mode=multi_processing"',
+    )
     parser.add_argument("--root", metavar="DIR", help="folder that the paths in a list start from (default: the folder of the list)")
     parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, with links resolved")
 
@@ -82,9 +90,16 @@ def run(arguments: argparse.Namespace) -> None:
         overwrite=arguments.overwrite,
         reading=_reading(arguments),
         shares=None if arguments.split is None else Shares(arguments.split, arguments.seed),
+        beam_options=_beam_options(arguments),
         progress=True,
     )
     print_summary(summary)
+
+
+def _beam_options(arguments: argparse.Namespace) -> str | None:
+    if arguments.beam_options and not arguments.beam:
+        raise UserError("--beam_options mean nothing without --beam")
+    return arguments.beam_options if arguments.beam else None
 
 
 def _reading(arguments: argparse.Namespace) -> Reading:
@@ -126,6 +141,8 @@ def print_summary(summary: Summary) -> None:
             console.say(f"  {split}: {name}: {what}")
         if len(rows) > SHOWN:
             console.say(f"  ... and {len(rows) - SHOWN} more, listed in {REPORT}")
+    if summary.resumed:
+        console.say(f"{summary.resumed} of them were finished by a preparation that was interrupted")
     console.say(
         f"{summary.path}: {summary.clips} videos, {summary.seconds_of_video:.0f} s of video, "
         f"{summary.bytes / 1e6:.1f} MB, made in {summary.seconds:.1f} s"

@@ -3,9 +3,11 @@
 Example:
   vivit train --config=configs/motion_digits.py --workdir=runs/digits --config.training.epochs=5
   python train.py --config=configs/motion_digits.py --workdir=runs/digits
+  vivit train --config=configs/video_folder.py --config.data.name=mine --workdir=runs/five --folds 5 --group source
 
-The second line does the same from a checkout. Without `--processes`, the processes of a Slurm or Open MPI 4 job (one for each GPU), of an
-indexed Kubernetes job or of a TPU slice find each other; `--processes=1` makes a process there run alone.
+The second line does the same as the first from a checkout, and the third cross-validates. Without `--processes`, the processes of a Slurm
+or Open MPI 4 job (one for each GPU), of an indexed Kubernetes job or of a TPU slice find each other; `--processes=1` makes a process there
+run alone.
 
 Exit codes: 0 done, 1 stopped for the reason printed, 2 bad input, 143 interrupted with everything saved: by SIGTERM, SIGINT, SIGHUP or
 SIGUSR1, or because nobody reads the output any more. A second signal ends the run at once; the newest checkpoint is kept.
@@ -19,6 +21,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.table import Table
+
+from vivit_jax import console
+from vivit_jax.commands.arguments import positive, whole
 from vivit_jax.commands.config_arguments import add_config, experiment_of
 from vivit_jax.errors import Stopped, UserError, in_one_line
 
@@ -43,6 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="move aside what an earlier run left in the work directory, and begin again",
     )
     parser.add_argument("--norestart", dest="restart", action="store_false", help=argparse.SUPPRESS)
+    folds = parser.add_argument_group("cross-validation: a run for each fold in WORKDIR/fold-I, and their scores in WORKDIR/folds.json")
+    folds.add_argument("--folds", type=positive, metavar="K", help="divide all clips of the data set into K folds, each tested once")
+    folds.add_argument(
+        "--group", metavar="COLUMN", help="column of the data set's clips.csv whose values are not parted (default: group, or else source)"
+    )
+    folds.add_argument("--fold_seed", type=whole, default=0, metavar="N", help="another seed makes other folds (default: %(default)s)")
+    folds.add_argument(
+        "--fold_validation", action="store_true", help="leave the fold after the tested one out of training too: it chooses the model"
+    )
     hosts = parser.add_argument_group("several processes, on one host or several")
     hosts.add_argument("--coordinator", "-coordinator", metavar="HOST:PORT", help="address of the first process")
     hosts.add_argument("--processes", "-processes", type=_number, metavar="N", help="how many there are")
@@ -56,6 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for anything in the experiment that cannot work.
       Stopped: where the run ends early.
     """
+    from vivit_jax.runs.folds import Plan, train_folds
     from vivit_jax.runs.stopping import leave_at_once
     from vivit_jax.runs.train import train
     from vivit_jax.training.feed import hangs
@@ -63,21 +79,46 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("config", "workdir"):
         if not getattr(arguments, name):
             raise UserError(f"--{name} is missing (see --help)")
+    options = {
+        "restart": arguments.restart,
+        "coordinator": arguments.coordinator,
+        "processes": arguments.processes,
+        "process": arguments.process,
+        "again": f"the same command goes on: {as_typed(arguments.argv)}",
+    }
+    if not arguments.folds and (arguments.group or arguments.fold_seed or arguments.fold_validation):
+        raise UserError("--group, --fold_seed and --fold_validation mean nothing without --folds")
     try:
-        train(
-            experiment_of(arguments),
-            arguments.workdir,
-            restart=arguments.restart,
-            coordinator=arguments.coordinator,
-            processes=arguments.processes,
-            process=arguments.process,
-            again=f"the same command goes on: {as_typed(arguments.argv)}",
-        )
+        if arguments.folds:
+            plan = Plan(arguments.folds, arguments.group, arguments.fold_seed, arguments.fold_validation)
+            print_folds(train_folds(experiment_of(arguments), arguments.workdir, plan, **options), Path(arguments.workdir))
+        else:
+            train(experiment_of(arguments), arguments.workdir, **options)
     except Stopped as stop:
         if hangs():  # a reading thread, and the interpreter would wait for it
             print(f"{arguments.program}: {in_one_line(stop)}", file=sys.stderr)
             leave_at_once(stop.exit_code)
         raise
+
+
+def print_folds(result: dict, workdir: Path) -> None:
+    """Prints the scores of each fold, and what they say together."""
+    from vivit_jax.runs.folds import RESULT
+
+    names = list(result["mean"])
+    table = Table("fold", box=None)
+    for title in ("train", "test", *names):
+        table.add_column(title, justify="right")
+    for run in result["runs"]:
+        table.add_row(str(run["fold"]), str(run["train"]), str(run["test"]), *(f"{run['scores'][name]:.4f}" for name in names))
+    for row in ("mean", "std"):
+        table.add_row(row, "", "", *(f"{result[row][name]:.4f}" for name in names), style="bold")
+    for end, side in ((0, "from"), (1, "to")):
+        table.add_row(f"95 % {side}", "", "", *(f"{result['interval'][name][end]:.4f}" for name in names))
+    console.show(table)
+    pooled = result["pooled"]
+    console.say(f"all folds together: top1 {pooled['top1']:.4f} ({pooled['hits']} of {pooled['examples']})", style="bold")
+    console.say(f"scores written to {workdir / RESULT}")
 
 
 def _switch(text: str) -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.preprocess import check_sampling
 
 TEMPORAL_ORDERS = ("forward", "shuffled", "one_frame")
 
@@ -18,6 +19,11 @@ class DataConfig:
       val_split: the split evaluated during training; None evaluates none.
       test_split: the split evaluated at the end; None evaluates none.
       stride: the distance in source frames between two frames of a clip.
+      rate: the frames a second of a clip, so that videos of 15, 30 and 60 frames a second show the same motion; the nearest frames are
+        taken. Where given, it replaces `stride`.
+      sampling: `dense`, frames at that distance; or `segments`, which spreads a clip over the whole video: one frame of each of as many
+        equal parts, in training a random one, else the middle one (temporal views take other places).
+      padding: what a video that is shorter than a clip does: `loop`, it starts over, or `hold`, its last frame stays.
       resize: the short side in pixels that frames are scaled to before the crop.
       mean: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
       std: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
@@ -36,6 +42,9 @@ class DataConfig:
     val_split: str | None = "val"
     test_split: str | None = "test"
     stride: int = 2
+    rate: float | None = None
+    sampling: str = "dense"
+    padding: str = "loop"
     resize: int = 256
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
@@ -47,6 +56,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.temporal_order not in TEMPORAL_ORDERS:
             raise unknown_name("data.temporal_order", self.temporal_order, TEMPORAL_ORDERS)
+        check_sampling(self.rate, self.sampling, self.padding)
         readers, processes = 1 if self.readers is None else self.readers, self.processes or 0
         if min(self.stride, self.resize, readers) < 1 or processes < 0:
             raise UserError(f"stride, resize and readers must be at least 1 and processes at least 0, got {self}")
@@ -74,7 +84,8 @@ class AugmentConfig:
       randaugment_magnitude: their common strength; 10 is full, and Scenic's 15 and 20 go beyond.
       randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which Scenic's is not; for magnitudes up to 10.
       erasing: probability of covering a box of 2 to 33 % of the frame in noise, before the colours change.
-      repeats: how often a clip is drawn in a row, each time augmented anew; an epoch of training then sees 1 / `repeats` of the records.
+      repeats: how many clips of a video are drawn in a row, each from a time of its own and augmented anew; an epoch of training then sees
+        1 / `repeats` of the records.
     """
 
     flip: float = 0.5

@@ -12,7 +12,9 @@ from jaxtyping import Int
 from vivit_jax import console
 from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.config import DataConfig
+from vivit_jax.data.folds import MARK, Folds, Subset, assigned, origins, parted
 from vivit_jax.data.layouts import LAYOUTS
+from vivit_jax.data.preparation.listing import clips_of, column_called
 from vivit_jax.data.preparation.place import found, local_folder
 from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
@@ -44,6 +46,7 @@ class VideoDataset:
     identity: Mapping
     _builder: "tfds.core.DatasetBuilder" = dataclasses.field(repr=False)
     _manifest: manifest.Manifest | None = dataclasses.field(default=None, repr=False)
+    _folds: dict = dataclasses.field(default_factory=dict, repr=False)  # the fold of each record, by how they were made
 
     def resolve(self, split: str) -> str:
         """A split expression in the data set's own names, such as `val[:10%]` for `validation[:10%]`.
@@ -51,7 +54,9 @@ class VideoDataset:
         Raises:
           UserError: for a split that the data set does not have.
         """
-        return splits.resolve(split, self.splits, self.name)
+        names, folds = parted(split)
+        own = splits.resolve(names, self.splits, self.name)
+        return own if folds is None else f"{own}{MARK}{folds}"
 
     def has(self, split: str) -> bool:
         """Whether the data set has every split that an expression names."""
@@ -62,23 +67,44 @@ class VideoDataset:
         return True
 
     def source(self, split: str) -> Sequence[Record]:
-        """Random access to the records of a split, such as `train`, `train[:10%]` or `train+val`.
+        """Random access to the records of a split, such as `train`, `train[:10%]`, `train+val` or `all@fold1of5`.
 
         Raises:
           UserError: for a split that does not exist or is empty.
         """
+        own, folds = parted(self.resolve(split))
+        return self._records(own) if folds is None else self._of_folds(own, folds)
+
+    def _of_folds(self, own: str, folds: Folds) -> Sequence[Record]:
+        records = self._records(own)
+        key = own, dataclasses.replace(folds, numbers=(1,), inside=True)
+        if key not in self._folds:
+            self._folds[key] = self._fold_of_each(records, folds)
+        chosen = [index for index, fold in enumerate(self._folds[key]) if (fold in folds.numbers) == folds.inside]
+        if not chosen:
+            raise UserError(f"split {own}{MARK}{folds} of data set {self.name} is empty")
+        return Subset(records, chosen)
+
+    def _fold_of_each(self, records: Records, folds: Folds) -> list[int]:
+        """Reads every record once."""
+        names, classes = [], []
+        for index in range(len(records)):
+            record = records[index]
+            names.append((records.split_of(index), record["name"]))
+            classes.append(_class_keys(record["label"]))
+        column = column_called(folds.group, self.path)
+        return assigned(origins(names, clips_of(self.path, names), column, self.name), classes, folds.count, folds.seed)
+
+    def _records(self, own: str) -> Records:
         import tensorflow_datasets as tfds
 
-        own = self.resolve(split)
         try:
             instructions = self._builder.info.splits[own].file_instructions
             stored = self._builder.as_data_source(split=own, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
         except (ValueError, KeyError, AssertionError) as error:
-            raise UserError(
-                f"data set {self.name} cannot read split {split!r} ({in_one_line(error)}): slices are as train[:10%]"
-            ) from error
+            raise UserError(f"data set {self.name} cannot read split {own!r} ({in_one_line(error)}): slices are as train[:10%]") from error
         if not len(stored):
-            raise UserError(f"split {split!r} of data set {self.name} is empty")
+            raise UserError(f"split {own!r} of data set {self.name} is empty")
         places = [(part.filename, part.skip, part.take) for part in instructions]
         return Records(stored, self._builder.info.features, places, len(self.labels) if self.multi_label else None, self._hashes(places))
 
@@ -187,6 +213,13 @@ def _versions(path: pathlib.Path) -> list[pathlib.Path]:
     """The finished versions of a data set, oldest first."""
     found = [info.parent for info in path.glob("[0-9]*/dataset_info.json") if info.parent.name.replace(".", "").isdecimal()]
     return sorted(found, key=lambda version: [int(part) for part in version.name.split(".")])
+
+
+def _class_keys(label: int | np.ndarray | Mapping[str, int]) -> list[object]:
+    """The classes of a clip, of all heads."""
+    if isinstance(label, np.ndarray):
+        return np.flatnonzero(label).tolist()
+    return list(label.items()) if isinstance(label, Mapping) else [label]
 
 
 def _by_head(values: object) -> Mapping:

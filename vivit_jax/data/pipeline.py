@@ -250,7 +250,7 @@ class _TrainingClip:
         epoch, index = turn // len(self.records), int(self.order[turn])
         generator = np.random.default_rng((self.seed, epoch, index, repeat))
         record, wanted = self.records[index], self.preprocess
-        indices = sampling.random_clip(generator, wanted.frames, wanted.stride, record["frames"])
+        indices = sampling.training_clip(generator, wanted, record["frames"], record["fps"])
         indices = sampling.reorder(indices, self.temporal_order, generator)
         augmentation = random_augmentation(generator, self.augment, wanted.resize, wanted.crop)
         clip = show_frames(record, indices, augmentation.geometry)
@@ -273,7 +273,7 @@ class _EvaluationViews:
             return self._padding(index)
         generator = np.random.default_rng(index)
         record, (temporal, spatial) = self.records[index], self.views
-        clips = sampling.spread_clips(temporal, self.preprocess.frames, self.preprocess.stride, record["frames"])
+        clips = sampling.judged_clips(temporal, self.preprocess, record["frames"], record["fps"])
         clips = np.stack([sampling.reorder(indices, self.temporal_order, generator) for indices in clips])
         views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, stored=True, name=record["name"])
         if self.flip:

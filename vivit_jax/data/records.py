@@ -80,6 +80,10 @@ class Records(Sequence):
             file, position = self._place(index)
             raise damaged(file, f"record {position}: {' '.join(str(error).split())[:200] or type(error).__name__}") from error
 
+    def split_of(self, index: int) -> str:
+        """The split that a record lies in."""
+        return self._place(index)[0].name.partition("-")[2].partition(".")[0]
+
     def _place(self, index: int) -> tuple[pathlib.Path, int]:
         """The shard of a record, and its position there, counted from 0."""
         place = int(np.searchsorted(self._ends, index, side="right"))

@@ -11,25 +11,83 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
 
-def clip_indices(start: int, frames: int, stride: int, video_frames: int) -> np.ndarray:
-    """Frame numbers of the clip that begins at `start`, int64 (frames,). A video that ends first starts over, as in Scenic."""
-    return (start + stride * np.arange(frames)) % video_frames
+def clip_indices(start: int, frames: int, stride: float, video_frames: int, padding: str = "loop") -> np.ndarray:
+    """Frame numbers of the clip that begins at `start`, int64 (frames,).
+
+    Args:
+      start: the first frame.
+      frames: frames of the clip.
+      stride: source frames from one to the next; where it is no whole number, the nearest frame is taken.
+      video_frames: frames of the video.
+      padding: what a video that ends first does: `loop`, it starts over, as in Scenic, or `hold`, its last frame stays.
+    """
+    numbers = start + _offsets(frames, stride)
+    return np.minimum(numbers, video_frames - 1) if padding == "hold" else numbers % video_frames
 
 
-def random_clip(generator: np.random.Generator, frames: int, stride: int, video_frames: int) -> np.ndarray:
+def random_clip(generator: np.random.Generator, frames: int, stride: float, video_frames: int, padding: str = "loop") -> np.ndarray:
     """Frame numbers of a clip that begins anywhere it fits, int64 (frames,); at 0 if it fits nowhere."""
-    return clip_indices(int(generator.integers(_starts(frames, stride, video_frames))), frames, stride, video_frames)
+    return clip_indices(int(generator.integers(_starts(frames, stride, video_frames))), frames, stride, video_frames, padding)
 
 
-def spread_clips(count: int, frames: int, stride: int, video_frames: int) -> np.ndarray:
+def spread_clips(count: int, frames: int, stride: float, video_frames: int, padding: str = "loop") -> np.ndarray:
     """Frame numbers of `count` clips spread evenly from the first frame to the last, int64 (count, frames); one is in the middle."""
-    starts = spread(video_frames, (frames - 1) * stride + 1, count)
-    return np.stack([clip_indices(int(start), frames, stride, video_frames) for start in starts])
+    starts = spread(video_frames, _length(frames, stride), count)
+    return np.stack([clip_indices(int(start), frames, stride, video_frames, padding) for start in starts])
 
 
-def centre_clip(video_frames: int, preprocess: Preprocess) -> np.ndarray:
+def segment_frames(places: np.ndarray, video_frames: int) -> np.ndarray:
+    """One frame of each of as many equal parts of a video as a clip has frames (Wang et al. 2016, Temporal Segment Networks).
+
+    Args:
+      places: where in its part each frame lies, float (..., frames) in [0, 1).
+      video_frames: frames of the video; one with fewer than a clip shows some of them again.
+
+    Returns:
+      Frame numbers, int64 (..., frames), ascending.
+    """
+    frames = places.shape[-1]
+    numbers = np.floor((np.arange(frames) + places) * video_frames / frames)
+    return np.minimum(numbers.astype(np.int64), video_frames - 1)
+
+
+def training_clip(generator: np.random.Generator, preprocess: Preprocess, video_frames: int, fps: float | None) -> np.ndarray:
+    """Frame numbers of a random clip of a video, int64 (frames,).
+
+    Args:
+      generator: decides where it begins, or which frame of each segment is taken.
+      preprocess: says how clips are taken.
+      video_frames: frames of the video.
+      fps: its frames a second; None if they are not known, and are taken to be at the rate that `preprocess` wants.
+    """
+    if preprocess.sampling == "segments":
+        return segment_frames(generator.random(preprocess.frames), video_frames)
+    return random_clip(generator, preprocess.frames, _stride(preprocess, fps), video_frames, preprocess.padding)
+
+
+def judged_clips(count: int, preprocess: Preprocess, video_frames: int, fps: float | None) -> np.ndarray:
+    """Frame numbers of the `count` clips that a video is judged by, int64 (count, frames).
+
+    They are spread evenly over the video; of segments each clip takes frames at another place, one alone those in the middle.
+    The arguments are those of `training_clip`.
+    """
+    if preprocess.sampling == "segments":
+        places = (np.arange(count) + 0.5) / count
+        return segment_frames(np.broadcast_to(places[:, None], (count, preprocess.frames)), video_frames)
+    return spread_clips(count, preprocess.frames, _stride(preprocess, fps), video_frames, preprocess.padding)
+
+
+def centre_clip(video_frames: int, preprocess: Preprocess, fps: float | None = None) -> np.ndarray:
     """Frame numbers of the one clip that stands for a video, the middle one, int64 (frames,)."""
-    return spread_clips(1, preprocess.frames, preprocess.stride, video_frames)[0]
+    return judged_clips(1, preprocess, video_frames, fps)[0]
+
+
+def frames_once(video_frames: int, preprocess: Preprocess, fps: float | None = None) -> np.ndarray:
+    """Frame numbers of the middle clip, ascending, without what is repeated because the video ends before the clip."""
+    clip = centre_clip(video_frames, preprocess, fps)
+    if preprocess.sampling == "segments":
+        return clip
+    return clip[clip[0] + _offsets(preprocess.frames, _stride(preprocess, fps)) < video_frames]
 
 
 def reorder(indices: np.ndarray, order: str, generator: np.random.Generator) -> np.ndarray:
@@ -78,8 +136,8 @@ def views_of_video(source: Source, preprocess: Preprocess, views: tuple[int, int
       UserError: naming the video, if it cannot be read.
     """
     temporal, spatial = check_views(views)
-    video_frames = video.probe(source).frames
-    return decode_views(source, spread_clips(temporal, preprocess.frames, preprocess.stride, video_frames), preprocess, spatial)
+    info = video.probe(source)
+    return decode_views(source, judged_clips(temporal, preprocess, info.frames, float(info.fps)), preprocess, spatial)
 
 
 def check_views(views: tuple[int, int]) -> tuple[int, int]:
@@ -89,9 +147,26 @@ def check_views(views: tuple[int, int]) -> tuple[int, int]:
     return tuple(views)
 
 
-def _starts(frames: int, stride: int, video_frames: int) -> int:
+def _stride(preprocess: Preprocess, fps: float | None) -> float:
+    """Source frames between two frames of a clip."""
+    if preprocess.rate is None:
+        return preprocess.stride
+    return 1.0 if fps is None else fps / preprocess.rate
+
+
+def _offsets(frames: int, stride: float) -> np.ndarray:
+    """Source frames from the first frame of a clip to each; rounded twice, so that a rate stored in 32 bits gives the same ones."""
+    return np.floor(np.round(stride * np.arange(frames), 3) + 0.5).astype(np.int64)
+
+
+def _length(frames: int, stride: float) -> int:
+    """Source frames from the first frame of a clip to its last, both counted."""
+    return int(_offsets(frames, stride)[-1]) + 1
+
+
+def _starts(frames: int, stride: float, video_frames: int) -> int:
     """How many frames a clip can begin at and end within the video; 1 if it does not fit."""
-    return max(1, video_frames - (frames - 1) * stride)
+    return max(1, video_frames - _length(frames, stride) + 1)
 
 
 def _scaled(height: int, width: int, preprocess: Preprocess) -> Framing:

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,8 @@ from PIL import Image
 
 from vivit_jax import console
 from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.folds import parted
+from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
 
@@ -23,21 +26,24 @@ class SplitSummary:
       counts: the number of examples of each class. An example with several classes counts for each of them. With several heads the key is
         the classes of all heads, joined by ` / `.
       seconds: durations of its videos in seconds, float64 (examples,).
+      frames: how many frames each video has, by name.
     """
 
     counts: collections.Counter
     seconds: np.ndarray
+    frames: Mapping[str, int]
 
 
 def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
     """Reads every record of a split, and counts its classes and durations."""
     source = dataset.source(split)
-    counts, seconds = collections.Counter(), np.zeros(len(source))
+    counts, seconds, frames = collections.Counter(), np.zeros(len(source)), {}
     for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
         record = source[i]
         counts.update(class_names(dataset, record["label"]))
         seconds[i] = record["duration"]
-    return SplitSummary(counts, seconds)
+        frames[record["name"]] = record["frames"]
+    return SplitSummary(counts, seconds, frames)
 
 
 def sheet_of(dataset: VideoDataset) -> Image.Image:
@@ -57,6 +63,17 @@ def sheet_of(dataset: VideoDataset) -> Image.Image:
 def _some_frames(record: dict) -> np.ndarray:
     count = int(record["frames"])
     return decode_frames(record["video"], np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int))
+
+
+def refused_clips(dataset: VideoDataset, split: str) -> int:
+    """How many clips of a split, or of the splits in an expression, were refused when the data set was prepared; 0 if nothing says."""
+    try:
+        refused = json.loads((dataset.path / REPORT).read_text(encoding="utf-8"))["refused"]
+        of_splits = [row[0] for row in refused]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return 0
+    names = {part.partition("[")[0] for part in parted(dataset.resolve(split))[0].split("+")}
+    return sum("all" in names or name in names for name in of_splits)
 
 
 def label_text(dataset: VideoDataset, label: object) -> str:

@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from vivit_jax.data.layouts.times import clock
-from vivit_jax.data.sampling import spread_clips
+from vivit_jax.data.sampling import judged_clips
 from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
 from vivit_jax.data.video.passage import STANDARD_INPUT, Passage, passing
 from vivit_jax.errors import UserError
@@ -56,11 +56,16 @@ class Plan:
         """When window `number` ends, in seconds; before 0 for the one before the first."""
         return number * self.every + self.window if number >= 0 else Fraction(-1)
 
-    def clips(self, frames: int) -> np.ndarray:
-        """Which of the frames of a window make its clips, int64 (clips, t)."""
-        span = self.preprocess.frames * self.preprocess.stride
-        count = self.views[0] if self.views else max(1, math.ceil(frames / span - OVERHANG))
-        return spread_clips(count, self.preprocess.frames, self.preprocess.stride, frames)
+    def clips(self, frames: int, fps: float) -> np.ndarray:
+        """Which of the frames of a window make its clips, int64 (clips, t); `fps` is the video's rate."""
+        return judged_clips(self.views[0] if self.views else self._covering(frames, fps), self.preprocess, frames, fps)
+
+    def _covering(self, frames: int, fps: float) -> int:
+        """How many clips cover a window; of segments one does."""
+        if self.preprocess.sampling == "segments":
+            return 1
+        stride = fps / self.preprocess.rate if self.preprocess.rate else self.preprocess.stride
+        return max(1, math.ceil(frames / (self.preprocess.frames * stride) - OVERHANG))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +121,7 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
             yield f"{passage.damaged} damaged pictures left out"
 
 
-def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, int]:
+def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, int, float]:
     """The middle clip of a part of a video, as that part alone would be seen.
 
     Args:
@@ -126,7 +131,7 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
       preprocess: frames, stride, scale and crop of the clip.
 
     Returns:
-      uint8 (t, h, w, 3), and how many frames the part has.
+      uint8 (t, h, w, 3), how many frames the part has, and how many a second the video has.
 
     Raises:
       UserError: naming the video, if it cannot be read or shows no frame within the part.
@@ -142,17 +147,19 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
                 _hold(held, seconds - begin, passage.rgb.read(frame), plan)
         if not held:
             raise UserError(f"shows no frame from {clock(start)} to {clock(end)}; it ends at {clock(float(passage.end))}")
-        return _window(0, plan, held, length).views[0], len(held)
+        fps = float(passage.rate)
+        return _window(0, plan, held, length, fps).views[0], len(held), fps
 
 
 def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]]:
     """The windows that each frame shows to be over, from window `number` on; and at last the one that the video's end cuts off."""
     held: Held = collections.deque()
+    fps = float(passage.rate)
     for seconds, frame in passage.frames(plan.start(number)):
         over = []
         while seconds >= plan.end(number):
             if held:
-                over.append(_window(number, plan, held, plan.end(number)))
+                over.append(_window(number, plan, held, plan.end(number), fps))
                 number += 1
             else:  # no frame was shown since: on to the first window that is not over
                 number = max(number + 1, math.floor((seconds - plan.window) / plan.every) + 1)
@@ -164,7 +171,7 @@ def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]
     is_whole = passage.end > plan.end(number) - 1 / passage.rate
     rest = passage.end - max(plan.start(number), plan.end(number - 1))
     if held and (is_whole or rest >= plan.window * REST or number == 0):
-        yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end)]
+        yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end, fps)]
 
 
 def _hold(held: Held, seconds: Fraction, frame: np.ndarray, plan: Plan) -> None:
@@ -181,7 +188,7 @@ def _crops(frame: np.ndarray, plan: Plan) -> np.ndarray:
     return np.stack([scaled[crop] for crop in crops])
 
 
-def _window(number: int, plan: Plan, held: Held, end: Fraction) -> Window:
+def _window(number: int, plan: Plan, held: Held, end: Fraction, fps: float) -> Window:
     frames = [crops for seconds, crops in held if seconds < plan.end(number)]
-    clips = [np.stack([frames[i] for i in clip], axis=1) for clip in plan.clips(len(frames))]  # (crops, t, h, w, 3)
+    clips = [np.stack([frames[i] for i in clip], axis=1) for clip in plan.clips(len(frames), fps)]  # (crops, t, h, w, 3)
     return Window(number, float(plan.start(number)), float(end), np.concatenate(clips))

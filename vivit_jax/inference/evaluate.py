@@ -23,6 +23,7 @@ def evaluate(
     data_dir: str | os.PathLike | None = None,
     views: Views = (4, 3),
     flip: bool = False,
+    average: str = "logits",
     batch_size: int = 8,
     data: DataConfig | None = None,
     parallel: ParallelConfig | None = None,
@@ -38,8 +39,9 @@ def evaluate(
       dataset: a data set, or its name; its classes must all be the model's, by name, in any order.
       split: such as `test`.
       data_dir: the folder of prepared data sets, for a data set given by name; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
-      views: (temporal clips, spatial crops) of each video, whose logits are averaged.
+      views: (temporal clips, spatial crops) of each video, which are averaged.
       flip: whether each view is also scored mirrored.
+      average: what is averaged over the views, `logits` or `probabilities`.
       batch_size: videos at once.
       data: readers and temporal order; stride, size and pixel range always come from the model.
       parallel: the devices.
@@ -54,7 +56,9 @@ def evaluate(
         dataset = ensure_dataset(dataset, data_dir)
     agreement = agree(pretrained, dataset)
     data, parallel = data or DataConfig(), parallel or ParallelConfig()
-    return scored(pretrained, dataset, split, agreement, views, batch_size, data, parallel, flip=flip, progress=progress)[0]
+    return scored(pretrained, dataset, split, agreement, views, batch_size, data, parallel, flip=flip, average=average, progress=progress)[
+        0
+    ]
 
 
 def scored(
@@ -68,6 +72,7 @@ def scored(
     parallel: ParallelConfig,
     *,
     flip: bool = False,
+    average: str = "logits",
     progress: bool = True,
 ) -> tuple[Evaluation, Names]:
     """`evaluate` with everything decided: returns the scores, and the videos' names by index in the split."""
@@ -84,6 +89,7 @@ def scored(
         parallel=parallel,
         labels=agreement.labels,
         multi_label=pretrained.multi_label,
+        average=average,
         progress=progress,
         patience=LIMITS.seconds,
     )

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vivit_jax.data.guard import guarded
-from vivit_jax.data.sampling import centre_clip, views_of_video
+from vivit_jax.data.sampling import frames_once, views_of_video
 from vivit_jax.data.video.geometry import scaled_size, spatial_crops
 from vivit_jax.data.video.passage import passing
 from vivit_jax.data.video.reader import decode_frames, probe
@@ -97,9 +97,10 @@ def explain(
     preprocess = pretrained.preprocess
     if part is None:
         pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
-        count = probe(video).frames
+        info = probe(video)
+        count, fps = info.frames, float(info.fps)
     else:
-        pixels, count = guarded(functools.partial(middle_clip, start=part[0], end=part[1], preprocess=preprocess), video)
+        pixels, count, fps = guarded(functools.partial(middle_clip, start=part[0], end=part[1], preprocess=preprocess), video)
     clip = preprocess.normalise(jnp.asarray(pixels))
     variables = jax.device_put(pretrained.variables)
     head, names = _head(pretrained, label)
@@ -117,7 +118,7 @@ def explain(
 
     config = pretrained.model.config
     relevance = integrated_gradients(score, clip, family_of(config).cells(config), max_steps=max_steps)
-    return Explanation(names[number], float(probabilities[number]), relevance, frames_once(count, preprocess), part)
+    return Explanation(names[number], float(probabilities[number]), relevance, frames_once(count, preprocess, fps), part)
 
 
 def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Preprocess) -> Iterator[np.ndarray]:
@@ -163,12 +164,6 @@ def heat_at(explanation: Explanation, number: int) -> np.ndarray:
     span = times[after] - times[before]
     share = float(np.clip((position - times[before]) / span, 0, 1)) if span else 0.0
     return (1 - share) * tokens[before] + share * tokens[after]
-
-
-def frames_once(video_frames: int, preprocess: Preprocess) -> np.ndarray:
-    """Frame numbers of the middle clip, ascending. A clip longer than its video starts over; those repeats are left out."""
-    frames = centre_clip(video_frames, preprocess)
-    return frames[: 1 + int(np.argmin(np.append(np.diff(frames) > 0, False)))]
 
 
 def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slice]:

@@ -19,6 +19,7 @@ from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.predict import outputs_of
 from vivit_jax.preprocess import Views
+from vivit_jax.training.averaging import each_view, mean_of_views
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.evaluation import Forward
@@ -118,7 +119,7 @@ def features(
         dataset = ensure_dataset(dataset, data_dir)
     backbone, executor = without_head(pretrained), make_executor(parallel or ParallelConfig())
     batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), views=views, batch_size=batch_size)
-    forward = Forward(backbone.model, backbone.preprocess, executor, per_view=per_view)
+    forward = Forward(backbone.model, backbone.preprocess, executor, each_view if per_view else mean_of_views)
     variables = executor.place_variables(jax.device_get(dict(backbone.variables)))
     rows, _ = forward(variables, batches, progress=progress, title=f"features of {split}", patience=LIMITS.seconds)
     names = tuple(batches.names[index] for index in rows["index"].tolist())

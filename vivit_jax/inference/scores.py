@@ -40,9 +40,11 @@ def to_record(
     split: str,
     views: Views,
     flip: bool = False,
+    average: str = "logits",
     names: Names | None = None,
     step: int | None = None,
     labels_from: str = "model",
+    refused: int = 0,
 ) -> dict:
     """An evaluation as `evaluation.json` has it.
 
@@ -56,9 +58,11 @@ def to_record(
       split: name of its split.
       views: (temporal, spatial) views of each video.
       flip: whether each view was also scored mirrored; the record then says `"flip": true`.
+      average: what was averaged over the views; where it was not the logits, the record says so.
       names: names of the videos, by index.
       step: the training step of the scored model; None if unknown.
       labels_from: where the names of the model's classes come from.
+      refused: clips of the split that `vivit prepare` could not store; the record says how many, if any.
 
     Raises:
       UserError: for a model that gives NaN or infinity.
@@ -72,7 +76,9 @@ def to_record(
         "temporal_views": views[0],
         "spatial_views": views[1],
         **({"flip": True} if flip else {}),
+        **({"average": average} if average != "logits" else {}),
         "labels_from": labels_from,
+        **({"refused": refused} if refused else {}),
         "predictions": predictions(evaluation, names or {}),
     }
 
@@ -101,28 +107,57 @@ def write_record(record: dict, path: pathlib.Path) -> None:
     write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
 
 
-def write_csv(record: dict, path: pathlib.Path) -> None:
-    """Writes the predictions of a record as csv. A row holds a video, its label, the prediction, its probability, and that of each class.
+def write_table(record: dict, path: pathlib.Path) -> None:
+    """Writes the predictions of a record as csv or parquet, by the file's ending. See `table`.
+
+    Raises:
+      UserError: for parquet without the library that writes it.
+    """
+    contents = TABLES[path.suffix.lower()](*table(record))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, contents)
+
+
+def table(record: dict) -> tuple[list[str], list[list]]:
+    """The titles and rows of a record's predictions: a video, its label, the prediction, its probability, and that of each class.
 
     Several labels are joined by `;`. With several heads there is a column of each kind for each head, such as `HEAD.label`, `HEAD.CLASS`.
     """
     heads = record.get("heads") or {"": record}
-    text = io.StringIO()
-    writer = csv.writer(text)
     titles = {head: f"{head}." if head else "" for head in heads}
     facts = ("label", "prediction", "probability")
-    writer.writerow(
-        ["video"]
-        + [f"{titles[head]}{fact}" for head in heads for fact in facts]
-        + [f"{titles[head]}{label}" for head, scores in heads.items() for label in scores["per_class"]]
-    )
+    columns = ["video"]
+    columns += [f"{titles[head]}{fact}" for head in heads for fact in facts]
+    columns += [f"{titles[head]}{label}" for head, scores in heads.items() for label in scores["per_class"]]
+    rows = []
     for row in record["predictions"]:
         said = {head: {key: row[key][head] if head else row[key] for key in (*facts, "probabilities")} for head in heads}
         labels = {head: ";".join(of["label"]) if isinstance(of["label"], list) else of["label"] for head, of in said.items()}
         cells = [cell for head, of in said.items() for cell in (labels[head], of["prediction"], of["probability"])]
-        writer.writerow([row["video"], *cells, *(value for of in said.values() for value in of["probabilities"].values())])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.getvalue())
+        rows.append([row["video"], *cells, *(value for of in said.values() for value in of["probabilities"].values())])
+    return columns, rows
+
+
+def _csv(columns: list[str], rows: list[list]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerows([columns, *rows])
+    return text.getvalue()
+
+
+def _parquet(columns: list[str], rows: list[list]) -> bytes:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError:
+        raise UserError("a .parquet file needs the extra parquet: pip install 'vivit_jax[parquet]', or name a .csv file") from None
+    contents = io.BytesIO()
+    cells = [pyarrow.array(list(column)) for column in zip(*rows, strict=True)]
+    parquet.write_table(pyarrow.Table.from_arrays(cells, names=columns), contents)
+    return contents.getvalue()
+
+
+TABLES = {".csv": _csv, ".parquet": _parquet}
 
 
 def _of_head(evaluation: Evaluation, head: str) -> list[dict]:

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from vivit_jax.data.sampling import check_views, spread_clips
+from vivit_jax.data.sampling import check_views, judged_clips
 from vivit_jax.data.video.geometry import Framing, scaled_size, spatial_crops
 from vivit_jax.data.video.reader import decode_frames, probe
 from vivit_jax.errors import UserError, in_one_line
@@ -36,7 +36,8 @@ def decode_group(video: str | os.PathLike | bytes, group: range, preprocess: Pre
     Raises:
       UserError: naming the video, if it cannot be read.
     """
-    numbers, rows = _frames_of(group, preprocess, views, probe(video).frames)
+    info = probe(video)
+    numbers, rows = _frames_of(group, preprocess, views, info.frames, float(info.fps))
     frames = decode_frames(video, numbers, framer=lambda height, width: _whole(height, width, preprocess))
     return _cropped(frames, rows, group, preprocess, views)
 
@@ -55,7 +56,7 @@ def decode_task(task: tuple[int, str, range], *, preprocess: Preprocess, views: 
 
 
 def views_of_frames(frames: np.ndarray, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
-    """`decode_group` for a video whose frames are already decoded.
+    """`decode_group` for a video whose frames are already decoded, and at the rate that `preprocess` wants, if it wants one.
 
     Args:
       frames: uint8 (t, h, w, 3), RGB.
@@ -68,16 +69,18 @@ def views_of_frames(frames: np.ndarray, group: range, preprocess: Preprocess, vi
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
         raise UserError(f"frames must be uint8 (t, h, w, 3) in 0..255, got {frames.dtype} {frames.shape}")
-    numbers, rows = _frames_of(group, preprocess, views, len(frames))
+    numbers, rows = _frames_of(group, preprocess, views, len(frames), None)
     framing = _whole(*frames.shape[1:3], preprocess)
     return _cropped(framing.show((frames[number] for number in numbers), len(numbers)), rows, group, preprocess, views)
 
 
-def _frames_of(group: range, preprocess: Preprocess, views: Views, video_frames: int) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+def _frames_of(
+    group: range, preprocess: Preprocess, views: Views, video_frames: int, fps: float | None
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """The numbers of the frames that a group of views needs, ascending; and for each clip, its frames as positions in that list."""
     temporal, spatial = views
     first, last = group[0] // spatial, group[-1] // spatial
-    clips = spread_clips(temporal, preprocess.frames, preprocess.stride, video_frames)[first : last + 1]
+    clips = judged_clips(temporal, preprocess, video_frames, fps)[first : last + 1]
     numbers, positions = np.unique(clips, return_inverse=True)
     return numbers, dict(enumerate(positions.reshape(clips.shape), start=first))
 

@@ -26,6 +26,7 @@ class Subject:
       split: its split, by the data set's own name.
       views: (temporal clips, spatial crops) of each video.
       flip: whether each view is also scored mirrored.
+      average: what is averaged over the views, `logits` or `probabilities`.
       out: the file for the scores.
       data: readers and temporal order.
       parallel: the devices.
@@ -37,6 +38,7 @@ class Subject:
     split: str
     views: Views
     flip: bool
+    average: str
     out: pathlib.Path
     data: DataConfig
     parallel: ParallelConfig
@@ -50,6 +52,7 @@ def of_run(
     split: str | None = None,
     views: Views | None = None,
     flip: bool | None = None,
+    average: str | None = None,
     step: int | None = None,
     relabelled: bool = False,
 ) -> Subject:
@@ -64,6 +67,7 @@ def of_run(
       split: the split; None is that of the run's test.
       views: (temporal, spatial) views; None is those of the run's test.
       flip: whether each view is also scored mirrored; None is as in the run's test.
+      average: what is averaged over the views; None is as in the run's test.
       step: scores the parameters after this step; None scores the model that the run kept.
       relabelled: whether the classes are given other names than the model's.
 
@@ -76,13 +80,14 @@ def of_run(
     dataset = ensure_dataset(data.name, data.data_dir)
     wanted, views = split or own.test_split or "test", views or asked.test_views
     flip = asked.test_flip if flip is None else flip
+    average = average or asked.average
     split = dataset.resolve(wanted)
     its_own = (
         data == own
         and step is None
         and not relabelled
         and split == dataset.resolve(own.test_split or wanted)
-        and (tuple(views), flip) == (tuple(asked.test_views), asked.test_flip)
+        and (tuple(views), flip, average) == (tuple(asked.test_views), asked.test_flip, asked.average)
     )
     pretrained = _after(run, step, dataset) if step else from_pretrained(str(run.model))
     return Subject(
@@ -92,13 +97,16 @@ def of_run(
         split=split,
         views=views,
         flip=flip,
-        out=run.path / (OWN if its_own else _exploration(data.name if data != own else None, split, views, flip, step)),
+        average=average,
+        out=run.path / (OWN if its_own else _exploration(data.name if data != own else None, split, views, flip, average, step)),
         data=data,
         parallel=run.experiment.parallel,
     )
 
 
-def of_model(path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool) -> Subject:
+def of_model(
+    path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool, average: str = "logits"
+) -> Subject:
     """A model directory on a data set; its scores go to `evaluation.json` in the current folder.
 
     Raises:
@@ -113,6 +121,7 @@ def of_model(path: str | pathlib.Path, name: str, data_dir: str | None, *, split
         split=dataset.resolve(split),
         views=views,
         flip=flip,
+        average=average,
         out=pathlib.Path(OWN),
         data=DataConfig(name=name, data_dir=data_dir),
         parallel=ParallelConfig(),
@@ -128,8 +137,8 @@ def _after(run: Run, step: int, dataset: VideoDataset) -> Pretrained:
     return Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels, experiment.multi_label)
 
 
-def _exploration(dataset: str | None, split: str, views: Views, flip: bool, step: int | None) -> str:
+def _exploration(dataset: str | None, split: str, views: Views, flip: bool, average: str, step: int | None) -> str:
     """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in the name if they are not the run's own."""
-    seen = f"{views[0]}x{views[1]}{'-flip' if flip else ''}"
+    seen = f"{views[0]}x{views[1]}{'-flip' if flip else ''}{f'-{average}' if average != 'logits' else ''}"
     parts = ["evaluation", *([dataset] if dataset else []), split, seen, *([f"step{step}"] if step else [])]
     return "-".join(parts) + ".json"

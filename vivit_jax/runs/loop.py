@@ -15,6 +15,7 @@ to the checkpoint's facts.
 import contextlib
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -30,6 +31,7 @@ from vivit_jax.heads import by_head
 from vivit_jax.runs.checkpoint import Checkpoints, Policy
 from vivit_jax.runs.in_flight import InFlight, NotFiniteError
 from vivit_jax.runs.kept_model import KeptModel
+from vivit_jax.runs.patience import Patience
 from vivit_jax.runs.plan import Plan
 from vivit_jax.runs.profiler import Profiler
 from vivit_jax.runs.reached import Reached, check_facts
@@ -71,7 +73,8 @@ class Loop:
         check_batch_size(experiment.training.batch_size, run.executor, accumulation=experiment.training.accumulation)
         self.run, self.workdir, self.interruption = run, workdir, interruption
         self.plan = Plan.of(experiment, run.examples)
-        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels, multi_label=experiment.multi_label)
+        options = {"multi_label": experiment.multi_label, "average": experiment.evaluation.average}
+        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels, **options)
         if experiment.best not in (known := metrics_of(by_head(run.labels), multi_label=experiment.multi_label)):
             raise unknown_name("evaluation.best", experiment.best, known)
         self._state, step = set_up(
@@ -86,7 +89,7 @@ class Loop:
         )
         self._train_step = run.executor.compile_train(step, self._state)
         self._seed = run.executor.place_whole(np.uint32(experiment.seed))
-        self._reached = Reached()
+        self._reached = Reached(Patience.of(experiment.evaluation))
         self._kept = KeptModel(run, workdir)
         policy = Policy(experiment.checkpoint.keep, self.plan.keep_every, experiment.checkpoint.keep_best)
         self._checkpoints = Checkpoints(workdir.checkpoints, policy, workdir.note_saved)
@@ -105,7 +108,7 @@ class Loop:
             return
         state, facts = restored
         self._state = self.run.executor.from_saved_form(TrainState(**state))
-        reached = self._reached = Reached.of(facts, int(self.run.executor.to_host(self._state.step)))
+        reached = self._reached = Reached.of(facts, int(self.run.executor.to_host(self._state.step)), self._reached.patience)
         self.run.batches.set_state(json.loads(reached.position))
         console.say(f"going on after step {reached.step} of {self.plan.total}, from {self.workdir.checkpoints / str(reached.step)}")
         self._kept.digest = facts.get("model")
@@ -113,7 +116,7 @@ class Loop:
             self._forget_best()
 
     def train(self) -> None:
-        """Trains to the last step; at the end the checkpoint is whole and the models are saved.
+        """Trains to the last step, or until patience ends; then the checkpoint is whole and the models are saved.
 
         Raises:
           Interrupted: after a signal, once everything is saved.
@@ -123,7 +126,7 @@ class Loop:
         self._make_up_for_evaluation()
         try:
             with self._under_way() as under_way:
-                while self._reached.step < self.plan.total:
+                while self._reached.step < self.plan.total and not self._reached.patience.exhausted:
                     self._take(self._reached.step + 1, under_way)
             self._checkpoints.finish()
         except NotFiniteError as error:
@@ -131,6 +134,10 @@ class Loop:
             raise Stopped(self._explained(error)) from error
         finally:
             self._checkpoints.close()
+        if self.step < self.plan.total:
+            console.say(
+                f"ends early, after step {self.step} of {self.plan.total}: {self._reached.patience.reason(self.run.experiment.best)}"
+            )
         self._save_last_models()
 
     def close(self) -> None:
@@ -151,6 +158,11 @@ class Loop:
     def model_step(self) -> int:
         """The step of the model to use: the best so far, or the last if none was evaluated."""
         return int(self.best.get("step", self._reached.step))
+
+    @property
+    def step(self) -> int:
+        """The last step that was taken."""
+        return self._reached.step
 
     @property
     def state(self) -> TrainState:
@@ -193,7 +205,7 @@ class Loop:
         with steps.clock.stopped():
             if evaluates and not interrupted:
                 interrupted = self._evaluate(step)
-            saves |= self.run.experiment.checkpoint.keep_best and self.best.get("step") == step
+            saves |= self._reached.patience.exhausted or (self.run.experiment.checkpoint.keep_best and self.best.get("step") == step)
             if saves and not interrupted:
                 self._save(step)
         if interrupted:
@@ -233,7 +245,9 @@ class Loop:
         except Interrupted:
             return True
         self._reached.evaluated = step
-        self.write(step, {f"val/{name}": value for name, value in scores.summary().items()})
+        name, summary = self.run.experiment.best, scores.summary()
+        waited = self._reached.patience.note(name, summary.get(name, math.nan))
+        self.write(step, {f"val/{name}": value for name, value in summary.items()} | waited)
         console.say(f"step {step}/{self.plan.total}  val {scores.headline}  loss {scores.loss:.4f}")
         self._keep_best(step, scores)
         return False

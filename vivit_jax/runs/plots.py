@@ -51,6 +51,22 @@ def curves(named: Mapping[str, Curve], *, ylabel: str, share: bool = False) -> s
         return uri(figure)
 
 
+def roc(scores: Sequence[float], present: Sequence[bool], label: str) -> str:
+    """Draws the share of a class's examples that are found against that of the others which are taken for it, over all thresholds."""
+    from sklearn.metrics import roc_curve  # takes a while to import
+
+    wrong, right, _ = roc_curve(present, scores)
+    with new_figure() as figure:
+        axes = figure.subplots()
+        axes.plot(wrong, right, color=COLOURS[0], linewidth=1.5)
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
+        axes.set_xlabel("others taken for it")
+        axes.set_ylabel(f"{shortened(label)} found", parse_math=False)
+        axes.set_ylim(0, 1.02)
+        axes.grid(True)
+        return uri(figure)
+
+
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """Draws a confusion matrix: each row's shares as colour, and the counts as numbers if there is room."""
     counts = np.asarray(counts)

@@ -9,6 +9,7 @@ from vivit_jax.config import to_dict
 from vivit_jax.data.identity import differences
 from vivit_jax.errors import UserError
 from vivit_jax.runs.interval import Interval
+from vivit_jax.runs.patience import Patience
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.workdir import Workdir
 from vivit_jax.training.feed import positions_of_all_hosts
@@ -19,6 +20,7 @@ class Reached:
     """How far a run has come, besides its training state.
 
     Attributes:
+      patience: when the run ends early.
       step: the last step done.
       position: where the data of this host are after that step's batch, as JSON; None before the first.
       evaluated: the last step that was evaluated.
@@ -26,6 +28,7 @@ class Reached:
       interval: the metrics since the last row.
     """
 
+    patience: Patience
     step: int = 0
     position: str | None = None
     evaluated: int = 0
@@ -33,9 +36,10 @@ class Reached:
     interval: Interval = dataclasses.field(default_factory=Interval)
 
     @classmethod
-    def of(cls, facts: dict[str, Any], step: int) -> "Reached":
-        """What the checkpoint of `step` recorded; those of older versions record no interval."""
-        return cls(step, facts["data"][jax.process_index()], facts["evaluated"], facts["best"], Interval(facts.get("interval")))
+    def of(cls, facts: dict[str, Any], step: int, patience: Patience) -> "Reached":
+        """What the checkpoint of `step` recorded; those of older versions record neither interval nor patience."""
+        patience.restore(facts.get("patience"))
+        return cls(patience, step, facts["data"][jax.process_index()], facts["evaluated"], facts["best"], Interval(facts.get("interval")))
 
     def facts(self, run: Run, model_digest: str | None) -> dict[str, Any]:
         """The plain values to save in a checkpoint: this, the digest of the best model's weights, and what makes it this run's."""
@@ -45,6 +49,7 @@ class Reached:
             "evaluated": self.evaluated,
             "model": model_digest,
             "interval": self.interval.saved(),
+            "patience": self.patience.saved(),
             "experiment": to_dict(run.experiment),
             "dataset": run.identity,
         }

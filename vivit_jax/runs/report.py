@@ -14,6 +14,7 @@ from vivit_jax.runs import plots
 from vivit_jax.runs import record as runs
 from vivit_jax.runs.clips import playing
 from vivit_jax.runs.page import figure, share, text, write_page
+from vivit_jax.runs.patience import ended_early
 from vivit_jax.training.metrics import is_better
 
 CLIPS_SHOWN = 6
@@ -48,6 +49,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
     body = [_headline(run, metrics, evaluation), _others(run), _curves(metrics, tested)]
     if evaluation:
         body += [_classes(head, scores) for head, scores in _heads(evaluation).items()]
+        body.append(_of_two_classes(evaluation))
         body.append(_clips(run, evaluation))
     body.append(_setting(run))
     path = run.path / "report.html"
@@ -69,6 +71,8 @@ def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> st
             f"<p>mean average precision; {top1}</p>" if "mAP" in evaluation else f"<p>{top1}</p>",
             f"<p>top-5 {evaluation['top5']:.2%}, loss {evaluation['loss']:.4f}</p>",
         ]
+        if isinstance(evaluation.get("refused"), int) and evaluation["refused"]:
+            lines.append(f"<p>{evaluation['refused']} more clips were refused by vivit prepare, and count nowhere.</p>")
         if evaluation.get("labels_from") == ASSUMED:
             lines.append("<p>The model's classes have no names: those of the data set, in its order, are assumed.</p>")
     elif best := _best_validation(run.experiment.best, metrics):
@@ -79,6 +83,8 @@ def _headline(run: runs.Run, metrics: list[dict], evaluation: dict | None) -> st
         lines.append(f'<div class="headline">{shown}</div><p>best validation {title}, at step {step}; not tested yet</p>')
     else:
         lines.append("<p>Not evaluated yet.</p>")
+    if ended := ended_early(run.experiment, metrics):
+        lines.append(f"<p>{text(ended)}</p>")
     return "\n".join(lines)
 
 
@@ -155,6 +161,21 @@ def _classes(head: str, scores: dict) -> str:
             plots.confusion(scores["confusion"], list(scores["per_class"])), "", alt="confusion matrix", css="confusion"
         )
     return f"<h2>{title}</h2>{table}{matrix}"
+
+
+def _of_two_classes(evaluation: dict) -> str:
+    """The ROC curve, the area under it and F1 of a model of two classes, where its predictions and labels tell them."""
+    labels, rows = list(evaluation.get("per_class", ())), evaluation.get("predictions") or []
+    if len(labels) != 2 or "confusion" not in evaluation:
+        return ""
+    said = [row["probabilities"].get(labels[1]) if isinstance(row.get("probabilities"), dict) else None for row in rows]
+    present = [row.get("label") == labels[1] for row in rows]
+    if len(set(present)) != 2 or not all(isinstance(value, float | int) and np.isfinite(value) for value in said):
+        return ""
+    scores = {"area under the curve": evaluation.get("auc"), f"F1 of {labels[1]}": evaluation.get("f1")}
+    told = ", ".join(f"{name} {value:.4f}" for name, value in scores.items() if isinstance(value, float))
+    drawn = figure(plots.roc(said, present, labels[1]), "", alt=f"ROC curve of {labels[1]}")
+    return f'<h3>Two classes</h3><p>{text(told)}</p><div class="grid">{drawn}</div>'
 
 
 def _class_row(label: str, row: dict) -> str:

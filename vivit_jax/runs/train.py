@@ -16,6 +16,7 @@ from vivit_jax.config import Experiment, resolve
 from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import VideoDataset, check_splits, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
+from vivit_jax.data.summary import refused_clips
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.scores import to_record, write_record
@@ -217,13 +218,14 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     if batches is None:
         return None
     model = load_model_dir(workdir.model)
-    evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels, multi_label=experiment.multi_label)
+    options = {"multi_label": experiment.multi_label, "average": experiment.evaluation.average}
+    evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels, **options)
     leave = interruption.check if jax.process_count() == 1 else lambda: None
     scores = evaluator(run.executor.place_variables(model.variables), batches, title="testing", between=leave)
-    loop.write(loop.plan.total, {f"test/{name}": value for name, value in scores.summary().items()})
+    loop.write(loop.step, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
-        said = {"name": data.name, "split": data.test_split, "views": views, "flip": flip}
-        record = to_record(scores, **said, names=batches.names, step=loop.model_step)
+        said = {"name": data.name, "split": data.test_split, "views": views, "flip": flip, "average": experiment.evaluation.average}
+        record = to_record(scores, **said, names=batches.names, step=loop.model_step, refused=refused_clips(dataset, data.test_split))
         write_record({"model": workdir.model.name} | record, workdir.path / "evaluation.json")
     return scores
 
@@ -234,10 +236,10 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop
     if test is not None:
         console.say(f"test {test.headline.removesuffix(')')}, {test.views} views each)", style="bold")
     console.say(f"data     {dataset.path}")
-    chosen = f"the best of the evaluations, after step {loop.model_step}" if loop.best else f"after the last step, {loop.plan.total}"
+    chosen = f"the best of the evaluations, after step {loop.model_step}" if loop.best else f"after the last step, {loop.step}"
     console.say(f"model    {here / workdir.model.name} ({chosen})")
-    if loop.model_step != loop.plan.total:
-        console.say(f"         {here / workdir.last_model.name} is that after the last step, {loop.plan.total}, and was not tested")
+    if loop.model_step != loop.step:
+        console.say(f"         {here / workdir.last_model.name} is that after the last step, {loop.step}, and was not tested")
     if test is not None:
         console.say(f"scores   {here / 'evaluation.json'}")
     console.say(f"report   {here / 'report.html'}")

@@ -38,6 +38,7 @@ HARMLESS = (
     "evaluation.test_views",
     "evaluation.test_flip",
     "evaluation.batch_size",
+    "evaluation.patience",
     "checkpoint",
     "parallel",
 )

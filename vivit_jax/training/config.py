@@ -10,6 +10,7 @@ OPTIMIZERS = ("sgd", "adamw", "lamb", "lion")
 SCHEDULES = ("cosine", "constant", "step")
 MIXED_PER = ("batch", "example")
 MODES = ("jit", "pmap")
+AVERAGES = ("logits", "probabilities")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,6 +195,10 @@ class EvaluationConfig:
       batch_size: the videos evaluated at once, over all devices; None is `training.batch_size`.
       best: the score that decides which model of the run is kept: `top1`, `top5`, `loss`, `mean_class`, `auc`, of two classes `f1`
         or, with loss `sigmoid`, `mAP`; None is `top1`, or `mAP` with `sigmoid`.
+      average: what is averaged over the views of a video: `logits`, or `probabilities`.
+      patience: after how many evaluations in a row without a better `best` the run ends early, with its test, model and report; None
+        trains to the last step.
+      patience_delta: by how much a score must be better than the best before to count as better.
     """
 
     every_epochs: float = 1.0
@@ -205,9 +210,15 @@ class EvaluationConfig:
     test_flip: bool = False
     batch_size: int | None = None
     best: str | None = None
+    average: str = "logits"
+    patience: int | None = None
+    patience_delta: float = 0.0
 
     def __post_init__(self) -> None:
         check_duration(self, "evaluation", "every_")
+        _named("evaluation.average", self.average, AVERAGES)
+        _at_least("evaluation.patience", self.patience, 1)
+        _at_least("evaluation.patience_delta", self.patience_delta, 0)
         _at_least("evaluation.batch_size", self.batch_size, 1)
         if min(*self.views, *self.test_views) < 1:
             raise UserError(f"evaluation.views and test_views count at least 1 each way, got {self.views} and {self.test_views}")

@@ -1,6 +1,7 @@
 """Exact evaluation: every example of a split counted once, on any number of devices and hosts."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from vivit_jax import console
 from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.training.averaging import OverViews, averaged, mean_of_views
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.feed import read_ahead
@@ -39,7 +41,7 @@ class Evaluation:
     """A model's scores on a split, with its logits for each example.
 
     Attributes:
-      views: views of each video, whose logits were averaged.
+      views: views of each video, which were averaged.
       heads: scores by head; a single head has the empty name.
       hits: examples of which every head is right.
       hits5: examples whose label (of several heads: combination of labels) is among the five most probable.
@@ -125,6 +127,7 @@ def score_batches(
     parallel: ParallelConfig,
     labels: Labels,
     multi_label: bool = False,
+    average: str = "logits",
     progress: bool = True,
     patience: float = math.inf,
 ) -> Evaluation:
@@ -138,6 +141,7 @@ def score_batches(
       parallel: the devices.
       labels: names of the classes, or of those of each head.
       multi_label: whether the model decides on each class separately, so that a video may have several.
+      average: what is averaged over the views of a video, `logits` or `probabilities`.
       progress: show a progress bar.
       patience: seconds that reading a batch may take.
 
@@ -145,17 +149,17 @@ def score_batches(
       UserError: for a split without examples, a label that is no class, or a batch that does not come.
     """
     executor = make_executor(parallel)
-    evaluator = Evaluator(model, preprocess, executor, labels, multi_label=multi_label)
+    evaluator = Evaluator(model, preprocess, executor, labels, multi_label=multi_label, average=average)
     return evaluator(executor.place_variables(jax.device_get(dict(variables))), batches, progress=progress, patience=patience)
 
 
 class Forward:
     """A model's outputs for every example of a pass over batches; compiled once for each shape and run many times."""
 
-    def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, *, per_view: bool = False) -> None:
-        """`per_view` keeps the outputs of each view, where they are otherwise averaged."""
+    def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, over_views: OverViews = mean_of_views) -> None:
+        """`over_views` makes one output of those of the views, (v, b, d); `each_view` keeps them."""
         self._executor = executor
-        self._step = make_eval_step(model, preprocess, axis_name=executor.axis_name, per_view=per_view)
+        self._step = make_eval_step(model, preprocess, axis_name=executor.axis_name, over_views=over_views)
         self._compiled: dict[tuple, Callable] = {}
 
     def __call__(
@@ -199,8 +203,18 @@ class Forward:
 class Evaluator:
     """An evaluation that is compiled once and run many times."""
 
-    def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, labels: Labels, *, multi_label: bool = False) -> None:
-        self._forward, self._multi_label = Forward(model, preprocess, executor), multi_label
+    def __init__(
+        self,
+        model: nn.Module,
+        preprocess: Preprocess,
+        executor: Executor,
+        labels: Labels,
+        *,
+        multi_label: bool = False,
+        average: str = "logits",
+    ) -> None:
+        over_views = functools.partial(averaged, average=average, multi_label=multi_label)
+        self._forward, self._multi_label = Forward(model, preprocess, executor, over_views), multi_label
         self._labels = {name: tuple(names) for name, names in by_head(labels).items()}
 
     def __call__(

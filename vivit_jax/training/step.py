@@ -3,7 +3,6 @@
 A step sees the batch it is given: under `jit` the whole one, under `pmap` a device's part, with the name of the axis to average over.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from jaxtyping import Array, UInt32
 
 from vivit_jax.heads import by_head
 from vivit_jax.preprocess import Preprocess
+from vivit_jax.training.averaging import OverViews, mean_of_views
 from vivit_jax.training.colours import seen_video
 from vivit_jax.training.config import LossConfig, TrainingConfig
 from vivit_jax.training.gradients import accumulated, sharpness_aware
@@ -128,9 +128,15 @@ def _loss_of(
     return loss_of
 
 
-def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str | None = None, per_view: bool = False) -> EvalStep:
-    """The one eval step: (variables, batch) to the batch's `label`, `index`, `valid`, and `logits` (b, classes) averaged over the views,
-    or (b, v, classes) if `per_view`.
+def make_eval_step(
+    model: nn.Module,
+    preprocess: Preprocess,
+    *,
+    axis_name: str | None = None,
+    over_views: OverViews = mean_of_views,
+) -> EvalStep:
+    """The one eval step: (variables, batch) to the batch's `label`, `index`, `valid`, and `logits`, which `over_views` makes of those of
+    the views, float32 (v, b, classes).
 
     The views (v) are computed one after another, so that memory does not depend on their number.
     """
@@ -141,7 +147,6 @@ def make_eval_step(model: nn.Module, preprocess: Preprocess, *, axis_name: str |
 
         logits = jax.lax.map(logits_of, batch["video"].swapaxes(0, 1))
         result = {name: batch[name] for name in ("label", "index", "valid")}
-        over_views = functools.partial(jnp.swapaxes, axis1=0, axis2=1) if per_view else functools.partial(jnp.mean, axis=0)
         result["logits"] = jax.tree.map(lambda x: over_views(x.astype(jnp.float32)), logits)
         if axis_name:
             result = jax.tree.map(lambda x: jax.lax.all_gather(x, axis_name, tiled=True), result)

@@ -9,6 +9,7 @@ import errno
 import io
 import pathlib
 import re
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,13 +18,18 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from tensorflow_datasets.core import example_serializer
 
 from vivit_jax.data import manifest
+from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.preparation.shuffling import through_plain_files
+from vivit_jax.data.preparation.transcode import Transcoded
 from vivit_jax.data.stored import open_builder, stored_labels
 from vivit_jax.errors import UserError
 from vivit_jax.files import sync
 
+if typing.TYPE_CHECKING:
+    import apache_beam as beam
+
 VERSION = "1.0.0"
-Examples = Callable[[str], Iterator[tuple[str, dict]]]
+Examples = Callable[[str], "Iterator[tuple[str, dict]] | beam.PTransform"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +39,8 @@ class Contents:
     Attributes:
       splits: the names of the splits.
       labels: class names in the order of their numbers; with several heads, such a tuple for each head.
-      examples: a function from a split's name to its pairs of key and example; `features` says what an example holds.
+      examples: a function from a split's name to its pairs of key and example, or to Beam's transform that makes them; `features` says
+        what an example holds.
       description: where it came from.
       multi_label: whether an example may have several classes, or none.
     """
@@ -76,10 +83,35 @@ def check_name(name: str) -> None:
         raise UserError(f"a data set's name must be lower-case letters, digits and _, beginning with a letter, got {name!r}")
 
 
-def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path:
+def example(clip: Clip, stored: Transcoded) -> dict:
+    """The record of a clip, as `features` says."""
+    return {
+        "video": stored.video,
+        "label": clip.label,
+        "name": clip.name,
+        "frames": stored.frames,
+        "fps": float(stored.fps),
+        "width": stored.width,
+        "height": stored.height,
+        "duration": float(stored.frames / stored.fps),
+    }
+
+
+def write(
+    name: str,
+    data_dir: pathlib.Path,
+    contents: Contents,
+    download_config: tfds.download.DownloadConfig | None = None,
+) -> pathlib.Path:
     """Writes `data_dir/name/VERSION` and returns it. Records lie in the order of a hash of their keys, so that any slice is mixed.
 
     The manifest is not written yet: see `finish`.
+
+    Args:
+      name: the data set's name.
+      data_dir: the folder to write it to.
+      contents: what it is made of.
+      download_config: how tfds runs Beam, if the examples are made by it.
 
     Raises:
       OSError: where the system refuses to write, as on a full disk.
@@ -88,7 +120,7 @@ def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path
     builder = _builder_class(name)(contents=contents, data_dir=str(data_dir), file_format="array_record")
     try:
         with _sorted_fields(), through_plain_files(), contextlib.redirect_stdout(io.StringIO()):  # tfds announces itself by print
-            builder.download_and_prepare()
+            builder.download_and_prepare(download_config=download_config)
     except RuntimeError as error:
         refused = re.search(r"\b(?:open|write|close|f\w*sync)\(\) failed: ([^;]+)", str(error))
         if not refused:
@@ -100,13 +132,21 @@ def write(name: str, data_dir: pathlib.Path, contents: Contents) -> pathlib.Path
 @contextlib.contextmanager
 def _sorted_fields() -> Iterator[None]:
     """Has tfds write a record's fields in one order: protobuf's own depends on the process."""
-    serializer = example_serializer.ExampleSerializer
-    original = serializer.serialize_example
-    serializer.serialize_example = lambda self, example: self.get_tf_example(example).SerializeToString(deterministic=True)
+    original = example_serializer.ExampleSerializer.serialize_example
+    sort_fields_for_good()
     try:
         yield
     finally:
-        serializer.serialize_example = original
+        example_serializer.ExampleSerializer.serialize_example = original
+
+
+def sort_fields_for_good() -> None:
+    """As `_sorted_fields`, as long as the process lives: for the workers of Beam."""
+    example_serializer.ExampleSerializer.serialize_example = _serialize_sorted
+
+
+def _serialize_sorted(serializer: example_serializer.ExampleSerializer, example: object) -> bytes:
+    return serializer.get_tf_example(example).SerializeToString(deterministic=True)
 
 
 def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
@@ -160,5 +200,5 @@ class _VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _split_generators(self, dl_manager: object) -> dict[str, Iterator]:
         return {split: self._generate_examples(split) for split in self._contents.splits}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict]]:
+    def _generate_examples(self, split: str) -> "Iterator[tuple[str, dict]] | beam.PTransform":
         return self._contents.examples(split)

@@ -9,7 +9,9 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 
 from vivit_jax import console
@@ -20,7 +22,12 @@ from vivit_jax.files import exchange, is_url, lock
 
 REPORT = "preparation.json"
 MISSING = "missing.csv"  # the clips that are listed but whose videos were not found
-OURS = {INFO, FEATURES, REPORT, MISSING, MANIFEST, HASHES}
+CLIPS = "clips.csv"  # every clip with its origin, or why it was refused
+OURS = {INFO, FEATURES, REPORT, MISSING, CLIPS, MANIFEST, HASHES}
+
+DONE = "done"  # in the working folder, what the next run goes on from
+NOTHING = 1024  # bytes that `DONE` has before anything is done
+WORTH_KEEPING = 60  # seconds of work that an error does not throw away
 
 
 def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> pathlib.Path:
@@ -83,30 +90,70 @@ def check_apart(target: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
 
 @contextlib.contextmanager
 def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A hidden folder beside `target` to work in, removed at the end; folders of killed runs are removed too.
+    """A hidden folder beside `target` to work in. What a killed run had written to `DONE` in its own folder is there, the rest removed.
+
+    At the end the folder is removed. After a signal, or an error that comes after `WORTH_KEEPING` seconds of work, its `DONE` stays for the
+    next run; a full disk is the exception.
 
     Raises:
       UserError: if nothing can be written there.
     """
-    prefix = f".{target.name}.preparing-"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for old in target.parent.glob(f"{prefix}*"):
-            with contextlib.suppress(OSError), _locked(old) as known_dead:
-                if known_dead:
-                    shutil.rmtree(old)
-                else:
-                    console.warn(f"{old} is of another preparation, running or killed: remove it if none runs")
-        folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+        left = sorted(target.parent.glob(f"{_prefix(target)}*"), key=_size_done, reverse=True)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
     except OSError as error:
         raise UserError(f"cannot write to {target.parent} ({error.strerror})") from None
+    started, keep = time.monotonic(), False
     try:
         with _locked(folder) as locked:
             if not locked:
                 console.warn(f"{target.parent} is on a file system without locks: prepare one data set of a name at a time")
+            for old in left:
+                with contextlib.suppress(OSError):
+                    _take_over(old, folder)
+            started -= WORTH_KEEPING if _size_done(folder) else 0
             yield folder
+    except OSError:
+        raise
+    except BaseException as error:
+        keep = time.monotonic() - started > WORTH_KEEPING or not isinstance(error, Exception)
+        raise
     finally:
+        _clear(folder, keep=keep)
+
+
+def _prefix(target: pathlib.Path) -> str:
+    return f".{target.name}.preparing-"
+
+
+def _size_done(folder: pathlib.Path) -> int:
+    """Bytes of what is done; 0 if that is next to nothing, or no file but a link, which would lead elsewhere."""
+    try:
+        status = (folder / DONE).lstat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) and status.st_size > NOTHING else 0
+
+
+def _take_over(old: pathlib.Path, folder: pathlib.Path) -> None:
+    """Removes the folder of a killed run; what it had done goes into `folder`, unless another's is there."""
+    with _locked(old) as known_dead:
+        if not known_dead:
+            console.warn(f"{old} is of another preparation, running or killed: remove it if none runs")
+            return
+        if _size_done(old) and not _size_done(folder):
+            (old / DONE).rename(folder / DONE)
+        shutil.rmtree(old)
+
+
+def _clear(folder: pathlib.Path, *, keep: bool) -> None:
+    if not keep or not _size_done(folder):
         shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir():
+        if path.name != DONE:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def recover(target: pathlib.Path) -> None:

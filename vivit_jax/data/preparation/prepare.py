@@ -2,19 +2,23 @@
 
 import contextlib
 import csv
-import dataclasses
 import functools
 import io
+import logging
 import pathlib
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 
 from vivit_jax import console
-from vivit_jax.data.layouts import Annotations, Clip, Reading, check_layout, read_layout
-from vivit_jax.data.layouts.base import class_names
+from vivit_jax.data.layouts import Annotations, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.splitting import Shares
+from vivit_jax.data.preparation.journal import Journal
+from vivit_jax.data.preparation.listing import Listing
+from vivit_jax.data.preparation.outcome import SHOWN, EmptySplitError, Outcome, RefusedError, Summary
 from vivit_jax.data.preparation.place import (
+    CLIPS,
+    DONE,
     MISSING,
     REPORT,
     check_apart,
@@ -24,79 +28,13 @@ from vivit_jax.data.preparation.place import (
     recover,
     staging,
 )
-from vivit_jax.data.preparation.transcode import Transcoded, of_one_video, transcode_together
-from vivit_jax.data.video.container import LIMITS
-from vivit_jax.data.workers import Failure, available_cpus, map_in_order
+from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically, write_json
 
+__all__ = ["SHORT_SIDE", "SHOWN", "EmptySplitError", "RefusedError", "Summary", "prepare"]
+
 SHORT_SIDE = 256
-GIVE_UP_AFTER = 100  # the rest is not tried once so many videos beyond the tolerance were refused
-SHOWN = 20  # names printed from a long list; the report has them all
-
-
-class RefusedError(UserError):
-    """More videos were refused than tolerated.
-
-    Attributes:
-      rows: (split, name, reason) of each.
-    """
-
-    def __init__(self, rows: Sequence[tuple[str, str, str]], clips: int, allowed: int) -> None:
-        self.rows = tuple(rows)
-        listed = "; ".join(f"{split}: {name}: {reason}" for split, name, reason in self.rows[:SHOWN])
-        more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-        super().__init__(
-            f"{len(rows)} of {clips} videos cannot be stored, {allowed} tolerated "
-            f"(mend them, or leave them out by --tolerate N): {listed}{more}"
-        )
-
-
-class EmptySplitError(UserError):
-    """No video of a split could be stored, whatever is tolerated."""
-
-
-@dataclasses.dataclass
-class Summary:
-    """What a preparation did.
-
-    Attributes:
-      path: the folder of the data set.
-      counts: stored clips by split and class. With several heads the key is the classes of all heads, joined by ` / `; a clip with several
-        classes counts for each.
-      stored: stored clips by split.
-      seconds_of_video: duration of the stored clips together.
-      bytes: size of the stored videos together.
-      refused: clips left out, as (split, name, reason).
-      changed: clips whose form was changed, as (split, name, what was done).
-      remarks: what the layout remarked, one line each.
-      seconds: wall-clock time taken.
-    """
-
-    path: pathlib.Path
-    counts: dict[str, Counter] = dataclasses.field(default_factory=dict)
-    stored: Counter = dataclasses.field(default_factory=Counter)
-    seconds_of_video: float = 0.0
-    bytes: int = 0
-    refused: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
-    changed: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
-    remarks: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-    @property
-    def clips(self) -> int:
-        """Stored clips."""
-        return self.stored.total()
-
-    def add(self, clip: Clip, stored: Transcoded) -> None:
-        """Counts a stored clip."""
-        label = " / ".join(clip.label.values()) if isinstance(clip.label, Mapping) else clip.label
-        self.counts.setdefault(clip.split, Counter()).update(class_names(label))
-        self.stored[clip.split] += 1
-        self.seconds_of_video += float(stored.frames / stored.fps)
-        self.bytes += len(stored.video)
-        if stored.changes:
-            self.changed.append((clip.split, clip.name, ", ".join(stored.changes)))
 
 
 def prepare(
@@ -111,12 +49,14 @@ def prepare(
     overwrite: bool = False,
     reading: Reading | None = None,
     shares: Shares | None = None,
+    beam_options: str | None = None,
     progress: bool = False,
 ) -> Summary:
     """Makes the data set `data_dir/name` of the labelled videos in `source`.
 
     Every bit of the result is a function of the source, `short_side` and the versions of the libraries, whatever the number of workers.
-    It appears whole or not at all: it is made in a hidden folder beside it, which a later call clears away if this one is killed.
+    It appears whole or not at all: it is made in a hidden folder beside it. If this call is killed, the next one of that name takes what
+    was finished from there, and clears the rest away; see `vivit_jax.data.preparation.journal`.
 
     Args:
       layout: how the videos are labelled, one of `LAYOUTS`.
@@ -129,12 +69,15 @@ def prepare(
       overwrite: replace a data set of that name; nothing else is ever replaced.
       reading: how the source is read.
       shares: how to assign clips to splits; None if the source has splits.
+      beam_options: options of an Apache Beam pipeline, as on a command line, to make the videos by it in place of `workers` processes;
+        what it has made when it is killed is made again.
       progress: whether a bar is shown on standard error, where that is a terminal.
 
     Raises:
-      UserError: for bad arguments or annotations, an existing name, or more refused videos than tolerated. Nothing is left behind then.
+      UserError: for bad arguments or annotations, an existing name, or more refused videos than tolerated. Nothing is left behind then,
+        but for what took over a minute to make: the next call finds it.
     """
-    from vivit_jax.data.preparation import builder
+    from vivit_jax.data.preparation import builder, making
 
     started = time.monotonic()
     workers = available_cpus() if workers is None else workers
@@ -142,6 +85,7 @@ def prepare(
     if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
         raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")
     check_layout(layout, source)
+    beam = None if beam_options is None else _beam()
     target = local_folder(data_dir) / name
     source = None if source is None else local_folder(source, "SOURCE")
     recover(target)
@@ -150,100 +94,65 @@ def prepare(
     check_apart(target, (clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)))
     allowed = int(tolerate * len(annotations.clips)) if tolerate < 1 else int(tolerate)
     summary = Summary(target, remarks=annotations.remarks)
-    with staging(target) as folder, _progress(name, len(annotations.clips), shown=progress) as advance:
-        results = _transcoded(annotations, short_side, workers, summary, allowed, advance)
-        contents = builder.Contents(
-            splits=annotations.splits,
-            labels=annotations.labels,
-            examples=_Examples(results),
-            multi_label=annotations.multi_label,
-            description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
-        )
-        path = builder.write(name, folder, contents)
+    with staging(target) as folder:
+        with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            outcome = Outcome(annotations, allowed, summary, Listing(file, _root(source, reading)))
+            contents = functools.partial(
+                builder.Contents,
+                splits=annotations.splits,
+                labels=annotations.labels,
+                multi_label=annotations.multi_label,
+                description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
+            )
+            if beam is None:
+                with Journal(folder / DONE, short_side) as journal, _progress(name, len(annotations.clips), shown=progress) as advance:
+                    results = making.made_or_found(making.jobs_of(annotations), short_side, workers, journal)
+                    path = builder.write(name, folder, contents(examples=making.examples(results, outcome, advance)))
+                    summary.resumed = journal.reused
+            else:
+                path = beam.write(name, folder, contents, outcome, short_side, beam_options)
+        (folder / CLIPS).rename(path / CLIPS)
         if annotations.missing:
             write_atomically(path / MISSING, _listed(annotations.missing))
-        write_json(path / REPORT, _report(summary, annotations))
+        write_json(path / REPORT, _report(summary, annotations, reading))
         builder.finish(path, annotations.labels)
         move_into_place(folder / name, target, overwrite=overwrite)
     summary.seconds = time.monotonic() - started
     return summary
 
 
-def _report(summary: Summary, annotations: Annotations) -> dict:
+def _beam() -> ModuleType:
+    logging.disable(logging.WARNING)  # of Google's clients that are not installed
+    try:
+        from vivit_jax.data.preparation import beam
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("apache_beam"):
+            raise
+        raise UserError("--beam needs the extra beam: pip install 'vivit_jax[beam]'") from None
+    finally:
+        logging.disable(logging.NOTSET)
+    return beam
+
+
+def _root(source: pathlib.Path | None, reading: Reading | None) -> pathlib.Path | None:
+    """The folder that the list tells origins relative to."""
+    if reading is not None and reading.root is not None:
+        return reading.root
+    return source if source is None or source.is_dir() else source.parent
+
+
+def _report(summary: Summary, annotations: Annotations, reading: Reading | None) -> dict:
     """What `preparation.json` holds; its `manifest` tells a data set whose manifest was deleted from one of a version that wrote none."""
     groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
     report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
-    return report | ({"groups": groups} if groups else {}) | {"manifest": True}
+    named = {"group_column": reading.group} if reading is not None and reading.group else {}
+    return report | ({"groups": groups} if groups else {}) | named | {"manifest": True}
 
 
 def _listed(missing: Sequence[tuple[str, str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("split", "name"), *missing])
     return text.getvalue()
-
-
-def _transcoded(
-    annotations: Annotations, short_side: int, workers: int, summary: Summary, allowed: int, advance: Callable[[], None]
-) -> Iterator[tuple[Clip, Transcoded]]:
-    """The clips that can be stored, split by split. Past the tolerance no more are stored, but the rest are still tried, so that one report
-    names all that are refused."""
-    clips = sorted(annotations.clips, key=lambda clip: annotations.splits.index(clip.split))
-    for clip, stored in _each(clips, short_side, workers):
-        advance()
-        if isinstance(stored, Failure):
-            summary.refused.append((clip.split, clip.name, stored.reason.removeprefix(f"{clip.name}: ")))
-            if len(summary.refused) >= allowed + GIVE_UP_AFTER:
-                break
-        elif len(summary.refused) <= allowed:
-            summary.add(clip, stored)
-            yield clip, stored
-    if len(summary.refused) > allowed:
-        raise RefusedError(summary.refused, len(clips), allowed)
-    empty = [split for split in annotations.splits if split not in summary.stored]
-    if empty:
-        raise EmptySplitError(f"every video of {', '.join(empty)} was refused; the first, {': '.join(summary.refused[0][1:])}")
-
-
-def _each(clips: Sequence[Clip], short_side: int, workers: int) -> Iterator[tuple[Clip, Transcoded | Failure]]:
-    """The clips in their order, those of one video made together."""
-    work, jobs = functools.partial(transcode_together, short_side=short_side), list(of_one_video(clips))
-    for job, stored in map_in_order(work, jobs, workers=min(workers, len(jobs)), seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
-        if isinstance(stored, Failure):
-            reason = stored.reason.removeprefix(f"{job[0].name}: ")
-            yield from ((clip, Failure(reason)) for clip in job)
-        else:
-            yield from zip(job, stored, strict=True)
-
-
-class _Examples:
-    """Hands one stream of clips, sorted by split, to a builder that asks for one split after the other."""
-
-    def __init__(self, results: Iterator[tuple[Clip, Transcoded]]) -> None:
-        self._results = results
-        self._next = None
-
-    def __call__(self, split: str) -> Iterator[tuple[str, dict]]:
-        count = 0
-        while (pair := self._next or next(self._results, None)) is not None and pair[0].split == split:
-            self._next = None
-            count += 1
-            yield pair[0].name, _example(*pair)
-        self._next = pair
-        if not count:  # the stream ends by saying why
-            deque(self._results, maxlen=0)
-
-
-def _example(clip: Clip, stored: Transcoded) -> dict:
-    return {
-        "video": stored.video,
-        "label": clip.label,
-        "name": clip.name,
-        "frames": stored.frames,
-        "fps": float(stored.fps),
-        "width": stored.width,
-        "height": stored.height,
-        "duration": float(stored.frames / stored.fps),
-    }
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Turns a labelled clip into the record that is stored: a small mp4 of constant rate, upright, silent, cheap to decode."""
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from vivit_jax.data.video.encoder import Encoder
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.data.workers import Failure
 from vivit_jax.errors import UserError
+from vivit_jax.files import sha256
 
 TOGETHER = 32  # the most clips of one video that a worker makes in one go; they share the time limit of one video
 SEGMENTED = 10  # how many times the limit of frames a video may have if only segments of it are stored
@@ -24,16 +26,49 @@ JITTER = 0.2  # of a frame's duration that frame times may be off a constant rat
 
 
 @dataclasses.dataclass(frozen=True)
-class Transcoded:
-    """A stored video.
+class Facts:
+    """What is known of a stored video.
 
     Attributes:
-      video: bytes of an mp4.
       frames: how many it has.
       fps: frames a second, constant.
       width: pixels, even.
       height: pixels, even.
       changes: what was done to the original that is not scaling, such as `rotated`.
+      bytes: its size.
+      origin: the SHA-256 of the file it was made of, in hexadecimal; empty if it was not made of a video file.
+    """
+
+    frames: int
+    fps: Fraction
+    width: int
+    height: int
+    changes: tuple[str, ...]
+    bytes: int
+    origin: str
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return float(self.frames / self.fps)
+
+    def to_json(self) -> dict:
+        """Plain values, which `from_json` reads."""
+        return dataclasses.asdict(self) | {"fps": str(self.fps), "changes": list(self.changes)}
+
+    @classmethod
+    def from_json(cls, values: dict) -> "Facts":
+        """The facts that `to_json` told."""
+        return cls(**values | {"fps": Fraction(values["fps"]), "changes": tuple(values["changes"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class Transcoded:
+    """A stored video.
+
+    Attributes:
+      video: bytes of an mp4.
+      frames: as in `Facts`, like all that follow.
     """
 
     video: bytes
@@ -42,6 +77,17 @@ class Transcoded:
     width: int
     height: int
     changes: tuple[str, ...]
+    origin: str = ""
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of it."""
+        return Facts(self.frames, self.fps, self.width, self.height, self.changes, len(self.video), self.origin)
+
+    @classmethod
+    def of(cls, video: bytes, facts: Facts) -> "Transcoded":
+        """The video that some facts are of."""
+        return cls(video, facts.frames, facts.fps, facts.width, facts.height, facts.changes, facts.origin)
 
 
 def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcoded:
@@ -66,8 +112,18 @@ def transcode_together(clips: Sequence[Clip], short_side: int, limits: Limits = 
     Raises:
       UserError: naming the first clip, if the video cannot be opened.
     """
-    if len(clips) == 1:
-        return [transcode(clips[0], short_side, limits)]
+    made = [transcode(clips[0], short_side, limits)] if len(clips) == 1 else _of_open_video(clips, short_side, limits)
+    origin = _origin(clips[0].source) if isinstance(clips[0].source, pathlib.Path) else ""
+    return [result if isinstance(result, Failure) else dataclasses.replace(result, origin=origin) for result in made]
+
+
+@functools.lru_cache(maxsize=1)
+def _origin(path: pathlib.Path) -> str:
+    """The SHA-256 of a file: a worker reads a long video once for all its segments."""
+    return sha256(path)
+
+
+def _of_open_video(clips: Sequence[Clip], short_side: int, limits: Limits) -> list[Transcoded | Failure]:
     results = []
     with opened(clips[0].source, clips[0].name, _limits(clips, limits), strict=True) as video:
         for clip in clips:

@@ -89,6 +89,7 @@ class Backbone:
       multi_label: whether a video may have several of them.
       resize: short side in pixels before the crop, if the source says.
       stride: source frames between two frames of a clip, if the source says.
+      sampling: other fields of a `Preprocess` that say which frames a clip has, if the source says.
       said: the file that says so, by field: `activation`, `norm_eps`, `mean`, `std`, `resize`, `stride`; what is not here is assumed.
       notes: other facts for the report.
       origin: the source's own names of its tensors, by our path; empty where they are the same.
@@ -114,6 +115,7 @@ class Backbone:
     multi_label: bool = False
     resize: int | None = None
     stride: int | None = None
+    sampling: Mapping[str, object] = dataclasses.field(default_factory=dict)
     said: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[tuple[str, str], ...] = ()
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -96,6 +96,7 @@ def _preprocess(backbone: Backbone, started: Initialisation, asked: Asked) -> tu
         crop=crop,
         mean=started.mean,
         std=started.std,
+        **({} if asked.stride else backbone.sampling),
     )
     stride_origin = _origin(asked.stride, backbone.said.get("stride"))
     resize_origin = _origin(asked.resize, same_crop and backbone.said.get("resize"))

@@ -169,6 +169,7 @@ def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
         resize=pretrained.preprocess.resize,
         said={name: CONFIG for name in ("activation", "norm_eps")} | {name: PREPROCESS for name in ("mean", "std", "resize", "stride")},
         stride=pretrained.preprocess.stride,
+        sampling={name: getattr(pretrained.preprocess, name) for name in ("rate", "sampling", "padding")},
     )
 
 

@@ -1,0 +1,94 @@
+"""Files for the servers of two challenges, and predictions as tables, read back by other libraries."""
+
+import csv
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from toys import LABELS
+
+from vivit_jax.cli import main
+from vivit_jax.errors import UserError
+from vivit_jax.inference import submissions
+from vivit_jax.inference.submissions import Submission, write_submission
+from vivit_jax.training.evaluation import Evaluation
+from vivit_jax.training.metrics import score
+
+VERBS, NOUNS = tuple(f"verb {number}" for number in range(97)), tuple(f"noun {number}" for number in range(300))
+
+
+def evaluation_of(labels, clips=4, seed=0):
+    generator = np.random.default_rng(seed)
+    logits = {head: generator.normal(0, 3, (clips, len(names))).astype(np.float32) for head, names in labels.items()}
+    label = {head: generator.integers(0, len(names), clips) for head, names in labels.items()}
+    heads = {head: score(logits[head], label[head], labels[head]) for head in labels}
+    return Evaluation(1, heads, 0, 0, np.arange(clips), label, logits)
+
+
+def test_the_epic_kitchens_file_holds_every_score_by_the_publishers_numbers(tmp_path):
+    of_model = {"noun": NOUNS[::-1], "verb": VERBS[::-1]}  # a model whose classes are in another order
+    evaluation = evaluation_of(of_model)
+    names = {number: f"P01_101_{number}" for number in range(4)}
+    submission = Submission(evaluation, {"verb": VERBS, "noun": NOUNS}, names, (2, 3, 3))
+    write_submission("epic", submission, tmp_path / "new/test.zip")
+    with zipfile.ZipFile(tmp_path / "new/test.zip") as file:
+        assert file.namelist() == ["test.json"]
+        told = json.loads(file.read("test.json"))
+    assert list(told) == ["version", "challenge", "sls_pt", "sls_tl", "sls_td", "results"]
+    assert (told["version"], told["challenge"]) == ("0.2", "action_recognition")
+    assert (told["sls_pt"], told["sls_tl"], told["sls_td"]) == (2, 3, 3)
+    assert list(told["results"]) == list(names.values())
+    for index, name in names.items():
+        for head, classes in (("verb", 97), ("noun", 300)):
+            scores = told["results"][name][head]
+            assert list(scores) == [str(number) for number in range(classes)]
+            for number in range(classes):
+                assert scores[str(number)] == pytest.approx(evaluation.logits[head][index, classes - 1 - number], abs=1e-5)
+    write_submission("epic", submission, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "new/test.zip").read_bytes()
+    with pytest.raises(UserError, match="give --sls PT,TL,TD"):
+        write_submission("epic", Submission(evaluation, {"verb": VERBS, "noun": NOUNS}, names), tmp_path / "other.zip")
+    with pytest.raises(UserError, match="needs the heads verb and noun"):
+        write_submission("epic", Submission(evaluation_of({"": NOUNS}), NOUNS, names, (2, 3, 3)), tmp_path / "other.zip")
+    assert not (tmp_path / "other.zip").exists()
+
+
+def test_the_something_something_file_holds_the_five_best_of_each_clip(tmp_path):
+    labels = tuple(f"Doing {number}" for number in range(174))
+    evaluation = evaluation_of({"": labels[5:] + labels[:5]})
+    names = {number: str(78687 + number) for number in range(4)}
+    write_submission("ssv2", Submission(evaluation, labels, names), tmp_path / "test.csv")
+    rows = [line.split(";") for line in (tmp_path / "test.csv").read_text().splitlines()]
+    for index, (clip, *guesses) in enumerate(rows):
+        assert clip == names[index]
+        values = sorted(evaluation.logits[""][index].tolist(), reverse=True)[:5]
+        assert [evaluation.logits[""][index, (int(guess) - 5) % 174] for guess in guesses] == pytest.approx(values)
+    assert len(rows) == 4
+    with pytest.raises(UserError, match="one head of at least 5 classes"):
+        write_submission("ssv2", Submission(evaluation_of({"": ("a", "b")}), ("a", "b"), names), tmp_path / "few.csv")
+
+
+def test_predictions_are_one_table_as_csv_and_as_parquet(model_dir, data_dir, tmp_path, capfd, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
+    command = ["evaluate", "--model", str(model_dir), "--name", "toys_in_another_order", "--data_dir", data_dir, "--views", "2x1"]
+    assert main([*command, "--out", "said.parquet"]) == 0
+    monkeypatch.setattr(submissions, "GUESSES", 3)  # as many as there are classes
+    assert main([*command, "--out", "said.csv", "--average", "probabilities", "--submission", "ssv2", "sent/test.csv"]) == 0
+    table = parquet.read_table("said.parquet")
+    with (tmp_path / "said.csv").open(newline="") as file:
+        titles, *rows = csv.reader(file)
+    assert table.column_names == titles
+    assert table.column("video").to_pylist() == [row[0] for row in rows]
+    assert table.schema.field("probability").type == "double"
+    for row, line in zip(rows, (tmp_path / "sent/test.csv").read_text().splitlines(), strict=True):
+        in_order = sorted(LABELS, key=lambda label: -float(row[titles.index(label)]))
+        assert line == ";".join([row[0], *(str(LABELS[::-1].index(label)) for label in in_order)])
+    record = json.loads((tmp_path / "evaluation.json").read_text())
+    assert record["average"] == "probabilities"
+    assert [row["probabilities"]["cat"] for row in record["predictions"]] == [float(row[titles.index("cat")]) for row in rows]
+    assert main([*command, "--submission", "kinetics", "x"]) == 2
+    assert "unknown challenge 'kinetics'" in capfd.readouterr().err
+    assert main([*command, "--submission", "epic", "x", "--sls", "2,3"]) == 2
+    assert "three levels" in capfd.readouterr().err

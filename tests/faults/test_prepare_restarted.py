@@ -1,0 +1,182 @@
+"""`vivit prepare` killed and started again: what is done is not done again, and the result is that of an undisturbed one, bit for bit."""
+
+import functools
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import films
+import pytest
+
+from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.preparation.prepare import prepare
+from vivit_jax.errors import UserError
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "JAX_PLATFORMS": "cpu"}
+
+
+def hashes(folder):
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Sixteen videos, a damaged one, and one of which a list takes three segments."""
+    root = tmp_path_factory.mktemp("videos")
+    rows = ["path,label,split,start,end"]
+    for number in range(16):
+        films.write(root / f"{number}.mp4", films.scene(50, 96, 128, number))
+        rows.append(f"{number}.mp4,{'ab'[number % 2]},{'test' if number % 6 == 5 else 'train'},,")
+    films.write(root / "long.mp4", films.scene(120, 96, 96, 99))
+    rows += [f"long.mp4,a,train,{start},{start + 1}" for start in range(3)]
+    (root / "broken.mp4").write_bytes(b"no video")
+    (root / "list.csv").write_text("\n".join([*rows, "broken.mp4,b,train,,", ""]))
+    return root / "list.csv"
+
+
+def command(source, data):
+    arguments = ["csv", str(source), "--name", "mine", "--data_dir", str(data), "--tolerate", "1", "--workers", "1"]
+    return [sys.executable, "-m", "vivit_jax", "prepare", *arguments]
+
+
+@pytest.mark.fault(
+    promise="A preparation that is killed goes on where it was, and ends in the same bytes",
+    provoked="SIGKILL at three random moments of `vivit prepare`, while clips are made and while the set is written",
+    seen="each start takes up what the ones before had finished; every file equals that of an undisturbed preparation",
+    trials=3,
+)
+def test_killed_three_times_the_result_is_that_of_an_undisturbed_one(source, tmp_path):
+    prepare("csv", source, name="mine", data_dir=tmp_path / "whole", tolerate=1, workers=2)
+    data, draw, done = tmp_path / "data", random.Random(), [0]
+    for _ in range(3):
+        process = subprocess.Popen(command(source, data), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+        goal = draw.randint(done[-1] + 1, done[-1] + 5)
+        while finished(data) < goal:
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        done.append(finished(data))
+        with pytest.raises(UserError, match="no data set 'mine'"):
+            open_dataset("mine", data)
+    assert done == sorted(done)
+    last = subprocess.run(command(source, data), env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert last.returncode == 0, last.stderr
+    assert int(re.search(r"(\d+) of them were finished", last.stdout)[1]) >= done[-1]
+    assert hashes(data) == hashes(tmp_path / "whole")
+
+
+def finished(data):
+    """Clips in the journal, counted without its code: each has one `origin` in the lines of JSON."""
+    return sum(path.read_bytes().count(b'"origin"') for path in data.glob(".mine.preparing-*/done"))
+
+
+def interrupted(source, data, clips=5):
+    """The journal of a preparation that was killed after some clips."""
+    process = subprocess.Popen(command(source, data), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    while finished(data) < clips:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    return next(data.glob(".mine.preparing-*/done"))
+
+
+@pytest.mark.slow
+def test_what_a_crash_damaged_or_the_source_changed_is_made_again(source, tmp_path):
+    journal = interrupted(source, tmp_path / "data")
+    whole = bytearray(journal.read_bytes())
+    first = whole.index(b"ftyp")
+    whole[first + 2000] ^= 1
+    journal.write_bytes(bytes(whole[:-100]))  # a flipped bit in the first video, and the last cut off
+    os.utime(source.parent / "1.mp4", (1, 1))
+    summary = prepare("csv", source, name="mine", data_dir=tmp_path / "data", tolerate=1, workers=1)
+    assert 1 <= summary.resumed < summary.clips
+    prepare("csv", source, name="mine", data_dir=tmp_path / "whole", tolerate=1, workers=1)
+    assert hashes(tmp_path / "data") == hashes(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_videos_of_other_settings_are_not_taken(source, tmp_path):
+    interrupted(source, tmp_path / "data")
+    summary = prepare("csv", source, name="mine", data_dir=tmp_path / "data", tolerate=1, workers=1, short_side=32)
+    assert summary.resumed == 0
+    assert {record["height"] for record in open_dataset("mine", tmp_path / "data").source("train")} == {32}
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_done(source, tmp_path):
+    data = tmp_path / "data"
+    process = subprocess.Popen(command(source, data), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while finished(data) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    (left,) = data.iterdir()
+    assert [path.name for path in left.iterdir()] == ["done"]
+    summary = prepare("csv", source, name="mine", data_dir=data, tolerate=1, workers=1)
+    assert summary.resumed >= 3
+    assert [path.name for path in data.iterdir()] == ["mine"]
+
+
+def test_an_error_does_not_throw_away_the_work_of_hours(tmp_path, monkeypatch):
+    from vivit_jax.data.preparation import place
+
+    for name in ("train/a/one.mp4", "train/b/two.mp4"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True)
+        films.write(tmp_path / "videos" / name, films.scene(6, 16, 16, len(name)))
+    (tmp_path / "videos/train/a/broken.mp4").write_bytes(b"no video")
+    make = functools.partial(prepare, "folder", tmp_path / "videos", name="mine", data_dir=tmp_path / "data", workers=1)
+    monkeypatch.setattr(place, "WORTH_KEEPING", 0)  # seconds
+    with pytest.raises(UserError, match="1 of 3 videos cannot be stored"):
+        make()
+    (left,) = (tmp_path / "data").iterdir()
+    assert [path.name for path in left.iterdir()] == ["done"]
+    assert make(tolerate=1).resumed == 2
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine"]
+
+
+def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path):
+    (tmp_path / "videos/train/a").mkdir(parents=True)
+    films.write(tmp_path / "videos/train/a/one.mp4", films.scene(6, 16, 16))
+    (tmp_path / "thesis").write_bytes(b"a thesis" * 1000)
+    (tmp_path / "data/.mine.preparing-planted").mkdir(parents=True)
+    (tmp_path / "data/.mine.preparing-planted/done").symlink_to(tmp_path / "thesis")
+    prepare("folder", tmp_path / "videos", name="mine", data_dir=tmp_path / "data", workers=1)
+    assert (tmp_path / "thesis").read_bytes() == b"a thesis" * 1000
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine"]
+
+
+def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
+    from vivit_jax.data.layouts.base import Clip
+    from vivit_jax.data.preparation.journal import Journal
+    from vivit_jax.data.preparation.transcode import transcode
+
+    path = films.write(tmp_path / "a.mp4", films.scene(6, 16, 16))
+    clip = Clip("a", "train", "x", path)
+    made = [transcode(clip, 64)]
+    nameless = Clip("b", "train", "x", lambda: None)
+    partial = Clip("c", "train", "x", functools.partial(films.write, path, 3))
+    with Journal(tmp_path / "done", 64) as journal:
+        for each in (clip, nameless, partial):
+            journal.add([each], made)
+    with Journal(tmp_path / "done", 64) as journal:
+        assert journal.get([clip]) == made
+        assert journal.get([partial]) == made
+        assert [nameless] not in journal
+        assert [Clip("a", "train", "x", path, end=0.1)] not in journal
+    path.write_bytes(path.read_bytes() + b"\0")
+    with Journal(tmp_path / "done", 64) as journal:
+        assert [clip] not in journal
+        assert [partial] not in journal
+    with Journal(tmp_path / "done", 32) as journal:
+        assert [clip] not in journal
+    assert json.loads((tmp_path / "done").read_bytes())["short_side"] == 32

@@ -1,0 +1,89 @@
+"""`clips.csv`, the list of what a data set was made of: for each clip its origin with the SHA-256, and its length or why it was refused."""
+
+import csv
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TextIO
+
+from vivit_jax.data.layouts.base import Clip
+from vivit_jax.data.preparation.place import CLIPS, REPORT
+from vivit_jax.data.preparation.transcode import Facts
+from vivit_jax.errors import UserError
+
+COLUMNS = (
+    *("split", "name", "group", "source", "sha256", "start", "end"),
+    *("duration", "frames", "fps", "width", "height", "bytes", "changed", "refused"),
+)
+
+
+class Listing:
+    """Writes the list as clips are stored or refused, so that it takes no memory."""
+
+    def __init__(self, file: TextIO, root: pathlib.Path | None) -> None:
+        """Begins a list.
+
+        Args:
+          file: where to.
+          root: the folder that sources are told relative to, as far as they lie in it; None if there is none.
+        """
+        self._root = root
+        self._rows = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        self._rows.writeheader()
+
+    def stored(self, clip: Clip, facts: Facts) -> None:
+        """Lists a stored clip."""
+        told = {field: getattr(facts, field) for field in ("frames", "width", "height", "bytes")}
+        told |= {"sha256": facts.origin, "changed": ", ".join(facts.changes)}
+        self._rows.writerow(self._of(clip) | told | {"fps": f"{float(facts.fps):.6g}", "duration": f"{facts.duration:.6g}"})
+
+    def refused(self, clip: Clip, reason: str) -> None:
+        """Lists a clip that was left out."""
+        self._rows.writerow(self._of(clip) | {"refused": reason})
+
+    def _of(self, clip: Clip) -> dict:
+        segment = {"start": clip.start or "", "end": "" if clip.end is None else clip.end}
+        return {"split": clip.split, "name": clip.name, "group": clip.group or "", "source": self._told(clip.source)} | segment
+
+    def _told(self, source: object) -> str:
+        if not isinstance(source, pathlib.Path):
+            return ""
+        inside = self._root is not None and source.is_relative_to(self._root)
+        return (source.relative_to(self._root) if inside else source).as_posix()
+
+
+def clips_of(folder: pathlib.Path, names: Sequence[tuple[str, str]]) -> list[Mapping[str, str]]:
+    """The rows of a data set's list; of a set that has none, those of `names` (split and name of each clip) and the groups known."""
+    if rows := list(read(folder)):
+        return rows
+    groups = _reported(folder, "groups")
+    groups = groups if isinstance(groups, dict) else {}
+    return [{"split": split, "name": name, "group": groups.get(name, "")} for split, name in names]
+
+
+def column_called(name: str | None, folder: pathlib.Path) -> str | None:
+    """The column of the list that a person means: `group` under its own name, and under the one that it had for `vivit prepare --group`."""
+    return "group" if name is not None and name == _reported(folder, "group_column") else name
+
+
+def _reported(folder: pathlib.Path, key: str) -> object:
+    try:
+        return json.loads((folder / REPORT).read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+def read(folder: pathlib.Path) -> Iterator[Mapping[str, str]]:
+    """The rows of a data set's list, one for each clip, by the names of `COLUMNS`; none if an older `vivit prepare` made it.
+
+    Raises:
+      UserError: if the file is not a list of ours.
+    """
+    path = folder / CLIPS
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if tuple(rows.fieldnames or ()) != COLUMNS:
+            raise UserError(f"{path} is not what `vivit prepare` wrote: its columns are {', '.join(rows.fieldnames or ()) or 'none'}")
+        yield from rows

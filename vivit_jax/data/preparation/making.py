@@ -1,0 +1,83 @@
+"""Makes the videos of a data set in worker processes of this machine; what an interrupted preparation has made comes from its journal."""
+
+import contextlib
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from vivit_jax.data.layouts import Annotations, Clip
+from vivit_jax.data.preparation.builder import example
+from vivit_jax.data.preparation.journal import Journal
+from vivit_jax.data.preparation.outcome import Outcome
+from vivit_jax.data.preparation.transcode import Transcoded, of_one_video, transcode_together
+from vivit_jax.data.video.container import LIMITS
+from vivit_jax.data.workers import Failure, map_in_order
+
+Job = list[Clip]
+
+
+def jobs_of(annotations: Annotations, split: str | None = None) -> list[Job]:
+    """The clips split by split, or those of one split, in lists that are made together."""
+    clips = [clip for clip in annotations.clips if split in (None, clip.split)]
+    return list(of_one_video(sorted(clips, key=lambda clip: annotations.splits.index(clip.split))))
+
+
+def made(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
+    """Each job, drawn as needed, with the video of each of its clips."""
+    work = functools.partial(transcode_together, short_side=short_side)
+    for job, results in map_in_order(work, jobs, workers=workers, seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
+        yield job, [results] * len(job) if isinstance(results, Failure) else results
+
+
+def made_or_found(jobs: Sequence[Job], short_side: int, workers: int, journal: Journal) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
+    """Each job in order with its videos, those that the journal has not made again."""
+    found = [job in journal for job in jobs]
+    missing = [job for job, known in zip(jobs, found, strict=True) if not known]
+    with contextlib.closing(made(missing, short_side, min(workers, len(missing)))) as new:
+        for job, known in zip(jobs, found, strict=True):
+            videos = journal.get(job) if known else None
+            if videos is None:
+                ((_, videos),) = made([job], short_side, 1) if known else [next(new)]  # what was found may be damaged
+                journal.add(job, videos)
+            yield job, videos
+
+
+def examples(
+    results: Iterable[tuple[Job, list[Transcoded | Failure]]], outcome: Outcome, advance: Callable[[], None]
+) -> Callable[[str], Iterator[tuple[str, dict]]]:
+    """What a builder writes, of jobs in the order of their splits."""
+    return _BySplit(_stored(results, outcome, advance))
+
+
+def _stored(
+    results: Iterable[tuple[Job, list[Transcoded | Failure]]], outcome: Outcome, advance: Callable[[], None]
+) -> Iterator[tuple[Clip, Transcoded]]:
+    """The clips that can be stored. Past the tolerance no more are, but the rest are still tried, so that one report names all refused."""
+    for clip, video in ((clip, video) for job, videos in results for clip, video in zip(job, videos, strict=True)):
+        advance()
+        if isinstance(video, Failure):
+            outcome.refused(clip, video)
+            if outcome.hopeless:
+                break
+        elif outcome.tolerated:
+            outcome.stored(clip, video.facts)
+            yield clip, video
+    outcome.check()
+
+
+class _BySplit:
+    """Hands one stream of clips, sorted by split, to a builder that asks for one split after the other."""
+
+    def __init__(self, results: Iterator[tuple[Clip, Transcoded]]) -> None:
+        self._results = results
+        self._next = None
+
+    def __call__(self, split: str) -> Iterator[tuple[str, dict]]:
+        count = 0
+        while (pair := self._next or next(self._results, None)) is not None and pair[0].split == split:
+            self._next = None
+            count += 1
+            yield pair[0].name, example(*pair)
+        self._next = pair
+        if not count:  # the stream ends by saying why
+            deque(self._results, maxlen=0)

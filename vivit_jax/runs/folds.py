@@ -1,0 +1,109 @@
+"""Cross-validation: a run for each fold of a data set, tested on the clips that it was not trained on, and what the scores say together."""
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from scipy import stats
+
+from vivit_jax import console
+from vivit_jax.analysis.bootstrap import LEVEL
+from vivit_jax.config import Experiment
+from vivit_jax.data.dataset import ensure_dataset
+from vivit_jax.data.folds import MARK, Folds
+from vivit_jax.errors import UserError
+from vivit_jax.files import write_json
+from vivit_jax.runs.train import train
+
+RESULT = "folds.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a data set is divided.
+
+    Attributes:
+      count: how many folds.
+      group: the column of the data set's list of clips whose values are not parted; None is `group`, or else `source`.
+      seed: another seed makes other folds.
+      validate: whether the fold after the one that is tested is left out of training too, and chooses the model.
+    """
+
+    count: int
+    group: str | None = None
+    seed: int = 0
+    validate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.count < 2 + self.validate:
+            raise UserError(
+                f"--folds must be at least {2 + self.validate}{' with --fold_validation' if self.validate else ''}, got {self.count}"
+            )
+
+    def splits(self, number: int) -> dict[str, str | None]:
+        """The splits of the run that is tested on fold `number`, as keys of the section `data`."""
+        after = number % self.count + 1
+        left_out = (number, after) if self.validate else (number,)
+        return {
+            "train_split": self._named(tuple(sorted(left_out)), inside=False),
+            "val_split": self._named((after,), inside=True) if self.validate else None,
+            "test_split": self._named((number,), inside=True),
+        }
+
+    def _named(self, numbers: tuple[int, ...], *, inside: bool) -> str:
+        return f"all{MARK}{Folds(numbers, self.count, inside, self.group, self.seed)}"
+
+
+def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: Plan, **options: object) -> dict:
+    """Trains and tests a run for each fold in `workdir/fold-1` and so on, and writes `workdir/folds.json`. Called again, it goes on.
+
+    Args:
+      experiment: of each run; the splits of its data are those of the folds.
+      workdir: the folder of the runs.
+      plan: how the data set is divided.
+      **options: as for `train`.
+
+    Returns:
+      What `folds.json` holds: `folds`, `group`, `seed`; `runs`, of each its `fold`, `workdir`, numbers of clips, and `scores`; the `mean`
+      of each score over the folds, its `std` (with n - 1), and the `interval` of the mean by Student's t; and `pooled`, the top-1 of all
+      clips as one test.
+
+    Raises:
+      UserError: for an experiment that cannot work, or folds that the data set does not have.
+    """
+    workdir = pathlib.Path(workdir)
+    if (workdir / "config.json").exists():
+        raise UserError(f"--workdir {workdir} holds a single run: give a new --workdir for the runs of the folds")
+    if not plan.validate and experiment.evaluation.patience is not None:
+        raise UserError("evaluation.patience needs clips to validate on: give --fold_validation")
+    dataset, runs = ensure_dataset(experiment.data.name, experiment.data.data_dir), []
+    sizes = [
+        {split: len(dataset.source(name)) for split, name in plan.splits(number).items() if name} for number in range(1, plan.count + 1)
+    ]
+    for number, clips in enumerate(sizes, start=1):
+        console.say(f"fold {number} of {plan.count}: {clips['train_split']} clips to train on, {clips['test_split']} to test", style="bold")
+        data = dataclasses.replace(experiment.data, **plan.splits(number))
+        of_fold = dataclasses.replace(experiment, data=data, name=f"{experiment.name}, fold {number}")
+        scores = train(of_fold, workdir / f"fold-{number}", **options)
+        counts = {"train": clips["train_split"], "test": clips["test_split"], "hits": scores.hits}
+        runs.append({"fold": number, "workdir": f"fold-{number}", **counts, "scores": scores.summary()})
+    result = {"folds": plan.count, "group": plan.group, "seed": plan.seed, "runs": runs, **summarised([run["scores"] for run in runs])}
+    hits, tested = sum(run["hits"] for run in runs), sum(run["test"] for run in runs)
+    result["pooled"] = {"top1": hits / tested, "hits": hits, "examples": tested}
+    if jax.process_index() == 0:
+        write_json(workdir / RESULT, result)
+    return result
+
+
+def summarised(scores: Sequence[Mapping[str, float]]) -> dict[str, dict]:
+    """The `mean`, `std` and `interval` of each score that all folds have."""
+    names = [name for name in scores[0] if all(name in of_fold for of_fold in scores)]
+    values = {name: np.array([of_fold[name] for of_fold in scores], np.float64) for name in names}
+    half = stats.t.ppf((1 + LEVEL) / 2, len(scores) - 1) / math.sqrt(len(scores))
+    mean = {name: float(of_folds.mean()) for name, of_folds in values.items()}
+    std = {name: float(of_folds.std(ddof=1)) for name, of_folds in values.items()}
+    return {"mean": mean, "std": std, "interval": {name: [mean[name] - half * std[name], mean[name] + half * std[name]] for name in names}}

@@ -1,0 +1,35 @@
+"""The scores of a video from those of its views: the mean of the logits, or that of the probabilities, told as logits again."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+OverViews = Callable[[Float[Array, "v b d"]], jax.Array]
+
+mean_of_views: OverViews = functools.partial(jnp.mean, axis=0)
+each_view: OverViews = functools.partial(jnp.swapaxes, axis1=0, axis2=1)  # (b, v, d)
+
+
+def averaged(logits: Float[Array, "v b classes"], average: str, *, multi_label: bool = False) -> Float[Array, "b classes"]:
+    """Averages over the views.
+
+    Args:
+      logits: of each view, float32.
+      average: `logits` or `probabilities`.
+      multi_label: whether a class's probability is the sigmoid of its logit, and not the softmax over all.
+
+    Returns:
+      Logits: of the mean probabilities these are what gives them, by the same softmax or sigmoid.
+    """
+    if average == "logits":
+        return logits.mean(axis=0)
+    if multi_label:
+        return _log_mean(jax.nn.log_sigmoid(logits)) - _log_mean(jax.nn.log_sigmoid(-logits))
+    return _log_mean(jax.nn.log_softmax(logits))
+
+
+def _log_mean(logarithms: Float[Array, "v b classes"]) -> Float[Array, "b classes"]:
+    return jax.nn.logsumexp(logarithms, axis=0) - jnp.log(len(logarithms))
