@@ -1,0 +1,38 @@
+"""Three clips to try without a file of one's own, drawn like those of motion_digits: a digit that changes its motion once or twice."""
+
+import dataclasses
+import functools
+
+import cv2
+import numpy as np
+
+from vivit_jax.data.motion_digits import AXES, FPS, FRAMES, draw, random_scene, states
+from vivit_jax.data.video.reader import encode
+
+SCALE = 5  # the data set's 48 pixels are small to look at
+
+# Each example's motions, one after the other, and the seed of its digit, place and colours.
+EXAMPLES = {
+    "right": (("move_right", "move_right"), 11),
+    "turns": (("rotate_clockwise", "rotate_counterclockwise"), 4),
+    "up_and_away": (("move_up", "grow", "shrink"), 21),
+}
+
+
+@functools.cache
+def example(name: str) -> bytes:
+    """An example's video, as an mp4. Each motion takes two seconds and begins where the last one ended.
+
+    Raises:
+      KeyError: if there is no example of that name.
+    """
+    motions, seed = EXAMPLES[name]
+    scene = random_scene("test", np.random.default_rng(seed))
+    parts = []
+    for motion in motions:
+        parts.append(draw(scene, motion))
+        state = states(scene, motion)
+        scene = dataclasses.replace(scene, start={axis: float(state[axis][FRAMES - 1]) for axis in AXES})
+    frames = np.concatenate(parts)
+    size = (SCALE * frames.shape[2], SCALE * frames.shape[1])
+    return encode([cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in frames], FPS)

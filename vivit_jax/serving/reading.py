@@ -1,0 +1,109 @@
+"""Reading uploads in a process of its own, which is kept from one upload to the next because starting it takes a second.
+
+What a hostile file does, it does there: a process that hangs, crashes or eats memory is ended, its file is refused in one line, and the
+next file finds a fresh process. So does every file after one that failed, and after `TASKS_A_PROCESS` readings in any case.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from vivit_jax.data.video.container import Limits
+from vivit_jax.data.video.reader import VideoInfo, probe
+from vivit_jax.data.workers import Failure, map_in_order
+from vivit_jax.errors import UserError, in_one_line
+from vivit_jax.inference.views import decode_group
+from vivit_jax.preprocess import Preprocess, Views
+
+TASKS_A_PROCESS = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Upload:
+    """A file that somebody sent.
+
+    Attributes:
+      path: where it lies for now; no answer may tell.
+      name: what its sender calls it, in one printable line.
+    """
+
+    path: pathlib.Path
+    name: str
+
+
+class Reader:
+    """Reads uploads, one at a time, in a guarded process."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._task: Callable[[], object] = int
+        self._answers: Iterator | None = None
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def probe(self, upload: Upload) -> VideoInfo:
+        """A video's size and times.
+
+        Raises:
+          UserError: naming the upload, if it is no video or over a limit.
+        """
+        return self._read(upload, functools.partial(probe, upload.path, name=upload.name, limits=self._limits))
+
+    def decode(self, upload: Upload, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
+        """Some of a video's views, see `decode_group`; with its upload this is a `Decode`.
+
+        Raises:
+          UserError: naming the upload, if it cannot be read.
+        """
+        return self._read(upload, functools.partial(decode_group, upload.path, group, preprocess, views))
+
+    def start(self) -> None:
+        """Starts the process, so that the first upload does not wait for it."""
+        with self._lock:
+            self._ask(int)
+
+    def close(self) -> None:
+        """Ends the process, whatever it is doing, unless another thread waits for it: that one ends it when it is done."""
+        if self._lock.acquire(blocking=False):
+            self._end()
+            self._lock.release()
+
+    def _read(self, upload: Upload, task: Callable[[], object]) -> object:
+        with self._lock:
+            result = self._ask(task)
+            if isinstance(result, Failure) or self._done >= TASKS_A_PROCESS:
+                self._end()
+        if isinstance(result, Failure):
+            raise UserError(_reason(upload, result))
+        return result
+
+    def _ask(self, task: Callable[[], object]) -> object:
+        if self._answers is None:
+            self._answers = map_in_order(_run, self._tasks(), workers=1, seconds=self._limits.seconds, memory=self._limits.memory)
+        self._task = task
+        self._done += 1
+        return next(self._answers)[1]
+
+    def _tasks(self) -> Iterator[Callable[[], object]]:
+        """What `map_in_order` draws its next item from when the last one's result has been taken."""
+        while True:
+            yield self._task
+
+    def _end(self) -> None:
+        if self._answers is not None:
+            self._answers.close()
+        self._answers, self._done = None, 0
+
+
+def _run(task: Callable[[], object]) -> object:
+    return task()
+
+
+def _reason(upload: Upload, failure: Failure) -> str:
+    """The failure in one line that begins with the upload's name and tells nothing of where it lies."""
+    reason = in_one_line(failure.reason).replace(str(upload.path), upload.name)
+    return reason if reason.startswith(upload.name) else f"{upload.name}: {reason}"
