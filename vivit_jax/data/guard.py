@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from vivit_jax.data.video.container import LIMITS, Limits
-from vivit_jax.data.workers import Failure, available_cpus, map_in_order
+from vivit_jax.data.workers import Failure, Streams, available_cpus, map_in_order
 from vivit_jax.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 GRACE_SECONDS = 60  # beyond the limit that reading itself observes
+SECONDS_A_PART = 120.0  # the longest that one part of a long video may take; a decoder that takes longer hangs
 
 
 def guarded(function: Callable[[Item], Result], item: Item, *, limits: Limits = LIMITS) -> Result:
@@ -51,6 +52,29 @@ def guarded_map(
     seconds = limits.seconds + GRACE_SECONDS
     for item, result in map_in_order(function, items, workers=workers, seconds=seconds, memory=limits.memory):
         yield item, _named(item, result) if isinstance(result, Failure) else result
+
+
+def guarded_streams(function: Callable[[Item], Iterable[Result]], *, standard_input: bool = False, limits: Limits = LIMITS) -> Streams:
+    """A worker process that reads long videos part by part, for `guarded_parts`: its time is limited a part, so that no length is too long.
+
+    Args:
+      function: a module's function, or a partial of one, that gives the parts of an item; it, the items and the parts are pickled.
+      standard_input: whether it reads this process's standard input.
+      limits: its `memory` is that of the process.
+    """
+    return Streams(function, seconds=SECONDS_A_PART, memory=limits.memory, standard_input=standard_input)
+
+
+def guarded_parts(streams: Streams, item: object, name: str) -> Iterator[object]:
+    """The parts of an item, as the worker process of `streams` reads them.
+
+    Raises:
+      UserError: beginning with `name`, when one cannot be read; those before it have been given.
+    """
+    for part in streams.of(item):
+        if isinstance(part, Failure):
+            raise _named(name, part)
+        yield part
 
 
 def _named(item: object, failure: Failure) -> UserError:

@@ -74,6 +74,68 @@ def map_in_order(
             worker.kill()
 
 
+class Streams:
+    """Results that come one after another from one worker process, which works on the next while the last is used.
+
+    The process outlives an item, so that many short ones do not each wait for it to start. A context manager: leaving it ends the process.
+    """
+
+    def __init__(
+        self, function: Callable[[T], Iterable[object]], *, seconds: float, memory: int | None = None, standard_input: bool = False
+    ) -> None:
+        """Starts the process.
+
+        Args:
+          function: a module's function, or a partial of one; it, the items and the results are pickled.
+          seconds: wall-clock time for each result, after which the process is killed and its item has failed.
+          memory: bytes of address space that the process may take beyond what it starts with; None sets no limit.
+          standard_input: whether the process reads this process's standard input.
+        """
+        self._seconds = seconds
+        self._worker = _Worker(_OneByOne(function), memory, standard_input)
+
+    def __enter__(self) -> "Streams":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.kill()
+
+    def of(self, item: T) -> Iterator[object | Failure]:
+        """The results of `function(item)` in order. If it fails, the last is the `Failure`. Close one iterator before you draw the next."""
+        self._worker = self._worker.give((0, item), self._seconds)
+        try:
+            while True:
+                part = self._next()
+                if isinstance(part, Failure):
+                    yield part
+                    return
+                if part is None:
+                    return
+                self._worker = self._worker.give((0, None), self._seconds)
+                yield part
+        finally:
+            if self._worker.task is not None:
+                self._worker.kill()
+
+    def _next(self) -> object | Failure | None:
+        results = {}
+        while not results:
+            results = _collect([self._worker])
+        return results[0]
+
+
+class _OneByOne:
+    """Runs in a worker: begins a new iterable when it is given an item, and gives its next result each time; None at its end."""
+
+    def __init__(self, function: Callable[[T], Iterable[object]]) -> None:
+        self._function, self._results = function, iter(())
+
+    def __call__(self, item: T | None) -> object | None:
+        if item is not None:
+            self._results = iter(self._function(item))
+        return next(self._results, None)
+
+
 def serve(descriptor: int, memory: int | None) -> None:
     """Runs in a worker: receives a function, then applies it to each item that it receives, until the other side hangs up."""
     cv2.setNumThreads(0)
@@ -103,9 +165,9 @@ def _apply(function: Callable, item: object) -> object:
 class _Worker:
     """One process and the task it works on."""
 
-    def __init__(self, function: Callable, memory: int | None) -> None:
+    def __init__(self, function: Callable, memory: int | None, standard_input: bool = False) -> None:
         self.task = None
-        self._function, self._memory = function, memory
+        self._function, self._memory, self._standard_input = function, memory, standard_input
         self._deadline = 0.0
         ours, theirs = socket.socketpair()
         with theirs:
@@ -114,7 +176,7 @@ class _Worker:
             self._process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+                stdin=None if standard_input else subprocess.DEVNULL,
                 start_new_session=True,
             )
         self.connection = Connection(ours.detach())
@@ -122,7 +184,7 @@ class _Worker:
 
     def give(self, task: tuple[int, object], seconds: float) -> "_Worker":
         """Hands over a task; returns the worker that has it, a new one if this one has died."""
-        worker = self if self._process.poll() is None else _Worker(self._function, self._memory)
+        worker = self if self._process.poll() is None else _Worker(self._function, self._memory, self._standard_input)
         worker.task, worker._deadline = task, time.monotonic() + seconds
         worker.connection.send(task[1])
         return worker

@@ -70,7 +70,7 @@ def predict(
     Raises:
       UserError: for a file that cannot be read, an argument that is no video, or a model without a head.
     """
-    _check_head(pretrained)
+    check_head(pretrained)
     if isinstance(video, list | tuple):
         return [_prediction_of(outcome) for outcome in predict_many(pretrained, [_path(one) for one in video], top_k=top_k, views=views)]
     if isinstance(video, np.ndarray):
@@ -112,7 +112,7 @@ def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int =
     Raises:
       UserError: for a model without a head.
     """
-    _check_head(pretrained)
+    check_head(pretrained)
     for output in outputs_of(pretrained, videos, views=views):
         yield Outcome(output.video, None, output.error) if output.error else _ranked(pretrained, output.video, output.values, top_k)
 
@@ -140,7 +140,8 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
     yield from _outputs(logits, waiting, gather)
 
 
-def _check_head(pretrained: Pretrained) -> None:
+def check_head(pretrained: Pretrained) -> None:
+    """Raises `UserError` for a model that has no classes to predict."""
     if not pretrained.model.config.heads:
         raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give a model with a trained head")
 
@@ -152,7 +153,7 @@ def _path(video: object) -> str:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _forward(
+def forward(
     model: nn.Module, preprocess: Preprocess, variables: dict, pixels: UInt8[Array, "n t h w 3"]
 ) -> dict[str, Float[Array, "n classes"]]:
     """Logits by head; compiled once for each model and shape."""
@@ -172,8 +173,8 @@ class _Logits:
         """The logits of each video, by head."""
         pixels = np.concatenate(videos)
         padding = np.zeros((self._rows - len(pixels), *pixels.shape[1:]), np.uint8)
-        forward = _forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([pixels, padding]))
-        rows = jax.device_get(forward)
+        logits = forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([pixels, padding]))
+        rows = jax.device_get(logits)
         ends = np.cumsum([len(video) for video in videos])
         return [{head: x[end - len(video) : end] for head, x in rows.items()} for end, video in zip(ends, videos, strict=True)]
 
@@ -265,11 +266,16 @@ def _ranked(pretrained: Pretrained, path: str, logits: dict[str, np.ndarray], to
 
 
 def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:
+    probabilities = {head: np.asarray(pretrained.activation(jnp.asarray(x, jnp.float32))) for head, x in logits.items()}
+    if not all(np.isfinite(of_head).all() for of_head in probabilities.values()):
+        raise UserError("the model gives NaN or infinity for this video: its weights or its dtype are at fault")
+    return ranked(pretrained, probabilities, top_k)
+
+
+def ranked(pretrained: Pretrained, probabilities: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:
+    """The most probable classes by name, the most probable first; for several heads, these by head."""
     named = {}
     for head, names in by_head(pretrained.labels).items():
-        probabilities = np.asarray(pretrained.activation(jnp.asarray(logits[head], jnp.float32)))
-        if not np.isfinite(probabilities).all():
-            raise UserError("the model gives NaN or infinity for this video: its weights or its dtype are at fault")
-        order = np.argsort(-probabilities, kind="stable")[:top_k]
-        named[head] = [(names[i], float(probabilities[i])) for i in order]
+        order = np.argsort(-probabilities[head], kind="stable")[:top_k]
+        named[head] = [(names[i], float(probabilities[head][i])) for i in order]
     return named.get("", named)

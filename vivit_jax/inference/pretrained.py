@@ -1,21 +1,22 @@
-"""`vivit_jax.from_pretrained`: a model with a method `predict` that takes videos.
+"""`vivit_jax.from_pretrained`: a model with methods that take videos.
 
-The room `weights` knows no videos, so `weights.Pretrained` gets its `predict` here.
+The room `weights` knows no videos, so `weights.Pretrained` gets them here.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vivit_jax import weights
 from vivit_jax.inference.predict import Prediction, predict
+from vivit_jax.inference.windows import predict_windows
 from vivit_jax.preprocess import Views
 
 
 class Classifier(weights.Pretrained):
-    """A model with its weights, and `predict`."""
+    """A model with its weights, and `predict` and `predict_windows`."""
 
     def predict(
         self,
@@ -37,6 +38,30 @@ class Classifier(weights.Pretrained):
           UserError: as `vivit_jax.inference.predict.predict` does.
         """
         return predict(self, video, top_k=top_k, views=views)
+
+    def predict_windows(
+        self, video: str | os.PathLike, window: float = 2.0, every: float | None = None, top_k: int = 5, views: Views | None = None
+    ) -> Iterator[tuple[float, float, Prediction]]:
+        """The most probable classes in each window of a video of any length, which is decoded once.
+
+        >>> for start, end, ranking in pretrained.predict_windows("film.mp4", window=2.0, every=1.0):
+        ...     print(start, end, ranking[0])
+
+        Args:
+          video: a video file, or `-` for a video on standard input.
+          window: seconds of a window.
+          every: seconds from the start of one window to that of the next; None is `window`.
+          top_k: how many classes; all of them if the model has fewer.
+          views: (temporal clips, spatial crops) of each window whose logits are averaged; None is as many clips as cover the window, and
+            the centre crop.
+
+        Yields:
+          (start, end, prediction) of each window, in seconds from the first frame; the prediction is as `predict` gives it.
+
+        Raises:
+          UserError: as `vivit_jax.inference.windows.predict_windows` does.
+        """
+        return predict_windows(self, video, window, every, top_k=top_k, views=views)
 
 
 def from_pretrained(source: str | os.PathLike, **options: object) -> Classifier:

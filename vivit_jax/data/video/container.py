@@ -61,8 +61,18 @@ def open_container(source: Source, limits: Limits, strict: bool = False) -> av.c
     elif not source:
         raise UserError("the file is empty")
     file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{path}"
+    return av.open(file, options=_options(limits, "file") | ({"err_detect": "explode"} if strict else {}), **LENIENT_METADATA)
+
+
+def open_standard_input(limits: Limits) -> av.container.InputContainer:
+    """Opens the container that comes in on standard input, which cannot be sought.
+
+    Raises:
+      av.FFmpegError: if it cannot be read so.
+    """
+    return av.open("pipe:0", options=_options(limits, "pipe"), **LENIENT_METADATA)
+
+
+def _options(limits: Limits, protocol: str) -> dict[str, str]:
     # FFmpeg checks max_pixels against the coded stream, whatever the container's header says.
-    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file", "max_pixels": str(limits.pixels), "threads": "1"}
-    if strict:
-        options["err_detect"] = "explode"
-    return av.open(file, options=options, **LENIENT_METADATA)
+    return {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": protocol, "max_pixels": str(limits.pixels), "threads": "1"}

@@ -86,8 +86,7 @@ class OpenVideo:
         self._remarks: list[str] = []
         self._open()
         try:
-            aspect = float(self._stream.sample_aspect_ratio or 1)
-            self.rgb = RgbReader(aspect if 0.25 <= aspect <= 4 else 1.0, stored=stored)  # beyond, it is a slip of the container
+            self.rgb = RgbReader(pixel_aspect(self._stream), stored=stored)
             self._pts, self.keyframes = self._stored_index() if stored else self._read_index()
             if not self._pts:
                 raise UserError("holds no frames")
@@ -99,14 +98,11 @@ class OpenVideo:
         """Opens the container, at its beginning."""
         self._container = open_container(self._source, self._limits, self._strict)
         try:
-            self._stream = _video_stream(self._container)
+            self._stream = video_stream(self._container, self._limits)
         except UserError:
             self.close()
             raise
         self._stream.thread_type = "NONE"
-        width, height = self._stream.width, self._stream.height
-        if width * height > self._limits.pixels:
-            raise UserError(f"{width}x{height} pixels are more than the limit of {self._limits.pixels}")
 
     def begin_anew(self) -> None:
         """Forgets the size of the frames read so far, and when reading began: what is read next is a clip of its own."""
@@ -313,12 +309,20 @@ class OpenVideo:
             raise UserError(f"reading it takes longer than the limit of {self._limits.seconds:g} s")
 
 
-def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The first stream of moving pictures, which the cover of a song is not."""
+def video_stream(container: av.container.InputContainer, limits: Limits) -> av.VideoStream:
+    """The first stream of moving pictures, which the cover of a song is not; a `UserError` if there is none, or it is too large."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
+            if stream.width * stream.height > limits.pixels:
+                raise UserError(f"{stream.width}x{stream.height} pixels are more than the limit of {limits.pixels}")
             return stream
     raise UserError("has no video stream that can be decoded")
+
+
+def pixel_aspect(stream: av.VideoStream) -> float:
+    """Width over height of a stream's pixels; 1 where the container says something that must be a slip."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 0.25 <= aspect <= 4 else 1.0
 
 
 def _ends_as_gif(source: Source) -> bool:

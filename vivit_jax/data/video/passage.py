@@ -1,0 +1,145 @@
+"""A video of any length, or one that comes in on standard input, read once from front to back: each frame with its time, nothing kept.
+
+No table of its frames is made, so that memory does not grow with the video. `limits` bound a frame; who reads bounds the time of a part.
+"""
+
+import contextlib
+import itertools
+import pathlib
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+
+from vivit_jax.data.video.container import LIMITS, Limits, open_container, open_standard_input
+from vivit_jax.data.video.decoder import SEEKABLE, named, pixel_aspect, video_stream
+from vivit_jax.data.video.pixels import RgbReader
+from vivit_jax.errors import UserError
+
+STANDARD_INPUT = "-"
+USUAL_RATE = Fraction(25)
+FARTHEST_READ = 20  # seconds of video that are decoded rather than sought past
+
+
+@contextlib.contextmanager
+def passing(source: str | pathlib.Path, *, limits: Limits = LIMITS) -> Iterator["Passage"]:
+    """Opens a video, or standard input for `-`; whatever goes wrong with it becomes one `UserError` that names it."""
+    with named("standard input" if source == STANDARD_INPUT else str(source)), contextlib.closing(Passage(source, limits)) as passage:
+        yield passage
+
+
+class Passage:
+    """A video stream on its way past.
+
+    Attributes:
+      rgb: reads pixels from its frames.
+      rate: frames a second, as the container says; 25 where it does not.
+      end: seconds from the first frame to the end of the last that was read.
+      damaged: how many pictures could not be decoded, and were left out.
+    """
+
+    def __init__(self, source: str | pathlib.Path, limits: Limits) -> None:
+        """Opens the first video stream; raises `UserError` if there is none or it is too large."""
+        self._source, self._limits = source, limits
+        self.damaged, self.end = 0, Fraction(0)
+        self._open()
+
+    def _open(self) -> None:
+        if self._source == STANDARD_INPUT:
+            self._container = open_standard_input(self._limits)
+        else:
+            self._container = open_container(self._source, self._limits)
+        try:
+            self._stream = video_stream(self._container, self._limits)
+        except UserError:
+            self.close()
+            raise
+        self._stream.thread_type = "AUTO"
+        self._stream.codec_context.thread_count = 0
+        self.rgb = RgbReader(pixel_aspect(self._stream))
+        self.rate = self._stream.average_rate or USUAL_RATE
+
+    def close(self) -> None:
+        """Ends reading."""
+        self._container.close()
+
+    def frames(self, start: Fraction = Fraction(0)) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        """Frames in the order shown, each with the seconds from the video's first frame to it, from the first at or after `start` on.
+
+        Times never go back: where a stream's own do, as when it was restarted, they go on from the last frame.
+
+        Raises:
+          UserError: if no frame can be decoded.
+        """
+        frames = self._decoded()
+        first = next(frames, None)
+        if first is None:
+            raise UserError("holds no frames")
+        clock = _Clock(first.pts, self._stream.time_base, 1 / self.rate)
+        is_far = start > FARTHEST_READ and self._can_seek
+        for frame in self._from(clock.ticks(start)) if is_far else itertools.chain([first], frames):
+            seconds = clock.seconds(frame.pts)
+            self.end = seconds + clock.step
+            if seconds >= start:
+                yield seconds, frame
+
+    @property
+    def _can_seek(self) -> bool:
+        return self._source != STANDARD_INPUT and self._container.format.name.startswith(SEEKABLE)
+
+    def _from(self, ticks: int) -> Iterator[av.VideoFrame]:
+        """The frames from a keyframe on that is shown at `ticks` or before."""
+        self._container.seek(ticks, stream=self._stream, backward=True)
+        frames = self._decoded()
+        first = next(frames, None)
+        if first is not None and first.pts is not None and first.pts <= ticks:
+            return itertools.chain([first], frames)
+        self.close()  # the container's own index led past it
+        self._open()
+        return self._decoded()
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Every frame from the first whole one on that can be decoded."""
+        began, failure = False, None
+        for packet in self._container.demux(self._stream):
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError as error:
+                self.damaged, failure = self.damaged + 1, error
+                continue
+            for frame in frames:
+                if began or not frame.is_corrupt:
+                    began = True
+                    yield frame
+                else:
+                    self.damaged += 1
+        if failure and not began:
+            raise failure
+
+
+class _Clock:
+    """Turns a stream's presentation times into seconds from its first frame that never go back."""
+
+    def __init__(self, first: int | None, time_base: Fraction, step: Fraction) -> None:
+        self.step = step
+        self._first, self._time_base, self._shift = first or 0, time_base, Fraction(0)
+        self._ticks: int | None = None  # of the last frame
+        self._last: Fraction | None = None
+
+    def ticks(self, seconds: Fraction) -> int:
+        return self._first + int(seconds / self._time_base)
+
+    def seconds(self, ticks: int | None) -> Fraction:
+        """The time of the next frame, which says it is shown at `ticks`; None is a step after the last one."""
+        follows = Fraction(0) if self._last is None else self._last + self.step
+        if ticks is None or ticks == self._ticks:
+            time = follows
+        else:
+            time = (ticks - self._first) * self._time_base + self._shift
+            if self._ticks is not None and ticks < self._ticks:  # the stream began again
+                self._shift += follows - time
+                time = follows
+            time = max(time, self._last or Fraction(0))
+            self._ticks = ticks
+        self._last = time
+        return time

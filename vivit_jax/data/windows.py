@@ -1,0 +1,149 @@
+"""A long video cut into windows of time: it is decoded once, and only the frames that a window still needs are kept."""
+
+import collections
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from vivit_jax.data.sampling import spread_clips
+from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
+from vivit_jax.data.video.passage import STANDARD_INPUT, Passage, passing
+from vivit_jax.errors import UserError
+from vivit_jax.preprocess import Preprocess, Views
+
+LARGEST_WINDOW = 1 << 29  # bytes of the frames of one window
+PATIENCE = 1.0  # seconds of wall-clock time without a word from here
+OVERHANG = 0.1  # of a clip: so much of a window may lie outside its clips before there is one clip more
+REST = Fraction(1, 10)  # of a window: a shorter rest of a video gets no window of its own
+
+Held = collections.deque[tuple[Fraction, np.ndarray]]  # the frames that a window still needs, each with its time in seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a video is cut. Window k begins at k * every and is `window` seconds long.
+
+    Attributes:
+      window: seconds, exact.
+      every: seconds from the start of one window to that of the next, exact.
+      preprocess: frames, stride, scale and crop of a clip.
+      views: (temporal clips, spatial crops) of each window; None is as many clips as cover it, and the centre crop.
+      at_once: views of a part: as many windows are given together as have so many.
+    """
+
+    window: Fraction
+    every: Fraction
+    preprocess: Preprocess
+    views: Views | None = None
+    at_once: int = 12
+
+    def __post_init__(self) -> None:
+        if self.window <= 0 or self.every <= 0:
+            raise UserError(f"a window and the time to the next must be above 0 s, got {float(self.window):g} and {float(self.every):g}")
+
+    def start(self, number: int) -> Fraction:
+        """When window `number` begins, in seconds."""
+        return number * self.every
+
+    def end(self, number: int) -> Fraction:
+        """When window `number` ends, in seconds; before 0 for the one before the first."""
+        return number * self.every + self.window if number >= 0 else Fraction(-1)
+
+    def clips(self, frames: int) -> np.ndarray:
+        """Which of the frames of a window make its clips, int64 (clips, t)."""
+        span = self.preprocess.frames * self.preprocess.stride
+        count = self.views[0] if self.views else max(1, math.ceil(frames / span - OVERHANG))
+        return spread_clips(count, self.preprocess.frames, self.preprocess.stride, frames)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A window of a video.
+
+    Attributes:
+      number: of the windows of the video, from 0.
+      start: seconds from the video's first frame.
+      end: seconds from the video's first frame; the last window ends with the video.
+      views: uint8 (v, t, h, w, 3).
+    """
+
+    number: int
+    start: float
+    end: float
+    views: np.ndarray
+
+
+def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window]]:
+    """The windows of a video in order, some at a time.
+
+    A frame belongs to a window if it is first shown within it. Windows during which no frame is have none and are left out, and there are
+    no windows after the first that reaches the video's end; a rest of less than a tenth of a window gets none either.
+
+    Args:
+      task: a video file, or `-` for standard input; and the number of the first window to give.
+      plan: how to cut.
+
+    Yields:
+      Windows with `plan.at_once` views or more altogether; fewer at the end, and of standard input after a second.
+      An empty list, each second, says that a file is still being decoded.
+
+    Raises:
+      UserError: naming the video, if it cannot be read, or a window is too long to be held.
+    """
+    source, first = task
+    with passing(source) as passage:
+        waiting, since = [], time.monotonic()
+        for windows in _windows(passage, plan, first):
+            waiting += windows
+            late = time.monotonic() - since > PATIENCE
+            if sum(len(window.views) for window in waiting) >= plan.at_once or (late and source == STANDARD_INPUT):
+                yield waiting
+                waiting, since = [], time.monotonic()
+            elif late:
+                yield []
+                since = time.monotonic()
+        if waiting:
+            yield waiting
+
+
+def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]]:
+    """The windows that each frame shows to be over, from window `number` on; and at last the one that the video's end cuts off."""
+    held: Held = collections.deque()
+    for seconds, frame in passage.frames(plan.start(number)):
+        over = []
+        while seconds >= plan.end(number):
+            if held:
+                over.append(_window(number, plan, held, plan.end(number)))
+                number += 1
+            else:  # no frame was shown since: on to the first window that is not over
+                number = max(number + 1, math.floor((seconds - plan.window) / plan.every) + 1)
+            while held and held[0][0] < plan.start(number):
+                held.popleft()
+        if seconds >= plan.start(number):
+            held.append((seconds, _crops(passage.rgb.read(frame), plan)))
+            if len(held) * held[-1][1].nbytes > LARGEST_WINDOW:
+                raise UserError(f"a window of {float(plan.window):g} s has more frames than can be held: give a shorter one")
+        yield over
+    is_whole = passage.end > plan.end(number) - 1 / passage.rate
+    rest = passage.end - max(plan.start(number), plan.end(number - 1))
+    if held and (is_whole or rest >= plan.window * REST or number == 0):
+        yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end)]
+
+
+def _crops(frame: np.ndarray, plan: Plan) -> np.ndarray:
+    """The crops of a frame (h, w, 3) that a window may need, uint8 (crops, h', w', 3)."""
+    height, width = scaled_size(*frame.shape[:2], plan.preprocess.resize, plan.preprocess.crop)
+    crops = spatial_crops(height, width, plan.preprocess.crop, plan.views[1] if plan.views else 1)
+    scaled = resize(frame, height, width)
+    return np.stack([scaled[crop] for crop in crops])
+
+
+def _window(number: int, plan: Plan, held: Held, end: Fraction) -> Window:
+    frames = [crops for seconds, crops in held if seconds < plan.end(number)]
+    clips = [np.stack([frames[i] for i in clip], axis=1) for clip in plan.clips(len(frames))]  # (crops, t, h, w, 3)
+    return Window(number, float(plan.start(number)), float(end), np.concatenate(clips))

@@ -1,0 +1,163 @@
+"""What a model sees along a video of any length: probabilities of its classes in one window of time after another.
+
+A window is scored as a video that holds nothing else would be. The video is decoded once, in a process of its own, and memory does not grow
+with its length.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from vivit_jax.data.guard import guarded_parts, guarded_streams
+from vivit_jax.data.video.passage import STANDARD_INPUT
+from vivit_jax.data.windows import Plan, Window, cut
+from vivit_jax.data.workers import Streams
+from vivit_jax.errors import UserError
+from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, ranked
+from vivit_jax.preprocess import Views
+from vivit_jax.weights import Pretrained
+
+DIGITS = 1_000_000  # of a second: a duration given as a float is taken to the microsecond
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What a model says of a window.
+
+    Attributes:
+      number: of the windows of the video, from 0.
+      start: seconds from the video's first frame.
+      end: seconds from the video's first frame.
+      probabilities: of the classes, float32 (classes,) by head; one head has the empty name.
+    """
+
+    number: int
+    start: float
+    end: float
+    probabilities: dict[str, Float[np.ndarray, " classes"]]
+
+
+def predict_windows(
+    pretrained: Pretrained,
+    video: Path,
+    window: float = 2.0,
+    every: float | None = None,
+    *,
+    top_k: int = 5,
+    views: Views | None = None,
+) -> Iterator[tuple[float, float, Prediction]]:
+    """The most probable classes in each window of a video of any length.
+
+    Args:
+      pretrained: a model with a head.
+      video: a video file, or `-` for a video on standard input.
+      window: seconds of a window.
+      every: seconds from the start of one window to that of the next; None is `window`, so that they follow each other.
+      top_k: how many classes; all of them if the model has fewer.
+      views: (temporal clips, spatial crops) of each window, whose logits are averaged; None is as many clips as cover the window, and the
+        centre crop.
+
+    Yields:
+      (start, end, prediction) of each window, in seconds from the first frame; the prediction is as `predict` gives it.
+
+    Raises:
+      UserError: for a video that cannot be read, when that is found: the windows before it have been given. Or a model without a head.
+    """
+    with WindowScorer(pretrained, window, every, views=views, standard_input=os.fspath(video) == STANDARD_INPUT) as scorer:
+        for scores in scorer.of(video):
+            yield scores.start, scores.end, ranked(pretrained, scores.probabilities, top_k)
+
+
+class WindowScorer:
+    """Scores the windows of one video after another with one compiled function and one decoding process. A context manager.
+
+    Attributes:
+      plan: how videos are cut.
+    """
+
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        window: float | Fraction,
+        every: float | Fraction | None = None,
+        *,
+        views: Views | None = None,
+        standard_input: bool = False,
+    ) -> None:
+        """Arguments are those of `predict_windows`; `standard_input` says whether `-` will be among the videos."""
+        check_head(pretrained)
+        window = exact(window)
+        self.plan = Plan(window, window if every is None else exact(every), pretrained.preprocess, views, VIEWS_AT_ONCE)
+        self._pretrained = pretrained
+        self._variables = jax.device_put(pretrained.variables)
+        self._streams: Streams = guarded_streams(functools.partial(cut, plan=self.plan), standard_input=standard_input)
+
+    def __enter__(self) -> "WindowScorer":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._streams.__exit__(*exception)
+
+    def of(self, video: Path, first: int = 0) -> Iterator[Scores]:
+        """The scores of a video's windows from window `first` on, each as soon as those decoded together with it are scored.
+
+        Raises:
+          UserError: naming the video, for one that cannot be read, or of which the model gives NaN.
+        """
+        for batch in self.batches(video, first):
+            yield from batch
+
+    def batches(self, video: Path, first: int = 0) -> Iterator[list[Scores]]:
+        """`of` in lists, as windows are scored together."""
+        name = os.fspath(video)
+        parts = guarded_parts(self._streams, (name, first), name)
+        with contextlib.closing(parts):
+            for windows in parts:
+                if windows:
+                    yield self._scored(name, windows)
+
+    def _scored(self, video: str, windows: list[Window]) -> list[Scores]:
+        logits = self._logits(np.concatenate([window.views for window in windows]))
+        ends = np.cumsum([len(window.views) for window in windows])
+        scored = []
+        for window, end in zip(windows, ends, strict=True):
+            means = {head: rows[end - len(window.views) : end].mean(axis=0, dtype=np.float64) for head, rows in logits.items()}
+            probabilities = {head: self._probabilities(video, mean) for head, mean in means.items()}
+            scored.append(Scores(window.number, window.start, window.end, probabilities))
+        return scored
+
+    def _logits(self, views: np.ndarray) -> dict[str, np.ndarray]:
+        """Of uint8 (v, t, h, w, 3), always through batches of one size: float32 (v, classes) by head."""
+        batches = []
+        for start in range(0, len(views), self.plan.at_once):
+            batch = views[start : start + self.plan.at_once]
+            padding = np.zeros((self.plan.at_once - len(batch), *batch.shape[1:]), np.uint8)
+            rows = forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([batch, padding]))
+            batches.append({head: x[: len(batch)] for head, x in jax.device_get(rows).items()})
+        return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
+
+    def _probabilities(self, video: str, logits: np.ndarray) -> np.ndarray:
+        probabilities = np.asarray(self._pretrained.activation(jnp.asarray(logits, jnp.float32)))
+        if not np.isfinite(probabilities).all():
+            raise UserError(f"{video}: the model gives NaN or infinity for a window of it: its weights or its dtype are at fault")
+        return probabilities
+
+
+def exact(seconds: float | Fraction) -> Fraction:
+    """A duration in seconds without the error of its binary digits: 0.1 is a tenth.
+
+    Raises:
+      UserError: for what is no finite number.
+    """
+    try:
+        return Fraction(seconds).limit_denominator(DIGITS)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"a duration must be a number of seconds, got {seconds!r}") from None
