@@ -97,7 +97,7 @@ def logits_of_views(pretrained: Pretrained, decode: Decode, views: Views) -> Ite
     Raises:
       UserError: for a model without a head, and whatever `decode` raises.
     """
-    _check_head(pretrained)
+    check_head(pretrained)
     logits = _Logits(pretrained, 1, views)
     for group in groups(views, VIEWS_AT_ONCE):
         yield logits([decode(group, pretrained.preprocess, views)])[0]

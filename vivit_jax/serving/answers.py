@@ -123,7 +123,13 @@ def answer(models: list[ServedModel], reader: Reader, upload: Upload, question: 
     info = reader.probe(upload)
     decode = functools.partial(reader.decode, upload)
     return {
-        "video": {"name": upload.name, "frames": info.frames, "seconds": info.seconds, "width": info.width, "height": info.height},
+        "video": {
+            "name": upload.name,
+            "frames": info.frames,
+            "seconds": _rounded(info.seconds),
+            "width": info.width,
+            "height": info.height,
+        },
         "views": list(question.views),
         "results": [_of_model(model, decode, info, question, limits) for model in asked(models, question)],
     }

@@ -2,20 +2,22 @@
 
 import dataclasses
 import functools
+import math
 
 import cv2
 import numpy as np
 
-from vivit_jax.data.motion_digits import AXES, FPS, FRAMES, draw, random_scene, states
+from vivit_jax.data.motion_digits import AXES, FPS, FRAMES, SIZE, draw, random_scene, states
 from vivit_jax.data.video.reader import encode
 
+IN_VIEW = {"x": SIZE / 2, "y": SIZE / 2, "log_scale": math.log(26.0)}  # where the digit begins: large, in the middle
 SCALE = 5  # the data set's 48 pixels are small to look at
 
 # Each example's motions, one after the other, and the seed of its digit, place and colours.
 EXAMPLES = {
-    "right": (("move_right", "move_right"), 11),
-    "turns": (("rotate_clockwise", "rotate_counterclockwise"), 4),
-    "up_and_away": (("move_up", "grow", "shrink"), 21),
+    "right": (("move_right", "move_right"), 10),
+    "turns": (("rotate_clockwise", "rotate_counterclockwise"), 20),
+    "up_and_away": (("move_up", "grow", "shrink"), 7),
 }
 
 
@@ -28,6 +30,7 @@ def example(name: str) -> bytes:
     """
     motions, seed = EXAMPLES[name]
     scene = random_scene("test", np.random.default_rng(seed))
+    scene = dataclasses.replace(scene, start=scene.start | IN_VIEW)
     parts = []
     for motion in motions:
         parts.append(draw(scene, motion))

@@ -9,6 +9,7 @@ import functools
 import pathlib
 import threading
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from vivit_jax.data.workers import Failure, map_in_order
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.inference.views import decode_group
 from vivit_jax.preprocess import Preprocess, Views
+
+Result = TypeVar("Result")
 
 TASKS_A_PROCESS = 500
 
@@ -51,7 +54,7 @@ class Reader:
         Raises:
           UserError: naming the upload, if it is no video or over a limit.
         """
-        return self._read(upload, functools.partial(probe, upload.path, name=upload.name, limits=self._limits))
+        return self.read(upload, functools.partial(probe, upload.path, name=upload.name, limits=self._limits))
 
     def decode(self, upload: Upload, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
         """Some of a video's views, see `decode_group`; with its upload this is a `Decode`.
@@ -59,7 +62,7 @@ class Reader:
         Raises:
           UserError: naming the upload, if it cannot be read.
         """
-        return self._read(upload, functools.partial(decode_group, upload.path, group, preprocess, views))
+        return self.read(upload, functools.partial(decode_group, upload.path, group, preprocess, views))
 
     def start(self) -> None:
         """Starts the process, so that the first upload does not wait for it."""
@@ -72,7 +75,12 @@ class Reader:
             self._end()
             self._lock.release()
 
-    def _read(self, upload: Upload, task: Callable[[], object]) -> object:
+    def read(self, upload: Upload, task: Callable[[], Result]) -> Result:
+        """What a task of a module's functions makes of an upload, in the guarded process.
+
+        Raises:
+          UserError: naming the upload, if the task fails, or takes too long or too much memory.
+        """
         with self._lock:
             result = self._ask(task)
             if isinstance(result, Failure) or self._done >= TASKS_A_PROCESS:

@@ -15,6 +15,7 @@ from vivit_jax.preprocess import Views
 from vivit_jax.serving.access import LOCAL_NAMES, Access
 from vivit_jax.serving.answers import load_models, warm_up
 from vivit_jax.serving.app import application
+from vivit_jax.serving.examples import EXAMPLES, example
 from vivit_jax.serving.limits import ServingLimits
 
 GRACE_SECONDS = 30  # for answers under way when the server is told to stop
@@ -44,6 +45,8 @@ def serve(sources: list[str], *, host: str, port: int, token: str | None, public
         models = load_models(sources)
         console.say("compiling ...")
         warm_up(models, views)
+        for name in EXAMPLES:
+            example(name)
         app = application(models, access=access, views=views, limits=limits)
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_SECONDS, ws="none")
         for model in models:
@@ -57,11 +60,13 @@ def access_for(host: str, token: str | None, public: bool) -> Access:
     """Who may ask a server that listens on `host`: with a token, unless it listens on this machine alone or is meant for everybody.
 
     Raises:
-      UserError: for a server that is public and has a token.
+      UserError: for a public server with a token, or an empty token where one is needed.
     """
     if public and token:
         raise UserError("--public is for servers without a token: leave out --token, or --public")
     local = host in LOCAL_NAMES
+    if token == "" and not local:
+        raise UserError("--token must not be empty where others can connect: leave it out to have one made up, or say --public")
     if public:
         return Access(local=False, public=True)
     if token is None and not local:

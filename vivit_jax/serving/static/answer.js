@@ -1,5 +1,6 @@
 // One model's answer: its rankings, and the clip it saw under the heat of its evidence.
 
+import { breakable } from "./text.js";
 import { Clip, Heat, drawRamp } from "./heat.js";
 
 const FRAMES_A_SECOND = 8;
@@ -60,7 +61,7 @@ export class Answer {
     for (const [kind, text] of [["fill", ""], ["name", label], ["number", percent(probability)]]) {
       const span = document.createElement("span");
       span.className = kind;
-      span.textContent = text;
+      span.append(breakable(text));
       if (kind === "fill") span.style.width = percent(probability);
       button.append(span);
     }
@@ -75,8 +76,8 @@ export class Answer {
     await picture.decode();
     const heat = new Heat(evidence);
     this.clip = new Clip(clip, picture, heat);
-    this.find("h3 .label").textContent = evidence.label;
-    this.find(".amount").textContent = amount(evidence, heat);
+    this.find("h3 .label").append(breakable(evidence.label));
+    this.find(".amount").append(breakable(amount(evidence, heat)));
     this.find(".most").textContent = signed(heat.full);
     drawRamp(this.find(".ramp"));
     this.find(".ramp").setAttribute("aria-label", `Scale of the heat: from 0 to ${signed(heat.full)} log-odds that a patch adds`);

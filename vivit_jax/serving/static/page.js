@@ -3,6 +3,7 @@
 import { Answer } from "./answer.js";
 import { Chart } from "./chart.js";
 import * as camera from "./camera.js";
+import { breakable } from "./text.js";
 
 const COLOURS = ["first", "second", "third"];
 const EXAMPLES = [
@@ -79,7 +80,7 @@ function verdict(result, number) {
   for (const [kind, text] of parts) {
     const span = document.createElement("span");
     span.className = kind;
-    span.textContent = text;
+    span.append(breakable(text));
     item.append(span);
   }
   return item;
