@@ -1,7 +1,7 @@
 """Reading uploads in a process of its own, which is kept from one upload to the next because starting it takes a second.
 
 What a hostile file does, it does there: a process that hangs, crashes or eats memory is ended, its file is refused in one line, and the
-next file finds a fresh process. So does every file after one that failed, and after `TASKS_A_PROCESS` readings in any case.
+next file finds a fresh process. So it does after any other surprise, and after `TASKS_A_PROCESS` readings in any case.
 """
 
 import dataclasses
@@ -86,7 +86,9 @@ class Reader:
             if isinstance(result, Failure) or self._done >= TASKS_A_PROCESS:
                 self._end()
         if isinstance(result, Failure):
-            raise UserError(_reason(upload, result))
+            raise UserError(_reason(upload, result.reason))
+        if isinstance(result, UserError):
+            raise UserError(_reason(upload, str(result)))
         return result
 
     def _ask(self, task: Callable[[], object]) -> object:
@@ -108,10 +110,14 @@ class Reader:
 
 
 def _run(task: Callable[[], object]) -> object:
-    return task()
+    """Runs in the guarded process: a file that is refused as it should be leaves nothing behind, so its error is an ordinary result."""
+    try:
+        return task()
+    except UserError as error:
+        return error
 
 
-def _reason(upload: Upload, failure: Failure) -> str:
-    """The failure in one line that begins with the upload's name and tells nothing of where it lies."""
-    reason = in_one_line(failure.reason).replace(str(upload.path), upload.name)
+def _reason(upload: Upload, reason: str) -> str:
+    """Why there is no result, in one line that begins with the upload's name and tells nothing of where it lies."""
+    reason = in_one_line(reason).replace(str(upload.path), upload.name)
     return reason if reason.startswith(upload.name) else f"{upload.name}: {reason}"

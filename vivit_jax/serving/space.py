@@ -12,6 +12,7 @@ from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, WEIGHTS
 
 PORT = 7860  # where Spaces look for a server
 SERVER = ("starlette", "uvicorn", "python-multipart")
+MODEL = (CONFIG, PREPROCESS, WEIGHTS)
 PACKAGE = pathlib.Path(__file__).parents[1]
 
 README = """---
@@ -60,6 +61,8 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views)
     folder = pathlib.Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} holds something already: give a new folder")
+    for source in sources:
+        _check_source(source)
     requirements = pinned()
     served = []
     names = [name.replace(" ", "_") for name in names_of(sources)]
@@ -118,10 +121,15 @@ def _applies(requirement: object, extras: set[str]) -> bool:
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in (extras or {""}))
 
 
+def _check_source(source: str) -> None:
+    missing = [name for name in MODEL if not (pathlib.Path(source) / name).is_file()]
+    if missing and not source.startswith("hf://"):
+        raise UserError(
+            f"{source} is no model directory (it has no {missing[0]}): make one by vivit convert, or name a model by hf://org/name"
+        )
+
+
 def _copy_model(source: pathlib.Path, to: pathlib.Path) -> None:
-    for name in (CONFIG, PREPROCESS, WEIGHTS):
-        if not (source / name).is_file():
-            raise UserError(f"{source} is no model directory (it has no {name}): vivit convert makes one, or name a model by hf://org/name")
     to.mkdir(parents=True)
-    for name in (CONFIG, PREPROCESS, WEIGHTS):
+    for name in MODEL:
         shutil.copyfile(source / name, to / name)
