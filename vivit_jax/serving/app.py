@@ -111,7 +111,8 @@ class _Server:
 
     async def models(self, request: Request) -> Response:
         """`GET /api/models`."""
-        return JSONResponse([model.to_dict() for model in self._models])
+        headers = {"X-Upload-Limit": str(self._limits.upload_bytes)}
+        return JSONResponse([model.to_dict() for model in self._models], headers=headers)
 
     async def openapi(self, request: Request) -> Response:
         """`GET /api/openapi.json`."""

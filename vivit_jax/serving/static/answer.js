@@ -70,6 +70,11 @@ export class Answer {
     return item;
   }
 
+  // Gives the focus to the class that is explained.
+  focus() {
+    this.find('.ranking [aria-pressed="true"]')?.focus({ preventScroll: true });
+  }
+
   async show({ clip, evidence }) {
     const picture = new Image();
     picture.src = clip.picture;

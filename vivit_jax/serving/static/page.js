@@ -13,7 +13,7 @@ const EXAMPLES = [
 ];
 const find = (id) => document.getElementById(id);
 const film = find("film");
-const shown = { models: [], answers: [], chart: null, file: null, asking: null };
+const shown = { models: [], answers: [], chart: null, file: null, asking: null, bytes: Infinity };
 
 function say(text, kind = "") {
   find("status").className = `status ${kind}`;
@@ -34,8 +34,22 @@ function put(file) {
   film.play().catch(() => {});
 }
 
-async function ask(file, label = "") {
+// Back to the invitation, where a file turns out to be no video.
+function clear() {
+  film.hidden = find("unplayable").hidden = find("result").hidden = true;
+  find("invitation").hidden = false;
+  find("drop").classList.remove("full");
+  find("verdict").replaceChildren();
+}
+
+// asker: the number of the answer in which another class was chosen.
+async function ask(file, label = "", asker = 0) {
   shown.asking?.abort();
+  if (file.size > shown.bytes) {
+    clear();
+    say(`${file.name} is too large: this server takes at most ${shown.bytes / 1e6} MB.`, "bad");
+    return;
+  }
   const asking = (shown.asking = new AbortController());
   say(label ? `Looking for what speaks for ${label} …` : `Looking at ${file.name} …`, "busy");
   const form = new FormData();
@@ -45,25 +59,26 @@ async function ask(file, label = "") {
     const answer = await fetch(`api/predict?${query}`, { method: "POST", body: form, signal: asking.signal });
     const said = await answer.json();
     if (!answer.ok) throw new Error(said.error);
-    await show(said, label);
+    await show(said, label, asker);
   } catch (error) {
     if (error.name === "AbortError") return;
     say(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message, "bad");
-    if (label) return;
-    find("result").hidden = true;
-    find("verdict").replaceChildren();
+    if (!label) clear();
   }
 }
 
-async function show({ video, views, results }, label) {
+async function show({ video, views, results }, label, asker) {
   shown.answers.forEach((answer) => answer.pause());
-  const again = (other) => ask(shown.file, other);
   const models = results.map((result) => shown.models.find((model) => model.name === result.model));
-  shown.answers = results.map((result, number) => new Answer(find("answer"), result, models[number], number, again));
+  shown.answers = results.map((result, number) => {
+    const again = (other) => ask(shown.file, other, number);
+    return new Answer(find("answer"), result, models[number], number, again);
+  });
   await Promise.all(shown.answers.map((answer) => answer.ready));
   find("answers").replaceChildren(...shown.answers.map((answer) => answer.root));
   find("answers").classList.toggle("one", results.length === 1);
   find("result").hidden = false;
+  if (label) shown.answers[asker].focus();
   draw(video, results);
   find("verdict").replaceChildren(...results.map(verdict));
   const facts = `${video.frames} frames, ${video.seconds.toFixed(1)} s, ${video.width} × ${video.height}; mean of ${views.join(" × ")} views`;
@@ -137,8 +152,7 @@ async function takeCamera() {
     take(await camera.record(film, (left) => say(`Recording: ${left} s left`, "busy")));
   } catch (error) {
     say(`The camera cannot be used: ${error.message}`, "bad");
-    film.hidden = true;
-    find("invitation").hidden = false;
+    clear();
   } finally {
     button.disabled = false;
   }
@@ -195,6 +209,8 @@ listen();
 find("examples").append(...EXAMPLES.map(example));
 const models = await fetch("api/models");
 shown.models = await models.json();
+shown.bytes = Number(models.headers.get("X-Upload-Limit"));
+find("bounds").prepend(`Up to ${shown.bytes / 1e6} MB. `);
 find("models").append(...shown.models.map(chip));
 const wanted = new URLSearchParams(location.search).get("example");
 if (wanted) takeExample((EXAMPLES[Number(wanted) - 1] ?? [wanted])[0]).catch((error) => say(error.message, "bad"));

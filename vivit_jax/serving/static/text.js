@@ -2,6 +2,6 @@
 
 export function breakable(text) {
   const parts = document.createDocumentFragment();
-  for (const part of text.split(/(?<=[_/-])/)) parts.append(part, document.createElement("wbr"));
+  for (const part of text.split(/(?<=[_/])/)) parts.append(part, document.createElement("wbr"));
   return parts;
 }
