@@ -5,6 +5,7 @@ import concurrent.futures
 import dataclasses
 import io
 import re
+import socket
 
 import films
 import numpy as np
@@ -106,6 +107,7 @@ def test_wrong_requests_say_what_to_send(server, video):
 
     assert re.match("top_k must be", server.predict(video, "top_k=0").error)
     assert "unknown parameter 'topk': did you mean 'top_k'" in server.predict(video, "topk=1").error
+    assert re.match("a parameter must be at most 300", server.predict(video, f"label={400 * 'x'}").error)
     assert re.match("views must be at most 60", server.predict(video, "views=10x10").error)
     assert re.match("views must be temporal", server.predict(video, "views=4").error)
     assert "unknown model 'tokn': did you mean 'token'" in server.predict(video, "model=tokn").error
@@ -131,6 +133,22 @@ def test_too_large_an_upload_is_refused(models, video):
 def form_around(body):
     before, after = form(("file", "large.mp4", b"|"))[0].split(b"|")
     return before + body + after if isinstance(body, bytes) else iter([before, *body, after])
+
+
+def test_an_upload_that_stops_coming_gives_its_place_back(models, video):
+    body, kind = form(("file", "clip.mp4", video))
+    for limits, reason in (
+        (ServingLimits(silence_seconds=0.2), "nothing came for 0.2 s: send it again"),
+        (ServingLimits(upload_seconds=0.2), "the upload took longer than 0.2 s"),
+    ):
+        with serving(models, limits=limits) as server, socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            head = f"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body[:500])
+            answer = b""
+            while reason.encode() not in answer:
+                answer += connection.recv(10_000)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert server.get("/healthz").json["requests"] == 0
 
 
 def test_names_are_in_one_harmless_line(server, video):

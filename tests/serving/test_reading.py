@@ -7,10 +7,11 @@ import signal
 import time
 
 import pytest
+from toys import PREPROCESS
 
 from vivit_jax.data.video.container import Limits
 from vivit_jax.errors import UserError
-from vivit_jax.serving.reading import Reader, Upload
+from vivit_jax.serving.reading import Reader, Reading, Upload
 
 
 @pytest.mark.fault(
@@ -34,7 +35,7 @@ def test_what_hangs_crashes_or_eats_memory_costs_one_process(tmp_path, video):
         ):
             with pytest.raises(UserError, match=rf"^clip.mp4: {reason}$"):
                 reader.read(upload, task)
-            assert reader.probe(upload).frames == 24
+            assert reader.of(upload).probe().frames == 24
         assert time.monotonic() - started < 60
         last = reader.read(upload, os.getpid)
         assert last != first
@@ -49,5 +50,17 @@ def test_errors_do_not_tell_where_the_upload_lies(tmp_path):
         with pytest.raises(UserError, match=r"^clip.mp4: ") as raised:
             reader.read(Upload(tmp_path / "secret", "clip.mp4"), functools.partial(pathlib.Path.read_text, tmp_path / "secret"))
         assert str(tmp_path) not in str(raised.value)
+    finally:
+        reader.close()
+
+
+def test_many_slow_readings_are_too_much_as_well(tmp_path, video):
+    (tmp_path / "secret").write_bytes(video)
+    reader = Reader(Limits(seconds=20.0))
+    reading = Reading(reader, Upload(tmp_path / "secret", "clip.mp4"), Limits(seconds=0.0))
+    try:
+        assert reading.decode(range(1), PREPROCESS, (1, 1)).shape == (1, 4, 16, 16, 3)
+        with pytest.raises(UserError, match=r"^clip.mp4: takes longer than 0 s to read$"):
+            reading.decode(range(1), PREPROCESS, (1, 1))
     finally:
         reader.close()

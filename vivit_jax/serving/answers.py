@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import functools
 import io
 import math
 import pathlib
@@ -120,8 +119,8 @@ def answer(models: list[ServedModel], reader: Reader, upload: Upload, question: 
     Raises:
       UserError: for a file that cannot be read.
     """
-    info = reader.probe(upload)
-    decode = functools.partial(reader.decode, upload)
+    reading = reader.of(upload)
+    info = reading.probe()
     return {
         "video": {
             "name": upload.name,
@@ -131,7 +130,7 @@ def answer(models: list[ServedModel], reader: Reader, upload: Upload, question: 
             "height": info.height,
         },
         "views": list(question.views),
-        "results": [_of_model(model, decode, info, question, limits) for model in asked(models, question)],
+        "results": [_of_model(model, reading.decode, info, question, limits) for model in asked(models, question)],
     }
 
 

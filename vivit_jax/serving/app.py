@@ -26,7 +26,7 @@ from vivit_jax.serving.limits import ServingLimits
 from vivit_jax.serving.openapi import document
 from vivit_jax.serving.questions import question_of
 from vivit_jax.serving.reading import Reader
-from vivit_jax.serving.uploads import UploadError, drain, received
+from vivit_jax.serving.uploads import STOPPED_COMING, UploadError, drain, received
 
 STATIC = pathlib.Path(__file__).parent / "static"
 CLIENT_GONE = 499  # nobody reads this answer
@@ -89,7 +89,8 @@ class _Server:
             await drain(request, self._limits)
             return _error(503, full, {"Retry-After": str(full.seconds)})
         except UploadError as error:
-            await drain(request, self._limits)
+            if error.status != STOPPED_COMING:
+                await drain(request, self._limits)
             return _error(error.status, error)
         except UserError as error:
             await drain(request, self._limits)

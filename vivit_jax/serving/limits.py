@@ -16,15 +16,17 @@ class ServingLimits:
     Attributes:
       upload_bytes: of a request's body.
       waiting: requests that may wait for the model while it works on another; more are told to come back later.
+      upload_seconds: from the first byte of an upload to its last.
       silence_seconds: how long an upload may pause.
       views: the most views of a video, temporal times spatial.
       windows: points of the score along a video.
       gradients: the most gradients of an explanation.
-      video: what the video itself may cost to read; `seconds` is for each of a few readings.
+      video: what the video itself may cost to read; `seconds` is for all that is read of it.
     """
 
     upload_bytes: int = 200 * MEGABYTE
     waiting: int = 8
+    upload_seconds: float = 600.0
     silence_seconds: float = 30.0
     views: int = 60
     windows: int = 12

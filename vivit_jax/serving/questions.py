@@ -12,6 +12,7 @@ from vivit_jax.serving.limits import ServingLimits
 PARAMETERS = ("top_k", "views", "model", "details", "label")
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 MOST_CLASSES = 10**6
+LONGEST = 300
 
 
 def question_of(query: QueryParams, views: Views, limits: ServingLimits) -> Question:
@@ -25,7 +26,9 @@ def question_of(query: QueryParams, views: Views, limits: ServingLimits) -> Ques
     Raises:
       UserError: for an unknown parameter, or a value that means nothing or is over a limit.
     """
-    for name in query:
+    for name, value in query.multi_items():
+        if len(name) + len(value) > LONGEST:
+            raise UserError(f"a parameter must be at most {LONGEST} characters long, got {len(name) + len(value)}")
         if name not in PARAMETERS:
             raise unknown_name("parameter", name, PARAMETERS)
     top_k = query.get("top_k", "5")

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import pathlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -48,21 +49,9 @@ class Reader:
         self._done = 0
         self._lock = threading.Lock()
 
-    def probe(self, upload: Upload) -> VideoInfo:
-        """A video's size and times.
-
-        Raises:
-          UserError: naming the upload, if it is no video or over a limit.
-        """
-        return self.read(upload, functools.partial(probe, upload.path, name=upload.name, limits=self._limits))
-
-    def decode(self, upload: Upload, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
-        """Some of a video's views, see `decode_group`; with its upload this is a `Decode`.
-
-        Raises:
-          UserError: naming the upload, if it cannot be read.
-        """
-        return self.read(upload, functools.partial(decode_group, upload.path, group, preprocess, views))
+    def of(self, upload: Upload) -> "Reading":
+        """One upload, to be read a few times."""
+        return Reading(self, upload, self._limits)
 
     def start(self) -> None:
         """Starts the process, so that the first upload does not wait for it."""
@@ -107,6 +96,39 @@ class Reader:
         if self._answers is not None:
             self._answers.close()
         self._answers, self._done = None, 0
+
+
+class Reading:
+    """One upload as it is read for an answer. All its readings together may take the limit's seconds, and the last as many again."""
+
+    def __init__(self, reader: Reader, upload: Upload, limits: Limits) -> None:
+        self._reader, self._upload, self._limits = reader, upload, limits
+        self._seconds = 0.0
+
+    def probe(self) -> VideoInfo:
+        """The video's size and times.
+
+        Raises:
+          UserError: naming the upload, if it is no video or over a limit.
+        """
+        return self._read(functools.partial(probe, self._upload.path, name=self._upload.name, limits=self._limits))
+
+    def decode(self, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
+        """Some of the video's views, see `decode_group`; this is a `Decode`.
+
+        Raises:
+          UserError: naming the upload, if it cannot be read.
+        """
+        return self._read(functools.partial(decode_group, self._upload.path, group, preprocess, views))
+
+    def _read(self, task: Callable[[], Result]) -> Result:
+        if self._seconds > self._limits.seconds:
+            raise UserError(f"{self._upload.name}: takes longer than {self._limits.seconds:g} s to read")
+        started = time.monotonic()
+        try:
+            return self._reader.read(self._upload, task)
+        finally:
+            self._seconds += time.monotonic() - started
 
 
 def _run(task: Callable[[], object]) -> object:

@@ -19,6 +19,7 @@ from vivit_jax.serving.reading import Upload
 FIELD = "file"
 LONGEST_NAME = 80
 DRAIN_SECONDS = 10.0
+STOPPED_COMING = 408
 
 
 class UploadError(Exception):
@@ -46,13 +47,11 @@ async def received(request: Request, folder: pathlib.Path, limits: ServingLimits
         raise _too_large(limits)
     with tempfile.NamedTemporaryFile(dir=folder, prefix="upload-") as file:
         form = _Form(boundary, file)
-        size = 0
-        async for chunk in _chunks(request, limits.silence_seconds):
-            size += len(chunk)
-            if size > limits.upload_bytes:
-                raise _too_large(limits)
-            form.write(chunk)
-        form.finish()
+        try:
+            async with asyncio.timeout(limits.upload_seconds):
+                await _fill(form, request, limits)
+        except TimeoutError:
+            raise UploadError(STOPPED_COMING, f"the upload took longer than {limits.upload_seconds:g} s") from None
         file.flush()
         yield Upload(pathlib.Path(file.name), shown_name(form.filename))
 
@@ -143,6 +142,16 @@ class _Form:
         self._whole = True
 
 
+async def _fill(form: _Form, request: Request, limits: ServingLimits) -> None:
+    size = 0
+    async for chunk in _chunks(request, limits.silence_seconds):
+        size += len(chunk)
+        if size > limits.upload_bytes:
+            raise _too_large(limits)
+        form.write(chunk)
+    form.finish()
+
+
 def _boundary(request: Request) -> bytes:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
@@ -157,7 +166,7 @@ async def _chunks(request: Request, silence: float) -> AsyncIterator[bytes]:
             async with asyncio.timeout(silence):
                 chunk = await anext(stream, None)
         except TimeoutError:
-            raise UploadError(408, f"nothing came for {silence:g} s: send it again") from None
+            raise UploadError(STOPPED_COMING, f"nothing came for {silence:g} s: send it again") from None
         if chunk is None:
             return
         yield chunk
