@@ -4,7 +4,6 @@ import contextlib
 import functools
 import pathlib
 import tempfile
-import traceback
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
@@ -48,6 +47,7 @@ def application(models: list[ServedModel], *, access: Access, views: Views, limi
         Route("/api/predict", server.predict, methods=["POST"]),
         Route("/api/models", server.models),
         Route("/api/openapi.json", server.openapi),
+        Route("/examples", _examples),
         Route("/examples/{name}.mp4", _example),
         Route("/healthz", server.health),
     ]
@@ -128,6 +128,10 @@ async def _page(request: Request) -> Response:
     return FileResponse(STATIC / "page.html")
 
 
+async def _examples(request: Request) -> Response:
+    return JSONResponse([{"name": name, "title": of.title} for name, of in EXAMPLES.items()])
+
+
 async def _example(request: Request) -> Response:
     if request.path_params["name"] not in EXAMPLES:
         raise HTTPException(404, f"there is no such example (there are {', '.join(EXAMPLES)})")
@@ -144,6 +148,5 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """What happened is for the server's own terminal; the answer tells nothing of its insides."""
-    traceback.print_exception(error)
+    """The answer tells nothing of the server's insides; uvicorn prints what happened."""
     return _error(500, "the server made a mistake; its terminal says which")

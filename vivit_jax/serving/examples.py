@@ -13,11 +13,20 @@ from vivit_jax.data.video.reader import encode
 IN_VIEW = {"x": SIZE / 2, "y": SIZE / 2, "log_scale": math.log(26.0)}  # where the digit begins: large, in the middle
 SCALE = 5  # the data set's 48 pixels are small to look at
 
-# Each example's motions, one after the other, and the seed of its digit, place and colours.
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """An example: what its page says, its motions one after the other, and the seed of its digit and colours."""
+
+    title: str
+    motions: tuple[str, ...]
+    seed: int
+
+
 EXAMPLES = {
-    "right": (("move_right", "move_right"), 10),
-    "turns": (("rotate_clockwise", "rotate_counterclockwise"), 20),
-    "up_and_away": (("move_up", "grow", "shrink"), 7),
+    "right": Example("moves right", ("move_right", "move_right"), 10),
+    "turns": Example("turns, and turns back", ("rotate_clockwise", "rotate_counterclockwise"), 20),
+    "up_and_away": Example("rises, grows, shrinks", ("move_up", "grow", "shrink"), 7),
 }
 
 
@@ -28,11 +37,10 @@ def example(name: str) -> bytes:
     Raises:
       KeyError: if there is no example of that name.
     """
-    motions, seed = EXAMPLES[name]
-    scene = random_scene("test", np.random.default_rng(seed))
+    scene = random_scene("test", np.random.default_rng(EXAMPLES[name].seed))
     scene = dataclasses.replace(scene, start=scene.start | IN_VIEW)
     parts = []
-    for motion in motions:
+    for motion in EXAMPLES[name].motions:
         parts.append(draw(scene, motion))
         state = states(scene, motion)
         scene = dataclasses.replace(scene, start={axis: float(state[axis][FRAMES - 1]) for axis in AXES})

@@ -65,6 +65,7 @@ def _predict(limits: ServingLimits, views: Views) -> dict:
         "408": "The upload stopped coming",
         "413": f"The upload is larger than {limits.upload_bytes / MEGABYTE:g} MB",
         "415": "The body is no form",
+        "507": "The server's disk is full",
         "422": "The file cannot be read as a video, or takes too much to read",
     }
     full = _json("The queue is full", _schema("Error")) | {

@@ -46,7 +46,7 @@ class Reader:
         self._limits = limits
         self._task: Callable[[], object] = int
         self._answers: Iterator | None = None
-        self._done = 0
+        self._done, self._closed = 0, False
         self._lock = threading.Lock()
 
     def of(self, upload: Upload) -> "Reading":
@@ -59,7 +59,8 @@ class Reader:
             self._ask(int)
 
     def close(self) -> None:
-        """Ends the process, whatever it is doing, unless another thread waits for it: that one ends it when it is done."""
+        """Ends the process: at once, or when the task is done that another thread waits for."""
+        self._closed = True
         if self._lock.acquire(blocking=False):
             self._end()
             self._lock.release()
@@ -72,7 +73,7 @@ class Reader:
         """
         with self._lock:
             result = self._ask(task)
-            if isinstance(result, Failure) or self._done >= TASKS_A_PROCESS:
+            if isinstance(result, Failure) or self._done >= TASKS_A_PROCESS or self._closed:
                 self._end()
         if isinstance(result, Failure):
             raise UserError(_reason(upload, result.reason))

@@ -52,7 +52,8 @@ async def received(request: Request, folder: pathlib.Path, limits: ServingLimits
                 await _fill(form, request, limits)
         except TimeoutError:
             raise UploadError(STOPPED_COMING, f"the upload took longer than {limits.upload_seconds:g} s") from None
-        file.flush()
+        except OSError as error:
+            raise UploadError(507, f"the server cannot store the upload ({error.strerror})") from None
         yield Upload(pathlib.Path(file.name), shown_name(form.filename))
 
 
@@ -105,11 +106,12 @@ class _Form:
             raise UploadError(400, "the form cannot be read: send multipart/form-data") from error
 
     def finish(self) -> None:
-        """Checks that the form was whole and held the file."""
+        """Checks that the form was whole and held the file, which is then on disk."""
         if not self._whole:
             raise UploadError(400, "the form breaks off: send it again")
         if not self._found:
             raise UploadError(400, f"there is no video: send it as the form's field {FIELD!r}, such as curl -F {FIELD}=@clip.mp4")
+        self._file.flush()
 
     def _on_part_begin(self) -> None:
         self._disposition, self._inside = b"", False

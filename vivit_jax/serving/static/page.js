@@ -6,11 +6,6 @@ import * as camera from "./camera.js";
 import { breakable } from "./text.js";
 
 const COLOURS = ["first", "second", "third"];
-const EXAMPLES = [
-  ["right", "moves right"],
-  ["turns", "turns, and turns back"],
-  ["up_and_away", "rises, grows, shrinks"],
-];
 const find = (id) => document.getElementById(id);
 const film = find("film");
 const shown = { models: [], answers: [], chart: null, file: null, asking: null, bytes: Infinity };
@@ -158,7 +153,7 @@ async function takeCamera() {
   }
 }
 
-function example([name, title]) {
+function example({ name, title }) {
   const item = document.createElement("li");
   const button = document.createElement("button");
   button.type = "button";
@@ -206,11 +201,12 @@ function listen() {
 }
 
 listen();
-find("examples").append(...EXAMPLES.map(example));
-const models = await fetch("api/models");
+const [examples, models] = await Promise.all([fetch("examples"), fetch("api/models")]);
+const offered = await examples.json();
+find("examples").append(...offered.map(example));
 shown.models = await models.json();
 shown.bytes = Number(models.headers.get("X-Upload-Limit"));
 find("bounds").prepend(`Up to ${shown.bytes / 1e6} MB. `);
 find("models").append(...shown.models.map(chip));
 const wanted = new URLSearchParams(location.search).get("example");
-if (wanted) takeExample((EXAMPLES[Number(wanted) - 1] ?? [wanted])[0]).catch((error) => say(error.message, "bad"));
+if (wanted) takeExample(offered[Number(wanted) - 1]?.name ?? wanted).catch((error) => say(error.message, "bad"));
