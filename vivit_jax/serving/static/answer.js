@@ -88,7 +88,7 @@ export class Answer {
     this.find(".ramp").setAttribute("aria-label", `Scale of the heat: from 0 to ${signed(heat.full)} log-odds that a patch adds`);
     const seek = this.find(".seek");
     seek.max = clip.frames - 1;
-    seek.oninput = () => { this.pause(); this.at(Number(seek.value)); };
+    seek.oninput = () => { this.pause(); this.at(Number(seek.value)); this.scroll(); };
     this.find(".heat").onchange = () => { this.fillStrip(); this.at(this.number); };
     this.find(".play").onclick = () => (this.timer ? this.pause() : this.play());
     this.find(".strip").setAttribute("aria-label", `The ${clip.frames} frames of the clip`);
@@ -122,6 +122,13 @@ export class Answer {
     this.find(".seek").setAttribute("aria-valuetext", `frame ${number + 1} of ${frames}, at ${times[number].toFixed(2)} seconds`);
     this.find(".strip [aria-current]")?.removeAttribute("aria-current");
     this.find(".strip").children[number]?.setAttribute("aria-current", "true");
+  }
+
+  // Brings the strip's picture of the frame into view.
+  scroll() {
+    const strip = this.find(".strip");
+    const picture = strip.children[this.number];
+    strip.scrollLeft = picture.offsetLeft - strip.offsetLeft - (strip.clientWidth - picture.clientWidth) / 2;
   }
 
   play() {
