@@ -64,14 +64,42 @@ def lay_heat(frame: np.ndarray, heat: np.ndarray, box: tuple[slice, slice]) -> n
     return result
 
 
-def captioned(frame: np.ndarray, text: str) -> np.ndarray:
-    """A uint8 frame (h, w, 3) under a dark strip with a line of text, which is cut off if it is too long."""
+def captioned(frame: np.ndarray, text: str, *, full_colour: float | None = None) -> np.ndarray:
+    """A uint8 frame (h, w, 3) under a dark strip with a line of text, which is cut off if it is too long.
+
+    Args:
+      frame: what to show.
+      text: the caption.
+      full_colour: what heat of full colour stands for; a scale of the colours, with numbers, is then at the right if there is room.
+    """
     height = max(16, round(0.08 * frame.shape[0])) // 2 * 2
     font = _font(round(0.7 * height))
     picture = Image.new("RGB", (frame.shape[1], height + frame.shape[0]), "black")
-    ImageDraw.Draw(picture).text((height // 4, height // 2), _one_line(text), fill="white", font=font, anchor="lm")
+    draw = ImageDraw.Draw(picture)
+    draw.text((height // 4, height // 2), _one_line(text), fill="white", font=font, anchor="lm")
+    if full_colour is not None:
+        _draw_scale(picture, draw, height, font, height // 4 + font.getlength(_one_line(text)), full_colour)
     picture.paste(Image.fromarray(frame), (0, height))
     return np.asarray(picture)
+
+
+def _draw_scale(
+    picture: Image.Image, draw: ImageDraw.ImageDraw, height: int, font: ImageFont.FreeTypeFont, taken: float, full_colour: float
+) -> None:
+    """Draws the colours of heat from none to full, between `0` and the number that full stands for; nothing where there is no room."""
+    number = f"{full_colour:.2g}" if np.isfinite(full_colour) else "no evidence"
+    length = 5 * height if np.isfinite(full_colour) else 0
+    right = picture.width - height // 4 - font.getlength(number)
+    left = right - length - height // 2
+    zero = font.getlength("0") + height // 4 if length else 0
+    if left - zero < taken + height // 2:
+        return
+    draw.text((right, height // 2), number, fill="white", font=font, anchor="lm")
+    if length:
+        draw.text((left - zero, height // 2), "0", fill="white", font=font, anchor="lm")
+        grey = np.full((height // 2, length, 3), 128, np.uint8)
+        bar = lay_heat(grey, np.linspace(0, 1, length)[None], (slice(0, height // 2), slice(0, length)))
+        picture.paste(Image.fromarray(bar), (round(left), height // 4))
 
 
 def _one_line(text: str) -> str:

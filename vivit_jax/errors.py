@@ -12,7 +12,10 @@ EXIT_BAD_INPUT = 2
 
 
 class UserError(ValueError):
-    """Bad input, described in one line for the person who gave it."""
+    """Bad input, described in one line for the person who gave it: a line break that came with a quoted name or cell becomes a space."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class Stopped(Exception):  # noqa: N818 (not every end is an error)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vivit_jax.data.video.reader import probe
+from vivit_jax.data.video.encoder import Encoder
+from vivit_jax.data.video.reader import probe, stream_frames
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.inference.explain import Explanation, explain, frames_once, heat_at, seen_box
 from vivit_jax.inference.pretrained import from_pretrained
@@ -37,7 +38,13 @@ def test_a_class_of_any_head_can_be_explained(two_headed_model_dir, videos):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [(("--out", "a.mp4", "--label", "cow"), "unknown --label 'cow'"), (("--out", "a.avi"), ".mp4 file")]
+    ("arguments", "told"),
+    [
+        (("--out", "a.mp4", "--label", "cow"), "unknown --label 'cow'"),
+        (("--out", "a.avi"), ".mp4 file"),
+        (("--out", "a.mp4", "--start", "1:23", "--window", "2s"), "no frame from 1:23 to 1:25"),
+        (("--out", "a.mp4", "--start", "1:23"), "--window or its --end"),
+    ],
 )
 def test_what_cannot_be_is_one_line(arguments, told, model_dir, videos, vivit):
     code, _, err = vivit("explain", "--model", model_dir, videos[0], *arguments)
@@ -48,9 +55,49 @@ def test_what_cannot_be_is_one_line(arguments, told, model_dir, videos, vivit):
 
 def test_heat_lies_between_tokens_in_proportion_to_time():
     tokens = np.stack([np.zeros((2, 2)), np.full((2, 2), 4.0)])
-    relevance = Relevance(tokens, times=np.array([0.5, 2.5]), score=1.0, blank=0.0)
+    relevance = Relevance(tokens, times=np.array([0.5, 2.5]), score=16.0, blank=0.0)
     explanation = Explanation("x", 1.0, relevance, frames=np.array([10, 12, 14, 16]))
     assert [heat_at(explanation, number)[0, 0] for number in (10, 11, 13, 15, 16)] == [0.0, 0.0, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("rise", "share"), [(5.0, 1.0), (np.log(10), 1.0), (np.log(10) / 4, 0.25), (0.01, 0.01 / np.log(10)), (0.0, 0.0), (-3.0, 0.0)]
+)
+def test_colours_are_as_pale_as_there_is_little_evidence(rise, share):
+    tokens = np.zeros((1, 4, 4))
+    tokens[0, 0, 0], tokens[0, 3, 3] = 4.0, rise - 4.0
+    relevance = Relevance(tokens, times=np.array([0.0]), score=rise - 1.0, blank=-1.0)
+    explanation = Explanation("x", 0.5, relevance, frames=np.array([0]))
+    assert heat_at(explanation, 0).max() == pytest.approx(share)
+    assert share * explanation.full_colour == pytest.approx(4.0) or not share
+    frame = np.full((64, 64, 3), 128, np.uint8)
+    redness = np.ptp(lay_heat(frame, heat_at(explanation, 0), (slice(0, 64), slice(0, 64))).astype(int), axis=-1).max()
+    assert redness > 100 if share == 1 else redness <= 255 * share + 1
+
+
+def test_a_part_is_explained_as_the_part_alone(model_dir, videos, tmp_path):
+    """The clip of 1.0 to 1.8 s, of frames 10 to 17, is that of a lossless video of these frames."""
+    frames = np.stack(list(stream_frames(videos[2])))
+    encoder = Encoder(10, lossless=True)
+    for frame in frames[10:18]:
+        encoder.add(frame)
+    (tmp_path / "alone.mp4").write_bytes(encoder.finish())
+    pretrained = from_pretrained(model_dir)
+    part = explain(pretrained, videos[2], part=(1.0, 1.8), max_steps=4)
+    alone = explain(pretrained, tmp_path / "alone.mp4", max_steps=4)
+    assert (part.label, part.frames.tolist()) == (alone.label, alone.frames.tolist())
+    np.testing.assert_allclose(part.relevance.tokens, alone.relevance.tokens, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_overlay_of_a_part_has_its_frames(model_dir, videos, tmp_path, vivit):
+    out = tmp_path / "overlay.mp4"
+    code, text, err = vivit(
+        "explain", "--model", model_dir, videos[2], "--start", "1s", "--window", "800ms", "--out", out, "--max_steps", 8
+    )
+    assert (code, err) == (0, "")
+    assert "from 0:01 to 0:01.8" in text
+    assert (probe(str(out)).frames, probe(str(out)).fps) == (7, 10)
 
 
 @pytest.mark.parametrize("size", [(120, 200), (200, 120), (64, 64)])

@@ -1,5 +1,6 @@
 """Windows of a long video: the frames of their time and no others, told apart by what PyAV alone decodes."""
 
+import pathlib
 from fractions import Fraction
 
 import av
@@ -8,6 +9,7 @@ import pytest
 
 from vivit_jax.data.sampling import spread_clips
 from vivit_jax.data.windows import Plan, cut
+from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
 SEEN = Preprocess(frames=4, stride=2, resize=16, crop=(16, 16))  # of frames of 16 x 16: pixels as they are
@@ -61,3 +63,79 @@ def test_a_window_holds_the_frames_of_its_time(window, every, suffix, tmp_path):
     for start, seen in greys.items():
         np.testing.assert_allclose(seen, expected[start], atol=1, err_msg=f"from {start} s")  # greys are four apart
     assert {start for start in expected if start + window <= times[-1] - times[0]} <= set(greys)
+
+
+def windows_of(path, plan, first=0):
+    return [window for part in cut((str(path), first), plan) if not isinstance(part, str) for window in part]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_windows_from_the_middle_on_are_those_of_the_whole(suffix, tmp_path):
+    """Beyond twenty seconds a file is sought; every keyframe lies 50 frames from the next, with pictures shown before those they need."""
+    path = film(tmp_path / f"film.{suffix}", np.arange(900) / 25 + 0.4, keyframe=50)
+    plan = Plan(Fraction(1), Fraction("0.7"), SEEN)
+    whole = windows_of(path, plan)
+    assert [(window.number, window.start) for window in whole] == [(i, pytest.approx(0.7 * i)) for i in range(51)]
+    assert whole[-1].end == pytest.approx(36.0)
+    for first in (1, 32, 37, 50, 51):
+        found = windows_of(path, plan, first)
+        assert [window.number for window in found] == list(range(first, 51))
+        for one, same in zip(found, whole[first:], strict=True):
+            np.testing.assert_array_equal(one.views, same.views)
+            assert one.end == same.end
+
+
+@pytest.mark.parametrize(("frames", "ends"), [(75, [2, 3]), (54, [2]), (55, [2, 2.2]), (12, [0.48]), (1, [0.04])])
+def test_the_last_window_ends_with_the_video(frames, ends, tmp_path):
+    path = film(tmp_path / "film.mp4", np.arange(frames) / 25)
+    assert [window.end for window in windows_of(path, Plan(Fraction(2), Fraction(2), SEEN))] == [pytest.approx(end) for end in ends]
+
+
+def test_a_window_longer_than_a_clip_is_covered_by_several(tmp_path):
+    path = film(tmp_path / "film.mp4", np.arange(100) / 25)
+    counts = {n: len(windows_of(path, Plan(Fraction(n, 25), Fraction(1), SEEN))[0].views) for n in (1, 7, 8, 9, 16, 20)}
+    assert counts == {1: 1, 7: 1, 8: 1, 9: 2, 16: 2, 20: 3}  # a clip is 4 frames of stride 2
+    assert windows_of(path, Plan(Fraction(2), Fraction(1), SEEN, (2, 3)))[0].views.shape == (6, 4, 16, 16, 3)
+
+
+def test_a_stream_that_begins_again_goes_on_and_a_gap_has_no_windows(tmp_path):
+    parts = [film(tmp_path / f"{i}.ts", start + np.arange(50) / 25) for i, start in enumerate((9000, 500, 2000))]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(pathlib.Path(part).read_bytes() for part in parts))
+    found = windows_of(joined, Plan(Fraction(1), Fraction(1), SEEN))
+    assert [window.start for window in found] == [0, 1, 2, 3, 1502, 1503]
+
+
+def test_damage_costs_the_windows_it_is_in_and_is_told(tmp_path):
+    path, damaged = film(tmp_path / "film.mkv", np.arange(500) / 25), tmp_path / "damaged.mkv"
+    with av.open(path) as source, av.open(str(damaged), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            if 240 <= number < 244:
+                pts, dts, time_base = packet.pts, packet.dts, packet.time_base
+                packet = av.Packet(np.random.default_rng(number).bytes(packet.size))
+                packet.pts, packet.dts, packet.time_base = pts, dts, time_base
+            packet.stream = stream
+            target.mux(packet)
+    plan = Plan(Fraction(1), Fraction(1), SEEN)
+    whole, found = ({window.number: window.views for window in windows_of(name, plan)} for name in (path, damaged))
+    same = [number for number, views in found.items() if np.array_equal(views, whole[number])]
+    assert len(whole) == 20
+    assert {*range(9), *range(11, 20)} <= set(same)
+    assert list(cut((str(damaged), 0), plan))[-1] == "4 damaged pictures left out"
+
+
+@pytest.mark.parametrize(("contents", "told"), [(b"", "the file is empty"), (b"no video" * 99, "cannot be read as a video")])
+def test_what_cannot_be_read_is_named(contents, told, tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(contents)
+    with pytest.raises(UserError, match=f"^{path}: {told}"):
+        windows_of(path, Plan(Fraction(1), Fraction(1), SEEN))
+
+
+def test_a_window_that_cannot_be_held_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("vivit_jax.data.windows.LARGEST_WINDOW", 30 * 16 * 16 * 3)
+    path = film(tmp_path / "film.mp4", np.arange(100) / 25)
+    assert len(windows_of(path, Plan(Fraction(1), Fraction(1), SEEN))) == 4
+    with pytest.raises(UserError, match="a window of 2 s has more frames than can be held"):
+        windows_of(path, Plan(Fraction(2), Fraction(1), SEEN))

@@ -2,9 +2,9 @@ import functools
 import os
 
 import pytest
-from worker_tasks import work
+from worker_tasks import count_down, work
 
-from vivit_jax.data.workers import Failure, map_in_order
+from vivit_jax.data.workers import Failure, Streams, map_in_order
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -51,3 +51,27 @@ def test_leaving_early_ends_the_workers():
     results.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_parts_come_one_by_one_from_one_process_that_is_replaced_when_it_fails():
+    with Streams(count_down, seconds=20) as streams:
+        first = list(streams.of(3))
+        assert [number for number, _ in first] == [3, 2, 1]
+        assert list(streams.of(1)) == [(1, first[0][1])]  # the same process
+        *whole, failure = streams.of("bad")
+        assert [number for number, _ in whole] == [2, 1]
+        assert failure == Failure("bad: it is bad")
+        *whole, failure = streams.of("crash")
+        assert [number for number, _ in whole] == [2, 1]
+        assert failure == Failure("the process that read it died (SIGSEGV)")
+        (number, process), *_ = streams.of(2)
+        assert (number, process != first[0][1]) == (2, True)
+        left = streams.of(1000)
+        assert next(left)[0] == 1000
+        left.close()  # of what was not drawn, nothing comes
+        assert [number for number, _ in streams.of(2)] == [2, 1]
+
+
+def test_a_part_that_takes_too_long_ends_its_item():
+    with Streams(count_down, seconds=3) as streams:
+        assert list(streams.of("hang"))[-1] == Failure("took too long and was stopped")

@@ -19,3 +19,11 @@ def work(item):
             raise ZeroDivisionError("a slip of ours")
     time.sleep(item % 3 / 100)
     return item, os.getpid()
+
+
+def count_down(item):
+    """Results that come one by one, the process's id among them; what is not a number happens after two of them."""
+    for number in range(item if isinstance(item, int) else 2, 0, -1):
+        yield number, os.getpid()
+    if not isinstance(item, int):
+        work(item)

@@ -2,7 +2,7 @@
 
 import films
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import CHANGES, examples, mutated
 
@@ -59,6 +59,7 @@ def read(folder, content):
     delimiter=st.sampled_from([",", ";", "\t", " "]),
     encoding=ENCODINGS,
 )
+@example(header=['"', "path"], rows=[["a.mp4", '"', "a.mp4"]], delimiter=",", encoding="utf-8")  # A quoted cell of two lines.
 def test_any_table(folder, header, rows, delimiter, encoding):
     text = "\n".join(delimiter.join(cells) for cells in [header, *rows])
     read(folder, text.encode(encoding, errors="replace"))

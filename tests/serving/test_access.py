@@ -101,8 +101,7 @@ def check(value, schema, schemas):
     """That a value is as the schema says, and holds nothing that it does not mention."""
     schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     if "oneOf" in schema:
-        schema = schema["oneOf"][0]
-        return check(value, schema, schemas)
+        return None if value is None and {"type": "null"} in schema["oneOf"] else check(value, schema["oneOf"][0], schemas)
     kinds = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "boolean": bool}
     if "type" in schema:
         assert isinstance(value, kinds[schema["type"]]), (value, schema)

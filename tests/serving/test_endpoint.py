@@ -61,6 +61,9 @@ def test_details_are_the_frames_seen_their_evidence_and_the_score_along_the_vide
     np.testing.assert_allclose(np.reshape(evidence["tokens"], evidence["shape"]), expected.relevance.tokens, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose([evidence["score"], evidence["blank"]], [expected.relevance.score, expected.relevance.blank], rtol=1e-4)
 
+    full = expected.full_colour
+    assert evidence["full_colour"] == (pytest.approx(full, rel=1e-3) if np.isfinite(full) else None)
+
     along, frames = result["along"], decode_frames(path, range(24))
     for curve in along["curves"]:
         for place in (0, 11):  # the first clip of 12 begins with the video, the last ends with it

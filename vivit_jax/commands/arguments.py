@@ -2,7 +2,10 @@
 
 import argparse
 import re
+from collections.abc import Callable
 
+from vivit_jax.data.layouts import times
+from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Views
 
 
@@ -38,6 +41,23 @@ def whole(text: str) -> int:
     if not re.fullmatch(r"\d+", text):
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
     return int(text)
+
+
+def duration(text: str) -> float:
+    """A duration in seconds, above 0; raises `argparse.ArgumentTypeError` for anything else."""
+    return _time(times.duration, text)
+
+
+def moment(text: str) -> float:
+    """A time in a video, in seconds; raises `argparse.ArgumentTypeError` for anything else."""
+    return _time(times.moment, text)
+
+
+def _time(read: Callable[[str], float], text: str) -> float:
+    try:
+        return read(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

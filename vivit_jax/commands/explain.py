@@ -1,22 +1,31 @@
-"""Shows where in a video a model finds the evidence for a class: heat over the frames of the clip in the video's middle.
+"""Shows where in a video a model finds the evidence for a class: heat over the frames of the clip in the middle of it, or of a part of it.
 
 Example:
   vivit explain --model runs/digits/model clip.mp4 --out overlay.mp4
+  vivit explain --model runs/digits/model film.mp4 --start 1:23 --window 2s --out overlay.mp4
 
 The heat is what each token (block of pixels) adds to the class's log-odds, by integrated gradients; tokens that speak against the class get
 none. The class is the most probable one unless --label names another.
+
+Colours tell how much evidence there is. The clip's evidence is how far its log-odds lie above those of a blank clip. If it makes the class
+ten times as likely or more (2.3), the hottest token has full colour; of less evidence the colours are as much paler, and without any there
+are none. The scale beside the caption has the log-odds that one token of full colour adds.
 """
 
 import argparse
+import math
 import pathlib
+from fractions import Fraction
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_model, positive
+from vivit_jax.commands.arguments import add_model, duration, moment, positive
+from vivit_jax.data.layouts.times import clock
+from vivit_jax.data.video.passage import passing
 from vivit_jax.data.video.reader import encode, probe
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
-from vivit_jax.inference.explain import explain, overlay
+from vivit_jax.inference.explain import PLENTY, Explanation, explain, overlay
 from vivit_jax.weights import from_pretrained
 
 
@@ -25,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("video", metavar="VIDEO", help="a video file")
     parser.add_argument("--out", metavar="FILE.mp4", required=True, help="the video to write")
+    parser.add_argument("--start", type=moment, metavar="TIME", help="explain a part of the video that begins here, such as 1:23 or 83s")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--window", type=duration, metavar="TIME", help="how long the part is")
+    length.add_argument("--end", type=duration, metavar="TIME", help="where the part ends")
     parser.add_argument("--label", help="the class to explain (default: the most probable)")
     parser.add_argument("--max_steps", type=positive, default=64, metavar="N", help="most gradients to compute (default 64)")
 
@@ -38,16 +51,48 @@ def run(arguments: argparse.Namespace) -> None:
     out = pathlib.Path(arguments.out)
     if out.suffix.lower() != ".mp4":
         raise UserError(f"--out must be an .mp4 file, got {out}")
+    part = _part(arguments)
     tell_of_unused_gpu()
     pretrained = from_pretrained(arguments.model)
-    explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps)
-    video = encode(overlay(arguments.video, explanation, pretrained.preprocess), probe(arguments.video).fps)
+    explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps, part=part)
+    video = encode(overlay(arguments.video, explanation, pretrained.preprocess), _rate(arguments.video, part))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, video)
     relevance = explanation.relevance
-    console.say(f"{explanation.label}: {explanation.probability:.1%}", style="bold")
+    where = f" from {clock(part[0])} to {clock(part[1])}" if part else ""
+    console.say(f"{explanation.label}: {explanation.probability:.1%}{where}", style="bold")
     console.say(
         f"log-odds {relevance.score:+.3f}, of a blank clip {relevance.blank:+.3f}; the tokens explain "
-        f"{relevance.tokens.sum():+.3f} of the {relevance.score - relevance.blank:+.3f} between them"
+        f"{relevance.tokens.sum():+.3f} of the {explanation.rise:+.3f} between them"
     )
+    console.say(_told(explanation))
     console.say(f"overlay written to {out}")
+
+
+def _part(arguments: argparse.Namespace) -> tuple[float, float] | None:
+    """The part of the video that is asked for, in seconds; None for all of it."""
+    if arguments.window is None and arguments.end is None:
+        if arguments.start is not None:
+            raise UserError("--start begins a part of the video: give its --window or its --end too")
+        return None
+    start = arguments.start or 0.0
+    end = start + arguments.window if arguments.window else arguments.end
+    if end <= start:
+        raise UserError(f"--end must lie after --start, got {clock(end)} and {clock(start)}")
+    return start, end
+
+
+def _rate(video: str, part: tuple[float, float] | None) -> Fraction:
+    if part is None:
+        return probe(video).fps
+    with passing(video) as passage:
+        return passage.rate
+
+
+def _told(explanation: Explanation) -> str:
+    """How much evidence there is, and so what the colours mean."""
+    if math.isinf(explanation.full_colour):
+        return f"the clip as a whole does not speak for {explanation.label}: the overlay has no colour"
+    share = min(1.0, explanation.rise / PLENTY)
+    strong = "full colour" if share == 1 else f"at most {share:.0%} of full colour, for there is little evidence"
+    return f"the hottest token has {strong}; full colour stands for {explanation.full_colour:.2g} of log-odds a token"

@@ -19,8 +19,9 @@ import sys
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_model, add_views, positive
+from vivit_jax.data.sources import find_videos
 from vivit_jax.errors import UserError, in_one_line
-from vivit_jax.inference.features import Features, features, features_of_files, video_files
+from vivit_jax.inference.features import Features, features, features_of_files
 from vivit_jax.weights import from_pretrained
 
 
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_dataset(parser)
     parser.add_argument("--split", default="test", help="split of the data set (default test)")
-    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="instead of a data set: video files, or folders of them")
+    parser.add_argument(
+        "videos", nargs="*", metavar="VIDEO", help="instead of a data set: video files, folders of them, or patterns in quotes"
+    )
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="file to write the features to")
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
     parser.add_argument("--per_view", action="store_true", help="keep the features of each view, as (n, views, d)")
@@ -53,7 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
         found = features(pretrained, name, arguments.split, data_dir=arguments.data_dir, batch_size=batch_size, **options)
         _write(found, arguments.out)
         return
-    videos = list(video_files(arguments.videos))
+    sources = find_videos(arguments.videos)
+    videos = sources.videos
+    if sources.remark:
+        console.say(sources.remark)
     found, errors = features_of_files(pretrained, videos, **options)
     _write(found, arguments.out)
     for error in errors:

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from vivit_jax.data.layouts.times import clock
 from vivit_jax.data.sampling import spread_clips
 from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
 from vivit_jax.data.video.passage import STANDARD_INPUT, Passage, passing
@@ -17,6 +18,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess, Views
 
 LARGEST_WINDOW = 1 << 29  # bytes of the frames of one window
+DIGITS = 1_000_000  # of a second: times given as floats are taken to the microsecond
 PATIENCE = 1.0  # seconds of wall-clock time without a word from here
 OVERHANG = 0.1  # of a clip: so much of a window may lie outside its clips before there is one clip more
 REST = Fraction(1, 10)  # of a window: a shorter rest of a video gets no window of its own
@@ -33,7 +35,7 @@ class Plan:
       every: seconds from the start of one window to that of the next, exact.
       preprocess: frames, stride, scale and crop of a clip.
       views: (temporal clips, spatial crops) of each window; None is as many clips as cover it, and the centre crop.
-      at_once: views of a part: as many windows are given together as have so many.
+      at_once: the most views that are given together, unless one window has more.
     """
 
     window: Fraction
@@ -78,7 +80,7 @@ class Window:
     views: np.ndarray
 
 
-def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window]]:
+def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window] | str]:
     """The windows of a video in order, some at a time.
 
     A frame belongs to a window if it is first shown within it. Windows during which no frame is have none and are left out, and there are
@@ -89,8 +91,8 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
       plan: how to cut.
 
     Yields:
-      Windows with `plan.at_once` views or more altogether; fewer at the end, and of standard input after a second.
-      An empty list, each second, says that a file is still being decoded.
+      As many windows as have at most `plan.at_once` views altogether, but one at least; of standard input what is there after a second.
+      An empty list, each second, says that a file is still being decoded. A last line of text says what was damaged, if anything was.
 
     Raises:
       UserError: naming the video, if it cannot be read, or a window is too long to be held.
@@ -99,16 +101,48 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
     with passing(source) as passage:
         waiting, since = [], time.monotonic()
         for windows in _windows(passage, plan, first):
-            waiting += windows
-            late = time.monotonic() - since > PATIENCE
-            if sum(len(window.views) for window in waiting) >= plan.at_once or (late and source == STANDARD_INPUT):
-                yield waiting
-                waiting, since = [], time.monotonic()
-            elif late:
-                yield []
-                since = time.monotonic()
+            for window in windows:
+                if waiting and sum(len(one.views) for one in (*waiting, window)) > plan.at_once:
+                    yield waiting
+                    waiting, since = [], time.monotonic()
+                waiting.append(window)
+            if time.monotonic() - since > PATIENCE:
+                is_live = source == STANDARD_INPUT
+                yield waiting if is_live else []
+                waiting, since = [] if is_live else waiting, time.monotonic()
         if waiting:
             yield waiting
+        if passage.damaged:
+            yield f"{passage.damaged} damaged pictures left out"
+
+
+def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, int]:
+    """The middle clip of a part of a video, as that part alone would be seen.
+
+    Args:
+      source: a video file.
+      start: seconds from the video's first frame, to the microsecond.
+      end: seconds from the video's first frame; the part may end with the video before.
+      preprocess: frames, stride, scale and crop of the clip.
+
+    Returns:
+      uint8 (t, h, w, 3), and how many frames the part has.
+
+    Raises:
+      UserError: naming the video, if it cannot be read or shows no frame within the part.
+    """
+    begin, length = Fraction(start).limit_denominator(DIGITS), Fraction(end - start).limit_denominator(DIGITS)
+    plan = Plan(length, length, preprocess, (1, 1))
+    with passing(source) as passage:
+        held: Held = collections.deque()
+        for seconds, frame in passage.frames(begin):
+            if seconds >= begin + length:
+                break
+            if seconds >= begin:
+                _hold(held, seconds - begin, passage.rgb.read(frame), plan)
+        if not held:
+            raise UserError(f"shows no frame from {clock(start)} to {clock(end)}; it ends at {clock(float(passage.end))}")
+        return _window(0, plan, held, length).views[0], len(held)
 
 
 def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]]:
@@ -125,14 +159,18 @@ def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]
             while held and held[0][0] < plan.start(number):
                 held.popleft()
         if seconds >= plan.start(number):
-            held.append((seconds, _crops(passage.rgb.read(frame), plan)))
-            if len(held) * held[-1][1].nbytes > LARGEST_WINDOW:
-                raise UserError(f"a window of {float(plan.window):g} s has more frames than can be held: give a shorter one")
+            _hold(held, seconds, passage.rgb.read(frame), plan)
         yield over
     is_whole = passage.end > plan.end(number) - 1 / passage.rate
     rest = passage.end - max(plan.start(number), plan.end(number - 1))
     if held and (is_whole or rest >= plan.window * REST or number == 0):
         yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end)]
+
+
+def _hold(held: Held, seconds: Fraction, frame: np.ndarray, plan: Plan) -> None:
+    held.append((seconds, _crops(frame, plan)))
+    if len(held) * held[-1][1].nbytes > LARGEST_WINDOW:
+        raise UserError(f"a window of {float(plan.window):g} s has more frames than can be held: give a shorter one")
 
 
 def _crops(frame: np.ndarray, plan: Plan) -> np.ndarray:

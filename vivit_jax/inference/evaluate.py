@@ -30,7 +30,8 @@ def evaluate(
 ) -> Evaluation:
     """Scores a model on a split.
 
-    >>> scores = evaluate("runs/digits/model", "motion_digits", data_dir="data")
+    Examples:
+      >>> scores = evaluate("runs/digits/model", "motion_digits", data_dir="data")
 
     Args:
       pretrained: the model, or its directory.

@@ -1,7 +1,8 @@
-"""Where in a video a model finds the evidence for a class: heat over the frames of the clip in the video's middle."""
+"""Where in a video a model finds the evidence for a class: heat over the frames of the clip in the middle of it, or of a part of it."""
 
 import dataclasses
 import functools
+import math
 import pathlib
 from collections.abc import Iterator
 
@@ -14,16 +15,20 @@ from jaxtyping import Array, Float, Int, UInt8
 from vivit_jax.data.guard import guarded
 from vivit_jax.data.sampling import centre_clip, views_of_video
 from vivit_jax.data.video.geometry import scaled_size, spatial_crops
+from vivit_jax.data.video.passage import passing
 from vivit_jax.data.video.reader import decode_frames, probe
+from vivit_jax.data.windows import middle_clip
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
 from vivit_jax.inference.relevance import Relevance, integrated_gradients, log_odds
+from vivit_jax.inference.windows import exact
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import Pretrained
 
 FRAMES_AT_ONCE = 16
+PLENTY = math.log(10)  # of a rise in log-odds: the clip makes the class ten times as likely, and heat has its full colour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,29 +40,61 @@ class Explanation:
       probability: of the class, by the model, for this one clip.
       relevance: what each token of the clip adds.
       frames: (t',) int64, numbers of the video's frames in the clip; where a short video starts over, the repeats are left out.
+      part: (start, end) in seconds of the part of the video whose middle clip it is: `frames` then count from its start; None is the
+        whole video.
     """
 
     label: str
     probability: float
     relevance: Relevance
     frames: np.ndarray
+    part: tuple[float, float] | None = None
+
+    @property
+    def rise(self) -> float:
+        """The evidence of the whole clip: how far its log-odds lie above those of a blank clip."""
+        return self.relevance.score - self.relevance.blank
+
+    @property
+    def full_colour(self) -> float:
+        """What a token of full colour adds to the log-odds; infinite where nothing speaks for the class.
+
+        It is the hottest token's share if the clip makes the class at least ten times as likely. Of a clip that says less, the colours are
+        as much paler as its rise in log-odds is smaller than that; one that speaks against the class as a whole has none.
+        """
+        hottest = float(self.relevance.tokens.max())
+        strength = min(1.0, self.rise / PLENTY)
+        return hottest / strength if hottest > 0 and strength > 0 else math.inf
 
 
-def explain(pretrained: Pretrained, video: str | pathlib.Path, *, label: str | None = None, max_steps: int = 64) -> Explanation:
-    """Attributes a class to the parts of a video's middle clip.
+def explain(
+    pretrained: Pretrained,
+    video: str | pathlib.Path,
+    *,
+    label: str | None = None,
+    max_steps: int = 64,
+    part: tuple[float, float] | None = None,
+) -> Explanation:
+    """Attributes a class to the parts of the middle clip of a video, or of a part of it.
 
     Args:
       pretrained: a model with one or several heads.
       video: a video file.
       label: the class; None is the most probable one (of the first head, if there are several).
       max_steps: the most gradients to compute; each costs about three forward passes.
+      part: (start, end) in seconds from the first frame; None is the whole video.
 
     Raises:
       UserError: for a video that cannot be read, a class the model does not have, or a model without a head.
     """
     preprocess = pretrained.preprocess
-    pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
-    return explain_clip(pretrained, pixels, frames_once(probe(video).frames, preprocess), label=label, max_steps=max_steps)
+    if part is None:
+        pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
+        count = probe(video).frames
+    else:
+        pixels, count = guarded(functools.partial(middle_clip, start=part[0], end=part[1], preprocess=preprocess), video)
+    explanation = explain_clip(pretrained, pixels, frames_once(count, preprocess), label=label, max_steps=max_steps)
+    return dataclasses.replace(explanation, part=part)
 
 
 def explain_clip(
@@ -85,19 +122,32 @@ def explain_clip(
 
 def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Preprocess) -> Iterator[np.ndarray]:
     """The video's frames from the first to the last of the clip, uint8 (h, w, 3) with even sides, under heat and a caption."""
-    first, last = int(explanation.frames[0]), int(explanation.frames[-1])
     caption = f"{explanation.label}  {explanation.probability:.1%}"
+    for number, frame in _frames_of(video, explanation):
+        heated = lay_heat(frame, heat_at(explanation, number), seen_box(frame.shape[:2], preprocess))
+        yield captioned(heated[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2], caption, full_colour=explanation.full_colour)
+
+
+def _frames_of(video: str | pathlib.Path, explanation: Explanation) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames from the first to the last of the clip, each with its number."""
+    first, last = int(explanation.frames[0]), int(explanation.frames[-1])
+    if explanation.part is not None:
+        start = exact(explanation.part[0])
+        with passing(video) as passage:
+            part = (frame for seconds, frame in passage.frames(start) if seconds >= start)
+            for number, frame in enumerate(part):
+                if number >= first:
+                    yield number, passage.rgb.read(frame)
+                if number == last:
+                    return
     for start in range(first, last + 1, FRAMES_AT_ONCE):
         numbers = range(start, min(start + FRAMES_AT_ONCE, last + 1))
-        for number, frame in zip(numbers, decode_frames(video, numbers), strict=True):
-            heated = lay_heat(frame, heat_at(explanation, number), seen_box(frame.shape[:2], preprocess))
-            yield captioned(heated[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2], caption)
+        yield from zip(numbers, decode_frames(video, numbers), strict=True)
 
 
 def heat_at(explanation: Explanation, number: int) -> np.ndarray:
-    """(n_h, n_w) heat in [0, 1] at one of the video's frames, interpolated in time between tokens; 1 is the clip's hottest token."""
-    tokens = np.maximum(explanation.relevance.tokens, 0)
-    tokens = tokens / max(tokens.max(), 1e-12)
+    """(n_h, n_w) heat in [0, 1] at one of the video's frames, interpolated in time between tokens; 1 is full colour."""
+    tokens = np.maximum(explanation.relevance.tokens, 0) / explanation.full_colour
     position = np.interp(number, explanation.frames, np.arange(len(explanation.frames)))
     times = explanation.relevance.times
     after = int(np.clip(np.searchsorted(times, position), 1, len(times) - 1)) if len(times) > 1 else 0

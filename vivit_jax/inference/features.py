@@ -4,7 +4,7 @@ import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -14,7 +14,6 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.data.video.container import LIMITS
-from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
@@ -89,8 +88,9 @@ def features(
 ) -> Features:
     """Features of a split of a data set, or of video files: what the model gives to its head.
 
-    >>> train = features("runs/digits/model", "motion_digits", "train", data_dir="data")
-    >>> mine = features("runs/digits/model", ["clip.mp4", "other.mp4"], views=(4, 3))
+    Examples:
+      >>> train = features("runs/digits/model", "motion_digits", "train", data_dir="data")
+      >>> mine = features("runs/digits/model", ["clip.mp4", "other.mp4"], views=(4, 3))
 
     Args:
       pretrained: a model with or without a head, or its directory.
@@ -145,22 +145,6 @@ def features_of_files(
     values = np.stack([output.values[""] for output in read]).astype(np.float32)
     _check_finite(values, names)
     return Features(values, np.full(len(read), UNKNOWN, np.int32), names, (), views), errors
-
-
-def video_files(paths: Sequence[Path]) -> Iterator[str]:
-    """The files among `paths`, and for each folder the videos anywhere below it, sorted.
-
-    Raises:
-      UserError: for a folder without videos.
-    """
-    for path in map(pathlib.Path, paths):
-        if not path.is_dir():
-            yield str(path)
-            continue
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
-        if not inside:
-            raise UserError(f"{path}: no videos in this folder")
-        yield from map(str, inside)
 
 
 def _check_finite(values: np.ndarray, names: Sequence[str]) -> None:

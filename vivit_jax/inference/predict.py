@@ -72,10 +72,10 @@ def predict(
     """
     check_head(pretrained)
     if isinstance(video, list | tuple):
-        return [_prediction_of(outcome) for outcome in predict_many(pretrained, [_path(one) for one in video], top_k=top_k, views=views)]
+        return [_prediction_of(outcome) for outcome in predict_many(pretrained, [path_of(one) for one in video], top_k=top_k, views=views)]
     if isinstance(video, np.ndarray):
         return predict_decoded(pretrained, functools.partial(views_of_frames, video), top_k=top_k, views=views)
-    source = video if isinstance(video, bytes) else _path(video)
+    source = video if isinstance(video, bytes) else path_of(video)
     return predict_decoded(pretrained, functools.partial(decode_group, source), top_k=top_k, views=views)
 
 
@@ -146,7 +146,8 @@ def check_head(pretrained: Pretrained) -> None:
         raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give a model with a trained head")
 
 
-def _path(video: object) -> str:
+def path_of(video: object) -> str:
+    """A video's path as text; raises `UserError` for what is none."""
     if not isinstance(video, str | os.PathLike):
         raise UserError(f"a video is a path, a list of paths, or frames as uint8 (t, h, w, 3), got {type(video).__name__}")
     return os.fspath(video)
@@ -266,10 +267,18 @@ def _ranked(pretrained: Pretrained, path: str, logits: dict[str, np.ndarray], to
 
 
 def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:
+    return ranked(pretrained, probabilities_of(pretrained, logits), top_k)
+
+
+def probabilities_of(
+    pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], video: str | None = None
+) -> dict[str, Float[np.ndarray, " classes"]]:
+    """Probabilities of the classes by head, or an error about the `video` (`this video`) whose logits are not finite."""
     probabilities = {head: np.asarray(pretrained.activation(jnp.asarray(x, jnp.float32))) for head, x in logits.items()}
     if not all(np.isfinite(of_head).all() for of_head in probabilities.values()):
-        raise UserError("the model gives NaN or infinity for this video: its weights or its dtype are at fault")
-    return ranked(pretrained, probabilities, top_k)
+        where = f"{video}: " if video else ""
+        raise UserError(f"{where}the model gives NaN or infinity for this video: its weights or its dtype are at fault")
+    return probabilities
 
 
 def ranked(pretrained: Pretrained, probabilities: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:

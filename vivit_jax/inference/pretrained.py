@@ -67,9 +67,10 @@ class Classifier(weights.Pretrained):
 def from_pretrained(source: str | os.PathLike, **options: object) -> Classifier:
     """Loads a model with its weights, from a model directory or any other source of a ViViT.
 
-    >>> pretrained = from_pretrained("runs/motion_digits/model")
-    >>> pretrained = from_pretrained("hf://google/vivit-b-16x2-kinetics400")
-    >>> pretrained = from_pretrained("checkpoint_200000", clip=(32, 224, 224), attention_order="time_space")
+    Examples:
+      >>> pretrained = from_pretrained("runs/motion_digits/model")
+      >>> pretrained = from_pretrained("hf://google/vivit-b-16x2-kinetics400")
+      >>> pretrained = from_pretrained("checkpoint_200000", clip=(32, 224, 224), attention_order="time_space")
 
     Args:
       source: a file, a directory or `hf://org/name`.

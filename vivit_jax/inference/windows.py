@@ -12,20 +12,17 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from vivit_jax.data.guard import guarded_parts, guarded_streams
 from vivit_jax.data.video.passage import STANDARD_INPUT
-from vivit_jax.data.windows import Plan, Window, cut
+from vivit_jax.data.windows import DIGITS, Plan, Window, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
-from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, ranked
+from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, path_of, probabilities_of, ranked
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
-
-DIGITS = 1_000_000  # of a second: a duration given as a float is taken to the microsecond
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +68,8 @@ def predict_windows(
     Raises:
       UserError: for a video that cannot be read, when that is found: the windows before it have been given. Or a model without a head.
     """
-    with WindowScorer(pretrained, window, every, views=views, standard_input=os.fspath(video) == STANDARD_INPUT) as scorer:
+    video = path_of(video)
+    with WindowScorer(pretrained, window, every, views=views, standard_input=video == STANDARD_INPUT) as scorer:
         for scores in scorer.of(video):
             yield scores.start, scores.end, ranked(pretrained, scores.probabilities, top_k)
 
@@ -81,6 +79,7 @@ class WindowScorer:
 
     Attributes:
       plan: how videos are cut.
+      remark: one line about the video that was scored last, if there is something to say of it.
     """
 
     def __init__(
@@ -96,6 +95,7 @@ class WindowScorer:
         check_head(pretrained)
         window = exact(window)
         self.plan = Plan(window, window if every is None else exact(every), pretrained.preprocess, views, VIEWS_AT_ONCE)
+        self.remark: str | None = None
         self._pretrained = pretrained
         self._variables = jax.device_put(pretrained.variables)
         self._streams: Streams = guarded_streams(functools.partial(cut, plan=self.plan), standard_input=standard_input)
@@ -117,11 +117,13 @@ class WindowScorer:
 
     def batches(self, video: Path, first: int = 0) -> Iterator[list[Scores]]:
         """`of` in lists, as windows are scored together."""
-        name = os.fspath(video)
+        name, self.remark = os.fspath(video), None
         parts = guarded_parts(self._streams, (name, first), name)
         with contextlib.closing(parts):
             for windows in parts:
-                if windows:
+                if isinstance(windows, str):
+                    self.remark = windows
+                elif windows:
                     yield self._scored(name, windows)
 
     def _scored(self, video: str, windows: list[Window]) -> list[Scores]:
@@ -130,8 +132,7 @@ class WindowScorer:
         scored = []
         for window, end in zip(windows, ends, strict=True):
             means = {head: rows[end - len(window.views) : end].mean(axis=0, dtype=np.float64) for head, rows in logits.items()}
-            probabilities = {head: self._probabilities(video, mean) for head, mean in means.items()}
-            scored.append(Scores(window.number, window.start, window.end, probabilities))
+            scored.append(Scores(window.number, window.start, window.end, probabilities_of(self._pretrained, means, video)))
         return scored
 
     def _logits(self, views: np.ndarray) -> dict[str, np.ndarray]:
@@ -143,12 +144,6 @@ class WindowScorer:
             rows = forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([batch, padding]))
             batches.append({head: x[: len(batch)] for head, x in jax.device_get(rows).items()})
         return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
-
-    def _probabilities(self, video: str, logits: np.ndarray) -> np.ndarray:
-        probabilities = np.asarray(self._pretrained.activation(jnp.asarray(logits, jnp.float32)))
-        if not np.isfinite(probabilities).all():
-            raise UserError(f"{video}: the model gives NaN or infinity for a window of it: its weights or its dtype are at fault")
-        return probabilities
 
 
 def exact(seconds: float | Fraction) -> Fraction:

@@ -138,7 +138,8 @@ def build(config: ModelConfig, *, axis_name: str | None = None) -> nn.Module:
 def create_model(*, family: str = DEFAULT, **config: Any) -> nn.Module:
     """A model from the fields of its config.
 
-    >>> model = create_model(factorisation="factorised_encoder", size="B", tubelet=(2, 16, 16), clip=(32, 224, 224), num_classes=400)
+    Examples:
+      >>> model = create_model(factorisation="factorised_encoder", size="B", tubelet=(2, 16, 16), clip=(32, 224, 224), num_classes=400)
 
     Args:
       family: the model's family, one of `FAMILIES`.

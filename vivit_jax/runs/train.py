@@ -52,7 +52,8 @@ def train(
 ) -> Evaluation | None:
     """Trains, evaluates on the test split and writes the report. With the work directory of an interrupted run, goes on where that was.
 
-    >>> scores = train("configs/motion_digits.py", "runs/digits")
+    Examples:
+      >>> scores = train("configs/motion_digits.py", "runs/digits")
 
     Args:
       config: an experiment; or the `ConfigDict` that describes it, or a config file, `FILE.py[:ARG]`.

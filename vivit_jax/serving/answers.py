@@ -177,6 +177,7 @@ def _evidence(pretrained: Pretrained, decode: Decode, info: VideoInfo, label: st
         "probability": explanation.probability,
         "score": _rounded(relevance.score),
         "blank": _rounded(relevance.blank),
+        "full_colour": _rounded(explanation.full_colour) if math.isfinite(explanation.full_colour) else None,
         "times": relevance.times.tolist(),
         "shape": list(relevance.tokens.shape),
         "tokens": [_rounded(value) for value in relevance.tokens.ravel()],

@@ -154,11 +154,15 @@ SCHEMAS = {
         times=_numbers("seconds of each frame in the video"),
     ),
     "Evidence": _object(
-        "label probability score blank times shape tokens",
+        "label probability score blank full_colour times shape tokens",
         label=TEXT,
         probability={"type": "number", "description": "of the label, for this clip alone"},
         score={"type": "number", "description": "the label's log-odds"},
         blank={"type": "number", "description": "its log-odds for a blank clip"},
+        full_colour={
+            "oneOf": [NUMBER, {"type": "null"}],
+            "description": "what a token of full colour adds; null where the clip does not speak for the label",
+        },
         times=_numbers("the clip's frame at the centre of each token in time"),
         shape={"type": "array", "items": COUNT, "description": "tokens along time, height and width"},
         tokens=_numbers("what each token adds to the log-odds by integrated gradients; they add up to about score - blank"),

@@ -12,12 +12,13 @@ from fractions import Fraction
 import av
 
 from vivit_jax.data.video.container import LIMITS, Limits, open_container, open_standard_input
-from vivit_jax.data.video.decoder import SEEKABLE, named, pixel_aspect, video_stream
+from vivit_jax.data.video.decoder import BROADCAST, SEEKABLE, named, pixel_aspect, video_stream
 from vivit_jax.data.video.pixels import RgbReader
 from vivit_jax.errors import UserError
 
 STANDARD_INPUT = "-"
 USUAL_RATE = Fraction(25)
+LEAP = Fraction(3600)  # seconds
 FARTHEST_READ = 20  # seconds of video that are decoded rather than sought past
 
 
@@ -64,9 +65,12 @@ class Passage:
         self._container.close()
 
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-        """Frames in the order shown, each with the seconds from the video's first frame to it, from the first at or after `start` on.
+        """Frames in the order shown, each with the seconds from the video's first frame to it.
 
-        Times never go back: where a stream's own do, as when it was restarted, they go on from the last frame.
+        The first is that of the video, or, where it can be sought, one soon before `start`.
+
+        Times never go back: where a stream's own do, as when it was restarted, they go on from the last frame. FFmpeg shows a broadcast
+        that was restarted as a leap of a day, so there the same holds after a leap of more than an hour.
 
         Raises:
           UserError: if no frame can be decoded.
@@ -75,13 +79,13 @@ class Passage:
         first = next(frames, None)
         if first is None:
             raise UserError("holds no frames")
-        clock = _Clock(first.pts, self._stream.time_base, 1 / self.rate)
+        longest = LEAP if self._container.format.name in BROADCAST else None
+        clock = _Clock(first.pts, self._stream.time_base, 1 / self.rate, longest)
         is_far = start > FARTHEST_READ and self._can_seek
         for frame in self._from(clock.ticks(start)) if is_far else itertools.chain([first], frames):
             seconds = clock.seconds(frame.pts)
             self.end = seconds + clock.step
-            if seconds >= start:
-                yield seconds, frame
+            yield seconds, frame
 
     @property
     def _can_seek(self) -> bool:
@@ -92,6 +96,7 @@ class Passage:
         self._container.seek(ticks, stream=self._stream, backward=True)
         frames = self._decoded()
         first = next(frames, None)
+        self.damaged = 0  # so are pictures that need some before the keyframe
         if first is not None and first.pts is not None and first.pts <= ticks:
             return itertools.chain([first], frames)
         self.close()  # the container's own index led past it
@@ -120,8 +125,8 @@ class Passage:
 class _Clock:
     """Turns a stream's presentation times into seconds from its first frame that never go back."""
 
-    def __init__(self, first: int | None, time_base: Fraction, step: Fraction) -> None:
-        self.step = step
+    def __init__(self, first: int | None, time_base: Fraction, step: Fraction, leap: Fraction | None) -> None:
+        self.step, self._leap = step, leap
         self._first, self._time_base, self._shift = first or 0, time_base, Fraction(0)
         self._ticks: int | None = None  # of the last frame
         self._last: Fraction | None = None
@@ -136,7 +141,8 @@ class _Clock:
             time = follows
         else:
             time = (ticks - self._first) * self._time_base + self._shift
-            if self._ticks is not None and ticks < self._ticks:  # the stream began again
+            leap = Fraction(0) if self._ticks is None else (ticks - self._ticks) * self._time_base
+            if leap < 0 or (self._leap and leap > self._leap):  # the stream began again
                 self._shift += follows - time
                 time = follows
             time = max(time, self._last or Fraction(0))

@@ -47,8 +47,9 @@ def compare(
 ) -> Comparison:
     """Compares runs that were evaluated on the same videos.
 
-    >>> comparison = compare(["runs/vivit", "runs/resnet"], out="comparison")
-    >>> comparison.to_dict()["pairs"][0]["p_holm"]
+    Examples:
+      >>> comparison = compare(["runs/vivit", "runs/resnet"], out="comparison")
+      >>> comparison.to_dict()["pairs"][0]["p_holm"]
 
     Args:
       runs: work directories, model directories with an evaluation in them, evaluation files or folders that hold one.

@@ -12,7 +12,7 @@ const signed = (value) => `${value < 0 ? "−" : "+"}${digits(value)}`;
 function amount({ score, blank, label }, { support }) {
   const gain = score - blank;
   const size = Math.abs(gain);
-  if (size < 0.1 && support < 0.1) return `Next to nothing: to the model this clip and a blank one are alike, as far as ${label} goes.`;
+  if (size < 0.1) return `Next to nothing: to the model this clip and a blank one are alike, as far as ${label} goes.`;
   const words = size < 1 ? "Little evidence" : size < 4 ? "Clear evidence" : "Strong evidence";
   const factor = size < 20 ? `, and ${gain < 0 ? "divides" : "multiplies"} its odds by ${digits(Math.exp(size))}` : "";
   const against = support - gain;
@@ -83,9 +83,7 @@ export class Answer {
     this.clip = new Clip(clip, picture, heat);
     this.find("h3 .label").append(breakable(evidence.label));
     this.find(".amount").append(breakable(amount(evidence, heat)));
-    this.find(".most").textContent = signed(heat.full);
-    drawRamp(this.find(".ramp"));
-    this.find(".ramp").setAttribute("aria-label", `Scale of the heat: from 0 to ${signed(heat.full)} log-odds that a patch adds`);
+    this.scale(heat);
     const seek = this.find(".seek");
     seek.max = clip.frames - 1;
     seek.oninput = () => { this.pause(); this.at(Number(seek.value)); this.scroll(); };
@@ -95,6 +93,15 @@ export class Answer {
     this.fillStrip();
     this.at(0);
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.play();
+  }
+
+  // A clip that does not speak for the class has no heat, and no scale of it.
+  scale({ full }) {
+    const ramp = this.find(".ramp");
+    ramp.hidden = this.find(".ticks").hidden = !Number.isFinite(full);
+    this.find(".most").textContent = signed(full);
+    drawRamp(ramp);
+    ramp.setAttribute("aria-label", `Scale of the heat: from 0 to ${signed(full)} log-odds that a patch adds`);
   }
 
   fillStrip() {

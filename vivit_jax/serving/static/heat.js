@@ -1,6 +1,5 @@
 // The clip that a model saw, under heat: what each of its tokens adds to a class's log-odds.
 
-const LITTLE = 1; // log-odds: evidence of less in all does not fill the scale, so that next to none does not glow
 const OPACITY = 0.75;
 
 // Heat of a strength in 0..1, as the package's drawings have it: from nothing through red to yellow.
@@ -11,10 +10,8 @@ export class Heat {
     [this.count, this.rows, this.columns] = evidence.shape;
     this.times = evidence.times;
     this.tokens = evidence.tokens;
-    const positive = this.tokens.filter((value) => value > 0);
-    this.support = positive.reduce((sum, value) => sum + value, 0);
-    this.most = positive.reduce((most, value) => Math.max(most, value), 0);
-    this.full = this.most / Math.min(1, this.support / LITTLE) || LITTLE; // log-odds of a token at full heat
+    this.support = this.tokens.filter((value) => value > 0).reduce((sum, value) => sum + value, 0);
+    this.full = evidence.full_colour ?? Infinity; // the server sees to it that next to no evidence does not glow
   }
 
   // A small canvas with a pixel for each token at a frame of the clip, interpolated in time between tokens.

@@ -1,0 +1,49 @@
+"""Writes docs/gallery.md: every config that comes with the project, in the words of its own docstring.
+
+python docs/write_gallery.py
+"""
+
+import ast
+import pathlib
+import textwrap
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "gallery.md"
+BEGINNING = """\
+# The configs
+
+Each file of `configs/` is a small Python function. What it is for, its commands and what came of it stand at its head, repeated here
+by `docs/write_gallery.py`. Copy the nearest one and change it: `vivit inspect CONFIG` shows what it makes.
+"""
+# Headings, and the configs below each.
+GROUPS = {
+    "Begin here": ("motion_digits",),
+    "Your own clips": ("video_folder", "few_clips", "small_data"),
+    "Small real sets": ("drone_ir", "drone_ir_finetune", "drone_ir_ablation", "medmnist3d", "cnn_or_vivit"),
+    "The paper's experiments": ("vivit_kinetics400", "vivit_kinetics600", "vivit_moments", "vivit_epic_kitchens100", "vivit_ssv2"),
+    "The CNNs of Karpathy et al. 2014": ("sports1m_cnn", "ucf101_cnn"),
+}
+
+
+def main() -> None:
+    """Rewrites the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """The configs under their headings."""
+    return "\n".join([BEGINNING, *(f"## {heading}\n\n" + "\n".join(map(_entry, names)) for heading, names in GROUPS.items())])
+
+
+def _entry(name: str) -> str:
+    docstring = ast.get_docstring(ast.parse((ROOT / "configs" / f"{name}.py").read_text(encoding="utf-8")))
+    return f"### configs/{name}.py\n\n" + "\n\n".join(map(_paragraph, docstring.split("\n\n"))) + "\n"
+
+
+def _paragraph(text: str) -> str:
+    """An indented paragraph of a docstring is a command or a table, and keeps its lines."""
+    return f"```text\n{textwrap.dedent(text)}\n```" if text.startswith("  ") else text
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Every command in the README and in docs/ is one that the parsers take, and every config in it can be read with its overrides."""
+
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from vivit_jax import cli
+from vivit_jax.config_file import read_config
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+COMMAND = re.compile(r"^(?:\$ )?(vivit \w.*|python train\.py .*)$")
+PLACEHOLDER = re.compile(r"\b[A-Z][A-Z_]+\d?\b")  # as in configs/sports1m_cnn.py:NETWORK
+
+
+def commands(page: pathlib.Path) -> list[str]:
+    """The commands in a page's code blocks, fenced or indented, each in one line without comments and redirections."""
+    lines = re.sub(r"\s*\\\n\s*", " ", page.read_text(encoding="utf-8")).splitlines()
+    found = [
+        COMMAND.match(line.strip()) for line in lines if line.startswith(("vivit ", "python train.py ", "    ", "  vivit", "  python"))
+    ]
+    return [match[1] for match in found if match]
+
+
+CASES = [pytest.param(command, id=f"{page.relative_to(ROOT)}-{i}") for page in PAGES for i, command in enumerate(commands(page))]
+
+
+def test_the_commands_are_found():
+    assert len(CASES) > 60
+    assert {case.values[0].split()[1] for case in CASES if case.values[0].startswith("vivit")} >= {
+        "prepare",
+        "evaluate",
+        "predict",
+        "convert",
+    }
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_a_command_is_one_that_is_taken(command, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(re.split(r" (?:\||>|&&|<) ", command)[0], comments=True)
+    name, words = (words[1], words[2:]) if words[0] == "vivit" else ("train", words[2:])
+    _, arguments = cli.parse(name, words)
+    config = getattr(arguments, "config", None)
+    if isinstance(config, str) and not PLACEHOLDER.search(config):
+        overrides = {key: value for key, value in arguments.overrides.items() if not PLACEHOLDER.search(value)}
+        read_config(config, overrides | {"model.num_classes": "3"} if "model.num_classes" not in overrides else overrides)

@@ -1,0 +1,120 @@
+"""Which videos are meant by what a person names: files, folders, patterns, and lists of these."""
+
+import contextlib
+import dataclasses
+import glob
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from vivit_jax.data.video.passage import STANDARD_INPUT
+from vivit_jax.data.video.reader import SUFFIXES
+from vivit_jax.errors import UserError
+
+PATTERN = frozenset("*?[")
+
+LARGEST_INPUT = 8 << 30  # bytes of standard input that are kept to be read as a file
+
+Path = str | os.PathLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+      videos: their paths, in the order named; those of a folder or pattern sorted.
+      aside: files of folders and patterns that are no videos by their suffix.
+    """
+
+    videos: tuple[str, ...]
+    aside: tuple[str, ...]
+
+    @property
+    def remark(self) -> str:
+        """One line about the files left aside; empty if there are none."""
+        if not self.aside:
+            return ""
+        some = ", ".join(sorted(pathlib.PurePath(path).name for path in self.aside)[:5])
+        count = "1 file" if len(self.aside) == 1 else f"{len(self.aside)} files"
+        return f"{count} left aside, not videos by their name: {some}{', ...' if len(self.aside) > 5 else ''}"
+
+
+def find_videos(sources: Sequence[Path], lists: Sequence[Path] = ()) -> Found:
+    """Finds the videos that are named.
+
+    A file is taken whatever its suffix, and whether or not it exists; whoever reads it tells. Of a folder, at any depth, and of a pattern
+    such as `clips/**/*.mp4`, the files with a video's suffix are taken, but for hidden ones, and each once.
+
+    Args:
+      sources: files, folders, patterns, or `-` for standard input.
+      lists: text files with a source a line, relative to the working directory; empty lines count for nothing.
+
+    Raises:
+      UserError: for a folder or pattern without videos, or a list that cannot be read or is empty.
+    """
+    videos, aside, known = [], [], set()
+    for source in [*map(os.fspath, sources), *(line for path in lists for line in _lines(pathlib.Path(path)))]:
+        expanded = _expanded(source)
+        if expanded is None:
+            videos.append(source)
+            known.add(source)
+            continue
+        found = [path for path in expanded if pathlib.PurePath(path).suffix.lower() in SUFFIXES]
+        if not found:
+            what = "no videos in this folder" if pathlib.Path(source).is_dir() else "no video matches this pattern"
+            raise UserError(f"{source}: {what} (known suffixes: {', '.join(SUFFIXES[:6])}, ...)")
+        aside += sorted(set(expanded) - set(found))
+        videos += [path for path in found if path not in known]
+        known.update(found)
+    return Found(tuple(videos), tuple(dict.fromkeys(aside)))
+
+
+@contextlib.contextmanager
+def standard_input_as_file() -> Iterator[str]:
+    """Reads standard input to its end into a temporary file, and yields the file's path.
+
+    Raises:
+      UserError: if it is a terminal, or does not end in good time.
+    """
+    check_standard_input()
+    with tempfile.NamedTemporaryFile(prefix="vivit-") as file:
+        size = 0
+        while block := sys.stdin.buffer.read(1 << 20):
+            size += file.write(block)
+            if size > LARGEST_INPUT:
+                raise UserError(
+                    f"standard input: more than {LARGEST_INPUT >> 30} GiB, and no end yet: give --window for a video that goes on"
+                )
+        file.flush()
+        yield file.name
+
+
+def check_standard_input() -> None:
+    """Raises `UserError` if nothing is piped into standard input."""
+    if sys.stdin.isatty():
+        raise UserError("- reads a video from standard input, which is a terminal here: pipe one into it")
+
+
+def _expanded(source: str) -> list[str] | None:
+    """The files in a folder or of a pattern, sorted, without hidden ones; None for what is neither."""
+    path = pathlib.Path(source)
+    if source == STANDARD_INPUT or path.is_file() or not (path.is_dir() or PATTERN & set(source)):
+        return None
+    matches = [path] if path.is_dir() else map(pathlib.Path, glob.glob(source, recursive=True))  # noqa: PTH207 (of absolute patterns too)
+    files = {inner for match in matches for inner in ((match, *match.rglob("*")) if match.is_dir() else (match,)) if inner.is_file()}
+    return [str(file) for file in sorted(files) if not file.name.startswith(".")]
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    try:
+        lines = [line.rstrip("\r") for line in path.read_text(encoding="utf-8").split("\n")]
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is no text in UTF-8: give a file with a path a line") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: give a file with a path a line") from None
+    if not any(line.strip() for line in lines):
+        raise UserError(f"{path}: the list is empty: give a file with a path a line")
+    return [line for line in lines if line.strip()]
