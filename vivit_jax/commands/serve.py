@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"vivit serve needs {', '.join(missing)}: pip install 'vivit_jax[serve]'")
+        raise UserError(f"vivit serve needs the extra serve ({', '.join(missing)}): pip install 'vivit_jax[serve]'")
     from vivit_jax.serving.limits import MEGABYTE, ServingLimits
     from vivit_jax.serving.server import serve
 
