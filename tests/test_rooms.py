@@ -25,6 +25,7 @@ FLOORS = (
     {"config": "config config_file keys recipes"},
     {"inference": "inference", "analysis": "analysis"},
     {"runs": "runs"},
+    {"serving": "serving"},
     {"commands": "commands"},
     {"cli": "cli __main__ __init__"},
 )

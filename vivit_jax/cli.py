@@ -31,6 +31,7 @@ COMMANDS = {
     "features": ("vivit_jax.commands.features", "write the features of videos: what a model gives to its head"),
     "probe": ("vivit_jax.commands.probe", "fit a head on frozen features, in minutes on a CPU"),
     "explain": ("vivit_jax.commands.explain", "show where in a video a model looks"),
+    "serve": ("vivit_jax.commands.serve", "show models on a local page, and answer programs in JSON"),
     "inspect": ("vivit_jax.commands.inspect", "describe a config, a model or a data set"),
     "compare": ("vivit_jax.commands.compare", "compare runs on the same videos"),
     "bench": ("vivit_jax.commands.bench", "measure the speed of a step, or of reading a data set"),

@@ -7,9 +7,11 @@ import pathlib
 from collections.abc import Iterator
 from fractions import Fraction
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
 
 from vivit_jax.data.guard import guarded
 from vivit_jax.data.sampling import frames_once, views_of_video
@@ -19,6 +21,7 @@ from vivit_jax.data.video.reader import decode_frames, probe
 from vivit_jax.data.windows import middle_clip
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.heads import by_head
 from vivit_jax.inference.relevance import Relevance, integrated_gradients, log_odds
 from vivit_jax.inference.windows import exact
 from vivit_jax.models.families import family_of
@@ -101,24 +104,31 @@ def explain(
         count, fps = info.frames, float(info.fps)
     else:
         pixels, count, fps = guarded(functools.partial(middle_clip, start=part[0], end=part[1], preprocess=preprocess), video)
-    clip = preprocess.normalise(jnp.asarray(pixels))
+    explanation = explain_clip(pretrained, pixels, frames_once(count, preprocess, fps), label=label, max_steps=max_steps)
+    return dataclasses.replace(explanation, part=part)
+
+
+def explain_clip(
+    pretrained: Pretrained, pixels: UInt8[np.ndarray, "t h w 3"], frames: np.ndarray, *, label: str | None = None, max_steps: int = 64
+) -> Explanation:
+    """`explain` for a clip that is already decoded, as `views_of_video` gives it; `frames` are those of the `Explanation`.
+
+    Nothing is compiled anew for another clip or another class of the same model.
+
+    Raises:
+      UserError: for a class the model does not have, or a model without a head.
+    """
+    clip = pretrained.preprocess.normalise(jnp.asarray(pixels))
     variables = jax.device_put(pretrained.variables)
     head, names = _head(pretrained, label)
-
-    def logits(clips: jax.Array) -> jax.Array:
-        result = pretrained.model.apply(variables, clips)
-        return result[head] if isinstance(result, dict) else result
-
-    probabilities = np.asarray(jax.jit(lambda clip: pretrained.activation(logits(clip[None])[0]))(clip))
+    of_head = _LogitsOfHead(pretrained.model, head)
+    probabilities = np.asarray(pretrained.activation(of_head(clip[None], variables)[0]))
     number = int(probabilities.argmax()) if label is None else names.index(label)
-
-    def score(clips: jax.Array) -> jax.Array:
-        """The log-odds of the class; with a sigmoid these are its logit."""
-        return logits(clips)[:, number] if pretrained.multi_label else log_odds(logits(clips), number)
-
+    score = _LogitOfClass(of_head) if pretrained.multi_label else _LogOddsOfClass(of_head)
     config = pretrained.model.config
-    relevance = integrated_gradients(score, clip, family_of(config).cells(config), max_steps=max_steps)
-    return Explanation(names[number], float(probabilities[number]), relevance, frames_once(count, preprocess, fps), part)
+    cells = family_of(config).cells(config)
+    relevance = integrated_gradients(score, clip, cells, arguments=(variables, number), max_steps=max_steps)
+    return Explanation(names[number], float(probabilities[number]), relevance, frames)
 
 
 def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Preprocess) -> Iterator[np.ndarray]:
@@ -171,6 +181,38 @@ def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slic
     height, width = scaled_size(*size, preprocess.resize, preprocess.crop)
     rows, columns = spatial_crops(height, width, preprocess.crop, 1)[0]
     return _scaled(rows, size[0] / height, size[0]), _scaled(columns, size[1] / width, size[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class _LogitsOfHead:
+    """The logits of a model's head for clips. Those of the same model and head are equal, so that JAX compiles them once."""
+
+    model: nn.Module
+    head: str
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def __call__(self, clips: Float[Array, "b t h w 3"], variables: dict) -> Float[Array, "b classes"]:
+        return by_head(self.model.apply(variables, clips))[self.head]
+
+
+@dataclasses.dataclass(frozen=True)
+class _LogitOfClass:
+    """The score where a video may have several classes: with a sigmoid the logit is the log-odds."""
+
+    logits: _LogitsOfHead
+
+    def __call__(self, clips: Float[Array, "b t h w 3"], variables: dict, number: Int[Array, ""]) -> Float[Array, " b"]:
+        return self.logits(clips, variables)[:, number]
+
+
+@dataclasses.dataclass(frozen=True)
+class _LogOddsOfClass:
+    """The score where a video has one class."""
+
+    logits: _LogitsOfHead
+
+    def __call__(self, clips: Float[Array, "b t h w 3"], variables: dict, number: Int[Array, ""]) -> Float[Array, " b"]:
+        return log_odds(self.logits(clips, variables), number)
 
 
 def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import flax.linen as nn
 import jax
@@ -29,6 +29,9 @@ SECONDS_A_GROUP = 120.0  # the longest a group of views may take to decode; a de
 Path = str | os.PathLike
 Ranking = list[tuple[str, float]]
 Prediction = Ranking | dict[str, Ranking]
+
+# From the numbers of some of a video's views, how it is preprocessed, and (temporal, spatial) views, to uint8 (v, t, h, w, 3).
+Decode = Callable[[range, Preprocess, Views], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +73,34 @@ def predict(
     check_head(pretrained)
     if isinstance(video, list | tuple):
         return [_prediction_of(outcome) for outcome in predict_many(pretrained, [path_of(one) for one in video], top_k=top_k, views=views)]
-    logits, total = _Logits(pretrained, 1, views), _Mean()
-    for group in groups(views, VIEWS_AT_ONCE):
-        if isinstance(video, np.ndarray):
-            total.add(logits([views_of_frames(video, group, pretrained.preprocess, views)])[0])
-        else:
-            source = video if isinstance(video, bytes) else path_of(video)
-            total.add(logits([decode_group(source, group, pretrained.preprocess, views)])[0])
+    if isinstance(video, np.ndarray):
+        return predict_decoded(pretrained, functools.partial(views_of_frames, video), top_k=top_k, views=views)
+    source = video if isinstance(video, bytes) else path_of(video)
+    return predict_decoded(pretrained, functools.partial(decode_group, source), top_k=top_k, views=views)
+
+
+def predict_decoded(pretrained: Pretrained, decode: Decode, *, top_k: int, views: Views) -> Prediction:
+    """`predict` for a video whose views `decode` gives.
+
+    Raises:
+      UserError: for a model without a head, and whatever `decode` raises.
+    """
+    total = _Mean()
+    for logits in logits_of_views(pretrained, decode, views):
+        total.add(logits)
     return _rank(pretrained, total.gathered(), top_k)
+
+
+def logits_of_views(pretrained: Pretrained, decode: Decode, views: Views) -> Iterator[dict[str, Float[np.ndarray, "v classes"]]]:
+    """The logits of a video's views by head, a group of at most `VIEWS_AT_ONCE` at a time, in order.
+
+    Raises:
+      UserError: for a model without a head, and whatever `decode` raises.
+    """
+    check_head(pretrained)
+    logits = _Logits(pretrained, 1, views)
+    for group in groups(views, VIEWS_AT_ONCE):
+        yield logits([decode(group, pretrained.preprocess, views)])[0]
 
 
 def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)) -> Iterator[Outcome]:

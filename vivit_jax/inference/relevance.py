@@ -13,13 +13,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vivit_jax.models.families import Cells
 
 FIRST_PARTS = 4
 
-Score = Callable[[Float[Array, "b t h w 3"]], Float[Array, " b"]]
+Score = Callable[..., Float[Array, " b"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Relevance:
     blank: float
 
 
-def log_odds(logits: Float[Array, "b classes"], label: int) -> Float[Array, " b"]:
+def log_odds(logits: Float[Array, "b classes"], label: int | Int[Array, ""]) -> Float[Array, " b"]:
     """log(p / (1 - p)) of a class. Unlike the logit it counts evidence against the other classes; unlike p it does not level off."""
-    others = jnp.delete(logits, label, axis=-1)
+    others = jnp.where(jnp.arange(logits.shape[-1]) == label, -jnp.inf, logits)
     return logits[:, label] - jax.nn.logsumexp(others, axis=-1)
 
 
 def integrated_gradients(
-    score: Score, video: Float[Array, "t h w 3"], cells: Cells, *, tolerance: float = 0.02, max_steps: int = 64
+    score: Score, video: Float[Array, "t h w 3"], cells: Cells, *, arguments: tuple = (), tolerance: float = 0.02, max_steps: int = 64
 ) -> Relevance:
     """Attributes a score to the tokens of one clip.
 
@@ -54,21 +54,22 @@ def integrated_gradients(
     the part where the relevances miss the score's rise by most is halved again and again.
 
     Args:
-      score: maps normalised clips to one number each. It is compiled once for each function object.
+      score: maps normalised clips (b, t, h, w, 3) and `arguments` to one number a clip. It is compiled once for each function object.
       video: the clip, normalised.
       cells: how the model's features lie over the pixels.
+      arguments: arrays that `score` takes after the clips, such as a model's variables; other values of them compile nothing anew.
       tolerance: stop when the parts miss the score's rise by no more than this share of it.
       max_steps: the most gradients to compute, in any case.
     """
     blank = jnp.broadcast_to(video.mean(axis=(0, 1, 2)), video.shape)
 
     def part(start: float, stop: float, low: float, high: float) -> _Part:
-        middle, gradient = _value_and_gradient(score, blank + (start + stop) / 2 * (video - blank))
+        middle, gradient = _value_and_gradient(score, blank + (start + stop) / 2 * (video - blank), *arguments)
         pixels = np.asarray((video - blank) * gradient, np.float64).sum(-1) * (stop - start)
         return _Part(start, stop, low, float(middle), high, cells.sums(pixels))
 
     points = [i / FIRST_PARTS for i in range(FIRST_PARTS + 1)]
-    scores = [float(_value(score, blank + point * (video - blank))) for point in points]
+    scores = [float(_value(score, blank + point * (video - blank), *arguments)) for point in points]
     parts = [part(*span, *ends) for span, ends in zip(itertools.pairwise(points), itertools.pairwise(scores), strict=True)]
     steps = len(parts)
     while sum(p.error for p in parts) > tolerance * abs(scores[-1] - scores[0]) and steps + 2 <= max_steps:
@@ -80,8 +81,8 @@ def integrated_gradients(
     return Relevance(sum(p.tokens for p in parts), cells.times, score=scores[-1], blank=scores[0])
 
 
-def _one(score: Score, clip: Float[Array, "t h w 3"]) -> Float[Array, ""]:
-    return score(clip[None])[0]
+def _one(score: Score, clip: Float[Array, "t h w 3"], *arguments: object) -> Float[Array, ""]:
+    return score(clip[None], *arguments)[0]
 
 
 _value = jax.jit(_one, static_argnums=0)

@@ -1,0 +1,94 @@
+"""The page in a real browser, where there is one: Chromium, and Playwright to drive it."""
+
+import shutil
+
+import pytest
+from client import serving
+
+from vivit_jax.serving.answers import warm_up
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested where Playwright is installed")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="the page is tested where there is a Chromium")]
+
+
+@pytest.fixture(scope="module")
+def address(models):
+    warm_up(models, (2, 1))
+    with serving(models) as client:
+        yield f"http://localhost:{client.port}/"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    fake_camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *fake_camera])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
+def page(browser, address, request):
+    """The page, which must load nothing from elsewhere, say nothing on the console, and fit the screen."""
+    width, colours = request.param
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=colours)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    yield page
+    assert not [text for text in said if "422" not in text]  # which the console shows for the broken file
+    assert all(url.startswith((address, "blob:", "data:")) for url in asked)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    context.close()
+
+
+def test_a_video_is_answered_explained_and_explained_otherwise(page, video):
+    page.set_input_files("#file", {"name": "clip_of_mine.mp4", "mimeType": "video/mp4", "buffer": video})
+    page.wait_for_selector("#status:has-text('clip_of_mine.mp4: 24 frames')")
+    assert page.locator(".answer").count() == 2
+    assert page.locator("#verdict li").count() == 2
+    assert page.locator("#chart polyline").count() == 4
+    assert "highest" in page.locator("#chart svg").get_attribute("aria-label")
+    assert page.locator(".strip canvas").count() == 8
+
+    second = page.locator(".answer").first.locator(".ranking button").nth(1)
+    label = second.locator(".name").inner_text()
+    second.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"#status:has-text('Now showing what speaks for {label}')")
+    assert page.locator(".answer").first.locator("h3 .label").inner_text() == label
+    focused = page.evaluate("[document.activeElement.className, document.activeElement.getAttribute('aria-pressed')]")
+    assert focused[1] == "true"
+
+
+def test_what_is_no_video_is_said_and_the_page_goes_on(page, video):
+    page.set_input_files("#file", {"name": "<img src=x>.mp4", "mimeType": "video/mp4", "buffer": b"no video"})
+    page.wait_for_selector(".status.bad:has-text('<img src=x>.mp4: cannot be read as a video')")
+    assert page.locator("img[src=x]").count() == 0
+    assert page.is_visible("#invitation") and page.is_hidden("#result")
+    page.set_input_files("#file", {"name": "good.mp4", "mimeType": "video/mp4", "buffer": video})
+    page.wait_for_selector("#status:has-text('good.mp4: 24 frames')")
+
+
+def test_an_example_and_the_camera(page):
+    page.click("#examples button >> nth=0")
+    page.wait_for_selector("#status:has-text('right.mp4: 64 frames')")
+    assert page.locator("#examples [aria-pressed=true]").count() == 1
+    page.click("#camera")
+    page.wait_for_selector("#status:has-text('camera.webm:')")
+
+
+def test_all_that_can_be_used_has_a_name(page, address):
+    page.goto(f"{address}?example=2")
+    page.wait_for_selector("#status:has-text('turns.mp4')")
+    nameless = """elements => elements.filter(element => !element.closest('[aria-hidden]')
+        && !(element.textContent.trim() || element.getAttribute('aria-label') || element.labels?.length)
+        && !element.closest('button')).map(element => element.outerHTML)"""
+    assert page.locator("button, input, a, canvas, video, svg").evaluate_all(nameless) == []
+    assert page.locator(".verdict").get_attribute("aria-live") == "polite"

@@ -1,0 +1,77 @@
+"""`vivit serve` as a process: what it prints, how it stops, and what hours of requests leave behind."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+from client import Client
+from toys import random_video
+
+from vivit_jax import cli
+
+REQUESTS = 300
+
+
+@contextlib.contextmanager
+def process(*arguments, folder):
+    """`vivit serve` on a free port, with its temporary files in `folder`; its client and the link it printed."""
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "vivit_jax", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            link = next(line for line in server.stdout if line.startswith("open "))
+            yield server, Client(int(re.search(r":(\d+)/", link)[1])), link
+        finally:
+            server.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")])
+def test_it_stops_after_the_answer_under_way(model_dirs, tmp_path, video, number, code, word):
+    with process("--model", model_dirs[0], "--views", "20x3", folder=tmp_path) as (server, client, _):
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(client.predict(video, "details=true")))
+        asking.start()
+        while client.get("/healthz").json["requests"] == 0:
+            time.sleep(0.01)
+        reader = psutil.Process(server.pid).children()
+        server.send_signal(number)
+        asking.join()
+        assert answers[0].status == 200
+        assert server.wait(timeout=60) == code
+        assert server.stderr.read() == f"vivit: {word}\n"
+        assert not any(child.is_running() for child in reader)
+        assert not list(tmp_path.glob("vivit-serve-*"))
+
+
+@pytest.mark.slow
+def test_memory_stays_where_it_is(model_dirs, tmp_path):
+    videos = [random_video(seed, frames=20 + seed) for seed in range(5)] + [b"no video"]
+    with process("--model", model_dirs[0], "--views", "1x1", folder=tmp_path) as (server, client, _):
+
+        def ask(count):
+            for number in range(count):
+                answer = client.predict(videos[number % 6], "details=true" if number % 2 else "")
+                assert answer.status == (422 if number % 6 == 5 else 200)
+            return psutil.Process(server.pid).memory_info().rss / 1e6
+
+        before = ask(60)
+        after = ask(REQUESTS)
+        assert after - before < 30, f"{before:.0f} MB before {REQUESTS} requests, {after:.0f} MB after them"
+        files = [file for folder in tmp_path.glob("vivit-serve-*") for file in folder.iterdir()]
+        assert not files
+
+
+def test_a_port_in_use_is_one_line(model_dirs, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.main(["serve", "--model", model_dirs[0], "--port", str(port)]) == 2
+    assert re.fullmatch(rf"vivit: cannot listen on 127\.0\.0\.1:{port} \(.*\): choose another --port or --host\n", capsys.readouterr().err)
