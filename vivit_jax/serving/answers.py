@@ -186,7 +186,7 @@ def _evidence(pretrained: Pretrained, decode: Decode, info: VideoInfo, label: st
 
 
 def _along(pretrained: Pretrained, decode: Decode, info: VideoInfo, limits: ServingLimits) -> dict | None:
-    """The probabilities of the first head's foremost classes, at clips evenly spread over the video; None where each clip spans the whole video."""
+    """The probabilities of the first head's foremost classes, at clips spread evenly over the video; None where each spans all of it."""
     preprocess = pretrained.preprocess
     clips = judged_clips(limits.windows, preprocess, info.frames, float(info.fps))
     if preprocess.sampling == "segments" or (clips[0] == clips[-1]).all():
