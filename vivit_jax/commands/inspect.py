@@ -32,7 +32,7 @@ from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.analysis import complexity
 from vivit_jax.analysis.first_batch import first_batch_sheet
 from vivit_jax.analysis.parameter_table import parameter_table
-from vivit_jax.analysis.training_memory import training_bytes
+from vivit_jax.analysis.training_memory import trained_parameters, training_bytes
 from vivit_jax.commands.arguments import add_dataset
 from vivit_jax.config import Experiment
 from vivit_jax.config_file import read_config
@@ -101,6 +101,9 @@ def _print_keys(keys: Sequence[Key]) -> None:
 
 def _describe_experiment(experiment: Experiment) -> None:
     _describe_model(experiment.model)
+    trained, frozen = trained_parameters(experiment)
+    if frozen:
+        console.say(f"trained: {trained:,} parameters; {frozen:,} are frozen")
     _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
 
 
