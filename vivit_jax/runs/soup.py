@@ -135,7 +135,7 @@ def _common(ingredients: Sequence[Ingredient]) -> Pretrained:
         ):
             if mine != its:
                 raise UserError(
-                    f"{one.name} has another {what} than {ingredients[0].name}: only models that differ in weights alone are averaged"
+                    f"{one.name} and {ingredients[0].name} differ in their {what}: only models that differ in weights alone are averaged"
                 )
     if others := {path.partition(COLLECTION)[0] for path in flatten_variables(first.variables) if COLLECTION in path} - {*AVERAGED}:
         raise UserError(f"a model with {', '.join(sorted(others))} beside its parameters cannot be averaged")

@@ -183,7 +183,7 @@ class TrainingConfig:
     wandb: str | None = None
     profile_steps: tuple[int, int] | None = None
     compilation_cache: str | None = "~/.cache/vivit_jax/compiled"
-    lora: LoraConfig = LoraConfig()
+    lora: LoraConfig = dataclasses.field(default_factory=LoraConfig)
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "accumulation", "log_every", "prefetch"):
