@@ -229,12 +229,12 @@ def test_an_attentive_head_finds_the_token_that_tells():
     train, val = np.arange(200), np.arange(200, 300)
     pool = AttentivePool(times=1, queries=1, num_heads=2, mlp_dim=0)
     tried = choose_attentive(pool, rows, train, val, 2)
-    assert tried[0].top1 >= 0.95
+    assert tried[0].top1 >= 0.8
     params = fit_attentive(pool, rows, train, 2, tried[0].setting)
     right = (logits_of(pool, params, rows, val, 2).argmax(1) == label[val]).mean()
     assert right == tried[0].top1, "a shorter training is the beginning of a longer one"
     x = tokens[:, 0].mean(1)
-    assert LogisticRegression().fit(x[train], label[train]).score(x[val], label[val]) < 0.8
+    assert LogisticRegression().fit(x[train], label[train]).score(x[val], label[val]) < 0.7
 
 
 def test_a_setting_at_an_end_of_those_tried_is_told():

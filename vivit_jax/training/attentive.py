@@ -56,8 +56,7 @@ class AttentiveHead(nn.Module):
     @nn.compact
     def __call__(self, tokens: Float[Array, "b n d"], index: np.ndarray) -> Float[Array, "b classes"]:
         """Logits."""
-        pooled = self.pool.clone(parent=self, name="pool")(tokens, index)
-        return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(pooled)
+        return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(self.pool(tokens, index))
 
 
 def choose_attentive(
@@ -117,7 +116,7 @@ def _train(
     if examples.label.ndim == 1 and len(np.unique(examples.label[rows])) < 2:
         raise UserError("all videos to fit a head to are of one class, and it needs two or more: give a larger split")
     model = AttentiveHead(pool, classes)
-    optimizer = optax.inject_hyperparams(optax.adamw)(0.0, weight_decay=0.0, mask=_decays)
+    optimizer = optax.inject_hyperparams(optax.adamw, static_args="mask")(0.0, weight_decay=0.0, mask=_decays)
     first = jnp.asarray(examples.tokens[rows[:1], 0], jnp.float32)
     params = model.init(jax.random.key(seed), first, examples.index)["params"]
     rates, decays = (jnp.asarray([setting[name] for setting in settings], jnp.float32) for name in ("rate", "decay"))
@@ -168,17 +167,18 @@ def _decays(params: Any) -> Any:
 
 
 def _logits(pool: AttentivePool, params: Any, examples: TokenRows, rows: np.ndarray, classes: int) -> Float[np.ndarray, "s b classes"]:
-    model = AttentiveHead(pool, classes)
-
-    @jax.jit
-    def forward(params: Any, tokens: Array) -> Array:
-        apply = functools.partial(model.apply, index=examples.index)
-        return jax.vmap(lambda one: apply({"params": one}, tokens.astype(jnp.float32)))(params)
-
-    parts = []
+    model, parts = AttentiveHead(pool, classes), []
     for start in range(0, len(rows), BATCH):
         taken = rows[start : start + BATCH]
         padded = np.resize(taken, BATCH)
-        views = [np.asarray(forward(params, examples.tokens[padded, view])) for view in range(examples.tokens.shape[1])]
+        views = [
+            np.asarray(_forward(model, params, examples.tokens[padded, view], examples.index)) for view in range(examples.tokens.shape[1])
+        ]
         parts.append(np.mean(views, axis=0, dtype=np.float64)[:, : len(taken)])
     return np.concatenate(parts, axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _forward(model: nn.Module, params: Any, tokens: Array, index: Array) -> Float[Array, "s b classes"]:
+    """The logits of the heads of every setting."""
+    return jax.vmap(lambda one: model.apply({"params": one}, tokens.astype(jnp.float32), index))(params)

@@ -80,12 +80,16 @@ def adapters(params: Mapping) -> Iterator[tuple[str, Any]]:
 
 
 def _adapter(name: str, shape: tuple[int, ...], config: LoraConfig, seed: int) -> dict[str, np.ndarray]:
+    """A fresh adapter of a kernel; of scanned layers, what each would have by itself."""
     layers, shape = (shape[:1], shape[1:]) if "/blocks/" in name else ((), shape)
     inputs = 1 if TO_HEADS.search(f"/{name}") else len(shape) - 1
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     bound = 1 / np.sqrt(np.prod(shape[:inputs]))
+    draws = [
+        np.random.default_rng([seed, zlib.crc32(layer.encode())]).uniform(-bound, bound, (*shape[:inputs], config.rank))
+        for layer in layer_names(name, (*layers, *shape))
+    ]
     return {
-        "a": rng.uniform(-bound, bound, (*layers, *shape[:inputs], config.rank)).astype(np.float32),
+        "a": np.stack(draws).reshape(*layers, *shape[:inputs], config.rank).astype(np.float32),
         "b": np.zeros((*layers, config.rank, *shape[inputs:]), np.float32),
         "scale": np.full(layers, config.alpha / config.rank, np.float32),
     }
