@@ -206,6 +206,7 @@ def runs_everywhere(vivit, model, videos, tmp_path):
         assert code == 0, (argv, err)
 
 
+@pytest.mark.slow
 def test_an_attentive_probe_is_an_ordinary_model_and_the_same_twice(vivit, frames, sets, videos, tmp_path):
     for name in ("one", "two"):
         out = probe(vivit, frames, sets, "three", tmp_path / name, "--kind", "attentive", "--patches", "1")
