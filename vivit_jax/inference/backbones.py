@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,6 @@ def as_probe(
     labels: Labels = (),
     *,
     multi_label: bool = False,
-    provenance: dict[str, Any] | None = None,
 ) -> Pretrained:
     """A model of family `probe` around a backbone without a head; `head` holds all its other variables by path."""
     flat = {
@@ -60,4 +58,4 @@ def as_probe(
         for collection, _, path in [name.rpartition(":")]
     }
     variables = unflatten_variables(flat | dict(head or {}), scan_layers=config.scan_layers)
-    return Pretrained(build(config), variables, backbone.preprocess, labels, multi_label, provenance)
+    return Pretrained(build(config), variables, backbone.preprocess, labels, multi_label)

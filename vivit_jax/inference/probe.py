@@ -119,30 +119,21 @@ def probe(
         raise UserError("--time is for kinds linear and knn: an attentive head sees the tokens of all times")
     fitted_on = (train_split, val_split) if val_split and refit else (train_split,)
     reading = {"views": views, "batch_size": batch_size, "data": data, "progress": progress}
-
-    def provenance(heads: Mapping[str, Fitted]) -> dict:
-        return _provenance(heads, kind, dataset, fitted_on, val_split, views, pretrained.provenance)
-
     if kind == "attentive":
-        backbone = innermost(pretrained)
+        backbone, splits = innermost(pretrained), [train_split, *([val_split] if val_split else [])]
         config = attentive_config(backbone, attention or Attention(), layers)
-        with tokens_of_splits(backbone, config, dataset, [train_split, *([val_split] if val_split else [])], **reading) as tokens:
-            fitted = fit_attentive_head(tokens, config, len(dataset.labels), refit=refit, groups=groups)
-        heads = {"": fitted}
-        model = as_probe(
-            backbone,
-            dataclasses.replace(config, num_classes=len(dataset.labels)),
-            flatten(fitted.head),
-            dataset.labels,
-            multi_label=dataset.multi_label,
-            provenance=provenance(heads),
-        )
-        return Probed(model, heads, fitted_on)
-    backbone = seen(pretrained, time=time, layers=layers)
-    train = features(backbone, dataset, train_split, parallel=parallel, **reading)
-    val = features(backbone, dataset, val_split, parallel=parallel, **reading) if val_split else None
-    heads = fit_heads(train, val, kind=kind, refit=refit, groups=groups)
-    return Probed(_assembled(backbone, kind, heads, train, provenance(heads), multi_label=dataset.multi_label), heads, fitted_on)
+        with tokens_of_splits(backbone, config, dataset, splits, **reading) as tokens:
+            heads = {"": fit_attentive_head(tokens, config, len(dataset.labels), refit=refit, groups=groups)}
+        config = dataclasses.replace(config, num_classes=len(dataset.labels))
+        model = as_probe(backbone, config, flatten(heads[""].head), dataset.labels, multi_label=dataset.multi_label)
+    else:
+        backbone = seen(pretrained, time=time, layers=layers)
+        train = features(backbone, dataset, train_split, parallel=parallel, **reading)
+        val = features(backbone, dataset, val_split, parallel=parallel, **reading) if val_split else None
+        heads = fit_heads(train, val, kind=kind, refit=refit, groups=groups)
+        model = _assembled(backbone, kind, heads, train, multi_label=dataset.multi_label)
+    provenance = _provenance(heads, kind, dataset, fitted_on, val_split, views, pretrained.provenance)
+    return Probed(dataclasses.replace(model, provenance=provenance), heads, fitted_on)
 
 
 def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[int, ...] = LAST) -> ProbeConfig:
@@ -213,25 +204,25 @@ def _told_folds(label: np.ndarray, groups: np.ndarray) -> str:
     return f"{len(folds(label, groups))} folds of {len(np.unique(groups))} groups"
 
 
-def _assembled(
-    backbone: Pretrained, kind: str, heads: Mapping[str, Fitted], train: Features, provenance: dict, *, multi_label: bool
-) -> Pretrained:
+def _assembled(backbone: Pretrained, kind: str, heads: Mapping[str, Fitted], train: Features, *, multi_label: bool) -> Pretrained:
     if kind == "linear":
         layers = {name: fitted.head.layer for name, fitted in heads.items()}
-        return with_heads(backbone, layers, train.label_names, multi_label=multi_label, provenance=provenance)
+        return with_heads(backbone, layers, train.label_names, multi_label=multi_label)
     if list(heads) != [""]:
         raise UserError(f"knn is for one head, but the data set has {', '.join(heads)}: use --kind linear")
-    return _with_memory(backbone, heads[""].head, train.label_names, provenance)
+    return _with_memory(backbone, heads[""].head, train.label_names)
 
 
-def _with_memory(backbone: Pretrained, head: NearestHead, labels: tuple[str, ...], provenance: dict) -> Pretrained:
+def _with_memory(backbone: Pretrained, head: NearestHead, labels: tuple[str, ...]) -> Pretrained:
     rows, classes = head.classes.shape
     setting = {"kind": "knn", "num_classes": classes, "rows": rows, "neighbours": head.neighbours, "temperature": head.temperature}
     bank = {"bank:keys": head.keys.astype(np.float32), "bank:classes": head.classes.astype(np.float32)}
     config = backbone.model.config
     if not isinstance(config, ProbeConfig):
-        return as_probe(backbone, ProbeConfig(described(config), **setting), bank, labels, provenance=provenance)
-    return as_probe(innermost(backbone), dataclasses.replace(config, **setting), bank, labels, provenance=provenance)
+        return as_probe(backbone, ProbeConfig(described(config), **setting), bank, labels)
+    if config.kind == "attentive":
+        raise UserError("kind knn cannot stand on an attentive probe: give the model that the probe was made from")
+    return as_probe(innermost(backbone), dataclasses.replace(config, **setting), bank, labels)
 
 
 def _provenance(
