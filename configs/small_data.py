@@ -13,8 +13,8 @@ takes, has 0.887 +- 0.021, and mean and deviation of two layers, which only `viv
 
   vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --time mean,deviation --layers=-1,-4
 
-and average several seeds of this recipe by `vivit soup`. On a small GPU `--config.training.lora.rank=8 --config.optimizer.learning_rate=5e-4`
-trains adapters instead; that rate is a guess, too.
+and average several seeds of this recipe by `vivit soup`. On a small GPU `--config.training.lora.rank=8` and a learning rate of 5e-4
+train adapters instead; that rate is a guess.
 """
 
 import ml_collections
