@@ -116,7 +116,8 @@ def test_counted_parameters_and_memory():
     assert thin["gradients"] == 4 * count
     assert 8 * count <= thin["optimiser"] < 8 * count + 64, "two moments of what is trained, and counters"
     assert plain["optimiser"] > 3 * thin["optimiser"]
-    assert thin["parameters"] == 4 * (count + frozen)
+    assert frozen + d * classes + classes == trained_parameters(tiny.experiment())[0]
+    assert thin["parameters"] == 4 * (count + frozen + 2 * 6), "a scale for each adapter"
 
 
 def test_patterns_that_are_wrong_are_named():

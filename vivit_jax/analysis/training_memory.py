@@ -4,8 +4,9 @@ import jax
 
 from vivit_jax.analysis import complexity
 from vivit_jax.config import Experiment
-from vivit_jax.training.lora import trained_by, with_adapters
+from vivit_jax.training.lora import SCALE, trained_by, with_adapters
 from vivit_jax.training.optimizer import Optimizer, make_optimizer, trained_leaves
+from vivit_jax.training.paths import named_leaves
 from vivit_jax.training.state import create_state
 
 
@@ -28,7 +29,7 @@ def trained_parameters(experiment: Experiment) -> tuple[int, int]:
     """How many parameters are trained, adapters of LoRA among them, and how many are frozen."""
     variables, optimizer = _variables_and_optimizer(experiment)
     trained = sum(leaf.size for leaf in trained_leaves(variables["params"], optimizer))
-    return trained, sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) - trained
+    return trained, sum(leaf.size for path, leaf in named_leaves(variables["params"]) if not path.endswith(SCALE)) - trained
 
 
 def _variables_and_optimizer(experiment: Experiment) -> tuple[dict, Optimizer]:

@@ -10,10 +10,8 @@ memory, and the gradients': not that of activations.
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -22,7 +20,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.training.config import LoraConfig
 from vivit_jax.training.paths import layer_names, leaf_names
 
-ADAPTERS = re.compile(r"/lora/(a|b|scale)$")
+SCALE = "/lora/scale"  # of an adapter: it is kept beside a and b, and is no parameter of the model
 TO_HEADS = re.compile(r"/(query|key|value)/kernel$")  # (d, k, f): one dimension in; any other kernel has one dimension out
 
 
@@ -69,14 +67,7 @@ def trained_by(config: LoraConfig) -> Callable[[str], bool] | None:
     if not config.rank:
         return None
     full = _compiled("training.lora.full", config.full)
-    return lambda path: path.endswith(("/lora/a", "/lora/b")) or (not ADAPTERS.search(path) and bool(full.search(path)))
-
-
-def adapters(params: Mapping) -> Iterator[tuple[str, Any]]:
-    """(path, array) of every leaf of an adapter."""
-    for path, leaf in zip(leaf_names(params), jax.tree.leaves(params), strict=True):
-        if ADAPTERS.search(path):
-            yield path, leaf
+    return lambda path: path.endswith(("/lora/a", "/lora/b")) or (not path.endswith(SCALE) and bool(full.search(path)))
 
 
 def _adapter(name: str, shape: tuple[int, ...], config: LoraConfig, seed: int) -> dict[str, np.ndarray]:
