@@ -92,6 +92,7 @@ def lora(**keys):
     return {"lora": {"rank": 3, "alpha": 6.0} | keys}
 
 
+@pytest.mark.slow
 def test_only_adapters_and_the_head_are_trained_and_jit_and_pmap_agree():
     before, after, model = trained(parallel={"data": 1}, training=lora())
     moved = {path for path in before if not np.array_equal(before[path], after[path])}
