@@ -34,10 +34,10 @@ VIDEO = np.random.default_rng(1).uniform(-1, 1, (2, 4, 16, 16, 3)).astype(np.flo
     "options",
     [
         {"factorisation": "spatio_temporal_attention", "pool": "token"},
-        {"factorisation": "spatio_temporal_attention", "pool": "mean_then_norm"},
+        pytest.param({"factorisation": "spatio_temporal_attention", "pool": "mean_then_norm"}, marks=pytest.mark.slow),
         {"factorisation": "factorised_encoder", "temporal_layers": 0},
-        {"factorisation": "factorised_self_attention", "pool": "max"},
-        {"factorisation": "factorised_dot_product_attention"},
+        pytest.param({"factorisation": "factorised_self_attention", "pool": "max"}, marks=pytest.mark.slow),
+        pytest.param({"factorisation": "factorised_dot_product_attention"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_layer_gives_what_a_model_that_ends_there_gives(options):
