@@ -34,6 +34,7 @@ COMMANDS = {
     "serve": ("vivit_jax.commands.serve", "show models on a local page, and answer programs in JSON"),
     "inspect": ("vivit_jax.commands.inspect", "describe a config, a model or a data set"),
     "compare": ("vivit_jax.commands.compare", "compare runs on the same videos"),
+    "soup": ("vivit_jax.commands.soup", "average the weights of several runs, as far as it helps"),
     "bench": ("vivit_jax.commands.bench", "measure the speed of a step, or of reading a data set"),
     "convert": ("vivit_jax.commands.convert", "make a model from weights in another format, or from an image model"),
     "export": ("vivit_jax.commands.export", "write a model for Hugging Face, torchvision, ONNX, or as a StableHLO program"),

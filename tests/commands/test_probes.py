@@ -16,7 +16,10 @@ import vivit_jax
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation import builder
 from vivit_jax.data.sampling import views_of_video
+from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.vivit.model import ViViT
+from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive, logits_of
+from vivit_jax.training.probes import Tried, at_an_end
 from vivit_jax.weights.model_dir import load_model_dir, save_pretrained
 
 CLIPS = {"train": 24, "val": 9, "test": 6}
@@ -174,6 +177,79 @@ def test_knn_is_scikit_learns_and_works_with_every_command(vivit, model_dir, set
     np.testing.assert_allclose(again["features"], test["features"], atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    """A model that embeds each frame by itself."""
+    config = dataclasses.replace(CONFIG, num_classes=None, num_layers=2, temporal_layers=0, tokenizer="frames", tubelet=(1, 8, 8))
+    return save_pretrained(tmp_path_factory.mktemp("models") / "frames", config, random_variables(config), PREPROCESS, None)
+
+
+def test_statistics_and_layers_make_an_ordinary_model(vivit, frames, sets, videos, tmp_path):
+    seen = ("--time", "mean,difference", "--layers=-1,-2")
+    train, test = (features(vivit, frames, sets, tmp_path, *of_set(sets, "three", split), *seen)["features"] for split in ("train", "test"))
+    plain = features(vivit, frames, sets, tmp_path, *of_set(sets, "three", "train"))["features"]
+    assert train.shape == (24, 4 * 16)
+    np.testing.assert_allclose(train[:, :16], plain, atol=1e-5)
+    model = tmp_path / "probe"
+    probe(vivit, frames, sets, "three", model, "--train_only", *seen)
+    head = load_model_dir(model).variables["params"]["head"]
+    logits = test.astype(np.float64) @ head["kernel"] + head["bias"]
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(probabilities(vivit, model, sets, "three", tmp_path), expected, atol=1e-4)
+    again = features(vivit, model, sets, tmp_path, *of_set(sets, "three", "test"))
+    np.testing.assert_allclose(again["features"], test, atol=1e-6)
+    runs_everywhere(vivit, model, videos, tmp_path)
+
+
+def runs_everywhere(vivit, model, videos, tmp_path):
+    for argv in (
+        ("predict", "--model", model, "--views", "1x1", videos[0]),
+        ("explain", "--model", model, "--out", tmp_path / "overlay.mp4", videos[0]),
+        ("inspect", model),
+    ):
+        code, _, err = vivit(*argv)
+        assert code == 0, (argv, err)
+
+
+@pytest.mark.slow
+def test_an_attentive_probe_is_an_ordinary_model_and_the_same_twice(vivit, frames, sets, videos, tmp_path):
+    for name in ("one", "two"):
+        out = probe(vivit, frames, sets, "three", tmp_path / name, "--kind", "attentive", "--patches", "1")
+    assert "33 videos x 1 views x 8 tokens x 16 take" in out
+    assert "rate" in out
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+    assert load_model_dir(tmp_path / "one").model.config.kind == "attentive"
+    assert probabilities(vivit, tmp_path / "one", sets, "three", tmp_path).shape == (6, 3)
+    runs_everywhere(vivit, tmp_path / "one", videos, tmp_path)
+
+
+def test_an_attentive_head_finds_the_token_that_tells():
+    """One of eight tokens of a video, at any place, has a direction that tells the class; the mean of the tokens hides it in noise."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 300)
+    tokens = rng.normal(size=(300, 1, 8, 32))
+    tokens[np.arange(300), 0, rng.integers(0, 8, 300), 0] = 12
+    tokens[..., 1] = np.where(tokens[..., 0] == 12, 6 * (2 * label - 1)[:, None, None], rng.choice([-6, 6], (300, 1, 8)))
+    rows = TokenRows(tokens.astype(np.float16), np.full(8, -1), label, np.arange(300).astype(str))
+    train, val = np.arange(200), np.arange(200, 300)
+    pool = AttentivePool(times=1, queries=1, num_heads=2, mlp_dim=0)
+    tried = choose_attentive(pool, rows, train, val, 2)
+    assert tried[0].top1 >= 0.8
+    params = fit_attentive(pool, rows, train, 2, tried[0].setting)
+    right = (logits_of(pool, params, rows, val, 2).argmax(1) == label[val]).mean()
+    assert right == tried[0].top1, "a shorter training is the beginning of a longer one"
+    x = tokens[:, 0].mean(1)
+    assert LogisticRegression().fit(x[train], label[train]).score(x[val], label[val]) < 0.7
+
+
+def test_a_setting_at_an_end_of_those_tried_is_told():
+    tried = [Tried({"C": strength}, 1.0, top1) for strength, top1 in ((10.0, 0.9), (1.0, 0.8), (0.1, 0.7))]
+    assert at_an_end(tried) == ["C"]
+    assert at_an_end([tried[1], tried[0], tried[2]]) == []
+    assert at_an_end([Tried({"neighbours": 1}, 1.0, 0.5)]) == []
+
+
 @pytest.mark.slow
 def test_several_labels_and_several_heads(vivit, model_dir, sets, videos, tmp_path):
     probe(vivit, model_dir, sets, "several", tmp_path / "labels")
@@ -208,6 +284,10 @@ def test_a_probe_is_the_same_twice(vivit, model_dir, sets, tmp_path):
         (("--name", "pairs", "--groups", "reel"), "matches no part of the name"),
         (("--name", "several", "--kind", "knn"), "use --kind linear"),
         (("--name", "three", "--val_split", "validation9"), "validation9"),
+        (("--name", "three", "--time", "mean,median"), "a statistic over time"),
+        (("--name", "three", "--layers=-9"), "a layer must be from -2"),
+        (("--name", "three", "--kind", "attentive", "--time", "deviation"), "--time is for kinds"),
+        (("--name", "actions", "--kind", "attentive"), "use --kind linear"),
         ((), "needs --name"),
     ],
 )

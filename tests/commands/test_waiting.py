@@ -9,8 +9,9 @@ from vivit_jax.analysis import throughput
 from vivit_jax.cli import COMMANDS
 from vivit_jax.commands import bench, compare, evaluate, export, probe
 from vivit_jax.inference import scores, submissions
+from vivit_jax.inference.probe import Attention
+from vivit_jax.models.probe.config import KINDS
 from vivit_jax.runs.comparison.compare import BATCH_SIZE
-from vivit_jax.training import probes
 from vivit_jax.training.config import AVERAGES
 from vivit_jax.weights.export import FORMATS
 
@@ -68,7 +69,8 @@ def test_the_package_alone_imports_nothing_heavy():
 
 def test_what_help_lists_is_what_there_is():
     assert sorted(export.FORMATS) == sorted(FORMATS)
-    assert set(probe.KINDS) == set(probes.KINDS)
+    assert set(probe.KINDS) == set(KINDS)
+    assert Attention().patches == probe.PATCHES
     assert set(bench.MODES) == {*throughput.MODES, "data"}
     assert compare.BATCH_SIZE == BATCH_SIZE
     assert set(evaluate.CHALLENGES) == set(submissions.CHALLENGES)

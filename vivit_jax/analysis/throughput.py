@@ -25,6 +25,7 @@ from vivit_jax.models.families import ModelConfig, build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.devices.executors import Executor, check_batch_size, make_executor
+from vivit_jax.training.lora import with_adapters
 from vivit_jax.training.paths import map_named
 from vivit_jax.training.setup import set_up
 from vivit_jax.training.step import make_eval_step
@@ -285,6 +286,7 @@ def random_batch(model: ModelConfig, batch_size: int, augment: AugmentConfig) ->
 
 def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
     variables = random_variables(subject.model) if subject.variables is None else subject.variables
+    variables = variables | {"params": with_adapters(variables["params"], subject.training.lora, 0)}
     module = build(subject.model, axis_name=executor.axis_name)
     state, step = set_up(subject, module, variables, _preprocess(subject), executor, total=SCHEDULE_STEPS, warmup=SCHEDULE_WARM_UP)
     batch = executor.to_devices(random_batch(subject.model, subject.batch_size, subject.augment))

@@ -73,6 +73,41 @@ def output(text: str) -> pathlib.Path:
     return pathlib.Path(text)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """`mean,deviation` as ("mean", "deviation")."""
+    return tuple(text.split(","))
+
+
+def layers(text: str) -> tuple[int, ...]:
+    """`-1,-4` as (-1, -4).
+
+    Raises:
+      argparse.ArgumentTypeError: for anything else.
+    """
+    if not re.fullmatch(r"-[1-9]\d*(,-[1-9]\d*)*", text):
+        raise argparse.ArgumentTypeError(f"layers are counted back from -1, the last, such as -1,-4, got {text!r}")
+    return tuple(map(int, text.split(",")))
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Adds `--time` and `--layers`."""
+    parser.add_argument(
+        "--time",
+        type=names,
+        default=("mean",),
+        metavar="NAMES",
+        help="statistics over time that make the features: mean (the model's own feature), deviation, difference, or several, such as "
+        "mean,deviation (default mean)",
+    )
+    parser.add_argument(
+        "--layers",
+        type=layers,
+        default=(-1,),
+        metavar="LAYERS",
+        help="the layers to take, counted back from the last, as --layers=-1,-4 (default -1)",
+    )
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Adds `--model`."""
     parser.add_argument("--model", metavar="DIR", required=True, help="model directory, such as a run's model/")

@@ -3,8 +3,10 @@
 Example:
   vivit features --model runs/digits/model --name motion_digits --data_dir data --split train --out train.npz
   vivit features --model models/vit_frames --views 4x3 --out mine.npz clip.mp4 folder_of_videos
+  vivit features --model models/vit_frames --time mean,deviation --layers=-1,-4 --out mine.npz clip.mp4
 
 The .npz holds `features` (n, d) float32, `labels` (class numbers; -1 for files), `names` of the videos and `label_names` of the classes.
+Of several statistics or layers, the features lie side by side: all statistics of the first layer, then those of the next.
 Any model directory will do, with or without a head. This makes one that embeds each frame with an image ViT and averages over time:
 
   vivit convert vit.npz --to models/vit_frames --factorisation factorised_encoder --temporal_layers 0 \\
@@ -20,7 +22,7 @@ import typing
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_model, add_views, output, positive
+from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output, positive
 from vivit_jax.errors import UserError, in_one_line
 
 if typing.TYPE_CHECKING:
@@ -37,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=output, required=True, metavar="FILE.npz", help="file to write the features to")
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
+    add_outputs(parser)
     parser.add_argument("--per_view", action="store_true", help="keep the features of each view, as (n, views, d)")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos of a data set at once (default 8)")
 
@@ -56,7 +59,8 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.weights import from_pretrained
 
     tell_of_unused_gpu()
-    pretrained, options = from_pretrained(arguments.model), {"views": arguments.views, "per_view": arguments.per_view}
+    pretrained = from_pretrained(arguments.model)
+    options = {name: getattr(arguments, name) for name in ("views", "per_view", "time", "layers")}
     if arguments.name:
         name, batch_size = arguments.name, arguments.batch_size
         found = features(pretrained, name, arguments.split, data_dir=arguments.data_dir, batch_size=batch_size, **options)

@@ -22,33 +22,25 @@ A view is one crop of one clip of a video.
 
 import argparse
 import pathlib
+import typing
 from collections.abc import Sequence
 
-import numpy as np
-from PIL import Image
 from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.analysis import complexity
-from vivit_jax.analysis.first_batch import first_batch_sheet
-from vivit_jax.analysis.parameter_table import parameter_table
-from vivit_jax.analysis.training_memory import training_bytes
 from vivit_jax.commands.arguments import add_dataset, output
-from vivit_jax.config import Experiment
-from vivit_jax.config_file import read_config
-from vivit_jax.data.dataset import VideoDataset, open_dataset
-from vivit_jax.data.preparation.place import local_folder
-from vivit_jax.data.summary import sheet_of, summarise
-from vivit_jax.data.verification import SHOWN, verified
 from vivit_jax.errors import UserError, printable
-from vivit_jax.keys import Key, experiment_keys
-from vivit_jax.models.families import DEFAULT, ModelConfig, family_of
-from vivit_jax.runs import record as runs
-from vivit_jax.runs.restore import verify
-from vivit_jax.weights.model_dir import load_model_dir
-from vivit_jax.weights.model_json import is_model_dir
+
+if typing.TYPE_CHECKING:
+    from PIL import Image
+
+    from vivit_jax.config import Experiment
+    from vivit_jax.data.dataset import VideoDataset
+    from vivit_jax.keys import Key
+    from vivit_jax.models.families import ModelConfig
+    from vivit_jax.runs import record as runs
 
 TAKES_CONFIG = True
 
@@ -78,6 +70,16 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a subject that does not exist, or a run with a damaged checkpoint.
     """
+    from vivit_jax.analysis.first_batch import first_batch_sheet
+    from vivit_jax.config_file import read_config
+    from vivit_jax.data.dataset import open_dataset
+    from vivit_jax.data.preparation.place import local_folder
+    from vivit_jax.keys import experiment_keys
+    from vivit_jax.models.families import DEFAULT
+    from vivit_jax.runs import record as runs
+    from vivit_jax.weights.model_dir import load_model_dir
+    from vivit_jax.weights.model_json import is_model_dir
+
     if arguments.keys is not None:
         _print_keys(experiment_keys(arguments.keys, family=arguments.overrides.get("model.family", DEFAULT)))
         return
@@ -101,7 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
             _save(first_batch_sheet(experiment), arguments.batch)
 
 
-def _print_keys(keys: Sequence[Key]) -> None:
+def _print_keys(keys: "Sequence[Key]") -> None:
     table = Table("key", "type", "default", "meaning", box=None, padding=(0, 1, 1, 0))
     table.columns[0].overflow = "fold"
     for key in keys:
@@ -109,17 +111,24 @@ def _print_keys(keys: Sequence[Key]) -> None:
     console.show(table)
 
 
-def _describe_experiment(experiment: Experiment) -> None:
+def _describe_experiment(experiment: "Experiment") -> None:
+    from vivit_jax.analysis.training_memory import trained_parameters, training_bytes
+
     _describe_model(experiment.model)
+    trained, frozen = trained_parameters(experiment)
+    if frozen:
+        console.say(f"trained: {trained:,} parameters; {frozen:,} are frozen")
     _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
 
 
-def _inspect_run(run: runs.Run) -> None:
+def _inspect_run(run: "runs.Run") -> None:
     """Describes a run and verifies its checkpoints.
 
     Raises:
       UserError: after the table, if one of them is damaged.
     """
+    from vivit_jax.runs.restore import verify
+
     _describe_experiment(run.experiment)
     steps = verify(run.path)
     if not steps:
@@ -138,7 +147,11 @@ def _inspect_run(run: runs.Run) -> None:
         raise UserError(f"{len(damaged)} of {len(steps)} checkpoints of {run.path} are damaged: {', '.join(damaged)}")
 
 
-def _describe_model(config: ModelConfig) -> None:
+def _describe_model(config: "ModelConfig") -> None:
+    from vivit_jax.analysis import complexity
+    from vivit_jax.analysis.parameter_table import parameter_table
+    from vivit_jax.models.families import family_of
+
     groups = complexity.parameter_groups(config)
     total = sum(group.parameters for group in groups)
     console.show(parameter_table(groups, tensors=True))
@@ -159,12 +172,17 @@ def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     console.show(table)
 
 
-def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path, originals: pathlib.Path | None) -> None:
+def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pathlib.Path | None) -> None:
     """Describes a data set and verifies it.
 
     Raises:
       UserError: at the end, if it or its originals are not what they were.
     """
+    import numpy as np
+
+    from vivit_jax.data.summary import sheet_of, summarise
+    from vivit_jax.data.verification import SHOWN, verified
+
     splits = {split: summarise(dataset, split) for split in dataset.splits}
     classes = sorted(set().union(*(summary.counts for summary in splits.values())))
     table = Table("class", box=None)
@@ -187,7 +205,7 @@ def _inspect_dataset(dataset: VideoDataset, sheet: pathlib.Path, originals: path
         raise UserError(f"{dataset.path} is not as it was made: {'; '.join(verdict.wrong[:SHOWN])}{more}")
 
 
-def _save(sheet: Image.Image, path: pathlib.Path) -> None:
+def _save(sheet: "Image.Image", path: pathlib.Path) -> None:
     if path.suffix.lower() not in (".png", ".jpg", ".webp"):
         raise UserError(f"a contact sheet is a .png, .jpg or .webp file, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)

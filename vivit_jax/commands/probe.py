@@ -3,29 +3,35 @@
 Example:
   vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe
   vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --groups '^[^_]+_\\d+'
+  vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --time mean,deviation
+  vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --kind attentive
   vivit evaluate --model models/probe --name my_videos --data_dir data --views 1x1
 
 The backbone may be any model directory, with or without a head; `vivit features --help` tells how an image ViT becomes one. The head
-`linear` is a logistic regression. The head `knn` keeps the training features, and the nearest neighbours of a video decide its class. Their
-settings are chosen on the split val, or by cross-validation within train if there is no val. The head is then fitted to train and val
+`linear` is a logistic regression. The head `knn` keeps the training features, and the nearest neighbours of a video decide its class. The
+head `attentive` learns a query that attends to the tokens of all frames, which are kept as float16 in a temporary file meanwhile.
+
+Settings are chosen on the split val, or by cross-validation within train if there is no val. The head is then fitted to train and val
 together, so scores on these two say nothing.
 """
 
 import argparse
+import typing
 
 from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_model, add_views, output, positive
-from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output, positive, whole
 from vivit_jax.errors import UserError, printable
-from vivit_jax.inference.probe import Probed, probe
-from vivit_jax.training.probes import KINDS
-from vivit_jax.weights import from_pretrained
-from vivit_jax.weights.model_dir import check_replaceable, save_pretrained
 
+if typing.TYPE_CHECKING:
+    from vivit_jax.data.dataset import VideoDataset
+    from vivit_jax.inference.probe import Probed
+
+KINDS = ("linear", "attentive", "knn")
+PATCHES = 4
 SHOWN = 5
 
 
@@ -34,7 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_dataset(parser)
     parser.add_argument("--to", required=True, metavar="DIR", type=output, help="the model directory to write")
-    parser.add_argument("--kind", choices=tuple(KINDS), default="linear", help="kind of head (default linear)")
+    parser.add_argument("--kind", choices=KINDS, default="linear", help="kind of head (default linear)")
+    add_outputs(parser)
+    parser.add_argument(
+        "--patches",
+        type=whole,
+        default=PATCHES,
+        metavar="N",
+        help=f"of kind attentive: average the patches of each frame to N x N; 0 keeps them all (default {PATCHES})",
+    )
+    parser.add_argument("--queries", type=positive, default=1, metavar="N", help="of kind attentive: learned queries (default 1)")
+    parser.add_argument("--mlp_dim", type=whole, default=0, metavar="N", help="of kind attentive: hidden units of an MLP (default 0, none)")
     parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default train)")
     parser.add_argument(
         "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default val, if there is one)"
@@ -55,6 +71,11 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a model, data set or split that does not exist or does not fit.
     """
+    from vivit_jax.data.dataset import ensure_dataset
+    from vivit_jax.inference.probe import Attention, probe
+    from vivit_jax.weights import from_pretrained
+    from vivit_jax.weights.model_dir import check_replaceable, save_pretrained
+
     if not arguments.name:
         raise UserError("a probe needs --name, the data set to fit to (and --data_dir, the folder it is in)")
     tell_of_unused_gpu()
@@ -64,6 +85,9 @@ def run(arguments: argparse.Namespace) -> None:
         pretrained,
         dataset,
         kind=arguments.kind,
+        time=arguments.time,
+        layers=arguments.layers,
+        attention=Attention(arguments.patches, arguments.queries, arguments.mlp_dim),
         train_split=arguments.train_split,
         val_split=_val_split(arguments.val_split, dataset),
         refit=not arguments.train_only,
@@ -84,13 +108,15 @@ def run(arguments: argparse.Namespace) -> None:
     _tell(done, arguments)
 
 
-def _val_split(given: str | None, dataset: VideoDataset) -> str | None:
+def _val_split(given: str | None, dataset: "VideoDataset") -> str | None:
     if given is None:
         return "val" if dataset.has("val") else None
     return None if given == "none" else given
 
 
-def _tell(done: Probed, arguments: argparse.Namespace) -> None:
+def _tell(done: "Probed", arguments: argparse.Namespace) -> None:
+    from vivit_jax.training.probes import at_an_end
+
     metric = "mAP" if done.pretrained.multi_label else "top-1"
     for name, fitted in done.heads.items():
         settings = list(fitted.tried[0].setting)
@@ -101,6 +127,8 @@ def _tell(done: Probed, arguments: argparse.Namespace) -> None:
         best = fitted.tried[0]
         chosen = ", ".join(f"{key} {value:g}" for key, value in best.setting.items())
         console.say(f"{f'{name}: ' if name else ''}{chosen}: loss {best.loss:.4f}, {metric} {best.top1:.4f} on {fitted.chosen_on}")
+        for end in at_an_end(fitted.tried):
+            console.say(f"{end} {best.setting[end]:g} is at an end of what was tried: a better one may lie beyond")
     count = next(iter(done.heads.values())).fitted_to
     console.say(f"the head is fitted to {count} videos of {' and '.join(done.fitted_on)}: scores on these say nothing", style="bold")
     console.say(f"model written to {arguments.to}")

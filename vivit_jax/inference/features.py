@@ -17,14 +17,15 @@ from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
+from vivit_jax.inference.backbones import MEAN, seen
 from vivit_jax.inference.predict import outputs_of
+from vivit_jax.models.probe.config import LAST
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import each_view, mean_of_views
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.evaluation import Forward
 from vivit_jax.weights import Pretrained, from_pretrained
-from vivit_jax.weights.headless import without_head
 
 UNKNOWN = -1  # the label of a video file, whose class is not known
 
@@ -82,6 +83,8 @@ def features(
     data_dir: Path | None = None,
     views: Views = (1, 1),
     per_view: bool = False,
+    time: tuple[str, ...] = MEAN,
+    layers: tuple[int, ...] = LAST,
     batch_size: int = 8,
     data: DataConfig | None = None,
     parallel: ParallelConfig | None = None,
@@ -100,6 +103,8 @@ def features(
       data_dir: the folder of prepared data sets, for a data set given by name; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
       views: (temporal clips, spatial crops) of each video; (1, 1) is the middle clip.
       per_view: whether to keep the features of each view, instead of averaging them.
+      time: statistics over time, of `mean` (the model's own feature), `deviation` and `difference`; each makes d numbers.
+      layers: the layers to take them from, counted back from -1, the last.
       batch_size: videos at once.
       data: readers and temporal order.
       parallel: the devices.
@@ -111,13 +116,13 @@ def features(
     if not isinstance(pretrained, Pretrained):
         pretrained = from_pretrained(pretrained)
     if not isinstance(dataset, str | VideoDataset):
-        found, errors = features_of_files(pretrained, dataset, views=views, per_view=per_view, progress=progress)
+        found, errors = features_of_files(pretrained, dataset, views=views, per_view=per_view, time=time, layers=layers, progress=progress)
         if errors:
             raise UserError(errors[0])
         return found
     if isinstance(dataset, str):
         dataset = ensure_dataset(dataset, data_dir)
-    backbone, executor = without_head(pretrained), make_executor(parallel or ParallelConfig())
+    backbone, executor = seen(pretrained, time=time, layers=layers), make_executor(parallel or ParallelConfig())
     batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), views=views, batch_size=batch_size)
     forward = Forward(backbone.model, backbone.preprocess, executor, each_view if per_view else mean_of_views)
     variables = executor.place_variables(jax.device_get(dict(backbone.variables)))
@@ -128,7 +133,14 @@ def features(
 
 
 def features_of_files(
-    pretrained: Pretrained, videos: Sequence[Path], *, views: Views = (1, 1), per_view: bool = False, progress: bool = True
+    pretrained: Pretrained,
+    videos: Sequence[Path],
+    *,
+    views: Views = (1, 1),
+    per_view: bool = False,
+    time: tuple[str, ...] = MEAN,
+    layers: tuple[int, ...] = LAST,
+    progress: bool = True,
 ) -> tuple[Features, list[str]]:
     """Features of the video files that can be read, in order, and a line for each that cannot. See `features`.
 
@@ -136,7 +148,7 @@ def features_of_files(
       UserError: if none can be read, or for a model that gives NaN.
     """
     videos = [os.fspath(video) for video in videos]
-    outputs = outputs_of(without_head(pretrained), videos, views=views, per_view=per_view)
+    outputs = outputs_of(seen(pretrained, time=time, layers=layers), videos, views=views, per_view=per_view)
     done = list(console.tracked(outputs, "features", len(videos), shown=progress))
     errors = [output.error for output in done if output.error]
     read = [output for output in done if not output.error]

@@ -10,18 +10,34 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
+from vivit_jax.inference.backbones import MEAN, as_probe, innermost, seen
 from vivit_jax.inference.features import Features, features
-from vivit_jax.models.families import build
-from vivit_jax.models.probe.family import ProbeConfig, described
+from vivit_jax.inference.tokens import Tokens, tokens_of_splits
+from vivit_jax.models.probe.config import KINDS, LAST, ProbeConfig, described
+from vivit_jax.models.probe.family import pool_of
 from vivit_jax.preprocess import Views
+from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.probes import KINDS, Examples, Head, NearestHead, Tried, choose, folds
+from vivit_jax.training.probes import KINDS as FITTED
+from vivit_jax.training.probes import Examples, Head, NearestHead, Tried, choose, folds
 from vivit_jax.weights import Pretrained
-from vivit_jax.weights.headless import with_heads, without_head
-from vivit_jax.weights.layers import flatten_variables, unflatten_variables
+from vivit_jax.weights.headless import with_heads
+from vivit_jax.weights.layers import flatten
+from vivit_jax.weights.parameters import variable_shapes
+
+HEAD_WIDTH = 64  # of an attention head
 
 # How the name of a segment ends in a data set of layout csv, such as `@1.5-4`.
 SEGMENT = re.compile(r"@[\d.]+-[\d.]*$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Attention:
+    """The size of an attentive head; see `ProbeConfig`."""
+
+    patches: int = 4
+    queries: int = 1
+    mlp_dim: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +45,13 @@ class Fitted:
     """A head and how it was fitted.
 
     Attributes:
-      head: from features to logits.
+      head: from features to logits; of kind `attentive`, its parameters.
       tried: the settings with their held-out scores, the best first, which was taken.
       chosen_on: the videos or folds that the setting was chosen on, in words.
       fitted_to: number of examples that the head was fitted to.
     """
 
-    head: Head
+    head: Head | Mapping
     tried: tuple[Tried, ...]
     chosen_on: str
     fitted_to: int
@@ -61,6 +77,9 @@ def probe(
     dataset: VideoDataset,
     *,
     kind: str = "linear",
+    time: tuple[str, ...] = MEAN,
+    layers: tuple[int, ...] = LAST,
+    attention: Attention | None = None,
     train_split: str = "train",
     val_split: str | None = None,
     refit: bool = True,
@@ -71,36 +90,78 @@ def probe(
     parallel: ParallelConfig | None = None,
     progress: bool = True,
 ) -> Probed:
-    """Fits a head for the classes of a data set to the frozen features of a model, whose own head, if any, is not used.
+    """Fits a head for the classes of a data set to what a frozen model gives. The model's own head, if any, is not used.
 
     Args:
       pretrained: the backbone.
       dataset: the videos and their classes.
-      kind: `linear` or `knn`.
+      kind: `linear`, `knn` or `attentive`.
+      time: of kinds `linear` and `knn`, the statistics over time that make the features.
+      layers: the layers that make the features or tokens, counted back from -1.
+      attention: of kind `attentive`, its size.
       train_split: the split to fit to.
       val_split: the split to choose the head's setting on; None chooses by cross-validation within `train_split`.
       refit: whether the head is fitted to both splits once its setting is chosen.
       groups: a regular expression for the part of a video's name (its first group, or all it matches) that videos of one group share;
         None makes the segments of one video a group, and every other video one of its own.
-      views: (temporal clips, spatial crops) of each video, whose features are averaged.
+      views: (temporal clips, spatial crops) of each video, whose features are averaged; an attentive head is trained on each of them.
       batch_size: videos at once.
       data: readers and temporal order.
-      parallel: the devices.
+      parallel: the devices; an attentive head is trained on one.
       progress: whether to show progress bars.
 
     Raises:
-      UserError: for an unknown kind, a split that does not exist, videos of one class or one group, or a family that takes no linear head.
+      UserError: for an unknown kind, a split that does not exist, videos of one class or one group, or a family that takes no such head.
     """
     if kind not in KINDS:
         raise unknown_name("--kind", kind, KINDS)
-    options = {"views": views, "batch_size": batch_size, "data": data, "parallel": parallel, "progress": progress}
-    backbone = without_head(pretrained)
-    train = features(backbone, dataset, train_split, **options)
-    val = features(backbone, dataset, val_split, **options) if val_split else None
-    heads = fit_heads(train, val, kind=kind, refit=refit, groups=groups)
+    if kind == "attentive" and tuple(time) != MEAN:
+        raise UserError("--time is for kinds linear and knn: an attentive head sees the tokens of all times")
     fitted_on = (train_split, val_split) if val_split and refit else (train_split,)
+    reading = {"views": views, "batch_size": batch_size, "data": data, "progress": progress}
+    if kind == "attentive":
+        backbone, splits = innermost(pretrained), [train_split, *([val_split] if val_split else [])]
+        config = attentive_config(backbone, attention or Attention(), layers)
+        with tokens_of_splits(backbone, config, dataset, splits, **reading) as tokens:
+            heads = {"": fit_attentive_head(tokens, config, len(dataset.labels), refit=refit, groups=groups)}
+        config = dataclasses.replace(config, num_classes=len(dataset.labels))
+        model = as_probe(backbone, config, flatten(heads[""].head), dataset.labels, multi_label=dataset.multi_label)
+    else:
+        backbone = seen(pretrained, time=time, layers=layers)
+        train = features(backbone, dataset, train_split, parallel=parallel, **reading)
+        val = features(backbone, dataset, val_split, parallel=parallel, **reading) if val_split else None
+        heads = fit_heads(train, val, kind=kind, refit=refit, groups=groups)
+        model = _assembled(backbone, kind, heads, train, multi_label=dataset.multi_label)
     provenance = _provenance(heads, kind, dataset, fitted_on, val_split, views, pretrained.provenance)
-    return Probed(_assembled(backbone, kind, heads, train, provenance, multi_label=dataset.multi_label), heads, fitted_on)
+    return Probed(dataclasses.replace(model, provenance=provenance), heads, fitted_on)
+
+
+def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[int, ...] = LAST) -> ProbeConfig:
+    """The config of an attentive probe without a head around a backbone without one."""
+    sizes = dataclasses.asdict(attention)
+    config = ProbeConfig(described(backbone.model.config), kind="attentive", layers=tuple(layers), **sizes)
+    width = variable_shapes(config)["pool/time"][1]
+    return dataclasses.replace(config, num_heads=next(heads for heads in range(max(1, width // HEAD_WIDTH), 0, -1) if width % heads == 0))
+
+
+def fit_attentive_head(tokens: Tokens, config: ProbeConfig, classes: int, *, refit: bool = True, groups: str | None = None) -> Fitted:
+    """Trains an attentive head on tokens of a train split, and maybe of a val split after it; its setting is chosen as in `fit_heads`.
+
+    Returns:
+      What was fitted; its `head` are the parameters of `pool` and `head`.
+
+    Raises:
+      UserError: for videos of one class or one group, or names without a group.
+    """
+    rows = TokenRows(tokens.values, tokens.index, tokens.label, np.array([_group(name, groups) for name in tokens.names]))
+    everything = np.arange(len(rows.tokens))
+    train, *rest = np.split(everything, np.cumsum(tokens.counts)[:-1])
+    val = rest[0] if rest else None
+    tried = choose_attentive(pool_of(config), rows, train, val, classes)
+    fitted_to = everything if refit else train
+    head = fit_attentive(pool_of(config), rows, fitted_to, classes, tried[0].setting)
+    chosen_on = f"{len(val)} videos" if val is not None else _told_folds(rows.label, rows.groups)
+    return Fitted(head, tried, chosen_on, len(fitted_to))
 
 
 def fit_heads(
@@ -116,11 +177,11 @@ def fit_heads(
     fitted = {}
     for name, classes in by_head(train.label_names).items():
         examples, held_out = _examples(train, name, groups), None if val is None else _examples(val, name, groups)
-        method = KINDS[kind]()
+        method = FITTED[kind]()
         tried = choose(method, examples, held_out, len(classes))
         everything = examples.joined(held_out) if held_out is not None and refit else examples
         head = method.fit(everything, len(classes), tried[0].setting)
-        chosen_on = f"{len(held_out)} videos" if held_out is not None else _told_folds(examples)
+        chosen_on = f"{len(held_out)} videos" if held_out is not None else _told_folds(examples.label, examples.groups)
         fitted[name] = Fitted(head, tried, chosen_on, len(everything))
     return fitted
 
@@ -139,33 +200,29 @@ def _group(name: str, pattern: str | None) -> str:
     return match.group(1) if match.re.groups else match.group()
 
 
-def _told_folds(examples: Examples) -> str:
-    return f"{len(folds(examples))} folds of {len(np.unique(examples.groups))} groups"
+def _told_folds(label: np.ndarray, groups: np.ndarray) -> str:
+    return f"{len(folds(label, groups))} folds of {len(np.unique(groups))} groups"
 
 
-def _assembled(
-    backbone: Pretrained, kind: str, heads: Mapping[str, Fitted], train: Features, provenance: dict, *, multi_label: bool
-) -> Pretrained:
+def _assembled(backbone: Pretrained, kind: str, heads: Mapping[str, Fitted], train: Features, *, multi_label: bool) -> Pretrained:
     if kind == "linear":
         layers = {name: fitted.head.layer for name, fitted in heads.items()}
-        return with_heads(backbone, layers, train.label_names, multi_label=multi_label, provenance=provenance)
+        return with_heads(backbone, layers, train.label_names, multi_label=multi_label)
     if list(heads) != [""]:
         raise UserError(f"knn is for one head, but the data set has {', '.join(heads)}: use --kind linear")
-    return _with_memory(backbone, heads[""].head, train.label_names, provenance)
+    return _with_memory(backbone, heads[""].head, train.label_names)
 
 
-def _with_memory(backbone: Pretrained, head: NearestHead, labels: tuple[str, ...], provenance: dict) -> Pretrained:
+def _with_memory(backbone: Pretrained, head: NearestHead, labels: tuple[str, ...]) -> Pretrained:
     rows, classes = head.classes.shape
-    setting = {"rows": rows, "neighbours": head.neighbours, "temperature": head.temperature}
-    config = ProbeConfig(described(backbone.model.config), num_classes=classes, **setting)
-    flat = {
-        f"{collection}:backbone/{path}" if collection else f"backbone/{path}": leaf
-        for name, leaf in flatten_variables(backbone.variables).items()
-        for collection, _, path in [name.rpartition(":")]
-    }
+    setting = {"kind": "knn", "num_classes": classes, "rows": rows, "neighbours": head.neighbours, "temperature": head.temperature}
     bank = {"bank:keys": head.keys.astype(np.float32), "bank:classes": head.classes.astype(np.float32)}
-    variables = unflatten_variables(flat | bank, scan_layers=config.scan_layers)
-    return Pretrained(build(config), variables, backbone.preprocess, labels, provenance=provenance)
+    config = backbone.model.config
+    if not isinstance(config, ProbeConfig):
+        return as_probe(backbone, ProbeConfig(described(config), **setting), bank, labels)
+    if config.kind == "attentive":
+        raise UserError("kind knn cannot stand on an attentive probe: give the model that the probe was made from")
+    return as_probe(innermost(backbone), dataclasses.replace(config, **setting), bank, labels)
 
 
 def _provenance(

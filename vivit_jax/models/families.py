@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Protocol
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.models.layer_outputs import LayerOutput
 
 DEFAULT = "vivit"
 
@@ -100,6 +102,8 @@ class Family:
       outline: the same shapes and arithmetic as `plain`, in the form that JAX traces fastest.
       order: parts of parameter paths in the order in which a video meets them, for tables.
       features: what the boxes of `cells` are called.
+      layer_outputs: what each of some layers, counted back from -1, gives for a video, where a family has such layers: statistics over
+        time and attentive probes are made of these.
     """
 
     config: type
@@ -111,6 +115,7 @@ class Family:
     outline: Callable[[Any], Any] = lambda config: config
     order: tuple[str, ...] = ()
     features: str = "features"
+    layer_outputs: Callable[[nn.Module, Array, tuple[int, ...]], tuple[LayerOutput, ...]] | None = None
 
 
 def family_named(name: str) -> Family:

@@ -10,6 +10,7 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.analysis import complexity
 from vivit_jax.analysis.parameter_table import parameter_table
+from vivit_jax.analysis.training_memory import trained_parameters
 from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.run import Run
@@ -46,6 +47,9 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
         f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view of {' x '.join(map(str, model.clip))} pixels, "
         f"{' x '.join(map(str, family.cells(model).shape))} {family.features}"
     )
+    trained, frozen = trained_parameters(experiment)
+    if frozen:
+        console.say(f"trained: {trained:,} parameters; {frozen:,} are frozen")
     console.say(f"each device holds {_bytes(loop.state)}, and what a step computes")
     if mesh is not None and mesh.size > 1:
         _tell_placement(loop.state, mesh)

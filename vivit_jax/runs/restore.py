@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from vivit_jax.errors import UserError
 from vivit_jax.runs.checkpoint import STATE
 from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts
+from vivit_jax.training.lora import merged
 
 CHECKPOINTS = "checkpoints"
 
@@ -87,7 +88,7 @@ def model_variables(workdir: str | os.PathLike, step: int) -> dict[str, Any]:
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
         restored = checkpointer.restore(path, args=arguments)
-        return {"params": restored[params], **restored.get(others, {})}
+        return {"params": jax.device_get(merged(restored[params])), **restored.get(others, {})}
 
 
 def _checkpoints(workdir: str | os.PathLike) -> Path:

@@ -35,6 +35,7 @@ from vivit_jax.training.devices.compilation import use_cache
 from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.devices.hosts import join
 from vivit_jax.training.evaluation import Evaluation, Evaluator
+from vivit_jax.training.lora import with_adapters
 from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import initialise
@@ -177,7 +178,7 @@ def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, executor
     return Run(
         experiment=experiment,
         model=build(experiment.model, axis_name=executor.axis_name),
-        variables=variables,
+        variables=variables | {"params": with_adapters(variables["params"], training.lora, experiment.seed)},
         preprocess=preprocess,
         labels=dataset.labels,
         batches=batches,

@@ -122,6 +122,29 @@ class ScheduleConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters (Hu et al. 2022): of the parameters, only these and those that `full` matches are trained.
+
+    Attributes:
+      rank: the rank r of the adapters; 0 trains every parameter itself, without adapters.
+      alpha: the product of an adapter's two matrices is multiplied by alpha / r.
+      layers: a regular expression, searched in the paths of kernels: those it matches get an adapter. By default these are the kernels of
+        attention and MLPs.
+      full: a regular expression, searched in the paths of parameters: those it matches are trained themselves, the head by default. A
+        part that begins with random weights, such as a temporal encoder over an image model, should be among them.
+    """
+
+    rank: int = 0
+    alpha: float = 16.0
+    layers: str = r"attention\w*/(query|key|value|out)/kernel$|mlp/(in|out)/kernel$"
+    full: str = r"^head"
+
+    def __post_init__(self) -> None:
+        _at_least("training.lora.rank", self.rank, 0)
+        _at_least("training.lora.alpha", self.alpha, 0)
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """Batch size, length and regularisers of the step, and what is told of it.
 
@@ -143,6 +166,7 @@ class TrainingConfig:
       wandb: the Weights & Biases project to log to; None logs to none.
       profile_steps: the (first, last) steps that JAX's profiler traces, for TensorBoard; None traces none.
       compilation_cache: the folder in which compiled steps are kept for later runs; None keeps none.
+      lora: low-rank adapters, which are trained in place of the parameters.
     """
 
     batch_size: int = 64
@@ -160,6 +184,7 @@ class TrainingConfig:
     wandb: str | None = None
     profile_steps: tuple[int, int] | None = None
     compilation_cache: str | None = "~/.cache/vivit_jax/compiled"
+    lora: LoraConfig = dataclasses.field(default_factory=LoraConfig)
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "accumulation", "log_every", "prefetch"):

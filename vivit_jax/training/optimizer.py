@@ -5,6 +5,7 @@ Patterns see one name per layer whether or not the layers are scanned; the facto
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -41,16 +42,26 @@ class Optimizer:
         return jax.tree.map(lambda gradient, factor: jnp.where(factor == 0, 0, gradient), gradients, self.factors)
 
 
-def make_optimizer(config: OptimizerConfig, learning_rate: optax.Schedule, params: Tree, model: ModelConfig) -> Optimizer:
+def make_optimizer(
+    config: OptimizerConfig,
+    learning_rate: optax.Schedule,
+    params: Tree,
+    model: ModelConfig,
+    trained: Callable[[str], bool] | None = None,
+) -> Optimizer:
     """Builds the optimiser for `params` (arrays or their shapes) of `model`, a model's config.
+
+    `trained` tells by a parameter's path whether it may be trained at all, beside the factors of `config`; None trains all.
 
     Raises:
       UserError: for a pattern that matches no parameter.
     """
     factors = _factors(config, params, model)
+    if trained:
+        factors = map_named(lambda path, factor: factor if trained(path) else 0.0, factors)
     trainable = jax.tree.map(lambda factor: bool(np.any(factor)), factors)
     if not any(jax.tree.leaves(trainable)):
-        raise UserError("optimizer.multipliers freeze every parameter: there is nothing to train")
+        raise UserError("optimizer.multipliers or training.lora freeze every parameter: there is nothing to train")
     decay = optax.add_decayed_weights(config.weight_decay, _matches(config.weight_decay_pattern, params))
     stages = [
         *([optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []),
@@ -60,6 +71,12 @@ def make_optimizer(config: OptimizerConfig, learning_rate: optax.Schedule, param
     ]
     # Masked, a frozen parameter takes no optimiser state; its update is then its gradient, which `without_frozen` made zero.
     return Optimizer(optax.masked(optax.chain(*stages), trainable), factors, learning_rate, config.sam_rho)
+
+
+def trained_leaves(params: Tree, optimizer: Optimizer) -> list[Any]:
+    """The parameters that are not frozen."""
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(optimizer.factors), strict=True)
+    return [leaf for leaf, factor in pairs if np.any(factor)]
 
 
 def _stages(config: OptimizerConfig, decay: optax.GradientTransformation, params: Tree) -> tuple[optax.GradientTransformation, ...]:

@@ -19,7 +19,8 @@ from vivit_jax.training.metrics import score, score_multi_label
 from vivit_jax.weights.headless import Linear
 
 FOLDS = 5
-STRENGTHS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-12, 3))  # 1e-6, 3.16e-6, ... 10
+STRENGTHS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-12, 9))  # 1e-6, 3.16e-6, ... 10,000
+ENDLESS = ("C", "rate", "epochs")  # settings whose values have no natural end
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
 TOLERANCE, ITERATIONS = 1e-6, 5_000
@@ -169,19 +170,32 @@ def choose(kind: Kind, train: Examples, val: Examples | None, classes: int) -> t
     Raises:
       UserError: for examples of one class, or without `val` of one group.
     """
-    parts = [(train, val)] if val is not None else [(train.take(fit), train.take(held)) for fit, held in folds(train)]
-    label = np.concatenate([held.label for _, held in parts])
+    folded = [(train, val)] if val is not None else [tuple(map(train.take, fold)) for fold in folds(train.label, train.groups)]
+    label = np.concatenate([held.label for _, held in folded])
+    scored = [
+        (setting, np.concatenate([kind.fit(fit, classes, setting)(held.features) for fit, held in folded])) for setting in kind.settings
+    ]
+    return tried_in_order(scored, label, classes)
+
+
+def tried_in_order(scored: Sequence[tuple[Setting, np.ndarray]], label: np.ndarray, classes: int) -> tuple[Tried, ...]:
+    """Settings with the logits that their heads give for held-out examples, scored, the best first."""
+    names = [str(number) for number in range(classes)]
     tried = []
-    for setting in kind.settings:
-        logits = np.concatenate([kind.fit(fit, classes, setting)(held.features) for fit, held in parts])
-        names = [str(number) for number in range(classes)]
+    for setting, logits in scored:
         scores = score_multi_label(logits, label, names) if label.ndim == 2 else score(logits, label, names)
         tried.append(Tried(setting, scores.loss, float(scores.mAP or 0) if label.ndim == 2 else scores.top1))
     return tuple(sorted(tried, key=lambda one: (-one.top1, one.loss)))
 
 
-def folds(examples: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(rows to fit, rows held out) for up to five folds.
+def at_an_end(tried: Sequence[Tried]) -> list[str]:
+    """The settings whose best value is the least or the largest that was tried, so that a better one may lie beyond."""
+    best = tried[0].setting
+    return [name for name in ENDLESS if name in best and best[name] in (f(one.setting[name] for one in tried) for f in (min, max))]
+
+
+def folds(label: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(rows to fit, rows held out) for up to five folds of examples with these labels and groups.
 
     No group is on both sides. Where each example has one label, the classes are spread evenly over the folds.
 
@@ -190,19 +204,19 @@ def folds(examples: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
     """
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # take a while to import
 
-    count = min(FOLDS, len(np.unique(examples.groups)))
+    count = min(FOLDS, len(np.unique(groups)))
     if count < 2:
         raise UserError(
             "settings are chosen on held-out groups, and all videos are of one group: give a val split, or --groups that makes two or more"
         )
-    several = examples.label.ndim == 2
+    several = label.ndim == 2
     splitter = GroupKFold(count) if several else StratifiedGroupKFold(count)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # scikit-learn warns of a class with fewer examples than folds
         try:
-            return list(splitter.split(examples.features, None if several else examples.label, examples.groups))
+            return list(splitter.split(label, None if several else label, groups))
         except ValueError:  # every class has fewer examples than folds
-            return list(GroupKFold(count).split(examples.features, None, examples.groups))
+            return list(GroupKFold(count).split(label, None, groups))
 
 
 def unit(features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d"]:

@@ -8,6 +8,7 @@ import flax.linen as nn
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.devices.executors import Executor
+from vivit_jax.training.lora import trained_by
 from vivit_jax.training.losses import ClassWeights
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.schedule import make_schedule
@@ -40,7 +41,7 @@ def set_up(
     Args:
       sections: an experiment, or these parts of one.
       module: the model, built for the executor's axis; `module.config` describes it.
-      variables: `params`, and the model's other collections by name, on the host.
+      variables: `params`, with the adapters of LoRA if there are any, and the model's other collections by name, on the host.
       preprocess: normalises the uint8 video.
       executor: the devices.
       total: steps of the run.
@@ -52,7 +53,7 @@ def set_up(
     """
     training = sections.training
     learning_rate = make_schedule(sections.schedule, sections.optimizer.learning_rate, total=total, warmup=warmup)
-    optimizer = make_optimizer(sections.optimizer, learning_rate, variables["params"], module.config)
+    optimizer = make_optimizer(sections.optimizer, learning_rate, variables["params"], module.config, trained_by(training.lora))
     state = executor.place(lambda tree: create_state(tree, optimizer, averaged=bool(training.ema_decay)), variables)
     step = make_train_step(
         module,

@@ -18,6 +18,7 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from vivit_jax.training.lora import merged
 from vivit_jax.training.optimizer import Optimizer
 
 OPTIONAL = ("collections", "average_collections")
@@ -29,7 +30,7 @@ class TrainState:
 
     Attributes:
       step: steps taken.
-      params: the parameters that are trained, float32.
+      params: the model's parameters, float32, with the adapters of `training.lora` beside them.
       opt_state: optax's.
       average: the moving average of the parameters, or None where `training.ema_decay` is 0.
       collections: the model's other collections by name; empty for a model that has none.
@@ -45,10 +46,10 @@ class TrainState:
 
     @property
     def model_variables(self) -> dict[str, Any]:
-        """What is evaluated and saved as the model: `params`, and its other collections by name."""
+        """What is evaluated and saved as the model: `params`, adapters merged into them, and its other collections by name."""
         if self.average is None:
-            return {"params": self.params, **self.collections}
-        return {"params": self.average, **self.average_collections}
+            return {"params": merged(self.params), **self.collections}
+        return {"params": merged(self.average), **self.average_collections}
 
 
 def saved_fields(state: TrainState) -> dict[str, Any]:

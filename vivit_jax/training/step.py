@@ -18,6 +18,7 @@ from vivit_jax.training.averaging import OverViews, mean_of_views
 from vivit_jax.training.colours import seen_video
 from vivit_jax.training.config import LossConfig, TrainingConfig
 from vivit_jax.training.gradients import accumulated, sharpness_aware
+from vivit_jax.training.lora import merged
 from vivit_jax.training.losses import ClassWeights, cross_entropy, targets_of
 from vivit_jax.training.mixing import mix, paired
 from vivit_jax.training.optimizer import Optimizer
@@ -116,7 +117,7 @@ def _loss_of(
         if mixes:
             weights = batch["own_weight"]
             video = mix(video, preprocess.normalise(batch["partner_video"]), weights[:, None, :, :, None])
-        variables = {"params": gather(params), **collections}
+        variables = {"params": merged(gather(params)), **collections}
         logits, collections = model.apply(variables, video, train=True, rngs={"dropout": key}, mutable=list(collections))
         targets = targets_of(batch["label"], logits)
         top1 = _top1(logits, targets)

@@ -6,6 +6,7 @@ the MLP; what the tokens of an attention attend to is that attention's pattern.
 
 import functools
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -21,6 +22,18 @@ from vivit_jax.models.vivit.attention import MultiHeadAttention
 from vivit_jax.models.vivit.config import ViViTConfig
 
 Attentions = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class Encoded(NamedTuple):
+    """The tokens after a layer, normalised.
+
+    Attributes:
+      tokens: all of them.
+      mean: their mean, where `config.pool` is `mean_then_norm`: it is taken before the norm.
+    """
+
+    tokens: Float[Array, "b *n d"]
+    mean: Float[Array, "b *m d"] | None
 
 
 class Encoder(nn.Module):
@@ -40,8 +53,13 @@ class Encoder(nn.Module):
     outputs: int | None = None
 
     @nn.compact
-    def __call__(self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool) -> Float[Array, "b *m d"]:
-        """Encodes tokens; `positions` are the trailing token axes, each place of which has a learned position of its own."""
+    def __call__(
+        self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool, layers: tuple[int, ...] = ()
+    ) -> Float[Array, "b *m d"] | tuple["Encoded", ...]:
+        """Encodes tokens; `positions` are the trailing token axes, each place of which has a learned position of its own.
+
+        With `layers`, the numbers of blocks from 0, all tokens as they are after each of these, normalised as those after the last.
+        """
         config = self.config
         dtype = config.compute_dtype
         width = tokens.shape[-1]
@@ -52,17 +70,24 @@ class Encoder(nn.Module):
         length = x.shape[-2]
         padding = padded_length(length, config.attention, width // config.num_heads, dtype) - length
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
-        x = self._blocks(self._laid_out(x), length, train)
+        x, after = self._blocks(self._laid_out(x), length, train, keep=bool(layers))
+        norm = LayerNorm(config.norm_eps, config.attention, dtype, name="norm")
+        axes = tuple(range(-1 - len(positions), -1))
+        if layers:
+            kept = [after[layer][..., :length, :] for layer in layers]
+            means = [norm(x.mean(axis=axes))[1] if config.pool == "mean_then_norm" else None for x in kept]
+            return tuple(Encoded(norm(x)[1], mean) for x, mean in zip(kept, means, strict=True))
         x = x[..., :length, :]
         if config.pool == "mean_then_norm":
-            x = x.mean(axis=tuple(range(-1 - len(positions), -1)))
-        return LayerNorm(config.norm_eps, config.attention, dtype, name="norm")(x)[1]
+            x = x.mean(axis=axes)
+        return norm(x)[1]
 
-    def _blocks(self, x: Array, length: int, train: bool) -> Array:
+    def _blocks(self, x: Array, length: int, train: bool, *, keep: bool) -> tuple[Array, Any]:
+        """The tokens after the last block and, to `keep`, after each of them."""
         config = self.config
         rates = [config.stochastic_depth * layer / max(config.num_layers - 1, 1) for layer in range(config.num_layers)]
         block = nn.remat(Block, prevent_cse=not config.scan_layers) if config.remat else Block
-        arguments = {"config": config, "attentions": self.attentions, "length": length, "train": train}
+        arguments = {"config": config, "attentions": self.attentions, "length": length, "train": train, "keep": keep}
         if config.scan_layers:
             scanned = nn.scan(
                 block,
@@ -70,12 +95,14 @@ class Encoder(nn.Module):
                 split_rngs={"params": True, "dropout": True},
                 length=config.num_layers,
             )
-            return scanned(**arguments, name="blocks")(x, jnp.asarray(rates))[0]
+            return scanned(**arguments, name="blocks")(x, jnp.asarray(rates))
+        after = []
         for layer, rate in enumerate(rates):
             outputs = self.outputs if layer == config.num_layers - 1 else None
-            x, _ = block(**arguments, outputs=outputs, name=f"block_{layer:02d}")(x, rate)
+            x, kept = block(**arguments, outputs=outputs, name=f"block_{layer:02d}")(x, rate)
             x = self._laid_out(x)
-        return x
+            after.append(kept)
+        return x, after
 
     def _laid_out(self, x: Array) -> Array:
         """A plain model says nothing about memory, so that it can be exported from any platform for any other."""
@@ -93,10 +120,11 @@ class Block(nn.Module):
     length: int
     train: bool
     outputs: int | None = None
+    keep: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b *n d"], drop_rate: float | Array) -> tuple[Float[Array, "b *n d"], None]:
-        """Returns (x, None), the pair that `nn.scan` asks for; `drop_rate` is the chance that a residual is dropped."""
+    def __call__(self, x: Float[Array, "b *n d"], drop_rate: float | Array) -> tuple[Float[Array, "b *n d"], Array | None]:
+        """Returns (x, x to `keep` or else None), the pair that `nn.scan` asks for; `drop_rate` is the chance that a residual is dropped."""
         config = self.config
         dtype = config.compute_dtype
         norm = functools.partial(LayerNorm, config.norm_eps, config.attention, dtype)
@@ -117,7 +145,8 @@ class Block(nn.Module):
             x = x[..., : self.outputs, :] + self._stochastic_depth(y, drop_rate)
         x, y = norm(name="norm_mlp")(x)
         y = MLP(config, self.train, name="mlp")(y)
-        return x + self._stochastic_depth(y, drop_rate), None
+        x = x + self._stochastic_depth(y, drop_rate)
+        return x, x if self.keep else None
 
     def _stochastic_depth(self, residual: Array, rate: float | Array) -> Array:
         """Drops the residual of whole examples at random (Huang et al. 2016)."""

@@ -59,4 +59,5 @@ FAMILY = Family(
     describe=describe,
     order=("tokenizer", "spatial_encoder", "temporal_encoder", "encoder", "head"),
     features="tokens",
+    layer_outputs=lambda module, video, layers: module.layer_outputs(video, layers),
 )

@@ -7,19 +7,22 @@ encoder and differ in how tokens are grouped around it.
 import dataclasses
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.clips import check_video
 from vivit_jax.models.kernels.shared_parameters import add_shared
+from vivit_jax.models.layer_outputs import LayerOutput
 from vivit_jax.models.vivit.attention import SPACE, TIME
 from vivit_jax.models.vivit.config import ViViTConfig
-from vivit_jax.models.vivit.encoder import Encoder
+from vivit_jax.models.vivit.encoder import Encoded, Encoder
 from vivit_jax.models.vivit.tokenizer import Tokenizer
 
 POOLINGS = {"mean": jnp.mean, "max": jnp.max, "sum": jnp.sum}
 
 Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
+Outputs = Float[Array, "b d"] | tuple[LayerOutput, ...]
 
 
 class ViViT(nn.Module):
@@ -60,6 +63,15 @@ class ViViT(nn.Module):
         check_video(video, self.config.clip)
         return self.transformer(self.tokenizer(video), train).astype(jnp.float32)
 
+    def layer_outputs(self, video: Float[Array, "b t h w 3"], layers: tuple[int, ...]) -> tuple[LayerOutput, ...]:
+        """What each of these layers gives, counted back from -1, the last; all are normalised as the last is.
+
+        The layers of a temporal encoder stand on those of the spatial one.
+        """
+        check_video(video, self.config.clip)
+        outputs = self.transformer(self.tokenizer(video), False, layers)
+        return tuple(jax.tree.map(lambda x: x.astype(jnp.float32), output) for output in outputs)
+
 
 class SpatioTemporalAttention(nn.Module):
     """Model 1: every token attends to every token."""
@@ -67,10 +79,17 @@ class SpatioTemporalAttention(nn.Module):
     config: ViViTConfig
 
     @nn.compact
-    def __call__(self, tokens: Float[Array, "b t s d"], train: bool) -> Float[Array, "b d"]:
+    def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
         """Encodes all tokens of a clip as one sequence."""
         b, t, s, d = tokens.shape
-        return _encode_and_pool(self, "encoder", self.config, tokens.reshape(b, t * s, d), train)
+        blocks = _blocks(layers, self.config.num_layers)
+        encoded = _encode_and_pool(self, "encoder", self.config, tokens.reshape(b, t * s, d), train, blocks)
+        if not layers:
+            return encoded
+        return tuple(
+            _output(self.config, pooled, grid.reshape(b, t, s, d), grid.reshape(b, t, s, d).mean(axis=2), cls)
+            for pooled, grid, cls in (_parts(self.config, one) for one in encoded)
+        )
 
 
 class FactorisedEncoder(nn.Module):
@@ -82,20 +101,42 @@ class FactorisedEncoder(nn.Module):
     config: ViViTConfig
 
     @nn.compact
-    def __call__(self, tokens: Float[Array, "b t s d"], train: bool) -> Float[Array, "b d"]:
+    def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
         """Encodes the tokens of each time index alone, then the time indices."""
-        config = self.config
-        frames = _encode_and_pool(self, "spatial_encoder", config, tokens, train)
+        if layers:
+            return self._outputs_of(layers, tokens)
+        frames = _encode_and_pool(self, "spatial_encoder", self.config, tokens, train)
         self.sow("intermediates", "frames", frames)
-        if not config.temporal_layers:
+        if not self.config.temporal_layers:
             return frames.mean(axis=1)
-        temporal = dataclasses.replace(
+        return _encode_and_pool(self, "temporal_encoder", self._temporal(), frames, train)
+
+    def _temporal(self) -> ViViTConfig:
+        """The config of the temporal encoder."""
+        config = self.config
+        return dataclasses.replace(
             config,
             num_layers=config.temporal_layers,
             num_heads=config.temporal_heads or config.num_heads,
             mlp_dim=config.temporal_mlp_dim or config.mlp_dim,
         )
-        return _encode_and_pool(self, "temporal_encoder", temporal, frames, train)
+
+    def _outputs_of(self, layers: tuple[int, ...], tokens: Float[Array, "b t s d"]) -> tuple[LayerOutput, ...]:
+        config, above = self.config, self.config.temporal_layers
+        last = config.num_layers - 1
+        spatial = _blocks(tuple(layer + above for layer in layers if layer < -above), config.num_layers)
+        found = {}
+        encoded = _encode_and_pool(self, "spatial_encoder", config, tokens, False, (*spatial, last))
+        for layer, one in zip((*(block - config.num_layers - above for block in spatial), None), encoded, strict=True):
+            frames, grid, cls = _parts(config, one)
+            found[layer] = _output(config, frames.mean(axis=1), grid, frames, cls.reshape(cls.shape[0], -1, cls.shape[-1]))
+        if above:
+            temporal = _blocks(tuple(layer for layer in layers if layer >= -above), above) or (above - 1,)
+            encoded = _encode_and_pool(self, "temporal_encoder", self._temporal(), found[None].times, False, temporal)
+            for block, one in zip(temporal, encoded, strict=True):
+                pooled, times, cls = _parts(config, one)
+                found[block - above] = LayerOutput(pooled, times, times[:, :, None, None], cls)
+        return tuple(found[layer] for layer in layers)
 
 
 class FactorisedSelfAttention(nn.Module):
@@ -104,12 +145,12 @@ class FactorisedSelfAttention(nn.Module):
     config: ViViTConfig
 
     @nn.compact
-    def __call__(self, tokens: Float[Array, "b t s d"], train: bool) -> Float[Array, "b d"]:
+    def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
         """Encodes the grid."""
         attentions = (("spatial_attention", (SPACE,)), ("temporal_attention", (TIME,)))
         if self.config.attention_order == "time_space":
             attentions = attentions[::-1]
-        return _encode_and_pool_grid(self, attentions, tokens, train)
+        return _encode_and_pool_grid(self, attentions, tokens, train, layers)
 
 
 class FactorisedDotProductAttention(nn.Module):
@@ -118,9 +159,9 @@ class FactorisedDotProductAttention(nn.Module):
     config: ViViTConfig
 
     @nn.compact
-    def __call__(self, tokens: Float[Array, "b t s d"], train: bool) -> Float[Array, "b d"]:
+    def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
         """Encodes the grid."""
-        return _encode_and_pool_grid(self, (("attention", (TIME, SPACE)),), tokens, train)
+        return _encode_and_pool_grid(self, (("attention", (TIME, SPACE)),), tokens, train, layers)
 
 
 TRANSFORMERS = {
@@ -131,27 +172,55 @@ TRANSFORMERS = {
 }
 
 
-def _encode_and_pool(module: nn.Module, name: str, config: ViViTConfig, tokens: Array, train: bool) -> Array:
-    """(b, ..., n, d) to (b, ..., d): prepends a cls token where the pool is that token, encodes each sequence, pools it."""
+def _encode_and_pool(
+    module: nn.Module, name: str, config: ViViTConfig, tokens: Array, train: bool, blocks: tuple[int, ...] = ()
+) -> Array | tuple[Encoded, ...]:
+    """(b, ..., n, d) to (b, ..., d): prepends a cls token where the pool is that token, encodes each sequence, pools it.
+
+    With `blocks`, the tokens after each of these instead, with the cls token.
+    """
     if config.pool == "token":
         cls = module.param(f"{name}_cls", nn.initializers.zeros, (tokens.shape[-1],))
         cls = add_shared(jnp.zeros((*tokens.shape[:-2], 1, tokens.shape[-1]), tokens.dtype), cls)
         tokens = jnp.concatenate([cls, tokens], axis=-2)
-    # A caller that collects intermediates gets all tokens.
-    outputs = 1 if config.pool == "token" and not module.is_mutable_collection("intermediates") else None
-    encoder = Encoder(config, (("attention", (SPACE,)),), outputs, name=name)
-    tokens = encoder(tokens, positions=tokens.shape[-2:-1], train=train)
-    if config.pool == "mean_then_norm":
-        return tokens
-    module.sow("intermediates", "tokens", tokens)
-    return tokens[..., 0, :] if config.pool == "token" else POOLINGS[config.pool](tokens, axis=-2)
+    # A caller that collects intermediates, or asks for blocks, gets all tokens.
+    every = config.pool != "token" or blocks or module.is_mutable_collection("intermediates")
+    encoder = Encoder(config, (("attention", (SPACE,)),), None if every else 1, name=name)
+    encoded = encoder(tokens, positions=tokens.shape[-2:-1], train=train, layers=blocks)
+    if blocks or config.pool == "mean_then_norm":
+        return encoded
+    module.sow("intermediates", "tokens", encoded)
+    return encoded[..., 0, :] if config.pool == "token" else POOLINGS[config.pool](encoded, axis=-2)
 
 
-def _encode_and_pool_grid(module: nn.Module, attentions: tuple, tokens: Array, train: bool) -> Array:
-    """(b, t, s, d) to (b, d) by an encoder that sees the grid."""
+def _encode_and_pool_grid(module: nn.Module, attentions: tuple, tokens: Array, train: bool, layers: tuple[int, ...]) -> Outputs:
+    """(b, t, s, d) to (b, d) by an encoder that sees the grid, or what each of `layers` gives."""
     config = module.config
-    tokens = Encoder(config, attentions, name="encoder")(tokens, positions=tokens.shape[1:3], train=train)
+    encoder = Encoder(config, attentions, name="encoder")
+    encoded = encoder(tokens, positions=tokens.shape[1:3], train=train, layers=_blocks(layers, config.num_layers))
+    if layers:
+        none = jnp.zeros((tokens.shape[0], 0, tokens.shape[-1]))
+        pooled = [mean if mean is not None else POOLINGS[config.pool](grid, axis=(1, 2)) for grid, mean in encoded]
+        return tuple(_output(config, feature, grid, grid.mean(axis=2), none) for feature, (grid, _) in zip(pooled, encoded, strict=True))
     if config.pool == "mean_then_norm":
-        return tokens
-    module.sow("intermediates", "tokens", tokens)
-    return POOLINGS[config.pool](tokens, axis=(1, 2))
+        return encoded
+    module.sow("intermediates", "tokens", encoded)
+    return POOLINGS[config.pool](encoded, axis=(1, 2))
+
+
+def _blocks(layers: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The numbers of blocks, from 0, of layers that are counted back from -1."""
+    return tuple(count + layer for layer in layers)
+
+
+def _parts(config: ViViTConfig, encoded: Encoded) -> tuple[Array, Array, Array]:
+    """Of encoded sequences (b, ..., n, d): the pooled feature (b, ..., d), the tokens without cls, and the cls tokens alone."""
+    tokens, mean = encoded
+    own = int(config.pool == "token")
+    pooled = mean if mean is not None else tokens[..., 0, :] if own else POOLINGS[config.pool](tokens, axis=-2)
+    return pooled, tokens[..., own:, :], tokens[..., :own, :]
+
+
+def _output(config: ViViTConfig, pooled: Array, grid: Array, times: Array, cls: Array) -> LayerOutput:
+    """The output of a layer whose grid of tokens is (b, t, s, d)."""
+    return LayerOutput(pooled, times, grid.reshape(*grid.shape[:2], *config.grid[1:], grid.shape[-1]), cls)

@@ -1,0 +1,188 @@
+"""Averages the weights of models that were fine-tuned from the same start (Wortsman et al. 2022): one model, at the cost of one."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from vivit_jax import console
+from vivit_jax.data.config import DataConfig
+from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.pipeline import evaluation_batches
+from vivit_jax.errors import UserError
+from vivit_jax.inference.label_spaces import Relabelled, agree
+from vivit_jax.models.families import family_of
+from vivit_jax.preprocess import Views
+from vivit_jax.runs.restore import model_variables, verify
+from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.devices.executors import make_executor
+from vivit_jax.training.evaluation import Evaluator
+from vivit_jax.weights import Pretrained, load_model_dir
+from vivit_jax.weights.layers import COLLECTION, flatten_variables, unflatten_variables
+from vivit_jax.weights.model_dir import is_model_dir
+
+Flat = dict[str, np.ndarray]
+AVERAGED = ("batch_stats",)  # collections whose averages mean something
+
+
+@dataclasses.dataclass(frozen=True)
+class Ingredient:
+    """A model to average, read when it is needed.
+
+    Attributes:
+      name: its directory, and its step for a checkpoint.
+      model: the model directory that says what network it is of.
+      variables: reads its variables.
+    """
+
+    name: str
+    model: Path
+    variables: Callable[[], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Soup:
+    """An average of models.
+
+    Attributes:
+      pretrained: the model; its `provenance` records what it is made of.
+      scores: of each ingredient alone by name, the best first; empty for a uniform soup.
+      kept: names of the ingredients that are averaged.
+      score: of the soup, on the split that chose them; None for a uniform soup.
+    """
+
+    pretrained: Pretrained
+    scores: dict[str, float]
+    kept: tuple[str, ...]
+    score: float | None
+
+
+def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = False) -> list[Ingredient]:
+    """The models of work directories and model directories, or with `checkpoints` every whole checkpoint of the work directories.
+
+    Raises:
+      UserError: for a path that is neither, or a run without a whole checkpoint.
+    """
+    found = []
+    for path in map(Path, paths):
+        model = path if is_model_dir(path) else path / "model"
+        if not is_model_dir(model):
+            raise UserError(f"{path} is neither a model directory nor the work directory of a run with a model/ in it")
+        if not checkpoints:
+            found.append(Ingredient(str(path), model, lambda model=model: load_model_dir(model).variables))
+            continue
+        steps = [] if model == path else [saved.step for saved in verify(path) if saved.whole]
+        if not steps:
+            raise UserError(f"{path} has no whole checkpoint: raise checkpoint.keep in the next run, or leave --checkpoints out")
+        found += [Ingredient(f"{path} step {step}", model, lambda path=path, step=step: model_variables(path, step)) for step in steps]
+    if len(found) < 2:
+        raise UserError("a soup needs two models or more")
+    return found
+
+
+def greedy_soup(
+    ingredients: Sequence[Ingredient], dataset: VideoDataset, split: str = "val", *, views: Views = (1, 1), batch_size: int = 8
+) -> Soup:
+    """Adds the models one by one, the best on a split first; each stays if the average's score does not fall.
+
+    The score is top-1, or mAP where a video may have several classes.
+
+    Raises:
+      UserError: for models of different networks, classes or preprocessing.
+    """
+    first = _common(ingredients)
+    score_of = _scorer(first, dataset, split, views, batch_size)
+    alone = [(score_of(_flat(one), one.name), one) for one in ingredients]
+    alone.sort(key=lambda pair: -pair[0])  # stable: among equals, the order given
+    (best, start), *others = alone
+    total, kept = _wide(_flat(start)), [start.name]
+    for _, one in others:
+        tried = _sum(total, _flat(one))
+        score = score_of(_mean(tried, len(kept) + 1), f"{len(kept) + 1} of them")
+        if score >= best:
+            total, best = tried, score
+            kept.append(one.name)
+    said = {"split": split, "views": list(views), "score": best, "ingredients": {one.name: score for score, one in alone}}
+    return _soup(first, total, kept, {one.name: score for score, one in alone}, best, said | {"data": dict(dataset.identity)})
+
+
+def uniform_soup(ingredients: Sequence[Ingredient]) -> Soup:
+    """The plain average of all models.
+
+    Raises:
+      UserError: for models of different networks, classes or preprocessing.
+    """
+    first = _common(ingredients)
+    total = _wide(_flat(ingredients[0]))
+    for one in ingredients[1:]:
+        total = _sum(total, _flat(one))
+    return _soup(first, total, [one.name for one in ingredients], {}, None, {})
+
+
+def _common(ingredients: Sequence[Ingredient]) -> Pretrained:
+    """The first model, where all others differ from it in their weights alone."""
+    first = load_model_dir(ingredients[0].model)
+    for one in ingredients[1:]:
+        other = first if one.model == ingredients[0].model else load_model_dir(one.model)
+        for what, mine, its in (
+            ("network", _plain(first), _plain(other)),
+            ("classes", (first.labels, first.multi_label), (other.labels, other.multi_label)),
+            ("preprocessing", first.preprocess, other.preprocess),
+        ):
+            if mine != its:
+                raise UserError(
+                    f"{one.name} and {ingredients[0].name} differ in their {what}: only models that differ in weights alone are averaged"
+                )
+    if others := {path.partition(COLLECTION)[0] for path in flatten_variables(first.variables) if COLLECTION in path} - {*AVERAGED}:
+        raise UserError(f"a model with {', '.join(sorted(others))} beside its parameters cannot be averaged")
+    return first
+
+
+def _plain(pretrained: Pretrained) -> Any:
+    return family_of(pretrained.model.config).plain(pretrained.model.config)
+
+
+def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, batch_size: int) -> Callable[[Flat, str], float]:
+    """Scores variables on the split; compiled once."""
+    agreement = agree(first, dataset)
+    executor = make_executor(ParallelConfig())
+    evaluator = Evaluator(first.model, first.preprocess, executor, agreement.labels, multi_label=first.multi_label)
+    batches = evaluation_batches(dataset, split, first.preprocess, DataConfig(), views=views, batch_size=batch_size)
+
+    def score(flat: Flat, title: str) -> float:
+        variables = executor.place_variables(_tree(first, flat))
+        evaluation = evaluator(variables, Relabelled(batches, agreement.labels, dataset.labels), title=f"scoring {title}")
+        console.say(f"{title}: {evaluation.headline}")
+        return float(evaluation.summary()["mAP" if first.multi_label else "top1"])
+
+    return score
+
+
+def _soup(first: Pretrained, total: Flat, kept: list[str], scores: dict[str, float], score: float | None, said: dict) -> Soup:
+    variables = _tree(first, _mean(total, len(kept)))
+    made = dataclasses.replace(first, variables=variables, provenance={"soup": {"kept": kept, **said}})
+    return Soup(made, scores, tuple(kept), score)
+
+
+def _flat(one: Ingredient) -> Flat:
+    return {path: np.asarray(leaf) for path, leaf in flatten_variables(jax.device_get(one.variables())).items()}
+
+
+def _wide(flat: Flat) -> Flat:
+    return {path: leaf.astype(np.float64) for path, leaf in flat.items()}
+
+
+def _sum(total: Flat, flat: Flat) -> Flat:
+    return {path: total[path] + leaf for path, leaf in flat.items()}
+
+
+def _mean(total: Flat, count: int) -> Flat:
+    return {path: (leaf / count).astype(np.float32) for path, leaf in total.items()}
+
+
+def _tree(first: Pretrained, flat: Flat) -> dict:
+    return unflatten_variables(flat, scan_layers=getattr(first.model.config, "scan_layers", False))

@@ -1,0 +1,102 @@
+"""LoRA (Hu et al. 2022): kernels stay as they are, and the sum of each with a product of two thin matrices is used in their place.
+
+The adapters lie beside their kernel in the tree of parameters, as `kernel` W and `lora` with `a` (*in, r), `b` (r, *out) and `scale` ();
+for scanned layers each has a leading axis of layers. Every model takes `merged` parameters, W + scale a b with scale = alpha / r, and the
+model directory holds these, so that nobody outside training sees an adapter. `b` begins as zero: the first step starts from W.
+
+The gradient of a whole kernel is still computed, a layer at a time, before it becomes that of `a` and `b`. What is saved is the optimiser's
+memory, and the gradients': not that of activations.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Mapping
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from vivit_jax.errors import UserError
+from vivit_jax.training.config import LoraConfig
+from vivit_jax.training.paths import layer_names, leaf_names
+
+SCALE = "/lora/scale"  # of an adapter: it is kept beside a and b, and is no parameter of the model
+TO_HEADS = re.compile(r"/(query|key|value)/kernel$")  # (d, k, f): one dimension in; any other kernel has one dimension out
+
+
+def with_adapters(params: Mapping, config: LoraConfig, seed: int) -> dict:
+    """The parameters, on the host, with fresh adapters beside the kernels that `config.layers` matches; as they are where rank is 0.
+
+    Raises:
+      UserError: for a pattern that matches no kernel.
+    """
+    if not config.rank:
+        return dict(params)
+    pattern, found = _compiled("training.lora.layers", config.layers), []
+
+    def adapted(node: Mapping, path: str) -> dict:
+        children = {name: adapted(child, f"{path}/{name}") if isinstance(child, Mapping) else child for name, child in node.items()}
+        name, kernel = f"{path}/kernel".lstrip("/"), node.get("kernel")
+        if kernel is None or not any(pattern.search(layer) for layer in layer_names(name, kernel.shape)):
+            return children
+        found.append(name)
+        return children | {"lora": _adapter(name, kernel.shape, config, seed)}
+
+    tree = adapted(params, "")
+    if not found:
+        kernels = [name for name in leaf_names(params) if name.endswith("kernel")]
+        raise UserError(f"training.lora.layers {config.layers!r} matches no kernel (kernels are named as {', '.join(kernels[:4])})")
+    return tree
+
+
+def merged(params: Mapping) -> dict:
+    """The parameters as a model takes them: each adapter added to its kernel. A tree without adapters comes back as it is."""
+    children = {name: merged(child) if isinstance(child, Mapping) and name != "lora" else child for name, child in params.items()}
+    adapter = children.pop("lora", None)
+    if adapter is not None:
+        children["kernel"] = children["kernel"] + _product(adapter).reshape(children["kernel"].shape)
+    return children
+
+
+def trained_by(config: LoraConfig) -> Callable[[str], bool] | None:
+    """Whether a parameter is trained, by its path; None where all are.
+
+    Raises:
+      UserError: for a pattern that is no regular expression.
+    """
+    if not config.rank:
+        return None
+    full = _compiled("training.lora.full", config.full)
+    return lambda path: path.endswith(("/lora/a", "/lora/b")) or (not path.endswith(SCALE) and bool(full.search(path)))
+
+
+def _adapter(name: str, shape: tuple[int, ...], config: LoraConfig, seed: int) -> dict[str, np.ndarray]:
+    """A fresh adapter of a kernel; of scanned layers, what each would have by itself."""
+    layers, shape = (shape[:1], shape[1:]) if "/blocks/" in name else ((), shape)
+    inputs = 1 if TO_HEADS.search(f"/{name}") else len(shape) - 1
+    bound = 1 / np.sqrt(np.prod(shape[:inputs]))
+    draws = [
+        np.random.default_rng([seed, zlib.crc32(layer.encode())]).uniform(-bound, bound, (*shape[:inputs], config.rank))
+        for layer in layer_names(name, (*layers, *shape))
+    ]
+    return {
+        "a": np.stack(draws).reshape(*layers, *shape[:inputs], config.rank).astype(np.float32),
+        "b": np.zeros((*layers, config.rank, *shape[inputs:]), np.float32),
+        "scale": np.full(layers, config.alpha / config.rank, np.float32),
+    }
+
+
+def _product(adapter: Mapping) -> Array:
+    """scale a b, with all dimensions in and all dimensions out flat; whatever axes `scale` has lead: of layers, of devices."""
+    scale = jnp.asarray(adapter["scale"])
+    a = jnp.asarray(adapter["a"])
+    a = a.reshape(*scale.shape, -1, a.shape[-1])
+    b = jnp.asarray(adapter["b"]).reshape(*scale.shape, a.shape[-1], -1)
+    return scale[..., None, None] * jnp.matmul(a, b, precision="highest")
+
+
+def _compiled(field: str, pattern: str) -> re.Pattern:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"{field} {pattern!r} is no regular expression: {error}") from None
