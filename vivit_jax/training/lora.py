@@ -49,13 +49,19 @@ def with_adapters(params: Mapping, config: LoraConfig, seed: int) -> dict:
     return tree
 
 
-def merged(params: Mapping) -> dict:
+def merged(params: Mapping) -> Mapping:
     """The parameters as a model takes them: each adapter added to its kernel. A tree without adapters comes back as it is."""
-    children = {name: merged(child) if isinstance(child, Mapping) and name != "lora" else child for name, child in params.items()}
-    adapter = children.pop("lora", None)
-    if adapter is not None:
-        children["kernel"] = children["kernel"] + _product(adapter).reshape(children["kernel"].shape)
-    return children
+    if not any(path.endswith(SCALE) for path in leaf_names(params)):
+        return params
+
+    def without(node: Mapping) -> dict:
+        children = {name: without(child) if isinstance(child, Mapping) and name != "lora" else child for name, child in node.items()}
+        adapter = children.pop("lora", None)
+        if adapter is not None:
+            children["kernel"] = children["kernel"] + _product(adapter).reshape(children["kernel"].shape)
+        return children
+
+    return without(params)
 
 
 def trained_by(config: LoraConfig) -> Callable[[str], bool] | None:
