@@ -34,16 +34,16 @@ def recipe(family):
     config = base_config(family)
     config.data.name = "motion_digits"
     config.data.data_dir = str(folder / "data")
-    config.data.train_split = "train[:25%]"
+    config.data.train_split = "train[:6%]"
     config.data.val_split = "val[:25%]"
-    config.data.test_split = "test[:25%]"
+    config.data.test_split = "test[:12%]"
     config.data.stride = 4
     config.data.resize = 48
     config.augment.flip = 0.0
     config.model.clip = (8, 48, 48)
     config.optimizer.learning_rate = 1e-3
     config.training.batch_size = 32
-    config.training.epochs = 6.0
+    config.training.epochs = 4.0
     return config
 
 
@@ -56,7 +56,7 @@ vivit.model.num_heads = 4
 vivit.model.mlp_dim = 128
 
 resnet = recipe("resnet3d")
-resnet.model.architecture = "r2plus1d_18"
+resnet.model.architecture = "r3d_18"
 resnet.model.width = 8
 
 # %%
