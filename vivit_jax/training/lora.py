@@ -28,7 +28,7 @@ def with_adapters(params: Mapping, config: LoraConfig, seed: int) -> dict:
     """The parameters, on the host, with fresh adapters beside the kernels that `config.layers` matches; as they are where rank is 0.
 
     Raises:
-      UserError: for a pattern that matches no kernel.
+      UserError: for a pattern that matches no kernel, or some of the layers that are scanned.
     """
     if not config.rank:
         return dict(params)
@@ -37,8 +37,14 @@ def with_adapters(params: Mapping, config: LoraConfig, seed: int) -> dict:
     def adapted(node: Mapping, path: str) -> dict:
         children = {name: adapted(child, f"{path}/{name}") if isinstance(child, Mapping) else child for name, child in node.items()}
         name, kernel = f"{path}/kernel".lstrip("/"), node.get("kernel")
-        if kernel is None or not any(pattern.search(layer) for layer in layer_names(name, kernel.shape)):
+        matches = [] if kernel is None else [bool(pattern.search(layer)) for layer in layer_names(name, kernel.shape)]
+        if not any(matches):
             return children
+        if not all(matches):
+            raise UserError(
+                f"training.lora.layers {config.layers!r} matches {sum(matches)} of the {len(matches)} layers of {name}, and scanned layers "
+                "have adapters together: set model.scan_layers to False, or match all of them"
+            )
         found.append(name)
         return children | {"lora": _adapter(name, kernel.shape, config, seed)}
 

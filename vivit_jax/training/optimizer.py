@@ -51,14 +51,13 @@ def make_optimizer(
 ) -> Optimizer:
     """Builds the optimiser for `params` (arrays or their shapes) of `model`, a model's config.
 
-    `trained` tells by a parameter's path whether it may be trained at all, beside the factors of `config`; None trains all.
+    `trained` tells by a parameter's path whether it may be trained at all, beside the factors of `config`; None trains all. Like patterns,
+    it sees one path per layer.
 
     Raises:
       UserError: for a pattern that matches no parameter.
     """
-    factors = _factors(config, params, model)
-    if trained:
-        factors = map_named(lambda path, factor: factor if trained(path) else 0.0, factors)
+    factors = _factors(config, params, model, trained or (lambda name: True))
     trainable = jax.tree.map(lambda factor: bool(np.any(factor)), factors)
     if not any(jax.tree.leaves(trainable)):
         raise UserError("optimizer.multipliers or training.lora freeze every parameter: there is nothing to train")
@@ -127,8 +126,8 @@ def _matches(pattern: str, params: Tree) -> Tree:
     return matches
 
 
-def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig) -> Tree:
-    """The factor of each parameter: a number, or (l, 1, ...) where scanned layers have different ones."""
+def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained: Callable[[str], bool]) -> Tree:
+    """The factor of each parameter, 0 where it is not `trained`: a number, or (l, 1, ...) where scanned layers have different ones."""
     rules = [(_compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
     used = set()
     height = family_of(model).height if config.layer_decay != 1.0 else None
@@ -142,7 +141,7 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig) -> Tree:
         return decay
 
     def factor_of_leaf(path: str, leaf: Any) -> float | np.ndarray:
-        factors = [factor_of(name) for name in layer_names(path, leaf.shape)]
+        factors = [factor_of(name) * trained(name) for name in layer_names(path, leaf.shape)]
         if len(set(factors)) == 1:
             return factors[0]
         return np.asarray(factors, np.float32).reshape(-1, *(1,) * (len(leaf.shape) - 1))
