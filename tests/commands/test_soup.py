@@ -76,6 +76,7 @@ def test_what_a_soup_refuses(vivit, models, tmp_path):
     save_pretrained(tmp_path / "others", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS[::-1])
     for arguments, told in (
         ((models[0], "--uniform"), "two models or more"),
+        ((models[0], models[0], models[1], "--uniform"), "is given twice"),
         ((*models,), "or else --uniform"),
         ((models[0], tmp_path / "wider", "--uniform"), "differ in their network"),
         ((models[0], tmp_path / "others", "--uniform"), "differ in their classes"),

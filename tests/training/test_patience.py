@@ -68,6 +68,15 @@ def test_a_score_that_is_nan_is_never_the_best(name):
     assert is_better(name, 0.5, math.nan) and not is_better(name, math.nan, 0.5) and not is_better(name, math.nan, math.nan)
 
 
+@pytest.mark.slow
+def test_a_run_whose_patience_ends_with_its_last_step_did_not_end_early(start, tmp_path):
+    flags = ("--config.training.steps=4", "--config.evaluation.every_steps=2", "--config.optimizer.learning_rate=0")
+    run = start(tmp_path / "run", *flags, "--config.evaluation.patience=1")
+    assert run.wait() == 0, run.output()
+    assert "ends early" not in run.output()
+    assert "ended early" not in (tmp_path / "run" / "report.html").read_text()
+
+
 @pytest.mark.fault(
     promise="A run that ends early ends at the same step, in the same bits, if it is interrupted",
     provoked="SIGTERM before the step at which patience ends, then the same command again; jit and pmap",

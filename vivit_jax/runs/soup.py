@@ -65,7 +65,7 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
     """The models of work directories and model directories, or with `checkpoints` every whole checkpoint of the work directories.
 
     Raises:
-      UserError: for a path that is neither, or a run without a whole checkpoint.
+      UserError: for a path that is neither or is given twice, or a run without a whole checkpoint.
     """
     found = []
     for path in map(Path, paths):
@@ -79,6 +79,9 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
         if not steps:
             raise UserError(f"{path} has no whole checkpoint: raise checkpoint.keep in the next run, or leave --checkpoints out")
         found += [Ingredient(f"{path} step {step}", model, lambda path=path, step=step: model_variables(path, step)) for step in steps]
+    names = [str(path.resolve()) for path in map(Path, paths)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{twice[0]} is given twice: each model of a soup counts once")
     if len(found) < 2:
         raise UserError("a soup needs two models or more")
     return found
