@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
+from vivit_jax.data.together import Together
 from vivit_jax.errors import UserError
 
 MARK = "@"
@@ -123,21 +124,14 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
 
 def _together(origins: Sequence[str], contents: Sequence[str | None]) -> list[str]:
     """The origins, where those that share a file's contents, directly or through others, have the least of their names."""
-    parents: dict[Hashable, Hashable] = {}
-
-    def root(key: Hashable) -> Hashable:
-        while parents.setdefault(key, key) != key:
-            parents[key] = parents[parents[key]]
-            key = parents[key]
-        return key
-
+    joined = Together()
     for origin, content in zip(origins, contents, strict=True):
         if content is not None:
-            parents[root(("content", content))] = root(("origin", origin))
+            joined.join(("content", content), ("origin", origin))
     least: dict[Hashable, str] = {}
     for origin in sorted(set(origins)):
-        least.setdefault(root(("origin", origin)), origin)
-    return [least[root(("origin", origin))] for origin in origins]
+        least.setdefault(joined.root(("origin", origin)), origin)
+    return [least[joined.root(("origin", origin))] for origin in origins]
 
 
 class Subset(Sequence):

@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 from vivit_jax.errors import UserError
 from vivit_jax.training.config import LoraConfig
-from vivit_jax.training.paths import layer_names, leaf_names
+from vivit_jax.training.paths import compiled, layer_names, leaf_names
 
 SCALE = "/lora/scale"  # of an adapter: it is kept beside a and b, and is no parameter of the model
 TO_HEADS = re.compile(r"/(query|key|value)/kernel$")  # (d, k, f): one dimension in; any other kernel has one dimension out
@@ -32,7 +32,7 @@ def with_adapters(params: Mapping, config: LoraConfig, seed: int) -> dict:
     """
     if not config.rank:
         return dict(params)
-    pattern, found = _compiled("training.lora.layers", config.layers), []
+    pattern, found = compiled("training.lora.layers", config.layers), []
 
     def adapted(node: Mapping, path: str) -> dict:
         children = {name: adapted(child, f"{path}/{name}") if isinstance(child, Mapping) else child for name, child in node.items()}
@@ -78,7 +78,7 @@ def trained_by(config: LoraConfig) -> Callable[[str], bool] | None:
     """
     if not config.rank:
         return None
-    full = _compiled("training.lora.full", config.full)
+    full = compiled("training.lora.full", config.full)
     return lambda path: path.endswith(("/lora/a", "/lora/b")) or (not path.endswith(SCALE) and bool(full.search(path)))
 
 
@@ -105,10 +105,3 @@ def _product(adapter: Mapping) -> Array:
     a = a.reshape(*scale.shape, -1, a.shape[-1])
     b = jnp.asarray(adapter["b"]).reshape(*scale.shape, a.shape[-1], -1)
     return scale[..., None, None] * jnp.matmul(a, b, precision="highest")
-
-
-def _compiled(field: str, pattern: str) -> re.Pattern:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"{field} {pattern!r} is no regular expression: {error}") from None

@@ -4,7 +4,6 @@ Patterns see one name per layer whether or not the layers are scanned; the facto
 """
 
 import dataclasses
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ import optax
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.training.config import OptimizerConfig
-from vivit_jax.training.paths import layer_names, leaf_names, map_named
+from vivit_jax.training.paths import compiled, layer_names, leaf_names, map_named
 
 Tree = Any
 
@@ -119,7 +118,7 @@ def _is_masked(node: Any) -> bool:
 
 
 def _matches(pattern: str, params: Tree) -> Tree:
-    expression = _compiled("optimizer.weight_decay_pattern", pattern)
+    expression = compiled("optimizer.weight_decay_pattern", pattern)
     matches = map_named(lambda path, leaf: any(expression.search(name) for name in layer_names(path, leaf.shape)), params)
     if not any(jax.tree.leaves(matches)):
         raise _unmatched("optimizer.weight_decay_pattern", pattern, params)
@@ -128,7 +127,7 @@ def _matches(pattern: str, params: Tree) -> Tree:
 
 def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained: Callable[[str], bool]) -> Tree:
     """The factor of each parameter, 0 where it is not `trained`: a number, or (l, 1, ...) where scanned layers have different ones."""
-    rules = [(_compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
+    rules = [(compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
     used = set()
     height = family_of(model).height if config.layer_decay != 1.0 else None
 
@@ -151,13 +150,6 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained:
         if i not in used:
             raise _unmatched("optimizer.multipliers", pattern, params)
     return factors
-
-
-def _compiled(field: str, pattern: str) -> re.Pattern:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"{field} {pattern!r} is no regular expression: {error}") from None
 
 
 def _unmatched(field: str, pattern: str, params: Tree) -> UserError:
