@@ -14,7 +14,9 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.errors import UserError
+from vivit_jax.inference.evaluate import check_multi_label
 from vivit_jax.inference.label_spaces import Relabelled, agree
+from vivit_jax.inference.scores import check_finite
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.restore import model_variables, verify
@@ -95,7 +97,8 @@ def greedy_soup(
     The score is top-1, or mAP where a video may have several classes.
 
     Raises:
-      UserError: for models of different networks, classes or preprocessing.
+      UserError: for models of different networks, classes or preprocessing, of one class a video where the data set has several, or that
+        give NaN.
     """
     first = _common(ingredients)
     score_of = _scorer(first, dataset, split, views, batch_size)
@@ -151,6 +154,7 @@ def _plain(pretrained: Pretrained) -> Any:
 
 def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, batch_size: int) -> Callable[[Flat, str], float]:
     """Scores variables on the split; compiled once."""
+    check_multi_label(first, dataset)
     agreement = agree(first, dataset)
     executor = make_executor(ParallelConfig())
     evaluator = Evaluator(first.model, first.preprocess, executor, agreement.labels, multi_label=first.multi_label)
@@ -159,6 +163,7 @@ def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, 
     def score(flat: Flat, title: str) -> float:
         variables = executor.place_variables(_tree(first, flat))
         evaluation = evaluator(variables, Relabelled(batches, agreement.labels, dataset.labels), title=f"scoring {title}")
+        check_finite(evaluation, batches.names)
         console.say(f"{title}: {evaluation.headline}")
         return float(evaluation.summary()["mAP" if first.multi_label else "top1"])
 
