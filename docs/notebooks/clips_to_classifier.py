@@ -98,7 +98,8 @@ model.predict(video)
 # %% [markdown]
 # ## Where it looked
 #
-# Integrated gradients say how much each token added to the score of a class. Together they add up to the score's rise over a grey clip.
+# Integrated gradients say how much each token added to the score of a class. Together they add up to the score's rise over a blank
+# clip, one of the clip's mean colour.
 
 # %%
 from vivit_jax.inference.explain import explain

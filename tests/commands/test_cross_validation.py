@@ -78,7 +78,14 @@ def test_what_cannot_be_folded_is_refused_before_anything_is_trained(people, tmp
         (("--folds", "2", "--group", "kitchen"), "no column 'kitchen'"),
         (("--folds", "2", "--config.evaluation.patience=2"), "give --fold_validation"),
         (("--group", "person"), "mean nothing without --folds"),
+        (("--folds", "2", "--config.data.train_split=train"), "leave --config.data.train_split out"),
     ):
         assert main(command(tmp_path / "runs", people, *more)) == 2
         assert message in capfd.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_patience_without_clips_to_validate_on_is_refused(people, tmp_path, capfd):
+    for more in ((), ("--config.data.val_split=None",)):
+        assert main(command(tmp_path / "runs", people, "--config.evaluation.patience=2", *more)) == 2
+        assert "evaluation.patience needs clips to validate on" in capfd.readouterr().err

@@ -269,8 +269,9 @@ def test_several_labels_and_several_heads(vivit, model_dir, sets, videos, tmp_pa
 
 @pytest.mark.slow
 def test_a_probe_is_the_same_twice(vivit, model_dir, sets, tmp_path):
-    for name in ("one", "two"):
-        probe(vivit, model_dir, sets, "three", tmp_path / name)
+    for name, more in (("one", ()), ("two", ("--groups", "."))):
+        out = probe(vivit, model_dir, sets, "three", tmp_path / name, *more)
+    assert "--groups is for cross-validation, and settings are chosen on val" in out
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert one == two
 
@@ -288,6 +289,7 @@ def test_a_probe_is_the_same_twice(vivit, model_dir, sets, tmp_path):
         (("--name", "three", "--layers=-9"), "a layer must be from -2"),
         (("--name", "three", "--kind", "attentive", "--time", "deviation"), "--time is for kinds"),
         (("--name", "actions", "--kind", "attentive"), "use --kind linear"),
+        (("--name", "three", "--patches", "2"), "are for kind attentive, and the kind is linear"),
         ((), "needs --name"),
     ],
 )

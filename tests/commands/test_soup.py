@@ -70,13 +70,15 @@ def tree_of(flat):
     return unflatten_variables({name: leaf.astype(np.float32) for name, leaf in flat.items()})
 
 
-def test_what_a_soup_refuses(vivit, models, tmp_path):
+def test_what_a_soup_refuses(vivit, models, data_dir, tmp_path):
     wider = dataclasses.replace(CONFIG, mlp_dim=48)
     save_pretrained(tmp_path / "wider", wider, random_variables(wider), PREPROCESS, LABELS)
     save_pretrained(tmp_path / "others", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS[::-1])
     for arguments, told in (
         ((models[0], "--uniform"), "two models or more"),
+        ((models[0], models[0], models[1], "--uniform"), "is given twice"),
         ((*models,), "or else --uniform"),
+        ((*models, "--name", "several", "--data_dir", data_dir, "--split", "test"), "may have several classes"),
         ((models[0], tmp_path / "wider", "--uniform"), "differ in their network"),
         ((models[0], tmp_path / "others", "--uniform"), "differ in their classes"),
         ((models[0], tmp_path, "--uniform"), "neither a model directory nor"),

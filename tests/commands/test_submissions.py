@@ -92,3 +92,9 @@ def test_predictions_are_one_table_as_csv_and_as_parquet(model_dir, data_dir, tm
     assert "unknown challenge 'kinetics'" in capfd.readouterr().err
     assert main([*command, "--submission", "epic", "x", "--sls", "2,3"]) == 2
     assert "three levels" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--submission", "ssv2", "test.csv")])
+def test_levels_of_supervision_without_their_submission_are_refused(more, capfd):
+    assert main(["evaluate", "--workdir", "runs/none", "--sls", "2,3,3", *more]) == 2
+    assert "--sls is for --submission epic FILE.zip" in capfd.readouterr().err

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vivit_jax.data.dataset import open_dataset
-from vivit_jax.data.folds import Folds, assigned, parted
+from vivit_jax.data.folds import Folds, assigned, origins, parted
 from vivit_jax.data.layouts import Reading
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.errors import UserError
@@ -132,6 +132,17 @@ def test_segments_of_one_video_are_not_parted(grouped):
     assert sorted(sum("long" in name for name in fold) for fold in folds) == [0, 0, 3]
     with pytest.raises(UserError, match="have no group"):
         dataset.source("all@fold1of3:group")
+
+
+def test_copies_of_one_video_are_not_parted():
+    rows = [
+        {"split": "train", "name": name, "group": group, "source": f"{name}.mp4", "sha256": contents}
+        for name, group, contents in (("a", "x", "1"), ("b", "y", "1"), ("c", "y", "2"), ("d", "z", "2"), ("e", "w", "3"), ("f", "v", ""))
+    ]
+    names = [("train", row["name"]) for row in rows]
+    assert origins(names, rows, None, "set") == ["x", "x", "x", "x", "w", "v"]
+    assert origins(names, [row | {"group": ""} for row in rows], None, "set") == ["a.mp4", "a.mp4", "c.mp4", "c.mp4", "e.mp4", "f.mp4"]
+    assert origins(names, rows, "group", "set") == ["x", "y", "y", "z", "w", "v"]  # as it was asked for
 
 
 def test_folds_that_do_not_exist_are_refused():

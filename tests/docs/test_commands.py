@@ -8,6 +8,7 @@ import pytest
 
 from vivit_jax import cli
 from vivit_jax.config_file import read_config
+from vivit_jax.keys import experiment_keys
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -24,6 +25,11 @@ def commands(page: pathlib.Path) -> list[str]:
     return [match[1] for match in found if match]
 
 
+KEY = re.compile(
+    r"(?<![\w.])config\.((?:model|data|augment|init|optimizer|schedule|loss|training|evaluation|checkpoint|parallel)\.[a-z_.]*[a-z_])"
+)
+OF_SCENIC = {"model.attention_config.type", "model.temporal_encoding_config.method"}
+
 CASES = [pytest.param(command, id=f"{page.relative_to(ROOT)}-{i}") for page in PAGES for i, command in enumerate(commands(page))]
 
 
@@ -35,6 +41,13 @@ def test_the_commands_are_found():
         "predict",
         "convert",
     }
+
+
+def test_keys_named_in_the_text_exist():
+    known = {key.name for family in ("vivit", "fusion_cnn", "resnet3d") for key in experiment_keys("", family=family)}
+    named = {key for page in PAGES for key in KEY.findall(page.read_text(encoding="utf-8"))}
+    assert len(named) > 30
+    assert named - known == OF_SCENIC
 
 
 @pytest.mark.parametrize("command", CASES)

@@ -90,6 +90,11 @@ def test_of_two_classes_area_and_f1_are_those_of_the_second():
     assert score(logits, np.zeros(50, int), ("no", "yes")).auc is None
 
 
+def test_an_unknown_average_is_refused():
+    with pytest.raises(UserError, match="unknown average 'probability'"):
+        evaluated(None, {}, tiny.PREPROCESS, [], parallel=ParallelConfig(), labels=tiny.CLASSES, average="probability")
+
+
 def test_logits_are_averaged_over_views():
     class Views(tiny.EvaluationBatches):
         def __iter__(self):

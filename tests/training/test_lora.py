@@ -17,7 +17,9 @@ from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.runs.restore import model_variables
 from vivit_jax.training.config import LoraConfig
 from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.lora import merged, with_adapters
+from vivit_jax.training.lora import merged, trained_by, with_adapters
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.paths import named_leaves
 from vivit_jax.training.setup import set_up
 from vivit_jax.weights.layers import flatten, stack_layers
 from vivit_jax.weights.model_dir import load_model_dir
@@ -128,6 +130,23 @@ def test_patterns_that_are_wrong_are_named():
             with_adapters(params, LoraConfig(rank=2, layers=layers), 0)
     with pytest.raises(UserError, match="rank must be at least 0"):
         LoraConfig(rank=-1)
+
+
+def test_patterns_see_one_path_per_layer_where_layers_are_scanned_too():
+    experiment = tiny.experiment(training=lora(full=r"^head|block_01/norm_mlp"), model={"scan_layers": True})
+    params, config = initial_params(experiment), experiment.training.lora
+    params = {**params, "transformer": stack_layers(params["transformer"])}
+    adapted = with_adapters(params, config, 0)
+    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.1, adapted, experiment.model, trained_by(config))
+    factors = {path: np.ravel(factor).tolist() for path, factor in named_leaves(optimizer.factors)}
+    assert {path: factor for path, factor in factors.items() if any(factor) and not path.endswith(("/lora/a", "/lora/b"))} == {
+        "head/bias": [1.0],
+        "head/kernel": [1.0],
+        "transformer/encoder/blocks/norm_mlp/bias": [0.0, 1.0],
+        "transformer/encoder/blocks/norm_mlp/scale": [0.0, 1.0],
+    }
+    with pytest.raises(UserError, match=r"matches 1 of the 2 layers of transformer/encoder/blocks/.*scan_layers"):
+        with_adapters(params, LoraConfig(rank=2, layers=r"block_01/.*kernel$"), 0)
 
 
 @pytest.mark.slow

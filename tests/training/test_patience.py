@@ -1,6 +1,7 @@
 """A run that ends early: at the step that a loop over the scores of a whole run finds, and again there if it is interrupted."""
 
 import json
+import math
 import signal
 
 import numpy as np
@@ -10,6 +11,7 @@ from processes import arrays_of
 
 from vivit_jax.runs.patience import Patience
 from vivit_jax.training.config import EvaluationConfig
+from vivit_jax.training.metrics import is_better
 
 # Steps so long that the score wanders.
 WANDERING = (
@@ -55,6 +57,24 @@ def test_without_patience_a_run_never_ends_early():
     patience = Patience.of(EvaluationConfig())
     assert all(patience.note("top1", 0.5) == {} for _ in range(100))
     assert not patience.exhausted
+
+
+@pytest.mark.parametrize("name", ["top1", "loss"])
+def test_a_score_that_is_nan_is_never_the_best(name):
+    patience = Patience.of(EvaluationConfig(patience=3))
+    for score in (math.nan, 0.5, math.nan):
+        patience.note(name, score)
+    assert (patience.best, patience.waited) == (0.5, 1)
+    assert is_better(name, 0.5, math.nan) and not is_better(name, math.nan, 0.5) and not is_better(name, math.nan, math.nan)
+
+
+@pytest.mark.slow
+def test_a_run_whose_patience_ends_with_its_last_step_did_not_end_early(start, tmp_path):
+    flags = ("--config.training.steps=4", "--config.evaluation.every_steps=2", "--config.optimizer.learning_rate=0")
+    run = start(tmp_path / "run", *flags, "--config.evaluation.patience=1")
+    assert run.wait() == 0, run.output()
+    assert "ends early" not in run.output()
+    assert "ended early" not in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.fault(

@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.inference.submissions import Submission, check_submission, write_submission
     from vivit_jax.runs.report import write_report
 
+    if arguments.sls and not (arguments.submission and arguments.submission[0] == "epic"):
+        raise UserError("--sls is for --submission epic FILE.zip: leave it out, or name the file to write")
     tell_of_unused_gpu()
     subject = _subject(arguments)
     if arguments.submission:

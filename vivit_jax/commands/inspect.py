@@ -83,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.keys is not None:
         _print_keys(experiment_keys(arguments.keys, family=arguments.overrides.get("model.family", DEFAULT)))
         return
+    if arguments.originals is not None and not arguments.name:
+        raise UserError("--originals is for a data set: name it with --name")
     if (arguments.subject is None) == (arguments.name is None):
         raise UserError("give either a config, a run or a model directory, or --name of a data set")
     if arguments.name:

@@ -45,12 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patches",
         type=whole,
-        default=PATCHES,
         metavar="N",
         help=f"of kind attentive: average the patches of each frame to N x N; 0 keeps them all (default {PATCHES})",
     )
-    parser.add_argument("--queries", type=positive, default=1, metavar="N", help="of kind attentive: learned queries (default 1)")
-    parser.add_argument("--mlp_dim", type=whole, default=0, metavar="N", help="of kind attentive: hidden units of an MLP (default 0, none)")
+    parser.add_argument("--queries", type=positive, metavar="N", help="of kind attentive: learned queries (default 1)")
+    parser.add_argument("--mlp_dim", type=whole, metavar="N", help="of kind attentive: hidden units of an MLP (default 0, none)")
     parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default train)")
     parser.add_argument(
         "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default val, if there is one)"
@@ -81,15 +80,19 @@ def run(arguments: argparse.Namespace) -> None:
     tell_of_unused_gpu()
     check_replaceable(arguments.to)
     pretrained, dataset = from_pretrained(arguments.model), ensure_dataset(arguments.name, arguments.data_dir)
+    val_split = _val_split(arguments.val_split, dataset)
+    if arguments.groups and val_split:
+        console.warn(f"--groups is for cross-validation, and settings are chosen on {val_split}: to cross-validate give --val_split none")
+    sizes = {name: value for name in ("patches", "queries", "mlp_dim") if (value := getattr(arguments, name)) is not None}
     done = probe(
         pretrained,
         dataset,
         kind=arguments.kind,
         time=arguments.time,
         layers=arguments.layers,
-        attention=Attention(arguments.patches, arguments.queries, arguments.mlp_dim),
+        attention=Attention(**sizes) if sizes else None,
         train_split=arguments.train_split,
-        val_split=_val_split(arguments.val_split, dataset),
+        val_split=val_split,
         refit=not arguments.train_only,
         groups=arguments.groups,
         views=arguments.views,

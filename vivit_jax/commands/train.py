@@ -29,6 +29,7 @@ from vivit_jax.commands.config_arguments import add_config, experiment_of
 from vivit_jax.errors import Stopped, UserError, in_one_line
 
 TAKES_CONFIG = True
+OF_FOLDS = ("data.train_split", "data.val_split", "data.test_split")  # keys that --folds sets
 HANDLES_SIGNALS = True  # the first signal saves, see vivit_jax.runs.stopping
 
 
@@ -88,6 +89,8 @@ def run(arguments: argparse.Namespace) -> None:
     }
     if not arguments.folds and (arguments.group or arguments.fold_seed or arguments.fold_validation):
         raise UserError("--group, --fold_seed and --fold_validation mean nothing without --folds")
+    if arguments.folds and (own := [key for key in OF_FOLDS if key in arguments.overrides]):
+        raise UserError(f"--folds divides all clips of the data set, whatever their splits: leave --config.{own[0]} out")
     try:
         if arguments.folds:
             plan = Plan(arguments.folds, arguments.group, arguments.fold_seed, arguments.fold_validation)

@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
+from vivit_jax.data.together import Together
 from vivit_jax.errors import UserError
 
 MARK = "@"
@@ -100,7 +101,8 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
     Args:
       names: (split, name) of each clip.
       rows: of the data set's list of clips.
-      column: one of its columns; None is `group` or else `source`, as far as they say something, or else the clip itself.
+      column: one of its columns; None is `group` or else `source`, as far as they say something, or else the clip itself, and what shares
+        the contents of a file is not parted either.
       dataset: its name, for errors.
 
     Raises:
@@ -109,7 +111,8 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
     listed = {(row["split"], row["name"]): row for row in rows}
     if column is None:
         column = next((title for title in ("group", "source") if listed and all(listed.get(name, {}).get(title) for name in names)), None)
-        return [listed[name][column] if column else "/".join(name) for name in names]
+        own = [listed[name][column] if column else "/".join(name) for name in names]
+        return _together(own, [listed.get(name, {}).get("sha256") or None for name in names])
     known = list(rows[0]) if rows else []
     if column not in known:
         raise UserError(f"the list of clips of data set {dataset} has no column {column!r}: it has {', '.join(known) or 'none'}")
@@ -117,6 +120,18 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
     if missing:
         raise UserError(f"{len(missing)} of {len(names)} clips of data set {dataset} have no {column}, the first is {'/'.join(missing[0])}")
     return [listed[name][column] for name in names]
+
+
+def _together(origins: Sequence[str], contents: Sequence[str | None]) -> list[str]:
+    """The origins, where those that share a file's contents, directly or through others, have the least of their names."""
+    joined = Together()
+    for origin, content in zip(origins, contents, strict=True):
+        if content is not None:
+            joined.join(("content", content), ("origin", origin))
+    least: dict[Hashable, str] = {}
+    for origin in sorted(set(origins)):
+        least.setdefault(joined.root(("origin", origin)), origin)
+    return [least[joined.root(("origin", origin))] for origin in origins]
 
 
 class Subset(Sequence):

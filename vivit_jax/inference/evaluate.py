@@ -61,6 +61,18 @@ def evaluate(
     ]
 
 
+def check_multi_label(pretrained: Pretrained, dataset: VideoDataset) -> None:
+    """Refuses a model of one class a video for a data set of several.
+
+    Raises:
+      UserError: for such a pair.
+    """
+    if dataset.multi_label and not pretrained.multi_label:
+        raise UserError(
+            f"the videos of {dataset.name} may have several classes, and the model was trained for one: use a model of loss.name sigmoid"
+        )
+
+
 def scored(
     pretrained: Pretrained,
     dataset: VideoDataset,
@@ -76,10 +88,7 @@ def scored(
     progress: bool = True,
 ) -> tuple[Evaluation, Names]:
     """`evaluate` with everything decided: returns the scores, and the videos' names by index in the split."""
-    if dataset.multi_label and not pretrained.multi_label:
-        raise UserError(
-            f"the videos of {dataset.name} may have several classes, and the model was trained for one: use a model of loss.name sigmoid"
-        )
+    check_multi_label(pretrained, dataset)
     batches = evaluation_batches(dataset, split, pretrained.preprocess, data, views=views, flip=flip, batch_size=batch_size)
     evaluation = score_batches(
         pretrained.model,

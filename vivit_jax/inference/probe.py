@@ -98,7 +98,7 @@ def probe(
       kind: `linear`, `knn` or `attentive`.
       time: of kinds `linear` and `knn`, the statistics over time that make the features.
       layers: the layers that make the features or tokens, counted back from -1.
-      attention: of kind `attentive`, its size.
+      attention: of kind `attentive`, its size; None is that of `Attention()`.
       train_split: the split to fit to.
       val_split: the split to choose the head's setting on; None chooses by cross-validation within `train_split`.
       refit: whether the head is fitted to both splits once its setting is chosen.
@@ -117,6 +117,8 @@ def probe(
         raise unknown_name("--kind", kind, KINDS)
     if kind == "attentive" and tuple(time) != MEAN:
         raise UserError("--time is for kinds linear and knn: an attentive head sees the tokens of all times")
+    if kind != "attentive" and attention is not None:
+        raise UserError(f"--patches, --queries and --mlp_dim are for kind attentive, and the kind is {kind}: leave them out")
     fitted_on = (train_split, val_split) if val_split and refit else (train_split,)
     reading = {"views": views, "batch_size": batch_size, "data": data, "progress": progress}
     if kind == "attentive":

@@ -247,6 +247,8 @@ class Loop:
         self._reached.evaluated = step
         name, summary = self.run.experiment.best, scores.summary()
         waited = self._reached.patience.note(name, summary.get(name, math.nan))
+        if step == self.plan.total:
+            waited = {}  # such a run does not end early, and its report finds that out by these rows
         self.write(step, {f"val/{name}": value for name, value in summary.items()} | waited)
         console.say(f"step {step}/{self.plan.total}  val {scores.headline}  loss {scores.loss:.4f}")
         self._keep_best(step, scores)

@@ -37,9 +37,12 @@ class Patience:
         return self.limit is not None and self.waited >= self.limit
 
     def note(self, name: str, score: float) -> dict[str, float]:
-        """Takes in the score of an evaluation, where less is better of `loss` alone; returns what the metrics say of it."""
+        """Takes in the score of an evaluation, where less is better of `loss` alone; returns what the metrics say of it.
+
+        NaN is never better: taken as the best, it would stay so, as no score is better than NaN.
+        """
         gain = math.inf if self.best is None else self.best - score if name == "loss" else score - self.best
-        if gain > self.delta:
+        if gain > self.delta and not math.isnan(score):
             self.best, self.waited = score, 0
         else:
             self.waited += 1

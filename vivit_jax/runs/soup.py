@@ -14,7 +14,9 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.errors import UserError
+from vivit_jax.inference.evaluate import check_multi_label
 from vivit_jax.inference.label_spaces import Relabelled, agree
+from vivit_jax.inference.scores import check_finite
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.restore import model_variables, verify
@@ -65,7 +67,7 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
     """The models of work directories and model directories, or with `checkpoints` every whole checkpoint of the work directories.
 
     Raises:
-      UserError: for a path that is neither, or a run without a whole checkpoint.
+      UserError: for a path that is neither or is given twice, or a run without a whole checkpoint.
     """
     found = []
     for path in map(Path, paths):
@@ -79,6 +81,9 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
         if not steps:
             raise UserError(f"{path} has no whole checkpoint: raise checkpoint.keep in the next run, or leave --checkpoints out")
         found += [Ingredient(f"{path} step {step}", model, lambda path=path, step=step: model_variables(path, step)) for step in steps]
+    names = [str(path.resolve()) for path in map(Path, paths)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{twice[0]} is given twice: each model of a soup counts once")
     if len(found) < 2:
         raise UserError("a soup needs two models or more")
     return found
@@ -92,7 +97,8 @@ def greedy_soup(
     The score is top-1, or mAP where a video may have several classes.
 
     Raises:
-      UserError: for models of different networks, classes or preprocessing.
+      UserError: for models of different networks, classes or preprocessing, of one class a video where the data set has several, or that
+        give NaN.
     """
     first = _common(ingredients)
     score_of = _scorer(first, dataset, split, views, batch_size)
@@ -148,6 +154,7 @@ def _plain(pretrained: Pretrained) -> Any:
 
 def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, batch_size: int) -> Callable[[Flat, str], float]:
     """Scores variables on the split; compiled once."""
+    check_multi_label(first, dataset)
     agreement = agree(first, dataset)
     executor = make_executor(ParallelConfig())
     evaluator = Evaluator(first.model, first.preprocess, executor, agreement.labels, multi_label=first.multi_label)
@@ -156,6 +163,7 @@ def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, 
     def score(flat: Flat, title: str) -> float:
         variables = executor.place_variables(_tree(first, flat))
         evaluation = evaluator(variables, Relabelled(batches, agreement.labels, dataset.labels), title=f"scoring {title}")
+        check_finite(evaluation, batches.names)
         console.say(f"{title}: {evaluation.headline}")
         return float(evaluation.summary()["mAP" if first.multi_label else "top1"])
 

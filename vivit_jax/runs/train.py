@@ -94,6 +94,7 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption,
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
     check_splits(dataset, experiment.data)
+    _check_patience(experiment, dataset)
     _check_loss(experiment, dataset)
     experiment, variables, origin = _complete(experiment, dataset.labels)
     if restart:
@@ -126,6 +127,16 @@ def _prepare_process(experiment: Experiment) -> None:
         check_wandb()
     tell_of_unused_gpu()
     use_cache(experiment.training.compilation_cache)
+
+
+def _check_patience(experiment: Experiment, dataset: VideoDataset) -> None:
+    """Refuses patience with a score that is never computed."""
+    split = experiment.data.val_split
+    if experiment.evaluation.patience is not None and (split is None or not dataset.has(split)):
+        raise UserError(
+            f"evaluation.patience needs clips to validate on, and data.val_split {split} is none of data set {dataset.name}, which has "
+            f"{', '.join(dataset.splits)}: name one, such as train[90%:] with data.train_split=train[:90%], or leave patience out"
+        )
 
 
 def _check_loss(experiment: Experiment, dataset: VideoDataset) -> None:

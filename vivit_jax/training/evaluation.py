@@ -13,11 +13,11 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from vivit_jax import console
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.averaging import OverViews, averaged, mean_of_views
-from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.config import AVERAGES, ParallelConfig
 from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.feed import read_ahead
 from vivit_jax.training.metrics import (
@@ -213,6 +213,8 @@ class Evaluator:
         multi_label: bool = False,
         average: str = "logits",
     ) -> None:
+        if average not in AVERAGES:
+            raise unknown_name("average", average, AVERAGES)
         over_views = functools.partial(averaged, average=average, multi_label=multi_label)
         self._forward, self._multi_label = Forward(model, preprocess, executor, over_views), multi_label
         self._labels = {name: tuple(names) for name, names in by_head(labels).items()}

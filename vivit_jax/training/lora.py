@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 from vivit_jax.errors import UserError
 from vivit_jax.training.config import LoraConfig
-from vivit_jax.training.paths import layer_names, leaf_names
+from vivit_jax.training.paths import compiled, layer_names, leaf_names
 
 SCALE = "/lora/scale"  # of an adapter: it is kept beside a and b, and is no parameter of the model
 TO_HEADS = re.compile(r"/(query|key|value)/kernel$")  # (d, k, f): one dimension in; any other kernel has one dimension out
@@ -28,17 +28,23 @@ def with_adapters(params: Mapping, config: LoraConfig, seed: int) -> dict:
     """The parameters, on the host, with fresh adapters beside the kernels that `config.layers` matches; as they are where rank is 0.
 
     Raises:
-      UserError: for a pattern that matches no kernel.
+      UserError: for a pattern that matches no kernel, or some of the layers that are scanned.
     """
     if not config.rank:
         return dict(params)
-    pattern, found = _compiled("training.lora.layers", config.layers), []
+    pattern, found = compiled("training.lora.layers", config.layers), []
 
     def adapted(node: Mapping, path: str) -> dict:
         children = {name: adapted(child, f"{path}/{name}") if isinstance(child, Mapping) else child for name, child in node.items()}
         name, kernel = f"{path}/kernel".lstrip("/"), node.get("kernel")
-        if kernel is None or not any(pattern.search(layer) for layer in layer_names(name, kernel.shape)):
+        matches = [] if kernel is None else [bool(pattern.search(layer)) for layer in layer_names(name, kernel.shape)]
+        if not any(matches):
             return children
+        if not all(matches):
+            raise UserError(
+                f"training.lora.layers {config.layers!r} matches {sum(matches)} of the {len(matches)} layers of {name}, and scanned layers "
+                "have adapters together: set model.scan_layers to False, or match all of them"
+            )
         found.append(name)
         return children | {"lora": _adapter(name, kernel.shape, config, seed)}
 
@@ -72,7 +78,7 @@ def trained_by(config: LoraConfig) -> Callable[[str], bool] | None:
     """
     if not config.rank:
         return None
-    full = _compiled("training.lora.full", config.full)
+    full = compiled("training.lora.full", config.full)
     return lambda path: path.endswith(("/lora/a", "/lora/b")) or (not path.endswith(SCALE) and bool(full.search(path)))
 
 
@@ -99,10 +105,3 @@ def _product(adapter: Mapping) -> Array:
     a = a.reshape(*scale.shape, -1, a.shape[-1])
     b = jnp.asarray(adapter["b"]).reshape(*scale.shape, a.shape[-1], -1)
     return scale[..., None, None] * jnp.matmul(a, b, precision="highest")
-
-
-def _compiled(field: str, pattern: str) -> re.Pattern:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"{field} {pattern!r} is no regular expression: {error}") from None

@@ -1,6 +1,7 @@
 """Scores of a set of predictions, exact, in NumPy and scikit-learn."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -9,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 
 def is_better(name: str, score: float, than: float) -> bool:
-    """Whether one score of a name (`top1`, `loss`) is better than another."""
-    return score < than if name == "loss" else score > than
+    """Whether one score of a name (`top1`, `loss`) is better than another; any is better than NaN."""
+    return (math.isnan(than) and not math.isnan(score)) or (score < than if name == "loss" else score > than)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ Patterns see one name per layer whether or not the layers are scanned; the facto
 """
 
 import dataclasses
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ import optax
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.training.config import OptimizerConfig
-from vivit_jax.training.paths import layer_names, leaf_names, map_named
+from vivit_jax.training.paths import compiled, layer_names, leaf_names, map_named
 
 Tree = Any
 
@@ -51,14 +50,13 @@ def make_optimizer(
 ) -> Optimizer:
     """Builds the optimiser for `params` (arrays or their shapes) of `model`, a model's config.
 
-    `trained` tells by a parameter's path whether it may be trained at all, beside the factors of `config`; None trains all.
+    `trained` tells by a parameter's path whether it may be trained at all, beside the factors of `config`; None trains all. Like patterns,
+    it sees one path per layer.
 
     Raises:
       UserError: for a pattern that matches no parameter.
     """
-    factors = _factors(config, params, model)
-    if trained:
-        factors = map_named(lambda path, factor: factor if trained(path) else 0.0, factors)
+    factors = _factors(config, params, model, trained or (lambda name: True))
     trainable = jax.tree.map(lambda factor: bool(np.any(factor)), factors)
     if not any(jax.tree.leaves(trainable)):
         raise UserError("optimizer.multipliers or training.lora freeze every parameter: there is nothing to train")
@@ -120,16 +118,16 @@ def _is_masked(node: Any) -> bool:
 
 
 def _matches(pattern: str, params: Tree) -> Tree:
-    expression = _compiled("optimizer.weight_decay_pattern", pattern)
+    expression = compiled("optimizer.weight_decay_pattern", pattern)
     matches = map_named(lambda path, leaf: any(expression.search(name) for name in layer_names(path, leaf.shape)), params)
     if not any(jax.tree.leaves(matches)):
         raise _unmatched("optimizer.weight_decay_pattern", pattern, params)
     return matches
 
 
-def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig) -> Tree:
-    """The factor of each parameter: a number, or (l, 1, ...) where scanned layers have different ones."""
-    rules = [(_compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
+def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained: Callable[[str], bool]) -> Tree:
+    """The factor of each parameter, 0 where it is not `trained`: a number, or (l, 1, ...) where scanned layers have different ones."""
+    rules = [(compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
     used = set()
     height = family_of(model).height if config.layer_decay != 1.0 else None
 
@@ -142,7 +140,7 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig) -> Tree:
         return decay
 
     def factor_of_leaf(path: str, leaf: Any) -> float | np.ndarray:
-        factors = [factor_of(name) for name in layer_names(path, leaf.shape)]
+        factors = [factor_of(name) * trained(name) for name in layer_names(path, leaf.shape)]
         if len(set(factors)) == 1:
             return factors[0]
         return np.asarray(factors, np.float32).reshape(-1, *(1,) * (len(leaf.shape) - 1))
@@ -152,13 +150,6 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig) -> Tree:
         if i not in used:
             raise _unmatched("optimizer.multipliers", pattern, params)
     return factors
-
-
-def _compiled(field: str, pattern: str) -> re.Pattern:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"{field} {pattern!r} is no regular expression: {error}") from None
 
 
 def _unmatched(field: str, pattern: str, params: Tree) -> UserError:

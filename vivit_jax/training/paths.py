@@ -1,9 +1,12 @@
 """Names of the leaves of a tree, as `transformer/encoder/block_00/mlp/in/kernel`."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import jax
+
+from vivit_jax.errors import UserError
 
 
 def name_of(key_path: tuple) -> str:
@@ -24,6 +27,18 @@ def leaf_names(tree: Any) -> list[str]:
 def map_named(function: Callable, tree: Any) -> Any:
     """`function(path, leaf)` of each leaf."""
     return jax.tree_util.tree_map_with_path(lambda key_path, leaf: function(name_of(key_path), leaf), tree)
+
+
+def compiled(field: str, pattern: str) -> re.Pattern:
+    """A pattern of a config for such names.
+
+    Raises:
+      UserError: naming the field, for a pattern that is no regular expression.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"{field} {pattern!r} is no regular expression: {error}") from None
 
 
 def layer_names(path: str, shape: tuple[int, ...]) -> list[str]:
