@@ -90,6 +90,31 @@ def test_what_was_cut_off_is_done_and_nothing_else(suffix, model_dir, videos, tm
     assert scored[-1] <= 2
 
 
+def test_a_video_that_was_cut_off_is_not_forgotten_over_another(model_dir, videos, tmp_path, vivit):
+    out = tmp_path / "rows.csv"
+    options = ("predict", "--model", model_dir, "--window", "0.5", "--out", out)
+    assert vivit(*options, videos[2])[0] == 0
+    whole = rows_of(out)
+    out.write_text("".join(out.read_text().splitlines(keepends=True)[:3]))
+    assert vivit(*options, videos[0])[0] == 0
+    assert vivit(*options, videos[2], videos[0])[0] == 0
+    assert [row for row in rows_of(out) if row["video"] == videos[2]] == whole
+    assert json.loads((tmp_path / "rows.csv.json").read_text())["failed"] == {}
+
+
+@pytest.mark.parametrize(("suffix", "line"), [("csv", "a,note\n"), ("csv", "a,soon,1,cat,1\n"), ("jsonl", "a note\n"), ("jsonl", "[]\n")])
+def test_a_line_of_another_hand_is_not_cut_off(suffix, line, model_dir, videos, tmp_path, vivit):
+    out = tmp_path / f"rows.{suffix}"
+    command = ("predict", "--model", model_dir, videos[0], "--window", "0.5", "--out", out)
+    assert vivit(*command)[0] == 0
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join([*lines[:2], line, *lines[2:]]))
+    before = out.read_bytes()
+    code, _, err = vivit(*command)
+    assert (code, err.count("\n"), out.read_bytes()) == (2, 1, before)
+    assert "no row of these" in err
+
+
 def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
     out = tmp_path / "rows.csv"
     command = ("predict", "--model", model_dir, videos[0], "--out", out)
