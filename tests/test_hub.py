@@ -110,6 +110,16 @@ def test_a_directory_that_is_no_model_is_refused(tmp_path, capsys):
     assert "is not of a vivit_jax model" in capsys.readouterr().err
 
 
+def test_a_card_replaces_no_file(run, tmp_path, capsys):
+    card = tmp_path / "README.md"
+    command = ["push", "--model", str(run / "model"), "lab/clips", "--card", str(card)]
+    assert cli.main(command) == 0
+    card.write_text("of another hand")
+    assert cli.main(command) == 2
+    assert card.read_text() == "of another hand"
+    assert "exists already" in capsys.readouterr().err
+
+
 def test_the_card_tells_what_is_known(run):
     text = model_card(run / "model", load_model_dir(run / "model"), "lab/clips")
     card = ModelCard(text)  # reads the YAML
