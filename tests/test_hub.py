@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -145,6 +146,25 @@ def test_the_card_tells_what_is_known(run):
     ):
         assert told in text, told
     assert "/home/me" not in text
+
+
+@pytest.mark.parametrize(
+    ("sampling", "told"),
+    [
+        ({}, "2 frames of the video apart; a shorter video starts over"),
+        ({"rate": 12.5, "padding": "hold"}, "12.5 a second; a shorter video holds its last frame"),
+        ({"sampling": "segments"}, "one from each of as many equal parts"),
+    ],
+)
+def test_the_card_tells_how_a_clip_was_taken_and_scored(sampling, told, run, tmp_path):
+    pretrained = load_model_dir(run / "model")
+    pretrained = dataclasses.replace(pretrained, preprocess=dataclasses.replace(pretrained.preprocess, **sampling))
+    evaluation = json.loads((run / "evaluation.json").read_text()) | {"average": "probabilities", "flip": True}
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    text = model_card(tmp_path / "model", pretrained, "lab/clips")
+    assert told in text
+    assert ("2 frames of the video" in text) == (not sampling)
+    assert "the probabilities of 4x3 views (clips x crops, each also mirrored) averaged" in text
 
 
 def test_scores_of_another_step_are_not_claimed(run, tmp_path, capsys):
