@@ -45,10 +45,22 @@ class ServedModel:
             "family": config.family,
             "description": family_of(config).describe(config),
             "parameters": int(sum(leaf.size for leaf in jax.tree.leaves(self.pretrained.variables["params"]))),
-            "clip": {"frames": preprocess.frames, "stride": preprocess.stride, "height": preprocess.crop[0], "width": preprocess.crop[1]},
+            "clip": _clip(preprocess),
             "labels": labels.get("", labels),
             "multi_label": self.pretrained.multi_label,
         }
+
+
+def _clip(preprocess: Preprocess) -> dict:
+    """What a model's clip is; of `stride` and `rate` the other is null, and both are where a clip is taken from segments."""
+    is_dense = preprocess.sampling == "dense"
+    return {
+        "frames": preprocess.frames,
+        "stride": preprocess.stride if is_dense and preprocess.rate is None else None,
+        "rate": preprocess.rate if is_dense else None,
+        "height": preprocess.crop[0],
+        "width": preprocess.crop[1],
+    }
 
 
 @dataclasses.dataclass(frozen=True)
