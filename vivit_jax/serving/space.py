@@ -1,6 +1,7 @@
 """A Hugging Face Space of a server: a folder that is pushed as it is, with the versions that are installed here."""
 
 import importlib.metadata
+import json
 import pathlib
 import shutil
 import sys
@@ -38,7 +39,7 @@ COPY --chown=user requirements.txt .
 RUN pip install --no-cache-dir --user --requirement requirements.txt
 COPY --chown=user . .
 EXPOSE {port}
-CMD [{command}]
+CMD {command}
 """
 
 ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
@@ -78,7 +79,7 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views)
         "Dockerfile": DOCKERFILE.format(
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
             port=PORT,
-            command=", ".join(f'"{part}"' for part in command),
+            command=json.dumps(command),
         ),
         "requirements.txt": "\n".join(requirements) + "\n",
         ".gitattributes": ATTRIBUTES,
