@@ -62,7 +62,11 @@ def test_who_needs_a_token():
     assert not made_up.local and len(made_up.token) >= 32
     assert made_up.token != access_for("0.0.0.0", None, False).token
     assert link("192.0.2.1", 8000, "abc") == "http://192.0.2.1:8000/?token=abc"
-    assert access_for("0.0.0.0", None, True) == Access(local=False, public=True)
+    assert link("192.0.2.1", 8000, "a+b&c") == "http://192.0.2.1:8000/?token=a%2Bb%26c"
+    assert access_for("0.0.0.0", None, True) == access_for("0.0.0.0", "", True) == Access(local=False, public=True)
+    for token in ("two words", "ключ"):
+        with pytest.raises(UserError, match="ASCII"):
+            access_for("127.0.0.1", token, False)
     with pytest.raises(UserError, match="--public"):
         access_for("0.0.0.0", "own", True)
     with pytest.raises(UserError, match="token"):
