@@ -35,6 +35,7 @@ def run(tmp_path_factory):
     provenance = {"step": 700, "top1": 0.8, "data": DATA, "vivit_jax": "0.1.0"}
     save_pretrained(workdir / "model", model.config, variables, Preprocess(4, 2, 9, (8, 8)), LABELS, provenance=provenance)
     config = {"data": {"name": "clips", "data_dir": "/home/me/secret"}, "init": {"source": "/home/me/vit_b16.npz"}, "seed": 3}
+    config["training"] = {"steps": 700, "compilation_cache": "/home/me/cache"}
     (workdir / "config.json").write_text(json.dumps({"config": config, "versions": {"jax": "0.10.2"}}))
     rows = [
         {"index": i, "video": f"{i}", "label": "jump", "prediction": "jump" if i < RIGHT else "sit", "probability": 0.5} for i in range(40)

@@ -22,6 +22,7 @@ from vivit_jax.weights.vit.source import HUB
 
 TASK = "video-classification"
 CLASSES_SHOWN = 50
+FOLDERS = (("data", "data_dir"), ("training", "compilation_cache"))  # keys of a config that name a folder of the machine
 NOT_CLAIMED = (
     "That it does as well on videos of another kind than those it was trained and scored on.",
     "That its probabilities are calibrated: they are the model's own, and were not compared with how often it is right.",
@@ -182,8 +183,9 @@ def _training(pretrained: Pretrained, run: Mapping) -> str:
 def _recipe(run: Mapping) -> dict:
     """The config of a run, without the folders of the machine that it ran on."""
     config = {name: dict(section) if isinstance(section, Mapping) else section for name, section in run.get("config", {}).items()}
-    if isinstance(config.get("data"), dict):
-        config["data"].pop("data_dir", None)
+    for section, key in FOLDERS:
+        if isinstance(config.get(section), dict):
+            config[section].pop(key, None)
     if source := _source(config):
         config["init"]["source"] = source if source.startswith(HUB) else pathlib.PurePath(source).name
     return config
