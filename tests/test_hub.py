@@ -94,9 +94,14 @@ def test_what_the_hub_refuses_is_told_in_one_line(tmp_path, run):
             done = subprocess.run(push, env=environment(tmp_path, hub.url, token), capture_output=True, text=True, cwd=tmp_path)
             assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
             assert told in done.stderr
+        assert not hub.repositories
+        hub.repositories["lab/clips"] = {"private": False, "branches": {"main": [{"files": {}, "message": "initial commit"}]}}
+        done = subprocess.run([*push, "--private"], env=environment(tmp_path, hub.url), capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "exists already and is public" in done.stderr
     finally:
         hub.shutdown()
-    assert not hub.repositories
+    assert len(hub.repositories["lab/clips"]["branches"]["main"]) == 1
 
 
 @pytest.mark.parametrize(("name", "told"), [("clips", "organisation/name"), ("a/b/c", "organisation/name"), ("lab/-x", "Repo id must")])
