@@ -156,3 +156,5 @@ def test_a_window_that_cannot_be_held_is_refused(tmp_path, monkeypatch):
     assert len(windows_of(path, Plan(Fraction(1), Fraction(1), SEEN))) == 4
     with pytest.raises(UserError, match="a window of 2 s has more frames than can be held"):
         windows_of(path, Plan(Fraction(2), Fraction(1), SEEN))
+    with pytest.raises(UserError, match="each at least 1"):
+        Plan(Fraction(2), Fraction(1), SEEN, (0, 1))

@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from vivit_jax.data.layouts.times import clock
-from vivit_jax.data.sampling import judged_clips
+from vivit_jax.data.sampling import check_views, judged_clips
 from vivit_jax.data.video.decoder import frame_rate
 from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
 from vivit_jax.data.video.passage import STANDARD_INPUT, Passage, passing
@@ -48,6 +48,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.window <= 0 or self.every <= 0:
             raise UserError(f"a window and the time to the next must be above 0 s, got {float(self.window):g} and {float(self.every):g}")
+        if self.views is not None:
+            check_views(self.views)
 
     def start(self, number: int) -> Fraction:
         """When window `number` begins, in seconds."""
