@@ -43,6 +43,8 @@ def test_a_space_is_complete(model_dirs, tmp_path, capsys):
     assert "holds something already" in capsys.readouterr().err
     assert cli.main(["serve", *models, "--space", str(tmp_path / "other"), "--token", "own"]) == 2
     assert "asks for no --token" in capsys.readouterr().err
+    assert cli.main(["serve", *models, "--space", str(tmp_path / "other"), "--views", "10x10"]) == 2
+    assert "views must be at most" in capsys.readouterr().err
 
 
 def test_a_name_with_quotes_is_one_word_of_the_command(model_dirs, tmp_path):
