@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -136,6 +138,16 @@ def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
     (tmp_path / "mine.csv").write_text("of another hand\n")
     code, _, err = vivit(*command[:-1], tmp_path / "mine.csv", "--window", "1s")
     assert (code, "does not say how to go on" in err) == (2, True)
+
+
+def test_a_terminal_is_no_video(model_dir, tmp_path, vivit, monkeypatch):
+    (tmp_path / "list.txt").write_text("-\n")
+    _, terminal = pty.openpty()
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        code, _, err = vivit("predict", "--model", model_dir, "--list", tmp_path / "list.txt", "--window", "1s")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "which is a terminal here" in err
 
 
 @pytest.mark.slow  # three commands start for it
