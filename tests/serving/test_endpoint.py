@@ -193,6 +193,15 @@ def test_fifty_at_once_are_each_answered_or_sent_away(server, models):
     assert server.get("/healthz").json == {"status": "ok", "requests": 0}
 
 
+@pytest.mark.parametrize(
+    ("sampling", "stride", "rate"), [({}, PREPROCESS.stride, None), ({"rate": 12.5}, None, 12.5), ({"sampling": "segments"}, None, None)]
+)
+def test_a_model_tells_the_stride_or_the_rate_that_holds(sampling, stride, rate, models):
+    preprocess = dataclasses.replace(PREPROCESS, **sampling)
+    clip = dataclasses.replace(models[0], pretrained=dataclasses.replace(models[0].pretrained, preprocess=preprocess)).to_dict()["clip"]
+    assert (clip["stride"], clip["rate"]) == (stride, rate)
+
+
 def test_a_model_without_a_head_is_not_served(tmp_path):
     config = dataclasses.replace(CONFIG, num_classes=None)
     path = save_pretrained(tmp_path / "headless", config, random_variables(config), PREPROCESS, None)

@@ -17,7 +17,7 @@ from vivit_jax.files import lock, write_atomically
 from vivit_jax.inference.rows import Row, RowsOfModel
 
 ROW_GROUP = 10_000  # rows of a parquet file's group
-UNKNOWN_END = "its rows were the last when a command began, and it was not read again since"
+UNKNOWN_END = "perhaps not read to its end"
 ANY_NAME = "surrogateescape"  # a file's name need not be UTF-8: its bytes are written as they are
 
 Made = Mapping[str, object]
@@ -144,7 +144,7 @@ class _Growing(RowFile):
                 kept = end
                 last = row["video"]
                 self._next[last] = round(float(row["start"]) / self._every) + 1 if self._every else 1
-        if last is not None and self._every:  # until a command has read it to its end, which need not be the next one
+        if last is not None and self._every:  # until a command has read it on, which need not be this one
             self._failed.setdefault(last, UNKNOWN_END)
         return kept
 
