@@ -89,6 +89,14 @@ def test_the_page_loads_nothing_from_elsewhere(server):
     assert not re.findall(r" style=|<script>| on\w+=", page.body.decode())  # which the policy would not run
 
 
+def test_a_mistake_of_the_server_is_answered_under_the_same_headers():
+    with serving([None]) as server:  # a model that cannot be described
+        answer = server.get("/api/models")
+    assert (answer.status, answer.error) == (500, "the server made a mistake; its terminal says which")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
 def test_the_openapi_document_describes_what_is_there(server, video):
     document = server.get("/api/openapi.json").json
     assert document["openapi"].startswith("3.1") and document["security"] == []
