@@ -109,6 +109,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/":
             self._answer(200)
             return
+        if (match := re.fullmatch(r"/api/models/(.+/.+)", path)) and match[1] in self.server.repositories:
+            self._answer(200, {"id": match[1], "private": self.server.repositories[match[1]]["private"], "siblings": [], "tags": []})
+            return
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if match is None:
             self._answer(404, {"error": path})

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -34,6 +35,7 @@ def run(tmp_path_factory):
     provenance = {"step": 700, "top1": 0.8, "data": DATA, "vivit_jax": "0.1.0"}
     save_pretrained(workdir / "model", model.config, variables, Preprocess(4, 2, 9, (8, 8)), LABELS, provenance=provenance)
     config = {"data": {"name": "clips", "data_dir": "/home/me/secret"}, "init": {"source": "/home/me/vit_b16.npz"}, "seed": 3}
+    config["training"] = {"steps": 700, "compilation_cache": "/home/me/cache"}
     (workdir / "config.json").write_text(json.dumps({"config": config, "versions": {"jax": "0.10.2"}}))
     rows = [
         {"index": i, "video": f"{i}", "label": "jump", "prediction": "jump" if i < RIGHT else "sit", "probability": 0.5} for i in range(40)
@@ -92,9 +94,14 @@ def test_what_the_hub_refuses_is_told_in_one_line(tmp_path, run):
             done = subprocess.run(push, env=environment(tmp_path, hub.url, token), capture_output=True, text=True, cwd=tmp_path)
             assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
             assert told in done.stderr
+        assert not hub.repositories
+        hub.repositories["lab/clips"] = {"private": False, "branches": {"main": [{"files": {}, "message": "initial commit"}]}}
+        done = subprocess.run([*push, "--private"], env=environment(tmp_path, hub.url), capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "exists already and is public" in done.stderr
     finally:
         hub.shutdown()
-    assert not hub.repositories
+    assert len(hub.repositories["lab/clips"]["branches"]["main"]) == 1
 
 
 @pytest.mark.parametrize(("name", "told"), [("clips", "organisation/name"), ("a/b/c", "organisation/name"), ("lab/-x", "Repo id must")])
@@ -108,6 +115,16 @@ def test_a_directory_that_is_no_model_is_refused(tmp_path, capsys):
     (tmp_path / "config.json").write_text("{}")
     assert cli.main(["push", "--model", str(tmp_path), "lab/clips"]) == 2
     assert "is not of a vivit_jax model" in capsys.readouterr().err
+
+
+def test_a_card_replaces_no_file(run, tmp_path, capsys):
+    card = tmp_path / "README.md"
+    command = ["push", "--model", str(run / "model"), "lab/clips", "--card", str(card)]
+    assert cli.main(command) == 0
+    card.write_text("of another hand")
+    assert cli.main(command) == 2
+    assert card.read_text() == "of another hand"
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_the_card_tells_what_is_known(run):
@@ -135,6 +152,25 @@ def test_the_card_tells_what_is_known(run):
     ):
         assert told in text, told
     assert "/home/me" not in text
+
+
+@pytest.mark.parametrize(
+    ("sampling", "told"),
+    [
+        ({}, "2 frames of the video apart; a shorter video starts over"),
+        ({"rate": 12.5, "padding": "hold"}, "12.5 a second; a shorter video holds its last frame"),
+        ({"sampling": "segments"}, "one from each of as many equal parts"),
+    ],
+)
+def test_the_card_tells_how_a_clip_was_taken_and_scored(sampling, told, run, tmp_path):
+    pretrained = load_model_dir(run / "model")
+    pretrained = dataclasses.replace(pretrained, preprocess=dataclasses.replace(pretrained.preprocess, **sampling))
+    evaluation = json.loads((run / "evaluation.json").read_text()) | {"average": "probabilities", "flip": True}
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    text = model_card(tmp_path / "model", pretrained, "lab/clips")
+    assert told in text
+    assert ("2 frames of the video" in text) == (not sampling)
+    assert "the probabilities of 4x3 views (clips x crops, each also mirrored) averaged" in text
 
 
 def test_scores_of_another_step_are_not_claimed(run, tmp_path, capsys):

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -90,6 +92,31 @@ def test_what_was_cut_off_is_done_and_nothing_else(suffix, model_dir, videos, tm
     assert scored[-1] <= 2
 
 
+def test_a_video_that_was_cut_off_is_not_forgotten_over_another(model_dir, videos, tmp_path, vivit):
+    out = tmp_path / "rows.csv"
+    options = ("predict", "--model", model_dir, "--window", "0.5", "--out", out)
+    assert vivit(*options, videos[2])[0] == 0
+    whole = rows_of(out)
+    out.write_text("".join(out.read_text().splitlines(keepends=True)[:3]))
+    assert vivit(*options, videos[0])[0] == 0
+    assert vivit(*options, videos[2], videos[0])[0] == 0
+    assert [row for row in rows_of(out) if row["video"] == videos[2]] == whole
+    assert json.loads((tmp_path / "rows.csv.json").read_text())["failed"] == {}
+
+
+@pytest.mark.parametrize(("suffix", "line"), [("csv", "a,note\n"), ("csv", "a,soon,1,cat,1\n"), ("jsonl", "a note\n"), ("jsonl", "[]\n")])
+def test_a_line_of_another_hand_is_not_cut_off(suffix, line, model_dir, videos, tmp_path, vivit):
+    out = tmp_path / f"rows.{suffix}"
+    command = ("predict", "--model", model_dir, videos[0], "--window", "0.5", "--out", out)
+    assert vivit(*command)[0] == 0
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join([*lines[:2], line, *lines[2:]]))
+    before = out.read_bytes()
+    code, _, err = vivit(*command)
+    assert (code, err.count("\n"), out.read_bytes()) == (2, 1, before)
+    assert "no row of these" in err
+
+
 def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
     out = tmp_path / "rows.csv"
     command = ("predict", "--model", model_dir, videos[0], "--out", out)
@@ -111,6 +138,16 @@ def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
     (tmp_path / "mine.csv").write_text("of another hand\n")
     code, _, err = vivit(*command[:-1], tmp_path / "mine.csv", "--window", "1s")
     assert (code, "does not say how to go on" in err) == (2, True)
+
+
+def test_a_terminal_is_no_video(model_dir, tmp_path, vivit, monkeypatch):
+    (tmp_path / "list.txt").write_text("-\n")
+    _, terminal = pty.openpty()
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        code, _, err = vivit("predict", "--model", model_dir, "--list", tmp_path / "list.txt", "--window", "1s")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "which is a terminal here" in err
 
 
 @pytest.mark.slow  # three commands start for it

@@ -8,7 +8,7 @@ from vivit_jax.errors import UserError
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    for name in ("b.mp4", "a/2.MKV", "a/10.avi", "a/deep/x.webm", "a/notes.txt", "a/.hidden.mp4", "[odd].mp4", "readme"):
+    for name in ("b.mp4", "a/2.MKV", "a/10.avi", "a/deep/x.webm", "a/notes.txt", "a/.hidden.mp4", "a/.hidden/y.mp4", "[odd].mp4", "readme"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)

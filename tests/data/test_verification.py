@@ -88,3 +88,15 @@ def test_a_list_that_is_not_that_of_the_records_is_told(made, tmp_path, capfd):
     code, told = inspected(tmp_path, capfd)
     assert code == 2
     assert "train/a/one.mp4: 8 frames stored, none listed" in told.err
+
+
+def test_a_set_without_a_list_has_no_originals_to_compare(made, tmp_path, capfd):
+    folder = tmp_path / "data/mine/1.0.0"
+    (folder / "clips.csv").unlink()
+    listed = json.loads((folder / "manifest.json").read_text())
+    del listed["contents"]["files"]["clips.csv"]
+    (folder / "manifest.json").write_text(json.dumps(listed | {"sha256": manifest._digest(listed["contents"])}))
+    assert inspected(tmp_path, capfd)[0] == 0
+    code, told = inspected(tmp_path, capfd, "--originals", str(tmp_path / "videos"))
+    assert (code, told.err.count("\n")) == (2, 1)
+    assert "nothing to compare" in told.err

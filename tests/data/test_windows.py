@@ -1,5 +1,6 @@
 """Windows of a long video: the frames of their time and no others, told apart by what PyAV alone decodes."""
 
+import dataclasses
 import pathlib
 from fractions import Fraction
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from vivit_jax.data.sampling import spread_clips
-from vivit_jax.data.windows import Plan, cut
+from vivit_jax.data.windows import Plan, cut, middle_clip
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -63,6 +64,22 @@ def test_a_window_holds_the_frames_of_its_time(window, every, suffix, tmp_path):
     for start, seen in greys.items():
         np.testing.assert_allclose(seen, expected[start], atol=1, err_msg=f"from {start} s")  # greys are four apart
     assert {start for start in expected if start + window <= times[-1] - times[0]} <= set(greys)
+
+
+def test_a_clip_at_a_rate_goes_by_when_frames_are_shown_whatever_the_file_names(tmp_path):
+    path = film(tmp_path / "film.mkv", np.arange(40) / 10)
+    with av.open(path) as container:
+        assert container.streams.video[0].average_rate == 25  # as a browser's recordings name 1000
+    at_a_rate = dataclasses.replace(SEEN, stride=1, rate=5)
+    for window in (1.0, 1.5):
+        expected = cut_by_hand(path, window, window)  # every second frame of 10 a second is 5 a second
+        found = windows_of(path, Plan(Fraction(str(window)), Fraction(str(window)), at_a_rate, (1, 1)))
+        assert len(found) >= 2
+        for one in found[:2]:
+            np.testing.assert_allclose(one.views[0, :, 8, 8, 0], expected[one.start], atol=1)
+    clip, count, rate = middle_clip(path, start=1.5, end=3.0, preprocess=at_a_rate)
+    assert (count, rate) == (15, 10)
+    np.testing.assert_allclose(clip[:, 8, 8, 0], cut_by_hand(path, 1.5, 1.5)[1.5], atol=1)
 
 
 def windows_of(path, plan, first=0):
@@ -139,3 +156,5 @@ def test_a_window_that_cannot_be_held_is_refused(tmp_path, monkeypatch):
     assert len(windows_of(path, Plan(Fraction(1), Fraction(1), SEEN))) == 4
     with pytest.raises(UserError, match="a window of 2 s has more frames than can be held"):
         windows_of(path, Plan(Fraction(2), Fraction(1), SEEN))
+    with pytest.raises(UserError, match="each at least 1"):
+        Plan(Fraction(2), Fraction(1), SEEN, (0, 1))

@@ -180,3 +180,18 @@ def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
     with Journal(tmp_path / "done", 32) as journal:
         assert [clip] not in journal
     assert json.loads((tmp_path / "done").read_bytes())["short_side"] == 32
+
+
+def test_the_journal_does_not_take_what_changed_while_it_was_read(tmp_path):
+    from vivit_jax.data.layouts.base import Clip
+    from vivit_jax.data.preparation.journal import Journal
+    from vivit_jax.data.preparation.making import made_or_found
+
+    jobs = [[Clip(name, "train", "x", films.write(tmp_path / f"{name}.mp4", films.scene(6, 16, 16)))] for name in "ab"]
+    with Journal(tmp_path / "done", 64) as journal:
+        results = made_or_found(jobs, 64, 1, journal)
+        next(results)
+        os.utime(tmp_path / "b.mp4", (0, 0))  # as a download that goes on; before the video is read or after
+        assert len(list(results)) == 1
+        assert jobs[0] in journal
+        assert jobs[1] not in journal

@@ -62,7 +62,11 @@ def test_who_needs_a_token():
     assert not made_up.local and len(made_up.token) >= 32
     assert made_up.token != access_for("0.0.0.0", None, False).token
     assert link("192.0.2.1", 8000, "abc") == "http://192.0.2.1:8000/?token=abc"
-    assert access_for("0.0.0.0", None, True) == Access(local=False, public=True)
+    assert link("192.0.2.1", 8000, "a+b&c") == "http://192.0.2.1:8000/?token=a%2Bb%26c"
+    assert access_for("0.0.0.0", None, True) == access_for("0.0.0.0", "", True) == Access(local=False, public=True)
+    for token in ("two words", "ключ"):
+        with pytest.raises(UserError, match="ASCII"):
+            access_for("127.0.0.1", token, False)
     with pytest.raises(UserError, match="--public"):
         access_for("0.0.0.0", "own", True)
     with pytest.raises(UserError, match="token"):
@@ -83,6 +87,14 @@ def test_the_page_loads_nothing_from_elsewhere(server):
             assert loaded in names
         assert server.get(f"/static/{path.name}").body == path.read_bytes()
     assert not re.findall(r" style=|<script>| on\w+=", page.body.decode())  # which the policy would not run
+
+
+def test_a_mistake_of_the_server_is_answered_under_the_same_headers():
+    with serving([None]) as server:  # a model that cannot be described
+        answer = server.get("/api/models")
+    assert (answer.status, answer.error) == (500, "the server made a mistake; its terminal says which")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
 def test_the_openapi_document_describes_what_is_there(server, video):

@@ -5,6 +5,7 @@ import concurrent.futures
 import dataclasses
 import io
 import re
+import resource
 import socket
 
 import films
@@ -117,9 +118,13 @@ def test_wrong_requests_say_what_to_send(server, video):
     assert "unknown label 'fox'" in server.predict(video, "label=fox").error
     assert re.match("there is no video", posted(("other", "clip.mp4", video)).error)
     assert re.match("there are several", posted(("file", "a.mp4", video), ("file", "b.mp4", video)).error)
+    long = posted(("file", 10_000 * "x", video))  # python-multipart before 0.0.27 gathers a header of any length, in ever larger copies
+    assert (long.status, long.error) == (400, "the form cannot be read: send multipart/form-data")
     broken_off = server.ask("POST", "/api/predict", form(("file", "a.mp4", video))[0][:-20], {"Content-Type": form()[1]})
     assert (broken_off.status, broken_off.error) == (400, "the form breaks off: send it again")
     assert server.ask("POST", "/api/predict", video, {"Content-Type": "video/mp4"}).status == 415
+    long = server.ask("POST", "/api/predict", video, {"Content-Type": f"multipart/form-data; boundary={300 * 'x'}"})
+    assert (long.status, long.error) == (400, "the form cannot be read: send multipart/form-data")
     assert server.get("/api/predict").status == 405
     assert server.get("/nothing").status == 404
     assert server.get("/static/..%2fapp.py").status == 404
@@ -131,6 +136,18 @@ def test_too_large_an_upload_is_refused(models, video):
             answer = server.ask("POST", "/api/predict", form_around(body), {"Content-Type": form()[1]})
             assert (answer.status, answer.error) == (413, "the upload is too large: this server takes at most 3 MB")
         assert server.predict(video, "model=token").status == 200
+
+
+@pytest.mark.parametrize("size", [3_000_000, 1_000_500])  # the disk is full while the file comes in, and when its last bytes are flushed
+def test_a_full_disk_is_told(size, server, video):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))  # larger files fail as on a full disk
+    try:
+        answer = server.predict(bytes(size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (answer.status, answer.error) == (507, "the server cannot store the upload (File too large)")
+    assert server.predict(video, "model=token").status == 200
 
 
 def form_around(body):
@@ -174,6 +191,15 @@ def test_fifty_at_once_are_each_answered_or_sent_away(server, models):
             assert answer.status == 503 and 1 <= int(answer.headers["Retry-After"]) <= 120
     assert len(right) >= 1 + ServingLimits().waiting
     assert server.get("/healthz").json == {"status": "ok", "requests": 0}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "stride", "rate"), [({}, PREPROCESS.stride, None), ({"rate": 12.5}, None, 12.5), ({"sampling": "segments"}, None, None)]
+)
+def test_a_model_tells_the_stride_or_the_rate_that_holds(sampling, stride, rate, models):
+    preprocess = dataclasses.replace(PREPROCESS, **sampling)
+    clip = dataclasses.replace(models[0], pretrained=dataclasses.replace(models[0].pretrained, preprocess=preprocess)).to_dict()["clip"]
+    assert (clip["stride"], clip["rate"]) == (stride, rate)
 
 
 def test_a_model_without_a_head_is_not_served(tmp_path):

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import pathlib
 import re
+import shutil
 
 import pytest
 
@@ -40,6 +41,17 @@ def test_a_space_is_complete(model_dirs, tmp_path, capsys):
 
     assert cli.main(["serve", *models, "--space", str(space)]) == 2
     assert "holds something already" in capsys.readouterr().err
+    assert cli.main(["serve", *models, "--space", str(tmp_path / "other"), "--token", "own"]) == 2
+    assert "asks for no --token" in capsys.readouterr().err
+    assert cli.main(["serve", *models, "--space", str(tmp_path / "other"), "--views", "10x10"]) == 2
+    assert "views must be at most" in capsys.readouterr().err
+
+
+def test_a_name_with_quotes_is_one_word_of_the_command(model_dirs, tmp_path):
+    shutil.copytree(model_dirs[0], tmp_path / 'the "best"')
+    assert cli.main(["serve", "--model", str(tmp_path / 'the "best"'), "--space", str(tmp_path / "space")]) == 0
+    command = re.search(r"^CMD (.*)$", (tmp_path / "space" / "Dockerfile").read_text(), re.M)[1]
+    assert 'models/the_"best"' in json.loads(command)
 
 
 def test_what_is_no_model_makes_no_space(tmp_path, capsys):

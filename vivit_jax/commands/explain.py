@@ -13,6 +13,7 @@ are none. The scale beside the caption has the log-odds that one token of full c
 """
 
 import argparse
+import pathlib
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
@@ -38,11 +39,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Writes the overlay and says what it shows.
 
     Raises:
-      UserError: for a video that cannot be read, a class the model does not have, or an output that is not .mp4.
+      UserError: for a video that cannot be read, a class the model does not have, or an output that is not .mp4 or is the video itself.
     """
     out = arguments.out
     if out.suffix.lower() != ".mp4":
         raise UserError(f"--out must be an .mp4 file, got {out}")
+    if out.resolve() == pathlib.Path(arguments.video).resolve():
+        raise UserError(f"--out {out} is the video itself, which would be lost: give another file")
     part = _part(arguments)
     from vivit_jax.data.layouts.times import clock
     from vivit_jax.data.video.reader import encode

@@ -34,9 +34,9 @@ def predict(arguments: argparse.Namespace) -> None:
         check_suffix(arguments.out)
     if arguments.plot:
         check_format(arguments.plot)
-    if STANDARD_INPUT in arguments.videos:
-        check_standard_input()
     sources = find_videos(arguments.videos, arguments.list)
+    if STANDARD_INPUT in sources.videos:
+        check_standard_input()
     if arguments.plot and len(sources.videos) > 1:
         raise UserError(f"--plot draws one video, got {len(sources.videos)}")
     if sources.remark:

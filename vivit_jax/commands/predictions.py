@@ -12,7 +12,7 @@ from vivit_jax.data.layouts.times import clock
 from vivit_jax.errors import UserError, in_one_line, printable
 from vivit_jax.heads import by_head
 from vivit_jax.inference.along import Part
-from vivit_jax.inference.predict import Outcome, Prediction, Ranking, ranked
+from vivit_jax.inference.predict import Outcome, Prediction, plain, ranked
 from vivit_jax.inference.row_files import RowFile
 from vivit_jax.inference.rows import RowsOfModel, rounded
 
@@ -26,7 +26,7 @@ def print_videos(outcomes: Iterable[Outcome], *, total: int, as_json: bool) -> l
             _warn(outcome.error, total)
         elif not as_json:
             _print(outcome)
-        told.append({"error": outcome.error} if outcome.error else {"predictions": _plain(outcome.prediction)})
+        told.append({"error": outcome.error} if outcome.error else {"predictions": plain(outcome.prediction)})
         told[-1] = {"video": outcome.video, **told[-1]}
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
@@ -44,7 +44,7 @@ def print_windows(table: RowsOfModel, parts: Iterable[Part], *, total: int, as_j
             prediction = ranked(table.pretrained, scores.probabilities, table.top_k)
             if as_json:
                 where = {"video": part.video, "start": rounded(scores.start), "end": rounded(scores.end)}
-                print(json.dumps({**where, "predictions": _plain(prediction)}, ensure_ascii=False), flush=True)
+                print(json.dumps({**where, "predictions": plain(prediction)}, ensure_ascii=False), flush=True)
                 continue
             if shown != part.video:
                 shown = part.video
@@ -116,13 +116,6 @@ def _in_words(prediction: Prediction) -> str:
         classes = ", ".join(f"{probability:6.1%} {label}" for label, probability in ranking)
         said.append(f"{head}: {classes}" if head else classes)
     return "; ".join(said)
-
-
-def _plain(prediction: Prediction) -> list[dict] | dict[str, list[dict]]:
-    def of_head(ranking: Ranking) -> list[dict]:
-        return [{"label": label, "probability": probability} for label, probability in ranking]
-
-    return {head: of_head(ranking) for head, ranking in prediction.items()} if isinstance(prediction, dict) else of_head(prediction)
 
 
 def _print(outcome: Outcome) -> None:

@@ -7,30 +7,38 @@ Pushing needs a token that may write: `hf auth login`, or HF_TOKEN.
 
 Example:
   vivit push --model runs/clips/model my-lab/clips --private
-  vivit push --model runs/clips/model my-lab/clips --card README.md
+  vivit push --model runs/clips/model my-lab/clips --card card.md
 """
 
 import argparse
 import pathlib
+
+from vivit_jax.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit push`."""
     parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
     parser.add_argument("repository", metavar="ORG/NAME", help="the repository, made if there is none")
-    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--private", action="store_true", help="make a new repository private; an older one must be so")
     parser.add_argument("--revision", metavar="BRANCH", help="branch to push to, made if there is none (default main)")
     parser.add_argument("--message", metavar="TEXT", help="message of the commit")
-    parser.add_argument("--card", type=pathlib.Path, metavar="FILE", help="write the card to this file to look at, and push nothing")
+    parser.add_argument("--card", type=pathlib.Path, metavar="FILE", help="write the card to this new file to look at, and push nothing")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Pushes, and says where the model is."""
+    """Pushes, and says where the model is.
+
+    Raises:
+      UserError: for what is no model, a file of --card that exists, or whatever the hub refuses.
+    """
     from vivit_jax.runs.model_card import model_card
     from vivit_jax.weights.hub import push, repository_named
     from vivit_jax.weights.model_dir import load_model_dir
 
     repository = repository_named(arguments.repository)
+    if arguments.card and arguments.card.exists():
+        raise UserError(f"{arguments.card} exists already: give --card a new file")
     card = model_card(arguments.model, load_model_dir(arguments.model), repository)
     if arguments.card:
         arguments.card.write_text(card, encoding="utf-8")

@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: if the extra is not installed, for a model that cannot be read, or an address that cannot be listened on.
     """
     if arguments.space:
+        if arguments.token:
+            raise UserError("--space writes a server for everybody, which asks for no --token: leave it out")
         from vivit_jax.serving.space import write_space
 
         written = write_space(arguments.space, arguments.model, views=arguments.views)

@@ -46,7 +46,7 @@ def find_videos(sources: Sequence[Path], lists: Sequence[Path] = ()) -> Found:
     """Finds the videos that are named.
 
     A file is taken whatever its suffix, and whether or not it exists; whoever reads it tells. Of a folder, at any depth, and of a pattern
-    such as `clips/**/*.mp4`, the files with a video's suffix are taken, but for hidden ones, and each once.
+    such as `clips/**/*.mp4`, the files with a video's suffix are taken, each once; hidden files and folders are passed over.
 
     Args:
       sources: files, folders, patterns, or `-` for standard input.
@@ -104,8 +104,16 @@ def _expanded(source: str) -> list[str] | None:
     if source == STANDARD_INPUT or path.is_file() or not (path.is_dir() or PATTERN & set(source)):
         return None
     matches = [path] if path.is_dir() else map(pathlib.Path, glob.glob(source, recursive=True))  # noqa: PTH207 (of absolute patterns too)
-    files = {inner for match in matches for inner in ((match, *match.rglob("*")) if match.is_dir() else (match,)) if inner.is_file()}
-    return [str(file) for file in sorted(files) if not file.name.startswith(".")]
+    files = {inner for match in matches for inner in _shown(match)}
+    return [str(file) for file in sorted(files)]
+
+
+def _shown(match: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file, or the files in a folder at any depth, without hidden ones and those in folders that are hidden in it."""
+    for path in (match, *match.rglob("*")) if match.is_dir() else (match,):
+        hidden = any(part.startswith(".") for part in (path.name, *path.relative_to(match).parts))
+        if not hidden and path.is_file():
+            yield path
 
 
 def _lines(path: pathlib.Path) -> list[str]:

@@ -8,7 +8,7 @@ from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.manifest import MANIFEST
 from vivit_jax.data.preparation import listing
 from vivit_jax.data.summary import SplitSummary
-from vivit_jax.errors import printable
+from vivit_jax.errors import UserError, printable
 from vivit_jax.files import sha256
 
 SHOWN = 5
@@ -34,6 +34,9 @@ def verified(dataset: VideoDataset, splits: Mapping[str, SplitSummary], original
       dataset: the data set.
       splits: what its records say; each was compared with its SHA-256 as it was read.
       originals: the folder of the videos that it was made of, to hash them too; None hashes none.
+
+    Raises:
+      UserError: if there are originals to compare, and the list has the SHA-256 of none, as of a set by an older `vivit prepare`.
     """
     count = sum(len(summary.frames) for summary in splits.values())
     hashed = "each with the SHA-256 of the manifest" if (dataset.path / MANIFEST).exists() else "without a manifest to compare them with"
@@ -46,6 +49,8 @@ def verified(dataset: VideoDataset, splits: Mapping[str, SplitSummary], original
         wrong += _unlike(stored, splits)
     if originals is not None:
         known = [row for row in stored if row["sha256"]]
+        if not known:
+            raise UserError(f"{dataset.path} does not tell what it was made of, so --originals has nothing to compare: prepare it again")
         digests = {source: _hashed(originals / source) for source in {row["source"] for row in known}}
         changed = [row for row in known if digests[row["source"]] != row["sha256"]]
         told.append(f"{len(known) - len(changed)} of {len(known)} clips have the original in {originals} that they were made of")

@@ -5,13 +5,14 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from vivit_jax.data.layouts.times import clock
-from vivit_jax.data.sampling import judged_clips
+from vivit_jax.data.sampling import check_views, judged_clips
+from vivit_jax.data.video.decoder import frame_rate
 from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
 from vivit_jax.data.video.passage import STANDARD_INPUT, Passage, passing
 from vivit_jax.errors import UserError
@@ -47,6 +48,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.window <= 0 or self.every <= 0:
             raise UserError(f"a window and the time to the next must be above 0 s, got {float(self.window):g} and {float(self.every):g}")
+        if self.views is not None:
+            check_views(self.views)
 
     def start(self, number: int) -> Fraction:
         """When window `number` begins, in seconds."""
@@ -121,7 +124,7 @@ def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window
             yield f"{passage.damaged} damaged pictures left out"
 
 
-def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, int, float]:
+def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, int, Fraction]:
     """The middle clip of a part of a video, as that part alone would be seen.
 
     Args:
@@ -131,7 +134,7 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
       preprocess: frames, stride, scale and crop of the clip.
 
     Returns:
-      uint8 (t, h, w, 3), how many frames the part has, and how many a second the video has.
+      uint8 (t, h, w, 3), how many frames the part has, and how many a second.
 
     Raises:
       UserError: naming the video, if it cannot be read or shows no frame within the part.
@@ -147,19 +150,17 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
                 _hold(held, seconds - begin, passage.rgb.read(frame), plan)
         if not held:
             raise UserError(f"shows no frame from {clock(start)} to {clock(end)}; it ends at {clock(float(passage.end))}")
-        fps = float(passage.rate)
-        return _window(0, plan, held, length, fps).views[0], len(held), fps
+        return _window(0, plan, held, length, passage.rate).views[0], len(held), _rate(held, passage.rate)
 
 
 def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]]:
     """The windows that each frame shows to be over, from window `number` on; and at last the one that the video's end cuts off."""
     held: Held = collections.deque()
-    fps = float(passage.rate)
     for seconds, frame in passage.frames(plan.start(number)):
         over = []
         while seconds >= plan.end(number):
             if held:
-                over.append(_window(number, plan, held, plan.end(number), fps))
+                over.append(_window(number, plan, held, plan.end(number), passage.rate))
                 number += 1
             else:  # no frame was shown since: on to the first window that is not over
                 number = max(number + 1, math.floor((seconds - plan.window) / plan.every) + 1)
@@ -171,7 +172,7 @@ def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]
     is_whole = passage.end > plan.end(number) - 1 / passage.rate
     rest = passage.end - max(plan.start(number), plan.end(number - 1))
     if held and (is_whole or rest >= plan.window * REST or number == 0):
-        yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end, fps)]
+        yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end, passage.rate)]
 
 
 def _hold(held: Held, seconds: Fraction, frame: np.ndarray, plan: Plan) -> None:
@@ -188,7 +189,13 @@ def _crops(frame: np.ndarray, plan: Plan) -> np.ndarray:
     return np.stack([scaled[crop] for crop in crops])
 
 
-def _window(number: int, plan: Plan, held: Held, end: Fraction, fps: float) -> Window:
-    frames = [crops for seconds, crops in held if seconds < plan.end(number)]
-    clips = [np.stack([frames[i] for i in clip], axis=1) for clip in plan.clips(len(frames), fps)]  # (crops, t, h, w, 3)
-    return Window(number, float(plan.start(number)), float(end), np.concatenate(clips))
+def _window(number: int, plan: Plan, held: Held, end: Fraction, nominal: Fraction) -> Window:
+    inside = [(seconds, crops) for seconds, crops in held if seconds < plan.end(number)]
+    clips = plan.clips(len(inside), float(_rate(inside, nominal)))
+    views = [np.stack([inside[i][1] for i in clip], axis=1) for clip in clips]  # (crops, t, h, w, 3)
+    return Window(number, float(plan.start(number)), float(end), np.concatenate(views))
+
+
+def _rate(held: Sequence[tuple[Fraction, np.ndarray]], nominal: Fraction) -> Fraction:
+    """Frames a second of a window, as they would be told of a video that holds nothing else."""
+    return frame_rate([round(seconds * DIGITS) for seconds, _ in held], Fraction(1, DIGITS), nominal)

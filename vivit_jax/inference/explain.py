@@ -43,6 +43,7 @@ class Explanation:
       frames: (t',) int64, numbers of the video's frames in the clip; where a short video starts over, the repeats are left out.
       part: (start, end) in seconds of the part of the video whose middle clip it is: `frames` then count from its start; None is the
         whole video.
+      rate: frames a second of the part; None for the whole video.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Explanation:
     relevance: Relevance
     frames: np.ndarray
     part: tuple[float, float] | None = None
+    rate: Fraction | None = None
 
     @property
     def rise(self) -> float:
@@ -101,11 +103,11 @@ def explain(
     if part is None:
         pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
         info = probe(video)
-        count, fps = info.frames, float(info.fps)
+        count, rate = info.frames, info.fps
     else:
-        pixels, count, fps = guarded(functools.partial(middle_clip, start=part[0], end=part[1], preprocess=preprocess), video)
-    explanation = explain_clip(pretrained, pixels, frames_once(count, preprocess, fps), label=label, max_steps=max_steps)
-    return dataclasses.replace(explanation, part=part)
+        pixels, count, rate = guarded(functools.partial(middle_clip, start=part[0], end=part[1], preprocess=preprocess), video)
+    explanation = explain_clip(pretrained, pixels, frames_once(count, preprocess, float(rate)), label=label, max_steps=max_steps)
+    return dataclasses.replace(explanation, part=part, rate=rate if part else None)
 
 
 def explain_clip(
@@ -140,11 +142,8 @@ def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Pre
 
 
 def frame_rate(video: str | pathlib.Path, explanation: Explanation) -> Fraction:
-    """Frames a second of `overlay`: those of the video."""
-    if explanation.part is None:
-        return probe(video).fps
-    with passing(video) as passage:
-        return passage.rate
+    """Frames a second of `overlay`: those of the video, or of the part of it."""
+    return explanation.rate or probe(video).fps
 
 
 def _frames_of(video: str | pathlib.Path, explanation: Explanation) -> Iterator[tuple[int, np.ndarray]]:

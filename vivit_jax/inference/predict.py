@@ -140,6 +140,12 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
     yield from _outputs(logits, waiting, gather)
 
 
+def plain(prediction: Prediction) -> list[dict] | dict[str, list[dict]]:
+    """Plain values for JSON: a list of `{"label": ..., "probability": ...}`, the most probable first; for several heads, these by head."""
+    named = {head: [{"label": label, "probability": p} for label, p in ranking] for head, ranking in by_head(prediction).items()}
+    return named.get("", named)
+
+
 def check_head(pretrained: Pretrained) -> None:
     """Raises `UserError` for a model that has no classes to predict."""
     if not pretrained.model.config.heads:

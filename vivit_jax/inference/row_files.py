@@ -17,6 +17,7 @@ from vivit_jax.files import lock, write_atomically
 from vivit_jax.inference.rows import Row, RowsOfModel
 
 ROW_GROUP = 10_000  # rows of a parquet file's group
+UNKNOWN_END = "perhaps not read to its end"
 ANY_NAME = "surrogateescape"  # a file's name need not be UTF-8: its bytes are written as they are
 
 Made = Mapping[str, object]
@@ -91,7 +92,6 @@ class _Growing(RowFile):
         self._record, self._made = path.with_name(f"{path.name}.json"), json.loads(json.dumps(made))
         self._is_csv = path.suffix.lower() == ".csv"
         self._next: dict[str, int] = {}
-        self._last: str | None = None
         self._failed: dict[str, str] = {}
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         try:
@@ -108,7 +108,11 @@ class _Growing(RowFile):
         end = 0
         if not overwrite and os.fstat(self._file.fileno()).st_size:
             self._check_same()
-            end = self._kept()
+            try:
+                end = self._kept()
+            except (ValueError, KeyError, TypeError, csv.Error):
+                told = f"{self.path} holds a line that is no row of these: it was changed"
+                raise UserError(f"{told}; give another --out, or --overwrite to begin anew") from None
         self._file.truncate(end)
         self._file.seek(end)
         self._write_record()
@@ -129,7 +133,7 @@ class _Growing(RowFile):
 
     def _kept(self) -> int:
         """Reads what is done; returns where the rows of the last window with all its rows end."""
-        kept, count, window = 0, 0, None
+        kept, count, window, last = 0, 0, None, None
         for row, end in self._rows():
             if row is None:  # the header
                 kept = end
@@ -138,8 +142,10 @@ class _Growing(RowFile):
             window = row["video"], row["start"]
             if count == self._table.rows_a_window:
                 kept = end
-                self._last = row["video"]
-                self._next[self._last] = round(float(row["start"]) / self._every) + 1 if self._every else 1
+                last = row["video"]
+                self._next[last] = round(float(row["start"]) / self._every) + 1 if self._every else 1
+        if last is not None and self._every:  # until a command has read it on, which need not be this one
+            self._failed.setdefault(last, UNKNOWN_END)
         return kept
 
     def _rows(self) -> Iterator[tuple[dict | None, int]]:
@@ -154,7 +160,9 @@ class _Growing(RowFile):
             return
         for cells in csv.reader(lines):
             if len(cells) != len(columns):
-                return
+                if next(lines, None) is not None:
+                    raise ValueError(cells)
+                return  # a line break in a name, and cut off after it
             yield (None if tuple(cells) == columns else dict(zip(columns, cells, strict=True))), ends[0]
 
     def _write_record(self) -> None:
@@ -173,8 +181,7 @@ class _Growing(RowFile):
         self._write_record()
 
     def first(self, video: str) -> int | None:
-        is_open = video not in self._next or video in self._failed or (video == self._last and self._every)
-        return self._next.get(video, 0) if is_open else None
+        return None if video in self._next and video not in self._failed else self._next.get(video, 0)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()

@@ -12,6 +12,7 @@ from vivit_jax.analysis.bootstrap import LEVEL, bootstrap, interval
 from vivit_jax.errors import UserError, printable
 from vivit_jax.heads import by_head
 from vivit_jax.models.families import family_of
+from vivit_jax.preprocess import Preprocess
 from vivit_jax.runs.comparison.units import FEW, by_video
 from vivit_jax.runs.evaluations import OWN
 from vivit_jax.runs.record import read_config, read_evaluation, step_of
@@ -21,6 +22,7 @@ from vivit_jax.weights.vit.source import HUB
 
 TASK = "video-classification"
 CLASSES_SHOWN = 50
+FOLDERS = (("data", "data_dir"), ("training", "compilation_cache"))  # keys of a config that name a folder of the machine
 NOT_CLAIMED = (
     "That it does as well on videos of another kind than those it was trained and scored on.",
     "That its probabilities are calibrated: they are the model's own, and were not compared with how often it is right.",
@@ -134,11 +136,19 @@ def _model(pretrained: Pretrained) -> str:
     return "\n".join(
         (
             f"- family `{config.family}`, {count:,} parameters in float32",
-            f"- a clip is {frames} frames of {height} x {width} pixels, {preprocess.stride} frames of the video apart",
+            f"- a clip is {frames} frames of {height} x {width} pixels, {_taken(preprocess)}",
             f"- short side resized to {preprocess.resize}; RGB pixels in [0, 1], minus {mean}, divided by {std}",
             f"- {'sigmoids: a video may have several classes' if pretrained.multi_label else 'softmax: a video has one class'}",
         )
     )
+
+
+def _taken(preprocess: Preprocess) -> str:
+    """How a clip's frames are taken from a video."""
+    if preprocess.sampling == "segments":
+        return "one from each of as many equal parts of the video"
+    apart = f"{preprocess.rate:g} a second" if preprocess.rate else f"{preprocess.stride} frames of the video apart"
+    return f"{apart}; a shorter video {'holds its last frame' if preprocess.padding == 'hold' else 'starts over'}"
 
 
 def _leaves(tree: object) -> Iterator[np.ndarray]:
@@ -173,8 +183,9 @@ def _training(pretrained: Pretrained, run: Mapping) -> str:
 def _recipe(run: Mapping) -> dict:
     """The config of a run, without the folders of the machine that it ran on."""
     config = {name: dict(section) if isinstance(section, Mapping) else section for name, section in run.get("config", {}).items()}
-    if isinstance(config.get("data"), dict):
-        config["data"].pop("data_dir", None)
+    for section, key in FOLDERS:
+        if isinstance(config.get(section), dict):
+            config[section].pop(key, None)
     if source := _source(config):
         config["init"]["source"] = source if source.startswith(HUB) else pathlib.PurePath(source).name
     return config
@@ -199,9 +210,15 @@ def _score_table(evaluation: Mapping, scores: Sequence[Score]) -> str:
     subject = f"{evaluation['examples']:,} videos of split {_quoted(evaluation['split'])} of {_quoted(evaluation.get('name', 'unknown'))}"
     rows = "\n".join(f"| {score.title} | {score.value:.4f} | {_between(score)} |" for score in scores)
     few = f" With fewer than {FEW} videos an interval is not reliable." if evaluation["examples"] < FEW else ""
+    averaged, mirrored = evaluation.get("average", "logits"), ", each also mirrored" if evaluation.get("flip") else ""
+    table = (
+        f"{subject}, the {averaged} of {views} views (clips x crops{mirrored}) averaged.\n\n"
+        f"| score | | {LEVEL:.0%} interval |\n|---|---|---|\n{rows}"
+    )
+    if all(score.low is None for score in scores):
+        return table
     return (
-        f"{subject}, the logits of {views} views (clips x crops) averaged.\n\n"
-        f"| score | | {LEVEL:.0%} interval |\n|---|---|---|\n{rows}\n\n"
+        f"{table}\n\n"
         "The interval is a bootstrap over videos: it tells how far the score could be off because other videos might have been drawn, each "
         f"by itself; where videos come from the same scenes it is too narrow. It does not tell how far another training run would be.{few}"
     )

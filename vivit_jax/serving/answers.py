@@ -17,7 +17,7 @@ from vivit_jax.data.video.reader import VideoInfo
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
 from vivit_jax.inference.explain import explain_clip
-from vivit_jax.inference.predict import Decode, Prediction, logits_of_views, predict_decoded
+from vivit_jax.inference.predict import Decode, logits_of_views, plain, predict_decoded
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Preprocess, Views
 from vivit_jax.serving.limits import ServingLimits
@@ -45,10 +45,22 @@ class ServedModel:
             "family": config.family,
             "description": family_of(config).describe(config),
             "parameters": int(sum(leaf.size for leaf in jax.tree.leaves(self.pretrained.variables["params"]))),
-            "clip": {"frames": preprocess.frames, "stride": preprocess.stride, "height": preprocess.crop[0], "width": preprocess.crop[1]},
+            "clip": _clip(preprocess),
             "labels": labels.get("", labels),
             "multi_label": self.pretrained.multi_label,
         }
+
+
+def _clip(preprocess: Preprocess) -> dict:
+    """What a model's clip is; of `stride` and `rate` the other is null, and both are where a clip is taken from segments."""
+    is_dense = preprocess.sampling == "dense"
+    return {
+        "frames": preprocess.frames,
+        "stride": preprocess.stride if is_dense and preprocess.rate is None else None,
+        "rate": preprocess.rate if is_dense else None,
+        "height": preprocess.crop[0],
+        "width": preprocess.crop[1],
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,12 +168,6 @@ def _of_model(model: ServedModel, decode: Decode, info: VideoInfo, question: Que
         said["clip"], said["evidence"] = _evidence(model.pretrained, decode, info, label, limits)
         said["along"] = _along(model.pretrained, decode, info, limits)
     return said | {"seconds": round(time.monotonic() - started, 3)}
-
-
-def plain(prediction: Prediction) -> list[dict] | dict[str, list[dict]]:
-    """Rankings as `vivit predict --json` writes them."""
-    named = {head: [{"label": label, "probability": p} for label, p in ranking] for head, ranking in by_head(prediction).items()}
-    return named.get("", named)
 
 
 def _evidence(pretrained: Pretrained, decode: Decode, info: VideoInfo, label: str, limits: ServingLimits) -> tuple[dict, dict]:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -31,7 +30,7 @@ STATIC = pathlib.Path(__file__).parent / "static"
 CLIENT_GONE = 499  # nobody reads this answer
 
 
-def application(models: list[ServedModel], *, access: Access, views: Views, limits: ServingLimits) -> Starlette:
+def application(models: list[ServedModel], *, access: Access, views: Views, limits: ServingLimits) -> Guarded:
     """The application.
 
     Args:
@@ -51,12 +50,8 @@ def application(models: list[ServedModel], *, access: Access, views: Views, limi
         Route("/examples/{name}.mp4", _example),
         Route("/healthz", server.health),
     ]
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(Guarded, access=access)],
-        exception_handlers={HTTPException: _http_error, Exception: _unexpected},
-        lifespan=server.lifespan,
-    )
+    handlers = {HTTPException: _http_error, Exception: _unexpected}
+    return Guarded(Starlette(routes=routes, exception_handlers=handlers, lifespan=server.lifespan), access)
 
 
 class _Server:

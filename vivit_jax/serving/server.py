@@ -1,9 +1,11 @@
 """The server's life: from its models to its last answer."""
 
 import contextlib
+import re
 import secrets
 import signal
 import socket
+import urllib.parse
 from collections.abc import Iterator
 from types import FrameType
 
@@ -60,15 +62,17 @@ def access_for(host: str, token: str | None, public: bool) -> Access:
     """Who may ask a server that listens on `host`: with a token, unless it listens on this machine alone or is meant for everybody.
 
     Raises:
-      UserError: for a public server with a token, or an empty token where one is needed.
+      UserError: for a public server with a token, an empty token where one is needed, or one that a link or a header cannot carry.
     """
     if public and token:
         raise UserError("--public is for servers without a token: leave out --token, or --public")
     local = host in LOCAL_NAMES
-    if token == "" and not local:
-        raise UserError("--token must not be empty where others can connect: leave it out to have one made up, or say --public")
     if public:
         return Access(local=False, public=True)
+    if token == "" and not local:
+        raise UserError("--token must not be empty where others can connect: leave it out to have one made up, or say --public")
+    if token and not re.fullmatch(r"[!-~]+", token):
+        raise UserError("--token must be of ASCII letters, digits and signs, without blanks: a link and a header carry it")
     if token is None and not local:
         token = secrets.token_urlsafe(24)
     return Access(local=local, token=token or "")
@@ -77,7 +81,7 @@ def access_for(host: str, token: str | None, public: bool) -> Access:
 def link(host: str, port: int, token: str) -> str:
     """What to open in a browser."""
     name = socket.gethostname() if host in EVERYWHERE else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{port}/" + (f"?token={urllib.parse.quote(token, safe='')}" if token else "")
 
 
 @contextlib.contextmanager

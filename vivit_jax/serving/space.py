@@ -1,6 +1,7 @@
 """A Hugging Face Space of a server: a folder that is pushed as it is, with the versions that are installed here."""
 
 import importlib.metadata
+import json
 import pathlib
 import shutil
 import sys
@@ -8,6 +9,7 @@ import sys
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.answers import names_of
+from vivit_jax.serving.limits import ServingLimits
 from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, WEIGHTS
 
 PORT = 7860  # where Spaces look for a server
@@ -38,7 +40,7 @@ COPY --chown=user requirements.txt .
 RUN pip install --no-cache-dir --user --requirement requirements.txt
 COPY --chown=user . .
 EXPOSE {port}
-CMD [{command}]
+CMD {command}
 """
 
 ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
@@ -56,8 +58,10 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views)
       The files written, relative to the folder, sorted.
 
     Raises:
-      UserError: for a folder that holds something, a model that is neither, or a package that is not installed.
+      UserError: for more views than a server takes, a folder that holds something, a model that is neither, or a package that is not
+        installed.
     """
+    ServingLimits().check_views(views)
     folder = pathlib.Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} holds something already: give a new folder")
@@ -78,7 +82,7 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views)
         "Dockerfile": DOCKERFILE.format(
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
             port=PORT,
-            command=", ".join(f'"{part}"' for part in command),
+            command=json.dumps(command),
         ),
         "requirements.txt": "\n".join(requirements) + "\n",
         ".gitattributes": ATTRIBUTES,

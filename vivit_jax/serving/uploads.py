@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 import typing
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -45,9 +45,11 @@ async def received(request: Request, folder: pathlib.Path, limits: ServingLimits
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limits.upload_bytes:
         raise _too_large(limits)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="upload-") as file:
-        form = _Form(boundary, file)
+    with contextlib.ExitStack() as stack:
         try:
+            # Unbuffered, so that closing has nothing left to write: on a full disk it would fail in place of the answer.
+            file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", buffering=0))
+            form = _Form(boundary, file)
             async with asyncio.timeout(limits.upload_seconds):
                 await _fill(form, request, limits)
         except TimeoutError:
@@ -97,21 +99,19 @@ class _Form:
             "on_part_data": self._on_part_data,
             "on_end": self._on_end,
         }
-        self._parser = MultipartParser(boundary, callbacks)
+        with _readable():
+            self._parser = MultipartParser(boundary, callbacks)
 
     def write(self, chunk: bytes) -> None:
-        try:
+        with _readable():
             self._parser.write(chunk)
-        except FormParserError as error:
-            raise UploadError(400, "the form cannot be read: send multipart/form-data") from error
 
     def finish(self) -> None:
-        """Checks that the form was whole and held the file, which is then on disk."""
+        """Checks that the form was whole and held the file."""
         if not self._whole:
             raise UploadError(400, "the form breaks off: send it again")
         if not self._found:
             raise UploadError(400, f"there is no video: send it as the form's field {FIELD!r}, such as curl -F {FIELD}=@clip.mp4")
-        self._file.flush()
 
     def _on_part_begin(self) -> None:
         self._disposition, self._inside = b"", False
@@ -137,11 +137,20 @@ class _Form:
         self.filename = options[b"filename"].decode("utf-8", "replace")
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._inside:
-            self._file.write(data[start:end])
+        rest = data[start:end] if self._inside else b""
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
     def _on_end(self) -> None:
         self._whole = True
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except FormParserError as error:
+        raise UploadError(400, "the form cannot be read: send multipart/form-data") from error
 
 
 async def _fill(form: _Form, request: Request, limits: ServingLimits) -> None:

@@ -44,7 +44,7 @@ def push(
       path: the model directory, which was loaded without an error.
       repository: as `repository_named` gives it.
       card: the text of its README.md, which replaces an older one.
-      private: whether a new repository can be seen by its owners alone; an older one stays as it is.
+      private: whether a new repository can be seen by its owners alone; an older one must be so.
       revision: the branch, made if there is none; None is `main`.
       message: of the commit.
 
@@ -52,7 +52,7 @@ def push(
       The commit's address.
 
     Raises:
-      UserError: without a token, or if the hub cannot be reached or refuses.
+      UserError: without a token, for a public repository if it shall be private, or if the hub cannot be reached or refuses.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
@@ -64,12 +64,14 @@ def push(
     hub = HfApi(library_name="vivit_jax")
     try:
         hub.create_repo(repository, private=private, exist_ok=True)
+        if private and not hub.model_info(repository).private:
+            raise UserError("it exists already and is public: leave out --private, or make it private on the hub")
         if revision:
             hub.create_branch(repository, branch=revision, exist_ok=True)
         done = hub.create_commit(
             repository,
             [*files, CommitOperationAdd(CARD, card.encode())],
-            commit_message=message or f"Push {path.name} by vivit_jax",
+            commit_message=message or f"Push {path.absolute().name} by vivit_jax",
             revision=revision,
         )
     except Exception as error:  # the hub's own, of httpx or requests by version, and of an upload's storage

@@ -58,11 +58,11 @@ class Journal:
 
     def __contains__(self, job: Sequence[Clip]) -> bool:
         """Whether a job was finished; `get` tells whether its videos are still whole."""
-        return bool(self._jobs) and _key(job) in self._jobs
+        return bool(self._jobs) and key_of(job) in self._jobs
 
     def get(self, job: Sequence[Clip]) -> list[Transcoded] | None:
         """The videos of a job's clips; None if it is not finished, or no longer whole."""
-        start = self._jobs.get(_key(job) or b"")
+        start = self._jobs.get(key_of(job) or b"")
         if start is None:
             return None
         self._file.seek(start)
@@ -75,7 +75,7 @@ class Journal:
 
     def add(self, job: Sequence[Clip], made: Sequence[Transcoded | Failure]) -> None:
         """Keeps the videos of a job, if it is one that can be known again and none of its clips was refused: those are tried again."""
-        key = _key(job)
+        key = key_of(job)
         if key is None or any(isinstance(video, Failure) for video in made):
             return
         videos, payload = [video.facts.to_json() for video in made], b"".join(video.video for video in made)
@@ -111,7 +111,8 @@ def _settings(short_side: int) -> dict:
     return {"format": FORMAT, "short_side": short_side, "code": code} | libraries | ffmpeg
 
 
-def _key(job: Sequence[Clip]) -> bytes | None:
+def key_of(job: Sequence[Clip]) -> bytes | None:
+    """What a job is known by: its clips and the files that they read, as these are now. None for one that cannot be known again."""
     try:
         identities = [_identity((clip.source, clip.start, clip.end, clip.lossless)) for clip in job]
     except (OSError, TypeError):  # a file that is gone, or a source that says nothing about itself

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vivit_jax.data.layouts import Annotations, Clip
 from vivit_jax.data.preparation.builder import example
-from vivit_jax.data.preparation.journal import Journal
+from vivit_jax.data.preparation.journal import Journal, key_of
 from vivit_jax.data.preparation.outcome import Outcome
 from vivit_jax.data.preparation.transcode import Transcoded, of_one_video, transcode_together
 from vivit_jax.data.video.container import LIMITS
@@ -31,14 +31,15 @@ def made(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[J
 
 def made_or_found(jobs: Sequence[Job], short_side: int, workers: int, journal: Journal) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
     """Each job in order with its videos, those that the journal has not made again."""
-    found = [job in journal for job in jobs]
+    found, before = [job in journal for job in jobs], [key_of(job) for job in jobs]
     missing = [job for job, known in zip(jobs, found, strict=True) if not known]
     with contextlib.closing(made(missing, short_side, min(workers, len(missing)))) as new:
-        for job, known in zip(jobs, found, strict=True):
+        for job, known, key in zip(jobs, found, before, strict=True):
             videos = journal.get(job) if known else None
             if videos is None:
                 ((_, videos),) = made([job], short_side, 1) if known else [next(new)]  # what was found may be damaged
-                journal.add(job, videos)
+                if key_of(job) == key:  # else a file changed meanwhile, and the videos are perhaps of what it held before
+                    journal.add(job, videos)
             yield job, videos
 
 

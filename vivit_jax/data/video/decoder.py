@@ -57,6 +57,26 @@ def named(label: str) -> Iterator[None]:
         raise UserError(f"{label}: cannot be read as a video ({_reason(error)})") from None
 
 
+def frame_rate(ticks: Sequence[int], time_base: Fraction, nominal: Fraction | None) -> Fraction:
+    """Frames a second: the rate that the file names if the frames come at it, else their mean rate.
+
+    Args:
+      ticks: when each frame is shown, ascending.
+      time_base: seconds of a tick.
+      nominal: the rate that the file names, if it does.
+    """
+    if len(ticks) < 2:
+        return nominal or Fraction(1)
+    gaps = np.diff(np.asarray(ticks, np.int64)) * float(time_base)
+    if nominal and np.mean(np.abs(gaps * float(nominal) - 1) < STEADY) >= MOSTLY:  # pictures are missing here and there
+        return nominal
+    span = (ticks[-1] - ticks[0]) * time_base
+    if not span:  # a time base too coarse for its rate gives all frames one time
+        return nominal or Fraction(len(ticks))
+    mean = simple_rate((len(ticks) - 1) / span)
+    return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
@@ -116,16 +136,7 @@ class OpenVideo:
     @property
     def fps(self) -> Fraction:
         """Frames a second: the rate that the file names if its frames come at it, else their mean rate."""
-        nominal = self._stream.average_rate
-        if len(self) < 2:
-            return nominal or Fraction(1)
-        if nominal and np.mean(np.abs(np.diff(self.times) * float(nominal) - 1) < STEADY) >= MOSTLY:  # pictures are missing here and there
-            return nominal
-        span = (self._pts[-1] - self._pts[0]) * self._stream.time_base
-        if not span:  # a time base too coarse for its rate gives all frames one time
-            return nominal or Fraction(len(self))
-        mean = simple_rate((len(self) - 1) / span)
-        return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
+        return frame_rate(self._pts, self._stream.time_base, self._stream.average_rate)
 
     @functools.cached_property
     def changes(self) -> tuple[str, ...]:
