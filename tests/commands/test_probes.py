@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import jax
@@ -15,6 +16,7 @@ from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video
 import vivit_jax
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation import builder
+from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.data.sampling import views_of_video
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.vivit.model import ViViT
@@ -152,6 +154,15 @@ def test_a_linear_probe_is_scikit_learns(name, options, vivit, headless, sets, t
     reference = LogisticRegression(C=strength, tol=1e-9, max_iter=10000).fit(scaler.transform(x.astype(np.float64)), y)
     expected = reference.predict_proba(scaler.transform(test["features"].astype(np.float64)))
     np.testing.assert_allclose(probabilities(vivit, tmp_path / "probe", sets, name, tmp_path), expected, atol=1e-5)
+
+
+def test_cross_validation_keeps_the_groups_of_the_set_together(vivit, headless, sets, tmp_path):
+    shutil.copytree(pathlib.Path(sets) / "pairs", tmp_path / "pairs")
+    dataset = open_dataset("pairs", tmp_path)
+    names = [record["name"] for record in dataset.source("train")]
+    (dataset.path / REPORT).write_text(json.dumps({"groups": {name: f"person {i % 3}" for i, name in enumerate(names[:-1])}}))
+    out = probe(vivit, headless, str(tmp_path), "pairs", tmp_path / "probe")
+    assert "folds of 4 groups" in out, "three persons, and the one video without a group"
 
 
 @pytest.mark.slow

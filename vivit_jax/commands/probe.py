@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--groups",
         metavar="REGEX",
-        help="for cross-validation: the part of a video's name that a group of videos shares (default: segments of one video are a group)",
+        help="for cross-validation: the part of a video's name that a group of videos shares (default: the groups that the data set was "
+        "prepared with, and the segments of one video)",
     )
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")

@@ -3,7 +3,8 @@
 import csv
 import json
 import pathlib
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.preparation.place import REPORT
@@ -11,6 +12,35 @@ from vivit_jax.errors import UserError
 
 NAMES = ("name", "path", "file", "video")  # columns that may hold the videos' names, the likeliest first
 GROUP = "group"
+
+# How the name of a segment ends in a data set of layout csv, such as `@1.5-4`.
+SEGMENT = re.compile(r"@[\d.]+-[\d.]*$")
+
+
+def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str], str]:
+    """A function from a video's name to its group: by a regular expression, or as the data set was prepared.
+
+    Args:
+      dataset: where the videos are from.
+      pattern: finds the group in a name, as its first group or as all it matches; None takes the stored groups. A video that has none is
+        of its own group, with its other segments.
+    """
+    if pattern is None:
+        stored = stored_groups(dataset) or {}
+        return lambda name: stored.get(name) or without_segment(name)
+
+    def matched(name: str) -> str:
+        match = re.search(pattern, name)
+        if match is None:
+            raise UserError(f"--groups {pattern!r} matches no part of the name {name!r}: it must find the group in every video's name")
+        return match.group(1) if match.re.groups else match.group()
+
+    return matched
+
+
+def without_segment(name: str) -> str:
+    """The name of the video that a segment is of: `film.mp4@1.5-4` is of `film.mp4`."""
+    return SEGMENT.sub("", name)
 
 
 def stored_groups(dataset: VideoDataset) -> Mapping[str, str] | None:

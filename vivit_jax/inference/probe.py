@@ -1,13 +1,13 @@
 """Fits a head to the features that a frozen backbone gives for a data set, and makes a model of the two."""
 
 import dataclasses
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.groups import grouping, without_segment
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
 from vivit_jax.inference.backbones import MEAN, as_probe, innermost, seen
@@ -26,9 +26,6 @@ from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.parameters import variable_shapes
 
 HEAD_WIDTH = 64  # of an attention head
-
-# How the name of a segment ends in a data set of layout csv, such as `@1.5-4`.
-SEGMENT = re.compile(r"@[\d.]+-[\d.]*$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +100,7 @@ def probe(
       val_split: the split to choose the head's setting on; None chooses by cross-validation within `train_split`.
       refit: whether the head is fitted to both splits once its setting is chosen.
       groups: a regular expression for the part of a video's name (its first group, or all it matches) that videos of one group share;
-        None makes the segments of one video a group, and every other video one of its own.
+        None takes the groups that the data set was prepared with. A video without one is of its own group, with its other segments.
       views: (temporal clips, spatial crops) of each video, whose features are averaged; an attentive head is trained on each of them.
       batch_size: videos at once.
       data: readers and temporal order.
@@ -120,19 +117,20 @@ def probe(
     if kind != "attentive" and attention is not None:
         raise UserError(f"--patches, --queries and --mlp_dim are for kind attentive, and the kind is {kind}: leave them out")
     fitted_on = (train_split, val_split) if val_split and refit else (train_split,)
+    group_of = grouping(dataset, groups)
     reading = {"views": views, "batch_size": batch_size, "data": data, "progress": progress}
     if kind == "attentive":
         backbone, splits = innermost(pretrained), [train_split, *([val_split] if val_split else [])]
         config = attentive_config(backbone, attention or Attention(), layers)
         with tokens_of_splits(backbone, config, dataset, splits, **reading) as tokens:
-            heads = {"": fit_attentive_head(tokens, config, len(dataset.labels), refit=refit, groups=groups)}
+            heads = {"": fit_attentive_head(tokens, config, len(dataset.labels), refit=refit, group_of=group_of)}
         config = dataclasses.replace(config, num_classes=len(dataset.labels))
         model = as_probe(backbone, config, flatten(heads[""].head), dataset.labels, multi_label=dataset.multi_label)
     else:
         backbone = seen(pretrained, time=time, layers=layers)
         train = features(backbone, dataset, train_split, parallel=parallel, **reading)
         val = features(backbone, dataset, val_split, parallel=parallel, **reading) if val_split else None
-        heads = fit_heads(train, val, kind=kind, refit=refit, groups=groups)
+        heads = fit_heads(train, val, kind=kind, refit=refit, group_of=group_of)
         model = _assembled(backbone, kind, heads, train, multi_label=dataset.multi_label)
     provenance = _provenance(heads, kind, dataset, fitted_on, val_split, views, pretrained.provenance)
     return Probed(dataclasses.replace(model, provenance=provenance), heads, fitted_on)
@@ -146,7 +144,9 @@ def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[i
     return dataclasses.replace(config, num_heads=next(heads for heads in range(max(1, width // HEAD_WIDTH), 0, -1) if width % heads == 0))
 
 
-def fit_attentive_head(tokens: Tokens, config: ProbeConfig, classes: int, *, refit: bool = True, groups: str | None = None) -> Fitted:
+def fit_attentive_head(
+    tokens: Tokens, config: ProbeConfig, classes: int, *, refit: bool = True, group_of: Callable[[str], str] = without_segment
+) -> Fitted:
     """Trains an attentive head on tokens of a train split, and maybe of a val split after it; its setting is chosen as in `fit_heads`.
 
     Returns:
@@ -155,7 +155,7 @@ def fit_attentive_head(tokens: Tokens, config: ProbeConfig, classes: int, *, ref
     Raises:
       UserError: for videos of one class or one group, or names without a group.
     """
-    rows = TokenRows(tokens.values, tokens.index, tokens.label, np.array([_group(name, groups) for name in tokens.names]))
+    rows = TokenRows(tokens.values, tokens.index, tokens.label, np.array([group_of(name) for name in tokens.names]))
     everything = np.arange(len(rows.tokens))
     train, *rest = np.split(everything, np.cumsum(tokens.counts)[:-1])
     val = rest[0] if rest else None
@@ -167,7 +167,12 @@ def fit_attentive_head(tokens: Tokens, config: ProbeConfig, classes: int, *, ref
 
 
 def fit_heads(
-    train: Features, val: Features | None, *, kind: str = "linear", refit: bool = True, groups: str | None = None
+    train: Features,
+    val: Features | None,
+    *,
+    kind: str = "linear",
+    refit: bool = True,
+    group_of: Callable[[str], str] = without_segment,
 ) -> dict[str, Fitted]:
     """Fits a head for each label of `train`. Its setting is chosen on `val`, or without one by cross-validation over groups.
 
@@ -178,7 +183,7 @@ def fit_heads(
     """
     fitted = {}
     for name, classes in by_head(train.label_names).items():
-        examples, held_out = _examples(train, name, groups), None if val is None else _examples(val, name, groups)
+        examples, held_out = _examples(train, name, group_of), None if val is None else _examples(val, name, group_of)
         method = FITTED[kind]()
         tried = choose(method, examples, held_out, len(classes))
         everything = examples.joined(held_out) if held_out is not None and refit else examples
@@ -188,18 +193,9 @@ def fit_heads(
     return fitted
 
 
-def _examples(found: Features, head: str, groups: str | None) -> Examples:
+def _examples(found: Features, head: str, group_of: Callable[[str], str]) -> Examples:
     label = found.label[head] if isinstance(found.label, Mapping) else found.label
-    return Examples(found.features, label, np.array([_group(name, groups) for name in found.names]))
-
-
-def _group(name: str, pattern: str | None) -> str:
-    if pattern is None:
-        return SEGMENT.sub("", name)
-    match = re.search(pattern, name)
-    if match is None:
-        raise UserError(f"--groups {pattern!r} matches no part of the name {name!r}: it must find the group in every video's name")
-    return match.group(1) if match.re.groups else match.group()
+    return Examples(found.features, label, np.array([group_of(name) for name in found.names]))
 
 
 def _told_folds(label: np.ndarray, groups: np.ndarray) -> str:

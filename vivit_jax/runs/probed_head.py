@@ -11,6 +11,7 @@ import jax
 from vivit_jax import console
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.groups import grouping
 from vivit_jax.errors import UserError
 from vivit_jax.inference.features import features
 from vivit_jax.inference.probe import fit_heads
@@ -40,7 +41,7 @@ def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: A
     train = features(backbone, dataset, data.train_split, **options)
     has_val = data.val_split is not None and dataset.has(data.val_split)
     val = features(backbone, dataset, data.val_split, **options) if has_val else None
-    heads = fit_heads(train, val, refit=False)
+    heads = fit_heads(train, val, refit=False, group_of=grouping(dataset))
     for name, fitted in heads.items():
         best = fitted.tried[0]
         console.say(
