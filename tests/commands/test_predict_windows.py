@@ -140,6 +140,13 @@ def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
     assert (code, "does not say how to go on" in err) == (2, True)
 
 
+def test_a_file_that_only_lies_beside_is_not_written_over(model_dir, videos, tmp_path, vivit):
+    (tmp_path / "rows.csv.json").write_text("notes")
+    code, _, err = vivit("predict", "--model", model_dir, videos[0], "--out", tmp_path / "rows.csv")
+    assert (code, (tmp_path / "rows.csv.json").read_text()) == (2, "notes")
+    assert "rows.csv.json is of another kind" in err
+
+
 def test_a_terminal_is_no_video(model_dir, tmp_path, vivit, monkeypatch):
     (tmp_path / "list.txt").write_text("-\n")
     _, terminal = pty.openpty()

@@ -145,6 +145,13 @@ def test_copies_of_one_video_are_not_parted():
     assert origins(names, rows, "group", "set") == ["x", "y", "y", "z", "w", "v"]  # as it was asked for
 
 
+def test_clips_without_a_group_do_not_part_the_groups_of_others():
+    names = [("train", name) for name in "abcd"]
+    groups = {"a": "person 1", "b": "person 1", "c": "", "d": ""}
+    rows = [{"split": "train", "name": name, "group": group, "source": f"{name}.mp4"} for name, group in groups.items()]
+    assert origins(names, rows, None, "set") == ["person 1", "person 1", "c.mp4", "d.mp4"]
+
+
 def test_folds_that_do_not_exist_are_refused():
     for numbers, count in (((), 3), ((0,), 3), ((4,), 3), ((1,), 1)):
         with pytest.raises(UserError, match="numbered from 1"):

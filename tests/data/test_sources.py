@@ -32,7 +32,7 @@ def test_what_is_named_is_found(sources, videos, aside, place):
 
 
 def test_a_list_has_a_source_a_line(place):
-    (place / "list.txt").write_text("b.mp4\r\n\na\n")
+    (place / "list.txt").write_text("\ufeffb.mp4\r\n\na\n", encoding="utf-8")
     assert list(find_videos(["readme"], ["list.txt"]).videos) == ["readme", "b.mp4", "a/10.avi", "a/2.MKV", "a/deep/x.webm"]
 
 

@@ -101,8 +101,8 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
     Args:
       names: (split, name) of each clip.
       rows: of the data set's list of clips.
-      column: one of its columns; None is `group` or else `source`, as far as they say something, or else the clip itself, and what shares
-        the contents of a file is not parted either.
+      column: one of its columns; None is for each clip its `group`, or else its `source`, or else the clip itself, and what shares the
+        contents of a file is not parted either.
       dataset: its name, for errors.
 
     Raises:
@@ -110,8 +110,8 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
     """
     listed = {(row["split"], row["name"]): row for row in rows}
     if column is None:
-        column = next((title for title in ("group", "source") if listed and all(listed.get(name, {}).get(title) for name in names)), None)
-        own = [listed[name][column] if column else "/".join(name) for name in names]
+        found = [listed.get(name, {}) for name in names]
+        own = [row.get("group") or row.get("source") or "/".join(name) for row, name in zip(found, names, strict=True)]
         return _together(own, [listed.get(name, {}).get("sha256") or None for name in names])
     known = list(rows[0]) if rows else []
     if column not in known:

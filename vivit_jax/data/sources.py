@@ -118,7 +118,7 @@ def _shown(match: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _lines(path: pathlib.Path) -> list[str]:
     try:
-        lines = [line.rstrip("\r") for line in path.read_text(encoding="utf-8").split("\n")]
+        lines = [line.rstrip("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except UnicodeDecodeError:
         raise UserError(f"{path}: is no text in UTF-8: give a file with a path a line") from None
     except OSError as error:

@@ -93,6 +93,8 @@ class _Growing(RowFile):
         self._is_csv = path.suffix.lower() == ".csv"
         self._next: dict[str, int] = {}
         self._failed: dict[str, str] = {}
+        if not path.exists() and self._record.exists() and not overwrite and not _is_record(self._record):
+            raise UserError(f"{self._record} is of another kind, and would be written over: give another --out, or --overwrite")
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         try:
             self._begin(overwrite)
@@ -185,6 +187,14 @@ class _Growing(RowFile):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
+
+
+def _is_record(path: pathlib.Path) -> bool:
+    """Whether a file says how rows come to be."""
+    try:
+        return "made" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 class _Parquet(RowFile):
