@@ -10,6 +10,7 @@ from latex2mathml.converter import convert
 FENCED = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"\$([^$\n]+)\$")
+EQUATION = '<div style="overflow-x: auto; padding: 0.4em 0">{}</div>'  # on a phone, an equation is pushed sideways
 OUTWARD = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?!docs/)(?:README|tests|configs|benchmarks|vivit_jax)[^)]*\)")
 
 
@@ -21,5 +22,5 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def _mathematics(text: str) -> str:
-    text = BLOCK.sub(lambda found: convert(found[1].strip(), display="block"), text)
+    text = BLOCK.sub(lambda found: EQUATION.format(convert(found[1].strip(), display="block")), text)
     return INLINE.sub(lambda found: convert(found[1]), text)
