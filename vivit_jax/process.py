@@ -5,6 +5,7 @@ ends the process at once. While a command runs a signal raises an exception, so 
 so, and the exit code is 130 for Ctrl-C (SIGINT) and 143 for SIGTERM. Training handles signals itself, see `vivit_jax.runs.stopping`.
 """
 
+import atexit
 import contextlib
 import os
 import select
@@ -63,9 +64,16 @@ def interruptible() -> Iterator[None]:
 
 
 def left(code: int) -> int:
-    """Returns the exit code of a command. If it failed and left threads, exits at once: one of them may hang in a read."""
+    """Returns the exit code of a command. If it failed and left threads, exits at once: one of them may hang in a read.
+
+    After Ctrl-C it also exits here: if that came while source code in a string was executed, which is how dataclasses are made, the
+    interpreter would end itself by SIGINT, whatever its exit code.
+    """
     hanging = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
-    if code and hanging:
+    interrupted = code == 128 + signal.SIGINT
+    if interrupted and not hanging:
+        atexit._run_exitfuncs()
+    if interrupted or (code and hanging):
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

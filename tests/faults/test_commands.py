@@ -52,6 +52,23 @@ def test_a_signal_at_any_moment_of_the_start_is_one_line(program, number, word):
         assert (process.returncode, out, err) == (128 + number, "", f"{program}: {word}\n"), delay
 
 
+INTERRUPTED_IN_A_STRING = """
+from vivit_jax import process
+process.begin("vivit")
+try:
+    with process.interruptible():
+        exec("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
+except KeyboardInterrupt:
+    raise SystemExit(process.left(process.ended_by(2)))
+"""
+
+
+def test_ctrl_c_while_source_in_a_string_is_executed_ends_with_130():
+    """As while a library that is being imported makes its dataclasses: the interpreter would end itself by SIGINT."""
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED_IN_A_STRING], capture_output=True, text=True, cwd=ROOT)
+    assert (ended.returncode, ended.stderr) == (130, "vivit: interrupted\n")
+
+
 URL = "gs://bucket/made"
 WRITES = {
     "convert": ["model", "--to", URL],
