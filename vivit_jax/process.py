@@ -67,7 +67,7 @@ def left(code: int) -> int:
     """Returns the exit code of a command. If it failed and left threads, exits at once: one of them may hang in a read.
 
     After Ctrl-C it also exits here: if that came while source code in a string was executed, which is how dataclasses are made, the
-    interpreter would end itself by SIGINT, whatever its exit code.
+    interpreter of `python -m` would end itself by SIGINT, whatever its exit code.
     """
     hanging = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
     interrupted = code == 128 + signal.SIGINT

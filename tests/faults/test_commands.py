@@ -1,5 +1,6 @@
 """How the commands meet signals, streams that cannot take their output, and names that are out to command the terminal."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -63,9 +64,12 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_while_source_in_a_string_is_executed_ends_with_130():
-    """As while a library that is being imported makes its dataclasses: the interpreter would end itself by SIGINT."""
-    ended = subprocess.run([sys.executable, "-c", INTERRUPTED_IN_A_STRING], capture_output=True, text=True, cwd=ROOT)
+def test_ctrl_c_while_source_in_a_string_is_executed_ends_with_130(tmp_path):
+    """As while a library that is being imported makes its dataclasses: under `python -m`, the interpreter would end itself by SIGINT."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_A_STRING)
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "interrupted"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | paths)
     assert (ended.returncode, ended.stderr) == (130, "vivit: interrupted\n")
 
 
