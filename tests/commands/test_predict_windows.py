@@ -172,7 +172,8 @@ def test_standard_input_is_read_as_it_comes_or_to_its_end(model_dir, videos, tmp
         process.stdin.write(camera.read_bytes())
         process.stdin.flush()
         first = process.stdout.readline()  # while the pipe is still open
-        rest = process.communicate()[0].splitlines()
+        process.stdin.close()
+        rest = process.stdout.read().splitlines()  # not by `communicate`, which knows nothing of what `readline` has read ahead
     rows = [json.loads(line) for line in (first, *rest)]
     expected = list(pretrained.predict_windows(camera, 3.0, top_k=1))
     assert [(row["video"], row["start"], row["end"]) for row in rows] == [("-", start, end) for start, end, _ in expected]
