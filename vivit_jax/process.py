@@ -106,11 +106,18 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if os.getpid() != _owner:  # a forked child, whose parent speaks
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-    elif _raises:
+    elif _raises and not _importing(frame):
         _raises = False
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
     else:
         _leave(number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported. An exception in the middle of that may end in native code that knows none, and crash."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _leave(number: int) -> NoReturn:

@@ -73,6 +73,25 @@ def test_ctrl_c_while_source_in_a_string_is_executed_ends_with_130(tmp_path):
     assert (ended.returncode, ended.stderr) == (130, "vivit: interrupted\n")
 
 
+SIGNALLED_IN_AN_IMPORT = """
+from vivit_jax import process
+process.begin("vivit")
+with process.interruptible():
+    import signalled
+"""
+
+
+def test_a_signal_during_an_import_raises_nothing_in_it(tmp_path):
+    """An exception in the middle of a native library's start crashed the process."""
+    (tmp_path / "signalled.py").write_text(
+        "import os, time\ntry:\n    os.kill(os.getpid(), 15)\n    time.sleep(1)\nfinally:\n    print('raised')\n"
+    )
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", SIGNALLED_IN_AN_IMPORT]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | paths)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "vivit: terminated\n")
+
+
 URL = "gs://bucket/made"
 WRITES = {
     "convert": ["model", "--to", URL],
