@@ -53,6 +53,12 @@ def test_a_signal_at_any_moment_of_the_start_is_one_line(program, number, word):
         assert (process.returncode, out, err) == (128 + number, "", f"{program}: {word}\n"), delay
 
 
+def run_in(folder, *arguments):
+    """Runs Python there, where it finds this package too."""
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=folder, env=os.environ | paths)
+
+
 INTERRUPTED_IN_A_STRING = """
 from vivit_jax import process
 process.begin("vivit")
@@ -67,9 +73,7 @@ except KeyboardInterrupt:
 def test_ctrl_c_while_source_in_a_string_is_executed_ends_with_130(tmp_path):
     """As while a library that is being imported makes its dataclasses: under `python -m`, the interpreter would end itself by SIGINT."""
     (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_A_STRING)
-    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "interrupted"]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | paths)
+    ended = run_in(tmp_path, "-m", "interrupted")
     assert (ended.returncode, ended.stderr) == (130, "vivit: interrupted\n")
 
 
@@ -86,9 +90,7 @@ def test_a_signal_during_an_import_raises_nothing_in_it(tmp_path):
     (tmp_path / "signalled.py").write_text(
         "import os, time\ntry:\n    os.kill(os.getpid(), 15)\n    time.sleep(1)\nfinally:\n    print('raised')\n"
     )
-    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-c", SIGNALLED_IN_AN_IMPORT]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | paths)
+    ended = run_in(tmp_path, "-c", SIGNALLED_IN_AN_IMPORT)
     assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "vivit: terminated\n")
 
 

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.data.dataset import ensure_dataset
     from vivit_jax.inference.probe import Attention, probe
     from vivit_jax.weights import from_pretrained
-    from vivit_jax.weights.model_dir import check_replaceable, save_pretrained
+    from vivit_jax.weights.model_dir import check_replaceable
 
     if not arguments.name:
         raise UserError("a probe needs --name, the data set to fit to (and --data_dir, the folder it is in)")
@@ -99,16 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
         views=arguments.views,
         batch_size=arguments.batch_size,
     )
-    model = done.pretrained
-    save_pretrained(
-        arguments.to,
-        model.model.config,
-        model.variables,
-        model.preprocess,
-        model.labels,
-        multi_label=model.multi_label,
-        provenance=model.provenance,
-    )
+    done.pretrained.save(arguments.to)
     _tell(done, arguments)
 
 

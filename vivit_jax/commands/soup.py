@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from vivit_jax.data.dataset import ensure_dataset
     from vivit_jax.runs.soup import greedy_soup, ingredients_of, uniform_soup
-    from vivit_jax.weights.model_dir import check_replaceable, save_pretrained
+    from vivit_jax.weights.model_dir import check_replaceable
 
     if bool(arguments.name) == arguments.uniform:
         raise UserError("give --name, the data set that decides which models are kept (and --data_dir), or else --uniform")
@@ -59,16 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         tell_of_unused_gpu()
         dataset = ensure_dataset(arguments.name, arguments.data_dir)
         soup = greedy_soup(ingredients, dataset, arguments.split, views=arguments.views, batch_size=arguments.batch_size)
-    model = soup.pretrained
-    save_pretrained(
-        arguments.to,
-        model.model.config,
-        model.variables,
-        model.preprocess,
-        model.labels,
-        multi_label=model.multi_label,
-        provenance=model.provenance,
-    )
+    soup.pretrained.save(arguments.to)
     _tell(soup, arguments)
 
 

@@ -73,6 +73,18 @@ class Pretrained:
         """What the logits mean, in the words of Hugging Face's configs."""
         return MULTI_LABEL if self.multi_label else SINGLE_LABEL
 
+    def save(self, path: str | os.PathLike) -> pathlib.Path:
+        """Writes it all as a model directory, as `save_pretrained` does."""
+        return save_pretrained(
+            path,
+            self.model.config,
+            self.variables,
+            self.preprocess,
+            self.labels,
+            multi_label=self.multi_label,
+            provenance=self.provenance,
+        )
+
 
 def save_pretrained(
     path: str | os.PathLike,
