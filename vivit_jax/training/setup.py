@@ -1,5 +1,6 @@
 """The state and the step of a training run, made once for the loop, for `vivit bench` and for the benchmarks."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -51,10 +52,10 @@ def set_up(
     Raises:
       UserError: for patterns of the optimiser that match no parameter, or a warm-up longer than the run.
     """
-    training = sections.training
+    training = dataclasses.replace(sections.training, ema_decay=sections.training.decay_in(total), ema_percent=None)
     learning_rate = make_schedule(sections.schedule, sections.optimizer.learning_rate, total=total, warmup=warmup)
     optimizer = make_optimizer(sections.optimizer, learning_rate, variables["params"], module.config, trained_by(training.lora))
-    state = executor.place(lambda tree: create_state(tree, optimizer, averaged=bool(training.ema_decay)), variables)
+    state = executor.place(lambda tree: create_state(tree, optimizer, averaged=sections.training.averages), variables)
     step = make_train_step(
         module,
         preprocess,
