@@ -19,7 +19,7 @@ from vivit_jax.preprocess import Views
 from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.probes import KINDS as FITTED
-from vivit_jax.training.probes import Examples, Head, NearestHead, Tried, choose, folds
+from vivit_jax.training.probes import Examples, Head, NearestHead, Setting, Tried, choose, folds
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.headless import with_heads
 from vivit_jax.weights.layers import flatten
@@ -171,12 +171,13 @@ def fit_heads(
     val: Features | None,
     *,
     kind: str = "linear",
+    settings: tuple[Setting, ...] | None = None,
     refit: bool = True,
     group_of: Callable[[str], str] = without_segment,
 ) -> dict[str, Fitted]:
     """Fits a head for each label of `train`. Its setting is chosen on `val`, or without one by cross-validation over groups.
 
-    With `refit` the head is then fitted to both.
+    With `refit` the head is then fitted to both. `settings` are those to choose from, in place of the kind's own.
 
     Raises:
       UserError: for videos of one class or one group, or names without a group.
@@ -184,7 +185,7 @@ def fit_heads(
     fitted = {}
     for name, classes in by_head(train.label_names).items():
         examples, held_out = _examples(train, name, group_of), None if val is None else _examples(val, name, group_of)
-        method = FITTED[kind]()
+        method = FITTED[kind]() if settings is None else FITTED[kind](settings)
         tried = choose(method, examples, held_out, len(classes))
         everything = examples.joined(held_out) if held_out is not None and refit else examples
         head = method.fit(everything, len(classes), tried[0].setting)
