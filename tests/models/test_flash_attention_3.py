@@ -175,6 +175,28 @@ def test_a_model_carries_no_padding_for_it(definition_as_kernels, monkeypatch, h
     assert np.linalg.norm(actual - expected) < 0.02 * np.linalg.norm(expected)
 
 
+def test_the_librarys_targets_are_called_with_what_they_declare():
+    """Their operands, results and attributes, as the program has them; the wheel's `dew_flash_attn/__init__.py` declares them."""
+    arrays = [jax.ShapeDtypeStruct((2, 37, 3, 64), jnp.bfloat16)] * 3
+    attend = functools.partial(loss, flash_attention_3.flash_attention_3)
+    program = jax.jit(jax.grad(attend, argnums=(0, 1, 2))).lower(*arrays).as_text()
+    calls = {
+        target: re.search(rf"@{target}\(.*?mhlo.backend_config = {{(.*?)}}.*? : \((.*?)\) -> \((.*?)\)", program).groups()
+        for target in (flash_attention_3.FORWARD, flash_attention_3.BACKWARD)
+    }
+    heads, sums = "tensor<2x37x3x64xbf16>", "tensor<2x3x37xf32>"
+    scratch = f"tensor<{3 * (2 * 37 + 128 * 3)}xf32>"
+    expected = {
+        flash_attention_3.FORWARD: ([heads] * 3, [heads, sums, "tensor<1x1x1x1xf32>", "tensor<1x1x1xf32>"]),
+        flash_attention_3.BACKWARD: ([heads] * 5 + [sums], [heads] * 3 + [scratch] * 2),
+    }
+    for target, (attributes, operands, results) in calls.items():
+        assert (operands.split(", "), results.split(", ")) == expected[target]
+        assert sorted(attributes.split(", ")) == [
+            "is_causal = false", "softmax_scale = 1.250000e-01 : f64", "window_size_left = -1 : i64", "window_size_right = -1 : i64",
+        ]  # fmt: skip
+
+
 def test_a_padded_sequence_goes_where_it_was_padded_for(definition_as_kernels, monkeypatch):
     """A length just below the least is padded for cuDNN, and the padded length must not change who computes it."""
     asked = []
