@@ -204,7 +204,8 @@ class ViViTConfig(Described):
             raise UserError(f"model.attention_dropout {self.attention_dropout} needs model.attention xla or auto, got {self.attention}")
         if self.attention in ("cudnn", "fa3") and self.dtype == "float32":
             raise UserError(
-                f"model.attention {self.attention} computes in 16 bits only: set model.dtype to bfloat16 or auto, or model.attention to auto"
+                f"model.attention {self.attention} computes in 16 bits only: set model.dtype to bfloat16 or auto, "
+                "or model.attention to auto"
             )
 
     @property
