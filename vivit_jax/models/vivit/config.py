@@ -23,7 +23,7 @@ TOKENIZERS = ("tubelet", "frames")
 POOLS = ("token", "mean", "max", "sum", "mean_then_norm")
 ACTIVATIONS = ("gelu_tanh", "gelu")
 ATTENTION_ORDERS = ("space_time", "time_space")
-ATTENTION_BACKENDS = ("auto", "xla", "chunked", "cudnn")
+ATTENTION_BACKENDS = ("auto", "xla", "chunked", "cudnn", "fa3")
 
 # Backbones of ViT (Dosovitskiy et al., Table 1; Ti and S from DeiT), used by the paper in B, L and H.
 SIZES = {
@@ -67,8 +67,9 @@ class ViViTConfig(Described):
       stochastic_depth_rescale: whether to divide a kept residual by the probability that it is kept; Scenic does not.
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
         faster); parameters, softmax statistics and logits are float32.
-      attention: backend of the attention products: `auto`, `xla` (the plain definition), `chunked` (less memory) or `cudnn`. On a GPU
-        `auto` and `cudnn` also run our kernels for attention over time, LayerNorm and GELU; the other two leave these to XLA.
+      attention: backend of the attention products: `auto`, `xla` (the plain definition), `chunked` (less memory), `cudnn` or `fa3`
+        (FlashAttention-3, of the extra `fa3`; Hopper GPUs). On a GPU `auto`, `cudnn` and `fa3` also run our kernels for attention over
+        time, LayerNorm and GELU; the other two leave these to XLA.
       remat: recompute each layer in the backward pass instead of keeping its activations.
       scan_layers: run the layers as one `nn.scan`, which compiles faster; parameters then carry a leading layer axis.
 
@@ -201,9 +202,10 @@ class ViViTConfig(Described):
             raise UserError(f"model.sampled_frames {self.sampled_frames} is more than the {self.clip[0]} frames of model.clip")
         if self.attention_dropout and self.attention not in ("auto", "xla"):
             raise UserError(f"model.attention_dropout {self.attention_dropout} needs model.attention xla or auto, got {self.attention}")
-        if self.attention == "cudnn" and self.dtype == "float32":
+        if self.attention in ("cudnn", "fa3") and self.dtype == "float32":
             raise UserError(
-                "model.attention cudnn computes in 16 bits only: set model.dtype to bfloat16 or auto, or model.attention to auto"
+                f"model.attention {self.attention} computes in 16 bits only: set model.dtype to bfloat16 or auto, "
+                "or model.attention to auto"
             )
 
     @property
