@@ -167,7 +167,8 @@ class Block(nn.Module):
         """x + branch(norm(x)), its first `outputs` tokens."""
         if self.examples is None:
             x, y = norm(x)
-            return x[..., : self.outputs, :] + self._stochastic_depth(branch(y), rate)
+            y = branch(y)
+            return x[..., : self.outputs, :] + self._stochastic_depth(y, rate)
         subset = self.examples.draw(self.make_rng("dropout"))
         taken, y = norm(self.examples.take(x, subset))
         y = branch(y)
