@@ -3,8 +3,9 @@
 Steps a second of ViViT-B/16x2, Models 1 to 4, with all patches, a half and a quarter of them, and with stochastic depth that computes what
 it drops and that skips it. Each model has a process of its own, in which its variants take turns:
 
-  python benchmarks/fewer_tokens.py --out figures                           # on a GPU, under 4 minutes
-  python benchmarks/fewer_tokens.py --out figures --size tiny --batch_size 8 --steps 3        # that everything runs, on a CPU
+  python benchmarks/fewer_tokens.py --out figures                                              # on a GPU
+  python benchmarks/fewer_tokens.py --out figures --size motion_digits --models 1,2            # on a CPU
+  python benchmarks/fewer_tokens.py --out figures --size tiny --batch_size 8 --steps 3         # that everything runs
 
 `--runs DIR` instead sets finished runs beside each other: their test scores, and clips a second while they trained. A run's folder is its
 variant, a dash and its seed, as in `runs/half-0`; `docs/training.md` has the commands that make them.
@@ -22,6 +23,8 @@ from typing import Any
 
 SIZES = {
     "B/16x2": {"size": "B", "tubelet": (2, 16, 16), "clip": (32, 224, 224), "num_classes": 400},
+    "motion_digits": {"hidden_size": 64, "num_layers": 4, "temporal_layers": 2, "num_heads": 4, "mlp_dim": 128, "pool": "mean"}
+    | {"tubelet": (4, 8, 8), "clip": (16, 48, 48), "num_classes": 8},
     "tiny": {
         "hidden_size": 16,
         "num_layers": 3,
