@@ -145,13 +145,15 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def scores(folder: pathlib.Path) -> tuple[dict[str, Any], str]:
-    """By variant: the test scores of its seeds, and clips a second, the median over a run's rows of metrics."""
+    """By variant: the test scores of its seeds, and the median of clips a second over a run's rows of metrics, and over the runs."""
     variants: dict[str, list[dict[str, float]]] = {}
     for path in sorted(folder.glob("*-*/evaluation.json")):
         metrics = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
         rates = [row["train/clips_per_second"] for row in metrics if "train/clips_per_second" in row]
         run = {"top1": json.loads(path.read_text())["top1"], "clips_per_second": statistics.median(rates)}
         variants.setdefault(path.parent.name.rpartition("-")[0], []).append(run)
+    if not variants:
+        raise SystemExit(f"{folder} has no finished run: VARIANT-SEED/evaluation.json")
     lines = ["| variant | runs | test top-1, mean and deviation | clips a second |", "|---|---|---|---|"]
     for name, runs in variants.items():
         top1 = [100 * run["top1"] for run in runs]
