@@ -13,6 +13,7 @@ variant, a dash and its seed, as in `runs/half-0`; `docs/training.md` has the co
 
 import argparse
 import concurrent.futures
+import dataclasses
 import json
 import pathlib
 import statistics
@@ -51,7 +52,7 @@ def main() -> int:
     parser.add_argument("--models", default="1,2,3,4", help="the paper's models, by number (default all)")
     parser.add_argument("--size", choices=SIZES, default="B/16x2")
     parser.add_argument("--batch_size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=8, help="steps of a turn (default 8)")
+    parser.add_argument("--steps", type=int, default=6, help="steps of a turn (default 6)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each variant (default 3)")
     parser.add_argument("--timeout", type=float, default=180.0, help="seconds a model may take (default 180)")
     parser.add_argument("--runs", type=pathlib.Path, help="a folder of finished runs, to set beside each other instead")
@@ -98,11 +99,16 @@ def measure(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
     jax.config.update("jax_enable_compilation_cache", False)
-    size = SIZES[arguments.size] | {"factorisation": FACTORISATIONS[number - 1], "dtype": "auto"}
-    training, optimizer = TrainingConfig(batch_size=arguments.batch_size), OptimizerConfig(weight_decay=0.05)
+    model = ViViTConfig(**SIZES[arguments.size], factorisation=FACTORISATIONS[number - 1], dtype="auto")
+    subject = throughput.Subject(
+        model,
+        TrainingConfig(batch_size=arguments.batch_size),
+        optimizer=OptimizerConfig(weight_decay=0.05),
+        variables=throughput.random_variables(model),
+    )
 
     def prepare(options: dict[str, Any]) -> Any:
-        return throughput.prepare("train", throughput.Subject(ViViTConfig(**size, **options), training, optimizer=optimizer))
+        return throughput.prepare("train", dataclasses.replace(subject, model=dataclasses.replace(model, **options)))
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         prepared = dict(zip(VARIANTS, pool.map(prepare, VARIANTS.values()), strict=True))
