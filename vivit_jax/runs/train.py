@@ -188,7 +188,7 @@ def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, executor
     examples = len(dataset.source(data.train_split))
     return Run(
         experiment=experiment,
-        model=build(experiment.model, axis_name=executor.axis_name),
+        model=build(experiment.model, axis_name=executor.axis_name, batch_parts=executor.batch_parts),
         variables=variables | {"params": with_adapters(variables["params"], training.lora, experiment.seed)},
         preprocess=preprocess,
         labels=dataset.labels,
