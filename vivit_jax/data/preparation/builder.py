@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import errno
 import io
+import os
 import pathlib
 import re
 import typing
@@ -125,7 +126,9 @@ def write(
         refused = re.search(r"\b(?:open|write|close|f\w*sync)\(\) failed: ([^;]+)", str(error))
         if not refused:
             raise
-        raise OSError(errno.EIO, f"cannot write the data set: {refused[1]}", str(data_dir.parent)) from error
+        reason = refused[1].strip()
+        number = next((number for number in errno.errorcode if os.strerror(number) == reason), errno.EIO)
+        raise OSError(number, reason, str(data_dir)) from error
     return pathlib.Path(builder.data_dir)
 
 
