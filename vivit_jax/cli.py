@@ -10,6 +10,7 @@ import contextlib
 import difflib
 import importlib
 import inspect
+import itertools
 import signal
 import sys
 from collections.abc import Sequence
@@ -100,7 +101,8 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
     """Imports a command's module and parses its arguments.
 
     Returns:
-      The module and what its `run` takes: the command's own arguments, `program` and `argv`, and `overrides` if it takes a config.
+      The module and what its `run` takes: the command's own arguments; `program`, `argv` and `given`, the options that are on the command
+      line, whatever their values; and `overrides` if it takes a config.
 
     Raises:
       UserError: for arguments that the command does not take.
@@ -119,7 +121,13 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
 
         rest, overrides = take_overrides(argv)
         parser.set_defaults(overrides=overrides)
+    parser.set_defaults(given=_given(parser, rest))
     return module, _parsed(parser, rest)
+
+
+def _given(parser: argparse.ArgumentParser, argv: Sequence[str]) -> frozenset[str]:
+    typed = {argument.partition("=")[0] for argument in itertools.takewhile(lambda argument: argument != "--", argv)}
+    return frozenset(action.dest for action in parser._actions if typed.intersection(action.option_strings))
 
 
 def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:

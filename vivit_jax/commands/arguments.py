@@ -3,10 +3,34 @@
 import argparse
 import pathlib
 import re
+from collections.abc import Iterable
 
 from vivit_jax.errors import UserError
 from vivit_jax.files import is_url
 from vivit_jax.preprocess import Views
+
+
+def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:
+    """Refuses options that would change nothing: whoever gives one expects that it does.
+
+    Args:
+      arguments: of the command, as `cli.parse` makes them.
+      options: those that are not used this time.
+      why: the end of the sentence "--split means nothing ...".
+
+    Raises:
+      UserError: naming those of them that are on the command line.
+    """
+    unused = [f"--{option}" for option in options if option in arguments.given]
+    if unused:
+        mean, them = ("means", "it") if len(unused) == 1 else ("mean", "them")
+        raise UserError(f"{' and '.join(unused)} {mean} nothing {why}: leave {them} out")
+
+
+def refuse_overrides(arguments: argparse.Namespace, why: str) -> None:
+    """Refuses `--config.KEY` where no config is read, as `refuse_unused` does options."""
+    if arguments.overrides:
+        raise UserError(f"--config.{next(iter(arguments.overrides))} means nothing {why}: leave it out")
 
 
 def views(text: str) -> Views:

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import output, positive
+from vivit_jax.commands.arguments import output, positive, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, unknown_name
 
 if typing.TYPE_CHECKING:
@@ -76,6 +76,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     if (arguments.config is None) == (arguments.model is None):
         raise UserError("give either --config or --model")
+    if arguments.model:
+        refuse_overrides(arguments, "with --model, which reads no config")
+    if arguments.sweep and arguments.sweep[0] == "batch_size":
+        refuse_unused(arguments, ("batch_size",), "with --sweep batch_size")
     if arguments.mode == "data":
         report = {"environment": throughput.environment(), "rows": list(_data_rows(arguments))}
         columns = DATA_COLUMNS

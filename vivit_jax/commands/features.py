@@ -22,7 +22,7 @@ import typing
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output, positive
+from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output, positive, refuse_unused
 from vivit_jax.errors import UserError, in_one_line
 
 if typing.TYPE_CHECKING:
@@ -52,6 +52,8 @@ def run(arguments: argparse.Namespace) -> None:
     """
     if bool(arguments.name) == bool(arguments.videos):
         raise UserError("give either a data set, --name NAME, or video files")
+    if arguments.videos:
+        refuse_unused(arguments, ("data_dir", "split", "batch_size"), "for video files, without a data set --name")
     if arguments.out.suffix.lower() != ".npz":
         raise UserError(f"--out must end in .npz, got {arguments.out}")
     from vivit_jax.data.sources import find_videos

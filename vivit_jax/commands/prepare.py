@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
+from vivit_jax.commands.arguments import refuse_unused
 from vivit_jax.data.layouts import LAYOUTS, Reading
 from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.place import REPORT, local_folder
@@ -79,6 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs `vivit prepare`: a progress bar on standard error, the summary on standard output."""
+    if arguments.split is None:
+        refuse_unused(arguments, ("seed",), "without --split")
+    if arguments.beam:
+        refuse_unused(arguments, ("workers",), "with --beam, whose --beam_options say how many there are")
     summary = prepare(
         arguments.layout,
         arguments.source,
