@@ -133,7 +133,7 @@ def probe(
         heads = fit_heads(train, val, kind=kind, refit=refit, group_of=group_of)
         model = _assembled(backbone, kind, heads, train, multi_label=dataset.multi_label)
     provenance = _provenance(heads, kind, dataset, fitted_on, val_split, views, pretrained.provenance)
-    return Probed(dataclasses.replace(model, provenance=provenance), heads, fitted_on)
+    return Probed(dataclasses.replace(model, provenance=provenance, average=pretrained.average), heads, fitted_on)
 
 
 def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[int, ...] = LAST) -> ProbeConfig:

@@ -174,6 +174,7 @@ def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
         attention_order=config.attention_order,
         labels=pretrained.labels,
         multi_label=pretrained.multi_label,
+        average=pretrained.average,
         resize=pretrained.preprocess.resize,
         said={name: CONFIG for name in ("activation", "norm_eps")} | {name: PREPROCESS for name in ("mean", "std", "resize", "stride")},
         stride=pretrained.preprocess.stride,
