@@ -136,7 +136,11 @@ class OpenVideo:
     @property
     def fps(self) -> Fraction:
         """Frames a second: the rate that the file names if its frames come at it, else their mean rate."""
-        return frame_rate(self._pts, self._stream.time_base, self._stream.average_rate)
+        return self.rate_of(0, len(self))
+
+    def rate_of(self, start: int, end: int) -> Fraction:
+        """The rate of the frames from `start` to before `end`, as `fps` is that of all."""
+        return frame_rate(self._pts[start:end], self._stream.time_base, self._stream.average_rate)
 
     @functools.cached_property
     def changes(self) -> tuple[str, ...]:
