@@ -42,6 +42,30 @@ def test_an_option_that_would_be_ignored_is_refused(command, told, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("evaluate", "--workdir", "w", "--split", ""), "--split is empty"),
+        (("evaluate", "--model", "m", "--name=", "--data_dir", "d"), "--name is empty"),
+        (("prepare", "folder", "v", "--name", "a", "--data_dir", ""), "--data_dir is empty"),
+        (("predict", "--model", "m", ""), "VIDEO is empty"),
+        (("predict", "--model", "m", "--list", "", "a.mp4"), "--list is empty"),
+        (("train", "--config", "", "--workdir", "w"), "--config is empty"),
+        (("convert", "vit.npz", "--to", "m", "--stride", "0"), "--stride: must be a whole number of at least 1"),
+        (("convert", "vit.npz", "--to", "m", "--norm_eps", "0"), "--norm_eps: must be a number above 0"),
+        (("features", "--model", "m", "a.mp4", "--out", "."), "--out: . is a folder: name a file in it"),
+        (("bench", "--model", "m", "--mode", "infer", "--json", ""), "--json: . is a folder"),
+    ],
+)
+def test_an_empty_or_impossible_value_is_no_default(command, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(list(command)) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_option_counts_as_given_whatever_its_value():
     given = cli.parse("serve", ["--model", "m", "--port=8000", "--host", "127.0.0.1"])[1].given
     assert given == {"model", "port", "host"}

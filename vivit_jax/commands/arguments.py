@@ -97,6 +97,18 @@ def output(text: str) -> pathlib.Path:
     return pathlib.Path(text)
 
 
+def output_file(text: str) -> pathlib.Path:
+    """A file to write, refused before the work that it is to hold is done.
+
+    Raises:
+      argparse.ArgumentTypeError: for a URL or a folder.
+    """
+    path = output(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text or path} is a folder: name a file in it")
+    return path
+
+
 def names(text: str) -> tuple[str, ...]:
     """`mean,deviation` as ("mean", "deviation")."""
     return tuple(text.split(","))

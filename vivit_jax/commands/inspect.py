@@ -30,7 +30,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, output, refuse_overrides, refuse_unused
+from vivit_jax.commands.arguments import add_dataset, output_file, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit inspect`."""
     parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
-    parser.add_argument("--sheet", type=output, metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
+    parser.add_argument("--sheet", type=output_file, metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
     parser.add_argument("--originals", metavar="DIR", help="with --name: the folder that the set was made of, to compare its files too")
     parser.add_argument(
         "--keys",
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the keys for that family of models",
     )
     parser.add_argument(
-        "--batch", type=output, metavar="FILE.png", help="with a config: draw its first training batch, augmented, into this file"
+        "--batch", type=output_file, metavar="FILE.png", help="with a config: draw its first training batch, augmented, into this file"
     )
 
 

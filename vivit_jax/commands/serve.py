@@ -17,6 +17,7 @@ from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_views, positive, refuse_unused, whole
 from vivit_jax.errors import UserError
 
+MAY_BE_EMPTY = ("token",)
 HANDLES_SIGNALS = True  # uvicorn stops gracefully
 LIBRARIES = ("starlette", "uvicorn", "python_multipart")
 
