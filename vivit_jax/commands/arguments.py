@@ -10,6 +10,11 @@ from vivit_jax.files import is_url
 from vivit_jax.preprocess import Views
 
 
+def is_given(arguments: argparse.Namespace, option: str) -> bool:
+    """Whether an option is on the command line, whatever its value; False where a caller has parsed the arguments on its own."""
+    return option in getattr(arguments, "given", ())
+
+
 def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:
     """Refuses options that would change nothing: whoever gives one expects that it does.
 
@@ -21,7 +26,7 @@ def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: st
     Raises:
       UserError: naming those of them that are on the command line.
     """
-    unused = [f"--{option}" for option in options if option in arguments.given]
+    unused = [f"--{option}" for option in options if is_given(arguments, option)]
     if unused:
         mean, them = ("means", "it") if len(unused) == 1 else ("mean", "them")
         raise UserError(f"{' and '.join(unused)} {mean} nothing {why}: leave {them} out")

@@ -14,7 +14,7 @@ import importlib.util
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_views, positive, refuse_unused, whole
+from vivit_jax.commands.arguments import add_views, is_given, positive, refuse_unused, whole
 from vivit_jax.errors import UserError
 
 MAY_BE_EMPTY = ("token",)
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
         refuse_unused(arguments, ("host", "port", "token", "public"), "with --space, which serves nothing here")
         from vivit_jax.serving.space import write_space
 
-        options = {name: getattr(arguments, name) for name in ("max_upload", "max_waiting") if name in arguments.given}
+        options = {name: getattr(arguments, name) for name in ("max_upload", "max_waiting") if is_given(arguments, name)}
         written = write_space(arguments.space, arguments.model, views=arguments.views, options=options)
         console.say(f"{len(written)} files written to {arguments.space}; push them to a Space of kind Docker")
         return
