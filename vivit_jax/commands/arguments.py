@@ -34,8 +34,8 @@ def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: st
 
 def refuse_overrides(arguments: argparse.Namespace, why: str) -> None:
     """Refuses `--config.KEY` where no config is read, as `refuse_unused` does options."""
-    if arguments.overrides:
-        raise UserError(f"--config.{next(iter(arguments.overrides))} means nothing {why}: leave it out")
+    if overrides := getattr(arguments, "overrides", {}):
+        raise UserError(f"--config.{next(iter(overrides))} means nothing {why}: leave it out")
 
 
 def views(text: str) -> Views:

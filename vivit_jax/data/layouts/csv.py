@@ -173,10 +173,8 @@ def _taken(header: Sequence[str], reading: Reading) -> dict[str, str]:
     columns = {what: names for what, names in COLUMNS.items() if not (what == "label" and reading.heads)}
     found = {what: next((name for name in names if name in header), None) for what, names in columns.items()}
     found = {what: name for what, name in found.items() if name is not None}
-    unused = (
-        BY_FRAMES if {*BY_TIME} & found.keys() or not {*BY_FRAMES} <= found.keys() else ()
-    )  # times come first; one number is no segment
-    return {what: name for what, name in found.items() if what not in unused}
+    by_frames = {*BY_FRAMES} <= found.keys() and not {*BY_TIME} & found.keys()  # times come first, and one number is no segment
+    return {what: name for what, name in found.items() if by_frames or what not in BY_FRAMES}
 
 
 def _heads(reading: Reading) -> tuple[str, ...]:
