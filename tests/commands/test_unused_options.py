@@ -11,10 +11,9 @@ from vivit_jax.weights.model_dir import save_pretrained
     ("command", "told"),
     [
         ("soup a b --to c --uniform --split test --views 4x3", "--split and --views mean nothing with --uniform"),
-        ("soup a b --to c --uniform --data_dir=data", "--data_dir means nothing with --uniform"),
         ("soup a b --to c --uniform --batch_size 8", "--batch_size means nothing with --uniform"),
         ("features --model m --out f.npz a.mp4 --split test", "--split means nothing for video files"),
-        ("features --model m --out f.npz a.mp4 --data_dir data", "--data_dir means nothing for video files"),
+        ("features --model m --out f.npz a.mp4 --batch_size=4", "--batch_size means nothing for video files"),
         ("serve --model m --space s --host 0.0.0.0 --port 80", "--host and --port mean nothing with --space"),
         ("serve --model m --space s --public", "--public means nothing with --space"),
         ("push --model m org/name --card c.md --private", "--private means nothing with --card"),

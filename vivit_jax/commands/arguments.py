@@ -16,7 +16,7 @@ def is_given(arguments: argparse.Namespace, option: str) -> bool:
 
 
 def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:
-    """Refuses options that would change nothing: whoever gives one expects that it does.
+    """Refuses options that would change nothing: whoever gives one expects that it does. `--data_dir` names a place, and is let through.
 
     Args:
       arguments: of the command, as `cli.parse` makes them.

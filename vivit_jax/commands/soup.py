@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     if bool(arguments.name) == arguments.uniform:
         raise UserError("give --name, the data set that decides which models are kept (and --data_dir), or else --uniform")
     if arguments.uniform:
-        refuse_unused(arguments, ("data_dir", "split", "views", "batch_size"), "with --uniform, which scores nothing")
+        refuse_unused(arguments, ("split", "views", "batch_size"), "with --uniform, which scores nothing")
     check_replaceable(arguments.to)
     ingredients = ingredients_of(arguments.runs, checkpoints=arguments.checkpoints)
     if arguments.uniform:
