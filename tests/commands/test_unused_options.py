@@ -76,9 +76,12 @@ def test_an_option_counts_as_given_whatever_its_value():
     [
         (("--num_heads", "2"), "num_heads is for sources whose files do not tell it"),
         (("--source_clip", "4,16,16"), "source_clip is for sources whose files do not tell it"),
-        (("--factorisation", "spatio_temporal_attention", "--temporal_layers", "2"), "temporal_layers is for factorised_encoder"),
-        (("--attention_order", "time_space"), "attention_order is for factorised_self_attention"),
-        (("--temporal_attention", "copy"), "temporal_attention is for factorised_self_attention"),
+        (
+            ("--factorisation", "spatio_temporal_attention", "--temporal_layers", "2"),
+            "--temporal_layers means nothing for spatio_temporal_attention",
+        ),
+        (("--attention_order", "time_space"), "--attention_order means nothing for factorised_encoder"),
+        (("--temporal_attention", "copy"), "--temporal_attention means nothing for factorised_encoder"),
     ],
 )
 def test_convert_refuses_what_would_change_nothing(options, told, tmp_path, capsys):

@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.commands.arguments import output, positive, whole
+from vivit_jax.commands.arguments import output, positive, refuse_unused, whole
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
 from vivit_jax.models.resnet3d.config import ARCHITECTURES
@@ -38,6 +38,7 @@ from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.vit.convert import STRIDE
 from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
 
+ONLY_OF = {"factorised_encoder": ("temporal_layers",), "factorised_self_attention": ("attention_order", "temporal_attention")}
 FILE_WIDTH = 160  # of the table in a log file: it names files and tells what was done
 
 
@@ -126,6 +127,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     done = conversion.pretrained
+    _check_used(arguments, getattr(done.model.config, "factorisation", None))
     save_pretrained(
         arguments.to,
         done.model.config,
@@ -136,6 +138,13 @@ def run(arguments: argparse.Namespace) -> None:
         average=done.average,
     )
     print_report(conversion, arguments.source, arguments.to)
+
+
+def _check_used(arguments: argparse.Namespace, factorisation: str | None) -> None:
+    """Refuses options that another factorisation alone has a use for."""
+    for only, options in ONLY_OF.items():
+        if factorisation not in (None, only):
+            refuse_unused(arguments, options, f"for {factorisation}")
 
 
 def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> None:

@@ -23,13 +23,6 @@ from vivit_jax.weights.vit.source import read_source
 from vivit_jax.weights.vit.target import same_classes, target_model
 
 STRIDE = 2
-
-# What one factorisation alone has a use for.
-ONLY_OF = {
-    "temporal_layers": "factorised_encoder",
-    "attention_order": "factorised_self_attention",
-    "temporal_attention": "factorised_self_attention",
-}
 # Scenic resizes to a short side of 256 for crops of 224.
 RESIZE_RATIO = 256 / 224
 
@@ -49,7 +42,6 @@ def convert(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, obj
     """
     backbone = _read(path, tensors, model, init, asked)
     config = target_model(backbone, model, init)
-    _check_used(backbone, config, model, init)
     head = asked.head or ("keep" if same_classes(backbone, config) else "fresh")
     started = initialise_from(backbone, config, dataclasses.replace(init, head=head), jax.random.key(asked.seed))
     preprocess, sampling = _preprocess(backbone, started, asked)
@@ -73,20 +65,9 @@ def _read(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, objec
         raise UserError(
             f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or give tokenizer for one of sampled frames)"
         )
-    return backbone
-
-
-def _check_used(backbone: Backbone, config: ViViTConfig, model: Mapping[str, object], init: InitConfig) -> None:
-    """Refuses what is asked for and would change nothing."""
-    given = {name: name in model for name in ("temporal_layers", "attention_order")}
-    given["temporal_attention"] = init.temporal_attention != InitConfig().temporal_attention
-    if given["attention_order"] and backbone.factorisation == ONLY_OF["attention_order"]:
-        given["attention_order"] = False  # it may say how to read the source
-    for name, only in ONLY_OF.items():
-        if given[name] and config.factorisation != only:
-            raise UserError(f"{name} is for {only}, and the model's factorisation is {config.factorisation}: leave it out")
     if init.source_clip and backbone.is_image:
         raise UserError(f"source_clip is for a ViViT, and {backbone.name} is an image model: give image_size, or leave it out")
+    return backbone
 
 
 def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOptions:
