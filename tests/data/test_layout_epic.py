@@ -81,7 +81,7 @@ def test_the_test_list_has_segments_and_no_labels(tmp_path):
     dataset = open_dataset("epic", tmp_path / "data")
     assert dataset.splits == {"train": 3, "val": 1, "test": 2}
     assert dataset.unlabelled == {"test"}
-    records = {record["name"]: record for record in dataset.source("test", unlabelled=True)}
+    records = {record["name"]: record for record in dataset.any_source("test")}
     assert {name: (record["label"], record["frames"]) for name, record in records.items()} == {
         "P01_11_0": ({"verb": -1, "noun": -1}, 57),
         "P01_11_1": ({"verb": -1, "noun": -1}, 50),

@@ -79,20 +79,20 @@ class VideoDataset:
         names = [part.partition("[")[0] for part in parted(self.resolve(split))[0].split("+")]
         return [name for name in dict.fromkeys(names) if name in self.unlabelled or (name == "all" and self.unlabelled)]
 
-    def source(self, split: str, *, unlabelled: bool = False) -> Sequence[Record]:
+    def source(self, split: str) -> Sequence[Record]:
         """Random access to the records of a split, such as `train`, `train[:10%]`, `train+val` or `all@fold1of5`.
 
-        Args:
-          split: the expression.
-          unlabelled: whether the clips' classes may be unknown; they are then -1.
-
         Raises:
-          UserError: for a split that does not exist, is empty, or has no labels though it needs them.
+          UserError: for a split that does not exist, is empty or has no labels.
         """
-        if not unlabelled and (missing := self.without_labels(split)):
+        if missing := self.without_labels(split):
             raise UserError(
                 f"split {', '.join(missing)} of data set {self.name} has no labels: it can be predicted, and not trained on or scored"
             )
+        return self.any_source(split)
+
+    def any_source(self, split: str) -> Sequence[Record]:
+        """`source` of a split that may have no labels; they are then -1."""
         own, folds = parted(self.resolve(split))
         return self._records(own) if folds is None else self._of_folds(own, folds)
 

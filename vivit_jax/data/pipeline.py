@@ -149,9 +149,8 @@ def evaluation_batches(
       An iterable with a length, which may be iterated again, of `{"video": uint8 (b, v, t, h, w, 3), "label": int32 (b,), "index": int64
       (b,), "valid": bool (b,)}`. The last batches are filled up with rows of zeros whose `valid` is False.
     """
-    load = _EvaluationViews(
-        dataset.source(split, unlabelled=unlabelled), preprocess, sampling.check_views(views), flip, data.temporal_order
-    )
+    records = dataset.any_source(split) if unlabelled else dataset.source(split)
+    load = _EvaluationViews(records, preprocess, sampling.check_views(views), flip, data.temporal_order)
     return EvaluationBatches(load, given_readers(data), batch_size, shard)
 
 

@@ -37,7 +37,7 @@ class SplitSummary:
 
 def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
     """Reads every record of a split, and counts its classes and durations."""
-    source = dataset.source(split, unlabelled=True)
+    source = dataset.any_source(split)
     counts, seconds, frames = collections.Counter(), np.zeros(len(source)), {}
     for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
         record = source[i]
@@ -50,7 +50,7 @@ def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
 def sheet_of(dataset: VideoDataset) -> Image.Image:
     """A contact sheet with the first clip of each class in the first split, at most `SHEET_ROWS` classes."""
     split = next(iter(dataset.splits))
-    source = dataset.source(split, unlabelled=True)
+    source = dataset.any_source(split)
     shown: dict[str, dict] = {}
     for i in range(len(source)):
         record = source[i]
