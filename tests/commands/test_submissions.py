@@ -101,6 +101,9 @@ def test_a_split_without_labels_is_predicted_and_not_scored(kitchens, vivit, tmp
     assert "(no label)" in out
     code, _, err = vivit("features", "--model", kitchens / "model", "--name", "epic", "--data_dir", kitchens, "--out", "test.npz")
     assert (code, np.unique(np.load("test.npz")["labels"]).tolist()) == (0, [-1])
+    options = ("--name", "epic", "--data_dir", kitchens, "--train_split", "test", "--to", "probe")
+    code, _, err = vivit("probe", "--model", kitchens / "model", *options)
+    assert (code, "split test of data set epic has no labels" in err) == (2, True)
 
 
 def test_the_something_something_file_holds_the_five_best_of_each_clip(tmp_path):
