@@ -118,6 +118,8 @@ def probe(
         raise UserError(f"--patches, --queries and --mlp_dim are for kind attentive, and the kind is {kind}: leave them out")
     fitted_on = (train_split, val_split) if val_split and refit else (train_split,)
     group_of = grouping(dataset, groups)
+    for split in (train_split, val_split) if val_split else (train_split,):
+        dataset.source(split)  # refuses one without labels, whose features can be had
     reading = {"views": views, "batch_size": batch_size, "data": data, "progress": progress}
     if kind == "attentive":
         backbone, splits = innermost(pretrained), [train_split, *([val_split] if val_split else [])]
@@ -133,7 +135,7 @@ def probe(
         heads = fit_heads(train, val, kind=kind, refit=refit, group_of=group_of)
         model = _assembled(backbone, kind, heads, train, multi_label=dataset.multi_label)
     provenance = _provenance(heads, kind, dataset, fitted_on, val_split, views, pretrained.provenance)
-    return Probed(dataclasses.replace(model, provenance=provenance), heads, fitted_on)
+    return Probed(dataclasses.replace(model, provenance=provenance, average=pretrained.average), heads, fitted_on)
 
 
 def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[int, ...] = LAST) -> ProbeConfig:

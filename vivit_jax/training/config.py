@@ -132,13 +132,14 @@ class LoraConfig:
       layers: a regular expression, searched in the paths of kernels: those it matches get an adapter. By default these are the kernels of
         attention and MLPs.
       full: a regular expression, searched in the paths of parameters: those it matches are trained themselves, the head by default. A
-        part that begins with random weights, such as a temporal encoder over an image model, should be among them.
+        part that begins with random weights, such as a temporal encoder over an image model, should be among them. None trains the
+        adapters alone.
     """
 
     rank: int = 0
     alpha: float = 16.0
     layers: str = r"attention\w*/(query|key|value|out)/kernel$|mlp/(in|out)/kernel$"
-    full: str = r"^head"
+    full: str | None = r"^head"
 
     def __post_init__(self) -> None:
         _at_least("training.lora.rank", self.rank, 0)

@@ -41,7 +41,7 @@ LAYOUTS = {
     "csv": Layout(
         csv.read,
         "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`",
-        ("root", "within", "split", "group", "heads", "shared_videos"),
+        ("root", "within", "split", "group", "heads", "shared_videos", "first_frame", "stop_frame_included"),
     ),
     "kinetics": Layout(kinetics.read, "train.csv, validate.csv, test.csv and clips ID_SSSSSS_EEEEEE.mp4", (*PUBLISHED, "shared_videos")),
     "ssv2": Layout(ssv2.read, "something-something-v2-*.json and videos ID.webm", PUBLISHED),
