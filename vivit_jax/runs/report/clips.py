@@ -1,0 +1,60 @@
+"""The clips that a model was surest of, among those it got right and those it got wrong."""
+
+from collections.abc import Iterator, Sequence
+
+from vivit_jax.data.dataset import VideoDataset, open_dataset
+from vivit_jax.errors import UserError
+from vivit_jax.runs.pages.clips import player, playing
+from vivit_jax.runs.pages.page import cut, text
+from vivit_jax.runs.record import Run
+from vivit_jax.runs.report.predictions import Example, Said
+
+SHOWN = 6
+RANKED = 3
+LETTERS = 60  # of a name
+
+
+def clips(run: Run, evaluation: dict, examples: Sequence[Example], room: int) -> str:
+    """The clips, as long as they do not take more than `room` bytes; in their place the reason where they cannot be shown."""
+    data = run.experiment.data
+    surest = sorted(examples, key=lambda example: -example.probability)
+    groups = {
+        "Right, and sure of it": [example for example in surest if example.right][:SHOWN],
+        "Wrong, and sure of it": [example for example in surest if not example.right][:SHOWN],
+    }
+    try:
+        dataset = open_dataset(evaluation.get("name", data.name), data.data_dir)
+        return "".join(_group(title, _cards(dataset, evaluation["split"], of, room // 2)) for title, of in groups.items() if of)
+    except UserError as error:
+        return f"<p>The clips cannot be shown: {text(str(error))}</p>"
+
+
+def _group(title: str, cards: Iterator[str]) -> str:
+    return f'<h3 class="clips-heading">{title}</h3><div class="clips">{"".join(cards)}</div>'
+
+
+def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room: int) -> Iterator[str]:
+    for number, example in enumerate(examples):
+        name, uri = playing(dataset, split, example.index)
+        room -= len(uri)
+        if room < 0:
+            yield f"<p>{len(examples) - number} more would make the page too large.</p>"
+            return
+        said = "".join(_said(head, of) for head, of in example.said.items())
+        title = f'<span class="soft">{text(cut(name, LETTERS))}</span>'
+        yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{said}</figcaption></figure>'
+
+
+def _said(head: str, said: Said) -> str:
+    """The label, and the most probable classes with their probabilities."""
+    of = f"{text(cut(head, LETTERS))}: " if head else ""
+    label = ", ".join(cut(one, LETTERS) for one in said.labels) or "none"
+    mark = '<span class="mark right">✓</span>' if said.right else '<span class="mark">✗</span>'
+    ranked = sorted(said.probabilities.items(), key=lambda item: -item[1])[:RANKED] or [(said.prediction, said.probability)]
+    bars = "".join(_bar(name, value, of_label=name in said.labels) for name, value in ranked)
+    return f'<p>{mark} {of}<strong>{text(label)}</strong></p><ol class="ranking">{bars}</ol>'
+
+
+def _bar(name: str, value: float, *, of_label: bool) -> str:
+    css = ' class="of-label"' if of_label else ""
+    return f'<li{css}><span>{text(cut(name, LETTERS))}</span><b>{value:.1%}</b><i style="width:{value:.1%}"></i></li>'

@@ -1,0 +1,76 @@
+"""What the classes of a head are taken for: the matrix, as a table or, of many classes, as a picture; and the mistakes made most often."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+from PIL import Image
+
+from vivit_jax.runs.pages.page import cut, figure, text
+from vivit_jax.runs.pages.tables import Cell, Column, scrolling, table
+
+CLASSES_IN_A_TABLE = 20
+PIXELS = 600  # of a picture's side: larger matrices are summed over neighbouring classes
+LETTERS = 24  # of a class's name beside the table
+MISTAKES = 15
+INK = (37, 99, 235)
+
+
+def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
+    """The confusion matrix: a row for each label, a column for each predicted class."""
+    if len(labels) <= CLASSES_IN_A_TABLE:
+        return _table(counts, labels)
+    matrix = np.array(counts, float)
+    by = -(-len(labels) // PIXELS)
+    summed = "" if by == 1 else f" Every pixel is the sum over {by} x {by} classes."
+    caption = f"Rows are labels, columns predictions, {len(labels):,} classes in the order of the table; the darker, the more.{summed}"
+    return figure(_picture(matrix, by), caption, alt="Confusion matrix; the mistakes made most often are listed below.", css="confusion")
+
+
+def mistakes(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
+    """The pairs of a label and a wrong prediction that are most frequent, where the matrix is too large to be read."""
+    if len(labels) <= CLASSES_IN_A_TABLE:
+        return ""
+    matrix = np.array(counts, float)
+    totals = matrix.sum(axis=1)
+    np.fill_diagonal(matrix, 0)
+    order = np.argsort(-matrix, axis=None, kind="stable")[:MISTAKES]
+    found = [(row, column) for row, column in zip(*np.unravel_index(order, matrix.shape), strict=True) if matrix[row, column]]
+    columns = [Column("label", number=False), Column("predicted", number=False), Column("examples"), Column("of the label's")]
+    rows = [
+        [labels[a], labels[b], Cell(f"{matrix[a, b]:.0f}", matrix[a, b]), Cell(f"{matrix[a, b] / totals[a]:.1%}", matrix[a, b] / totals[a])]
+        for a, b in found
+    ]
+    return table(columns, rows, "The mistakes made most often.", sortable=True) if rows else ""
+
+
+def _table(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
+    caption = "Rows are labels, columns predictions; the darker, the larger the share of its row."
+    head = "".join(f'<th scope="col"><span>{text(cut(label, LETTERS))}</span></th>' for label in labels)
+    rows = []
+    for i, (label, row) in enumerate(zip(labels, counts, strict=True)):
+        total = sum(row) or 1
+        cells = "".join(_cell(count, count / total, right=i == j) for j, count in enumerate(row))
+        rows.append(f'<tr><th scope="row">{text(cut(label, LETTERS))}</th>{cells}</tr>')
+    said = f"<caption><span>{caption}</span></caption>"
+    return scrolling(f'<table class="matrix">{said}<thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>', caption)
+
+
+def _cell(count: int, share: float, *, right: bool) -> str:
+    css = f"shade{' right' if right else ''}{' full' if share >= 0.5 else ''}"
+    return f'<td class="{css}" style="--share:{share:.3f}">{count or ""}</td>'
+
+
+def _picture(matrix: Int[np.ndarray, "n n"], by: int) -> str:
+    """The shares of each row as a picture, in a data URI; transparent where there are none."""
+    side = -(-len(matrix) // by)
+    padded = np.zeros((side * by, side * by))
+    padded[: len(matrix), : len(matrix)] = matrix
+    summed = padded.reshape(side, by, side, by).sum(axis=(1, 3))
+    shares = summed / np.maximum(summed.sum(axis=1, keepdims=True), 1)
+    pixels = np.dstack([np.full((side, side), ink, np.uint8) for ink in INK] + [(255 * np.sqrt(shares)).round().astype(np.uint8)])
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,63 @@
+"""The curves of a training, from its rows of metrics."""
+
+import math
+
+from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
+
+STEP = Axis("step")
+WHOLE = (0.0, 1.0)
+
+# Title, axis, the metrics' keys by the names of their lines, and whether a logarithmic axis is offered.
+FIGURES = (
+    ("Loss", Axis("loss"), {"training": "train/loss", "validation": "val/loss", "test": "test/loss"}, True),
+    ("Top-1", Axis("top-1", True, WHOLE), {"training": "train/top1", "validation": "val/top1", "test": "test/top1"}, False),
+    ("Mean average precision", Axis("mAP", True, WHOLE), {"validation": "val/mAP", "test": "test/mAP"}, False),
+    (
+        "Other validation scores",
+        Axis("score", True, WHOLE),
+        {"top-5": "val/top5", "mean over classes": "val/mean_class", "AUC": "val/auc", "F1": "val/f1"},
+        False,
+    ),
+    ("Learning rate", Axis("learning rate"), {"": "train/learning_rate"}, True),
+    ("Gradient norm", Axis("norm"), {"": "train/grad_norm"}, True),
+    ("Speed", Axis("clips a second"), {"": "train/clips_per_second"}, True),
+    (
+        "Where the time goes",
+        Axis("share of the time", True, WHOLE),
+        {"waiting for data": "train/data_wait", "waiting for the device": "train/device_wait", "host": "train/host_time"},
+        False,
+    ),
+)
+
+
+def curves(metrics: list[dict], tested: int | None) -> str:
+    """The curves that the metrics have values for. The test's point lies at the step of the model that was `tested`, if that is known."""
+    if tested is not None:
+        metrics = [row | {"step": tested} if any(key.startswith("test/") for key in row) else row for row in metrics]
+    drawn = [
+        chart(_chart(title, axis, series, log=log), f"chart-{number}")
+        for number, (title, axis, keys, log) in enumerate(FIGURES)
+        if (series := _series(keys, metrics))
+    ]
+    return f'<div class="grid">{"".join(drawn)}</div>' if drawn else "<p>No metrics yet.</p>"
+
+
+def _series(keys: dict[str, str], metrics: list[dict]) -> list[Series]:
+    rows = {name: [(row["step"], _finite(row[key])) for row in metrics if key in row] for name, key in keys.items()}
+    return [
+        Series(name, [step for step, _ in points], [value for _, value in points])
+        for name, points in rows.items()
+        if any(value is not None for _, value in points)
+    ]
+
+
+def _chart(title: str, axis: Axis, series: list[Series], *, log: bool) -> Chart:
+    if axis.range and any(not 0 <= value <= 1 for one in series for value in one.known):  # from elsewhere: no such share was measured here
+        axis = Axis(axis.name)
+    gaps = [step for one in series for step, value in zip(one.x, one.y, strict=True) if value is None]
+    note = f"{len(gaps)} values were NaN or infinite, the first at step {min(gaps)}: the line is broken there." if gaps else ""
+    return Chart(title, STEP, axis, series, log=log, note=note)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
