@@ -4,12 +4,13 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 
-from vivit_jax.runs.pages.drawing import DOTS, Drawing, Range, brief, extent
+from vivit_jax.runs.pages.drawing import Drawing, Range, brief, extent
 from vivit_jax.runs.pages.page import text, visible
 from vivit_jax.runs.pages.tables import Cell, Column, table
 
 SCRIPT = "charts.js"
 POINTS = 2000  # of a line; of a longer one the lowest and the highest of every few are kept
+DOTS = 40  # a line of at most so many points shows them
 ROWS = 40  # of a chart's table
 
 
@@ -26,6 +27,7 @@ class Series:
       beside: more to say of each point, as texts by name.
       steps: whether the line goes along x first, and then along y.
       dots: whether points are marked; None leaves that to their number.
+      line: whether a line joins the points.
     """
 
     name: str
@@ -36,6 +38,12 @@ class Series:
     beside: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     steps: bool = False
     dots: bool | None = None
+    line: bool = True
+
+    @property
+    def lone(self) -> bool:
+        """Whether the points stand for themselves."""
+        return len(self.x) == 1 or not self.line
 
     @property
     def known(self) -> list[float]:
@@ -98,8 +106,11 @@ def _drawn(of: Chart) -> str:
     if of.diagonal:
         drawing.line("diagonal", (drawing.x(0), drawing.y(of.diagonal[0])), (drawing.x(1), drawing.y(of.diagonal[1])))
     for number, series in enumerate(of.series):
-        dots = len(series.x) <= DOTS if series.dots is None else series.dots
-        drawing.series(number, list(zip(series.x, series.y, strict=True)), steps=series.steps, dots=dots)
+        points = list(zip(series.x, series.y, strict=True))
+        if series.line:
+            drawing.path(number, points, steps=series.steps)
+        if len(series.x) <= DOTS if series.dots is None else series.dots:
+            drawing.dots(number, points, radius=4.5 if series.lone else 2.8)
         for x, low, high in zip(series.x, series.low, series.high, strict=False):
             drawing.line(f"whisker s{number % 4}", (drawing.x(x), drawing.y(low)), (drawing.x(x), drawing.y(high)))
     return drawing.svg(f"{of.title}. {' '.join(_summary(of, series) for series in of.series)}")
@@ -123,7 +134,11 @@ def _summary(of: Chart, series: Series) -> str:
 
 
 def _legend(of: Chart) -> str:
-    keys = [f'<span class="entry"><span class="key s{i % 4}"></span>{text(one.name)}</span>' for i, one in enumerate(of.series) if one.name]
+    keys = [
+        f'<span class="entry"><span class="key s{number % 4}{" lone" if series.lone else ""}"></span>{text(series.name)}</span>'
+        for number, series in enumerate(of.series)
+        if series.name
+    ]
     return f'<div class="legend">{"".join(keys)}</div>'
 
 
@@ -149,7 +164,7 @@ def _number(value: float, share: bool) -> str:
 def _json(of: Chart) -> str:
     """The data for the script, with all digits. No `<` can end the element that holds it."""
     series = [
-        {"name": visible(one.name), "x": list(one.x), "y": list(one.y), "steps": one.steps, "dots": one.dots}
+        {"name": visible(one.name), "x": list(one.x), "y": list(one.y), "steps": one.steps, "dots": one.dots, "line": one.line}
         | ({"low": list(one.low), "high": list(one.high)} if one.low else {})
         | ({"beside": dict(one.beside)} if one.beside else {})
         for one in of.series

@@ -10,9 +10,9 @@ from vivit_jax.runs.pages.page import text
 
 WIDTH, HEIGHT = 520, 260
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 38
-DOTS = 40  # a line of at most so many points shows them
 
 Range = tuple[float, float]
+Points = Sequence[tuple[float, float | None]]
 
 
 class Drawing:
@@ -48,16 +48,19 @@ class Drawing:
         """Draws a line between two pixels."""
         self.parts.append(f'<line class="{css}" x1="{a[0]}" y1="{a[1]}" x2="{b[0]}" y2="{b[1]}"/>')
 
-    def series(self, number: int, points: Sequence[tuple[float, float | None]], *, steps: bool, dots: bool) -> None:
+    def path(self, number: int, points: Points, *, steps: bool) -> None:
         """Draws a line through points, broken where a value is None; in `steps` it goes along x first."""
-        css, path, before = f"s{number % 4}", "", False
+        path, before = "", False
         for x, y in points:
             if y is not None:
                 path += f"M{self.x(x)} {self.y(y)}" if not before else f"H{self.x(x)}V{self.y(y)}" if steps else f"L{self.x(x)} {self.y(y)}"
             before = y is not None
-        self.parts.append(f'<path class="line {css}" d="{path}"/>')
-        if dots:
-            self.parts += [f'<circle class="dot {css}" cx="{self.x(x)}" cy="{self.y(y)}" r="2.8"/>' for x, y in points if y is not None]
+        self.parts.append(f'<path class="line s{number % 4}" d="{path}"/>')
+
+    def dots(self, number: int, points: Points, *, radius: float) -> None:
+        """Marks the points that have a value."""
+        places = [(self.x(x), self.y(y)) for x, y in points if y is not None]
+        self.parts += [f'<circle class="dot s{number % 4}" cx="{x}" cy="{y}" r="{radius}"/>' for x, y in places]
 
     def svg(self, label: str) -> str:
         """The picture; `label` describes it for readers who cannot see it."""
@@ -71,7 +74,7 @@ def ticks(of: Range, count: int) -> Iterator[float]:
     """Round places for marks in a range, about `count` of them."""
     rough = (of[1] - of[0]) / count
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
     for i in range(math.ceil(of[0] / step - 1e-9), math.floor(of[1] / step + 1e-9) + 1):
         yield float(f"{i * step:.12g}")
 

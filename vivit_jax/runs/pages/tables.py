@@ -86,7 +86,7 @@ def _row(columns: Sequence[Column], row: Sequence[Cell | str], *, sortable: bool
     for number, (column, cell) in enumerate(zip(columns, row, strict=True)):
         cell = cell if isinstance(cell, Cell) else Cell(cell)
         tag, scope = ("td", "") if number else ("th", ' scope="row"')
-        shown = text(cell.shown) if column.number else name(cell.shown)
+        shown = name(cell.shown) if cell.shown and not column.number else text(cell.shown)
         cells.append(f"<{tag}{scope}{_css(column)}{_value(column, cell) if sortable else ''}>{shown}{cell.html}</{tag}>")
     return f"<tr{MARKED if marked else ''}>{''.join(cells)}</tr>"
 

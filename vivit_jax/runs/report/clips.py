@@ -1,5 +1,6 @@
 """The clips that a model was surest of, among those it got right and those it got wrong."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vivit_jax.data.dataset import VideoDataset, open_dataset
@@ -12,6 +13,10 @@ from vivit_jax.runs.report.predictions import Example, Said
 SHOWN = 6
 RANKED = 3
 LETTERS = 60  # of a name
+RIGHT, WRONG = (
+    '<span class="mark right" role="img" aria-label="right">✓</span>',
+    '<span class="mark" role="img" aria-label="wrong">✗</span>',
+)
 
 
 def clips(run: Run, evaluation: dict, examples: Sequence[Example], room: int) -> str:
@@ -19,7 +24,7 @@ def clips(run: Run, evaluation: dict, examples: Sequence[Example], room: int) ->
     data = run.experiment.data
     surest = sorted(examples, key=lambda example: -example.probability)
     groups = {
-        "Right, and sure of it": [example for example in surest if example.right][:SHOWN],
+        "Right, and sure of it": _of_all_classes([example for example in surest if example.right])[:SHOWN],
         "Wrong, and sure of it": [example for example in surest if not example.right][:SHOWN],
     }
     try:
@@ -29,8 +34,19 @@ def clips(run: Run, evaluation: dict, examples: Sequence[Example], room: int) ->
         return f"<p>The clips cannot be shown: {text(str(error))}</p>"
 
 
+def _of_all_classes(examples: Sequence[Example]) -> list[Example]:
+    """The same, the first of each class before the second of any."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    ranked = []
+    for example in examples:
+        label = tuple(name for said in example.said.values() for name in said.labels)
+        ranked.append((seen[label], example))
+        seen[label] += 1
+    return [example for _, example in sorted(ranked, key=lambda item: item[0])]
+
+
 def _group(title: str, cards: Iterator[str]) -> str:
-    return f'<h3 class="clips-heading">{title}</h3><div class="clips">{"".join(cards)}</div>'
+    return f'<h3>{title}</h3><div class="clips">{"".join(cards)}</div>'
 
 
 def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room: int) -> Iterator[str]:
@@ -41,7 +57,7 @@ def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room:
             yield f"<p>{len(examples) - number} more would make the page too large.</p>"
             return
         said = "".join(_said(head, of) for head, of in example.said.items())
-        title = f'<span class="soft">{text(cut(name, LETTERS))}</span>'
+        title = f'<span class="soft" title="{text(cut(name, 1000))}">{text(cut(name.rsplit("/", 1)[-1], LETTERS))}</span>'
         yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{said}</figcaption></figure>'
 
 
@@ -49,12 +65,13 @@ def _said(head: str, said: Said) -> str:
     """The label, and the most probable classes with their probabilities."""
     of = f"{text(cut(head, LETTERS))}: " if head else ""
     label = ", ".join(cut(one, LETTERS) for one in said.labels) or "none"
-    mark = '<span class="mark right">✓</span>' if said.right else '<span class="mark">✗</span>'
+    said_so = f"<strong>{text(cut(said.prediction, LETTERS))}</strong>"
+    verdict = f"{RIGHT} {of}{said_so}" if said.right else f"{WRONG} {of}{said_so}, but it is <strong>{text(label)}</strong>"
     ranked = sorted(said.probabilities.items(), key=lambda item: -item[1])[:RANKED] or [(said.prediction, said.probability)]
     bars = "".join(_bar(name, value, of_label=name in said.labels) for name, value in ranked)
-    return f'<p>{mark} {of}<strong>{text(label)}</strong></p><ol class="ranking">{bars}</ol>'
+    return f'<p>{verdict}</p><ol class="ranking">{bars}</ol>'
 
 
 def _bar(name: str, value: float, *, of_label: bool) -> str:
     css = ' class="of-label"' if of_label else ""
-    return f'<li{css}><span>{text(cut(name, LETTERS))}</span><b>{value:.1%}</b><i style="width:{value:.1%}"></i></li>'
+    return f'<li{css}><span>{text(cut(name, LETTERS))}</span><b>{value:.1%}</b><i style="--value:{value:.1%}"></i></li>'

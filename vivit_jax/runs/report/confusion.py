@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float
 from PIL import Image
 
 from vivit_jax.runs.pages.page import cut, figure, text
@@ -21,29 +21,28 @@ INK = (37, 99, 235)
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """The confusion matrix: a row for each label, a column for each predicted class."""
     if len(labels) <= CLASSES_IN_A_TABLE:
-        return _table(counts, labels)
+        return f'<figure class="confusion"><figcaption class="head">Confusion</figcaption>{_table(counts, labels)}</figure>'
     matrix = np.array(counts, float)
     by = -(-len(labels) // PIXELS)
     summed = "" if by == 1 else f" Every pixel is the sum over {by} x {by} classes."
-    caption = f"Rows are labels, columns predictions, {len(labels):,} classes in the order of the table; the darker, the more.{summed}"
-    return figure(_picture(matrix, by), caption, alt="Confusion matrix; the mistakes made most often are listed below.", css="confusion")
+    caption = f"Confusion. Rows are labels, columns predictions, of {len(labels):,} classes in their order; the darker, the more.{summed}"
+    drawn = figure(
+        _picture(matrix, by), caption, alt="Confusion matrix; the mistakes made most often are listed beside it.", css="confusion"
+    )
+    return drawn + _mistakes(matrix, labels)
 
 
-def mistakes(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
+def _mistakes(matrix: Float[np.ndarray, "n n"], labels: Sequence[str]) -> str:
     """The pairs of a label and a wrong prediction that are most frequent, where the matrix is too large to be read."""
-    if len(labels) <= CLASSES_IN_A_TABLE:
-        return ""
-    matrix = np.array(counts, float)
-    totals = matrix.sum(axis=1)
-    np.fill_diagonal(matrix, 0)
-    order = np.argsort(-matrix, axis=None, kind="stable")[:MISTAKES]
-    found = [(row, column) for row, column in zip(*np.unravel_index(order, matrix.shape), strict=True) if matrix[row, column]]
+    totals, wrong = matrix.sum(axis=1), matrix * (1 - np.eye(len(matrix)))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MISTAKES]
+    found = [(row, column) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
     columns = [Column("label", number=False), Column("predicted", number=False), Column("examples"), Column("of the label's")]
     rows = [
-        [labels[a], labels[b], Cell(f"{matrix[a, b]:.0f}", matrix[a, b]), Cell(f"{matrix[a, b] / totals[a]:.1%}", matrix[a, b] / totals[a])]
+        [labels[a], labels[b], Cell(f"{wrong[a, b]:.0f}", wrong[a, b]), Cell(f"{wrong[a, b] / totals[a]:.1%}", wrong[a, b] / totals[a])]
         for a, b in found
     ]
-    return table(columns, rows, "The mistakes made most often.", sortable=True) if rows else ""
+    return f"<figure>{table(columns, rows, 'The mistakes made most often.', sortable=True)}</figure>" if rows else ""
 
 
 def _table(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
@@ -59,11 +58,12 @@ def _table(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
 
 
 def _cell(count: int, share: float, *, right: bool) -> str:
-    css = f"shade{' right' if right else ''}{' full' if share >= 0.5 else ''}"
-    return f'<td class="{css}" style="--share:{share:.3f}">{count or ""}</td>'
+    css = "shade right" if right else "shade"
+    shown = f"{count}<small>{share:.0%}</small>" if count else ""
+    return f'<td class="{css}" style="--share:{share:.3f}">{shown}</td>'
 
 
-def _picture(matrix: Int[np.ndarray, "n n"], by: int) -> str:
+def _picture(matrix: Float[np.ndarray, "n n"], by: int) -> str:
     """The shares of each row as a picture, in a data URI; transparent where there are none."""
     side = -(-len(matrix) // by)
     padded = np.zeros((side * by, side * by))

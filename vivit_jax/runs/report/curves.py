@@ -1,24 +1,29 @@
 """The curves of a training, from its rows of metrics."""
 
 import math
+from collections.abc import Sequence
 
 from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
 
 STEP = Axis("step")
 WHOLE = (0.0, 1.0)
+TOP5 = "top-5"  # left out where it is always 1, as for up to five classes
+Figure = tuple[str, Axis, dict[str, str], bool]
 
 # Title, axis, the metrics' keys by the names of their lines, and whether a logarithmic axis is offered.
-FIGURES = (
+SHOWN = (
     ("Loss", Axis("loss"), {"training": "train/loss", "validation": "val/loss", "test": "test/loss"}, True),
     ("Top-1", Axis("top-1", True, WHOLE), {"training": "train/top1", "validation": "val/top1", "test": "test/top1"}, False),
     ("Mean average precision", Axis("mAP", True, WHOLE), {"validation": "val/mAP", "test": "test/mAP"}, False),
     (
         "Other validation scores",
         Axis("score", True, WHOLE),
-        {"top-5": "val/top5", "mean over classes": "val/mean_class", "AUC": "val/auc", "F1": "val/f1"},
+        {TOP5: "val/top5", "mean over classes": "val/mean_class", "AUC": "val/auc", "F1": "val/f1"},
         False,
     ),
     ("Learning rate", Axis("learning rate"), {"": "train/learning_rate"}, True),
+)
+FOLDED = (
     ("Gradient norm", Axis("norm"), {"": "train/grad_norm"}, True),
     ("Speed", Axis("clips a second"), {"": "train/clips_per_second"}, True),
     (
@@ -34,12 +39,20 @@ def curves(metrics: list[dict], tested: int | None) -> str:
     """The curves that the metrics have values for. The test's point lies at the step of the model that was `tested`, if that is known."""
     if tested is not None:
         metrics = [row | {"step": tested} if any(key.startswith("test/") for key in row) else row for row in metrics]
+    shown, folded = _drawn(SHOWN, metrics, "curve"), _drawn(FOLDED, metrics, "more")
+    if not shown and not folded:
+        return "<p>No metrics yet.</p>"
+    more = f"<details><summary>Gradient and speed</summary>{folded}</details>" if folded else ""
+    return shown + more
+
+
+def _drawn(figures: Sequence[Figure], metrics: list[dict], name: str) -> str:
     drawn = [
-        chart(_chart(title, axis, series, log=log), f"chart-{number}")
-        for number, (title, axis, keys, log) in enumerate(FIGURES)
+        chart(_chart(title, axis, series, log=log), f"{name}-{number}")
+        for number, (title, axis, keys, log) in enumerate(figures)
         if (series := _series(keys, metrics))
     ]
-    return f'<div class="grid">{"".join(drawn)}</div>' if drawn else "<p>No metrics yet.</p>"
+    return f'<div class="grid">{"".join(drawn)}</div>' if drawn else ""
 
 
 def _series(keys: dict[str, str], metrics: list[dict]) -> list[Series]:
@@ -47,7 +60,7 @@ def _series(keys: dict[str, str], metrics: list[dict]) -> list[Series]:
     return [
         Series(name, [step for step, _ in points], [value for _, value in points])
         for name, points in rows.items()
-        if any(value is not None for _, value in points)
+        if any(value is not None for _, value in points) and not (name == TOP5 and all(value == 1 for _, value in points))
     ]
 
 

@@ -26,7 +26,7 @@ def explorations(own: dict | None, found: dict[str, dict]) -> str:
     rows = [_row(name, of) for name, of in [*({"evaluation.json": own} if own else {}).items(), *found.items()][:FILES]]
     caption = "The run's own test, in bold, and what was tried besides." if own else "What was tried; the run's own test is not there yet."
     left_out = f" {len(found) - FILES:,} more files are left out." if len(found) > FILES else ""
-    return f"<h2 id='evaluations'>Evaluations</h2>{table(COLUMNS, rows, caption + left_out, sortable=True, marked={0} if own else ())}"
+    return table(COLUMNS, rows, caption + left_out, sortable=True, marked={0} if own else ())
 
 
 def _row(file: str, of: dict) -> list[Cell]:

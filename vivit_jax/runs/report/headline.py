@@ -10,6 +10,7 @@ from vivit_jax.runs.pages.page import cut, share, text
 from vivit_jax.runs.patience import ended_early
 from vivit_jax.runs.plan import Plan
 from vivit_jax.runs.record import Run
+from vivit_jax.runs.report.predictions import heads_of
 from vivit_jax.training.metrics import is_better
 
 LETTERS = 200
@@ -92,14 +93,12 @@ def _steps(run: Run) -> int | None:
 
 
 def _facts(run: Run, metrics: list[dict], evaluation: dict | None) -> str:
-    """What else is to be known, as pairs; what the files do not tell is left out."""
+    """What else is to be known, as pairs: the other scores, and how the run came to them. What the files do not tell is left out."""
     versions = run.surroundings.get("versions")
     software = [f"{name} {versions[name]}" for name in ("vivit_jax", "jax") if versions.get(name)] if isinstance(versions, dict) else []
     seconds, best = training_seconds(run), best_validation(run.experiment.best, metrics)
     started = run.surroundings.get("started")
     facts = {
-        **(_scores(evaluation) if evaluation else {}),
-        "step of the model": None if evaluation is None else evaluation.get("step"),
         "best validation": None
         if best is None
         else f"{NAMES.get(run.experiment.best, run.experiment.best)} {best[1]:.4f} at step {best[0]}",
@@ -110,16 +109,23 @@ def _facts(run: Run, metrics: list[dict], evaluation: dict | None) -> str:
         "seed": run.experiment.seed,
         "software": ", ".join(software),
     }
-    pairs = "".join(
-        f"<div><dt>{text(key)}</dt><dd>{text(cut(str(value), LETTERS))}</dd></div>"
-        for key, value in facts.items()
-        if value not in (None, "")
-    )
-    return f'<dl class="facts">{pairs}</dl>'
+    return (_pairs(_scores(evaluation), "facts scores") if evaluation else "") + _pairs(facts, "facts")
 
 
-def _scores(evaluation: dict) -> dict[str, str]:
-    numbers = {key: evaluation.get(key) for key in ("top1", "top5", "mean_class", "auc", "f1", "loss")}
+def _scores(evaluation: dict) -> dict[str, object]:
+    several = any(len(scores["per_class"]) > 5 for scores in heads_of(evaluation).values())
+    keys = [*(["top1"] if "mAP" in evaluation else []), *(["top5"] if several else []), "mean_class", "auc", "f1", "loss"]
+    numbers = {key: evaluation.get(key) for key in keys}
     shown = {NAMES.get(key, key): f"{value:.4f}" for key, value in numbers.items() if isinstance(value, float)}
     views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
-    return shown | {"views of each example": f"{views}, mirrored too" if evaluation.get("flip") else views}
+    step = evaluation.get("step")
+    return shown | {
+        "views of each example": f"{views}, mirrored too" if evaluation.get("flip") else views,
+        "step of the model": "unknown" if step is None else step,
+    }
+
+
+def _pairs(facts: dict[str, object], css: str) -> str:
+    known = {key: str(value) for key, value in facts.items() if value not in (None, "")}
+    pairs = "".join(f"<div><dt>{text(key)}</dt><dd>{text(cut(value, LETTERS))}</dd></div>" for key, value in known.items())
+    return f'<dl class="{css}">{pairs}</dl>'

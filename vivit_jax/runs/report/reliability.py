@@ -43,6 +43,7 @@ def _diagram(found: Calibration, *, of_a_class: bool) -> Chart:
         high=[high for _, high in intervals],
         beside={"predictions": [f"{count:,}" for count in found.counts]},
         dots=True,
+        line=False,
     )
     mean, right, count = np.average(found.probability, weights=found.counts), found.right.sum() / found.counts.sum(), found.counts.sum()
     said = "a class is given" if of_a_class else "the predicted class is given"

@@ -7,6 +7,7 @@ from vivit_jax.runs.pages import charts, clips, tables
 from vivit_jax.runs.pages.page import cut, text, write_page
 from vivit_jax.runs.report.classes import ROWS, classes
 from vivit_jax.runs.report.clips import clips as surest
+from vivit_jax.runs.report.confusion import confusion
 from vivit_jax.runs.report.curves import curves
 from vivit_jax.runs.report.explorations import explorations
 from vivit_jax.runs.report.headline import headline
@@ -18,22 +19,31 @@ from vivit_jax.runs.report.two_classes import thresholds
 PAGE_BYTES = 4_800_000
 
 CSS = """
-.matrix { width: auto; }
-.matrix thead th { text-align: center; max-width: 7rem; padding: .35rem .5rem; font-weight: 400; overflow-wrap: anywhere; }
-.matrix tbody th { text-align: right; max-width: 11rem; overflow-wrap: anywhere; vertical-align: middle; }
-.matrix td.shade { min-width: 3.2rem; height: 2.4rem; vertical-align: middle; border: 2px solid var(--page); border-radius: .4rem; }
+nav { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; margin-top: 1.6rem; font-size: .9rem; }
+section { scroll-margin-top: 1rem; }
+.scores { padding-bottom: 1rem; border-bottom: 1px solid var(--line); }
+.scores dd { font-size: 1.2rem; font-weight: 600; }
+.matrix { width: auto; margin: auto; }
+.matrix caption { width: max-content; max-width: min(100%, 24rem); }
+.matrix th { border: 0; font-weight: 400; overflow-wrap: anywhere; vertical-align: middle; }
+.matrix thead td { border: 0; }
+.matrix thead th { text-align: center; vertical-align: bottom; max-width: 7rem; padding: .3rem; }
+.matrix tbody th { text-align: right; max-width: 9rem; padding: .3rem .6rem .3rem 0; }
+.matrix td.shade { min-width: 3.4rem; height: 3rem; padding: .2rem; vertical-align: middle; border: 2px solid var(--card); border-radius: .4rem; }
 .clip p { margin: .2rem 0; color: var(--ink); }
 .mark { color: var(--bad); font-weight: 700; }
 .mark.right { color: var(--good); }
-.ranking { list-style: none; margin: 0; padding: 0; }
-.ranking li { display: grid; grid-template-columns: 1fr auto; gap: 0 .5rem; padding: .1rem 0; color: var(--soft); }
+.ranking { list-style: none; margin: .4rem 0 0; padding: 0; }
+.ranking li { --ink-of-bar: var(--soft); display: grid; grid-template-columns: 1fr auto; gap: 0 .5rem; padding: .1rem 0; color: var(--soft); }
 .ranking b { font-weight: 400; font-variant-numeric: tabular-nums; }
-.ranking i { grid-column: 1 / -1; height: .2rem; border-radius: .1rem; background: var(--soft); }
-.ranking .of-label { color: var(--ink); }
-.ranking .of-label i { background: var(--good); }
+.ranking i { grid-column: 1 / -1; height: .22rem; border-radius: .1rem;
+  background: linear-gradient(var(--ink-of-bar) 0 0) 0 / var(--value) 100% no-repeat var(--line); }
+.ranking .of-label { --ink-of-bar: var(--good); color: var(--ink); }
 """
 HEADS = 20
-LETTERS = 200  # of a head's name
+LETTERS = 200  # of a name
+SCRIPTS = (charts.SCRIPT, tables.SCRIPT, clips.SCRIPT)
+CLIPS_HEADING = ' class="clips-heading"'
 
 
 def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
@@ -52,36 +62,47 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
     """
     run = runs.open_run(workdir)
     metrics, evaluation = run.metrics(), run.evaluation()
-    tested = evaluation.get("step") if evaluation else None
-    parts = [
-        f"<header>{headline(run, metrics, evaluation)}</header>",
-        explorations(evaluation, run.explorations()),
-        f"<h2>Training</h2>{curves(metrics, tested)}",
-    ]
-    last = f"<h2>Setting</h2>{setting(run)}"
-    if evaluation:
-        examples = examples_of(evaluation)
-        parts += _heads(evaluation, examples)
-        if examples:
-            room = PAGE_BYTES - len("".join([*parts, last]).encode(errors="replace"))
-            parts.append(f"<h2>Clips</h2>{surest(run, evaluation, examples, room)}")
+    examples = examples_of(evaluation) if evaluation else []
+    sections = {
+        "Evaluations": explorations(evaluation, run.explorations()),
+        "Training": curves(metrics, evaluation.get("step") if evaluation else None),
+        **(_heads(evaluation, examples) if evaluation else {}),
+        "Clips": "",
+        "Setting": setting(run),
+    }
+    if evaluation and examples:
+        room = PAGE_BYTES - len("".join(sections.values()).encode(errors="replace"))
+        sections["Clips"] = surest(run, evaluation, examples, room)
     path = run.path / "report.html"
-    body = f"<main>{''.join([*parts, last])}</main>"
-    write_page(path, run.experiment.name, body, css=CSS, scripts=(charts.SCRIPT, tables.SCRIPT, clips.SCRIPT))
+    write_page(path, run.experiment.name, _body(headline(run, metrics, evaluation), sections), css=CSS, scripts=SCRIPTS)
     return path
 
 
-def _heads(evaluation: dict, examples: list[Example]) -> list[str]:
-    """A part for each head: its classes, what they are taken for, thresholds and calibration."""
+def _body(top: str, sections: dict[str, str]) -> str:
+    """The sections that are not empty, with links to them."""
+    shown = {title: inner for title, inner in sections.items() if inner}
+    links = "".join(f'<a href="#part-{number}">{text(title)}</a>' for number, title in enumerate(shown))
+    parts = "".join(
+        f'<section id="part-{number}"><h2{CLIPS_HEADING if title == "Clips" else ""}>{text(title)}</h2>{inner}</section>'
+        for number, (title, inner) in enumerate(shown.items())
+    )
+    return f'<header>{top}<nav aria-label="Parts of the page">{links}</nav></header><main>{parts}</main>'
+
+
+def _heads(evaluation: dict, examples: list[Example]) -> dict[str, str]:
+    """A section for each head, by title."""
     heads = heads_of(evaluation)
     shown = list(heads.items())[:HEADS]
-    parts = [_head(number, head, scores, examples, ROWS // len(shown)) for number, (head, scores) in enumerate(shown)]
-    return [*parts, f"<p>{len(heads) - HEADS} more heads are left out.</p>"] if len(heads) > HEADS else parts
+    sections = {
+        f"Classes of {cut(head, LETTERS)}" if head else "Classes": _head(f"head-{number}", head, scores, examples, ROWS // len(shown))
+        for number, (head, scores) in enumerate(shown)
+    }
+    return sections | ({"Other heads": f"<p>{len(heads) - HEADS} more heads are left out.</p>"} if len(heads) > HEADS else {})
 
 
-def _head(number: int, head: str, scores: dict, examples: list[Example], rows: int) -> str:
+def _head(name: str, head: str, scores: dict, examples: list[Example], rows: int) -> str:
+    """The classes of a head, what they are taken for, the trade between them, and whether its probabilities mean what they say."""
     labels, said = list(scores["per_class"]), [example.said[head] for example in examples]
-    drawn = thresholds(said, labels, f"head-{number}") + reliability(said, labels, multi_label="mAP" in scores, name=f"head-{number}")
-    title = f"Classes of {text(cut(head, LETTERS))}" if head else "Classes"
-    probabilities = f'<h3>Probabilities</h3><div class="grid">{drawn}</div>' if drawn else ""
-    return f"<h2>{title}</h2>{classes(scores, rows)}{probabilities}"
+    drawn = confusion(scores["confusion"], [cut(label, LETTERS) for label in labels]) if scores.get("confusion") else ""
+    drawn += reliability(said, labels, multi_label="mAP" in scores, name=name) + thresholds(said, labels, name)
+    return classes(scores, rows) + (f'<div class="grid">{drawn}</div>' if drawn else "")

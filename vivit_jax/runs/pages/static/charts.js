@@ -29,7 +29,7 @@
   function ticks([low, high], count) {
     const rough = (high - low) / count;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999);
+    const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999);
     const first = Math.ceil(low / step - 1e-9);
     const last = Math.floor(high / step + 1e-9);
     return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => Number(((first + i) * step).toPrecision(12)));
@@ -47,6 +47,8 @@
     if (share) return `${Number((100 * value).toPrecision(4))}%`;
     return Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3) ? value.toExponential().replace("e+", "e") : String(Number(value.toPrecision(4)));
   }
+
+  const lone = (series) => series.x.length === 1 || series.line === false;
 
   const whole = (value, share) => (share ? `${(100 * value).toFixed(2)}%` : String(Number(value.toPrecision(6))));
 
@@ -79,7 +81,7 @@
       this.place = tag("span", { className: "place" });
       this.entries = this.spec.series.map((series, number) => {
         const reading = tag("output", { className: "reading", ariaLive: "off" });
-        const name = tag("span", { className: `key s${number % 4}` });
+        const name = tag("span", { className: `key s${number % 4}${lone(series) ? " lone" : ""}` });
         const entry = tag("button", { type: "button", className: "entry" }, name, series.name || this.spec.y.name, reading);
         entry.setAttribute("aria-pressed", "true");
         entry.onclick = () => this.toggle(number);
@@ -137,7 +139,7 @@
         make("line", { class: "grid", x1: left, x2: right, y1: this.y(value), y2: this.y(value) }, this.svg);
         this.label(left - 7, this.y(value) + 4, "end", brief(value, this.spec.y.share));
       }
-      for (const value of ticks(this.range, Math.max(2, Math.floor(this.width / 95)))) {
+      for (const value of ticks(this.range, Math.max(2, Math.floor(this.width / 75)))) {
         this.label(this.x(value), bottom + 16, "middle", brief(value, this.spec.x.share));
       }
       make("line", { class: "base", x1: left, x2: right, y1: bottom, y2: bottom }, this.svg);
@@ -158,7 +160,7 @@
       make("text", { x, y, "text-anchor": anchor }, this.svg).textContent = text;
     }
 
-    drawSeries({ x, y, low, high, steps, dots, number }, plot) {
+    drawSeries({ x, y, low, high, steps, dots, line, number }, plot) {
       let path = "";
       let before = null;
       x.forEach((value, i) => {
@@ -170,12 +172,12 @@
         }
       });
       const css = `s${number % 4}`;
-      make("path", { class: `line ${css}`, d: path }, plot);
+      if (line !== false) make("path", { class: `line ${css}`, d: path }, plot);
       x.forEach((value, i) => {
         if (!this.drawable(y[i])) return;
         const place = { x1: this.x(value), x2: this.x(value) };
         if (low) make("line", { class: `whisker ${css}`, ...place, y1: this.y(low[i]), y2: this.y(high[i]) }, plot);
-        if (dots ?? x.length <= DOTS) make("circle", { class: `dot ${css}`, cx: place.x1, cy: this.y(y[i]), r: 2.8 }, plot);
+        if (dots ?? x.length <= DOTS) make("circle", { class: `dot ${css}`, cx: place.x1, cy: this.y(y[i]), r: lone({ x, line }) ? 4.5 : 2.8 }, plot);
       });
     }
 
