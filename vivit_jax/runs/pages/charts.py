@@ -91,8 +91,12 @@ class Chart:
 
 def chart(of: Chart, name: str) -> str:
     """A chart as HTML; `name` is its id on the page."""
+    longest = max(len(series.x) for series in of.series)
     of = dataclasses.replace(of, series=[_thinned(series) for series in of.series])
-    note = f'<p class="note">{text(of.note)}</p>' if of.note else ""
+    told = [of.note] if of.note else []
+    if longest > POINTS:
+        told.append(f"Of {longest:,} {of.x.name}s those are drawn where a line is highest or lowest among its neighbours.")
+    note = f'<p class="note">{text(" ".join(told))}</p>' if told else ""
     title = f'<figcaption class="head"><span id="title-{name}">{text(of.title)}</span></figcaption>'
     return (
         f'<figure class="chart" id="{name}" aria-labelledby="title-{name}">{title}{_legend(of)}<div class="drawing">{_drawn(of)}</div>'

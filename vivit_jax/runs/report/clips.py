@@ -74,4 +74,4 @@ def _said(head: str, said: Said) -> str:
 
 def _bar(name: str, value: float, *, of_label: bool) -> str:
     css = ' class="of-label"' if of_label else ""
-    return f'<li{css}><span>{text(cut(name, LETTERS))}</span><b>{value:.1%}</b><i style="--value:{value:.1%}"></i></li>'
+    return f'<li{css}><span>{text(cut(name, LETTERS))}</span><span>{value:.1%}</span><i style="--value:{value:.1%}"></i></li>'

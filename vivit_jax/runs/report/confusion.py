@@ -16,12 +16,13 @@ PIXELS = 600  # of a picture's side: larger matrices are summed over neighbourin
 LETTERS = 24  # of a class's name beside the table
 MISTAKES = 15
 INK = (37, 99, 235)
+HOW = '<p class="note">Rows are labels, columns predictions, with their number and their share of the row.</p>'
 
 
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """The confusion matrix: a row for each label, a column for each predicted class."""
     if len(labels) <= CLASSES_IN_A_TABLE:
-        return f'<figure class="confusion"><figcaption class="head">Confusion</figcaption>{_table(counts, labels)}</figure>'
+        return f'<figure class="confusion"><figcaption class="head">Confusion</figcaption>{_table(counts, labels)}{HOW}</figure>'
     matrix = np.array(counts, float)
     by = -(-len(labels) // PIXELS)
     summed = "" if by == 1 else f" Every pixel is the sum over {by} x {by} classes."
@@ -46,15 +47,16 @@ def _mistakes(matrix: Float[np.ndarray, "n n"], labels: Sequence[str]) -> str:
 
 
 def _table(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
-    caption = "Rows are labels, columns predictions; the darker, the larger the share of its row."
     head = "".join(f'<th scope="col"><span>{text(cut(label, LETTERS))}</span></th>' for label in labels)
     rows = []
     for i, (label, row) in enumerate(zip(labels, counts, strict=True)):
         total = sum(row) or 1
         cells = "".join(_cell(count, count / total, right=i == j) for j, count in enumerate(row))
         rows.append(f'<tr><th scope="row">{text(cut(label, LETTERS))}</th>{cells}</tr>')
-    said = f"<caption><span>{caption}</span></caption>"
-    return scrolling(f'<table class="matrix">{said}<thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>', caption)
+    caption = '<caption class="unseen">Confusion: rows are labels, columns predictions</caption>'
+    return scrolling(
+        f'<table class="matrix">{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>', "Confusion"
+    )
 
 
 def _cell(count: int, share: float, *, right: bool) -> str:

@@ -19,7 +19,7 @@ NAMES = {
     "top1": "top-1",
     "top5": "top-5",
     "mAP": "mean average precision",
-    "mean_class": "mean accuracy of the classes",
+    "mean_class": "mean class accuracy",
     "auc": "AUC",
     "f1": "F1",
 }

@@ -40,7 +40,7 @@
     const factors = Math.log10(high / low) > 3 ? [1] : [1, 2, 5];
     const powers = Array.from({ length: 80 }, (_, i) => i - 40).filter((power) => within(10 ** power, [low / 10, high]));
     const found = powers.flatMap((power) => factors.map((factor) => factor * 10 ** power)).filter((value) => within(value, [low, high]));
-    return found.length > 1 ? found : ticks([low, high], 4);
+    return found.length > 2 ? found : ticks([low, high], 4);
   }
 
   function brief(value, share) {
@@ -92,7 +92,7 @@
       this.logButton.onclick = () => this.setLog(!this.log);
       this.resetButton = tag("button", { type: "button", className: "tool", textContent: "Reset zoom", hidden: true });
       this.resetButton.onclick = () => this.zoom(this.full);
-      this.spoken = tag("div", { className: "unseen", ariaLive: "polite" });
+      this.spoken = tag("div", { className: "unseen spoken", ariaLive: "polite" });
       this.help = tag("div", { className: "unseen", id: `help-${figure.id}` });
       this.help.textContent = "Left and right arrows move along the values, plus and minus zoom, 0 shows all.";
       const legend = tag("div", { className: "legend" }, ...this.entries.map(({ entry }) => entry), this.place);
