@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.optimize import brentq
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
 from vivit_jax.analysis.calibration import BINS, calibration
@@ -20,6 +21,12 @@ def test_an_interval_holds_the_shares_that_a_score_test_does_not_refuse(hits, of
 
     assert low == pytest.approx(0 if hits == 0 else brentq(score, 1e-12, share - 1e-9), abs=1e-9)
     assert high == pytest.approx(1 if hits == of else brentq(score, share + 1e-9, 1 - 1e-12), abs=1e-9)
+
+
+@pytest.mark.parametrize(("hits", "of"), [(0, 5), (5, 5), (52, 69), (3, 1000)])
+def test_an_interval_is_that_of_scipy(hits, of):
+    theirs = binomtest(hits, of).proportion_ci(0.95, method="wilson")
+    assert wilson(hits, of) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
 def drawn(count, seed=0, overconfident=0.0):

@@ -1,6 +1,8 @@
 """How sure a share is that was counted on a few videos."""
 
-from scipy.stats import binomtest
+import math
+
+from scipy.stats import norm
 
 LEVEL = 0.95
 
@@ -15,5 +17,8 @@ def wilson(hits: int, of: int, level: float = LEVEL) -> tuple[float, float]:
       of: all videos, at least one.
       level: how often such an interval holds the true share.
     """
-    found = binomtest(hits, of).proportion_ci(level, method="wilson")
-    return float(found.low), float(found.high)
+    z2 = float(norm.ppf(0.5 + level / 2)) ** 2  # SciPy's binomtest gives the same interval, and takes 2 ms for its p value
+    share = hits / of
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = math.sqrt(z2 * share * (1 - share) / of + (z2 / (2 * of)) ** 2) / (1 + z2 / of)
+    return max(0.0, middle - half), min(1.0, middle + half)

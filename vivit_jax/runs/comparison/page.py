@@ -17,22 +17,6 @@ from vivit_jax.runs.pages.tables import meanings, name, scrolling, table
 PAIRS_OPEN = 2
 CLIPS_BYTES = 12_000_000  # of all clips of a page: what a phone loads in seconds
 
-CSS = """
-.lead { font-size: 1.1rem; margin: .6rem 0; }
-thead .name { max-width: 7.5rem; }
-.name { max-width: min(14rem, 38vw); }
-tbody th { position: sticky; left: 0; background: var(--page); }
-tr.marked td { font-weight: 400; }
-.clips figure { scroll-margin-top: 1rem; }
-details.pair { background: none; padding: .7rem 0; border-top: 1px solid var(--line); border-radius: 0; }
-.said { list-style: none; margin: .3rem 0 0; padding: 0; }
-.said li::before { content: "\\2717\\00a0"; }
-.said li.right { color: var(--ink); }
-.said li.right::before { content: "\\2713\\00a0"; }
-.where { margin: .3rem 0; font-size: .9rem; }
-ul { padding-left: 1.2rem; color: var(--soft); }
-"""
-
 
 def write_comparison_page(comparison: Comparison, path: pathlib.Path, dataset: VideoDataset | None) -> None:
     """Writes the page.
@@ -62,7 +46,7 @@ def write_comparison_page(comparison: Comparison, path: pathlib.Path, dataset: V
         _section("How this was made", _method(comparison)),
         "</main>",
     ]
-    write_page(path, title, "\n".join(body), css=CSS, scripts=(SCRIPT,))
+    write_page(path, title, "\n".join(body), styles=("comparison.css",), scripts=(SCRIPT,))
 
 
 def _section(title: str, *parts: str, clips: bool = False) -> str:

@@ -14,7 +14,7 @@ CONTROLS = {"Cc", "Cs"}
 DIRECTIONS = {"LRO", "RLO", "LRE", "RLE", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
-def write_page(path: pathlib.Path, title: str, body: str, *, css: str = "", scripts: tuple[str, ...] = ()) -> None:
+def write_page(path: pathlib.Path, title: str, body: str, *, styles: tuple[str, ...] = (), scripts: tuple[str, ...] = ()) -> None:
     """Writes a page, whole or not at all.
 
     The page's own policy forbids the browser to load anything, and to run any script but these.
@@ -23,13 +23,14 @@ def write_page(path: pathlib.Path, title: str, body: str, *, css: str = "", scri
       path: the file to write.
       title: any text.
       body: HTML, in which all text is escaped by `text`.
-      css: rules of this page, beside those of all pages.
+      styles: names of files in `static/` with rules of this page, beside those of all pages.
       scripts: names of files in `static/` that the page runs at its end.
     """
     sources = [(STATIC / name).read_text(encoding="utf-8") for name in scripts]
     allowed = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'" for source in sources)
     policy = f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src {allowed or NO_SCRIPT}"
-    style, run = (STATIC / "page.css").read_text(encoding="utf-8"), "".join(f"<script>{source}</script>" for source in sources)
+    rules = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("page.css", *styles))
+    run = "".join(f"<script>{source}</script>" for source in sources)
     page = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -38,7 +39,7 @@ def write_page(path: pathlib.Path, title: str, body: str, *, css: str = "", scri
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
 <title>{text(title)}</title>
-<style>{style}{css}</style>
+<style>{rules}</style>
 </head>
 <body>
 {body}

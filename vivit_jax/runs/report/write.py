@@ -17,31 +17,9 @@ from vivit_jax.runs.report.setting import setting
 from vivit_jax.runs.report.two_classes import thresholds
 
 PAGE_BYTES = 4_800_000
-
-CSS = """
-nav { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; margin-top: 1.6rem; font-size: .9rem; }
-section { scroll-margin-top: 1rem; }
-.scores { padding-bottom: 1rem; border-bottom: 1px solid var(--line); }
-.scores dd { font-size: 1.2rem; font-weight: 600; }
-.matrix th { border: 0; font-weight: 400; overflow-wrap: anywhere; vertical-align: middle; }
-.matrix thead td { border: 0; }
-.matrix thead th { text-align: center; vertical-align: bottom; max-width: 7rem; padding: .3rem; }
-.matrix tbody th { text-align: right; max-width: 9rem; padding: .3rem .6rem .3rem 0; }
-.matrix td.shade { min-width: 3.4rem; height: 3rem; padding: .2rem; vertical-align: middle; border: 2px solid var(--card); }
-.clip .soft { display: block; font-size: .78rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-.clip p { margin: .2rem 0; color: var(--ink); }
-.mark { color: var(--bad); font-weight: 700; }
-.mark.right { color: var(--good); }
-.ranking { list-style: none; margin: .4rem 0 0; padding: 0; }
-.ranking li { --ink-of-bar: var(--soft); display: grid; grid-template-columns: 1fr auto; gap: 0 .5rem; padding: .1rem 0; }
-.ranking span { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-.ranking i { grid-column: 1 / -1; height: .22rem; border-radius: .1rem;
-  background: linear-gradient(var(--ink-of-bar) 0 0) 0 / var(--value) 100% no-repeat var(--line); }
-.ranking .of-label { --ink-of-bar: var(--good); color: var(--ink); }
-"""
 HEADS = 20
 LETTERS = 200  # of a name
-SCRIPTS = (charts.SCRIPT, tables.SCRIPT, clips.SCRIPT)
+STYLES, SCRIPTS = ("report.css",), (charts.SCRIPT, tables.SCRIPT, clips.SCRIPT)
 CLIPS_HEADING = ' class="clips-heading"'
 
 
@@ -73,7 +51,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
         room = PAGE_BYTES - len("".join(sections.values()).encode(errors="replace"))
         sections["Clips"] = surest(run, evaluation, examples, room)
     path = run.path / "report.html"
-    write_page(path, run.experiment.name, _body(headline(run, metrics, evaluation), sections), css=CSS, scripts=SCRIPTS)
+    write_page(path, run.experiment.name, _body(headline(run, metrics, evaluation), sections), styles=STYLES, scripts=SCRIPTS)
     return path
 
 
