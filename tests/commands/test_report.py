@@ -23,7 +23,7 @@ from vivit_jax.runs.report.write import write_report
 class Page(html.parser.HTMLParser):
     """Collects what a page shows, links to and runs; fails on tags that do not close, and on any that the page did not write itself."""
 
-    VOID = ("meta", "img", "link", "br")
+    VOID = ("meta", "img", "link", "wbr")
 
     def __init__(self, path):
         super().__init__()

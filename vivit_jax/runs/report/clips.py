@@ -64,14 +64,20 @@ def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room:
 def _said(head: str, said: Said) -> str:
     """The label, and the most probable classes with their probabilities."""
     of = f"{text(cut(head, LETTERS))}: " if head else ""
-    label = ", ".join(cut(one, LETTERS) for one in said.labels) or "none"
-    said_so = f"<strong>{text(cut(said.prediction, LETTERS))}</strong>"
-    verdict = f"{RIGHT} {of}{said_so}" if said.right else f"{WRONG} {of}{said_so}, but it is <strong>{text(label)}</strong>"
+    label = ", ".join(map(_name, said.labels)) or "none"
+    said_so = f"<strong>{_name(said.prediction)}</strong>"
+    verdict = f"{RIGHT} {of}{said_so}" if said.right else f"{WRONG} {of}{said_so}, but it is <strong>{label}</strong>"
     ranked = sorted(said.probabilities.items(), key=lambda item: -item[1])[:RANKED] or [(said.prediction, said.probability)]
     bars = "".join(_bar(name, value, of_label=name in said.labels) for name, value in ranked)
     return f'<p>{verdict}</p><ol class="ranking">{bars}</ol>'
 
 
 def _bar(name: str, value: float, *, of_label: bool) -> str:
-    css = ' class="of-label"' if of_label else ""
-    return f'<li{css}><span>{text(cut(name, LETTERS))}</span><span>{value:.1%}</span><i style="--value:{value:.1%}"></i></li>'
+    css, title = ' class="of-label"' if of_label else "", text(cut(name, 1000))
+    bar = f'<i style="--value:{value:.1%}"></i>'
+    return f'<li{css}><span title="{title}">{text(cut(name, LETTERS))}</span><span>{value:.1%}</span>{bar}</li>'
+
+
+def _name(of: str) -> str:
+    """A class's name, which a narrow card breaks where words of it end."""
+    return text(cut(of, LETTERS)).replace("_", "_<wbr>")

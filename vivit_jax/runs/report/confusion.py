@@ -12,6 +12,7 @@ from vivit_jax.runs.pages.page import cut, figure, text
 from vivit_jax.runs.pages.tables import Cell, Column, scrolling, table
 
 CLASSES_IN_A_TABLE = 20
+CLASSES_BESIDE = 4  # so many fit beside another figure
 PIXELS = 600  # of a picture's side: larger matrices are summed over neighbouring classes
 LETTERS = 24  # of a class's name beside the table
 MISTAKES = 15
@@ -22,7 +23,8 @@ HOW = '<p class="note">Rows are labels, columns predictions, with their number a
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """The confusion matrix: a row for each label, a column for each predicted class."""
     if len(labels) <= CLASSES_IN_A_TABLE:
-        return f'<figure class="confusion"><figcaption class="head">Confusion</figcaption>{_table(counts, labels)}{HOW}</figure>'
+        css = "confusion" if len(labels) <= CLASSES_BESIDE else "confusion wide"
+        return f'<figure class="{css}"><figcaption class="head">Confusion</figcaption>{_table(counts, labels)}{HOW}</figure>'
     matrix = np.array(counts, float)
     by = -(-len(labels) // PIXELS)
     summed = "" if by == 1 else f" Every pixel is the sum over {by} x {by} classes."

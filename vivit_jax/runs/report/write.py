@@ -82,4 +82,4 @@ def _head(name: str, head: str, scores: dict, examples: list[Example], rows: int
     labels, said = list(scores["per_class"]), [example.said[head] for example in examples]
     drawn = confusion(scores["confusion"], [cut(label, LETTERS) for label in labels]) if scores.get("confusion") else ""
     drawn += reliability(said, labels, multi_label="mAP" in scores, name=name) + thresholds(said, labels, name)
-    return classes(scores, rows) + (f'<div class="grid">{drawn}</div>' if drawn else "")
+    return classes(scores, rows) + (f'<div class="beside">{drawn}</div>' if drawn else "")
