@@ -10,6 +10,7 @@ from vivit_jax.runs.pages.page import text
 
 WIDTH, HEIGHT = 520, 260
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 38
+DENSE = 200  # a line of more points is thin
 
 Range = tuple[float, float]
 Points = Sequence[tuple[float, float | None]]
@@ -55,7 +56,8 @@ class Drawing:
             if y is not None:
                 path += f"M{self.x(x)} {self.y(y)}" if not before else f"H{self.x(x)}V{self.y(y)}" if steps else f"L{self.x(x)} {self.y(y)}"
             before = y is not None
-        self.parts.append(f'<path class="line s{number % 4}" d="{path}"/>')
+        dense = " dense" if len(points) > DENSE else ""
+        self.parts.append(f'<path class="line s{number % 4}{dense}" d="{path}"/>')
 
     def dots(self, number: int, points: Points, *, radius: float) -> None:
         """Marks the points that have a value."""

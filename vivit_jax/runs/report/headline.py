@@ -103,7 +103,7 @@ def _facts(run: Run, metrics: list[dict], evaluation: dict | None) -> str:
         if best is None
         else f"{NAMES.get(run.experiment.best, run.experiment.best)} {best[1]:.4f} at step {best[0]}",
         "steps": max((row["step"] for row in metrics), default=None),
-        "time of the training steps": None if seconds is None else duration(seconds),
+        "training time": None if seconds is None else duration(seconds),
         "trained on": devices(run),
         "started": started.replace("T", " ").replace("+00:00", " UTC") if isinstance(started, str) else None,
         "seed": run.experiment.seed,
@@ -120,7 +120,7 @@ def _scores(evaluation: dict) -> dict[str, object]:
     views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
     step = evaluation.get("step")
     return shown | {
-        "views of each example": f"{views}, mirrored too" if evaluation.get("flip") else views,
+        "views": f"{views}, mirrored too" if evaluation.get("flip") else views,
         "step of the model": "unknown" if step is None else step,
     }
 

@@ -7,7 +7,7 @@
   const MARGIN = { left: 54, right: 14, top: 10, bottom: 38 };
   const HEIGHT = 260;
   const NEAR = 8; // pixels within which a line's point belongs to the step under the pointer
-  const DOTS = 40; // a line of at most so many points shows them
+  const [DOTS, DENSE] = [40, 200]; // a line of fewer points shows them, one of more is thin
 
   const within = (value, [low, high]) => value >= low && value <= high;
   const drawn = (value) => value !== null && Number.isFinite(value);
@@ -172,7 +172,7 @@
         }
       });
       const css = `s${number % 4}`;
-      if (line !== false) make("path", { class: `line ${css}`, d: path }, plot);
+      if (line !== false) make("path", { class: `line ${css}${x.length > DENSE ? " dense" : ""}`, d: path }, plot);
       x.forEach((value, i) => {
         if (!this.drawable(y[i])) return;
         const place = { x1: this.x(value), x2: this.x(value) };
