@@ -177,15 +177,15 @@ def test_what_was_not_a_number_is_a_gap_that_the_page_tells(workdir):
     (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     page = reported(workdir)
     assert dict(page.lines())["loss", "training"] == [(step, rows[step - 1]["train/loss"]) for step in range(1, 9)]
-    assert "2 values were NaN or infinite, the first at step 4" in page.text
-    assert ("loss", "validation") not in dict(page.lines())
+    assert dict(page.lines())["loss", "validation"] == [(step, None) for step in range(1, 9)]
+    assert "10 values are NaN, infinite or undefined, the first at step 1" in page.text
 
 
 def test_a_run_that_was_interrupted_says_so(workdir):
     recorded = json.loads((workdir / "config.json").read_text())
     recorded["config"]["training"]["steps"] = 40
     (workdir / "config.json").write_text(json.dumps(recorded))
-    assert "The metrics end at step 5 of 40: it was interrupted, or is still running." in reported(workdir).text
+    assert "The metrics end at step 5 of 40: the run was interrupted, or goes on." in reported(workdir).text
 
 
 def test_thresholds_and_calibration_are_those_of_scikit_learn_and_a_direct_count(workdir):
@@ -252,6 +252,18 @@ def test_a_thousand_classes_with_long_names_and_many_steps_stay_below_five_megab
     assert len(points) <= 2000
     assert (12_345, 55.5) in points, "a peak is not thinned away"
     assert "Of 30,000 steps" in page.text
+
+
+@pytest.mark.parametrize("probability", [1.5, float("nan"), -1])
+def test_what_is_no_probability_is_not_shown_as_one(workdir, probability):
+    label = np.arange(7) % 2
+    write_evaluation(workdir / "evaluation.json", evaluation(label, random_logits(label, 2, 1.0, 0), ("cat", "dog")))
+    record = json.loads((workdir / "evaluation.json").read_text())
+    record["predictions"][3]["probability"] = probability
+    (workdir / "evaluation.json").write_text(json.dumps(record))
+    page = reported(workdir)
+    assert "neither clips nor calibration can be shown" in page.text
+    assert not any(name.startswith("head") for name in page.charts)
 
 
 def test_a_single_class_makes_a_page(workdir):

@@ -12,13 +12,13 @@ BAR = Column("", number=False)
 def classes(scores: dict, rows: int) -> str:
     """A table of at most so many classes, those with the most examples."""
     known = {label: row for label, row in scores["per_class"].items() if row["examples"]}
-    shown = sorted(known, key=lambda label: -known[label]["examples"])[:rows]
-    chosen = [(label, row) for label, row in known.items() if label in set(shown)]
+    shown = set(sorted(known, key=lambda label: -known[label]["examples"])[:rows])
+    chosen = [(label, row) for label, row in known.items() if label in shown]
     left_out = f" The {len(shown):,} of {len(known):,} classes with the most examples." if len(shown) < len(known) else ""
     without = len(scores["per_class"]) - len(known)
     left_out += f" {without:,} classes without examples are left out." if without else ""
-    made = _of_several_labels(chosen, scores) if "mAP" in scores else _of_one_label(chosen)
-    return table(made[0], made[1], f"{made[2]}{left_out}", sortable=True)
+    columns, cells, caption = _of_several_labels(chosen, scores) if "mAP" in scores else _of_one_label(chosen)
+    return table(columns, cells, caption + left_out, sortable=True)
 
 
 def _of_one_label(chosen: list[tuple[str, dict]]) -> tuple[list[Column], list[list[Cell]], str]:

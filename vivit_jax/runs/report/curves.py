@@ -60,7 +60,7 @@ def _series(keys: dict[str, str], metrics: list[dict]) -> list[Series]:
     return [
         Series(name, [step for step, _ in points], [value for _, value in points])
         for name, points in rows.items()
-        if any(value is not None for _, value in points) and not (name == TOP5 and all(value == 1 for _, value in points))
+        if points and not (name == TOP5 and all(value == 1 for _, value in points))
     ]
 
 
@@ -68,7 +68,7 @@ def _chart(title: str, axis: Axis, series: list[Series], *, log: bool) -> Chart:
     if axis.range and any(not 0 <= value <= 1 for one in series for value in one.known):  # from elsewhere: no such share was measured here
         axis = Axis(axis.name)
     gaps = [step for one in series for step, value in zip(one.x, one.y, strict=True) if value is None]
-    note = f"{len(gaps)} values were NaN or infinite, the first at step {min(gaps)}: the line is broken there." if gaps else ""
+    note = f"{len(gaps)} values are NaN, infinite or undefined, the first at step {min(gaps)}: lines are broken there." if gaps else ""
     return Chart(title, STEP, axis, series, log=log, note=note)
 
 

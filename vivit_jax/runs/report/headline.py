@@ -30,7 +30,8 @@ def headline(run: Run, metrics: list[dict], evaluation: dict | None) -> str:
     model = run.experiment.model
     description = f"{family_of(model).describe(model)}, clips of {' x '.join(map(str, model.clip))}"
     said = _tested(run, evaluation) if evaluation else _validated(run, metrics)
-    if ended := ended_early(run.experiment, metrics) or _unfinished(run, metrics, evaluation):
+    ended = ended_early(run.experiment, metrics) or ("" if evaluation else _unfinished(run, metrics))
+    if ended:
         said += f"<p>{text(ended)}</p>"
     title = text(cut(run.experiment.name, LETTERS))
     return f"<h1>{title}</h1><p>{text(description)}</p>{said}{_facts(run, metrics, evaluation)}"
@@ -73,13 +74,12 @@ def best_validation(name: str, metrics: list[dict]) -> tuple[int, float] | None:
     return best
 
 
-def _unfinished(run: Run, metrics: list[dict], evaluation: dict | None) -> str | None:
-    """A sentence on a run whose metrics end before its last step."""
+def _unfinished(run: Run, metrics: list[dict]) -> str:
+    """A sentence on a run whose metrics end before its last step; empty where they do not, or the last step is not known."""
     total, done = _steps(run), max((row["step"] for row in metrics), default=0)
     if total is None or done >= total or not metrics:
-        return None
-    tested = "the test is of what it had reached then" if evaluation else "it was interrupted, or is still running"
-    return f"The metrics end at step {done} of {total}: {tested}."
+        return ""
+    return f"The metrics end at step {done} of {total}: the run was interrupted, or goes on."
 
 
 def _steps(run: Run) -> int | None:
@@ -99,11 +99,9 @@ def _facts(run: Run, metrics: list[dict], evaluation: dict | None) -> str:
     seconds, best = training_seconds(run), best_validation(run.experiment.best, metrics)
     started = run.surroundings.get("started")
     facts = {
-        "best validation": None
-        if best is None
-        else f"{NAMES.get(run.experiment.best, run.experiment.best)} {best[1]:.4f} at step {best[0]}",
+        "best validation": best and f"{NAMES.get(run.experiment.best, run.experiment.best)} {best[1]:.4f} at step {best[0]}",
         "steps": max((row["step"] for row in metrics), default=None),
-        "training time": None if seconds is None else duration(seconds),
+        "training time": seconds and duration(seconds),
         "trained on": devices(run),
         "started": started.replace("T", " ").replace("+00:00", " UTC") if isinstance(started, str) else None,
         "seed": run.experiment.seed,
@@ -116,7 +114,7 @@ def _scores(evaluation: dict) -> dict[str, object]:
     several = any(len(scores["per_class"]) > 5 for scores in heads_of(evaluation).values())
     keys = [*(["top1"] if "mAP" in evaluation else []), *(["top5"] if several else []), "mean_class", "auc", "f1", "loss"]
     numbers = {key: evaluation.get(key) for key in keys}
-    shown = {NAMES.get(key, key): f"{value:.4f}" for key, value in numbers.items() if isinstance(value, float)}
+    shown = {NAMES.get(key, key): f"{value:.4f}" for key, value in numbers.items() if isinstance(value, float | int)}
     views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
     step = evaluation.get("step")
     return shown | {

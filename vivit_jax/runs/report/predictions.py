@@ -5,8 +5,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from vivit_jax.heads import by_head
-
 
 @dataclasses.dataclass(frozen=True)
 class Said:
@@ -68,22 +66,24 @@ def examples_of(evaluation: dict) -> list[Example]:
 
 
 def _example(row: dict, heads: Mapping[str, tuple[str, ...]]) -> Example:
-    facts = {key: by_head(row[key]) if "" not in heads else {"": row[key]} for key in ("label", "prediction", "probability")}
-    # By class for an only head; by head, and then by class, for several.
-    probabilities = {"": row.get("probabilities", {})} if "" in heads else row.get("probabilities", {})
-    return Example(
-        row["index"],
-        {head: _said({key: of[head] for key, of in facts.items()}, probabilities.get(head, {}), names) for head, names in heads.items()},
-    )
+    return Example(row["index"], {head: _said(_of_head(row, head), classes) for head, classes in heads.items()})
 
 
-def _said(facts: dict[str, Any], probabilities: Mapping[str, Any], classes: tuple[str, ...]) -> Said:
+def _of_head(row: dict, head: str) -> dict[str, Any]:
+    """A row's facts on one head, which has its own entry in each of them unless it is the only head and has no name."""
+    facts = {"probabilities": {}} | row
+    return {key: facts[key][head] if head and facts[key] else facts[key] for key in ("label", "prediction", "probability", "probabilities")}
+
+
+def _said(facts: dict[str, Any], classes: tuple[str, ...]) -> Said:
+    for value in facts["probabilities"].values():
+        _probability(value)
     labels = facts["label"] if isinstance(facts["label"], list) else [facts["label"]]
     return Said(
         labels=tuple(_name(label, classes) for label in labels),
         prediction=_name(facts["prediction"], classes),
         probability=_probability(facts["probability"]),
-        probabilities={name: _probability(value) for name, value in probabilities.items()},
+        probabilities=facts["probabilities"],
     )
 
 

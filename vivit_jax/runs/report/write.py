@@ -20,6 +20,7 @@ PAGE_BYTES = 4_800_000
 HEADS = 20
 LETTERS = 200  # of a name
 STYLES, SCRIPTS = ("report.css",), (charts.SCRIPT, tables.SCRIPT, clips.SCRIPT)
+NO_PREDICTIONS = "The predictions are not as <code>vivit evaluate</code> writes them: neither clips nor calibration can be shown."
 CLIPS_HEADING = ' class="clips-heading"'
 
 
@@ -47,9 +48,11 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
         "Clips": "",
         "Setting": setting(run),
     }
-    if evaluation and examples:
+    if examples:
         room = PAGE_BYTES - len("".join(sections.values()).encode(errors="replace"))
         sections["Clips"] = surest(run, evaluation, examples, room)
+    elif evaluation and evaluation.get("predictions"):
+        sections["Clips"] = f"<p>{NO_PREDICTIONS}</p>"
     path = run.path / "report.html"
     write_page(path, run.experiment.name, _body(headline(run, metrics, evaluation), sections), styles=STYLES, scripts=SCRIPTS)
     return path
