@@ -91,5 +91,5 @@ def extent(values: Sequence[float]) -> Range:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if high - low > max(1e-9 * max(abs(low), abs(high)), 1e-300):
         return low, high
-    room = max(0.1 * abs(low), 1e-300) if low else 0.5
-    return low - room, high + room
+    room = 0.1 * abs(low)
+    return (low - room, high + room) if room > 1e-300 else (0.0, 1.0)

@@ -291,8 +291,8 @@
   function extent(values) {
     const [low, high] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
     if (high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high))) return [low, high];
-    const room = 0.1 * Math.abs(low) || 0.5;
-    return [low - room, high + room];
+    const room = 0.1 * Math.abs(low);
+    return room > 1e-300 ? [low - room, high + room] : [0, 1];
   }
 
   for (const figure of document.querySelectorAll("figure.chart")) new Chart(figure);
