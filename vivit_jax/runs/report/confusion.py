@@ -14,9 +14,9 @@ from vivit_jax.runs.pages.tables import Cell, Column, scrolling, table
 CLASSES_IN_A_TABLE = 20
 CLASSES_BESIDE = 4  # so many fit beside another figure
 PIXELS = 600  # of a picture's side: larger matrices are summed over neighbouring classes
-LETTERS = 24  # of a class's name beside the table
+LETTERS = 24  # of a class's name
 MISTAKES = 15
-INK = (37, 99, 235)
+INK = (59, 130, 246)
 HOW = '<p class="note">Rows are labels, columns predictions, with their number and their share of the row.</p>'
 
 
@@ -28,7 +28,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     matrix = np.array(counts, float)
     by = -(-len(labels) // PIXELS)
     summed = "" if by == 1 else f" Every pixel is the sum over {by} x {by} classes."
-    caption = f"Confusion. Rows are labels, columns predictions, of {len(labels):,} classes in their order; the darker, the more.{summed}"
+    caption = f"Confusion. Rows are labels, columns predictions, of {len(labels):,} classes in their order; the stronger the colour, the larger the share of its row.{summed}"
     drawn = figure(
         _picture(matrix, by), caption, alt="Confusion matrix; the mistakes made most often are listed beside it.", css="confusion"
     )
@@ -41,8 +41,9 @@ def _mistakes(matrix: Float[np.ndarray, "n n"], labels: Sequence[str]) -> str:
     order = np.argsort(-wrong, axis=None, kind="stable")[:MISTAKES]
     found = [(row, column) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
     columns = [Column("label", number=False), Column("predicted", number=False), Column("examples"), Column("of the label's")]
+    names = [cut(label, LETTERS) for label in labels]
     rows = [
-        [labels[a], labels[b], Cell(f"{wrong[a, b]:.0f}", wrong[a, b]), Cell(f"{wrong[a, b] / totals[a]:.1%}", wrong[a, b] / totals[a])]
+        [names[a], names[b], Cell(f"{wrong[a, b]:.0f}", wrong[a, b]), Cell(f"{wrong[a, b] / totals[a]:.1%}", wrong[a, b] / totals[a])]
         for a, b in found
     ]
     return f"<figure>{table(columns, rows, 'The mistakes made most often.', sortable=True)}</figure>" if rows else ""

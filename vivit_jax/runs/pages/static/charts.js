@@ -80,7 +80,7 @@
     addTools(figure) {
       this.place = tag("span", { className: "place" });
       this.entries = this.spec.series.map((series, number) => {
-        const reading = tag("output", { className: "reading", ariaLive: "off" });
+        const reading = tag("span", { className: "reading" });
         const name = tag("span", { className: `key s${number % 4}${lone(series) ? " lone" : ""}` });
         const entry = tag("button", { type: "button", className: "entry" }, name, series.name || this.spec.y.name, reading);
         entry.setAttribute("aria-pressed", "true");
@@ -92,7 +92,8 @@
       this.logButton.onclick = () => this.setLog(!this.log);
       this.resetButton = tag("button", { type: "button", className: "tool", textContent: "Reset zoom", hidden: true });
       this.resetButton.onclick = () => this.zoom(this.full);
-      this.spoken = tag("div", { className: "unseen spoken", ariaLive: "polite" });
+      this.spoken = tag("div", { className: "unseen spoken" });
+      this.spoken.setAttribute("aria-live", "polite"); // told of what the keyboard does, not of every move of the mouse
       this.help = tag("div", { className: "unseen", id: `help-${figure.id}` });
       this.help.textContent = "Left and right arrows move along the values, plus and minus zoom, 0 shows all.";
       const legend = tag("div", { className: "legend" }, ...this.entries.map(({ entry }) => entry), this.place);

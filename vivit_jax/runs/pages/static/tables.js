@@ -9,9 +9,9 @@
 
   function sort(table, column, heading) {
     const numbers = table.tBodies[0].rows[0]?.cells[column].dataset.value !== undefined; // of which the highest come first
-    const ascending = heading.ariaSort ? heading.ariaSort === "descending" : !numbers;
+    const ascending = heading.hasAttribute("aria-sort") ? heading.getAttribute("aria-sort") === "descending" : !numbers;
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-    heading.ariaSort = ascending ? "ascending" : "descending";
+    heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
     const rows = [...table.tBodies[0].rows].map((row) => [key(row, column), row]);
     const compared = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
     rows.sort(([a], [b]) => (ascending ? compared(a, b) : compared(b, a)));
