@@ -65,6 +65,11 @@ def cut(value: str, letters: int) -> str:
     return value if len(value) <= letters else f"{value[:letters]}… ({len(value):,} letters)"
 
 
+def short(value: str, letters: int) -> str:
+    """Text of at most so many letters, where the whole of it stands elsewhere on the page."""
+    return value if len(value) <= letters else f"{value[: letters - 1]}…"
+
+
 def figure(uri: str, caption: str, *, alt: str, css: str = "") -> str:
     """A picture with a caption, if that is not empty; `alt` describes it for readers who cannot see it."""
     caption = f"<figcaption>{text(caption)}</figcaption>" if caption else ""

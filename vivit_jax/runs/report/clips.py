@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.errors import UserError
 from vivit_jax.runs.pages.clips import player, playing
-from vivit_jax.runs.pages.page import cut, text
+from vivit_jax.runs.pages.page import cut, short, text
 from vivit_jax.runs.record import Run
 from vivit_jax.runs.report.predictions import Example, Said
 
@@ -57,13 +57,13 @@ def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room:
             yield f"<p>{len(examples) - number} more would make the page too large.</p>"
             return
         said = "".join(_said(head, of) for head, of in example.said.items())
-        title = f'<span class="soft" title="{text(cut(name, 1000))}">{text(cut(name.rsplit("/", 1)[-1], LETTERS))}</span>'
+        title = f'<span class="soft" title="{text(cut(name, 1000))}">{text(short(name.rsplit("/", 1)[-1], LETTERS))}</span>'
         yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{said}</figcaption></figure>'
 
 
 def _said(head: str, said: Said) -> str:
     """The label, and the most probable classes with their probabilities."""
-    of = f"{text(cut(head, LETTERS))}: " if head else ""
+    of = f"{text(short(head, LETTERS))}: " if head else ""
     label = ", ".join(map(_name, said.labels)) or "none"
     said_so = f"<strong>{_name(said.prediction)}</strong>"
     verdict = f"{RIGHT} {of}{said_so}" if said.right else f"{WRONG} {of}{said_so}, but it is <strong>{label}</strong>"
@@ -75,9 +75,9 @@ def _said(head: str, said: Said) -> str:
 def _bar(name: str, value: float, *, of_label: bool) -> str:
     css, title = ' class="of-label"' if of_label else "", text(cut(name, 1000))
     bar = f'<i style="--value:{value:.1%}"></i>'
-    return f'<li{css}><span title="{title}">{text(cut(name, LETTERS))}</span><span>{value:.1%}</span>{bar}</li>'
+    return f'<li{css}><span title="{title}">{text(short(name, LETTERS))}</span><span>{value:.1%}</span>{bar}</li>'
 
 
 def _name(of: str) -> str:
     """A class's name, which a narrow card breaks where words of it end."""
-    return text(cut(of, LETTERS)).replace("_", "_<wbr>")
+    return text(short(of, LETTERS)).replace("_", "_<wbr>")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from vivit_jax.runs.pages.page import cut, figure, text
+from vivit_jax.runs.pages.page import figure, short, text
 from vivit_jax.runs.pages.tables import Cell, Column, scrolling, table
 
 CLASSES_IN_A_TABLE = 20
@@ -27,8 +27,9 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
         return f'<figure class="{css}"><figcaption class="head">Confusion</figcaption>{_table(counts, labels)}{HOW}</figure>'
     matrix = np.array(counts, float)
     by = -(-len(labels) // PIXELS)
-    summed = "" if by == 1 else f" Every pixel is the sum over {by} x {by} classes."
-    caption = f"Confusion. Rows are labels, columns predictions, of {len(labels):,} classes in their order; the stronger the colour, the larger the share of its row.{summed}"
+    caption = f"Confusion. Rows are labels, columns predictions, of {len(labels):,} classes in their order."
+    caption += " The stronger the colour, the larger the share of its row."
+    caption += "" if by == 1 else f" Every pixel is the sum over {by} x {by} classes."
     drawn = figure(
         _picture(matrix, by), caption, alt="Confusion matrix; the mistakes made most often are listed beside it.", css="confusion"
     )
@@ -41,7 +42,7 @@ def _mistakes(matrix: Float[np.ndarray, "n n"], labels: Sequence[str]) -> str:
     order = np.argsort(-wrong, axis=None, kind="stable")[:MISTAKES]
     found = [(row, column) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[row, column]]
     columns = [Column("label", number=False), Column("predicted", number=False), Column("examples"), Column("of the label's")]
-    names = [cut(label, LETTERS) for label in labels]
+    names = [short(label, LETTERS) for label in labels]
     rows = [
         [names[a], names[b], Cell(f"{wrong[a, b]:.0f}", wrong[a, b]), Cell(f"{wrong[a, b] / totals[a]:.1%}", wrong[a, b] / totals[a])]
         for a, b in found
@@ -50,12 +51,12 @@ def _mistakes(matrix: Float[np.ndarray, "n n"], labels: Sequence[str]) -> str:
 
 
 def _table(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
-    head = "".join(f'<th scope="col"><span>{text(cut(label, LETTERS))}</span></th>' for label in labels)
+    head = "".join(f'<th scope="col"><span>{text(short(label, LETTERS))}</span></th>' for label in labels)
     rows = []
     for i, (label, row) in enumerate(zip(labels, counts, strict=True)):
         total = sum(row) or 1
         cells = "".join(_cell(count, count / total, right=i == j) for j, count in enumerate(row))
-        rows.append(f'<tr><th scope="row">{text(cut(label, LETTERS))}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{text(short(label, LETTERS))}</th>{cells}</tr>')
     caption = '<caption class="unseen">Confusion: rows are labels, columns predictions</caption>'
     return scrolling(
         f'<table class="matrix">{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>', "Confusion"

@@ -83,6 +83,6 @@ def _heads(evaluation: dict, examples: list[Example]) -> dict[str, str]:
 def _head(name: str, head: str, scores: dict, examples: list[Example], rows: int) -> str:
     """The classes of a head, what they are taken for, the trade between them, and whether its probabilities mean what they say."""
     labels, said = list(scores["per_class"]), [example.said[head] for example in examples]
-    drawn = confusion(scores["confusion"], [cut(label, LETTERS) for label in labels]) if scores.get("confusion") else ""
+    drawn = confusion(scores["confusion"], labels) if scores.get("confusion") else ""
     drawn += reliability(said, labels, multi_label="mAP" in scores, name=name) + thresholds(said, labels, name)
     return classes(scores, rows) + (f'<div class="beside">{drawn}</div>' if drawn else "")
