@@ -1,50 +1,28 @@
-"""The figures of a comparison, as data URIs: SVG without a background, in colours that are legible on light and on dark."""
+"""The figures of a comparison, in the style of a report's."""
 
-import base64
-import contextlib
-import io
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from vivit_jax.errors import printable
 from vivit_jax.runs.comparison.result import Entry
+from vivit_jax.runs.plots import COLOURS, INK, new_figure, shortened, uri
 
-INK = "#8a8f98"
-STYLE = {
-    "font.size": 9,
-    "svg.fonttype": "none",
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-    "grid.color": INK,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "svg.hashsalt": "vivit_jax",
-}
-FRONT, OTHER = "#f59e0b", "#3b82f6"
+FRONT, OTHER = COLOURS[1], COLOURS[0]
 LETTERS = 20  # of a run's name beside its interval
 
 
 def intervals(ranked: Sequence[Entry], *, score: str) -> str:
     """Each run's score with its interval, the best on top, numbered by rank."""
-    with _new_figure(height=0.9 + 0.3 * len(ranked)) as figure:
+    with new_figure(height=0.9 + 0.3 * len(ranked)) as figure:
         axes = figure.subplots()
         for y, entry in enumerate(ranked):
             _with_interval(axes, entry, (100 * entry.score, y), horizontal=True)
-        axes.set_yticks(range(len(ranked)), [f"{_shortened(of.name)}  {n}" for n, of in enumerate(ranked, 1)], parse_math=False)
+        axes.set_yticks(range(len(ranked)), [f"{shortened(of.name, LETTERS)}  {n}" for n, of in enumerate(ranked, 1)], parse_math=False)
         axes.set_ylim(len(ranked) - 0.5, -0.5)
         axes.set_xlabel(f"{score} in per cent")
         axes.grid(True, axis="x")
-        return _uri(figure)
+        return uri(figure)
 
 
 def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None], *, xlabel: str, score: str, joined: bool) -> str | None:
@@ -62,7 +40,7 @@ def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None],
     if len(known) < 2:
         return None
     places = _apart([value for *_, value in known])
-    with _new_figure() as figure:
+    with new_figure() as figure:
         axes = figure.subplots()
         for (number, entry, _), x in zip(known, places, strict=True):
             _with_interval(axes, entry, (x, 100 * entry.score), horizontal=False)
@@ -79,7 +57,7 @@ def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None],
         axes.set_xlabel(xlabel)
         axes.set_ylabel(f"{score} in per cent")
         axes.grid(True)
-        return _uri(figure)
+        return uri(figure)
 
 
 def _with_interval(axes: Axes, entry: Entry, place: tuple[float, float], *, horizontal: bool) -> None:
@@ -105,24 +83,3 @@ def _apart(values: Sequence[float]) -> list[float]:
         same = [j for j, other in enumerate(values) if abs(other / value - 1) < 0.02]
         placed.append(value * 1.03 ** (same.index(i) - (len(same) - 1) / 2))
     return placed
-
-
-@contextlib.contextmanager
-def _new_figure(width: float = 4.4, height: float = 2.8) -> Iterator[Figure]:
-    """A figure in this style, sized in inches; draw it inside the context."""
-    with matplotlib.rc_context(STYLE):
-        yield Figure(figsize=(width, height), layout="constrained")
-
-
-def _shortened(name: str) -> str:
-    """A name for a figure: on one line, cut to LETTERS letters, and without control characters, which XML does not allow."""
-    shown = " ".join(printable(name).split("\n"))
-    return shown if len(shown) <= LETTERS else f"{shown[: LETTERS - 1]}…"
-
-
-def _uri(figure: Figure) -> str:
-    """A figure as SVG, in a data URI."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # letters that matplotlib's font lacks, and the reader's has
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
