@@ -118,7 +118,7 @@ def _scores(evaluation: dict) -> dict[str, object]:
     views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
     step = evaluation.get("step")
     return shown | {
-        "views": f"{views}, mirrored too" if evaluation.get("flip") else views,
+        "views": f"{views} and mirrored" if evaluation.get("flip") else views,
         "step of the model": "unknown" if step is None else step,
     }
 

@@ -42,7 +42,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
     metrics, evaluation = run.metrics(), run.evaluation()
     examples = examples_of(evaluation) if evaluation else []
     sections = {
-        "Evaluations": explorations(evaluation, run.explorations()),
+        "Other evaluations": explorations(evaluation, run.explorations()),
         "Training": curves(metrics, evaluation.get("step") if evaluation else None),
         **(_heads(evaluation, examples) if evaluation else {}),
         "Clips": "",
