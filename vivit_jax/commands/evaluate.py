@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
     from vivit_jax.inference.scores import to_record, write_record, write_table
     from vivit_jax.inference.submissions import check_submission
-    from vivit_jax.runs.report import write_report
+    from vivit_jax.runs.report.write import write_report
 
     if arguments.sls and not (arguments.submission and arguments.submission[0] == "epic"):
         raise UserError("--sls is for --submission epic FILE.zip: leave it out, or name the file to write")

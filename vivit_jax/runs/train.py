@@ -26,7 +26,7 @@ from vivit_jax.runs import overview
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.memory import advice, is_out_of_memory
 from vivit_jax.runs.probed_head import with_probed_head
-from vivit_jax.runs.report import write_report
+from vivit_jax.runs.report.write import write_report
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import Interruption, Refused, Stopped
 from vivit_jax.runs.workdir import Workdir
