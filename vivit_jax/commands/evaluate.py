@@ -79,10 +79,12 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.inference.scores import to_record, write_record, write_table
     from vivit_jax.inference.submissions import Submission, check_submission, write_submission
     from vivit_jax.runs.report import write_report
+    from vivit_jax.training.devices.compilation import use_usual_cache
 
     if arguments.sls and not (arguments.submission and arguments.submission[0] == "epic"):
         raise UserError("--sls is for --submission epic FILE.zip: leave it out, or name the file to write")
     tell_of_unused_gpu()
+    use_usual_cache()
     subject = _subject(arguments)
     if arguments.submission:
         check_submission(arguments.submission[0], subject.dataset.labels, arguments.sls)
