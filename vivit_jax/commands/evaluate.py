@@ -83,10 +83,12 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.inference.scores import to_record, write_record, write_table
     from vivit_jax.inference.submissions import check_submission
     from vivit_jax.runs.report.write import write_report
+    from vivit_jax.training.devices.compilation import use_usual_cache
 
     if arguments.sls and not (arguments.submission and arguments.submission[0] == "epic"):
         raise UserError("--sls is for --submission epic FILE.zip: leave it out, or name the file to write")
     tell_of_unused_gpu()
+    use_usual_cache()
     subject = _subject(arguments)
     has_no_labels = bool(subject.dataset.without_labels(subject.split))
     if has_no_labels and not arguments.submission:

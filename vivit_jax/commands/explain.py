@@ -50,9 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.data.layouts.times import clock
     from vivit_jax.data.video.reader import encode
     from vivit_jax.inference.explain import explain, frame_rate, overlay
+    from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
 
     tell_of_unused_gpu()
+    use_usual_cache()
     pretrained = from_pretrained(arguments.model)
     explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps, part=part)
     video = encode(overlay(arguments.video, explanation, pretrained.preprocess), frame_rate(arguments.video, explanation))

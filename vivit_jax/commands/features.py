@@ -58,9 +58,11 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"--out must end in .npz, got {arguments.out}")
     from vivit_jax.data.sources import find_videos
     from vivit_jax.inference.features import features, features_of_files
+    from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
 
     tell_of_unused_gpu()
+    use_usual_cache()
     pretrained = from_pretrained(arguments.model)
     options = {name: getattr(arguments, name) for name in ("views", "per_view", "time", "layers")}
     if arguments.name:

@@ -12,6 +12,7 @@ MIXED_PER = ("batch", "example")
 MODES = ("jit", "pmap")
 LAST = "last"  # `evaluation.best` where no score chooses the model
 AVERAGES = ("logits", "probabilities")
+USUAL_CACHE = "~/.cache/vivit_jax/compiled"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +189,7 @@ class TrainingConfig:
     tensorboard: bool = True
     wandb: str | None = None
     profile_steps: tuple[int, int] | None = None
-    compilation_cache: str | None = "~/.cache/vivit_jax/compiled"
+    compilation_cache: str | None = USUAL_CACHE
     lora: LoraConfig = dataclasses.field(default_factory=LoraConfig)
 
     def __post_init__(self) -> None:
