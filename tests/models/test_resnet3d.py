@@ -11,8 +11,8 @@ import pytest
 from vivit_jax.analysis import complexity
 from vivit_jax.errors import UserError
 from vivit_jax.inference.relevance import integrated_gradients, log_odds
+from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.families import build, create_model, family_of, make_config
-from vivit_jax.models.resnet3d.batch_norm import BatchNorm
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, TrainingConfig
 from vivit_jax.training.devices.executors import make_executor

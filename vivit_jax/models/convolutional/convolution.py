@@ -1,19 +1,22 @@
 """Convolutions over time and space, channels last, computed as a `Computation` says."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vivit_jax.models.resnet3d.batch_norm import BatchNorm
-from vivit_jax.models.resnet3d.channels import eights, widened
-from vivit_jax.models.resnet3d.computation import AS_WRITTEN, Computation
-from vivit_jax.models.resnet3d.config import Extents
+from vivit_jax.models.convolutional.batch_norm import BatchNorm
+from vivit_jax.models.convolutional.channels import eights, widened
+from vivit_jax.models.convolutional.computation import AS_WRITTEN, Computation
+from vivit_jax.models.convolutional.shifts import sum_of_shifts
 
 # He et al. 2015 by the output's fan, as in torchvision.
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 PIXEL_CHANNELS = 3
 
+Extents = tuple[int, int, int]
 Padding = list[tuple[int, int]]
 Affine = tuple[Float[Array, " d"], Float[Array, " d"]]
 
@@ -64,45 +67,43 @@ class Conv(nn.Module):
         return _computed(x, kernel, offset, stride, padding, as_2d=how.as_2d)
 
 
-class FactorisedConv(nn.Module):
-    """The convolution of R(2+1)D: over space, a normalisation, then over time (Tran et al. 2018, Sec. 3.5).
+class DepthwiseConv(nn.Module):
+    """A convolution of each channel alone, without a bias, whose output has ceil(extent / stride) places along each axis.
+
+    Its parameter `kernel` is (t, h, w, 1, c).
 
     Attributes:
-      middle: channels between the two.
-      outputs: output channels.
-      kernel: (t, h, w) that both span together.
-      stride: (t, h, w) of both together.
-      computation: how to compute it.
-      axis_name: as in `BatchNorm`.
-      frozen: as in `BatchNorm`.
+      kernel: (t, h, w) extents of the kernel, all odd.
+      stride: (t, h, w) from one place to the next.
+      as_shifts: whether to compute it as a sum of shifted features, each times its weight, or as a convolution.
     """
 
-    middle: int
-    outputs: int
     kernel: Extents
     stride: Extents = (1, 1, 1)
-    computation: Computation = AS_WRITTEN
-    axis_name: str | None = None
-    frozen: bool = False
+    as_shifts: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b t h w c"], folded: Affine | None = None, *, train: bool) -> Float[Array, "b t2 h2 w2 d"]:
-        """Both convolutions, with a normalisation and a ReLU between them; `folded` is as for `Conv`."""
-        (time, *space), (step, *steps), how = self.kernel, self.stride, self.computation
-        spatial = Conv(self.middle, (1, *space), (1, *steps), computation=how, widened=True, name="spatial")
-        norm = BatchNorm(self.axis_name, self.frozen, self.middle, how.one_pass, name="norm")
-        x = nn.relu(normalised(spatial, norm, x, how, train=train))
-        return Conv(self.outputs, (time, 1, 1), (step, 1, 1), computation=how, inputs=self.middle, name="temporal")(x, folded)
+    def __call__(self, x: Float[Array, "b t h w c"], folded: Affine | None = None) -> Float[Array, "b t2 h2 w2 c"]:
+        """The convolution, in the type of its input; `folded` is as for `Conv`."""
+        channels = x.shape[-1]
+        kernel = self.param("kernel", KERNEL_INIT, (*self.kernel, 1, channels))
+        factor, offset = folded or (1.0, None)
+        kernel = (kernel * factor if folded else kernel).astype(x.dtype)
+        if self.as_shifts:
+            y = sum_of_shifts(x, kernel, self.stride)
+        else:
+            padding = [(extent // 2, extent // 2) for extent in self.kernel]
+            y = _convolved(x, kernel, None, self.stride, padding, groups=channels)
+        return y if offset is None else y + offset.astype(x.dtype)
 
 
 def normalised(
-    conv: Conv | FactorisedConv, norm: BatchNorm, x: Float[Array, "b t h w c"], how: Computation, *, train: bool
+    conv: Callable[..., Array], norm: BatchNorm, x: Float[Array, "b t h w c"], how: Computation, *, train: bool
 ) -> Float[Array, "b t2 h2 w2 d"]:
-    """A convolution and the normalisation of its output."""
-    options = {"train": train} if isinstance(conv, FactorisedConv) else {}
+    """A convolution and the normalisation of its output; `conv` takes features, and factors and offsets as `Conv` does."""
     if not how.folded or train or norm.is_initializing():
-        return norm(conv(x, **options), train=train)
-    return conv(x, norm.affine(), **options)
+        return norm(conv(x), train=train)
+    return conv(x, norm.affine())
 
 
 def _computed(x: Array, kernel: Array, offset: Array | None, stride: Extents, padding: Padding, *, as_2d: bool) -> Array:
@@ -120,10 +121,10 @@ def _computed(x: Array, kernel: Array, offset: Array | None, stride: Extents, pa
     return _convolved(x, kernel, offset, stride, padding)
 
 
-def _convolved(x: Array, kernel: Array, offset: Array | None, strides: tuple[int, ...], padding: Padding) -> Array:
+def _convolved(x: Array, kernel: Array, offset: Array | None, strides: tuple[int, ...], padding: Padding, *, groups: int = 1) -> Array:
     space = "THW"[-len(strides) :]
     layouts = (f"N{space}C", f"{space}IO", f"N{space}C")
-    return _plus(jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=layouts), offset)
+    return _plus(jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=layouts, feature_group_count=groups), offset)
 
 
 def _plus(y: Array, offset: Array | None) -> Array:

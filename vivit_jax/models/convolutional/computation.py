@@ -4,8 +4,6 @@ import dataclasses
 
 import jax
 
-from vivit_jax.models.resnet3d.config import ResNet3DConfig
-
 
 @dataclasses.dataclass(frozen=True)
 class Computation:
@@ -32,7 +30,7 @@ AS_WRITTEN = Computation()
 FOR_GPUS = Computation(as_2d=True, in_eights=True, in_blocks=True, one_pass=True, folded=True)
 
 
-def computation_of(config: ResNet3DConfig) -> Computation:
-    """What `convolutions` means on the device at hand: `auto` takes what is faster there."""
-    for_gpus = config.convolutions == "2d" or (config.convolutions == "auto" and jax.default_backend() == "gpu")
+def computation_of(convolutions: str) -> Computation:
+    """What a model's `convolutions` means on the device at hand: `3d` as it is written, `2d` for GPUs, `auto` what is faster there."""
+    for_gpus = convolutions == "2d" or (convolutions == "auto" and jax.default_backend() == "gpu")
     return FOR_GPUS if for_gpus else AS_WRITTEN

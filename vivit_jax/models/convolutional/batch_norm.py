@@ -1,6 +1,7 @@
 """Batch normalisation as in torch: it normalises by the batch's biased variance, and keeps the running variance of the unbiased one."""
 
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.resnet3d.channels import widened
+from vivit_jax.models.convolutional.channels import widened
 
 EPSILON = 1e-5
 MOMENTUM = 0.1  # the weight of the newest batch in the running statistics
@@ -26,12 +27,14 @@ class BatchNorm(nn.Module):
       frozen: whether training too normalises by the running statistics, and leaves them unchanged.
       channels: how many channels are normalised, where the input has more, of zeros, which stay zeros; None is all.
       one_pass: whether to read the input once for both statistics, and twice for the gradient. Not under `pmap`.
+      scale_init: what `scale` starts as.
     """
 
     axis_name: str | None = None
     frozen: bool = False
     channels: int | None = None
     one_pass: bool = False
+    scale_init: Callable[..., Array] = nn.initializers.ones
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *axes c"], *, train: bool) -> Float[Array, "b *axes c"]:
@@ -41,7 +44,7 @@ class BatchNorm(nn.Module):
           UserError: in training, where a channel has a single value in the whole batch, which has no variance.
         """
         channels = self.channels or x.shape[-1]
-        scale = widened(self.param("scale", nn.initializers.ones, (channels,)), x.shape[-1])
+        scale = widened(self.param("scale", self.scale_init, (channels,)), x.shape[-1])
         bias = widened(self.param("bias", nn.initializers.zeros, (channels,)), x.shape[-1])
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
