@@ -43,8 +43,9 @@ VARIANTS: tuple[tuple[str, tuple[str, ...], dict[str, bool]], ...] = (
     ("blocks", ("as_2d", "in_eights", "in_blocks"), NHWC),
     ("all, 3d", ALL[1:], NHWC),
     ("all, xla's choice of layout", ALL, {}),
+    ("all, deterministic", ALL, NHWC | {"xla_gpu_deterministic_ops": True}),
 )
-ONLY = {"one pass": "train", "folded": "infer", "all, conv fusion": "infer"}
+ONLY = {"one pass": "train", "folded": "infer", "all, conv fusion": "infer", "all, deterministic": "train"}
 
 # The first kind whose pattern a kernel's name matches. Names of convolutions hold layouts too.
 KINDS = {
