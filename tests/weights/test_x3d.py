@@ -137,7 +137,8 @@ def test_steps_of_descent_are_torchs(tmp_path, parallel):
     for path, values in expected.items():
         moved = np.abs(values - first[path]).max()
         np.testing.assert_allclose(actual[path], values, rtol=0, atol=1e-3 * moved + 2e-7 * np.abs(values).max(), err_msg=path)
-        assert moved > 1e-7, path
+        # A constant that is added before a normalisation is taken away by it: these do not move where no ReLU cuts anything off.
+        assert moved > 1e-7 or path.endswith(("norm_3/bias", "norm_shortcut/bias")), path
 
 
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, capsys, theirs):

@@ -49,22 +49,21 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
         if not train or self.frozen:
-            return _apply(x, scale, bias, widened(running_mean.value, x.shape[-1]), widened(running_var.value, x.shape[-1]))
+            mean, var = widened(running_mean.value, x.shape[-1]), widened(running_var.value, x.shape[-1])
+            return _normalised(x.astype(jnp.float32), scale, bias, mean, var).astype(x.dtype)
         count = x.size // x.shape[-1] * (jax.lax.axis_size(self.axis_name) if self.axis_name else 1)
         if count < 2:
             raise UserError(
                 f"batch normalisation needs more than one value per channel to train, got features of shape {x.shape}: "
                 "take larger batches or clips, or set model.frozen_statistics"
             )
-        if self.one_pass and not self.axis_name:
-            y, mean, var = normalise_in_one_pass(x, scale, bias)
-        else:
-            mean, var = self._statistics(x.astype(jnp.float32))
-            y = _apply(x, scale, bias, mean, var)
+        values = x.astype(jnp.float32)
+        one_pass = self.one_pass and not self.axis_name
+        y, mean, var = normalise_in_one_pass(x, scale, bias) if one_pass else (None, *self._statistics(values))
         if not self.is_initializing():
             running_mean.value += MOMENTUM * (mean[:channels] - running_mean.value)
             running_var.value += MOMENTUM * (var[:channels] * (count / (count - 1)) - running_var.value)
-        return y
+        return y if one_pass else _normalised(values, scale, bias, mean, var).astype(x.dtype)
 
     def affine(self) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
         """The factor and the offset of each channel that the running statistics amount to."""
@@ -84,8 +83,8 @@ class BatchNorm(nn.Module):
         return mean, average(jnp.square(values - mean))
 
 
-def _apply(x: Array, scale: Array, bias: Array, mean: Array, var: Array) -> Array:
-    return ((x.astype(jnp.float32) - mean) * (scale * jax.lax.rsqrt(var + EPSILON)) + bias).astype(x.dtype)
+def _normalised(values: Array, scale: Array, bias: Array, mean: Array, var: Array) -> Array:
+    return (values - mean) * (scale * jax.lax.rsqrt(var + EPSILON)) + bias
 
 
 @jax.custom_vjp
@@ -104,7 +103,8 @@ def _forward(x: Array, scale: Array, bias: Array) -> tuple[tuple[Array, Array, A
     centred = values - origin
     first, second = centred.sum(axes) / count, jnp.square(centred).sum(axes) / count
     mean, var = origin + first, jnp.maximum(second - jnp.square(first), 0.0)
-    return (_apply(x, scale, bias, mean, var), mean, var), (x, scale, mean, jax.lax.rsqrt(var + EPSILON))
+    y = _normalised(values, scale, bias, mean, var).astype(x.dtype)
+    return (y, mean, var), (x, scale, mean, jax.lax.rsqrt(var + EPSILON))
 
 
 def _backward(residuals: tuple[Array, ...], cotangents: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
