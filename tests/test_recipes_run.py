@@ -48,7 +48,13 @@ TINY_MODELS = {
         "model.num_heads": "2",
         "model.mlp_dim": "16",
     },
-    "x3d": {"model.width": "8", "model.clip": "(4, 32, 32)"},
+    "x3d": {
+        "model.width": "8",
+        "model.clip": "(4, 32, 32)",
+        "model.convolutions": "3d",
+        "evaluation.test_views": "(2, 1)",
+        "training.batch_size": "4",
+    },
     "fusion_cnn": {"model.filters": "(4, 4, 4, 4, 4)", "model.hidden": "(8, 8)", "model.clip": "(10, 32, 32)"},
 }
 TINY = {
@@ -74,7 +80,7 @@ def run(tmp_path, monkeypatch, name, steps, **overrides):
     monkeypatch.setattr(motion_digits, "SPLITS", {"train": 16, "val": 8, "test": 8})
     source = None if make is None else make(tmp_path / "source")
     prepare(layout, source, name=data, data_dir=tmp_path / "data", workers=1)
-    tiny = TINY_MODELS[family_of_config(name)] | TINY
+    tiny = TINY | TINY_MODELS[family_of_config(name)]
     overrides = tiny | {"data.data_dir": str(tmp_path / "data"), "data.name": data, "training.steps": str(steps)} | overrides
     experiment = read_config(f"{CONFIGS / name}:{argument}" if argument else str(CONFIGS / name), overrides)
     scores = train(experiment, tmp_path / "run")
