@@ -29,10 +29,15 @@ def measure_ours(convolutions: str, case: Case) -> dict[str, Any]:
 
 def measure_torchvision(compiled: bool, case: Case) -> dict[str, Any]:
     """torchvision's, channels last."""
+    architecture, clip = _read(case)
+    return time_torch(make_torchvision(architecture), clip, CLASSES, compiled, case)
+
+
+def make_torchvision(architecture: str) -> Any:
+    """torchvision's model, channels last, for clips as ours are."""
     import torch
     import torchvision
 
-    architecture, clip = _read(case)
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True  # its own search for the fastest algorithm
 
@@ -45,7 +50,7 @@ def measure_torchvision(compiled: bool, case: Case) -> dict[str, Any]:
             """(b, t, h, w, 3) to (b, classes); the permuted clip is channels last."""
             return self.model(video.permute(0, 4, 1, 2, 3))
 
-    return time_torch(Logits(), clip, CLASSES, compiled, case)
+    return Logits()
 
 
 def _read(case: Case) -> tuple[str, tuple[int, ...]]:

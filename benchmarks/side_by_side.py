@@ -165,17 +165,24 @@ def time_ours(model: Any, case: Case) -> dict[str, Any]:
     }
 
 
+def torch_step(model: Any, clip: tuple[int, int, int], classes: int, compiled: bool, case: Case) -> Callable[[], Any]:
+    """A step of a torch model that takes (b, t, h, w, 3), on random clips; the model moves to the GPU, if there is one."""
+    import torch
+
+    device = _torch_device()
+    generator = np.random.default_rng(0)
+    video = torch.from_numpy(generator.integers(0, 256, (case.batch_size, *clip, 3), np.uint8)).to(device)
+    label = torch.from_numpy(generator.integers(0, classes, case.batch_size)).to(device)
+    return (_training_step if case.mode == "train" else _inference_step)(model.to(device), video, label, compiled, case)
+
+
 def time_torch(model: Any, clip: tuple[int, int, int], classes: int, compiled: bool, case: Case) -> dict[str, Any]:
     """The steps of a torch model that takes (b, t, h, w, 3)."""
     import torch
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    generator = np.random.default_rng(0)
-    video = torch.from_numpy(generator.integers(0, 256, (case.batch_size, *clip, 3), np.uint8)).to(device)
-    label = torch.from_numpy(generator.integers(0, classes, case.batch_size)).to(device)
-    model = model.to(device)
+    device = _torch_device()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    call = (_training_step if case.mode == "train" else _inference_step)(model, video, label, compiled, case)
+    call = torch_step(model, clip, classes, compiled, case)
     start = time.perf_counter()
     call()
     _synchronise(device)
@@ -193,6 +200,12 @@ def time_torch(model: Any, clip: tuple[int, int, int], classes: int, compiled: b
         "parameters": parameters,
         "environment": {"versions": {name: _version(name) for name in ("torch", "timm", "transformers", "triton")}},
     }
+
+
+def _torch_device() -> Any:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _training_step(model: Any, video: Any, label: Any, compiled: bool, case: Case) -> Callable[[], Any]:

@@ -22,6 +22,7 @@ GROUPS = {
     "Small real sets": ("drone_ir", "drone_ir_finetune", "drone_ir_ablation", "medmnist3d", "cnn_or_vivit"),
     "The paper's experiments": ("vivit_kinetics400", "vivit_kinetics600", "vivit_moments", "vivit_epic_kitchens100", "vivit_ssv2"),
     "The CNNs of Karpathy et al. 2014": ("sports1m_cnn", "ucf101_cnn"),
+    "A CNN of today": ("kinetics_x3d",),
 }
 
 

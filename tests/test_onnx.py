@@ -18,6 +18,7 @@ from vivit_jax.weights.export import export  # noqa: E402
 VIVIT = {"hidden_size": 8, "num_layers": 2, "num_heads": 2, "mlp_dim": 16, "tubelet": (2, 4, 4), "clip": (4, 8, 8), "num_classes": 3}
 CNN = {"family": "fusion_cnn", "filters": (4, 4, 6, 6, 4), "hidden": (8, 8), "clip": (10, 32, 32), "num_classes": 3}
 RESNET = {"family": "resnet3d", "width": 4, "clip": (4, 16, 16), "num_classes": 3}
+X3D = {"family": "x3d", "width": 8, "clip": (3, 32, 32), "num_classes": 3}
 BACKBONE = {"family": "vivit", "factorisation": "factorised_encoder", "temporal_layers": 1} | VIVIT | {"num_classes": None}
 FACTORISATIONS = (
     "spatio_temporal_attention",
@@ -72,6 +73,7 @@ def test_heads_may_have_the_names_of_a_graphs_own_values(tmp_path):
         pytest.param(RESNET | {"architecture": "r3d_18"}, marks=slow),
         pytest.param(RESNET | {"architecture": "i3d_50"}, marks=slow),
         pytest.param(RESNET | {"architecture": "r2plus1d_18"}, marks=slow),
+        pytest.param(X3D, marks=slow),
         pytest.param(CNN | {"fusion": "slow"}, marks=slow),
         pytest.param(CNN | {"fusion": "late", "clip": (2, 32, 32), "multiresolution": True}, marks=slow),
         pytest.param({"family": "probe", "backbone": BACKBONE, "num_classes": 3, "rows": 9, "neighbours": 4}, marks=slow),

@@ -17,6 +17,7 @@ CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 # By config file: the layout, what makes its source, the data set's name, and the argument.
 RUNS = {
     "vivit_kinetics400.py": ("kinetics", functools.partial(small_sets.kinetics, classes=400), "kinetics400", "B/16x2,3"),
+    "kinetics_x3d.py": ("kinetics", functools.partial(small_sets.kinetics, classes=400), "kinetics400", "x3d_s"),
     "vivit_kinetics600.py": ("kinetics", functools.partial(small_sets.kinetics, classes=600), "kinetics600", "B/16x2,2"),
     "vivit_moments.py": ("moments", small_sets.moments, "moments", "B/16x2,1"),
     "vivit_ssv2.py": ("ssv2", small_sets.ssv2, "ssv2", "L/16x2,2"),
@@ -47,6 +48,13 @@ TINY_MODELS = {
         "model.num_heads": "2",
         "model.mlp_dim": "16",
     },
+    "x3d": {
+        "model.width": "8",
+        "model.clip": "(4, 32, 32)",
+        "model.convolutions": "3d",
+        "evaluation.test_views": "(2, 1)",
+        "training.batch_size": "4",
+    },
     "fusion_cnn": {"model.filters": "(4, 4, 4, 4, 4)", "model.hidden": "(8, 8)", "model.clip": "(10, 32, 32)"},
 }
 TINY = {
@@ -63,12 +71,16 @@ TINY = {
 }
 
 
+def family_of_config(name):
+    return "fusion_cnn" if name.endswith("_cnn.py") else "x3d" if name.endswith("_x3d.py") else "vivit"
+
+
 def run(tmp_path, monkeypatch, name, steps, **overrides):
     layout, make, data, argument = RUNS[name]
     monkeypatch.setattr(motion_digits, "SPLITS", {"train": 16, "val": 8, "test": 8})
     source = None if make is None else make(tmp_path / "source")
     prepare(layout, source, name=data, data_dir=tmp_path / "data", workers=1)
-    tiny = TINY_MODELS["fusion_cnn" if name.endswith("_cnn.py") else "vivit"] | TINY
+    tiny = TINY | TINY_MODELS[family_of_config(name)]
     overrides = tiny | {"data.data_dir": str(tmp_path / "data"), "data.name": data, "training.steps": str(steps)} | overrides
     experiment = read_config(f"{CONFIGS / name}:{argument}" if argument else str(CONFIGS / name), overrides)
     scores = train(experiment, tmp_path / "run")

@@ -46,7 +46,12 @@ class Tried:
 TOY = Tried("toy", {"clip": (4, 16, 16)}, "features", "stem")
 SLOW_FUSION = {"clip": (10, 20, 20), "multiresolution": True, "filters": (4, 4, 4, 4, 4), "hidden": (8, 8)}
 RESNET = {"clip": (8, 32, 32), "width": 4}
-OURS = [Tried("fusion_cnn", SLOW_FUSION, "boxes", "fovea/conv1"), Tried("resnet3d", RESNET, "features", "stem")]
+X3D = {"clip": (4, 32, 32), "width": 8, "convolutions": "3d"}
+OURS = [
+    Tried("fusion_cnn", SLOW_FUSION, "boxes", "fovea/conv1"),
+    Tried("resnet3d", RESNET, "features", "stem"),
+    Tried("x3d", X3D, "features", "neck"),
+]
 
 
 @pytest.fixture(

@@ -44,7 +44,7 @@ def test_the_commands_are_found():
 
 
 def test_keys_named_in_the_text_exist():
-    known = {key.name for family in ("vivit", "fusion_cnn", "resnet3d") for key in experiment_keys("", family=family)}
+    known = {key.name for family in ("vivit", "fusion_cnn", "resnet3d", "x3d") for key in experiment_keys("", family=family)}
     named = {key for page in PAGES for key in KEY.findall(page.read_text(encoding="utf-8"))}
     assert len(named) > 30
     assert named - known == OF_SCENIC

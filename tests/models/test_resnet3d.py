@@ -1,5 +1,6 @@
 """ResNets over time and space: what they cost, how they train beside torch's, how they are explained, what they refuse."""
 
+import dataclasses
 import functools
 
 import jax
@@ -11,8 +12,10 @@ import pytest
 from vivit_jax.analysis import complexity
 from vivit_jax.errors import UserError
 from vivit_jax.inference.relevance import integrated_gradients, log_odds
+from vivit_jax.models.convolutional.batch_norm import BatchNorm
+from vivit_jax.models.convolutional.computation import Computation
+from vivit_jax.models.convolutional.convolution import Conv
 from vivit_jax.models.families import build, create_model, family_of, make_config
-from vivit_jax.models.resnet3d.batch_norm import BatchNorm
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, TrainingConfig
 from vivit_jax.training.devices.executors import make_executor
@@ -98,21 +101,22 @@ def ours(model):
         return convert(path, {"clip": CLIP}, InitConfig()).pretrained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("architecture", "parallel"),
+    ("architecture", "parallel", "convolutions"),
     [
-        pytest.param("r3d_18", {"data": 1}, marks=pytest.mark.slow),
-        pytest.param("mc3_18", {"data": 1}, marks=pytest.mark.slow),
-        pytest.param("r2plus1d_18", {"data": 1}, marks=pytest.mark.slow),
-        pytest.param("r2plus1d_18", {"data": 2}, marks=pytest.mark.slow),
-        pytest.param("r2plus1d_18", {"mode": "pmap", "data": 2}, marks=pytest.mark.slow),
+        ("r3d_18", {"data": 1}, "3d"),
+        ("mc3_18", {"data": 1}, "3d"),
+        ("r2plus1d_18", {"data": 1}, "3d"),
+        ("r2plus1d_18", {"data": 2}, "2d"),
+        ("r2plus1d_18", {"mode": "pmap", "data": 2}, "3d"),
     ],
-    ids=["r3d", "mc3", "r2plus1d", "r2plus1d-two-devices", "r2plus1d-pmap"],
+    ids=["r3d", "mc3", "r2plus1d", "r2plus1d-two-devices-as-on-gpus", "r2plus1d-pmap"],
 )
-def test_steps_of_descent_are_torchs(architecture, parallel):
+def test_steps_of_descent_are_torchs(architecture, parallel, convolutions):
     pytest.importorskip("torchvision", reason="parity needs the extra `parity`: pip install -e .[parity]")
     batches, before, expected = trained_by_torch(architecture)
-    actual = trained(before.model.config, before.variables, batches, parallel)
+    actual = trained(dataclasses.replace(before.model.config, convolutions=convolutions), before.variables, batches, parallel)
     first = flatten_variables(before.variables)
     assert actual.keys() == expected.keys()
     for path, values in expected.items():
@@ -201,11 +205,53 @@ def test_devices_of_pmap_share_their_statistics(train):
         np.testing.assert_allclose(ours, np.stack([whole, whole]), rtol=1e-6)
 
 
-def test_a_variance_keeps_its_digits_far_from_zero():
+@pytest.mark.parametrize("one_pass", [False, True])
+def test_a_variance_keeps_its_digits_far_from_zero(one_pass):
     x = (1e4 + np.arange(8, dtype=np.float32)).reshape(8, 1)
-    norm = BatchNorm()
+    norm = BatchNorm(one_pass=one_pass)
     y, _ = norm.apply(norm.init(jax.random.key(0), x, train=False), x, train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(y.ravel(), (np.arange(8) - 3.5) / np.sqrt(5.25), rtol=1e-5)
+
+
+def test_one_pass_gives_the_gradients_of_the_definition():
+    rng = np.random.default_rng(0)
+    x, weights = (jnp.asarray(rng.normal(2, 3, (2, 3, 4, 5)), jnp.float32) for _ in range(2))
+    variables = BatchNorm().init(jax.random.key(0), x, train=False)
+    params = {"scale": jnp.asarray(rng.uniform(0.5, 1, 5), jnp.float32), "bias": jnp.asarray(rng.normal(size=5), jnp.float32)}
+
+    def outcome(norm):
+        def loss(x, params):
+            y, state = norm.apply(variables | {"params": params}, x, train=True, mutable=["batch_stats"])
+            return (weights * jnp.sin(y)).sum(), state
+
+        return jax.value_and_grad(loss, (0, 1), has_aux=True)(x, params)
+
+    for actual, expected in zip(*(jax.tree.leaves(outcome(BatchNorm(one_pass=way))) for way in (True, False)), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_of_zeros_stay_zeros_and_have_no_parameters():
+    x = jnp.asarray(np.random.default_rng(0).normal(3, 2, (2, 3, 5)), jnp.float32)
+    wide = jnp.pad(x, ((0, 0), (0, 0), (0, 3)))
+    norm, narrow = BatchNorm(channels=5, one_pass=True), BatchNorm(one_pass=True)
+    variables = norm.init(jax.random.key(0), wide, train=False)
+    variables = variables | {"params": {"scale": jnp.full(5, 0.7), "bias": jnp.full(5, 0.3)}}
+    (y, moved), (expected, stats) = (
+        each.apply(variables, z, train=True, mutable=["batch_stats"]) for each, z in ((norm, wide), (narrow, x))
+    )
+    np.testing.assert_array_equal(y[..., 5:], 0)
+    np.testing.assert_array_equal(y[..., :5], expected)
+    np.testing.assert_array_equal(moved["batch_stats"]["var"], stats["batch_stats"]["var"])
+
+
+@pytest.mark.parametrize("shape", [(8, 10, 3), (6, 4, 3)])
+@pytest.mark.parametrize("kernel", [(3, 7, 7), (1, 3, 5)])
+def test_a_convolution_over_blocks_is_that_over_pixels(kernel, shape):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, *shape)), jnp.float32)
+    plain = Conv(5, kernel, (1, 2, 2))
+    variables = plain.init(jax.random.key(0), x)
+    for how in (Computation(in_blocks=True), Computation(in_blocks=True, in_eights=True, as_2d=True)):
+        np.testing.assert_allclose(plain.clone(computation=how).apply(variables, x), plain.apply(variables, x), rtol=1e-4, atol=1e-5)
 
 
 def test_a_single_value_a_channel_is_refused_in_training():

@@ -1,16 +1,17 @@
-"""Makes a model directory from any ViT, ViViT or ResNet.
+"""Makes a model directory from any ViT, ViViT, ResNet or X3D.
 
 The source is a file, a directory or hf://org/name: Google's or big_vision's .npz, Hugging Face, timm, Scenic's ViViT checkpoints,
-torchvision's R3D-18, MC3-18 and R(2+1)D-18, torchvision's or timm's ResNet-18 and ResNet-50 (which become video models), or a ViViT's model
-directory of this package (to change its clip, factorisation or classes). What the shapes tell is inferred; an error names the option for
-what they cannot tell (frames, and image sizes that are not square). The command ends with a table of where each group of parameters came
-from.
+torchvision's R3D-18, MC3-18 and R(2+1)D-18, torchvision's or timm's ResNet-18 and ResNet-50 (which become video models), pytorchvideo's
+X3D, or a ViViT's model directory of this package (to change its clip, factorisation or classes). What the shapes tell is inferred; an error
+names the option for what they cannot tell (frames, and image sizes that are not square). The command ends with a table of where each group
+of parameters came from.
 
 Example:
   vivit convert vit_b16.npz --to models/vivit_b --factorisation factorised_encoder --clip 32,224,224 --num_classes 400
   vivit convert hf://google/vivit-b-16x2-kinetics400 --to models/vivit_k400
   vivit convert checkpoint_200000 --to models/vivit_fe --labels kinetics400.txt
   vivit convert r3d_18-b3b3357e.pth --to models/r3d_18 --labels kinetics400.txt
+  vivit convert X3D_M.pyth --to models/x3d_m --architecture x3d_m --labels kinetics400.txt
   vivit convert resnet50.pth --to models/i3d_50 --architecture i3d_50 --clip 16,224,224 --num_classes 400
 """
 
@@ -28,6 +29,7 @@ from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
 from vivit_jax.models.resnet3d.config import ARCHITECTURES
 from vivit_jax.models.vivit.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
+from vivit_jax.models.x3d.config import ARCHITECTURES as X3DS
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Conversion
@@ -37,6 +39,7 @@ from vivit_jax.weights.model_dir import save_pretrained
 from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.vit.convert import STRIDE
 from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
+from vivit_jax.weights.x3d import source as x3ds
 
 ONLY_OF = {"factorised_encoder": ("temporal_layers",), "factorised_self_attention": ("attention_order", "temporal_attention")}
 FILE_WIDTH = 160  # of the table in a log file: it names files and tells what was done
@@ -49,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         default="auto",
-        choices=("auto", OWN_FORMAT, *FORMATS, *resnets.FORMATS),
+        choices=("auto", OWN_FORMAT, *FORMATS, *resnets.FORMATS, *x3ds.FORMATS),
         help="format of the source (default: recognised)",
     )
     model = parser.add_argument_group("the model, where it differs from the source")
@@ -76,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--temporal_layers", type=whole, metavar="N", help="layers over time of factorised_encoder (default for an image model: 4)"
     )
-    model.add_argument("--architecture", choices=ARCHITECTURES, help="the C2D or I3D that an image ResNet becomes")
+    model.add_argument("--architecture", choices=(*ARCHITECTURES, *X3DS), help="the C2D or I3D that an image ResNet becomes, or which X3D")
     init = parser.add_argument_group("how the source is made to fit")
     init.add_argument("--tubelet_init", choices=choices.TUBELET_INITS, default="central_frame")
     init.add_argument("--temporal_attention", choices=choices.TEMPORAL_ATTENTION_INITS, default="zero_output")

@@ -1,10 +1,11 @@
-"""Writes a model for other programs: Hugging Face, ONNX, torchvision, or a StableHLO program.
+"""Writes a model for other programs: Hugging Face, ONNX, pytorchvideo, torchvision, or a StableHLO program.
 
 `hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; only a Model 1 with
 a cls token can be written so. `onnx` is the forward pass of any model, from float32 pixels normalised as its metadata says to an output a
 head: OUT is a file that ends in .onnx, or a directory; it is compared with the model in onnxruntime. `stablehlo` is the same from uint8
 pixels, for any batch size on CPU, CUDA and TPU, with a script that runs it in JAX without this package; JAX promises to read it for six
-months. `torchvision` is a .pth or .safetensors file with the weights of its R3D-18, MC3-18 or R(2+1)D-18.
+months. `torchvision` is a .pth or .safetensors file with the weights of its R3D-18, MC3-18 or R(2+1)D-18,
+and `pytorchvideo` one of its X3D's.
 
 Example:
   vivit export --model runs/clips/model --to hugging_face exported/
@@ -17,7 +18,7 @@ import pathlib
 
 from vivit_jax.commands.arguments import output, positive
 
-FORMATS = ("hugging_face", "onnx", "stablehlo", "torchvision")
+FORMATS = ("hugging_face", "onnx", "pytorchvideo", "stablehlo", "torchvision")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "out",
         type=output,
         metavar="OUT",
-        help="directory to make (for torchvision a file, for onnx either); it must not exist, or be empty",
+        help="directory to make (for torchvision and pytorchvideo a file, for onnx either); it must not exist, or be empty",
     )
 
 

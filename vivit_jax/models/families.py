@@ -24,6 +24,7 @@ FAMILIES = {
     "vivit": "vivit_jax.models.vivit.family",
     "fusion_cnn": "vivit_jax.models.fusion_cnn.family",
     "resnet3d": "vivit_jax.models.resnet3d.family",
+    "x3d": "vivit_jax.models.x3d.family",
     "probe": "vivit_jax.models.probe.family",
 }
 

@@ -1,4 +1,4 @@
-"""Makes a model from any ViT, ViViT or ResNet: it infers what the source's shapes tell, and asks by name for what they cannot tell."""
+"""Makes a model from any ViT, ViViT, ResNet or X3D: it infers what the source's shapes tell, and asks by name for what they cannot tell."""
 
 import dataclasses
 import os
@@ -15,6 +15,8 @@ from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.tensors import read_tensors
 from vivit_jax.weights.vit import convert as vit
 from vivit_jax.weights.vit.source import OWN_FORMAT, local_path
+from vivit_jax.weights.x3d import convert as x3d
+from vivit_jax.weights.x3d import source as x3ds
 
 # What a caller may say about the model that a source becomes.
 MODEL_OPTIONS = (
@@ -45,11 +47,11 @@ def convert(
     seed: int = 0,
     image_models: bool = True,
 ) -> Conversion:
-    """A ViViT of any vision transformer, or a ResNet over time and space of any ResNet.
+    """A ViViT of any vision transformer, a ResNet over time and space of any ResNet, or an X3D of pytorchvideo's.
 
     Args:
       source: a file, a directory or `hf://org/name`.
-      model: fields of `ViViTConfig` or `ResNet3DConfig` among `MODEL_OPTIONS`; what is left out is the source's.
+      model: fields of `ViViTConfig`, `ResNet3DConfig` or `X3DConfig` among `MODEL_OPTIONS`; what is left out is the source's.
       init: how the source is read and made to fit; its `source` and `head` are not used.
       head: `keep` or `fresh`; None keeps a video model's if the classes are the same.
       stride: source frames between two frames of a clip; None is the source's, or 2.
@@ -65,13 +67,14 @@ def convert(
     asked = Asked(head=head, stride=stride, resize=resize, labels=labels, seed=seed, image_models=image_models)
     path = local_path(source)
     tensors = None if init.format == OWN_FORMAT or is_model_dir(path) else read_tensors(path)
-    if init.format in resnets.FORMATS or (init.format == "auto" and tensors is not None and resnets.format_of(tensors)):
-        return resnet3d.convert(tensors, model, init, asked)
+    for source_of, family in ((resnets, resnet3d), (x3ds, x3d)):
+        if init.format in source_of.FORMATS or (init.format == "auto" and tensors is not None and source_of.format_of(tensors)):
+            return family.convert(tensors, model, init, asked)
     return vit.convert(path, tensors, model, init, asked)
 
 
 def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
-    """A model with its weights, from our model directory or any other source of a ViViT or a video ResNet.
+    """A model with its weights, from our model directory or any other source of a ViViT or a video CNN.
 
     >>> pretrained = from_pretrained("runs/motion_digits/model")
     >>> pretrained = from_pretrained("hf://google/vivit-b-16x2-kinetics400")

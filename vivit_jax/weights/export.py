@@ -1,9 +1,9 @@
-"""Write a model for other programs: a directory for Hugging Face, a state dict for torchvision, an ONNX file, or a StableHLO program.
+"""Write a model for other programs: for Hugging Face, for torchvision or pytorchvideo, as an ONNX file, or as a StableHLO program.
 
 `hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; it has Model 1 with
 a cls token only. `stablehlo` is the whole forward pass, from uint8 pixels to logits, for any batch size on CPU, CUDA and TPU, with a script
-that runs it without this package. `torchvision` is a file, of the weights of `torchvision.models.video`'s R3D-18, MC3-18 or R(2+1)D-18.
-`onnx` is the forward pass from normalised pixels, which lasts and runs without JAX (`weights/onnx/`).
+that runs it without this package. `torchvision` is a file, of the weights of `torchvision.models.video`'s R3D-18, MC3-18 or R(2+1)D-18, and
+`pytorchvideo` one of its X3D's. `onnx` is the forward pass from normalised pixels, which lasts and runs without JAX (`weights/onnx/`).
 """
 
 import dataclasses
@@ -29,6 +29,7 @@ from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.model_json import WEIGHTS
 from vivit_jax.weights.resnet3d.export import export_torchvision
 from vivit_jax.weights.tensors import write_safetensors
+from vivit_jax.weights.x3d.export import export_pytorchvideo
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAM = "model.stablehlo"
@@ -46,8 +47,8 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | N
 
     Args:
       pretrained: the model.
-      to: `hugging_face`, `onnx`, `stablehlo` or `torchvision`.
-      out: the directory to make; for `torchvision` a file; for `onnx` either.
+      to: `hugging_face`, `onnx`, `pytorchvideo`, `stablehlo` or `torchvision`.
+      out: the directory to make; for `torchvision` and `pytorchvideo` a file; for `onnx` either.
       batch: for `onnx`, clips that the model takes at once; None for any number.
 
     Returns:
@@ -179,6 +180,7 @@ def export_onnx(pretrained: Pretrained, out: pathlib.Path, *, batch: int | None 
 FORMATS: dict[str, Callable[..., str | None]] = {
     "hugging_face": export_hugging_face,
     "onnx": export_onnx,
+    "pytorchvideo": export_pytorchvideo,
     "stablehlo": export_stablehlo,
     "torchvision": export_torchvision,
 }

@@ -22,6 +22,7 @@ from vivit_jax.weights.parameters import check_parameters, variable_shapes
 SOURCES = {
     "vivit": "vivit_jax.weights.vit.initialise",
     "resnet3d": "vivit_jax.weights.resnet3d.initialise",
+    "x3d": "vivit_jax.weights.x3d.initialise",
 }
 
 

@@ -46,8 +46,8 @@ def read_torch(path: pathlib.Path) -> Tensors:
 
 
 def _state_dict(loaded: object) -> object:
-    """The tensors of a training checkpoint, where the file is one: under the names that timm, DeiT, DINO and others use."""
-    for key in ("state_dict_ema", "state_dict", "model_ema", "model", "teacher", "model_state_dict", "net", "student"):
+    """The tensors of a training checkpoint, where the file is one: under the names that timm, DeiT, DINO, pytorchvideo and others use."""
+    for key in ("state_dict_ema", "state_dict", "model_ema", "model", "teacher", "model_state_dict", "model_state", "net", "student"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             return loaded[key]
     return loaded

@@ -115,9 +115,8 @@ class ResNet3DConfig(Described):
         that are too small to estimate statistics.
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
         faster); parameters, batch statistics and logits are float32.
-      convolutions: how convolutions are computed whose kernel spans one frame, one pixel or both: `3d`, as 3-D convolutions; `2d`, as 2-D
-        convolutions or matrix products; or `auto`, which is `2d` on a GPU, where it is faster. The results are the same but for
-        rounding.
+      convolutions: how the network is computed: `3d`, as it is written; `2d`, rearranged for GPUs, with 2-D convolutions or matrix products
+        where a kernel spans one frame or one pixel; or `auto`, which is `2d` on a GPU. The results are the same but for rounding.
 
     Raises:
       UserError: when the values contradict each other.

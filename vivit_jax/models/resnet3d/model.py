@@ -8,14 +8,15 @@ frame too, their convolutions over time pad by repeating the edge frame, where t
 import functools
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.clips import check_video
-from vivit_jax.models.resnet3d.batch_norm import BatchNorm
+from vivit_jax.models.convolutional.batch_norm import BatchNorm
+from vivit_jax.models.convolutional.computation import computation_of
+from vivit_jax.models.convolutional.convolution import Conv, normalised
 from vivit_jax.models.resnet3d.config import Block, Extents, ResNet3DConfig
-from vivit_jax.models.resnet3d.convolution import Conv, FactorisedConv
+from vivit_jax.models.resnet3d.factorised import FactorisedConv
 
 Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
 
@@ -76,14 +77,13 @@ class Stem(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w 3"], *, train: bool) -> Float[Array, "b t h2 w2 c"]:
         """Features at half the height and width; at a quarter for C2D and I3D."""
-        plan, conv = self.config.plan, _Convolutions(self.config, self.axis_name)
-        if plan.inflated:
-            x = conv.plain(self.config.width, (5 if plan.is_temporal else 1, 7, 7), (1, 2, 2), name="conv")(x)
-        elif plan.kinds[0] == "factorised":
-            x = conv.factorised(self.config.stem_middle, self.config.width, (3, 7, 7), (1, 2, 2), name="conv")(x, train=train)
+        plan, conv = self.config.plan, _Convolutions(self.config, self.axis_name, train=train)
+        if plan.kinds[0] == "factorised":
+            layer = conv.factorised(self.config.stem_middle, self.config.width, (3, 7, 7), (1, 2, 2), name="conv")
         else:
-            x = conv.plain(self.config.width, (3, 7, 7), (1, 2, 2), name="conv")(x)
-        x = nn.relu(conv.norm(name="norm")(x, train=train))
+            time = 3 if not plan.inflated else 5 if plan.is_temporal else 1
+            layer = conv.plain(self.config.width, (time, 7, 7), (1, 2, 2), name="conv")
+        x = nn.relu(conv.normalised(layer, conv.norm(name="norm"), x))
         return nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=((0, 0), (1, 1), (1, 1))) if plan.inflated else x
 
 
@@ -112,15 +112,14 @@ class Residual(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w c"], *, train: bool) -> Float[Array, "b t2 h2 w2 d"]:
         """The sum of the last convolution and the shortcut, through a ReLU."""
-        block, conv = self.block, _Convolutions(self.config, self.axis_name)
+        block, conv = self.block, _Convolutions(self.config, self.axis_name, train=train)
         shortcut = x
         if block.changes_shape:
-            shortcut = conv.plain(block.outputs, (1, 1, 1), block.stride, name="conv_shortcut")(x)
-            shortcut = conv.norm(name="norm_shortcut")(shortcut, train=train)
+            layer = conv.plain(block.outputs, (1, 1, 1), block.stride, name="conv_shortcut")
+            shortcut = conv.normalised(layer, conv.norm(name="norm_shortcut"), x)
         layers = self._bottleneck(conv) if self.config.plan.bottleneck else self._basic(conv)
         for number, layer in enumerate(layers, start=1):
-            x = layer(x, train=train) if isinstance(layer, FactorisedConv) else layer(x)
-            x = conv.norm(name=f"norm_{number}")(x, train=train)
+            x = conv.normalised(layer, conv.norm(name=f"norm_{number}"), x)
             x = nn.relu(x if number < len(layers) else x + shortcut)
         return x
 
@@ -145,19 +144,16 @@ class Residual(nn.Module):
 
 
 class _Convolutions:
-    """Makes the layers of a model with the settings that they all share: how to convolve, and how to take batch statistics."""
+    """Makes the layers of a model with the settings that they all share: how to compute them, and how to take batch statistics."""
 
-    def __init__(self, config: ResNet3DConfig, axis_name: str | None) -> None:
+    def __init__(self, config: ResNet3DConfig, axis_name: str | None, *, train: bool) -> None:
+        how = computation_of(config.convolutions)
         statistics = {"axis_name": axis_name, "frozen": config.frozen_statistics}
-        self.norm = functools.partial(BatchNorm, **statistics)
-        self.factorised = functools.partial(FactorisedConv, as_2d=_as_2d(config), **statistics)
-        self._plain = functools.partial(Conv, as_2d=_as_2d(config), repeat_edges=config.plan.inflated)
+        self.norm = functools.partial(BatchNorm, one_pass=how.one_pass, **statistics)
+        self.factorised = functools.partial(FactorisedConv, computation=how, train=train, **statistics)
+        self.normalised = functools.partial(normalised, how=how, train=train)
+        self._plain = functools.partial(Conv, computation=how, repeat_edges=config.plan.inflated)
 
     def plain(self, outputs: int, kernel: Extents, stride: Extents = (1, 1, 1), *, name: str) -> Conv:
         """One convolution."""
         return self._plain(outputs, kernel, stride, name=name)
-
-
-def _as_2d(config: ResNet3DConfig) -> bool:
-    """Whether to compute 3-D convolutions as 2-D ones where that is possible; `auto` does on a GPU, where it is faster."""
-    return config.convolutions == "2d" or (config.convolutions == "auto" and jax.default_backend() == "gpu")

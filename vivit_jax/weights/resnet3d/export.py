@@ -1,6 +1,7 @@
 """Writes a state dict that torchvision's video ResNets load strictly."""
 
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -26,12 +27,20 @@ def export_torchvision(pretrained: Pretrained, out: pathlib.Path) -> None:
     """
     config = pretrained.model.config
     _check_expressible(config)
-    if out.suffix not in SUFFIXES:
-        raise UserError(f"a torchvision state dict is a {' or '.join(SUFFIXES)} file, got the suffix {out.suffix!r}")
     flat = flatten_variables(pretrained.variables)
     names = torch_names(flat, config.plan)
     tensors = {names[path]: to_torch(path, np.asarray(array, np.float32)) for path, array in flat.items()}
-    tensors |= dict.fromkeys(counters(tensors), np.zeros((), np.int64))
+    write_state_dict(tensors | dict.fromkeys(counters(tensors), np.zeros((), np.int64)), out, "torchvision")
+
+
+def write_state_dict(tensors: Mapping[str, np.ndarray], out: pathlib.Path, library: str) -> None:
+    """Writes tensors as torch has them.
+
+    Raises:
+      UserError: for a file that is neither .pth nor .safetensors, or a .pth without torch.
+    """
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"a {library} state dict is a {' or '.join(SUFFIXES)} file, got the suffix {out.suffix!r}")
     if out.suffix == ".safetensors":
         write_safetensors(out, tensors, metadata={"format": "pt"})
         return

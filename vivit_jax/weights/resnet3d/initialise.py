@@ -51,17 +51,17 @@ def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key
     return Initialisation(model, variables, init.mean or source.mean, init.std or source.std, tuple(_report(source, ours, names, init)))
 
 
-def check_options(init: InitConfig) -> None:
-    """Refuses options that do not apply to a ResNet.
+def check_options(init: InitConfig, formats: tuple[str, ...] = FORMATS) -> None:
+    """Refuses options that do not apply to a CNN whose files have one of these formats.
 
     Raises:
       UserError: naming the option.
     """
     for field in dataclasses.fields(init):
         if field.name not in OPTIONS and getattr(init, field.name) != field.default:
-            raise UserError(f"init.{field.name} is set, but applies to vision transformers only, and the source is a ResNet: leave it out")
-    if init.format not in ("auto", "vivit_jax", *FORMATS):
-        raise UserError(f"init.format must be auto, {' or '.join(FORMATS)} for a ResNet, got {init.format}")
+            raise UserError(f"init.{field.name} is set, but applies to vision transformers only, and the source is a CNN: leave it out")
+    if init.format not in ("auto", "vivit_jax", *formats):
+        raise UserError(f"init.format must be auto, {' or '.join(formats)} for this CNN, got {init.format}")
 
 
 def _check_same_network(source: Source, model: ResNet3DConfig) -> None:

@@ -1,0 +1,1 @@
+"""X3Ds of pytorchvideo, read into our models, and ours written as pytorchvideo's."""
