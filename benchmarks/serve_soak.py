@@ -36,7 +36,6 @@ from vivit_jax.versions import versions_of
 
 ROOT = pathlib.Path(__file__).parents[1]
 CROWD = 50
-PATIENCE = 300.0  # seconds for an answer
 ANSWERED, REFUSED, BUSY = 200, 422, 503
 ABANDONED = "abandoned"
 
@@ -53,8 +52,8 @@ class Upload:
 class Client:
     """Sends uploads to a server on this machine, and keeps count; many threads may send at once."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, patience: float = 300.0) -> None:
+        self.port, self.patience = port, patience
         self._counting = threading.Lock()
         self.answers = collections.defaultdict(collections.Counter)
         self.seconds = collections.defaultdict(list)
@@ -84,13 +83,13 @@ class Client:
         """Sends half an upload and goes away."""
         body, kind = form(contents)
         head = f"POST /api/predict HTTP/1.1\r\nHost: localhost:{self.port}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=self.patience) as connection:
             connection.sendall(head.encode() + body[: len(body) // 2])
         self.answers[ABANDONED]["none"] += 1
 
     def _post(self, contents: bytes) -> tuple[int, bytes]:
         body, kind = form(contents)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.patience)
         with contextlib.closing(connection):
             connection.request("POST", "/api/predict", body, {"Host": f"localhost:{self.port}", "Content-Type": kind})
             answer = connection.getresponse()
@@ -114,12 +113,14 @@ def main() -> None:
     parser.add_argument("--views", default="4x1", help="of every answer (default 4x1)")
     parser.add_argument("--crowd_every", type=float, default=120.0, metavar="SECONDS", help="default 120")
     parser.add_argument("--pause", type=float, default=0.5, metavar="SECONDS", help="from one answer to the next upload (default 0.5)")
+    parser.add_argument("--patience", type=float, default=300.0, metavar="SECONDS", help="what takes longer is lost (default 300)")
     parser.add_argument("--seed", type=int, default=0, help="of the order and the flipped bits (default 0)")
     parser.add_argument("--json", type=pathlib.Path, required=True, metavar="FILE", help="file for the figures, written every minute")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         uploads = [*good(arguments.videos), *broken(pathlib.Path(folder))]
-        with serving(arguments.model, arguments.views, folder) as (process, client):
+        with serving(arguments.model, arguments.views, folder) as (process, port):
+            client = Client(port, arguments.patience)
             soak(process, client, uploads, arguments, pathlib.Path(folder))
     print(f"{count(client)} uploads, {len(client.lost)} lost; figures in {arguments.json}")
     sys.exit(1 if client.lost else 0)
@@ -199,8 +200,8 @@ def freshly_broken(upload: Upload, uploads: list[Upload], chance: random.Random)
 
 
 @contextlib.contextmanager
-def serving(model: str, views: str, folder: str) -> Iterator[tuple[psutil.Process, Client]]:
-    """`vivit serve` on a free port with its temporary files in `folder`."""
+def serving(model: str, views: str, folder: str) -> Iterator[tuple[psutil.Process, int]]:
+    """`vivit serve` with its temporary files in `folder`, and the free port that it took."""
     command = [sys.executable, "-m", "vivit_jax", "serve", "--model", model, "--port", "0", "--views", views]
     environment = {**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
@@ -208,7 +209,7 @@ def serving(model: str, views: str, folder: str) -> Iterator[tuple[psutil.Proces
             link = next((line for line in server.stdout if line.startswith("open ")), None)
             if link is None:
                 sys.exit(f"the server did not start: {' '.join(command)}")
-            yield psutil.Process(server.pid), Client(int(re.search(r":(\d+)/", link)[1]))
+            yield psutil.Process(server.pid), int(re.search(r":(\d+)/", link)[1])
         finally:
             server.terminate()
 
