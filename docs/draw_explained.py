@@ -3,7 +3,8 @@
   python docs/draw_explained.py runs/probe docs/images/explained.webp CLIP.mp4 ...
 
 The committed one shows three test clips of drone_ir (Svanström et al. 2021, CC0 1.0), IR_AIRPLANE_053_w1, IR_DRONE_026_w1 and
-IR_HELICOPTER_001_w1, and a linear probe as in docs/probes.md, which takes 230 of the 321 test clips for what they are:
+IR_HELICOPTER_001_w1, and a linear probe that takes 230 of the 321 test clips for what they are. It was fitted with C = 10, the end of the
+range that was tried then; by the commands below, C is chosen from a wider one now, and docs/probes.md has what comes of it:
 
   vivit convert vits14.npz --to models/vit_frames --factorisation factorised_encoder --temporal_layers 0 --tokenizer frames \
       --tubelet 1,14,14 --clip 8,98,98 --stride 8 --resize 144
