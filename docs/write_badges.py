@@ -45,11 +45,8 @@ def svg(left: str, right: str) -> str:
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" role="img" aria-label="{left}: {right}">
   <title>{left}: {right}</title>
-  <clipPath id="r"><rect width="{width}" height="{HEIGHT}" rx="3"/></clipPath>
-  <g clip-path="url(#r)">
-    <rect width="{start}" height="{HEIGHT}" fill="{GREY}"/>
-    <rect x="{start}" width="{rest}" height="{HEIGHT}" fill="{BLUE}"/>
-  </g>
+  <rect width="{width}" height="{HEIGHT}" rx="3" fill="{BLUE}"/>
+  <path d="M3 0H{start}V{HEIGHT}H3a3 3 0 0 1-3-3V3a3 3 0 0 1 3-3z" fill="{GREY}"/>
   <g fill="#fff" text-anchor="middle" font-family="{FONT}" font-size="{SIZE}">
     <text x="{start / 2:g}" y="14" textLength="{start - 2 * MARGIN}">{left}</text>
     <text x="{start + rest / 2:g}" y="14" textLength="{rest - 2 * MARGIN}">{right}</text>
