@@ -12,6 +12,7 @@ import difflib
 import importlib
 import inspect
 import itertools
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from vivit_jax.errors import EXIT_BAD_INPUT, Stopped, UserError, in_one_line, un
 from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
+COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completing
 
 # Each command's module, and its line in the overview.
 COMMANDS = {
@@ -41,6 +43,7 @@ COMMANDS = {
     "convert": ("vivit_jax.commands.convert", "make a model from weights in another format, or from an image model"),
     "export": ("vivit_jax.commands.export", "write a model for Hugging Face, torchvision, ONNX, or as a StableHLO program"),
     "push": ("vivit_jax.commands.push", "put a model onto the Hugging Face hub, with a card"),
+    "completion": ("vivit_jax.commands.completion", "let the shell complete all this at the Tab key"),
 }
 
 
@@ -57,6 +60,8 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
     """
     if argv is None:
         process.begin(program)
+        if COMPLETING in os.environ:
+            _complete()
     silence_libraries()
     try:
         _run(list(sys.argv[1:] if argv is None else argv), program)
@@ -163,6 +168,22 @@ def _overview() -> argparse.ArgumentParser:
     parser.usage = "vivit COMMAND ..."
     parser.epilog = f"commands:\n{lines}\n\n`vivit COMMAND --help` explains a command, with an example."
     return parser
+
+
+def _complete() -> None:
+    """Answers the shell that asks what may follow on a command line, and ends the process."""
+    from vivit_jax.commands import completing
+
+    parser = _overview()
+    commands = parser.add_subparsers()
+    chosen = completing.words()[0][1:2]
+    for name, (path, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary)
+        if [name] == chosen:
+            module = importlib.import_module(path)
+            module.add_arguments(command)
+            completing.prepare(command, takes_config=getattr(module, "TAKES_CONFIG", False))
+    completing.answer(parser)
 
 
 class _PrintVersion(argparse.Action):

@@ -36,6 +36,7 @@ HEAVY = [
     "tensorboardX",
     "torch",
     "onnx",
+    "argcomplete",
 ]
 # Commands whose help lists what only these libraries' users know.
 ALLOWED = {"convert": {"jax", "flax"}, "prepare": {"av", "cv2", "PIL"}}

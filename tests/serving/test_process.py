@@ -12,10 +12,13 @@ import time
 
 import psutil
 import pytest
-from client import Client
+from client import Client, uvicorn
 from toys import random_video
 
 from vivit_jax import cli
+from vivit_jax.serving import app
+from vivit_jax.serving.access import Access
+from vivit_jax.serving.limits import ServingLimits
 
 REQUESTS = 300
 
@@ -75,3 +78,37 @@ def test_a_port_in_use_is_one_line(model_dirs, capsys):
         port = taken.getsockname()[1]
         assert cli.main(["serve", "--model", model_dirs[0], "--port", str(port)]) == 2
     assert re.fullmatch(rf"vivit: cannot listen on 127\.0\.0\.1:{port} \(.*\): choose another --port or --host\n", capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_what_is_not_answered_when_the_server_has_waited_long_enough_is_sent_away(models, video, monkeypatch, caplog):
+    """One request is at work and two wait; stopping after a second of grace logs no traceback."""
+    working, go_on, answers = threading.Event(), threading.Event(), []
+
+    def answer(*arguments):
+        working.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(app, "answer", answer)
+    served = app.application(models, access=Access(), views=(2, 1), limits=ServingLimits())
+    server = uvicorn.Server(uvicorn.Config(served, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1))
+    threads = [threading.Thread(target=server.run)]
+    threads[0].start()
+    while not server.started:
+        time.sleep(0.01)
+    client = Client(server.servers[0].sockets[0].getsockname()[1])
+    for _ in range(3):
+        threads.append(threading.Thread(target=lambda: answers.append(client.predict(video))))
+        threads[-1].start()
+    assert working.wait(60)
+    while client.get("/healthz").json["requests"] < 3:
+        time.sleep(0.01)
+    server.should_exit = True
+    deadline = time.monotonic() + 60
+    while len(answers) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert [(answer.status, answer.error) for answer in answers[:2]] == [(503, "the server stops before this was answered")] * 2
+    assert not [record for record in caplog.records if record.exc_info]

@@ -1,5 +1,6 @@
 """The server as an ASGI application: the page, the endpoint, and what holds them together."""
 
+import asyncio
 import contextlib
 import functools
 import pathlib
@@ -92,6 +93,8 @@ class _Server:
             return _error(400, error)
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
+        except asyncio.CancelledError:  # by uvicorn, which was told to stop and has waited long enough
+            return _error(503, "the server stops before this was answered")
 
     async def _answer(self, request: Request, question: Question) -> Response:
         async def wanted() -> bool:

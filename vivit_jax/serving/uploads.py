@@ -48,7 +48,8 @@ async def received(request: Request, folder: pathlib.Path, limits: ServingLimits
     with contextlib.ExitStack() as stack:
         try:
             # Unbuffered, so that closing has nothing left to write: on a full disk it would fail in place of the answer.
-            file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", buffering=0))
+            file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", buffering=0, delete=False))
+            stack.callback(pathlib.Path(file.name).unlink, missing_ok=True)  # a server that stops may have removed the folder before
             form = _Form(boundary, file)
             async with asyncio.timeout(limits.upload_seconds):
                 await _fill(form, request, limits)
