@@ -42,7 +42,7 @@ AUGMENT = AugmentConfig(flip=0.5, random_resized_crop=(0.08, 1.0))
 X264 = {"crf": "23", "preset": "medium", "threads": "1"}  # and a keyframe every 250 frames, by default
 LARGEST_ZOOM = 1.3
 BATCH = 4
-WARM_UP, COMPARED = 4, 10
+WARM_UP, COMPARED = 4, 8
 IDLE = 0.005  # CPU-seconds a second
 SETS = ("published", "stored")
 
@@ -254,7 +254,8 @@ def difference(read: Callable, clips: Sequence[Clip]) -> dict[str, float]:
         clip = read(path, indices, geometry).astype(np.int16)
         stored = path.parent.name == "stored"
         apart = [
-            np.abs(clip - decode_frames(path, np.clip(indices + shift, 0, LENGTH - 1), framer=geometry, stored=stored)) for shift in (0, -1, 1)
+            np.abs(clip - decode_frames(path, np.clip(indices + shift, 0, LENGTH - 1), framer=geometry, stored=stored))
+            for shift in (0, -1, 1)
         ]
         means = [float(one.mean()) for one in apart]
         mean.append(means[0])
@@ -328,7 +329,9 @@ def report(figures: dict) -> None:
         print(f"{name:28}{published}{speeds['stored'][name]:10.1f}{said}")
     for one in SETS:
         best = max((speed for name, speed in speeds[one].items() if name in READERS and name != "vivit_jax"), default=float("nan"))
-        print(f"ours over the best peer, {one}: {speeds[one]['vivit_jax'] / best:.2f}; {figures['bytes_a_video'][one] / 1e6:.2f} MB a video")
+        print(
+            f"ours over the best peer, {one}: {speeds[one]['vivit_jax'] / best:.2f}; {figures['bytes_a_video'][one] / 1e6:.2f} MB a video"
+        )
     if figures["missing"]:
         print(f"missing: {', '.join(figures['missing'])}")
 

@@ -340,6 +340,7 @@ def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dat
     promise="An evaluation does not depend on reader processes",
     provoked="a program that evaluates in two processes, whose last turn is not full",
     seen="the same bytes and names",
+    trials=1,
 )
 def test_evaluation_does_not_depend_on_processes(folder, dataset):
     """In a program of its own, which must end in silence though it keeps its batches."""
