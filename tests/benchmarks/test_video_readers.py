@@ -7,6 +7,8 @@ import pytest
 
 HERE = pathlib.Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def video_readers(monkeypatch):

@@ -338,7 +338,7 @@ def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dat
 
 @pytest.mark.fault(
     promise="An evaluation does not depend on reader processes",
-    provoked="a program that evaluates in two processes, whose last turn is not full",
+    provoked="a program that evaluates in two processes, and whose last batch is not full",
     seen="the same bytes and names",
     trials=1,
 )

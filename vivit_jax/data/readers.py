@@ -29,7 +29,7 @@ PROCESSES_A_DEVICE = 16
 PIECE_BYTES = 16 * 10**6
 # Each worker makes one piece while another is ready, and some more are being put together.
 PIECES_A_WORKER = 4
-# Clips of a split that is read by processes: threads read fewer in about the time that the processes need to start.
+# The fewest clips that processes evaluate: threads read them in some 20 seconds, of which processes take several to start, in each pass.
 LARGE_SPLIT = 1000
 SHARED_MEMORY = Path("/dev/shm")
 
