@@ -87,12 +87,13 @@ def test_a_piece_divides_the_batch(batch_size, clip_bytes, piece):
 )
 def test_no_process_outlives_another(tmp_path, dies, reads):
     """A killed program leaves no worker behind, and one whose worker is killed says so."""
-    path = tmp_path / "videos" / "train" / "a" / "1.mp4"
-    path.parent.mkdir(parents=True)
-    films.write(path, films.scene(14, 32, 40))
+    folder = tmp_path / "videos" / "train" / "a"
+    folder.mkdir(parents=True)
+    for number in range(40 if reads == "evaluation" else 1):
+        films.write(folder / f"{number}.mp4", films.scene(14, 32, 40))
     prepare("folder", tmp_path / "videos", name="one", data_dir=tmp_path)
     code = f"""
-        import itertools
+        import time
         from vivit_jax.data.config import AugmentConfig, DataConfig
         from vivit_jax.data.dataset import open_dataset
         from vivit_jax.data.pipeline import evaluation_batches, training_batches
@@ -103,10 +104,10 @@ def test_no_process_outlives_another(tmp_path, dies, reads):
             if {reads!r} == "training":
                 batches = training_batches(*read, AugmentConfig(), batch_size=4, seed=3)
             else:
-                passes = itertools.repeat(evaluation_batches(*read, batch_size=4))
-                batches = itertools.chain.from_iterable(passes)
+                batches = evaluation_batches(*read, batch_size=1)
             for number, _ in enumerate(batches):
                 print(number, flush=True)
+                time.sleep(0.2)  # an evaluation ends
     """
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(code))
