@@ -13,25 +13,21 @@ frames in random order, or another number of frames over the same time.
 """
 
 import argparse
-import concurrent.futures
 import dataclasses
 import itertools
 import json
-import os
 import pathlib
-import queue
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import jobs
 import numpy as np
 
 from vivit_jax.analysis import complexity
 from vivit_jax.config_file import read_config
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETS = ("motion_digits", "drone_ir", "adrenalmnist3d")
 MODELS = ("1", "2", "3", "4", "2,frames", "single_frame", "early", "late", "slow", "r3d_18", "r2plus1d_18")
 RATES = ("3e-4", "1e-3")
@@ -60,7 +56,7 @@ class Job:
     @property
     def config(self) -> str:
         """The config file and its argument."""
-        return f"{ROOT}/configs/cnn_or_vivit.py:{self.data},{self.model}"
+        return f"{jobs.ROOT}/configs/cnn_or_vivit.py:{self.data},{self.model}"
 
     def overrides(self) -> dict[str, str] | None:
         """The keys of the config that make the variant, and their values; None if the model cannot have it."""
@@ -87,7 +83,7 @@ class Job:
 def best_validation(job: Job, root: pathlib.Path) -> float | None:
     """The best validation score of a run that is finished; None of any other."""
     workdir = job.workdir(root)
-    if not (workdir / "evaluation.json").exists():
+    if not (workdir / jobs.SCORES).exists():
         return None
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return max(row[f"val/{job.score}"] for row in rows if f"val/{job.score}" in row)
@@ -99,57 +95,38 @@ def best_rate(data: str, model: str, rates: Sequence[str], root: pathlib.Path) -
     return None if None in found.values() else max(found, key=found.get)
 
 
-class Runner:
-    """Runs jobs side by side, each on a GPU of its own share."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.end = time.monotonic() + arguments.seconds
-        self.places: queue.Queue = queue.Queue()
-        for number in range(arguments.jobs):
-            self.places.put(arguments.gpus[number % len(arguments.gpus)] if arguments.gpus else None)
-
-    def run(self, jobs: list[Job]) -> None:
-        """Does those that are not done yet."""
-        waiting = [job for job in jobs if best_validation(job, self.arguments.workdir) is None]
-        with concurrent.futures.ThreadPoolExecutor(max(self.arguments.jobs, 1)) as pool:
-            for number, done in enumerate(pool.map(self._one, waiting), start=1):
-                print(f"{number} of {len(waiting)}: {done}", file=sys.stderr, flush=True)
-
-    def _one(self, job: Job) -> str:
-        if time.monotonic() > self.end:
-            return f"{job} not begun: the time is up"
-        place = self.places.get()
-        share = {} if place is None else {"CUDA_VISIBLE_DEVICES": place}
-        workdir, start = job.workdir(self.arguments.workdir), time.monotonic()
-        command = [
-            *(sys.executable, str(ROOT / "train.py"), f"--config={job.config}", f"--workdir={workdir}"),
-            *(f"--config.data.data_dir={self.arguments.data_dir}", f"--config.seed={job.seed}"),
-            *(f"--config.optimizer.learning_rate={job.rate}", "--config.data.readers=2", "--config.data.processes=0"),
-            *(f"--config.{key}={value}" for key, value in job.overrides().items()),
-        ]
-        environment = os.environ | share | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        finally:
-            self.places.put(place)
-        told = done.stderr.strip().splitlines()[-1:] if done.returncode else []
-        return f"{job} {time.monotonic() - start:.0f} s {' '.join(told)}"
+def as_run(job: Job, arguments: argparse.Namespace) -> jobs.Job:
+    """The command of a run, which reads with two threads since many go side by side."""
+    workdir = job.workdir(arguments.workdir)
+    keys = {
+        "data.data_dir": arguments.data_dir,
+        "seed": job.seed,
+        "optimizer.learning_rate": job.rate,
+        "data.readers": 2,
+        "data.processes": 0,
+        **job.overrides(),
+    }
+    flags = (f"--config={job.config}", f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in keys.items()))
+    return jobs.Job(str(job), workdir, ((*jobs.TRAIN, *flags),))
 
 
 def measure(arguments: argparse.Namespace) -> None:
     """Tries the rates, then the other seeds at each model's own."""
-    runner, cells = Runner(arguments), list(itertools.product(arguments.sets, arguments.models))
-    runner.run([Job(*cell, rate, 0) for rate in arguments.rates for cell in cells])
+    cells, end = list(itertools.product(arguments.sets, arguments.models)), time.monotonic() + arguments.seconds
+
+    def run(wanted: list[Job]) -> None:
+        jobs.run_all([as_run(job, arguments) for job in wanted], arguments.jobs, arguments.gpus, end - time.monotonic())
+
+    run([Job(*cell, rate, 0) for rate in arguments.rates for cell in cells])
     chosen = {cell: best_rate(*cell, arguments.rates, arguments.workdir) for cell in cells}
-    jobs = [
+    wanted = [
         Job(*cell, rate, seed, variant)
-        for variant in arguments.variants
         for seed in range(arguments.seeds)
+        for variant in arguments.variants
         for cell, rate in chosen.items()
         if rate
     ]
-    runner.run([job for job in jobs if job.overrides() is not None])
+    run([job for job in wanted if job.overrides() is not None])
 
 
 def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -157,11 +134,11 @@ def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for variant, data, model in itertools.product(arguments.variants, arguments.sets, arguments.models):
         rate = best_rate(data, model, arguments.rates, arguments.workdir)
-        jobs = [Job(data, model, rate, seed, variant) for seed in range(arguments.seeds)]
-        if rate is None or any(best_validation(job, arguments.workdir) is None for job in jobs):
+        seeds = [Job(data, model, rate, seed, variant) for seed in range(arguments.seeds)]
+        if rate is None or any(best_validation(job, arguments.workdir) is None for job in seeds):
             continue
-        scores = [json.loads((job.workdir(arguments.workdir) / "evaluation.json").read_text()) for job in jobs]
-        experiment = read_config(jobs[0].config, {**jobs[0].overrides(), "model.num_classes": str(len(scores[0]["per_class"]))})
+        scores = [json.loads((job.workdir(arguments.workdir) / jobs.SCORES).read_text()) for job in seeds]
+        experiment = read_config(seeds[0].config, {**seeds[0].overrides(), "model.num_classes": str(len(scores[0]["per_class"]))})
         rows.append(
             {
                 "variant": variant,
@@ -170,9 +147,9 @@ def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 "parameters": complexity.count_parameters(experiment.model),
                 "gmac": complexity.count_arithmetic(experiment.model).multiply_accumulates / 1e9,
                 "rate": rate,
-                "validation": [best_validation(job, arguments.workdir) for job in jobs],
-                "score": jobs[0].score,
-                "test": [score[jobs[0].score] for score in scores],
+                "validation": [best_validation(job, arguments.workdir) for job in seeds],
+                "score": seeds[0].score,
+                "test": [score[seeds[0].score] for score in scores],
                 "test_top1": [score["top1"] for score in scores],
                 "examples": scores[0]["examples"],
             }

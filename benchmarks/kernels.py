@@ -16,7 +16,7 @@ from typing import Any
 STEPS = 3
 # The first kind whose pattern a kernel's name matches; cuBLAS calls its kernels nvjet, and XLA a fusion by what it does.
 KINDS = {
-    "attention": r"cudnn|attend_over_time",
+    "attention": r"cudnn|flash|attend_over_time",
     "matrix products": r"nvjet|cublas|gemm|cutlass",
     "transposes and copies": r"transpose|copy",
     "the rest": r"",

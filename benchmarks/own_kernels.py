@@ -3,10 +3,12 @@
   python benchmarks/own_kernels.py --json own_kernels.json
 
 The shapes are those of ViViT-B/16x2 with 32 clips of 32x224x224. A figure is the sum of the kernels of a call, by torch's profiler.
+Where jax-triton is installed, the same kernels written in Triton itself (`triton_kernels.py`) are another way.
 """
 
 import argparse
 import functools
+import importlib.util
 import json
 import pathlib
 from collections.abc import Callable
@@ -35,10 +37,10 @@ def main() -> None:
         parser.error("our kernels are for NVIDIA GPUs, and jax finds none here")
     rows = []
     for what, (ways, inputs) in cases().items():
-        for way, function in ways.items():
+        for way, function in (ways | by_jax_triton(what)).items():
             for direction, call in directions(function, inputs).items():
                 rows.append({"what": what, "way": way, "direction": direction, "milliseconds": milliseconds_of(call).total()})
-                print(f"{what:22}{way:8}{direction:10}{rows[-1]['milliseconds']:8.3f} ms", flush=True)
+                print(f"{what:22}{way:12}{direction:10}{rows[-1]['milliseconds']:8.3f} ms", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps({"environment": throughput.environment(), "rows": rows}, indent=2) + "\n")
 
@@ -65,6 +67,20 @@ def cases() -> dict[str, tuple[dict[str, Callable], list[jax.Array]]]:
             [draw(seed, grid) for seed in range(3)],
         ),
     }
+
+
+def by_jax_triton(what: str) -> dict[str, Callable]:
+    """The kernel written in Triton itself; none where jax-triton is not installed."""
+    if importlib.util.find_spec("jax_triton") is None:
+        return {}
+    import triton_kernels
+
+    kernels = {
+        "LayerNorm and residual": lambda *x: triton_kernels.fork(*x, EPSILON),
+        "GELU after a bias": triton_kernels.biased_gelu,
+        "attention over time": triton_kernels.attend_over_time,
+    }
+    return {"jax-triton": kernels[what]}
 
 
 def directions(function: Callable, inputs: list[jax.Array]) -> dict[str, Callable]:

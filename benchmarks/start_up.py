@@ -2,12 +2,15 @@
 
   python benchmarks/start_up.py
   python benchmarks/start_up.py --config configs/drone_ir.py --rounds 3 -- --config.data.data_dir=data
+  python benchmarks/start_up.py --trees . ../before --rounds 3 --json start_up.json
 
 The data set is made beforehand, and what follows `--` goes to `train.py`. Cold is with an empty cache; what the operating system has read
-of the libraries stays in its memory, so the first of several rounds may be slower.
+of the libraries stays in its memory, so the first of several rounds may be slower. Several checkouts take turns. CPU seconds are those of
+the run and of the processes that it waited for.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -15,42 +18,70 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 STEPS = 3
+TIMEOUT = 400  # seconds for one start
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default=ROOT / "configs" / "motion_digits.py")
+    parser.add_argument("--config", default="configs/motion_digits.py", help="below each checkout")
     parser.add_argument("--rounds", type=int, default=1, help="the median counts")
+    parser.add_argument(
+        "--trees", nargs="+", type=pathlib.Path, default=[ROOT], metavar="DIR", help="checkouts to start (default: this one)"
+    )
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures here after each start")
     parser.add_argument("flags", nargs="*", help="further flags of train.py")
     arguments = parser.parse_args()
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        start(arguments, pathlib.Path(folder), "before")  # makes the data set
-        figures = [
-            {name: start(arguments, pathlib.Path(folder), str(number)) for name in ("cold", "warm")} for number in range(arguments.rounds)
-        ]
-    for name in ("cold", "warm"):
-        first, whole = (statistics.median(figure[name][i] for figure in figures) for i in range(2))
-        print(f"{name}  {first:6.1f} s to the first step  {whole:6.1f} s to the end of {STEPS}  ({figures[-1][name][2]})")
+        start(arguments, arguments.trees[0].resolve(), pathlib.Path(folder), "before")  # makes the data set
+        for number in range(arguments.rounds):
+            for place, tree in enumerate(arguments.trees):
+                for name in ("cold", "warm"):
+                    row = start(arguments, tree.resolve(), pathlib.Path(folder), f"{number}-{place}")
+                    rows.append({"tree": str(tree), "round": number, "cache": name, **row})
+                    print(rows[-1], flush=True)
+                    if arguments.json:
+                        arguments.json.write_text(json.dumps(rows, indent=2))
+    for tree in arguments.trees:
+        for name in ("cold", "warm"):
+            tell(tree, name, [row for row in rows if (row["tree"], row["cache"]) == (str(tree), name) and "error" not in row])
 
 
-def start(arguments: argparse.Namespace, folder: pathlib.Path, cache: str) -> tuple[float, float, str]:
-    """Seconds to the line that tells of the first step, seconds to the end, and what the line says of compiling."""
-    command = [sys.executable, ROOT / "train.py", f"--config={arguments.config}", f"--workdir={tempfile.mkdtemp(dir=folder)}"]
+def tell(tree: pathlib.Path, name: str, rows: list[dict]) -> None:
+    """Prints the medians of the starts that worked."""
+    if not rows:
+        print(f"{tree}  {name}  failed")
+        return
+    first, whole, cpu = (statistics.median(row[key] for row in rows) for key in ("first_step", "end", "cpu"))
+    said = f"{first:6.1f} s to the first step  {whole:6.1f} s to the end of {STEPS}  {cpu:6.1f} CPU s"
+    print(f"{tree}  {name}  {said}  ({rows[-1]['compiling']})")
+
+
+def start(arguments: argparse.Namespace, tree: pathlib.Path, folder: pathlib.Path, cache: str) -> dict:
+    """Seconds to the line that tells of the first step, and what it says of compiling; seconds and CPU seconds to the end; or the error."""
+    command = [sys.executable, "train.py", f"--config={arguments.config}", f"--workdir={tempfile.mkdtemp(dir=folder)}"]
     command += [f"--config.training.steps={STEPS}", "--config.data.val_split=None", "--config.data.test_split=None"]
     command += ["--config.schedule.warmup_epochs=0", f"--config.training.compilation_cache={folder / cache}", *arguments.flags]
-    begin, first, said = time.perf_counter(), None, []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as run:
+    begin, before, first, said = time.perf_counter(), os.times(), None, []
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(tree)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=tree) as run:
+        ending = threading.Timer(TIMEOUT, run.kill)
+        ending.start()
         for line in run.stdout:
             said.append(line)
             if found := re.match(r"first step .* after the start, (.*)", line):
                 first, compiled = time.perf_counter() - begin, found.group(1)
+        ending.cancel()
     if run.returncode or first is None:
-        raise SystemExit(f"train.py ended with {run.returncode}:\n{''.join(said)}")
-    return first, time.perf_counter() - begin, compiled
+        return {"error": f"train.py ended with {run.returncode}: {''.join(said)[-2000:]}"}
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return {"first_step": first, "end": time.perf_counter() - begin, "cpu": cpu, "compiling": compiled}
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ class Trainer:
         model = experiment.model
         variables = throughput.random_variables(model)
         self._executor = executor
-        module = build(model, axis_name=executor.axis_name)
+        module = build(model, axis_name=executor.axis_name, batch_parts=executor.batch_parts)
         steps = {"total": SCHEDULE_STEPS, "warmup": SCHEDULE_STEPS // 10}
         self._state, step = set_up(experiment, module, variables, experiment.preprocess, executor, **steps)
         self._step, self._seed = executor.compile_train(step, self._state), executor.place_whole(np.uint32(0))

@@ -27,6 +27,8 @@ def get_config(backbone: str = "S/16") -> ml_collections.ConfigDict:
     config.init.head = "probe"
     config.model.temporal_layers = 0
 
+    config.data.train_split = "train+val"
+    config.data.val_split = None
     config.augment.random_resized_crop = (0.5, 1.0)
     config.augment.repeats = 2
 
@@ -35,6 +37,7 @@ def get_config(backbone: str = "S/16") -> ml_collections.ConfigDict:
     config.schedule.warmup_percent = 10.0
     config.training.batch_size = 16
     config.training.epochs = 20.0
-    config.training.ema_decay = 0.99
-    config.evaluation.every_epochs = 2.0
+    config.training.ema_percent = 50.0
+    config.evaluation.best = "last"
+    config.evaluation.every_epochs = 5.0
     return config

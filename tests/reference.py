@@ -12,14 +12,16 @@ import numpy as np
 def forward(params: dict, video: np.ndarray, config: dict) -> np.ndarray:
     """Logits (b, classes) of clips (b, t, h, w, 3), one clip at a time.
 
-    In training `config["factors"]` holds what dropout and stochastic depth multiply activations by, (b, ...) by name.
+    In training `config["factors"]` holds what dropout and stochastic depth multiply activations by, (b, ...) by name, and
+    `config["kept"]` the patches that are not left out, bool (b, t, s).
     """
     return np.stack([_forward_clip(params, clip, _of_row(config, row)) for row, clip in enumerate(video.astype(np.float64))])
 
 
 def _of_row(config: dict, row: int) -> dict:
     """The config of one clip of a batch, or of one frame of a clip."""
-    return config | {"factors": {name: x[row if len(x) > 1 else 0] for name, x in config.get("factors", {}).items()}}
+    kept = {"kept": config["kept"][row]} if "kept" in config else {}
+    return config | kept | {"factors": {name: x[row if len(x) > 1 else 0] for name, x in config.get("factors", {}).items()}}
 
 
 def _drawn(x: np.ndarray, config: dict, *names: str) -> np.ndarray:
@@ -38,6 +40,7 @@ def _forward_clip(params: dict, clip: np.ndarray, config: dict) -> np.ndarray:
         spatial = [_encode(transformer, "spatial_encoder", frame, _of_row(config, row)) for row, frame in enumerate(tokens)]
         frames = np.stack(spatial)
         temporal = config["temporal_layers"]
+        config = {key: value for key, value in config.items() if key != "kept"}
         feature = _encode(transformer, "temporal_encoder", frames, config) if temporal else frames.mean(axis=0)
     else:
         feature = _encode_grid(transformer["encoder"], tokens, config)
@@ -68,6 +71,9 @@ def _encode(params: dict, name: str, tokens: np.ndarray, config: dict) -> np.nda
         tokens = np.concatenate([params[f"{name}_cls"][None], tokens])
     encoder = params[name]
     x = _drawn(tokens + encoder["position"], config, f"{name}/position")
+    if "kept" in config:
+        kept = config["kept"].ravel()
+        x = x[[*range(len(x) - len(kept)), *(len(x) - len(kept) + np.flatnonzero(kept))]]
     for number, block in enumerate(_blocks(encoder)):
         at = f"{name}/{number}"
         mixed = _self_attention(block["attention"], _norm(block["norm_attention"], x), config)
@@ -82,6 +88,7 @@ def _encode(params: dict, name: str, tokens: np.ndarray, config: dict) -> np.nda
 def _encode_grid(encoder: dict, tokens: np.ndarray, config: dict) -> np.ndarray:
     """A grid (t, s, d) to its feature (d), for Models 3 and 4."""
     x = _drawn(tokens + encoder["position"], config, "encoder/position")
+    x = x[:, config["kept"][0]] if "kept" in config else x
     for number, block in enumerate(_blocks(encoder)):
         at = f"encoder/{number}"
         if config["factorisation"] == "factorised_self_attention":

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hub_stand_in import TOKEN, Hub
 from huggingface_hub import ModelCard
+from toys import CONFIG, PREPROCESS, random_variables
 
 from vivit_jax import cli
 from vivit_jax.errors import UserError
@@ -171,6 +172,19 @@ def test_the_card_tells_how_a_clip_was_taken_and_scored(sampling, told, run, tmp
     assert told in text
     assert ("2 frames of the video" in text) == (not sampling)
     assert "the probabilities of 4x3 views (clips x crops, each also mirrored) averaged" in text
+
+
+def test_the_card_tells_what_a_file_of_several_heads_has(run, tmp_path):
+    config = dataclasses.replace(CONFIG, num_classes={"verb": 2, "noun": 3})
+    labels = {"verb": ("take", "put"), "noun": ("cup", "pan", "lid")}
+    model = save_pretrained(tmp_path / "model", config, random_variables(config), PREPROCESS, labels, provenance={"step": 700})
+    heads = {head: {"per_class": {name: {"examples": 2} for name in names}} for head, names in labels.items()}
+    heads["verb"]["top1"] = 0.75
+    file = {"name": "kitchen", "split": "val", "views": 1, "examples": 4, "hits": 2, "top1": 0.5, "top5": 1.0, "loss": 0.1, "step": 700}
+    (tmp_path / "evaluation.json").write_text(json.dumps(file | {"heads": heads, "predictions": [{"index": 0}, {"index": 1}]}))
+    text = model_card(model, load_model_dir(model), "lab/clips")
+    results = {result.metric_name: result.metric_value for result in ModelCard(text).data.eval_results}
+    assert results == {"top-1 accuracy of verb": 0.75, "top-1 accuracy of all heads together": 0.5}
 
 
 def test_scores_of_another_step_are_not_claimed(run, tmp_path, capsys):

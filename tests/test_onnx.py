@@ -50,6 +50,16 @@ def run(path, video):
     return dict(zip(names, session.run(names, {"video": video}), strict=True))
 
 
+def test_heads_may_have_the_names_of_a_graphs_own_values(tmp_path):
+    model = random_model(**RESNET | {"num_classes": {"constant_0": 2, "integers_1": 3, "logits": 4}})
+    assert "largest difference" in export(model, "onnx", tmp_path / "model.onnx")
+    assert {name: rows.shape for name, rows in run(tmp_path / "model.onnx", np.zeros((1, 4, 16, 16, 3), np.float32)).items()} == {
+        "constant_0": (1, 2),
+        "integers_1": (1, 3),
+        "logits": (1, 4),
+    }
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -1,7 +1,8 @@
 """The command `vivit`. Each of its sub-commands is a module, imported only when it is chosen.
 
 A command's module defines `add_arguments(parser)` and `run(arguments)`; its docstring, with an `Example:`, is its help. It sets
-`TAKES_CONFIG = True` if `--config.KEY=VALUE` overrides keys of its experiment, and `HANDLES_SIGNALS = True` if it acts on signals itself.
+`TAKES_CONFIG = True` if `--config.KEY=VALUE` overrides keys of its experiment, `HANDLES_SIGNALS = True` if it acts on signals itself, and
+`MAY_BE_EMPTY` to the options for which an empty text means something.
 To add a command, write the module in `commands/` and add its line to `COMMANDS`.
 """
 
@@ -10,6 +11,7 @@ import contextlib
 import difflib
 import importlib
 import inspect
+import itertools
 import signal
 import sys
 from collections.abc import Sequence
@@ -100,7 +102,8 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
     """Imports a command's module and parses its arguments.
 
     Returns:
-      The module and what its `run` takes: the command's own arguments, `program` and `argv`, and `overrides` if it takes a config.
+      The module and what its `run` takes: the command's own arguments; `program`, `argv` and `given`, the options that are on the command
+      line, whatever their values; and `overrides` if it takes a config.
 
     Raises:
       UserError: for arguments that the command does not take.
@@ -119,7 +122,26 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
 
         rest, overrides = take_overrides(argv)
         parser.set_defaults(overrides=overrides)
-    return module, _parsed(parser, rest)
+    parser.set_defaults(given=_given(parser, rest))
+    arguments = _parsed(parser, rest)
+    _check_no_empty(parser, arguments, getattr(module, "MAY_BE_EMPTY", ()))
+    return module, arguments
+
+
+def _check_no_empty(parser: argparse.ArgumentParser, arguments: argparse.Namespace, may_be: Sequence[str]) -> None:
+    """Refuses empty texts, which would count as not given, or as this folder: in a script they are variables that are not set."""
+    for action in parser._actions:
+        value = getattr(arguments, action.dest, None)
+        is_typed = action.dest in arguments.given or not action.option_strings
+        empty = (value == "" and action.const != "") or (isinstance(value, list) and "" in value)
+        if is_typed and empty and action.dest not in may_be:
+            name = action.option_strings[0] if action.option_strings else action.metavar or action.dest
+            raise UserError(f"{name} is empty: give a value, or leave it out (a variable of the shell may not be set)")
+
+
+def _given(parser: argparse.ArgumentParser, argv: Sequence[str]) -> frozenset[str]:
+    typed = {argument.partition("=")[0] for argument in itertools.takewhile(lambda argument: argument != "--", argv)}
+    return frozenset(action.dest for action in parser._actions if typed.intersection(action.option_strings))
 
 
 def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:

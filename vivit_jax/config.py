@@ -81,7 +81,7 @@ class Experiment:
 
     @property
     def best(self) -> str:
-        """The validation score that decides which model is kept."""
+        """The validation score that decides which model is kept, or `last`."""
         return self.evaluation.best or ("mAP" if self.multi_label else "top1")
 
 

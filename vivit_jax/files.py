@@ -15,6 +15,8 @@ from collections.abc import Callable
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
+LONGEST_NAME = 200  # bytes of a file's name; systems allow 255, and a temporary one is somewhat longer
+
 # Linux's renameat2: relative to the working directory, exchanging the two names.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
@@ -22,6 +24,20 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 def is_url(path: str | os.PathLike) -> bool:
     """Whether a path is one of a remote file system, such as gs://bucket/run, which as a path would make a local folder `gs:`."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)) is not None
+
+
+def file_name(text: str) -> str:
+    """A name for a file from one that somebody chose: what leads into another folder or cannot be seen is written as %2f is for `/`.
+
+    >>> file_name("evaluation-all@fold1of5:kitchen/person-1x1")
+    'evaluation-all@fold1of5:kitchen%2fperson-1x1'
+    """
+    plain = "".join(
+        c if c.isprintable() and c not in "/\\" else "".join(f"%{byte:02x}" for byte in c.encode(errors="replace")) for c in text
+    )
+    if len(plain.encode()) <= LONGEST_NAME:
+        return plain
+    return plain.encode()[: LONGEST_NAME // 2].decode(errors="ignore") + "-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:

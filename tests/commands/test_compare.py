@@ -23,24 +23,27 @@ QUICK = {"speed": False, "resamples": 300}
 
 
 class Page(html.parser.HTMLParser):
-    """Collects what a page shows and links to; fails on tags that do not close, and on any script."""
+    """Collects what a page shows and links to; fails on tags that do not close, and on any script but its own."""
 
     VOID = ("meta", "img", "link", "br")
 
     def __init__(self, text):
         super().__init__()
         self.open, self.images, self.sources, self.anchors, self.ids, self.text = [], [], [], [], [], ""
+        self.scripts = 0
         self.feed(text)
         assert not self.open
+        assert self.scripts == 1
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
-        assert tag not in ("script", "b")
+        assert tag != "b"
+        self.scripts += tag == "script"
         assert not any(name.startswith("on") for name in values)
         self.ids += [values["id"]] if "id" in values else []
         self.anchors += [values["href"]] if tag == "a" else []
-        if tag == "img":
-            assert values["alt"]
+        if tag in ("img", "video"):
+            assert values["alt" if tag == "img" else "aria-label"]
             self.images.append(values["src"])
         if tag == "th":
             assert values["scope"] in ("row", "col")
@@ -130,7 +133,7 @@ def test_seven_runs_by_the_command(seven, vivit, tmp_path):
     page = Page((tmp_path / "out" / "compare.html").read_text())
     assert all(source.startswith("data:") for source in page.images)
     assert {anchor.removeprefix("#") for anchor in page.anchors} <= set(page.ids)
-    assert len(page.ids) == len(set(page.ids)) == sum(source.startswith("data:image/webp") for source in page.images) > 0
+    assert len(page.ids) == len(set(page.ids)) == sum(source.startswith("data:video/mp4") for source in page.images) > 0
     assert sum(source.startswith("data:image/svg+xml") for source in page.images) == 4
     assert "| run6 |" in (tmp_path / "out" / "compare.md").read_text() or "| **run6** |" in (tmp_path / "out" / "compare.md").read_text()
 
@@ -370,7 +373,7 @@ def test_a_run_as_it_is_evaluated(workdir, data_dir, vivit, tmp_path):
     assert (told["runs"][0]["top1"], told["runs"][0]["right"], told["runs"][0]["views"]) == (written["top1"], written["hits"], "2x1")
     assert "7 videos are few" in out
     page = Page((tmp_path / "out" / "compare.html").read_text())
-    assert any(source.startswith("data:image/webp") for source in page.images)
+    assert any(source.startswith("data:video/mp4") for source in page.images)
 
 
 def test_clips_of_a_data_set_that_is_gone_or_another_leave_a_word(seven, data_dir, tmp_path):

@@ -11,6 +11,8 @@ from scipy import stats
 from vivit_jax.cli import main
 from vivit_jax.data.layouts import Reading
 from vivit_jax.data.preparation.prepare import prepare
+from vivit_jax.errors import Stopped
+from vivit_jax.runs import folds
 from vivit_jax.runs.folds import summarised
 
 CONFIG = pathlib.Path(__file__).parents[1] / "training/tiny_config.py"
@@ -68,6 +70,46 @@ def test_each_fold_is_a_run_and_all_of_them_one_table(people, tmp_path, capfd):
     assert main(command(workdir, people, "--folds", "2", "--group", "group", "--fold_seed", "3")) == 0
     assert "going on after step 2 of 2" in capfd.readouterr().out
     assert json.loads((workdir / "folds.json").read_text()) == result
+
+
+@pytest.mark.slow
+def test_a_restart_that_is_interrupted_goes_on_with_new_runs_alone(people, tmp_path, capfd, monkeypatch):
+    workdir = tmp_path / "runs"
+    assert main(command(workdir, people, "--folds", "2")) == 0
+    before = json.loads((workdir / "folds.json").read_text())
+
+    def interrupted(*arguments, **options):
+        raise Stopped("interrupted as the first fold begins")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folds, "train", interrupted)
+        assert main(command(workdir, people, "--folds", "2", "--restart")) == 1
+    assert sorted(path.name for path in workdir.iterdir()) == ["before-1-folds.json", "fold-1", "fold-2"]
+    for number in (1, 2):
+        assert (workdir / f"fold-{number}/before-1/evaluation.json").exists()
+        assert not (workdir / f"fold-{number}/checkpoints").exists()
+    capfd.readouterr()
+    assert main(command(workdir, people, "--folds", "2")) == 0
+    assert "going on" not in capfd.readouterr().out
+    assert json.loads((workdir / "folds.json").read_text()) == before
+
+
+@pytest.mark.slow
+def test_a_column_of_any_name_reaches_no_other_folder(tmp_path, capfd):
+    rows = ["path,label,who/../../where:at"]
+    for number in range(4):
+        films.write(tmp_path / f"{number}.mp4", films.scene(8, 16, 16, number))
+        rows.append(f"{number}.mp4,{'ab'[number % 2]},../{number}")
+    (tmp_path / "list.csv").write_text("\n".join([*rows, ""]))
+    data_dir, group = tmp_path / "data", "who/../../where:at"
+    prepare("csv", tmp_path / "list.csv", name="people", reading=Reading(group=group), data_dir=data_dir, workers=1)
+    workdir = tmp_path / "in" / "runs"
+    assert main(command(workdir, data_dir, "--folds", "2", "--group", group)) == 0
+    held = {path.name for path in tmp_path.iterdir()}
+    assert main(["evaluate", "--workdir", str(workdir / "fold-1"), "--split", f"all@fold2of2:{group.replace(':', '%3A')}"]) == 0
+    (written,) = (workdir / "fold-1").glob("evaluation-*.json")
+    assert "who%2f..%2f..%2fwhere" in written.name
+    assert {path.name for path in tmp_path.iterdir()} == held
 
 
 def test_what_cannot_be_folded_is_refused_before_anything_is_trained(people, tmp_path, capfd):

@@ -99,7 +99,7 @@ def test_a_data_set_is_counted_and_drawn(data_dir, tmp_path, vivit):
         ((), "give either"),
         (("nothing.py",), "nothing.py does not exist"),
         (("--name", "nothing"), "nothing"),
-        (("nothing.py", "--originals", "videos"), "--originals is for a data set"),
+        (("nothing.py", "--originals", "videos"), "--originals means nothing without --name, a data set"),
     ],
 )
 def test_what_is_not_there_is_one_line(arguments, told, tmp_path, vivit):

@@ -18,6 +18,7 @@ from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation import builder
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.data.sampling import views_of_video
+from vivit_jax.data.video.reader import encode
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive, logits_of
@@ -104,6 +105,22 @@ def test_features_of_files_and_of_a_damaged_one(vivit, model_dir, videos, tmp_pa
     np.testing.assert_allclose(found["features"], by_hand(model_dir, [videos[0], videos[2]], (2, 1)).mean(1), atol=1e-5)
     assert found["names"].tolist() == [videos[0], videos[2]]
     assert found["labels"].tolist() == [-1, -1]
+
+
+def test_a_video_whose_features_are_not_finite_is_named_and_the_others_are_written(vivit, videos, tmp_path):
+    huge = random_variables(CONFIG)
+    huge["params"]["tokenizer"]["kernel"] = np.full_like(huge["params"]["tokenizer"]["kernel"], 9e29)
+    black_is_zero = dataclasses.replace(PREPROCESS, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    save_pretrained(tmp_path / "model", CONFIG, huge, black_is_zero, LABELS)
+    (tmp_path / "black.mp4").write_bytes(encode(np.zeros((12, 24, 32, 3), np.uint8), 10))
+    out = tmp_path / "features.npz"
+    code, _, err = vivit("features", "--model", tmp_path / "model", "--out", out, videos[0], tmp_path / "black.mp4")
+    assert code == 2
+    assert f"{videos[0]}: the model gives NaN or infinity for this video" in err
+    assert "1 of 2 videos have no features; the others are in" in err
+    assert np.load(out)["names"].tolist() == [str(tmp_path / "black.mp4")]
+    code, _, err = vivit("features", "--model", tmp_path / "model", "--out", tmp_path / "none.npz", videos[0])
+    assert (code, err.count("\n"), (tmp_path / "none.npz").exists()) == (2, 1, False)
 
 
 def test_features_of_several_heads_and_labels(vivit, model_dir, sets, tmp_path):

@@ -1,19 +1,26 @@
 """Files for the servers of two challenges, and predictions as tables, read back by other libraries."""
 
 import csv
+import dataclasses
+import functools
 import json
 import zipfile
 
 import numpy as np
 import pytest
-from toys import LABELS
+from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video
 
 from vivit_jax.cli import main
+from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.preparation import builder
 from vivit_jax.errors import UserError
 from vivit_jax.inference import submissions
+from vivit_jax.inference.predict import logits_of_views
 from vivit_jax.inference.submissions import Submission, write_submission
+from vivit_jax.inference.views import decode_group
 from vivit_jax.training.evaluation import Evaluation
 from vivit_jax.training.metrics import score
+from vivit_jax.weights import load_model_dir, save_pretrained
 
 VERBS, NOUNS = tuple(f"verb {number}" for number in range(97)), tuple(f"noun {number}" for number in range(300))
 
@@ -52,6 +59,51 @@ def test_the_epic_kitchens_file_holds_every_score_by_the_publishers_numbers(tmp_
     with pytest.raises(UserError, match="needs the heads verb and noun"):
         write_submission("epic", Submission(evaluation_of({"": NOUNS}), NOUNS, names, (2, 3, 3)), tmp_path / "other.zip")
     assert not (tmp_path / "other.zip").exists()
+
+
+@pytest.fixture(scope="module")
+def kitchens(tmp_path_factory):
+    """A set whose split test has no labels, and a model with its heads."""
+    root, labels = tmp_path_factory.mktemp("kitchens"), {"verb": VERBS, "noun": NOUNS}
+    labels_of = {"train": dict.fromkeys(labels, 1), "test": dict.fromkeys(labels, -1)}
+
+    def examples(split):
+        for number in range({"train": 2, "test": 3}[split]):
+            clip = {"video": random_video(number), "label": labels_of[split], "name": f"P01_1{len(split)}_{number}"}
+            yield clip["name"], clip | {"frames": 12, "fps": 10.0, "width": 32, "height": 24, "duration": 1.2}
+
+    stored = builder.write("epic", root, builder.Contents(("train", "test"), labels, examples, "made for tests"))
+    (stored / "preparation.json").write_text(json.dumps({"unlabelled": ["test"], "refused": []}))
+    config = dataclasses.replace(CONFIG, num_classes={"verb": 97, "noun": 300})
+    labels = {"noun": NOUNS, "verb": VERBS[::-1]}
+    save_pretrained(root / "model", config, random_variables(config), PREPROCESS, labels)
+    return root
+
+
+def test_a_split_without_labels_is_predicted_and_not_scored(kitchens, vivit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ("evaluate", "--model", kitchens / "model", "--name", "epic", "--data_dir", kitchens, "--split", "test", "--views", "2x1")
+    code, _, err = vivit(*command)
+    assert (code, "split test has no labels to score by: give --submission" in err) == (2, True)
+    code, out, err = vivit(*command, "--submission", "epic", "test.zip", "--sls", "2,3,3")
+    assert code == 0, err
+    assert "submission of 3 videos written to test.zip" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["test.zip"]
+    told = json.loads(zipfile.ZipFile("test.zip").read("test.json"))["results"]
+    pretrained, dataset = load_model_dir(kitchens / "model"), open_dataset("epic", kitchens)
+    for record in dataset.any_source("test"):
+        views = logits_of_views(pretrained, functools.partial(decode_group, record["video"]), (2, 1))
+        logits = {head: rows.mean(axis=0) for head, rows in next(iter(views)).items()}
+        for head, order in (("verb", slice(None, None, -1)), ("noun", slice(None))):
+            scores = [told[record["name"]][head][str(number)] for number in range(len(logits[head]))]
+            np.testing.assert_allclose(scores, logits[head][order], atol=1e-4)
+    code, out, _ = vivit("inspect", "--name", "epic", "--data_dir", kitchens, "--sheet", "sheet.png")
+    assert "(no label)" in out
+    code, _, err = vivit("features", "--model", kitchens / "model", "--name", "epic", "--data_dir", kitchens, "--out", "test.npz")
+    assert (code, np.unique(np.load("test.npz")["labels"]).tolist()) == (0, [-1])
+    options = ("--name", "epic", "--data_dir", kitchens, "--train_split", "test", "--to", "probe")
+    code, _, err = vivit("probe", "--model", kitchens / "model", *options)
+    assert (code, "split test of data set epic has no labels" in err) == (2, True)
 
 
 def test_the_something_something_file_holds_the_five_best_of_each_clip(tmp_path):

@@ -1,5 +1,8 @@
-"""Help and imports stay quick: by what they import, in a process of their own, since seconds differ from machine to machine."""
+"""Nobody waits for what is not needed: by what is imported and compiled in a process of its own, as seconds differ between machines."""
 
+import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -48,6 +51,14 @@ print("\\nimported:", *sys.modules)
 """
 
 
+MATPLOTLIB_OR_NOT = """
+import sys
+from vivit_jax import cli
+assert cli.main(sys.argv[1:]) == 0
+assert "matplotlib" not in sys.modules
+"""
+
+
 def imported(code, *arguments):
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -76,3 +87,22 @@ def test_what_help_lists_is_what_there_is():
     assert set(evaluate.CHALLENGES) == set(submissions.CHALLENGES)
     assert set(evaluate.TABLES) == set(scores.TABLES)
     assert evaluate.AVERAGES == AVERAGES
+
+
+@pytest.mark.slow
+def test_a_second_prediction_finds_its_program_compiled_and_one_without_a_home_does_without(model_dir, videos, tmp_path):
+    def predicted(home):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION")} | {"HOME": str(home)}
+        arguments = ["predict", "--model", str(model_dir), videos[0], "--views", "1x1", "--json"]
+        code = [sys.executable, "-c", MATPLOTLIB_OR_NOT, *arguments]
+        done = subprocess.run(code, capture_output=True, text=True, env=environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    compiled = pathlib.Path(tmp_path, ".cache/vivit_jax/compiled")
+    first = predicted(tmp_path)
+    programs = {path: path.stat().st_mtime_ns for path in compiled.glob("jit_forward-*")}
+    assert len(programs) == 1
+    assert predicted(tmp_path) == first
+    assert {path: path.stat().st_mtime_ns for path in compiled.glob("jit_forward-*")} == programs
+    assert predicted("/dev/null") == first

@@ -54,7 +54,9 @@ def test_fewer_groups_than_folds_are_refused():
         assigned(["a", "a", "b"], [(0,), (0,), (0,)], 3)
 
 
-@pytest.mark.parametrize("text", ["all@fold1of5", "train+val@not1,2of5", "all@fold1of5:person", "all@not3of5:person:7", "all@fold1of5::7"])
+@pytest.mark.parametrize(
+    "text", ["all@fold1of5", "train+val@not1,2of5", "all@fold1of5:person", "all@not3of5:person:7", "all@fold1of5::7", "all@fold1of5:100%"]
+)
 def test_a_fold_is_told_as_a_split(text):
     splits, folds = parted(text)
     assert f"{splits}@{folds}" == text
@@ -88,6 +90,12 @@ def grouped(tmp_path_factory):
 
 def names_of(dataset, split):
     return [record["name"] for record in dataset.source(split)]
+
+
+@pytest.mark.parametrize("column", ["a:b", "a/b", "../a", "100%", "50%3A", "x@y+z[1]", "a b", "été"])
+def test_a_column_may_have_any_name(column):
+    folds = Folds((1,), 2, group=column, seed=3)
+    assert parted(f"all@{folds}") == ("all", folds)
 
 
 def test_folds_of_a_set_are_complete_and_people_are_not_parted(grouped):

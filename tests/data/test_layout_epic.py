@@ -2,6 +2,7 @@
 
 import json
 
+import films
 import numpy as np
 import pytest
 from published_sets import refused
@@ -9,6 +10,7 @@ from published_sets import refused
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import decode_frames
+from vivit_jax.errors import UserError
 
 EPIC_HEADER = (
     "narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame,narration,verb,"
@@ -64,6 +66,41 @@ def test_epic_kitchens_has_two_heads_and_its_segments(tmp_path, epic_source):
     assert report["groups"]["P02_09_0"] == "P02"
     assert "1 of 4 train videos are missing, listed in missing.csv: P09_01_0" in report["remarks"]
     assert any("EPIC_100_test_timestamps.csv has no labels" in line for line in report["remarks"])
+
+
+def test_the_test_list_has_segments_and_no_labels(tmp_path):
+    root = tmp_path / "epic"
+    for name in ("P01_01", "P02_09", "P03_02", "P01_11"):
+        (tmp_path / "films").mkdir(exist_ok=True)
+        films.write(tmp_path / f"films/{name}.mp4", films.scene(170, 32, 48, int(name[-1])), fps=30)
+    epic(root, [tmp_path / f"films/{name}.mp4" for name in ("P01_01", "P02_09", "P03_02")])
+    (root / "P01/videos/P01_11.MP4").symlink_to(tmp_path / "films/P01_11.mp4")
+    (root / "annotations/EPIC_100_test_timestamps.csv").write_text(TEST_LIST)
+    summary = prepare("epic", root, name="epic", data_dir=tmp_path / "data", workers=1)
+    assert summary.counts["test"] == {"(no label)": 2}
+    dataset = open_dataset("epic", tmp_path / "data")
+    assert dataset.splits == {"train": 3, "val": 1, "test": 2}
+    assert dataset.unlabelled == {"test"}
+    records = {record["name"]: record for record in dataset.any_source("test")}
+    assert {name: (record["label"], record["frames"]) for name, record in records.items()} == {
+        "P01_11_0": ({"verb": -1, "noun": -1}, 57),
+        "P01_11_1": ({"verb": -1, "noun": -1}, 50),
+    }
+    for split in ("test", "test[:50%]", "train+test"):
+        assert not dataset.has(split)
+        with pytest.raises(UserError, match="split test of data set epic has no labels"):
+            dataset.source(split)
+    assert dataset.resolve("all") == "train+val"
+    assert len(dataset.source("all")) == 4
+    assert (len(dataset.source("all@fold1of2")), len(dataset.source("all@not1of2"))) in ((1, 3), (2, 2), (3, 1))
+
+
+TEST_LIST = (
+    "narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame\n"
+    "P01_11_0,P01,P01_11,00:00:00.740,00:00:00.00,00:00:01.89,1,113\n"
+    "P01_11_1,P01,P01_11,00:00:02.000,00:00:02.10,00:00:03.75,126,225\n"
+    "P04_11_1,P04,P04_11,00:00:02.000,00:00:02.10,00:00:03.75,126,225\n"
+)
 
 
 def test_slips_of_epic_are_refused_by_line(tmp_path, shared_data):

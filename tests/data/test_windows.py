@@ -5,10 +5,12 @@ import pathlib
 from fractions import Fraction
 
 import av
+import films
 import numpy as np
 import pytest
 
 from vivit_jax.data.sampling import spread_clips
+from vivit_jax.data.video.reader import probe
 from vivit_jax.data.windows import Plan, cut, middle_clip
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
@@ -106,6 +108,19 @@ def test_windows_from_the_middle_on_are_those_of_the_whole(suffix, tmp_path):
 def test_the_last_window_ends_with_the_video(frames, ends, tmp_path):
     path = film(tmp_path / "film.mp4", np.arange(frames) / 25)
     assert [window.end for window in windows_of(path, Plan(Fraction(2), Fraction(2), SEEN))] == [pytest.approx(end) for end in ends]
+
+
+@pytest.mark.parametrize("suffix", ["webm", "mkv"])
+def test_the_last_window_ends_with_a_video_whose_container_names_a_wrong_rate(suffix, tmp_path):
+    """A screen recording: a frame when something moves. Its file says 25 a second."""
+    times = np.cumsum([0, *(4 * [33, 500, 34, 400])])
+    codec = {"codec": "libvpx", "options": {"deadline": "realtime"}} if suffix == "webm" else {}
+    path = films.write(tmp_path / f"screen.{suffix}", films.scene(len(times), 16, 16), times=times.tolist(), **codec)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 25
+    mean_gap = (times[-1] - times[0]) / (len(times) - 1)
+    assert windows_of(path, Plan(Fraction(3), Fraction(3), SEEN))[-1].end == pytest.approx((times[-1] + mean_gap) / 1000, abs=2e-3)
+    assert probe(path).seconds == pytest.approx((times[-1] + mean_gap) / 1000, abs=2e-3)
 
 
 def test_a_window_longer_than_a_clip_is_covered_by_several(tmp_path):

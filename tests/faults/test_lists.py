@@ -20,12 +20,43 @@ def test_segments_by_any_usual_name(listed, start, end):
     assert (f"columns taken: {start.lower()} as start, {end.lower()} as end" in found.remarks) == (start != "start")
 
 
-def test_segments_by_frames_are_not_guessed(listed):
-    with pytest.raises(UserError, match=r"line 1: segments by frame numbers are not read.*give start and end in seconds"):
-        listed("path,label,start_frame,end_frame\na.mp4,run,10,20\n")
+@pytest.mark.parametrize(("start", "stop"), [("start_frame", "stop_frame"), ("Start_Frame", "end_frame"), ("first_frame", "last_frame")])
+def test_segments_by_frames_say_how_they_are_counted(listed, start, stop):
+    lines = f"path,label,{start},{stop}\na.mp4,run,8,202\nb.mp4,run,,20\nc.mp4,run,5,\nd.mp4,run,,\n"
+    found = listed(lines)
+    assert [(clip.start, clip.end, clip.by_frames) for clip in found.clips] == [
+        (8, 202, True),
+        (0, 20, True),
+        (5, None, True),
+        (0, None, True),
+    ]
+    assert [clip.name for clip in found.clips] == ["a.mp4@frame8-202", "b.mp4@frame0-20", "c.mp4@frame5-", "d.mp4"]
+    assert any("taken to count from 0" in remark for remark in found.remarks)
+    found = listed(lines, first_frame=1, stop_frame_included=True)
+    assert [(clip.start, clip.end) for clip in found.clips] == [(7, 202), (0, 20), (4, None), (0, None)]
+    assert not any("count" in remark for remark in found.remarks)
+
+
+def test_segments_by_frames_are_read_only_where_nothing_else_says_so(listed):
     found = listed("path,label,start_frame,frames\na.mp4,run,64,64\n")
     assert (found.clips[0].start, found.clips[0].end) == (0, None)
     assert "columns not used: start_frame, frames" in found.remarks
+    found = listed("path,label,start_timestamp,stop_timestamp,start_frame,stop_frame\na.mp4,run,00:00:00.14,00:00:03.37,8,202\n")
+    assert (found.clips[0].start, found.clips[0].end, found.clips[0].by_frames) == (0.14, 3.37, False)
+    assert "columns not used: start_frame, stop_frame" in found.remarks
+    for header, told, options in (
+        ("path,label\na.mp4,run", "no segments by frame numbers", {"first_frame": 1}),
+        ("path,label,start_frame,stop_frame\na.mp4,run,9,9", "stop_frame 9 is not after start_frame 9", {}),
+        (
+            "path,label,start_frame,stop_frame\na.mp4,run,0,9",
+            "start_frame 0 comes before the first frame, which is number 1",
+            {"first_frame": 1},
+        ),
+        ("path,label,start_frame,stop_frame\na.mp4,run,1.5,9", "start_frame must be the number of a frame, got '1.5'", {}),
+        ("path,label,start_frame,stop_frame\na.mp4,run,-1,9", "start_frame must be the number of a frame, got '-1'", {}),
+    ):
+        with pytest.raises(UserError, match=told):
+            listed(header + "\n", **options)
 
 
 @pytest.mark.parametrize(

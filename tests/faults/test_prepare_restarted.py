@@ -1,11 +1,15 @@
 """`vivit prepare` killed and started again: what is done is not done again, and the result is that of an undisturbed one, bit for bit."""
 
+import contextlib
+import errno
 import functools
 import hashlib
 import json
 import os
 import random
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +19,7 @@ import films
 import pytest
 
 from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.preparation import place
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.errors import UserError
 
@@ -128,8 +133,6 @@ def test_ctrl_c_keeps_what_is_done(source, tmp_path):
 
 
 def test_an_error_does_not_throw_away_the_work_of_hours(tmp_path, monkeypatch):
-    from vivit_jax.data.preparation import place
-
     for name in ("train/a/one.mp4", "train/b/two.mp4"):
         (tmp_path / "videos" / name).parent.mkdir(parents=True)
         films.write(tmp_path / "videos" / name, films.scene(6, 16, 16, len(name)))
@@ -142,6 +145,58 @@ def test_an_error_does_not_throw_away_the_work_of_hours(tmp_path, monkeypatch):
     assert [path.name for path in left.iterdir()] == ["done"]
     assert make(tolerate=1).resumed == 2
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine"]
+
+
+@pytest.fixture
+def several(tmp_path):
+    """Six videos, of some 3 kB each when they are stored."""
+    for number in range(6):
+        path = tmp_path / f"videos/train/{'ab'[number % 2]}/{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        films.write(path, films.scene(6, 32, 32, number))
+    return tmp_path / "videos"
+
+
+@contextlib.contextmanager
+def file_size_limited(most):
+    """Has the system refuse to let a file of this process grow beyond `most` bytes, with an error that is not that of a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.fault(
+    promise="An error of the disk in mid-preparation is told for what it is, and costs no work",
+    provoked="a file that the system does not let grow, first the journal's and then the set's; a tmpfs that is full",
+    seen="one line with the system's reason, and what to do; the same command goes on from what is done",
+    trials=3,
+)
+@pytest.mark.parametrize("most", [6_000, 20_000], ids=["journal", "set"])
+def test_an_error_of_the_disk_is_told_and_the_journal_kept(several, tmp_path, monkeypatch, most):
+    monkeypatch.setattr(place, "WORTH_KEEPING", 0)  # seconds
+    make = functools.partial(prepare, "folder", several, name="mine", data_dir=tmp_path / "data", workers=1)
+    with file_size_limited(most), pytest.raises(OSError, match="File too large; what is done is kept, and the same command") as error:
+        make()
+    assert error.value.errno == errno.EFBIG
+    assert error.value.filename == str(tmp_path / "data/mine")
+    assert [path.name for left in (tmp_path / "data").iterdir() for path in left.iterdir()] == ["done"]
+    assert make().resumed > 0
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine"]
+
+
+def test_a_full_disk_keeps_what_is_done(several, small_disk, monkeypatch):
+    monkeypatch.setattr(place, "WORTH_KEEPING", 0)  # seconds
+    disk = small_disk
+    (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - (24 << 10)))
+    make = functools.partial(prepare, "folder", several, name="mine", data_dir=disk, workers=1)
+    with pytest.raises(OSError, match="No space left on device; free some space; what is done is kept") as error:
+        make()
+    assert error.value.errno == errno.ENOSPC
+    (disk / "filler").unlink()
+    assert make().resumed > 0
 
 
 def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path):

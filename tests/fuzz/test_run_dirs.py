@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mutations import examples
 
 from vivit_jax.errors import UserError
-from vivit_jax.runs.report import write_report
+from vivit_jax.runs.report.write import write_report
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400) | st.just("\ud800"),

@@ -68,6 +68,14 @@ def test_a_mutated_video_is_read_or_refused(folder, container, changes):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 19
 
 
+def test_a_stream_of_which_no_picture_can_be_decoded_is_refused(folder):
+    """Found by the test above: packets with times, and a damaged sequence header."""
+    damaged = mutated(original(folder, "ts"), [("flip", 0.0, b"\0", 1), ("flip", 0.1452968891425157, b"\0", 1)])
+    (folder / "nothing.ts").write_bytes(damaged)
+    with pytest.raises(UserError, match=r"nothing\.ts: holds no frames"):
+        views_of_video(folder / "nothing.ts", PREPROCESS, (2, 1))
+
+
 def refused(error, path):
     assert "\n" not in str(error)
     assert path.name in str(error)

@@ -13,9 +13,11 @@ from vivit_jax.models.kernels import attention as backends
 from vivit_jax.models.kernels import memory_layout as layout
 from vivit_jax.models.kernels import time_attention
 from vivit_jax.models.kernels.attention import choose_backend, dot_product_attention, padded_length
+from vivit_jax.models.kernels.platform import this_machine
 from vivit_jax.models.vivit.attention import SPACE, TIME, MultiHeadAttention
 
 NEEDS_GPU = pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN runs on NVIDIA GPUs")
+NEEDS_FA3 = pytest.mark.skipif(not this_machine().runs_fa3, reason="FlashAttention-3 runs on Hopper GPUs, by the extra fa3")
 
 
 def definition(query, key, value, length=None):
@@ -46,6 +48,7 @@ def relative(actual, expected):
         ("xla", jnp.float32, 1e-6),
         ("chunked", jnp.float32, 1e-6),
         pytest.param("cudnn", jnp.bfloat16, 1e-2, marks=NEEDS_GPU),
+        pytest.param("fa3", jnp.bfloat16, 1e-2, marks=NEEDS_FA3),
     ],
 )
 def test_a_backend_is_the_definition_with_its_gradients(backend, dtype, tolerance, tokens, padding):

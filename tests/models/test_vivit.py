@@ -191,6 +191,7 @@ def test_a_wrong_video_is_refused_with_what_was_expected(video, message):
         ({"pool": "token", "factorisation": "factorised_self_attention"}, "set model.pool to mean"),
         ({"attention_dropout": 0.1, "attention": "chunked"}, "needs model.attention xla or auto, got chunked"),
         ({"attention": "cudnn"}, "cudnn computes in 16 bits only: set model.dtype to bfloat16"),
+        ({"attention": "fa3"}, "fa3 computes in 16 bits only: set model.dtype to bfloat16"),
         ({"dropout": 1.5}, r"dropout must be in \[0, 1\), got 1.5"),
         ({"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0"),
         ({"hidden_size": None}, "give a model.size"),

@@ -21,7 +21,7 @@ from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.inference.explain import explain
 from vivit_jax.inference.predict import predict
-from vivit_jax.serving.answers import load_models
+from vivit_jax.serving.answers import LARGEST_SHEET, load_models, picture
 from vivit_jax.serving.limits import ServingLimits
 from vivit_jax.weights import save_pretrained
 
@@ -72,6 +72,15 @@ def test_details_are_the_frames_seen_their_evidence_and_the_score_along_the_vide
             said = dict(predict(pretrained, frames[start : start + 7], views=(1, 1)))
             np.testing.assert_allclose(curve["probabilities"][place], said[curve["label"]], atol=2e-4)
     assert along["starts"][0] == 0 and along["ends"][-1] == pytest.approx(2.3)
+
+
+def test_the_picture_of_a_long_clip_is_bounded():
+    frames = np.random.default_rng(0).integers(0, 256, (1500, 224, 224, 3), np.uint8)
+    sheet = picture(frames)
+    image = Image.open(io.BytesIO(base64.b64decode(sheet["picture"].partition(",")[2])))
+    assert image.width * image.height < 1.2 * LARGEST_SHEET
+    assert (sheet["frames"], image.width) == (1500, sheet["columns"] * sheet["width"])
+    assert picture(frames[:32])["width"] == 224, "as it is"
 
 
 def test_a_short_video_has_no_score_along_it(server):

@@ -42,7 +42,7 @@ def test_a_space_is_complete(model_dirs, tmp_path, capsys):
     assert cli.main(["serve", *models, "--space", str(space)]) == 2
     assert "holds something already" in capsys.readouterr().err
     assert cli.main(["serve", *models, "--space", str(tmp_path / "other"), "--token", "own"]) == 2
-    assert "asks for no --token" in capsys.readouterr().err
+    assert "--token means nothing with --space" in capsys.readouterr().err
     assert cli.main(["serve", *models, "--space", str(tmp_path / "other"), "--views", "10x10"]) == 2
     assert "views must be at most" in capsys.readouterr().err
 

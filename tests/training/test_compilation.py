@@ -5,11 +5,14 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import tiny
 from jax.experimental.compilation_cache import compilation_cache
+from jax.sharding import NamedSharding, PartitionSpec
 
-from vivit_jax.training.devices.compilation import watched
+from vivit_jax.models.kernels.partitioning import over_batch
+from vivit_jax.training.devices.compilation import use_cache, watched
 
 
 def first_step(output):
@@ -52,6 +55,28 @@ def test_what_another_thread_compiles_does_not_count(asks_an_empty_cache):
         compile_something(3.5)
     assert compilation.requests > compilation.hits
     assert str(compilation).startswith("traced and compiled in ")
+
+
+def test_several_devices_find_a_program_whose_partitioning_lies_elsewhere_in_memory(asks_an_empty_cache, tmp_path):
+    flags = ("jax_remove_custom_partitioning_ptr_from_cache_key", "jax_persistent_cache_min_compile_time_secs")
+    before = {flag: getattr(jax.config, flag) for flag in flags}
+    rows = NamedSharding(jax.make_mesh((2,), ("data",), devices=jax.devices()[:2]), PartitionSpec("data"))
+    x = jax.device_put(np.ones((4, 3), np.float32), rows)
+
+    def compiled():
+        function = over_batch(lambda x: jnp.tanh(x) * 2.5, "bn -> bn")
+        with watched() as compilation:
+            jax.jit(function)(x).block_until_ready()
+        return compilation
+
+    try:
+        use_cache(str(tmp_path))
+        first, second = compiled(), compiled()
+    finally:
+        for flag, value in before.items():
+            jax.config.update(flag, value)
+    assert (first.requests, first.hits) == (1, 0)
+    assert (second.requests, second.hits) == (1, 1)
 
 
 @pytest.mark.slow

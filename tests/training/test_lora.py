@@ -130,6 +130,30 @@ def test_patterns_that_are_wrong_are_named():
             with_adapters(params, LoraConfig(rank=2, layers=layers), 0)
     with pytest.raises(UserError, match="rank must be at least 0"):
         LoraConfig(rank=-1)
+    with pytest.raises(UserError, match=r"training.lora.full '\^haed' matches no parameter \(parameters are named as head/bias, "):
+        trained(0, training=lora(full="^haed"))
+
+
+def test_no_multiplier_is_without_effect_beside_adapters():
+    for pattern, factor, told in (
+        ("transformer", 0.0, r"freezes the adapter transformer/\S+/lora, which would do nothing"),
+        ("block_00/mlp", 0.0, r"freezes the adapter transformer/encoder/block_00/mlp/in/lora"),
+        ("tokenizer", 2.0, "matches only parameters that are not trained"),
+    ):
+        with pytest.raises(UserError, match=told):
+            optimizer_of(((pattern, factor),))
+    factors = optimizer_of((("tokenizer", 0.0), ("lora", 2.0), ("transformer", 0.0)))
+    assert {factors[path] for path in factors if path.endswith(("/lora/a", "/lora/b"))} == {2.0}
+    alone = optimizer_of((), full=None)
+    assert {path.rpartition("/")[2] for path, factor in alone.items() if factor} == {"a", "b"}
+
+
+def optimizer_of(multipliers, **keys):
+    """The factor of each parameter."""
+    experiment = tiny.experiment(optimizer={"multipliers": multipliers}, training=lora(**keys))
+    adapted, config = with_adapters(initial_params(experiment), experiment.training.lora, 0), experiment.training.lora
+    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.1, adapted, experiment.model, trained_by(config))
+    return dict(named_leaves(optimizer.factors))
 
 
 def test_patterns_see_one_path_per_layer_where_layers_are_scanned_too():

@@ -10,7 +10,7 @@ from test_evaluation import VARIABLES, Brightness
 
 from vivit_jax.errors import UserError
 from vivit_jax.runs import train as launch
-from vivit_jax.runs.report import write_report
+from vivit_jax.runs.report.write import write_report
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import score_batches
 from vivit_jax.training.metrics import score_multi_label

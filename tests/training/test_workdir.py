@@ -1,5 +1,6 @@
 """Whether a directory holds a part of this run."""
 
+import datetime
 import json
 
 import pytest
@@ -46,3 +47,12 @@ def test_a_key_that_is_gone_is_named(begun):
     workdir.config.write_text("[]")
     with pytest.raises(UserError, match=r"is not the config\.json of a run"):
         workdir.check(tiny.experiment())
+
+
+def test_a_run_that_goes_on_keeps_the_date_of_its_first_start(begun):
+    workdir, _ = begun
+    recorded = json.loads(workdir.config.read_text())
+    assert abs(datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(recorded["started"])).total_seconds() < 60
+    workdir.config.write_text(json.dumps(recorded | {"started": "2026-01-02T03:04:05+00:00"}))
+    workdir.record(tiny.experiment())
+    assert json.loads(workdir.config.read_text())["started"] == "2026-01-02T03:04:05+00:00"

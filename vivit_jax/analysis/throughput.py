@@ -287,7 +287,7 @@ def random_batch(model: ModelConfig, batch_size: int, augment: AugmentConfig) ->
 def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
     variables = random_variables(subject.model) if subject.variables is None else subject.variables
     variables = variables | {"params": with_adapters(variables["params"], subject.training.lora, 0)}
-    module = build(subject.model, axis_name=executor.axis_name)
+    module = build(subject.model, axis_name=executor.axis_name, batch_parts=executor.batch_parts)
     state, step = set_up(subject, module, variables, _preprocess(subject), executor, total=SCHEDULE_STEPS, warmup=SCHEDULE_WARM_UP)
     batch = executor.to_devices(random_batch(subject.model, subject.batch_size, subject.augment))
     seed = executor.place_whole(np.uint32(0))

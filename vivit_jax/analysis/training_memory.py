@@ -13,7 +13,7 @@ from vivit_jax.training.state import create_state
 def training_bytes(experiment: Experiment) -> dict[str, int]:
     """Bytes of a training step on one device, by what takes them: an estimate, before XLA's buffers and fusion."""
     variables, optimizer = _variables_and_optimizer(experiment)
-    averaged = bool(experiment.training.ema_decay)
+    averaged = experiment.training.averages
     state = jax.eval_shape(lambda tree: create_state(tree, optimizer, averaged=averaged), variables)
     clips = experiment.training.batch_size // experiment.training.accumulation
     return {

@@ -3,10 +3,39 @@
 import argparse
 import pathlib
 import re
+from collections.abc import Iterable
 
 from vivit_jax.errors import UserError
 from vivit_jax.files import is_url
 from vivit_jax.preprocess import Views
+
+
+def is_given(arguments: argparse.Namespace, option: str) -> bool:
+    """Whether an option is on the command line, whatever its value; False where a caller has parsed the arguments on its own."""
+    return option in getattr(arguments, "given", ())
+
+
+def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:
+    """Refuses options that would change nothing: whoever gives one expects that it does. `--data_dir` names a place, and is let through.
+
+    Args:
+      arguments: of the command, as `cli.parse` makes them.
+      options: those that are not used this time.
+      why: the end of the sentence "--split means nothing ...".
+
+    Raises:
+      UserError: naming those of them that are on the command line.
+    """
+    unused = [f"--{option}" for option in options if is_given(arguments, option)]
+    if unused:
+        mean, them = ("means", "it") if len(unused) == 1 else ("mean", "them")
+        raise UserError(f"{' and '.join(unused)} {mean} nothing {why}: leave {them} out")
+
+
+def refuse_overrides(arguments: argparse.Namespace, why: str) -> None:
+    """Refuses `--config.KEY` where no config is read, as `refuse_unused` does options."""
+    if overrides := getattr(arguments, "overrides", {}):
+        raise UserError(f"--config.{next(iter(overrides))} means nothing {why}: leave it out")
 
 
 def views(text: str) -> Views:
@@ -71,6 +100,18 @@ def output(text: str) -> pathlib.Path:
     if is_url(text):
         raise argparse.ArgumentTypeError(f"{text} is a URL, and files are written into folders: mount the bucket, and give its folder")
     return pathlib.Path(text)
+
+
+def output_file(text: str) -> pathlib.Path:
+    """A file to write, refused before the work that it is to hold is done.
+
+    Raises:
+      argparse.ArgumentTypeError: for a URL or a folder.
+    """
+    path = output(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text or path} is a folder: name a file in it")
+    return path
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -23,8 +23,9 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import output, positive
+from vivit_jax.commands.arguments import output_file, positive, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.files import write_atomically
 
 if typing.TYPE_CHECKING:
     from vivit_jax.analysis import throughput
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep", type=sweep, metavar="KEY=N,N,...", help="measure a row for each batch_size, or for each clip length in frames"
     )
-    parser.add_argument("--json", type=output, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -76,6 +77,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     if (arguments.config is None) == (arguments.model is None):
         raise UserError("give either --config or --model")
+    if arguments.model:
+        refuse_overrides(arguments, "with --model, which reads no config")
+    if arguments.sweep and arguments.sweep[0] == "batch_size":
+        refuse_unused(arguments, ("batch_size",), "with --sweep batch_size")
     if arguments.mode == "data":
         report = {"environment": throughput.environment(), "rows": list(_data_rows(arguments))}
         columns = DATA_COLUMNS
@@ -89,7 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
         columns = STEP_COLUMNS
     _print(report, columns)
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(arguments.json, json.dumps(report, indent=2) + "\n")
 
 
 def sweep(text: str) -> Sweep:

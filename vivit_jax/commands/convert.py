@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.commands.arguments import output
+from vivit_jax.commands.arguments import output, positive, refuse_unused, whole
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
 from vivit_jax.models.resnet3d.config import ARCHITECTURES
@@ -38,6 +38,7 @@ from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.vit.convert import STRIDE
 from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
 
+ONLY_OF = {"factorised_encoder": ("temporal_layers",), "factorised_self_attention": ("attention_order", "temporal_attention")}
 FILE_WIDTH = 160  # of the table in a log file: it names files and tells what was done
 
 
@@ -64,13 +65,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--pool", choices=POOLS)
     model.add_argument("--tokenizer", choices=TOKENIZERS)
     model.add_argument(
-        "--sampled_frames", type=int, metavar="N", help="with --tokenizer frames: frames to sample, if not clip frames / tubelet frames"
+        "--sampled_frames",
+        type=positive,
+        metavar="N",
+        help="with --tokenizer frames: frames to sample, if not clip frames / tubelet frames",
     )
     model.add_argument(
         "--attention_order", choices=ATTENTION_ORDERS, help="whether factorised_self_attention attends over space or time first"
     )
     model.add_argument(
-        "--temporal_layers", type=int, metavar="N", help="layers over time of factorised_encoder (default for an image model: 4)"
+        "--temporal_layers", type=whole, metavar="N", help="layers over time of factorised_encoder (default for an image model: 4)"
     )
     model.add_argument("--architecture", choices=ARCHITECTURES, help="the C2D or I3D that an image ResNet becomes")
     init = parser.add_argument_group("how the source is made to fit")
@@ -78,18 +82,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--temporal_attention", choices=choices.TEMPORAL_ATTENTION_INITS, default="zero_output")
     init.add_argument("--position_resize", choices=choices.POSITION_RESIZES, help="default: as the source's own code does")
     init.add_argument("--head", choices=("fresh", "keep"), help="default: a video model's head is kept if the classes are the same")
-    init.add_argument("--seed", type=int, default=0, help="seed of parameters that no source has (default 0)")
+    init.add_argument("--seed", type=whole, default=0, help="seed of parameters that no source has (default 0)")
     source = parser.add_argument_group("the source, where its files do not tell")
     source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="the clip that a ViViT's positions are for")
     source.add_argument("--image_size", type=_size, metavar="H,W", help="the image that an image model's positions are for")
-    source.add_argument("--num_heads", type=int, metavar="N")
+    source.add_argument("--num_heads", type=positive, metavar="N")
     source.add_argument("--activation", choices=ACTIVATIONS)
-    source.add_argument("--norm_eps", type=float, metavar="X")
+    source.add_argument("--norm_eps", type=_above_zero, metavar="X")
     source.add_argument("--mean", type=_triple, metavar="R,G,B", help="mean of pixels in [0, 1]")
     source.add_argument("--std", type=_triple, metavar="R,G,B", help="standard deviation of pixels in [0, 1]")
     source.add_argument("--labels", type=pathlib.Path, metavar="FILE", help="class names, one a line")
-    source.add_argument("--stride", type=int, metavar="N", help=f"source frames between two frames of a clip (default: {STRIDE})")
-    source.add_argument("--resize", type=int, metavar="N", help="short side in pixels before the crop (default: 8/7 of the crop's)")
+    source.add_argument("--stride", type=positive, metavar="N", help=f"source frames between two frames of a clip (default: {STRIDE})")
+    source.add_argument("--resize", type=positive, metavar="N", help="short side in pixels before the crop (default: 8/7 of the crop's)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -123,8 +127,24 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     done = conversion.pretrained
-    save_pretrained(arguments.to, done.model.config, done.variables, done.preprocess, done.labels or None, multi_label=done.multi_label)
+    _check_used(arguments, getattr(done.model.config, "factorisation", None))
+    save_pretrained(
+        arguments.to,
+        done.model.config,
+        done.variables,
+        done.preprocess,
+        done.labels or None,
+        multi_label=done.multi_label,
+        average=done.average,
+    )
     print_report(conversion, arguments.source, arguments.to)
+
+
+def _check_used(arguments: argparse.Namespace, factorisation: str | None) -> None:
+    """Refuses options that another factorisation alone has a use for."""
+    for only, options in ONLY_OF.items():
+        if factorisation not in (None, only):
+            refuse_unused(arguments, options, f"for {factorisation}")
 
 
 def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> None:
@@ -177,6 +197,16 @@ def _numbers(text: str, kind: type, count: int) -> tuple:
     if len(values) != count:
         raise argparse.ArgumentTypeError(f"must be {count} numbers with commas between them, got {text!r}")
     return values
+
+
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
 
 
 def _classes(text: str) -> int | dict[str, int]:

@@ -7,7 +7,8 @@ Example:
   vivit evaluate --workdir runs/epic --split val --submission epic test.zip --sls 2,3,3
 
 A run's own test is written to evaluation.json. Anything else (another split, other views, another data set, another step) is written to a
-file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all.
+file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all. A split without labels, such as the test split
+of Epic-Kitchens, is predicted for a --submission, and not scored.
 """
 
 import argparse
@@ -21,10 +22,13 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_views, output, positive
+from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
+    from vivit_jax.heads import Labels
+    from vivit_jax.inference.evaluate import Unscored
+    from vivit_jax.inference.scores import Names
     from vivit_jax.runs.evaluations import Subject
     from vivit_jax.training.evaluation import Evaluation
 
@@ -48,12 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="also average each view mirrored (default: as the run, or no)",
     )
-    parser.add_argument("--average", choices=AVERAGES, help="what is averaged over the views of a video (default: as the run, or logits)")
+    parser.add_argument("--average", choices=AVERAGES, help="what is averaged over the views of a video (default: as in training)")
     parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
     parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, instead of its own")
     parser.add_argument(
         "--out",
-        type=output,
+        type=output_file,
         metavar="FILE",
         help="file for the scores (default: evaluation.json, or a file named by split and views if this is not the run's own test); "
         "a .csv or .parquet gets the predictions, and the scores go to their default file",
@@ -74,16 +78,25 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for a model, data set, split or file that does not exist or does not fit.
     """
     from vivit_jax.data.summary import refused_clips
-    from vivit_jax.inference.evaluate import scored
+    from vivit_jax.inference.evaluate import scored, unscored
     from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
     from vivit_jax.inference.scores import to_record, write_record, write_table
-    from vivit_jax.inference.submissions import Submission, check_submission, write_submission
-    from vivit_jax.runs.report import write_report
+    from vivit_jax.inference.submissions import check_submission
+    from vivit_jax.runs.report.write import write_report
+    from vivit_jax.training.devices.compilation import use_usual_cache
 
     if arguments.sls and not (arguments.submission and arguments.submission[0] == "epic"):
         raise UserError("--sls is for --submission epic FILE.zip: leave it out, or name the file to write")
     tell_of_unused_gpu()
+    use_usual_cache()
     subject = _subject(arguments)
+    has_no_labels = bool(subject.dataset.without_labels(subject.split))
+    if has_no_labels and not arguments.submission:
+        raise UserError(
+            f"split {subject.split} has no labels to score by: give --submission CHALLENGE FILE to predict it, or another --split"
+        )
+    if has_no_labels:
+        refuse_unused(arguments, ("out",), "for a split without labels, which has no scores")
     if arguments.submission:
         check_submission(arguments.submission[0], subject.dataset.labels, arguments.sls)
     pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
@@ -93,18 +106,13 @@ def run(arguments: argparse.Namespace) -> None:
             f"the model's classes have no names: they are assumed to be those of data set {subject.dataset.name}, in its order; if "
             "the model was trained with another order, the scores are wrong: --labels FILE names its classes"
         )
-    evaluation, names = scored(
-        pretrained,
-        subject.dataset,
-        subject.split,
-        agreement,
-        subject.views,
-        arguments.batch_size,
-        subject.data,
-        subject.parallel,
-        flip=subject.flip,
-        average=subject.average,
-    )
+    what = pretrained, subject.dataset, subject.split, agreement, subject.views, arguments.batch_size, subject.data, subject.parallel
+    how = {"flip": subject.flip, "average": subject.average}
+    if has_no_labels:
+        said, names = unscored(*what, **how)
+        _submit(arguments, said, subject.dataset.labels, names)
+        return
+    evaluation, names = scored(*what, **how)
     record = to_record(
         evaluation,
         name=subject.dataset.name,
@@ -125,11 +133,17 @@ def run(arguments: argparse.Namespace) -> None:
         write_table(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")
     if arguments.submission:
-        challenge, file = arguments.submission
-        write_submission(challenge, Submission(evaluation, subject.dataset.labels, names, arguments.sls), pathlib.Path(file))
-        console.say(f"submission written to {file}")
+        _submit(arguments, evaluation, subject.dataset.labels, names)
     if arguments.workdir and subject.out.parent == pathlib.Path(arguments.workdir):
         console.say(f"report written to {write_report(arguments.workdir)}")
+
+
+def _submit(arguments: argparse.Namespace, said: "Evaluation | Unscored", labels: "Labels", names: "Names") -> None:
+    from vivit_jax.inference.submissions import Submission, write_submission
+
+    challenge, file = arguments.submission
+    write_submission(challenge, Submission(said, labels, names, arguments.sls), pathlib.Path(file))
+    console.say(f"submission of {said.examples:,} videos written to {file}")
 
 
 def _subject(arguments: argparse.Namespace) -> "Subject":
@@ -159,7 +173,7 @@ def _subject(arguments: argparse.Namespace) -> "Subject":
             split=arguments.split or "test",
             views=arguments.views or (4, 3),
             flip=bool(arguments.flip),
-            average=arguments.average or AVERAGES[0],
+            average=arguments.average,
         )
     if arguments.out and not _is_table(arguments.out):
         return dataclasses.replace(subject, out=arguments.out)

@@ -17,7 +17,7 @@ import pathlib
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_model, duration, moment, output, positive
+from vivit_jax.commands.arguments import add_model, duration, moment, output_file, positive
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit explain`."""
     add_model(parser)
     parser.add_argument("video", metavar="VIDEO", help="a video file")
-    parser.add_argument("--out", type=output, metavar="FILE.mp4", required=True, help="the video to write")
+    parser.add_argument("--out", type=output_file, metavar="FILE.mp4", required=True, help="the video to write")
     parser.add_argument("--start", type=moment, metavar="TIME", help="explain a part of the video that begins here, such as 1:23 or 83s")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--window", type=duration, metavar="TIME", help="how long the part is")
@@ -50,9 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.data.layouts.times import clock
     from vivit_jax.data.video.reader import encode
     from vivit_jax.inference.explain import explain, frame_rate, overlay
+    from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
 
     tell_of_unused_gpu()
+    use_usual_cache()
     pretrained = from_pretrained(arguments.model)
     explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps, part=part)
     video = encode(overlay(arguments.video, explanation, pretrained.preprocess), frame_rate(arguments.video, explanation))

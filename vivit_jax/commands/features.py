@@ -12,7 +12,7 @@ Any model directory will do, with or without a head. This makes one that embeds 
   vivit convert vit.npz --to models/vit_frames --factorisation factorised_encoder --temporal_layers 0 \\
       --tokenizer frames --tubelet 1,16,16 --clip 8,224,224
 
-If a file cannot be read, the command names it, still writes the others, and exits with code 2.
+If a file cannot be read, or its features are not finite, the command names it, still writes the others, and exits with code 2.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import typing
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output, positive
+from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, in_one_line
 
 if typing.TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "videos", nargs="*", metavar="VIDEO", help="instead of a data set: video files, folders of them, or patterns in quotes"
     )
-    parser.add_argument("--out", type=output, required=True, metavar="FILE.npz", help="file to write the features to")
+    parser.add_argument("--out", type=output_file, required=True, metavar="FILE.npz", help="file to write the features to")
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
     add_outputs(parser)
     parser.add_argument("--per_view", action="store_true", help="keep the features of each view, as (n, views, d)")
@@ -48,17 +48,21 @@ def run(arguments: argparse.Namespace) -> None:
     """Writes the features.
 
     Raises:
-      UserError: for a model, data set or file that does not exist or does not fit; after all files, if one of them could not be read.
+      UserError: for a model, data set or file that does not exist or does not fit; after all files, if one of them has none.
     """
     if bool(arguments.name) == bool(arguments.videos):
         raise UserError("give either a data set, --name NAME, or video files")
+    if arguments.videos:
+        refuse_unused(arguments, ("split", "batch_size"), "for video files, without a data set --name")
     if arguments.out.suffix.lower() != ".npz":
         raise UserError(f"--out must end in .npz, got {arguments.out}")
     from vivit_jax.data.sources import find_videos
     from vivit_jax.inference.features import features, features_of_files
+    from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
 
     tell_of_unused_gpu()
+    use_usual_cache()
     pretrained = from_pretrained(arguments.model)
     options = {name: getattr(arguments, name) for name in ("views", "per_view", "time", "layers")}
     if arguments.name:
@@ -75,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     for error in errors:
         print(f"vivit: {in_one_line(error)}", file=sys.stderr)
     if errors:
-        raise UserError(f"{len(errors)} of {len(videos)} videos could not be read; the others are in {arguments.out}")
+        raise UserError(f"{len(errors)} of {len(videos)} videos have no features; the others are in {arguments.out}")
 
 
 def _write(found: "Features", out: pathlib.Path) -> None:

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, output
+from vivit_jax.commands.arguments import add_dataset, output_file, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit inspect`."""
     parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
-    parser.add_argument("--sheet", type=output, metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
+    parser.add_argument("--sheet", type=output_file, metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
     parser.add_argument("--originals", metavar="DIR", help="with --name: the folder that the set was made of, to compare its files too")
     parser.add_argument(
         "--keys",
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the keys for that family of models",
     )
     parser.add_argument(
-        "--batch", type=output, metavar="FILE.png", help="with a config: draw its first training batch, augmented, into this file"
+        "--batch", type=output_file, metavar="FILE.png", help="with a config: draw its first training batch, augmented, into this file"
     )
 
 
@@ -80,13 +80,10 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.weights.model_dir import load_model_dir
     from vivit_jax.weights.model_json import is_model_dir
 
+    _check(arguments)
     if arguments.keys is not None:
         _print_keys(experiment_keys(arguments.keys, family=arguments.overrides.get("model.family", DEFAULT)))
         return
-    if arguments.originals is not None and not arguments.name:
-        raise UserError("--originals is for a data set: name it with --name")
-    if (arguments.subject is None) == (arguments.name is None):
-        raise UserError("give either a config, a run or a model directory, or --name of a data set")
     if arguments.name:
         originals = None if arguments.originals is None else local_folder(arguments.originals, "--originals")
         sheet = pathlib.Path(arguments.sheet or f"{arguments.name}.png")
@@ -103,6 +100,25 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.batch:
             tell_of_unused_gpu()
             _save(first_batch_sheet(experiment), arguments.batch)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuses options that do not go together, or that what is described has no use for."""
+    of_dataset = ("sheet", "originals")
+    if arguments.keys is not None:
+        refuse_unused(arguments, ("name", "data_dir", *of_dataset, "batch"), "with --keys")
+        if arguments.subject is not None or set(arguments.overrides) - {"model.family"}:
+            raise UserError("--keys lists what any config may set: beside it goes nothing but --config.model.family=NAME")
+        return
+    if (arguments.subject is None) == (arguments.name is None):
+        raise UserError("give either a config, a run or a model directory, or --name of a data set")
+    if arguments.name is None:
+        refuse_unused(arguments, of_dataset, "without --name, a data set")
+        if arguments.batch:
+            refuse_unused(arguments, ("data_dir",), "for a config, which has --config.data.data_dir")
+    if arguments.name or pathlib.Path(arguments.subject).is_dir():
+        refuse_unused(arguments, ("batch",), "but for a config")
+        refuse_overrides(arguments, "but for a config")
 
 
 def _print_keys(keys: "Sequence[Key]") -> None:

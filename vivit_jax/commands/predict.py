@@ -23,7 +23,7 @@ so that one that takes too long or too much memory can be stopped.
 
 import argparse
 
-from vivit_jax.commands.arguments import add_model, duration, output, positive, views
+from vivit_jax.commands.arguments import add_model, duration, output_file, positive, views
 from vivit_jax.errors import UserError
 
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--views",
         type=views,
         metavar="TxS",
-        help="temporal clips x spatial crops whose logits are averaged (default 4x3; with --window as many clips as cover it x 1)",
+        help="temporal clips x spatial crops that are averaged (default 4x3; with --window as many clips as cover it x 1)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of tables; with --window, an object a line")
     parser.add_argument("--window", type=duration, metavar="TIME", help="score windows this long, such as 2s, 500ms or 0:30")
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="average each window's probabilities over all windows whose middle is at most half of TIME from its own",
     )
-    parser.add_argument("--out", type=output, metavar="FILE", help="write rows to a .csv, .jsonl or .parquet file")
+    parser.add_argument("--out", type=output_file, metavar="FILE", help="write rows to a .csv, .jsonl or .parquet file")
     parser.add_argument("--overwrite", action="store_true", help="begin --out anew instead of going on with it")
-    parser.add_argument("--plot", type=output, metavar="FILE", help="draw the leading classes over time as .png, .svg or .pdf")
+    parser.add_argument("--plot", type=output_file, metavar="FILE", help="draw the leading classes over time as .png, .svg or .pdf")
 
 
 def run(arguments: argparse.Namespace) -> None:

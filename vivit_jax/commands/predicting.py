@@ -18,6 +18,7 @@ from vivit_jax.inference.row_files import RowFile, check_suffix, open_rows
 from vivit_jax.inference.rows import RowsOfModel, fingerprint
 from vivit_jax.inference.timeline import Timeline, check_format
 from vivit_jax.inference.windows import WindowScorer
+from vivit_jax.training.devices.compilation import use_usual_cache
 from vivit_jax.weights import Pretrained, from_pretrained
 
 WHOLE_VIEWS = (4, 3)
@@ -42,6 +43,7 @@ def predict(arguments: argparse.Namespace) -> None:
     if sources.remark:
         print(f"vivit: {printable(sources.remark)}", file=sys.stderr)
     tell_of_unused_gpu()
+    use_usual_cache()
     pretrained = from_pretrained(arguments.model)
     if arguments.window or arguments.out:
         videos = tuple(dict.fromkeys(sources.videos))  # rows of a video named twice would be there twice

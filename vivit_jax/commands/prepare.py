@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
+from vivit_jax.commands.arguments import refuse_unused
 from vivit_jax.data.layouts import LAYOUTS, Reading
 from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.place import REPORT, local_folder
@@ -64,6 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fps", type=float, metavar="RATE", help="for layout frames: image files a second")
     parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
+    parser.add_argument(
+        "--first_frame",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help="for a csv of segments by frame numbers: the number of a video's first frame (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--stop_frame_included",
+        action="store_true",
+        help="for such a csv: the frame that ends a segment is its last, and not the one after",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of --split (default: %(default)s)")
     parser.add_argument("--beam", action="store_true", help="make the videos by Apache Beam (extra `beam`), on many machines")
     parser.add_argument(
@@ -79,6 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs `vivit prepare`: a progress bar on standard error, the summary on standard output."""
+    if arguments.split is None:
+        refuse_unused(arguments, ("seed",), "without --split")
+    if arguments.beam:
+        refuse_unused(arguments, ("workers",), "with --beam, whose --beam_options say how many there are")
     summary = prepare(
         arguments.layout,
         arguments.source,
@@ -112,6 +129,8 @@ def _reading(arguments: argparse.Namespace) -> Reading:
         split_number=arguments.split_number,
         fps=arguments.fps,
         shared_videos=arguments.allow_shared_videos,
+        first_frame=arguments.first_frame,
+        stop_frame_included=arguments.stop_frame_included,
     )
 
 

@@ -73,12 +73,14 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from vivit_jax.data.dataset import ensure_dataset
     from vivit_jax.inference.probe import Attention, probe
+    from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
     from vivit_jax.weights.model_dir import check_replaceable
 
     if not arguments.name:
         raise UserError("a probe needs --name, the data set to fit to (and --data_dir, the folder it is in)")
     tell_of_unused_gpu()
+    use_usual_cache()
     check_replaceable(arguments.to)
     pretrained, dataset = from_pretrained(arguments.model), ensure_dataset(arguments.name, arguments.data_dir)
     val_split = _val_split(arguments.val_split, dataset)

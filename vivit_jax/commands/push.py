@@ -13,6 +13,7 @@ Example:
 import argparse
 import pathlib
 
+from vivit_jax.commands.arguments import refuse_unused
 from vivit_jax.errors import UserError
 
 
@@ -36,6 +37,8 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.weights.hub import push, repository_named
     from vivit_jax.weights.model_dir import load_model_dir
 
+    if arguments.card:
+        refuse_unused(arguments, ("private", "revision", "message"), "with --card, which pushes nothing")
     repository = repository_named(arguments.repository)
     if arguments.card and arguments.card.exists():
         raise UserError(f"{arguments.card} exists already: give --card a new file")

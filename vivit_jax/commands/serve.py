@@ -14,9 +14,10 @@ import importlib.util
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_views, positive, whole
+from vivit_jax.commands.arguments import add_views, is_given, positive, refuse_unused, whole
 from vivit_jax.errors import UserError
 
+MAY_BE_EMPTY = ("token",)
 HANDLES_SIGNALS = True  # uvicorn stops gracefully
 LIBRARIES = ("starlette", "uvicorn", "python_multipart")
 
@@ -45,11 +46,11 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: if the extra is not installed, for a model that cannot be read, or an address that cannot be listened on.
     """
     if arguments.space:
-        if arguments.token:
-            raise UserError("--space writes a server for everybody, which asks for no --token: leave it out")
+        refuse_unused(arguments, ("host", "port", "token", "public"), "with --space, which serves nothing here")
         from vivit_jax.serving.space import write_space
 
-        written = write_space(arguments.space, arguments.model, views=arguments.views)
+        options = {name: getattr(arguments, name) for name in ("max_upload", "max_waiting") if is_given(arguments, name)}
+        written = write_space(arguments.space, arguments.model, views=arguments.views, options=options)
         console.say(f"{len(written)} files written to {arguments.space}; push them to a Space of kind Docker")
         return
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]

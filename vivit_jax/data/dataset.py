@@ -14,7 +14,7 @@ from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.folds import MARK, Folds, Subset, assigned, origins, parted
 from vivit_jax.data.layouts import LAYOUTS
-from vivit_jax.data.preparation.listing import clips_of, column_called
+from vivit_jax.data.preparation.listing import clips_of, column_called, unlabelled_in
 from vivit_jax.data.preparation.place import found, local_folder
 from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
@@ -36,6 +36,7 @@ class VideoDataset:
       splits: number of records of each split.
       multi_label: whether a clip may have several classes, or none.
       identity: what distinguishes this data set from others, see `vivit_jax.data.identity`.
+      unlabelled: splits whose clips' classes are not known; they are -1.
     """
 
     name: str
@@ -46,32 +47,52 @@ class VideoDataset:
     identity: Mapping
     _builder: "tfds.core.DatasetBuilder" = dataclasses.field(repr=False)
     _manifest: manifest.Manifest | None = dataclasses.field(default=None, repr=False)
+    unlabelled: frozenset[str] = frozenset()
     _folds: dict = dataclasses.field(default_factory=dict, repr=False)  # the fold of each record, by how they were made
 
     def resolve(self, split: str) -> str:
-        """A split expression in the data set's own names, such as `val[:10%]` for `validation[:10%]`.
+        """A split expression in the data set's own names, such as `val[:10%]` for `validation[:10%]`; `all` is all that have labels.
 
         Raises:
           UserError: for a split that the data set does not have.
         """
         names, folds = parted(split)
         own = splits.resolve(names, self.splits, self.name)
+        if self.unlabelled:
+            labelled = "+".join(split for split in self.splits if split not in self.unlabelled)
+            own = "+".join(labelled if part == "all" and labelled else part for part in own.split("+"))
         return own if folds is None else f"{own}{MARK}{folds}"
 
     def has(self, split: str) -> bool:
-        """Whether the data set has every split that an expression names."""
+        """Whether the data set has every split that an expression names, with labels."""
         try:
-            self.resolve(split)
+            return not self.without_labels(split)
         except UserError:
             return False
-        return True
+
+    def without_labels(self, split: str) -> list[str]:
+        """The splits in an expression whose clips' classes are not known.
+
+        Raises:
+          UserError: for a split that the data set does not have.
+        """
+        names = [part.partition("[")[0] for part in parted(self.resolve(split))[0].split("+")]
+        return [name for name in dict.fromkeys(names) if name in self.unlabelled or (name == "all" and self.unlabelled)]
 
     def source(self, split: str) -> Sequence[Record]:
         """Random access to the records of a split, such as `train`, `train[:10%]`, `train+val` or `all@fold1of5`.
 
         Raises:
-          UserError: for a split that does not exist or is empty.
+          UserError: for a split that does not exist, is empty or has no labels.
         """
+        if missing := self.without_labels(split):
+            raise UserError(
+                f"split {', '.join(missing)} of data set {self.name} has no labels: it can be predicted, and not trained on or scored"
+            )
+        return self.any_source(split)
+
+    def any_source(self, split: str) -> Sequence[Record]:
+        """`source` of a split that may have no labels; they are then -1."""
         own, folds = parted(self.resolve(split))
         return self._records(own) if folds is None else self._of_folds(own, folds)
 
@@ -159,7 +180,7 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     if listed is not None:
         labels = listed.labels  # tfds's own files of names lose blanks around them
     facts = identity.identity(name, versions[-1], labels, counts, listed)
-    return VideoDataset(name, versions[-1], labels, counts, multi_label, facts, builder, listed)
+    return VideoDataset(name, versions[-1], labels, counts, multi_label, facts, builder, listed, unlabelled_in(versions[-1]))
 
 
 def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
@@ -198,7 +219,9 @@ def check_splits(dataset: VideoDataset, data: DataConfig) -> None:
     for field, use in (("val_split", "nothing is validated during training"), ("test_split", "nothing is tested at the end")):
         split = getattr(data, field)
         if split is not None and split == getattr(DataConfig, field) and not dataset.has(split):
-            console.warn(f"data set {dataset.name} has no split {split}, only {', '.join(dataset.splits)}: {use} (--config.data.{field})")
+            lacks = f"no split {split}, only {', '.join(dataset.splits)}"
+            lacks = f"no labels in split {split}" if splits.find(split, dataset.splits) else lacks
+            console.warn(f"data set {dataset.name} has {lacks}: {use} (--config.data.{field})")
         elif split is not None:
             dataset.source(split)
 

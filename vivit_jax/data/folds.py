@@ -41,7 +41,7 @@ class Folds:
             raise UserError(f"folds are numbered from 1 to their count, which is at least 2: got {self.numbers} of {self.count}")
 
     def __str__(self) -> str:
-        rest = [self.group or "", *([str(self.seed)] if self.seed else [])] if self.group or self.seed else []
+        rest = [_quoted(self.group or ""), *([str(self.seed)] if self.seed else [])] if self.group or self.seed else []
         numbers = ",".join(map(str, self.numbers))
         return ":".join([f"{'fold' if self.inside else 'not'}{numbers}of{self.count}", *rest])
 
@@ -60,7 +60,16 @@ def parted(expression: str) -> tuple[str, Folds | None]:
         forms = "all@fold1of5 or all@not1of5, with a column and a seed all@fold1of5:person:7"
         raise UserError(f"split {expression!r}: folds are named as in {forms}")
     numbers = tuple(int(number) for number in match[2].split(","))
-    return splits, Folds(numbers, int(match[3]), match[1] == "fold", match[4] or None, int(match[5] or 0))
+    return splits, Folds(numbers, int(match[3]), match[1] == "fold", _unquoted(match[4] or "") or None, int(match[5] or 0))
+
+
+def _quoted(column: str) -> str:
+    """A column's name in an expression, whose parts are apart by colons."""
+    return re.sub(r":|%(?=3A|25)", lambda match: "%3A" if match[0] == ":" else "%25", column)
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"%(3A|25)", lambda match: ":" if match[1] == "3A" else "%", text)
 
 
 def assigned(groups: Sequence[Hashable], classes: Sequence[Sequence[Hashable]], count: int, seed: int = 0) -> list[int]:

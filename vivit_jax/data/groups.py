@@ -13,8 +13,8 @@ from vivit_jax.errors import UserError
 NAMES = ("name", "path", "file", "video")  # columns that may hold the videos' names, the likeliest first
 GROUP = "group"
 
-# How the name of a segment ends in a data set of layout csv, such as `@1.5-4`.
-SEGMENT = re.compile(r"@[\d.]+-[\d.]*$")
+# How the name of a segment ends in a data set of layout csv, such as `@1.5-4` or `@frame8-202`.
+SEGMENT = re.compile(r"@(?:frame)?[\d.]+-[\d.]*$")
 
 
 def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str], str]:
@@ -24,13 +24,21 @@ def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str
       dataset: where the videos are from.
       pattern: finds the group in a name, as its first group or as all it matches; None takes the stored groups. A video that has none is
         of its own group, with its other segments.
+
+    Raises:
+      UserError: for a pattern that is no regular expression. So does the function, for a name that it does not match.
     """
     if pattern is None:
         stored = stored_groups(dataset) or {}
         return lambda name: stored.get(name) or without_segment(name)
 
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"--groups {pattern!r} is no regular expression: {error}") from None
+
     def matched(name: str) -> str:
-        match = re.search(pattern, name)
+        match = expression.search(name)
         if match is None:
             raise UserError(f"--groups {pattern!r} matches no part of the name {name!r}: it must find the group in every video's name")
         return match.group(1) if match.re.groups else match.group()

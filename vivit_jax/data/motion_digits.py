@@ -115,11 +115,8 @@ def states(scene: Scene, motion: str) -> dict[str, np.ndarray]:
 def draw(scene: Scene, motion: str) -> np.ndarray:
     """The scene with its digit in `motion`, uint8 (FRAMES, SIZE, SIZE, 3)."""
     state = states(scene, motion)
-    video = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
-    for t in range(FRAMES):
-        opacity = _place(scene.digit, *(float(state[axis][t]) for axis in AXES))[..., None]
-        video[t] = scene.background + opacity * (scene.colour - scene.background) + 0.5
-    return video
+    opacity = np.stack([_place(scene.digit, *(float(state[axis][t]) for axis in AXES)) for t in range(FRAMES)])[..., None]
+    return (scene.background + opacity * (scene.colour - scene.background) + 0.5).astype(np.uint8)
 
 
 @functools.cache

@@ -124,6 +124,7 @@ def evaluation_batches(
     flip: bool = False,
     batch_size: int,
     shard: tuple[int, int] = (0, 1),
+    unlabelled: bool = False,
 ) -> "EvaluationBatches":
     """Every record of a split once, in order.
 
@@ -136,12 +137,14 @@ def evaluation_batches(
       flip: whether the mirror image of each view is a view too; these come after all others.
       batch_size: videos in a batch on this host.
       shard: (this host, number of hosts). All hosts have the same number of batches.
+      unlabelled: whether the videos' classes may be unknown; they are then -1.
 
     Returns:
       An iterable with a length, which may be iterated again, of `{"video": uint8 (b, v, t, h, w, 3), "label": int32 (b,), "index": int64
       (b,), "valid": bool (b,)}`. The last batches are filled up with rows of zeros whose `valid` is False.
     """
-    load = _EvaluationViews(dataset.source(split), preprocess, sampling.check_views(views), flip, data.temporal_order)
+    records = dataset.any_source(split) if unlabelled else dataset.source(split)
+    load = _EvaluationViews(records, preprocess, sampling.check_views(views), flip, data.temporal_order)
     return EvaluationBatches(load, data, batch_size, shard)
 
 

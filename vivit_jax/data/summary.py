@@ -11,6 +11,7 @@ from PIL import Image
 from vivit_jax import console
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.folds import parted
+from vivit_jax.data.preparation.outcome import NO_LABEL
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
@@ -36,7 +37,7 @@ class SplitSummary:
 
 def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
     """Reads every record of a split, and counts its classes and durations."""
-    source = dataset.source(split)
+    source = dataset.any_source(split)
     counts, seconds, frames = collections.Counter(), np.zeros(len(source)), {}
     for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
         record = source[i]
@@ -49,7 +50,7 @@ def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
 def sheet_of(dataset: VideoDataset) -> Image.Image:
     """A contact sheet with the first clip of each class in the first split, at most `SHEET_ROWS` classes."""
     split = next(iter(dataset.splits))
-    source = dataset.source(split)
+    source = dataset.any_source(split)
     shown: dict[str, dict] = {}
     for i in range(len(source)):
         record = source[i]
@@ -83,6 +84,8 @@ def label_text(dataset: VideoDataset, label: object) -> str:
 
 def class_names(dataset: VideoDataset, label: object) -> list[str]:
     """The classes of an example; with several heads, one text that joins the class of each head."""
+    if isinstance(label, Mapping) and min(label.values()) < 0:
+        return [NO_LABEL]
     if isinstance(dataset.labels, Mapping):
         return [" / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)]
     return [dataset.labels[i] for i in (np.flatnonzero(label) if dataset.multi_label else [int(label)])]

@@ -24,7 +24,10 @@ from vivit_jax.errors import UserError
 T = typing.TypeVar("T")
 
 LOOK_AHEAD = 4  # items a worker may be ahead of the oldest unfinished one, which bounds the results held
-START = "import sys; sys.path[:] = {path!r}; from vivit_jax.data.workers import serve; serve({socket}, {memory})"
+START = (
+    "import sys; sys.path[:] = {path!r}; from vivit_jax.process import collect_seldom; collect_seldom(); "
+    "from vivit_jax.data.workers import serve; serve({socket}, {memory})"
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,25 @@
 """A model scored on a split of a data set: every example once, several views of each, exact counts."""
 
+import dataclasses
+import functools
 import os
+
+import jax
+import numpy as np
 
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
+from vivit_jax.heads import by_head
 from vivit_jax.inference.label_spaces import Agreement, Relabelled, agree
 from vivit_jax.inference.scores import Names, check_finite
 from vivit_jax.preprocess import Views
+from vivit_jax.training.averaging import averaged
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import Evaluation, score_batches
+from vivit_jax.training.devices.executors import make_executor
+from vivit_jax.training.evaluation import Evaluation, Forward, score_batches
 from vivit_jax.weights import Pretrained, from_pretrained
 
 
@@ -23,7 +31,7 @@ def evaluate(
     data_dir: str | os.PathLike | None = None,
     views: Views = (4, 3),
     flip: bool = False,
-    average: str = "logits",
+    average: str | None = None,
     batch_size: int = 8,
     data: DataConfig | None = None,
     parallel: ParallelConfig | None = None,
@@ -41,7 +49,7 @@ def evaluate(
       data_dir: the folder of prepared data sets, for a data set given by name; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
       views: (temporal clips, spatial crops) of each video, which are averaged.
       flip: whether each view is also scored mirrored.
-      average: what is averaged over the views, `logits` or `probabilities`.
+      average: what is averaged over the views, `logits` or `probabilities`; None is what the model says.
       batch_size: videos at once.
       data: readers and temporal order; stride, size and pixel range always come from the model.
       parallel: the devices.
@@ -56,9 +64,28 @@ def evaluate(
         dataset = ensure_dataset(dataset, data_dir)
     agreement = agree(pretrained, dataset)
     data, parallel = data or DataConfig(), parallel or ParallelConfig()
-    return scored(pretrained, dataset, split, agreement, views, batch_size, data, parallel, flip=flip, average=average, progress=progress)[
-        0
-    ]
+    options = {"flip": flip, "average": average or pretrained.average, "progress": progress}
+    return scored(pretrained, dataset, split, agreement, views, batch_size, data, parallel, **options)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Unscored:
+    """What a model says of videos whose classes are not known.
+
+    Attributes:
+      index: the videos' numbers in the split, int64 (b,), ascending.
+      logits: float32 (b, classes) by head.
+      labels: the class names of each head, in the order of the logits.
+    """
+
+    index: np.ndarray
+    logits: dict[str, np.ndarray]
+    labels: dict[str, tuple[str, ...]]
+
+    @property
+    def examples(self) -> int:
+        """How many videos there are."""
+        return len(self.index)
 
 
 def check_multi_label(pretrained: Pretrained, dataset: VideoDataset) -> None:
@@ -71,6 +98,33 @@ def check_multi_label(pretrained: Pretrained, dataset: VideoDataset) -> None:
         raise UserError(
             f"the videos of {dataset.name} may have several classes, and the model was trained for one: use a model of loss.name sigmoid"
         )
+
+
+def unscored(
+    pretrained: Pretrained,
+    dataset: VideoDataset,
+    split: str,
+    agreement: Agreement,
+    views: Views,
+    batch_size: int,
+    data: DataConfig,
+    parallel: ParallelConfig,
+    *,
+    flip: bool = False,
+    average: str = "logits",
+    progress: bool = True,
+) -> tuple[Unscored, Names]:
+    """`scored` for a split without labels: returns what the model says, and the videos' names by index in the split."""
+    options = {"views": views, "flip": flip, "batch_size": batch_size, "unlabelled": True}
+    batches, executor = evaluation_batches(dataset, split, pretrained.preprocess, data, **options), make_executor(parallel)
+    over_views = functools.partial(averaged, average=average, multi_label=pretrained.multi_label)
+    forward = Forward(pretrained.model, pretrained.preprocess, executor, over_views)
+    variables = executor.place_variables(jax.device_get(dict(pretrained.variables)))
+    rows, _ = forward(variables, batches, progress=progress, title=f"predicting {split}", patience=LIMITS.seconds)
+    labels = {head: tuple(names) for head, names in by_head(agreement.labels).items()}
+    said = Unscored(rows["index"], by_head(rows["logits"]), labels)
+    check_finite(said, batches.names)
+    return said, batches.names
 
 
 def scored(

@@ -18,7 +18,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.backbones import MEAN, seen
-from vivit_jax.inference.predict import outputs_of
+from vivit_jax.inference.predict import Output, outputs_of
 from vivit_jax.models.probe.config import LAST
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import each_view, mean_of_views
@@ -39,7 +39,7 @@ class Features:
     Attributes:
       features: float32 (n, d), averaged over the views; (n, v, d) where they are kept apart.
       label: class numbers, int32 (n,); with several heads, these by head; uint8 (n, classes) of zeros and ones where a video may have
-        several classes; -1 for files.
+        several classes; -1 for files, and for videos of a split without labels.
       names: names of the videos, as an evaluation has them.
       label_names: class names in the order of their numbers, or those of each head; empty for files.
       views: (temporal clips, spatial crops) of each video.
@@ -123,7 +123,8 @@ def features(
     if isinstance(dataset, str):
         dataset = ensure_dataset(dataset, data_dir)
     backbone, executor = seen(pretrained, time=time, layers=layers), make_executor(parallel or ParallelConfig())
-    batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), views=views, batch_size=batch_size)
+    options = {"views": views, "batch_size": batch_size, "unlabelled": True}
+    batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), **options)
     forward = Forward(backbone.model, backbone.preprocess, executor, each_view if per_view else mean_of_views)
     variables = executor.place_variables(jax.device_get(dict(backbone.variables)))
     rows, _ = forward(variables, batches, progress=progress, title=f"features of {split}", patience=LIMITS.seconds)
@@ -142,22 +143,28 @@ def features_of_files(
     layers: tuple[int, ...] = LAST,
     progress: bool = True,
 ) -> tuple[Features, list[str]]:
-    """Features of the video files that can be read, in order, and a line for each that cannot. See `features`.
+    """Features of the video files that have some, in order, and a line for each that cannot be read or gives NaN. See `features`.
 
     Raises:
-      UserError: if none can be read, or for a model that gives NaN.
+      UserError: if none has.
     """
     videos = [os.fspath(video) for video in videos]
     outputs = outputs_of(seen(pretrained, time=time, layers=layers), videos, views=views, per_view=per_view)
     done = list(console.tracked(outputs, "features", len(videos), shown=progress))
-    errors = [output.error for output in done if output.error]
-    read = [output for output in done if not output.error]
+    told = [output.error or _unusable(output) for output in done]
+    errors, read = [error for error in told if error], [output for output, error in zip(done, told, strict=True) if not error]
     if not read:
         raise UserError(errors[0] if errors else "no videos are given")
     names = tuple(output.video for output in read)
     values = np.stack([output.values[""] for output in read]).astype(np.float32)
-    _check_finite(values, names)
     return Features(values, np.full(len(read), UNKNOWN, np.int32), names, (), views), errors
+
+
+def _unusable(output: Output) -> str | None:
+    """What is wrong with the features of a file."""
+    if np.isfinite(output.values[""]).all():
+        return None
+    return f"{output.video}: the model gives NaN or infinity for this video: its weights or its dtype are at fault"
 
 
 def _check_finite(values: np.ndarray, names: Sequence[str]) -> None:

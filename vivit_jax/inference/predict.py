@@ -21,7 +21,9 @@ from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
 from vivit_jax.inference.views import decode_group, decode_task, groups, views_of_frames
 from vivit_jax.preprocess import Preprocess, Views
+from vivit_jax.training.averaging import averaged
 from vivit_jax.weights import Pretrained
+from vivit_jax.weights.model_json import LOGITS
 
 VIEWS_AT_ONCE = 12
 SECONDS_A_GROUP = 120.0  # the longest a group of views may take to decode; a decoder that takes longer is stopped
@@ -61,7 +63,8 @@ def predict(
       pretrained: a model with a head.
       video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
       top_k: how many classes; all of them if the model has fewer.
-      views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities.
+      views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities, or whose
+        probabilities are, as the model says.
 
     Returns:
       (label, probability) pairs, the most probable first; for a model with several heads, these by head. The probabilities of all classes
@@ -85,7 +88,7 @@ def predict_decoded(pretrained: Pretrained, decode: Decode, *, top_k: int, views
     Raises:
       UserError: for a model without a head, and whatever `decode` raises.
     """
-    total = _Mean()
+    total = _gatherer(pretrained)
     for logits in logits_of_views(pretrained, decode, views):
         total.add(logits)
     return _rank(pretrained, total.gathered(), top_k)
@@ -119,7 +122,7 @@ def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int =
 
 def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, per_view: bool = False) -> Iterator[Output]:
     """A model's outputs for many files in order: the mean over the views, (d,), or each view's, (v, d). See `predict_many`."""
-    gather = _Each if per_view else _Mean
+    gather = _Each if per_view else functools.partial(_gatherer, pretrained)
     parts = groups(views, VIEWS_AT_ONCE)
     together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
     logits = _Logits(pretrained, together, views)
@@ -215,8 +218,37 @@ class _Each:
         return {head: np.concatenate([group[head] for group in self._groups]) for head in self._groups[0]}
 
 
+class _MeanProbabilities(_Each):
+    """The logits that give the mean probabilities of all views, where views come in groups."""
+
+    def __init__(self, *, multi_label: bool) -> None:
+        super().__init__()
+        self._multi_label = multi_label
+
+    def gathered(self) -> dict[str, Float[np.ndarray, " classes"]]:
+        over_views = functools.partial(averaged, average="probabilities", multi_label=self._multi_label)
+        return {head: np.asarray(over_views(jnp.asarray(x)[:, None]))[0] for head, x in super().gathered().items()}
+
+
+Gather = Callable[[], _Mean | _Each]
+
+
+def _gatherer(pretrained: Pretrained) -> _Mean | _Each:
+    """Averages over views what the model says; features of a model without a head are averaged themselves."""
+    if pretrained.average == LOGITS or not pretrained.model.config.heads:
+        return _Mean()
+    return _MeanProbabilities(multi_label=pretrained.multi_label)
+
+
+def mean_over_views(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, "v classes"]]) -> dict[str, Float[np.ndarray, " classes"]]:
+    """The logits of a video or window from those of its views: their mean or, as the model says, what gives the mean probabilities."""
+    total = _gatherer(pretrained)
+    total.add(logits)
+    return total.gathered()
+
+
 def _output_of_groups(
-    logits: _Logits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], gather: type[_Mean] | type[_Each]
+    logits: _Logits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], gather: Gather
 ) -> Output:
     """The output for a video whose views come in several groups. After a group that fails, no more of its groups are decoded."""
     number, path = video
@@ -230,7 +262,7 @@ def _output_of_groups(
     return Output(path, None, error) if error else Output(path, total.gathered())
 
 
-def _outputs(logits: _Logits, decoded: Sequence[tuple[str, np.ndarray | Failure]], gather: type[_Mean] | type[_Each]) -> Iterator[Output]:
+def _outputs(logits: _Logits, decoded: Sequence[tuple[str, np.ndarray | Failure]], gather: Gather) -> Iterator[Output]:
     readable = [pixels for _, pixels in decoded if not isinstance(pixels, Failure)]
     rows = iter(logits(readable) if readable else [])
     for path, pixels in decoded:

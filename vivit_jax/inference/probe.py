@@ -19,7 +19,7 @@ from vivit_jax.preprocess import Views
 from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.probes import KINDS as FITTED
-from vivit_jax.training.probes import Examples, Head, NearestHead, Tried, choose, folds
+from vivit_jax.training.probes import Examples, Head, NearestHead, Setting, Tried, choose, folds
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.headless import with_heads
 from vivit_jax.weights.layers import flatten
@@ -118,6 +118,8 @@ def probe(
         raise UserError(f"--patches, --queries and --mlp_dim are for kind attentive, and the kind is {kind}: leave them out")
     fitted_on = (train_split, val_split) if val_split and refit else (train_split,)
     group_of = grouping(dataset, groups)
+    for split in (train_split, val_split) if val_split else (train_split,):
+        dataset.source(split)  # refuses one without labels, whose features can be had
     reading = {"views": views, "batch_size": batch_size, "data": data, "progress": progress}
     if kind == "attentive":
         backbone, splits = innermost(pretrained), [train_split, *([val_split] if val_split else [])]
@@ -133,7 +135,7 @@ def probe(
         heads = fit_heads(train, val, kind=kind, refit=refit, group_of=group_of)
         model = _assembled(backbone, kind, heads, train, multi_label=dataset.multi_label)
     provenance = _provenance(heads, kind, dataset, fitted_on, val_split, views, pretrained.provenance)
-    return Probed(dataclasses.replace(model, provenance=provenance), heads, fitted_on)
+    return Probed(dataclasses.replace(model, provenance=provenance, average=pretrained.average), heads, fitted_on)
 
 
 def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[int, ...] = LAST) -> ProbeConfig:
@@ -171,12 +173,13 @@ def fit_heads(
     val: Features | None,
     *,
     kind: str = "linear",
+    settings: tuple[Setting, ...] | None = None,
     refit: bool = True,
     group_of: Callable[[str], str] = without_segment,
 ) -> dict[str, Fitted]:
     """Fits a head for each label of `train`. Its setting is chosen on `val`, or without one by cross-validation over groups.
 
-    With `refit` the head is then fitted to both.
+    With `refit` the head is then fitted to both. `settings` are those to choose from, in place of the kind's own.
 
     Raises:
       UserError: for videos of one class or one group, or names without a group.
@@ -184,7 +187,7 @@ def fit_heads(
     fitted = {}
     for name, classes in by_head(train.label_names).items():
         examples, held_out = _examples(train, name, group_of), None if val is None else _examples(val, name, group_of)
-        method = FITTED[kind]()
+        method = FITTED[kind]() if settings is None else FITTED[kind](settings)
         tried = choose(method, examples, held_out, len(classes))
         everything = examples.joined(held_out) if held_out is not None and refit else examples
         head = method.fit(everything, len(classes), tried[0].setting)

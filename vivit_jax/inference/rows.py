@@ -11,6 +11,7 @@ from vivit_jax.inference.predict import ranked
 from vivit_jax.inference.windows import Scores
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.layers import flatten_variables
+from vivit_jax.weights.model_json import LOGITS
 
 Row = dict[str, str | float]
 
@@ -57,6 +58,7 @@ def rounded(seconds: float) -> float:
 def fingerprint(pretrained: Pretrained) -> str:
     """SHA-256 of what a model's scores depend on: its config, weights, preprocessing and class names."""
     told = [pretrained.model.config.to_dict(), pretrained.preprocess.to_dict(), by_head(pretrained.labels), pretrained.problem_type]
+    told += [pretrained.average] if pretrained.average != LOGITS else []
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     for name, leaf in sorted(flatten_variables(pretrained.variables).items()):
         digest.update(name.encode())

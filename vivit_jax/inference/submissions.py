@@ -21,6 +21,7 @@ import numpy as np
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
+from vivit_jax.inference.evaluate import Unscored
 from vivit_jax.inference.scores import Names
 from vivit_jax.training.evaluation import Evaluation
 
@@ -33,20 +34,20 @@ class Submission:
     """What is submitted.
 
     Attributes:
-      evaluation: the model's scores.
+      evaluation: the model's logits, of videos that were scored or are not known.
       labels: the data set's classes in the order of their numbers, or those of each head.
       names: the clips' names by their index.
       supervision: levels of pretraining, training labels and training data in Epic-Kitchens' scale; None if they are not given.
     """
 
-    evaluation: Evaluation
+    evaluation: Evaluation | Unscored
     labels: Labels
     names: Names
     supervision: tuple[int, int, int] | None = None
 
     def logits(self, head: str) -> np.ndarray:
         """(clips, classes), the classes in the order of the data set's numbers."""
-        own = {name: number for number, name in enumerate(self.evaluation.heads[head].labels)}
+        own = {name: number for number, name in enumerate(self.evaluation.labels[head])}
         return self.evaluation.logits[head][:, [own[name] for name in by_head(self.labels)[head]]]
 
     @property

@@ -3,8 +3,6 @@
 import pathlib
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from vivit_jax.data.layouts.times import clock
 from vivit_jax.errors import UserError, printable
@@ -52,6 +50,9 @@ class Timeline:
             self._points.append(self._point())
         if not self._points:
             return False
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import FuncFormatter, MultipleLocator
+
         figure = Figure(figsize=(11, 0.6 + 3.2 * len(self._labels)), layout="constrained", dpi=120)
         figure.suptitle(_short(title), fontsize=11)
         panels = figure.subplots(len(self._labels), 1, squeeze=False)[:, 0]

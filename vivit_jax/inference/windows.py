@@ -20,7 +20,17 @@ from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.windows import DIGITS, Plan, Window, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
-from vivit_jax.inference.predict import VIEWS_AT_ONCE, Path, Prediction, check_head, forward, path_of, probabilities_of, ranked
+from vivit_jax.inference.predict import (
+    VIEWS_AT_ONCE,
+    Path,
+    Prediction,
+    check_head,
+    forward,
+    mean_over_views,
+    path_of,
+    probabilities_of,
+    ranked,
+)
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
 
@@ -131,7 +141,8 @@ class WindowScorer:
         ends = np.cumsum([len(window.views) for window in windows])
         scored = []
         for window, end in zip(windows, ends, strict=True):
-            means = {head: rows[end - len(window.views) : end].mean(axis=0, dtype=np.float64) for head, rows in logits.items()}
+            of_window = {head: rows[end - len(window.views) : end] for head, rows in logits.items()}
+            means = mean_over_views(self._pretrained, of_window)
             scored.append(Scores(window.number, window.start, window.end, probabilities_of(self._pretrained, means, video)))
         return scored
 

@@ -92,7 +92,8 @@ class Family:
       config: the dataclass that describes one of its models, a `ModelConfig`.
       module: the Flax module of a config. It takes float video (b, t, h, w, 3) and `train`, and returns logits, a dict of them by head, or
         features (b, d) where the config has no head. Training keeps what a step writes into the module's collections beside `params`.
-        A module that takes statistics over a batch has an attribute `axis_name`, the `pmap` axis of the devices that share the batch.
+        A module that takes statistics over a batch has an attribute `axis_name`, the `pmap` axis of the devices that share the batch. One
+        that chooses among the examples of a device has `batch_parts`, the number of devices that the batch it sees lies on.
       height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
         rates go by it.
       cells: how the features lie over the pixels, for explanations.
@@ -134,10 +135,17 @@ def family_of(config: ModelConfig) -> Family:
     return family_named(config.family)
 
 
-def build(config: ModelConfig, *, axis_name: str | None = None) -> nn.Module:
-    """The module of a config; where its step runs under `pmap`, `axis_name` names the axis of the devices that share a batch."""
+def build(config: ModelConfig, *, axis_name: str | None = None, batch_parts: int = 1) -> nn.Module:
+    """The module of a config.
+
+    Args:
+      config: of any family.
+      axis_name: where its step runs under `pmap`, the axis of the devices that share a batch.
+      batch_parts: where one program sees the whole batch, the number of devices it lies on.
+    """
     module = family_of(config).module(config)
-    return module.clone(axis_name=axis_name) if axis_name and hasattr(module, "axis_name") else module
+    devices = {"axis_name": axis_name, "batch_parts": batch_parts}
+    return module.clone(**{name: value for name, value in devices.items() if hasattr(module, name)})
 
 
 def create_model(*, family: str = DEFAULT, **config: Any) -> nn.Module:

@@ -5,6 +5,7 @@ import pathlib
 
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.files import file_name
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.record import Run, open_run, step_of
@@ -105,9 +106,9 @@ def of_run(
 
 
 def of_model(
-    path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool, average: str = "logits"
+    path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool, average: str | None = None
 ) -> Subject:
-    """A model directory on a data set; its scores go to `evaluation.json` in the current folder.
+    """A model directory on a data set; its scores go to `evaluation.json` in the current folder. `average` None is as the model says.
 
     Raises:
       UserError: for a model, a data set or a split that does not exist.
@@ -121,7 +122,7 @@ def of_model(
         split=dataset.resolve(split),
         views=views,
         flip=flip,
-        average=average,
+        average=average or pretrained.average,
         out=pathlib.Path(OWN),
         data=DataConfig(name=name, data_dir=data_dir),
         parallel=ParallelConfig(),
@@ -134,11 +135,18 @@ def _after(run: Run, step: int, dataset: VideoDataset) -> Pretrained:
     if run.model.exists():
         return dataclasses.replace(from_pretrained(str(run.model)), variables=variables)
     experiment = run.experiment
-    return Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels, experiment.multi_label)
+    return Pretrained(
+        build(experiment.model),
+        variables,
+        experiment.preprocess,
+        dataset.labels,
+        multi_label=experiment.multi_label,
+        average=experiment.evaluation.average,
+    )
 
 
 def _exploration(dataset: str | None, split: str, views: Views, flip: bool, average: str, step: int | None) -> str:
     """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in the name if they are not the run's own."""
     seen = f"{views[0]}x{views[1]}{'-flip' if flip else ''}{f'-{average}' if average != 'logits' else ''}"
     parts = ["evaluation", *([dataset] if dataset else []), split, seen, *([f"step{step}"] if step else [])]
-    return "-".join(parts) + ".json"
+    return file_name("-".join(parts)) + ".json"

@@ -16,8 +16,10 @@ from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import ensure_dataset
 from vivit_jax.data.folds import MARK, Folds
 from vivit_jax.errors import UserError
-from vivit_jax.files import write_json
+from vivit_jax.files import first_free, write_json
 from vivit_jax.runs.train import train
+from vivit_jax.runs.workdir import ASIDE, Workdir
+from vivit_jax.training.devices.hosts import join
 
 RESULT = "folds.json"
 
@@ -80,10 +82,14 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: Plan, 
         raise UserError(f"--workdir {workdir} holds a single run: give a new --workdir for the runs of the folds")
     if not plan.validate and experiment.evaluation.patience is not None:
         raise UserError("evaluation.patience needs clips to validate on: give --fold_validation")
-    dataset, runs = ensure_dataset(experiment.data.name, experiment.data.data_dir), []
+    restart, runs = options.pop("restart", False), []
+    dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
     sizes = [
         {split: len(dataset.source(name)) for split, name in plan.splits(number).items() if name} for number in range(1, plan.count + 1)
     ]
+    if restart:
+        join(*(options.get(name) for name in ("coordinator", "processes", "process")))
+        _put_aside(workdir, plan)
     for number, clips in enumerate(sizes, start=1):
         console.say(f"fold {number} of {plan.count}: {clips['train_split']} clips to train on, {clips['test_split']} to test", style="bold")
         data = dataclasses.replace(experiment.data, **plan.splits(number))
@@ -97,6 +103,18 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: Plan, 
     if jax.process_index() == 0:
         write_json(workdir / RESULT, result)
     return result
+
+
+def _put_aside(workdir: pathlib.Path, plan: Plan) -> None:
+    """Moves aside what earlier runs left, of all folds before the first begins, so that none of them goes on later."""
+    for number in range(1, plan.count + 1):
+        fold = Workdir(workdir / f"fold-{number}")
+        try:
+            fold.restart()
+        finally:
+            fold.release()
+    if jax.process_index() == 0 and (workdir / RESULT).exists():
+        (workdir / RESULT).rename(first_free(lambda number: workdir / f"{ASIDE}{number}-{RESULT}"))
 
 
 def summarised(scores: Sequence[Mapping[str, float]]) -> dict[str, dict]:

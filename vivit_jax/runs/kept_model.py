@@ -64,6 +64,7 @@ class KeptModel:
             run.labels,
             multi_label=run.experiment.multi_label,
             provenance={**best, "data": run.identity, "vivit_jax": version_of("vivit_jax")},
+            average=run.experiment.evaluation.average,
         )
         if path is None:
             self.digest = sha256(self._workdir.model / WEIGHTS)

@@ -39,6 +39,7 @@ from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import NOTHING_TO_SAVE, Interrupted, Interruption, Stopped
 from vivit_jax.runs.workdir import Workdir
 from vivit_jax.runs.writers import Writers, make_writers
+from vivit_jax.training.config import LAST
 from vivit_jax.training.devices.compilation import watched
 from vivit_jax.training.devices.executors import check_batch_size
 from vivit_jax.training.evaluation import Evaluation, Evaluator, metrics_of
@@ -75,7 +76,7 @@ class Loop:
         self.plan = Plan.of(experiment, run.examples)
         options = {"multi_label": experiment.multi_label, "average": experiment.evaluation.average}
         self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels, **options)
-        if experiment.best not in (known := metrics_of(by_head(run.labels), multi_label=experiment.multi_label)):
+        if experiment.best not in (known := (*metrics_of(by_head(run.labels), multi_label=experiment.multi_label), LAST)):
             raise unknown_name("evaluation.best", experiment.best, known)
         self._state, step = set_up(
             experiment,
@@ -256,6 +257,8 @@ class Loop:
 
     def _keep_best(self, step: int, scores: Evaluation) -> None:
         name, summary = self.run.experiment.best, scores.summary()
+        if name == LAST:
+            return
         if name not in summary:
             raise UserError(
                 f"evaluation.best {name!r} is not defined on the validation split, all of whose labels are the same: set another"

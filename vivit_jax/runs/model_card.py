@@ -108,12 +108,22 @@ def _scores(evaluation: Mapping) -> Iterator[Score]:
             continue
         right = _right(evaluation.get("predictions", []), head)
         low, high = _interval(right) if len(right) > 1 else (None, None)
-        yield Score("accuracy", f"top-1 accuracy{of_head}", scores["top1"], low, high)
-        yield Score("top_5_accuracy", f"top-5 accuracy{of_head}", scores["top5"])
+        if _is_number(scores.get("top1")):  # of several heads, a file may tell those of all together alone
+            yield Score("accuracy", f"top-1 accuracy{of_head}", scores["top1"], low, high)
+        if _is_number(scores.get("top5")):
+            yield Score("top_5_accuracy", f"top-5 accuracy{of_head}", scores["top5"])
+    if "heads" in evaluation:
+        yield Score("accuracy", "top-1 accuracy of all heads together", evaluation["top1"])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _right(predictions: Sequence[Mapping], head: str) -> np.ndarray:
-    """(n,) whether each video's class is the predicted one."""
+    """(n,) whether each video's class is the predicted one; empty where the rows of several heads do not tell."""
+    if head and not all(isinstance(row.get(key), Mapping) and head in row[key] for row in predictions for key in ("label", "prediction")):
+        return np.array([], bool)
     rows = [{key: row[key][head] if head else row[key] for key in ("label", "prediction")} for row in predictions]
     return np.array([row["label"] == row["prediction"] for row in rows], bool)
 

@@ -2,6 +2,9 @@
 
 A fresh head's first gradients are useless to the backbone and damage its features; those of a fitted head are small. A resumed run does not
 fit again, as its checkpoints hold the head; a run without checkpoints fits the same head again.
+
+As training goes on from it, the head need not be the best one, but it must be calm. One that is hardly regularised, which a few clips to
+validate on may choose, has weights ten times as large, and throws the backbone about in the first steps.
 """
 
 from typing import Any
@@ -21,9 +24,11 @@ from vivit_jax.weights.groups import Group
 from vivit_jax.weights.headless import head_variables
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 
+STRENGTH = {"C": 0.1}
+
 
 def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: Any) -> tuple[Any, Group]:
-    """Fits a linear head to the training split. Its regularisation is chosen on the validation split, or without one by cross-validation.
+    """Fits a linear head to the training split, and scores it on the validation split, or without one by cross-validation.
 
     Returns:
       The variables with that head, and a line on it for the report of where parameters came from.
@@ -41,7 +46,7 @@ def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: A
     train = features(backbone, dataset, data.train_split, **options)
     has_val = data.val_split is not None and dataset.has(data.val_split)
     val = features(backbone, dataset, data.val_split, **options) if has_val else None
-    heads = fit_heads(train, val, refit=False, group_of=grouping(dataset))
+    heads = fit_heads(train, val, settings=(STRENGTH,), refit=False, group_of=grouping(dataset))
     for name, fitted in heads.items():
         best = fitted.tried[0]
         console.say(

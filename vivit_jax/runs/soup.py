@@ -138,6 +138,7 @@ def _common(ingredients: Sequence[Ingredient]) -> Pretrained:
             ("network", _plain(first), _plain(other)),
             ("classes", (first.labels, first.multi_label), (other.labels, other.multi_label)),
             ("preprocessing", first.preprocess, other.preprocess),
+            ("average over views", first.average, other.average),
         ):
             if mine != its:
                 raise UserError(
@@ -157,7 +158,8 @@ def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, 
     check_multi_label(first, dataset)
     agreement = agree(first, dataset)
     executor = make_executor(ParallelConfig())
-    evaluator = Evaluator(first.model, first.preprocess, executor, agreement.labels, multi_label=first.multi_label)
+    options = {"multi_label": first.multi_label, "average": first.average}
+    evaluator = Evaluator(first.model, first.preprocess, executor, agreement.labels, **options)
     batches = evaluation_batches(dataset, split, first.preprocess, DataConfig(), views=views, batch_size=batch_size)
 
     def score(flat: Flat, title: str) -> float:

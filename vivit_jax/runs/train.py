@@ -26,7 +26,7 @@ from vivit_jax.runs import overview
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.memory import advice, is_out_of_memory
 from vivit_jax.runs.probed_head import with_probed_head
-from vivit_jax.runs.report import write_report
+from vivit_jax.runs.report.write import write_report
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import Interruption, Refused, Stopped
 from vivit_jax.runs.workdir import Workdir
@@ -188,7 +188,7 @@ def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, executor
     examples = len(dataset.source(data.train_split))
     return Run(
         experiment=experiment,
-        model=build(experiment.model, axis_name=executor.axis_name),
+        model=build(experiment.model, axis_name=executor.axis_name, batch_parts=executor.batch_parts),
         variables=variables | {"params": with_adapters(variables["params"], training.lora, experiment.seed)},
         preprocess=preprocess,
         labels=dataset.labels,

@@ -1,5 +1,6 @@
 """A run's directory: which process owns it, and which configuration it belongs to."""
 
+import datetime
 import json
 import os
 import platform
@@ -136,9 +137,10 @@ class Workdir:
             _check_same_run(_of_today(recorded, self.checkpoints), _json(experiment), self.path)
 
     def record(self, experiment: Experiment) -> None:
-        """Writes `config.json`."""
+        """Writes `config.json`, which keeps the date of the run's first start."""
         if jax.process_index() == 0:
-            write_atomically(self.config, json.dumps({"config": _json(experiment)} | _surroundings(), indent=2) + "\n")
+            recorded = {"config": _json(experiment), "started": _first_start(self.config)} | _surroundings()
+            write_atomically(self.config, json.dumps(recorded, indent=2) + "\n")
 
     def note_saved(self) -> None:
         """Notes that a checkpoint was whole."""
@@ -261,6 +263,13 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(values, dict):
         return {prefix: values}
     return {key: value for name, inner in values.items() for key, value in _flat(inner, f"{prefix}.{name}" if prefix else name).items()}
+
+
+def _first_start(path: Path) -> str | None:
+    """When the run of a `config.json` began, in UTC: now if there is none yet; None if an earlier version wrote it, without a date."""
+    if not path.exists():
+        return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return json.loads(path.read_text()).get("started")
 
 
 def _surroundings() -> dict:

@@ -26,6 +26,7 @@ from vivit_jax.weights import Pretrained, from_pretrained
 
 LOSSLESS_PIXELS = 96  # a side up to which a clip's frames are shown as they are; larger ones as JPEG
 LARGEST_SHOWN = 256  # pixels of a side; larger frames are shown smaller
+LARGEST_SHEET = 1 << 22  # pixels of all frames of a clip together; those of a longer clip are shown smaller still
 CURVES = 3  # classes whose score is drawn along the video
 
 
@@ -215,7 +216,7 @@ def picture(frames: np.ndarray) -> dict:
       frames: uint8 (t, h, w, 3).
     """
     count, height, width = frames.shape[:3]
-    shrink = min(1.0, LARGEST_SHOWN / max(height, width))
+    shrink = min(1.0, LARGEST_SHOWN / max(height, width), math.sqrt(LARGEST_SHEET / (count * height * width)))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     columns = math.ceil(math.sqrt(count))
     sheet = Image.new("RGB", (columns * size[0], math.ceil(count / columns) * size[1]))

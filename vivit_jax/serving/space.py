@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 import sys
+from collections.abc import Mapping
 
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Views
@@ -46,13 +47,14 @@ CMD {command}
 ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 
 
-def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views) -> list[str]:
+def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views, options: Mapping[str, int] | None = None) -> list[str]:
     """Writes a Space that serves models to everybody, on a CPU.
 
     Args:
       folder: a new or empty folder.
       sources: model directories, which are copied, or `hf://org/name`, which the Space loads when it starts.
       views: of each video, where a request does not say.
+      options: other options of its `vivit serve`, by name.
 
     Returns:
       The files written, relative to the folder, sorted.
@@ -77,6 +79,7 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views)
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"), dirs_exist_ok=True)
     command = ["python", "-m", PACKAGE.name, "serve", "--host", "0.0.0.0", "--port", str(PORT), "--public"]
     command += [part for model in served for part in ("--model", model)] + ["--views", f"{views[0]}x{views[1]}"]
+    command += [part for name, value in (options or {}).items() for part in (f"--{name}", str(value))]
     written = {
         "README.md": README.format(title=" and ".join(names)[:60], port=PORT, models=" and ".join(f"`{name}`" for name in names)),
         "Dockerfile": DOCKERFILE.format(

@@ -10,7 +10,9 @@ OPTIMIZERS = ("sgd", "adamw", "lamb", "lion")
 SCHEDULES = ("cosine", "constant", "step")
 MIXED_PER = ("batch", "example")
 MODES = ("jit", "pmap")
+LAST = "last"  # `evaluation.best` where no score chooses the model
 AVERAGES = ("logits", "probabilities")
+USUAL_CACHE = "~/.cache/vivit_jax/compiled"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,13 +133,14 @@ class LoraConfig:
       layers: a regular expression, searched in the paths of kernels: those it matches get an adapter. By default these are the kernels of
         attention and MLPs.
       full: a regular expression, searched in the paths of parameters: those it matches are trained themselves, the head by default. A
-        part that begins with random weights, such as a temporal encoder over an image model, should be among them.
+        part that begins with random weights, such as a temporal encoder over an image model, should be among them. None trains the
+        adapters alone.
     """
 
     rank: int = 0
     alpha: float = 16.0
     layers: str = r"attention\w*/(query|key|value|out)/kernel$|mlp/(in|out)/kernel$"
-    full: str = r"^head"
+    full: str | None = r"^head"
 
     def __post_init__(self) -> None:
         _at_least("training.lora.rank", self.rank, 0)
@@ -159,6 +162,8 @@ class TrainingConfig:
       mix_per: whether mixup and cutmix are drawn once for each `batch` or for each `example`.
       ema_decay: the decay of the moving average of the weights, in [0, 1); the average is then what is evaluated and saved as the model;
         0 is off.
+      ema_percent: how far that average looks back, in percent of the run: of T steps, the decay is 1 - 100 / (ema_percent T); where
+        given, it replaces `ema_decay`. At 50 the weights from before the first step still count for an eighth at the end.
       log_every: the steps between two rows of training metrics, each the mean since the row before; None is 20, or fewer in a run of
         under 500 steps, so that it has some 25 rows.
       prefetch: the batches held on the device ahead of the step.
@@ -178,12 +183,13 @@ class TrainingConfig:
     cutmix: float = 0.0
     mix_per: str = "batch"
     ema_decay: float = 0.0
+    ema_percent: float | None = None
     log_every: int | None = None
     prefetch: int = 2
     tensorboard: bool = True
     wandb: str | None = None
     profile_steps: tuple[int, int] | None = None
-    compilation_cache: str | None = "~/.cache/vivit_jax/compiled"
+    compilation_cache: str | None = USUAL_CACHE
     lora: LoraConfig = dataclasses.field(default_factory=LoraConfig)
 
     def __post_init__(self) -> None:
@@ -193,11 +199,22 @@ class TrainingConfig:
             _at_least(f"training.{field}", getattr(self, field), 0)
         _named("training.mix_per", self.mix_per, MIXED_PER)
         _within("training.ema_decay", self.ema_decay, 0.0, 1.0)
+        if self.ema_percent is not None and not 0 < self.ema_percent <= 1000:
+            raise UserError(f"training.ema_percent must be above 0 and at most 1000, got {self.ema_percent}")
         check_duration(self, "training", "")
         if self.profile_steps and not 1 <= self.profile_steps[0] <= self.profile_steps[1]:
             raise UserError(f"training.profile_steps must be (first, last) steps, counted from 1, or None, got {self.profile_steps}")
         if self.batch_size % self.accumulation:
             raise UserError(f"training.batch_size {self.batch_size} does not divide into training.accumulation {self.accumulation}")
+
+    @property
+    def averages(self) -> bool:
+        """Whether a moving average of the weights is kept."""
+        return bool(self.ema_decay) or self.ema_percent is not None
+
+    def decay_in(self, total: int) -> float:
+        """The decay of the moving average in a run of that many steps."""
+        return self.ema_decay if self.ema_percent is None else max(0.0, 1 - 100 / (self.ema_percent * total))
 
     @property
     def mixes(self) -> bool:
@@ -219,7 +236,8 @@ class EvaluationConfig:
       test_flip: whether the test at the end sees each of these views mirrored too, so that twice as many logits are averaged.
       batch_size: the videos evaluated at once, over all devices; None is `training.batch_size`.
       best: the score that decides which model of the run is kept: `top1`, `top5`, `loss`, `mean_class`, `auc`, of two classes `f1`
-        or, with loss `sigmoid`, `mAP`; None is `top1`, or `mAP` with `sigmoid`.
+        or, with loss `sigmoid`, `mAP`; None is `top1`, or `mAP` with `sigmoid`; `last` keeps the model after the last step, whatever
+        its score, where a small validation split would choose almost by chance.
       average: what is averaged over the views of a video: `logits`, or `probabilities`.
       patience: after how many evaluations in a row without a better `best` the run ends early, with its test, model and report; None
         trains to the last step.
@@ -243,6 +261,8 @@ class EvaluationConfig:
         check_duration(self, "evaluation", "every_")
         _named("evaluation.average", self.average, AVERAGES)
         _at_least("evaluation.patience", self.patience, 1)
+        if self.best == LAST and self.patience is not None:
+            raise UserError("evaluation.patience waits for a better score, and evaluation.best is last: set it to a score")
         _at_least("evaluation.patience_delta", self.patience_delta, 0)
         _at_least("evaluation.batch_size", self.batch_size, 1)
         if min(*self.views, *self.test_views) < 1:

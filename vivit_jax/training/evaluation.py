@@ -93,11 +93,12 @@ class Evaluation:
     def summary(self) -> dict[str, float]:
         """The few numbers that are logged during training: all of `metrics_of` that the split defines."""
         scores = self.heads.get("", self)
-        values = {name: getattr(scores, name) for name in metrics_of(self._labels, multi_label=self.multi_label)}
+        values = {name: getattr(scores, name) for name in metrics_of(self.labels, multi_label=self.multi_label)}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
-    def _labels(self) -> dict[str, tuple[str, ...]]:
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The class names of each head, in the order of the logits."""
         return {name: scores.labels for name, scores in self.heads.items()}
 
     def to_dict(self) -> dict:

@@ -18,8 +18,9 @@ from jaxtyping import Array
 
 from vivit_jax.errors import UserError
 from vivit_jax.training.config import LoraConfig
-from vivit_jax.training.paths import compiled, layer_names, leaf_names
+from vivit_jax.training.paths import compiled, layer_names, leaf_names, named_leaves, some_names
 
+ADAPTERS = ("/lora/a", "/lora/b")
 SCALE = "/lora/scale"  # of an adapter: it is kept beside a and b, and is no parameter of the model
 TO_HEADS = re.compile(r"/(query|key|value)/kernel$")  # (d, k, f): one dimension in; any other kernel has one dimension out
 
@@ -55,6 +56,18 @@ def with_adapters(params: Mapping, config: LoraConfig, seed: int) -> dict:
     return tree
 
 
+def check_full(config: LoraConfig, params: Mapping) -> None:
+    """Refuses a `config.full` that matches none of the parameters; raises a `UserError` with some of their names."""
+    if not config.rank or config.full is None:
+        return
+    full = compiled("training.lora.full", config.full)
+    if not any(full.search(name) for path, leaf in named_leaves(params) for name in layer_names(path, leaf.shape)):
+        raise UserError(
+            f"training.lora.full {config.full!r} matches no parameter (parameters are named as {some_names(params)}); None trains the "
+            "adapters alone"
+        )
+
+
 def merged(params: Mapping) -> Mapping:
     """The parameters as a model takes them: each adapter added to its kernel. A tree without adapters comes back as it is."""
     if not any(path.endswith(SCALE) for path in leaf_names(params)):
@@ -78,8 +91,8 @@ def trained_by(config: LoraConfig) -> Callable[[str], bool] | None:
     """
     if not config.rank:
         return None
-    full = compiled("training.lora.full", config.full)
-    return lambda path: path.endswith(("/lora/a", "/lora/b")) or (not path.endswith(SCALE) and bool(full.search(path)))
+    full = None if config.full is None else compiled("training.lora.full", config.full)
+    return lambda path: path.endswith(ADAPTERS) or (full is not None and not path.endswith(SCALE) and bool(full.search(path)))
 
 
 def _adapter(name: str, shape: tuple[int, ...], config: LoraConfig, seed: int) -> dict[str, np.ndarray]:

@@ -15,7 +15,8 @@ import optax
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.training.config import OptimizerConfig
-from vivit_jax.training.paths import compiled, layer_names, leaf_names, map_named
+from vivit_jax.training.lora import ADAPTERS
+from vivit_jax.training.paths import compiled, layer_names, map_named, some_names
 
 Tree = Any
 
@@ -128,7 +129,7 @@ def _matches(pattern: str, params: Tree) -> Tree:
 def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained: Callable[[str], bool]) -> Tree:
     """The factor of each parameter, 0 where it is not `trained`: a number, or (l, 1, ...) where scanned layers have different ones."""
     rules = [(compiled("optimizer.multipliers", pattern), factor) for pattern, factor in config.multipliers]
-    used = set()
+    used, useful = set(), set()
     height = family_of(model).height if config.layer_decay != 1.0 else None
 
     def factor_of(name: str) -> float:
@@ -136,6 +137,9 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained:
         for i, (expression, factor) in enumerate(rules):
             if expression.search(name):
                 used.add(i)
+                if trained(name):
+                    useful.add(i)
+                    _check_adapter(name, config.multipliers[i])
                 return factor * decay
         return decay
 
@@ -146,12 +150,26 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained:
         return np.asarray(factors, np.float32).reshape(-1, *(1,) * (len(leaf.shape) - 1))
 
     factors = map_named(factor_of_leaf, params)
-    for i, (pattern, _) in enumerate(config.multipliers):
+    for i, (pattern, factor) in enumerate(config.multipliers):
         if i not in used:
             raise _unmatched("optimizer.multipliers", pattern, params)
+        if i not in useful and factor:
+            raise UserError(
+                f"optimizer.multipliers {pattern!r} matches only parameters that are not trained: with adapters those are that "
+                "training.lora.full matches, beside the adapters"
+            )
     return factors
 
 
+def _check_adapter(name: str, rule: tuple[str, float]) -> None:
+    pattern, factor = rule
+    if not factor and name.endswith(ADAPTERS):
+        raise UserError(
+            f"optimizer.multipliers {pattern!r} freezes the adapter {name.rpartition('/')[0]}, which would do nothing: what LoRA adapts is "
+            "frozen without it; leave it out, or choose the adapters by training.lora.layers"
+        )
+
+
 def _unmatched(field: str, pattern: str, params: Tree) -> UserError:
-    examples = ", ".join(leaf_names(params)[:: max(1, len(leaf_names(params)) // 4)][:4])
-    return UserError(f"{field} {pattern!r} matches no parameter that an earlier pattern left (parameters are named as {examples})")
+    left = "matches no parameter that an earlier pattern left"
+    return UserError(f"{field} {pattern!r} {left} (parameters are named as {some_names(params)})")

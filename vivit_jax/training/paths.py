@@ -24,6 +24,12 @@ def leaf_names(tree: Any) -> list[str]:
     return [path for path, _ in named_leaves(tree)]
 
 
+def some_names(tree: Any) -> str:
+    """Names from all over a tree, for the message about a pattern that matches none."""
+    names = leaf_names(tree)
+    return ", ".join(names[:: max(1, len(names) // 4)][:4])
+
+
 def map_named(function: Callable, tree: Any) -> Any:
     """`function(path, leaf)` of each leaf."""
     return jax.tree_util.tree_map_with_path(lambda key_path, leaf: function(name_of(key_path), leaf), tree)

@@ -170,12 +170,19 @@ def choose(kind: Kind, train: Examples, val: Examples | None, classes: int) -> t
     Raises:
       UserError: for examples of one class, or without `val` of one group.
     """
-    folded = [(train, val)] if val is not None else [tuple(map(train.take, fold)) for fold in folds(train.label, train.groups)]
+    folded = [(train, val)] if val is not None else _folded(train)
     label = np.concatenate([held.label for _, held in folded])
     scored = [
         (setting, np.concatenate([kind.fit(fit, classes, setting)(held.features) for fit, held in folded])) for setting in kind.settings
     ]
     return tried_in_order(scored, label, classes)
+
+
+def _folded(examples: Examples) -> list[tuple[Examples, Examples]]:
+    """Pairs to fit and to hold out, without those that leave a single class to fit to, as few groups may."""
+    pairs = [tuple(map(examples.take, fold)) for fold in folds(examples.label, examples.groups)]
+    several = [pair for pair in pairs if pair[0].label.ndim == 2 or len(np.unique(pair[0].label)) > 1]
+    return several or pairs
 
 
 def tried_in_order(scored: Sequence[tuple[Setting, np.ndarray]], label: np.ndarray, classes: int) -> tuple[Tried, ...]:

@@ -1,5 +1,6 @@
 """The state and the step of a training run, made once for the loop, for `vivit bench` and for the benchmarks."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -8,7 +9,7 @@ import flax.linen as nn
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.devices.executors import Executor
-from vivit_jax.training.lora import trained_by
+from vivit_jax.training.lora import check_full, trained_by
 from vivit_jax.training.losses import ClassWeights
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.schedule import make_schedule
@@ -49,12 +50,13 @@ def set_up(
       class_weights: the weight of each class in the loss, by head; None weights all by 1.
 
     Raises:
-      UserError: for patterns of the optimiser that match no parameter, or a warm-up longer than the run.
+      UserError: for patterns of the optimiser or of LoRA that match no parameter, or a warm-up longer than the run.
     """
-    training = sections.training
+    training = dataclasses.replace(sections.training, ema_decay=sections.training.decay_in(total), ema_percent=None)
+    check_full(training.lora, variables["params"])
     learning_rate = make_schedule(sections.schedule, sections.optimizer.learning_rate, total=total, warmup=warmup)
     optimizer = make_optimizer(sections.optimizer, learning_rate, variables["params"], module.config, trained_by(training.lora))
-    state = executor.place(lambda tree: create_state(tree, optimizer, averaged=bool(training.ema_decay)), variables)
+    state = executor.place(lambda tree: create_state(tree, optimizer, averaged=sections.training.averages), variables)
     step = make_train_step(
         module,
         preprocess,

@@ -49,6 +49,7 @@ class Pretrained:
       labels: class names in the order of the logits, or of each head by name; empty for a model without a head.
       multi_label: whether a video may have several classes: their probabilities are then the sigmoids of the logits, else their softmax.
       provenance: how the weights came to be, as plain JSON values: whatever was given when they were saved; None where nothing was.
+      average: what is averaged over the views of a video, `logits` or `probabilities`.
     """
 
     model: nn.Module
@@ -57,6 +58,7 @@ class Pretrained:
     labels: Labels
     multi_label: bool = False
     provenance: dict | None = None
+    average: str = model_json.LOGITS
 
     def __repr__(self) -> str:
         heads = " + ".join(f"{count} {name}".strip() for name, count in self.model.config.heads.items())
@@ -83,6 +85,7 @@ class Pretrained:
             self.labels,
             multi_label=self.multi_label,
             provenance=self.provenance,
+            average=self.average,
         )
 
 
@@ -95,6 +98,7 @@ def save_pretrained(
     *,
     multi_label: bool = False,
     provenance: Mapping | None = None,
+    average: str = model_json.LOGITS,
 ) -> pathlib.Path:
     """Writes a model directory, whole or not at all.
 
@@ -109,6 +113,7 @@ def save_pretrained(
       labels: class names in the order of the logits (a table by head for several heads); None names them LABEL_0, LABEL_1, ...
       multi_label: whether a video may have several classes.
       provenance: how the weights came to be, as plain JSON values; kept with them as it is.
+      average: what is averaged over the views of a video, `logits` or `probabilities`.
 
     Raises:
       UserError: if the parameters or the labels are not the model's, if `provenance` is no JSON object, or if something else lies at
@@ -126,6 +131,7 @@ def save_pretrained(
         "id2label": model_json.id2label_of(model_config, labels),
         "problem_type": MULTI_LABEL if multi_label else SINGLE_LABEL,
         **({} if provenance is None else {"provenance": model_json.plain_provenance(provenance)}),
+        **({} if average == model_json.LOGITS else {"average": average}),
     }
     check_replaceable(path)
     path = path.resolve()
@@ -200,6 +206,7 @@ def _load(path: pathlib.Path) -> Pretrained:
         raise UserError(f"{path / CONFIG} takes clips of {preprocess.clip_bytes:,} bytes, and {LARGEST_CLIP:,} are the most: refused")
     labels = model_json.labels_in(model_config, config.get("id2label"), path / CONFIG)
     multi_label = model_json.is_multi_label(config, path / CONFIG)
+    average = model_json.average_in(config, path / CONFIG)
     if "contents_sha256" in config and config["contents_sha256"] != model_json.digest(config, sampling):
         raise UserError(
             f"{path}: {CONFIG} or {PREPROCESS} is not as it was saved: damaged, or edited by hand; get it again, or, to accept the edit, "
@@ -210,7 +217,7 @@ def _load(path: pathlib.Path) -> Pretrained:
     provenance = config.get("provenance")
     if not isinstance(provenance, dict | None):
         raise UserError(f"{path / CONFIG}: provenance must be a JSON object, got {type(provenance).__name__}")
-    return Pretrained(build(model_config), variables, preprocess, labels, multi_label, provenance)
+    return Pretrained(build(model_config), variables, preprocess, labels, multi_label, provenance, average)
 
 
 def _read_weights(path: pathlib.Path, model_config: ModelConfig, digest: str | None) -> dict[str, np.ndarray]:

@@ -13,11 +13,14 @@ from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
-KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "contents_sha256", "weights_sha256")
+KEYS = ("architecture", "family", "model", "id2label", "problem_type", "provenance", "average", "contents_sha256", "weights_sha256")
 LARGEST_JSON = 2**26  # bytes; class names of a million classes take less
 
 # What the logits mean, in the words of Hugging Face's configs.
 SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
+
+# What is averaged over the views of a video.
+LOGITS, PROBABILITIES = "logits", "probabilities"
 
 
 def is_model_dir(path: str | os.PathLike) -> bool:
@@ -123,6 +126,14 @@ def is_multi_label(config: Mapping, path: pathlib.Path) -> bool:
     if problem_type not in (SINGLE_LABEL, MULTI_LABEL):
         raise unknown_name(f"problem_type in {path}", str(problem_type), (SINGLE_LABEL, MULTI_LABEL))
     return problem_type == MULTI_LABEL
+
+
+def average_in(config: Mapping, path: pathlib.Path) -> str:
+    """What is averaged over the views by a config.json, which does not say so of logits; `path` is the file, for errors."""
+    average = config.get("average", LOGITS)
+    if average not in (LOGITS, PROBABILITIES):
+        raise unknown_name(f"average in {path}", str(average), (LOGITS, PROBABILITIES))
+    return average
 
 
 def _counts(heads: Mapping[str, int]) -> str:

@@ -1,13 +1,12 @@
 """One reader for each annotation layout: what lies in a folder, as a list of labelled clips.
 
-A new layout is a module with a `read(source, reading) -> Annotations` and a line in `LAYOUTS`.
+A new layout is a module of its name with a `read(source, reading) -> Annotations`, imported when it is asked for, and a line in `LAYOUTS`.
 """
 
 import dataclasses
+import importlib
 import pathlib
-from collections.abc import Callable
 
-from vivit_jax.data.layouts import csv, epic, folder, frames, hmdb51, kinetics, medmnist3d, moments, motion_digits, sports1m, ssv2, ucf101
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading
 from vivit_jax.data.layouts.checks import check
 from vivit_jax.data.layouts.splitting import Shares, assign
@@ -21,12 +20,10 @@ class Layout:
     """A way in which labelled videos lie on disk.
 
     Attributes:
-      read: lists the clips of a source.
       source: describes the source, for `--help`; None for a layout that makes its videos and has no source.
       takes: the fields of `Reading` that it uses; any other field that is set is refused.
     """
 
-    read: Callable[[pathlib.Path | None, Reading], Annotations]
     source: str | None
     takes: tuple[str, ...] = ()
 
@@ -37,26 +34,24 @@ OPTIONS = {"shared_videos": "allow_shared_videos"}
 PUBLISHED = ("root", "within", "annotations")
 
 LAYOUTS = {
-    "folder": Layout(folder.read, "a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split", ("within", "split")),
+    "folder": Layout("a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split", ("within", "split")),
     "csv": Layout(
-        csv.read,
         "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`",
-        ("root", "within", "split", "group", "heads", "shared_videos"),
+        ("root", "within", "split", "group", "heads", "shared_videos", "first_frame", "stop_frame_included"),
     ),
-    "kinetics": Layout(kinetics.read, "train.csv, validate.csv, test.csv and clips ID_SSSSSS_EEEEEE.mp4", (*PUBLISHED, "shared_videos")),
-    "ssv2": Layout(ssv2.read, "something-something-v2-*.json and videos ID.webm", PUBLISHED),
-    "epic": Layout(epic.read, "EPIC_100_*.csv and videos P01_01.MP4", (*PUBLISHED, "shared_videos")),
-    "ucf101": Layout(ucf101.read, "classInd.txt, trainlist01.txt, testlist01.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
-    "hmdb51": Layout(hmdb51.read, "CLASS_test_split1.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
-    "moments": Layout(moments.read, "trainingSet.csv, validationSet.csv, moments_categories.txt and videos", PUBLISHED),
-    "sports1m": Layout(sports1m.read, "labels.txt, {train,test}_partition.txt or sports1m_{train,test}.json, and videos ID.mp4", PUBLISHED),
+    "kinetics": Layout("train.csv, validate.csv, test.csv and clips ID_SSSSSS_EEEEEE.mp4", (*PUBLISHED, "shared_videos")),
+    "ssv2": Layout("something-something-v2-*.json and videos ID.webm", PUBLISHED),
+    "epic": Layout("EPIC_100_*.csv and videos P01_01.MP4", (*PUBLISHED, "shared_videos")),
+    "ucf101": Layout("classInd.txt, trainlist01.txt, testlist01.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
+    "hmdb51": Layout("CLASS_test_split1.txt and CLASS/*.avi", (*PUBLISHED, "split_number")),
+    "moments": Layout("trainingSet.csv, validationSet.csv, moments_categories.txt and videos", PUBLISHED),
+    "sports1m": Layout("labels.txt, {train,test}_partition.txt or sports1m_{train,test}.json, and videos ID.mp4", PUBLISHED),
     "frames": Layout(
-        frames.read,
         "folders of image files SOURCE/{train,val,test}/CLASS/VIDEO/*.jpg, or SOURCE/CLASS/VIDEO/*.jpg with --split",
         ("fps", "within", "split"),
     ),
-    "medmnist3d": Layout(medmnist3d.read, "an official file such as adrenalmnist3d.npz or organmnist3d_64.npz, or its folder"),
-    "motion_digits": Layout(motion_digits.read, None),
+    "medmnist3d": Layout("an official file such as adrenalmnist3d.npz or organmnist3d_64.npz, or its folder"),
+    "motion_digits": Layout(None),
 }
 
 
@@ -77,7 +72,7 @@ def read_layout(
     check_layout(layout, source)
     reading = dataclasses.replace(reading or Reading(), split=shares is not None)
     _check_taken(layout, reading)
-    annotations = LAYOUTS[layout].read(None if source is None else pathlib.Path(source), reading)
+    annotations = importlib.import_module(f"{__name__}.{layout}").read(None if source is None else pathlib.Path(source), reading)
     try:
         if shares is not None:
             annotations = assign(annotations, shares)

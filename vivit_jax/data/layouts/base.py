@@ -11,8 +11,8 @@ import numpy as np
 from vivit_jax.data.splits import USUAL
 from vivit_jax.errors import UserError
 
-Label = str | tuple[str, ...] | Mapping[str, str]
-"""A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head."""
+Label = str | tuple[str, ...] | Mapping[str, str | None]
+"""A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head, None if not known."""
 
 Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction]]
 """A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second."""
@@ -32,6 +32,8 @@ class Reading:
       split_number: which of several published splits is taken, from 1.
       fps: the rate, in frames a second, of videos that lie as image files; None if it is not known.
       shared_videos: whether segments of one video may be in several splits.
+      first_frame: the number that a list of segments by frame numbers gives a video's first frame.
+      stop_frame_included: whether a segment's last frame is the one that such a list ends it with, and not the one before.
     """
 
     root: pathlib.Path | None = None
@@ -43,6 +45,8 @@ class Reading:
     split_number: int = 1
     fps: float | None = None
     shared_videos: bool = False
+    first_frame: int = 0
+    stop_frame_included: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +58,11 @@ class Clip:
       split: such as `train`.
       label: see `Label`.
       source: the video's file, or a function that makes it.
-      start: seconds into the video where the clip begins.
-      end: seconds into the video where the clip ends; None is the end of the video.
+      start: seconds into the video where the clip begins, or the number of its first frame; see `by_frames`.
+      end: seconds into the video where the clip ends, or the number of the frame after its last; None is the end of the video.
       group: names the clip's origin, such as a person; clips of one group should be in one split. None if the origin is not known.
       lossless: whether frames that `source` makes are stored without loss, because they are measurements and not pictures for the eye.
+      by_frames: whether `start` and `end` number frames, from 0 in the order shown, and are no times.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Clip:
     end: float | None = None
     group: str | None = None
     lossless: bool = False
+    by_frames: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +101,20 @@ class Annotations:
         return any(isinstance(clip.label, tuple) for clip in self.clips)
 
     @property
+    def unlabelled(self) -> tuple[str, ...]:
+        """Splits with clips whose classes are not known."""
+        return tuple(split for split in self.splits if any(clip.split == split and not is_known(clip.label) for clip in self.clips))
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits: the usual three in their order, then others by name."""
         found = {clip.split for clip in self.clips}
         return tuple(split for split in USUAL if split in found) + tuple(sorted(found - set(USUAL)))
+
+
+def is_known(label: Label) -> bool:
+    """Whether a clip's classes are known."""
+    return not isinstance(label, Mapping) or None not in label.values()
 
 
 def class_names(label: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def _check_unique(clips: Sequence[Clip]) -> None:
     for clip in clips:
         if not isinstance(clip.source, pathlib.Path):
             continue
-        first = seen.setdefault((resolved(clip.source), clip.start, clip.end), clip)
+        first = seen.setdefault((resolved(clip.source), clip.start, clip.end, clip.by_frames), clip)
         if first is not clip:
             raise UserError(_twice(first, clip))
 

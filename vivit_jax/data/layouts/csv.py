@@ -19,11 +19,14 @@ COLUMNS = {
     "path": ("path", "file", "filepath", "file_path", "filename", "file_name", "video_path", "video"),
     "label": ("label", "labels", "class", "class_name", "category"),
     "split": ("split", "subset"),
-    "start": ("start", "start_time", "time_start", "start_sec", "start_secs", "start_second", "start_seconds"),
-    "end": ("end", "end_time", "time_end", "end_sec", "end_secs", "end_second", "end_seconds"),
+    "start": ("start", "start_time", "time_start", "start_sec", "start_secs", "start_second", "start_seconds", "start_timestamp"),
+    "end": ("end", "end_time", "time_end", "end_sec", "end_secs", "end_second", "end_seconds", "stop_timestamp", "end_timestamp"),
+    "start_frame": ("start_frame", "frame_start", "first_frame"),
+    "stop_frame": ("stop_frame", "end_frame", "frame_end", "frame_stop", "last_frame"),
 }
-DOCUMENTED = {"path", "file", "label", "labels", "split", "start", "end"}
-FRAMES = (("start_frame", "frame_start", "first_frame"), ("end_frame", "stop_frame", "frame_end", "last_frame"))
+BY_TIME, BY_FRAMES = ("start", "end"), ("start_frame", "stop_frame")
+DOCUMENTED = {"path", "file", "label", "labels", "split", "start", "end", "start_frame", "stop_frame"}
+LAST_NUMBER = 10**9  # of a frame
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -53,7 +56,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
 
     Two forms, told apart by the first line:
 
-    - a header that names `path` or `file`, `label` or `labels`, and optionally `split`, `start` and `end` (seconds, or [hh:]mm:ss.ff).
+    - a header that names `path` or `file`, `label` or `labels`, and optionally `split`, `start` and `end` (seconds, or [hh:]mm:ss.ff), or
+      `start_frame` and `stop_frame` (numbers of frames; `reading.first_frame` and `reading.stop_frame_included` say how they are meant).
       Other usual spellings, see `COLUMNS`, are taken and named, and columns that are not used are named too. Several that would do, such
       as two that name files, are refused, unless they name the same classes twice, as by number and word. Under `labels` stand all
       classes of a video, with `;` or `|` between them, or none. With `reading.heads` each of those columns is a label of its own;
@@ -168,7 +172,9 @@ def _taken(header: Sequence[str], reading: Reading) -> dict[str, str]:
     """Maps each key of `COLUMNS` that the header has to its name there."""
     columns = {what: names for what, names in COLUMNS.items() if not (what == "label" and reading.heads)}
     found = {what: next((name for name in names if name in header), None) for what, names in columns.items()}
-    return {what: name for what, name in found.items() if name is not None}
+    found = {what: name for what, name in found.items() if name is not None}
+    by_frames = {*BY_FRAMES} <= found.keys() and not {*BY_TIME} & found.keys()  # times come first, and one number is no segment
+    return {what: name for what, name in found.items() if by_frames or what not in BY_FRAMES}
 
 
 def _heads(reading: Reading) -> tuple[str, ...]:
@@ -189,10 +195,10 @@ def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken:
     twice = next((name for name in (*taken.values(), *heads, group) if header.count(name) > 1), None)
     if twice:
         raise UserError(f"{source} line {line}: the header names {twice} twice")
-    if all(any(name in header for name in names) for names in FRAMES) and not {"start", "end"} & taken.keys():
+    if not {*BY_FRAMES} <= taken.keys() and (reading.first_frame or reading.stop_frame_included):
         raise UserError(
-            f"{source} line {line}: segments by frame numbers are not read, since lists differ in where they count from and whether the "
-            "last frame is part: give start and end in seconds, or leave these columns out to store whole videos"
+            f"{source} has no segments by frame numbers, in columns start_frame and stop_frame and without times: leave --first_frame and "
+            "--stop_frame_included out"
         )
     if group and group not in header:
         raise UserError(f"{source} has no column {reading.group} to group by: it has {', '.join(header)}")
@@ -239,6 +245,12 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
     meant = [f"{name} as {what}" for what, name in table.taken.items() if name not in DOCUMENTED]
     if meant:
         yield f"columns taken: {', '.join(meant)}"
+    if {*BY_FRAMES} <= table.taken.keys() and not (reading.first_frame or reading.stop_frame_included):
+        start, stop = (table.taken[what] for what in BY_FRAMES)
+        yield (
+            f"warning: {start} is taken to count from 0, and {stop} to be the first frame after a segment: --first_frame 1 and "
+            "--stop_frame_included say otherwise"
+        )
     used = {*table.taken.values(), *table.heads, (reading.group or "").strip().lower()}
     unused = [name or "(no name)" for name in table.columns if name not in used]
     if unused:
@@ -261,16 +273,42 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> Clip
         if value == "":
             raise UserError(f"{where}: the {what} is empty")
     label = _label(where, table, cells, by_name)
-    start = seconds(where, "start", cells.get("start"), comma=table.comma) or 0.0
-    end = seconds(where, "end", cells.get("end"), comma=table.comma)
-    if end is not None and end <= start:
-        raise UserError(f"{where}: end {number(end)} is not after start {number(start)}")
+    by_frames = {*BY_FRAMES} <= cells.keys()
+    start, end = _frames(where, cells, reading) if by_frames else _times(where, cells, comma=table.comma)
     try:
         path, file = _file(table.source, cells["path"], reading)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    name = path if not start and end is None else f"{path}@{number(start)}-{'' if end is None else number(end)}"
-    return Clip(name, canonical(cells.get("split", "train")), label, file, start, end, group)
+    name = path if not start and end is None else f"{path}@{'frame' * by_frames}{number(start)}-{'' if end is None else number(end)}"
+    return Clip(name, canonical(cells.get("split", "train")), label, file, start, end, group, by_frames=by_frames)
+
+
+def _times(where: str, cells: Mapping[str, str], *, comma: bool) -> tuple[float, float | None]:
+    start = seconds(where, "start", cells.get("start"), comma=comma) or 0.0
+    end = seconds(where, "end", cells.get("end"), comma=comma)
+    if end is not None and end <= start:
+        raise UserError(f"{where}: end {number(end)} is not after start {number(start)}")
+    return start, end
+
+
+def _frames(where: str, cells: Mapping[str, str], reading: Reading) -> tuple[int, int | None]:
+    """The number of the first frame, from 0, and that of the frame after the last."""
+    start, stop = (_frame(where, what, cells[what]) for what in BY_FRAMES)
+    start = reading.first_frame if start is None else start
+    if start < reading.first_frame:
+        raise UserError(f"{where}: start_frame {start} comes before the first frame, which is number {reading.first_frame}")
+    begin, end = start - reading.first_frame, None if stop is None else stop - reading.first_frame + reading.stop_frame_included
+    if end is not None and end <= begin:
+        raise UserError(f"{where}: stop_frame {stop} is not after start_frame {start}")
+    return begin, end
+
+
+def _frame(where: str, what: str, cell: str) -> int | None:
+    if not cell:
+        return None
+    if not re.fullmatch(r"\d{1,10}(\.0*)?", cell, re.ASCII) or float(cell) > LAST_NUMBER:
+        raise UserError(f"{where}: {what} must be the number of a frame, got {cell!r}")
+    return int(float(cell))
 
 
 def _label(where: str, table: Table, cells: Mapping[str, str], by_name: Mapping[str, str]) -> Label:

@@ -10,50 +10,63 @@
     id,key,instances,category
     0,take,"['collect-from', 'collect-into', 'draw', 'fetch', ...
 
-The lists of the test split have no labels.
+The list of the test split, `EPIC_100_test_timestamps.csv`, has no labels: the challenge's server scores what is sent to it.
+
+    narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame
+    P01_11_0,P01,P01_11,00:00:00.740,00:00:00.00,00:00:01.89,1,113
 """
 
 import pathlib
+from collections.abc import Mapping
 
-from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, rows_of, whole_number
+from vivit_jax.data.layouts.base import Annotations, Label, Reading
+from vivit_jax.data.layouts.published import Gathered, Publication, header_of, rows_of, whole_number
 from vivit_jax.data.layouts.times import seconds
 from vivit_jax.errors import UserError
 
 LISTS = {"train": "EPIC_100_train.csv", "val": "EPIC_100_validation.csv"}
+TEST = "EPIC_100_test_*timestamps.csv"
 HEADS = {"verb": 97, "noun": 300}
-COLUMNS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "verb_class", "noun_class")
+COLUMNS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp")
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
-    """Lists the segments of the training and validation split, with the heads `verb` and `noun`.
+    """Lists the segments of the training, validation and test split, with the heads `verb` and `noun`, which the test split does not tell.
 
     Raises:
       UserError: naming the file and line.
     """
     publication = Publication(source, reading)
-    publication.needed(*LISTS.values())
+    publication.needed(*LISTS.values(), TEST)
     labels, gathered = {head: _labels(publication, head) for head in HEADS}, Gathered()
-    remarks = [f"{path.name} has no labels and is left aside" for path in publication.files("EPIC_100_test_*timestamps.csv")]
-    remarks += [
+    remarks = [
         f"EPIC_100_{head}_classes.csv is not there: classes are called by their numbers"
         for head in HEADS
         if not publication.file(f"EPIC_100_{head}_classes*.csv")
     ]
     for split, name in LISTS.items():
         for path in publication.files(name)[:1]:
-            for where, row in rows_of(path, *COLUMNS):
+            for where, row in rows_of(path, *COLUMNS, *(f"{head}_class" for head in HEADS)):
                 label = {
                     head: names[whole_number(where, f"{head}_class", row[f"{head}_class"], len(names))] for head, names in labels.items()
                 }
-                start, end = (seconds(where, column, row[column]) for column in ("start_timestamp", "stop_timestamp"))
-                if start is None or end is None or end <= start:
-                    raise UserError(
-                        f"{where}: stop_timestamp {row['stop_timestamp']!r} is not after start_timestamp {row['start_timestamp']!r}"
-                    )
-                video = publication.video(row["video_id"], split=split)
-                gathered.add(row["narration_id"], split, label, video, start=start, end=end, group=row["participant_id"])
+                _add(gathered, publication, where, row, split, label)
+    for path in publication.files(TEST)[:1]:
+        if unread := [column for column in COLUMNS if column not in header_of(path)]:
+            remarks.append(f"{path.name} has no labels and no {unread[0]}, and is left aside")
+            continue
+        remarks.append(f"{path.name} has no labels: split test is to be predicted, by `vivit evaluate --submission`, and cannot be scored")
+        for where, row in rows_of(path, *COLUMNS):
+            _add(gathered, publication, where, row, "test", dict.fromkeys(HEADS))
     return gathered.annotations(labels, publication, *remarks)
+
+
+def _add(gathered: Gathered, publication: Publication, where: str, row: Mapping[str, str], split: str, label: Label) -> None:
+    start, end = (seconds(where, column, row[column]) for column in ("start_timestamp", "stop_timestamp"))
+    if start is None or end is None or end <= start:
+        raise UserError(f"{where}: stop_timestamp {row['stop_timestamp']!r} is not after start_timestamp {row['start_timestamp']!r}")
+    video = publication.video(row["video_id"], split=split)
+    gathered.add(row["narration_id"], split, label, video, start=start, end=end, group=row["participant_id"])
 
 
 def _labels(publication: Publication, head: str) -> tuple[str, ...]:

@@ -218,6 +218,11 @@ def cells_of(path: pathlib.Path, delimiter: str = ",") -> Iterator[tuple[str, li
         raise UserError(f"{path} line {reader.line_num}: cannot be read as a table ({error})") from None
 
 
+def header_of(path: pathlib.Path) -> list[str]:
+    """The names of a table's columns; empty for a file that holds nothing."""
+    return [cell.strip() for cell in next(cells_of(path), ("", []))[1]]
+
+
 def rows_of(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a table with a header, by column, each after `FILE line N`.
 

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import errno
 import io
+import os
 import pathlib
 import re
 import typing
@@ -18,7 +19,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from tensorflow_datasets.core import example_serializer
 
 from vivit_jax.data import manifest
-from vivit_jax.data.layouts.base import Clip
+from vivit_jax.data.layouts.base import Clip, Label
 from vivit_jax.data.preparation.shuffling import through_plain_files
 from vivit_jax.data.preparation.transcode import Transcoded
 from vivit_jax.data.stored import open_builder, stored_labels
@@ -29,6 +30,7 @@ if typing.TYPE_CHECKING:
     import apache_beam as beam
 
 VERSION = "1.0.0"
+UNKNOWN = -1  # the number of a class that is not known
 Examples = Callable[[str], "Iterator[tuple[str, dict]] | beam.PTransform"]
 
 
@@ -87,7 +89,7 @@ def example(clip: Clip, stored: Transcoded) -> dict:
     """The record of a clip, as `features` says."""
     return {
         "video": stored.video,
-        "label": clip.label,
+        "label": _known_or_not(clip.label),
         "name": clip.name,
         "frames": stored.frames,
         "fps": float(stored.fps),
@@ -95,6 +97,10 @@ def example(clip: Clip, stored: Transcoded) -> dict:
         "height": stored.height,
         "duration": float(stored.frames / stored.fps),
     }
+
+
+def _known_or_not(label: Label) -> Label | dict[str, str | int]:
+    return {head: UNKNOWN if name is None else name for head, name in label.items()} if isinstance(label, Mapping) else label
 
 
 def write(
@@ -125,7 +131,9 @@ def write(
         refused = re.search(r"\b(?:open|write|close|f\w*sync)\(\) failed: ([^;]+)", str(error))
         if not refused:
             raise
-        raise OSError(errno.EIO, f"cannot write the data set: {refused[1]}", str(data_dir.parent)) from error
+        reason = refused[1].strip()
+        number = next((number for number in errno.errorcode if os.strerror(number) == reason), errno.EIO)
+        raise OSError(number, reason, str(data_dir)) from error
     return pathlib.Path(builder.data_dir)
 
 

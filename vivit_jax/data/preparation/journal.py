@@ -114,7 +114,7 @@ def _settings(short_side: int) -> dict:
 def key_of(job: Sequence[Clip]) -> bytes | None:
     """What a job is known by: its clips and the files that they read, as these are now. None for one that cannot be known again."""
     try:
-        identities = [_identity((clip.source, clip.start, clip.end, clip.lossless)) for clip in job]
+        identities = [_identity((clip.source, clip.start, clip.end, clip.lossless, clip.by_frames)) for clip in job]
     except (OSError, TypeError):  # a file that is gone, or a source that says nothing about itself
         return None
     return hashlib.sha256(json.dumps(identities).encode()).digest()

@@ -42,7 +42,8 @@ class Listing:
         self._rows.writerow(self._of(clip) | {"refused": reason})
 
     def _of(self, clip: Clip) -> dict:
-        segment = {"start": clip.start or "", "end": "" if clip.end is None else clip.end}
+        unit = "frame " if clip.by_frames else ""
+        segment = {"start": f"{unit}{clip.start}" if clip.start else "", "end": "" if clip.end is None else f"{unit}{clip.end}"}
         return {"split": clip.split, "name": clip.name, "group": clip.group or "", "source": self._told(clip.source)} | segment
 
     def _told(self, source: object) -> str:
@@ -64,6 +65,12 @@ def clips_of(folder: pathlib.Path, names: Sequence[tuple[str, str]]) -> list[Map
 def column_called(name: str | None, folder: pathlib.Path) -> str | None:
     """The column of the list that a person means: `group` under its own name, and under the one that it had for `vivit prepare --group`."""
     return "group" if name is not None and name == _reported(folder, "group_column") else name
+
+
+def unlabelled_in(folder: pathlib.Path) -> frozenset[str]:
+    """The splits of a data set whose clips' classes are not known."""
+    found = _reported(folder, "unlabelled")
+    return frozenset(split for split in found if isinstance(split, str)) if isinstance(found, list) else frozenset()
 
 
 def _reported(folder: pathlib.Path, key: str) -> object:

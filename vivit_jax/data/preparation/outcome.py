@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from vivit_jax.data.layouts import Annotations, Clip
-from vivit_jax.data.layouts.base import class_names
+from vivit_jax.data.layouts.base import class_names, is_known
 from vivit_jax.data.preparation.listing import Listing
 from vivit_jax.data.preparation.transcode import Facts
 from vivit_jax.data.workers import Failure
 from vivit_jax.errors import UserError
 
+NO_LABEL = "(no label)"  # of a clip whose classes are not known, in a count of clips by class
 GIVE_UP_AFTER = 100  # the rest is not tried once so many videos beyond the tolerance were refused
 SHOWN = 20  # names printed from a long list; the report has them all
 
@@ -73,7 +74,9 @@ class Summary:
 
     def add(self, clip: Clip, stored: Facts) -> None:
         """Counts a stored clip."""
-        label = " / ".join(clip.label.values()) if isinstance(clip.label, Mapping) else clip.label
+        label = clip.label
+        if isinstance(label, Mapping):
+            label = " / ".join(label.values()) if is_known(label) else NO_LABEL
         self.counts.setdefault(clip.split, Counter()).update(class_names(label))
         self.stored[clip.split] += 1
         self.seconds_of_video += stored.duration

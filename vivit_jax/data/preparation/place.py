@@ -5,6 +5,7 @@ one is put aside under a name that opening a data set and the next preparation b
 """
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -28,6 +29,16 @@ OURS = {INFO, FEATURES, REPORT, MISSING, CLIPS, MANIFEST, HASHES}
 DONE = "done"  # in the working folder, what the next run goes on from
 NOTHING = 1024  # bytes that `DONE` has before anything is done
 WORTH_KEEPING = 60  # seconds of work that an error does not throw away
+
+# What to do about an error of the system, where there is something.
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of your quota",
+    errno.EACCES: "give yourself the right to write there, or choose another --data_dir",
+    errno.EPERM: "give yourself the right to write there, or choose another --data_dir",
+    errno.EROFS: "choose a --data_dir that can be written to",
+    errno.EIO: "the disk may be failing: choose a --data_dir on another",
+}
 
 
 def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> pathlib.Path:
@@ -93,10 +104,11 @@ def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """A hidden folder beside `target` to work in. What a killed run had written to `DONE` in its own folder is there, the rest removed.
 
     At the end the folder is removed. After a signal, or an error that comes after `WORTH_KEEPING` seconds of work, its `DONE` stays for the
-    next run; a full disk is the exception.
+    next run.
 
     Raises:
-      UserError: if nothing can be written there.
+      UserError: if nothing can be written there from the first.
+      OSError: where the system refuses later; it says what to do and whether the next run goes on.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -114,13 +126,21 @@ def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
                     _take_over(old, folder)
             started -= WORTH_KEEPING if _size_done(folder) else 0
             yield folder
-    except OSError:
-        raise
     except BaseException as error:
-        keep = time.monotonic() - started > WORTH_KEEPING or not isinstance(error, Exception)
+        worth_it = time.monotonic() - started > WORTH_KEEPING or not isinstance(error, Exception)
+        keep = worth_it and _size_done(folder) > 0
+        if isinstance(error, OSError) and error.strerror and not isinstance(error, BrokenPipeError):
+            raise _explained(error, target, kept=keep) from error
         raise
     finally:
         _clear(folder, keep=keep)
+
+
+def _explained(error: OSError, target: pathlib.Path, *, kept: bool) -> OSError:
+    """The error as one line about the data set: the working folder that it came from is gone when it is read."""
+    told = [error.strerror, *([REMEDIES[error.errno]] if error.errno in REMEDIES else [])]
+    told += ["what is done is kept, and the same command then goes on"] if kept else []
+    return OSError(error.errno, "; ".join(told), str(target))
 
 
 def _prefix(target: pathlib.Path) -> str:
@@ -148,12 +168,13 @@ def _take_over(old: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def _clear(folder: pathlib.Path, *, keep: bool) -> None:
-    if not keep or not _size_done(folder):
+    if not keep:
         shutil.rmtree(folder, ignore_errors=True)
         return
-    for path in folder.iterdir():
-        if path.name != DONE:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed
+        for path in folder.iterdir():
+            if path.name != DONE:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def recover(target: pathlib.Path) -> None:

@@ -146,7 +146,8 @@ def _report(summary: Summary, annotations: Annotations, reading: Reading | None)
     groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
     report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
     named = {"group_column": reading.group} if reading is not None and reading.group else {}
-    return report | ({"groups": groups} if groups else {}) | named | {"manifest": True}
+    unlabelled = {"unlabelled": list(annotations.unlabelled)} if annotations.unlabelled else {}
+    return report | ({"groups": groups} if groups else {}) | named | unlabelled | {"manifest": True}
 
 
 def _listed(missing: Sequence[tuple[str, str]]) -> str:

@@ -151,17 +151,31 @@ def _limits(clips: Sequence[Clip], limits: Limits) -> Limits:
 
 def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> Transcoded:
     """The stored form of a clip of an open video: only what it shows is decoded, from the keyframe before."""
-    numbers, constant = constant_rate(video.times, video.fps, clip.start, clip.end)
+    if clip.by_frames:
+        numbers, constant, fps = _of_frames(video, int(clip.start), None if clip.end is None else int(clip.end))
+    else:
+        fps = video.fps
+        numbers, constant = constant_rate(video.times, fps, clip.start, clip.end)
     if len(numbers) < 2:
         raise UserError(f"it has {len(numbers)} frame{'s' if len(numbers) != 1 else ''}, which is no video")
     if len(numbers) > limits.frames:
         raise UserError(f"it has more frames than the limit of {limits.frames}")
     changes = [*video.changes, *([] if constant else ["made constant in rate"])]
     frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
-    stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), video.fps, short_side, changes)
+    stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), fps, short_side, changes)
     if video.rgb.rescaled:
         stored = dataclasses.replace(stored, changes=(*stored.changes, "scaled to one size"))
     return stored
+
+
+def _of_frames(video: OpenVideo, start: int, end: int | None) -> tuple[np.ndarray, bool, Fraction]:
+    """What `constant_rate` returns of the frames from `start` to before `end` alone, and their own rate."""
+    end = len(video) if end is None else end
+    if end > len(video) or start >= end:
+        raise UserError(f"it has {len(video)} frames, and those from {start} to before {end}, counted from 0, are asked for")
+    fps = video.rate_of(start, end)
+    numbers, constant = constant_rate(video.times[start:end] - video.times[start], fps)
+    return start + numbers, constant, fps
 
 
 def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, bool]:

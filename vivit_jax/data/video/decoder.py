@@ -136,7 +136,11 @@ class OpenVideo:
     @property
     def fps(self) -> Fraction:
         """Frames a second: the rate that the file names if its frames come at it, else their mean rate."""
-        return frame_rate(self._pts, self._stream.time_base, self._stream.average_rate)
+        return self.rate_of(0, len(self))
+
+    def rate_of(self, start: int, end: int) -> Fraction:
+        """The rate of the frames from `start` to before `end`, as `fps` is that of all."""
+        return frame_rate(self._pts[start:end], self._stream.time_base, self._stream.average_rate)
 
     @functools.cached_property
     def changes(self) -> tuple[str, ...]:
@@ -213,8 +217,10 @@ class OpenVideo:
         seekable = self._container.format.name.startswith(SEEKABLE) and self._stream.codec_context.name != "vp8"
         if not seekable or len(set(pts)) < len(packets) or not packets or not packets[0].is_keyframe or packets[0].pts != pts[0]:
             shown = self._index_by_decoding()
-            if pts and (late := float((shown[0] - pts[0]) * self._stream.time_base)) > 1 / float(self._stream.average_rate or 25) / 2:
-                self._remark(f"begins at its first whole picture, {late:.2f} s in")
+            if pts and shown:
+                late = float((shown[0] - pts[0]) * self._stream.time_base)
+                if late > 1 / float(self._stream.average_rate or 25) / 2:
+                    self._remark(f"begins at its first whole picture, {late:.2f} s in")
             return shown, None
         return pts, [bisect.bisect_left(pts, pts_of_key) for pts_of_key in sorted(p.pts for p in packets if p.is_keyframe)]
 

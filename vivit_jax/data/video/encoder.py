@@ -26,6 +26,7 @@ class Encoder:
     def __init__(self, fps: Fraction | float, *, lossless: bool = False) -> None:
         """Writes `fps` frames a second, rounded to a simple fraction; `lossless` keeps every pixel as it is."""
         self.rate = simple_rate(Fraction(fps))
+        self._tick = 1 / self.rate
         self._lossless = lossless
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="mp4")
@@ -41,10 +42,10 @@ class Encoder:
         if self._stream is None:
             self._stream = self._add_stream(height, width)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        if not self._lossless:
+        if not self._lossless:  # in one thread: waking others costs more than they take over, and FFmpeg wakes one a CPU
             colours = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.MPEG}
-            picture = self._reformatter.reformat(picture, format="yuv420p", **colours)
-        picture.pts, picture.time_base = self.frames, 1 / self.rate
+            picture = self._reformatter.reformat(picture, format="yuv420p", threads=1, **colours)
+        picture.pts, picture.time_base = self.frames, self._tick
         self._container.mux(self._stream.encode(picture))
         self.frames += 1
 

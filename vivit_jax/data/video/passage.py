@@ -12,7 +12,7 @@ from fractions import Fraction
 import av
 
 from vivit_jax.data.video.container import LIMITS, Limits, open_container, open_standard_input
-from vivit_jax.data.video.decoder import BROADCAST, SEEKABLE, named, pixel_aspect, video_stream
+from vivit_jax.data.video.decoder import BROADCAST, MOSTLY, SEEKABLE, STEADY, named, pixel_aspect, video_stream
 from vivit_jax.data.video.pixels import RgbReader
 from vivit_jax.errors import UserError
 
@@ -35,7 +35,7 @@ class Passage:
     Attributes:
       rgb: reads pixels from its frames.
       rate: frames a second, as the container says; 25 where it does not.
-      end: seconds from the first frame to the end of the last that was read.
+      end: seconds from the first frame to the end of the last that was read, which is shown as long as those before it.
       damaged: how many pictures could not be decoded, and were left out.
     """
 
@@ -80,11 +80,11 @@ class Passage:
         if first is None:
             raise UserError("holds no frames")
         longest = LEAP if self._container.format.name in BROADCAST else None
-        clock = _Clock(first.pts, self._stream.time_base, 1 / self.rate, longest)
+        clock, pace = _Clock(first.pts, self._stream.time_base, 1 / self.rate, longest), _Pace(self.rate)
         is_far = start > FARTHEST_READ and self._can_seek
         for frame in self._from(clock.ticks(start)) if is_far else itertools.chain([first], frames):
             seconds = clock.seconds(frame.pts)
-            self.end = seconds + clock.step
+            self.end = seconds + pace.step(seconds)
             yield seconds, frame
 
     @property
@@ -120,6 +120,22 @@ class Passage:
                     self.damaged += 1
         if failure and not began:
             raise failure
+
+
+class _Pace:
+    """How long a frame is shown, from those so far: as `frame_rate` tells it of all: a container may name no rate, or a wrong one."""
+
+    def __init__(self, nominal: Fraction) -> None:
+        self._nominal, self._frames, self._steady = nominal, 0, 0
+        self._first = self._last = Fraction(0)
+
+    def step(self, seconds: Fraction) -> Fraction:
+        """Seconds that the next frame, shown at `seconds`, stays."""
+        self._first = seconds if not self._frames else self._first
+        self._steady += self._frames > 0 and abs(float((seconds - self._last) * self._nominal) - 1) < STEADY
+        self._frames, self._last = self._frames + 1, seconds
+        gaps, span = self._frames - 1, seconds - self._first
+        return 1 / self._nominal if self._steady >= MOSTLY * gaps or not span else span / gaps
 
 
 class _Clock:

@@ -3,6 +3,7 @@
 xla      the definition; its attention matrix goes through memory. Any platform, any length; the only one with dropout.
 chunked  the definition for some queries at a time, computed again in the backward pass: memory grows linearly with the tokens.
 cudnn    cuDNN's flash attention: NVIDIA GPUs, 16-bit types. Over time our own kernels take its place (`time_attention`).
+fa3      FlashAttention-3: Hopper GPUs, 16-bit types, any length, by the extra `fa3`. Over time as `cudnn`.
 auto     the fastest of these for the platform, the type, the length and the head dimension (docs/performance.md has the figures).
 """
 
@@ -10,11 +11,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vivit_jax.errors import UserError
 from vivit_jax.models.kernels import time_attention as kernels
-from vivit_jax.models.kernels.platform import half_precision_on_gpu, runs_our_kernels
+from vivit_jax.models.kernels.flash_attention_3 import flash_attention_3
+from vivit_jax.models.kernels.platform import HALF_PRECISION, Machine, runs_our_kernels, this_machine
 
 # Below this many tokens cuDNN's fused kernel loses to XLA's batched products, whose attention matrix is small.
 CUDNN_MIN_TOKENS = 64
+
+# From this many tokens on, at this head dimension, FlashAttention-3 is faster than cuDNN; at the 196 of a frame it is slower.
+FA3_MIN_TOKENS = 1024
+FA3_HEAD_DIM = 64
 
 # From this many tokens on the attention matrix of one clip takes hundreds of megabytes.
 CHUNKED_MIN_TOKENS = 1024
@@ -37,16 +44,19 @@ def dot_product_attention(
       query: the queries.
       key: the keys.
       value: the values.
-      backend: `auto`, `xla`, `chunked` or `cudnn`.
+      backend: `auto`, `xla`, `chunked`, `cudnn` or `fa3`.
       length: where given, only the first `length` tokens are attended to; rows past it are meaningless.
       dropout: rate on the attention weights; `xla` only.
       dropout_key: where given, dropout is drawn from it.
+
+    Raises:
+      UserError: if `backend` is `fa3`, and the machine, the type or the head dimension rules it out.
     """
     if dropout_key is None:
-        chosen = choose_backend(backend, query.shape[-3], query.shape[-1], query.dtype)
+        chosen = choose_backend(backend, query.shape[-3] if length is None else length, query.shape[-1], query.dtype)
         # Where the only query is a cls token the attention matrix is small, and cuDNN would take the keys' length for the queries' too.
-        if chosen == "cudnn" and query.shape[-3] == key.shape[-3]:
-            return _cudnn_attention(query, key, value, length)
+        if chosen in ("cudnn", "fa3") and query.shape[-3] == key.shape[-3]:
+            return {"cudnn": _cudnn_attention, "fa3": _flash_attention_3}[chosen](query, key, value, length)
         if chosen == "chunked":
             return _chunked_attention(query, key, value, length)
     return _attention(query, key, value, length, dropout, dropout_key)
@@ -72,18 +82,49 @@ def time_attention(
     return mixed[..., :times, :, :].swapaxes(-4, -3)
 
 
-def choose_backend(backend: str, tokens: int, head_dim: int, dtype: jnp.dtype) -> str:
-    """The backend that computes attention over `tokens` tokens: `backend` itself, or under `auto` the fastest that can."""
+def choose_backend(backend: str, tokens: int, head_dim: int, dtype: jnp.dtype, machine: Machine | None = None) -> str:
+    """The backend that computes attention over `tokens` tokens: `backend` itself, or under `auto` the fastest that can.
+
+    Args:
+      backend: as of `dot_product_attention`.
+      tokens: how many are attended to, without padding.
+      head_dim: width of a head.
+      dtype: of query, key and value.
+      machine: what computes; None for that of this process.
+
+    Raises:
+      UserError: if `backend` is `fa3`, and the machine, the type or the head dimension rules it out.
+    """
+    machine = machine or this_machine()
+    if backend == "fa3":
+        _check_fa3(machine, head_dim, dtype)
     if backend != "auto":
         return backend
-    if half_precision_on_gpu(dtype) and head_dim % 8 == 0 and head_dim <= 128:
+    if machine.platform == "gpu" and dtype in HALF_PRECISION and head_dim % 8 == 0 and head_dim <= 128:
+        if machine.runs_fa3 and head_dim == FA3_HEAD_DIM and tokens >= FA3_MIN_TOKENS:
+            return "fa3"
         return "cudnn" if tokens >= CUDNN_MIN_TOKENS else "xla"
     return "chunked" if tokens >= CHUNKED_MIN_TOKENS else "xla"
 
 
-def padded_length(tokens: int, backend: str, head_dim: int, dtype: jnp.dtype) -> int:
-    """The length to pad a sequence to: cuDNN's backward pass refuses odd lengths."""
-    return tokens + tokens % 2 if choose_backend(backend, tokens, head_dim, dtype) == "cudnn" else tokens
+def _check_fa3(machine: Machine, head_dim: int, dtype: jnp.dtype) -> None:
+    if not machine.is_hopper:
+        found = f"a GPU of compute capability {machine.capability}" if machine.capability else f"a {machine.platform}"
+        problem = f"runs on NVIDIA's Hopper GPUs (H100, H200), and jax computes on {found}"
+    elif machine.fa3_obstacle:
+        problem = machine.fa3_obstacle
+    elif dtype not in HALF_PRECISION:
+        problem = f"computes in 16 bits only, and the tokens are {jnp.dtype(dtype)}: set model.dtype to bfloat16 or auto"
+    elif head_dim % 8 or head_dim > 256:
+        problem = f"takes heads whose width is a multiple of 8 and at most 256, and here it is {head_dim}"
+    else:
+        return
+    raise UserError(f"model.attention fa3 {problem}; or set model.attention to auto")
+
+
+def padded_length(tokens: int, backend: str, head_dim: int, dtype: jnp.dtype, machine: Machine | None = None) -> int:
+    """The length to pad a sequence to: cuDNN's backward pass refuses odd lengths. Arguments are those of `choose_backend`."""
+    return tokens + tokens % 2 if choose_backend(backend, tokens, head_dim, dtype, machine) == "cudnn" else tokens
 
 
 def _padded(x: Float[Array, "*b n k f"], padding: int) -> Float[Array, "*b m k f"]:
@@ -103,6 +144,12 @@ def _cudnn_attention(query: Array, key: Array, value: Array, length: int | None)
         implementation="cudnn",
     )
     return mixed.reshape(query.shape)
+
+
+def _flash_attention_3(query: Array, key: Array, value: Array, length: int | None) -> Array:
+    tokens = query.shape[-3]
+    attended = (x.reshape(-1, *x.shape[-3:])[:, :length] for x in (query, key, value))
+    return _padded(flash_attention_3(*attended), tokens - (length or tokens)).reshape(query.shape)
 
 
 def _chunked_attention(query: Array, key: Array, value: Array, length: int | None) -> Array:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.kernels.attention import dot_product_attention, time_attention
+from vivit_jax.models.kernels.platform import multiplies_matrices
 from vivit_jax.models.kernels.shared_parameters import add_shared
 
 # What the tokens of a head attend to. SPACE: the last token axis (all tokens in Model 1, else the places of one time index).
@@ -96,8 +97,10 @@ class ToHeads(nn.Module):
         kernel = self.param("kernel", _xavier_of_flat(width), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (count, head_dim))
         bias = bias if self.bias_learns else jax.lax.stop_gradient(bias)
-        kernel, bias = kernel[:, heads].reshape(width, -1), bias[heads].reshape(-1)
-        return add_shared(x @ kernel.astype(self.dtype), bias).reshape(*x.shape[:-1], -1, head_dim)
+        kernel, bias = kernel[:, heads].astype(self.dtype), bias[heads]
+        if multiplies_matrices():
+            return add_shared(x @ kernel.reshape(width, -1), bias.reshape(-1)).reshape(*x.shape[:-1], -1, head_dim)
+        return add_shared(jnp.tensordot(x, kernel, axes=1), bias)
 
 
 class FromHeads(nn.Module):
@@ -113,8 +116,10 @@ class FromHeads(nn.Module):
         kernel = self.param("kernel", _xavier_of_flat(count * head_dim), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (width,))
         kernels = jnp.split(kernel.astype(self.dtype), len(mixed))
-        projected = sum(group.reshape(*group.shape[:-2], -1) @ part.reshape(-1, width) for group, part in zip(mixed, kernels, strict=True))
-        return add_shared(projected, bias)
+        if multiplies_matrices():
+            mixed, kernels = [group.reshape(*group.shape[:-2], -1) for group in mixed], [part.reshape(-1, width) for part in kernels]
+        axes = kernels[0].ndim - 1
+        return add_shared(sum(jnp.tensordot(group, part, axes) for group, part in zip(mixed, kernels, strict=True)), bias)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -12,6 +12,7 @@ from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.models.described import DTYPES, Described, check_positive
+from vivit_jax.models.vivit.patch_dropout import PatchDropout, count_kept
 
 FACTORISATIONS = (
     "spatio_temporal_attention",
@@ -23,7 +24,8 @@ TOKENIZERS = ("tubelet", "frames")
 POOLS = ("token", "mean", "max", "sum", "mean_then_norm")
 ACTIVATIONS = ("gelu_tanh", "gelu")
 ATTENTION_ORDERS = ("space_time", "time_space")
-ATTENTION_BACKENDS = ("auto", "xla", "chunked", "cudnn")
+PATCH_DROPOUTS = ("token", "tube")
+ATTENTION_BACKENDS = ("auto", "xla", "chunked", "cudnn", "fa3")
 
 # Backbones of ViT (Dosovitskiy et al., Table 1; Ti and S from DeiT), used by the paper in B, L and H.
 SIZES = {
@@ -65,10 +67,16 @@ class ViViTConfig(Described):
       attention_dropout: rate on the attention weights; only `attention` `xla` or `auto` can draw it.
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
       stochastic_depth_rescale: whether to divide a kept residual by the probability that it is kept; Scenic does not.
+      stochastic_depth_skips: compute nothing for the examples that a residual drops, which pays from rates of about 0.2 on: of a device's
+        examples the number nearest to the rate is dropped (DINOv2, Oquab et al. 2024); needs `scan_layers` to be false.
+      patch_dropout: share of the tokens that training leaves out, drawn for each clip and step (Liu et al. 2023); evaluation sees all.
+      patch_dropout_by: what is left out: a `token` by itself, or a `tube`, the same place at all times; None for `token` in Models 1 and 2
+        and `tube` in Models 3 and 4, which attend to a place at all its times.
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
         faster); parameters, softmax statistics and logits are float32.
-      attention: backend of the attention products: `auto`, `xla` (the plain definition), `chunked` (less memory) or `cudnn`. On a GPU
-        `auto` and `cudnn` also run our kernels for attention over time, LayerNorm and GELU; the other two leave these to XLA.
+      attention: backend of the attention products: `auto`, `xla` (the plain definition), `chunked` (less memory), `cudnn` or `fa3`
+        (FlashAttention-3, of the extra `fa3`; Hopper GPUs). On a GPU `auto`, `cudnn` and `fa3` also run our kernels for attention over
+        time, LayerNorm and GELU; the other two leave these to XLA.
       remat: recompute each layer in the backward pass instead of keeping its activations.
       scan_layers: run the layers as one `nn.scan`, which compiles faster; parameters then carry a leading layer axis.
 
@@ -100,6 +108,9 @@ class ViViTConfig(Described):
     attention_dropout: float = 0.0
     stochastic_depth: float = 0.0
     stochastic_depth_rescale: bool = False
+    stochastic_depth_skips: bool = False
+    patch_dropout: float = 0.0
+    patch_dropout_by: str | None = None
     dtype: str = "float32"
     attention: str = "auto"
     remat: bool = False
@@ -123,6 +134,8 @@ class ViViTConfig(Described):
                 raise unknown_name(f"model.{field}", str(getattr(self, field)), known)
         if self.pool is not None and self.pool not in POOLS:
             raise unknown_name("model.pool", str(self.pool), POOLS)
+        if self.patch_dropout_by is not None and self.patch_dropout_by not in PATCH_DROPOUTS:
+            raise unknown_name("model.patch_dropout_by", str(self.patch_dropout_by), PATCH_DROPOUTS)
         if self.size is not None and self.size not in SIZES:
             raise unknown_name("model.size", str(self.size), SIZES)
 
@@ -162,14 +175,14 @@ class ViViTConfig(Described):
                 raise UserError(f"model.{field} must be (t, h, w), got {value}")
             for extent in value:
                 check_positive(field, extent)
-        for field in ("dropout", "attention_dropout", "stochastic_depth"):
+        for field in ("dropout", "attention_dropout", "stochastic_depth", "patch_dropout"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise UserError(f"model.{field} must be in [0, 1), got {getattr(self, field)}")
         if self.temporal_layers != 0:
             check_positive("temporal_layers", self.temporal_layers)
         if not 0 < self.norm_eps < 1:
             raise UserError(f"model.norm_eps must be above 0 and below 1, got {self.norm_eps}")
-        for field in ("stochastic_depth_rescale", "remat", "scan_layers"):
+        for field in ("stochastic_depth_rescale", "stochastic_depth_skips", "remat", "scan_layers"):
             if not isinstance(getattr(self, field), bool):
                 raise UserError(f"model.{field} must be true or false, got {getattr(self, field)!r}")
         for name, count in self.heads.items():
@@ -201,9 +214,27 @@ class ViViTConfig(Described):
             raise UserError(f"model.sampled_frames {self.sampled_frames} is more than the {self.clip[0]} frames of model.clip")
         if self.attention_dropout and self.attention not in ("auto", "xla"):
             raise UserError(f"model.attention_dropout {self.attention_dropout} needs model.attention xla or auto, got {self.attention}")
-        if self.attention == "cudnn" and self.dtype == "float32":
+        if self.attention in ("cudnn", "fa3") and self.dtype == "float32":
             raise UserError(
-                "model.attention cudnn computes in 16 bits only: set model.dtype to bfloat16 or auto, or model.attention to auto"
+                f"model.attention {self.attention} computes in 16 bits only: set model.dtype to bfloat16 or auto, "
+                "or model.attention to auto"
+            )
+        if self.stochastic_depth_skips and self.scan_layers:
+            raise UserError("model.stochastic_depth_skips gives each layer a number of examples of its own: set model.scan_layers to false")
+        if self.patch_dropout:
+            self._check_patch_dropout()
+
+    def _check_patch_dropout(self) -> None:
+        if self.patch_dropout_by == "token" and not self.has_cls:
+            raise UserError(
+                f"{self.factorisation} attends to a place at all its times, so a place is left out at all of them or at none: set "
+                "model.patch_dropout_by to tube, got token"
+            )
+        if self.pool == "sum":
+            raise UserError("model.pool sum adds up fewer tokens in training than in evaluation under model.patch_dropout: set it to mean")
+        if self.kept_patches.kept == self.kept_patches.places:
+            raise UserError(
+                f"model.patch_dropout {self.patch_dropout} leaves out none of {self.kept_patches.places} places: raise it, or set it to 0"
             )
 
     @property
@@ -216,3 +247,16 @@ class ViViTConfig(Described):
         """(n_t, n_h, n_w): tokens along time, height and width."""
         time, height, width = (extent // patch for extent, patch in zip(self.clip, self.tubelet, strict=True))
         return (self.sampled_frames or time, height, width)
+
+    @property
+    def kept_patches(self) -> PatchDropout | None:
+        """The tokens that a training step keeps, of the sequences over space; None for all."""
+        if not self.patch_dropout:
+            return None
+        times, height, width = self.grid
+        tubes = self.patch_dropout_by == "tube" or not self.has_cls
+        places, repeats, own = height * width, 1, int(self.pool == "token")
+        if self.factorisation == "spatio_temporal_attention":
+            places, repeats = (places, times) if tubes else (places * times, 1)
+        kept = count_kept(self.patch_dropout, places, repeats=repeats, own=own)
+        return PatchDropout(places, kept, repeats, alike=tubes, own=own)

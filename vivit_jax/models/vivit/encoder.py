@@ -20,6 +20,7 @@ from vivit_jax.models.kernels.memory_layout import row_major
 from vivit_jax.models.kernels.shared_parameters import add_shared
 from vivit_jax.models.vivit.attention import MultiHeadAttention
 from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.models.vivit.stochastic_depth import KeptExamples, kept_examples, rates_of
 
 Attentions = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -39,6 +40,8 @@ class Encoded(NamedTuple):
 class Encoder(nn.Module):
     """Adds positions, runs the blocks, and normalises the tokens, or their mean where `config.pool` is `mean_then_norm`.
 
+    Patches that a training step leaves out go after their positions are added.
+
     Parameters: `position` (n, d); `block_00`, `block_01`, ... (or, scanned, `blocks` with a leading layer axis); `norm`.
 
     Attributes:
@@ -46,11 +49,13 @@ class Encoder(nn.Module):
       attentions: the attentions of each block in order, as (name, axes).
       outputs: where given, only the first `outputs` tokens of each sequence are needed. The last block then computes no others, which
         saves most of its work where only a cls token is needed; scanned layers are all alike and compute every token.
+      batch_parts: as in `ViViT`.
     """
 
     config: ViViTConfig
     attentions: Attentions
     outputs: int | None = None
+    batch_parts: int = 1
 
     @nn.compact
     def __call__(
@@ -65,6 +70,8 @@ class Encoder(nn.Module):
         width = tokens.shape[-1]
         position = self.param("position", nn.initializers.normal(0.02), (*positions, width))
         x = add_shared(tokens, position)
+        if train and config.kept_patches:
+            x = config.kept_patches(self.make_rng("dropout"), x)
         x = nn.Dropout(config.dropout, deterministic=not train)(x)
 
         length = x.shape[-2]
@@ -85,7 +92,7 @@ class Encoder(nn.Module):
     def _blocks(self, x: Array, length: int, train: bool, *, keep: bool) -> tuple[Array, Any]:
         """The tokens after the last block and, to `keep`, after each of them."""
         config = self.config
-        rates = [config.stochastic_depth * layer / max(config.num_layers - 1, 1) for layer in range(config.num_layers)]
+        rates = rates_of(config.stochastic_depth, config.num_layers)
         block = nn.remat(Block, prevent_cse=not config.scan_layers) if config.remat else Block
         arguments = {"config": config, "attentions": self.attentions, "length": length, "train": train, "keep": keep}
         if config.scan_layers:
@@ -97,9 +104,11 @@ class Encoder(nn.Module):
             )
             return scanned(**arguments, name="blocks")(x, jnp.asarray(rates))
         after = []
+        skips = train and config.stochastic_depth_skips
+        examples = kept_examples(rates, x.shape[0], self.batch_parts) if skips else [None] * len(rates)
         for layer, rate in enumerate(rates):
             outputs = self.outputs if layer == config.num_layers - 1 else None
-            x, kept = block(**arguments, outputs=outputs, name=f"block_{layer:02d}")(x, rate)
+            x, kept = block(**arguments, outputs=outputs, examples=examples[layer], name=f"block_{layer:02d}")(x, rate)
             x = self._laid_out(x)
             after.append(kept)
         return x, after
@@ -113,6 +122,15 @@ class Block(nn.Module):
     """x + attention(norm(x)) for each attention, then x + mlp(norm(x)).
 
     Parameters: for each attention `norm_<name>` and `<name>`; `norm_mlp` and `mlp`.
+
+    Attributes:
+      config: widths, regularisation and precision.
+      attentions: as in `Encoder`.
+      length: number of real tokens on the last token axis.
+      train: whether dropout and stochastic depth are drawn.
+      outputs: where given, only the first `outputs` tokens of each sequence are needed.
+      keep: whether the tokens are wanted after this block.
+      examples: where given, how many examples each residual is computed for.
     """
 
     config: ViViTConfig
@@ -121,6 +139,7 @@ class Block(nn.Module):
     train: bool
     outputs: int | None = None
     keep: bool = False
+    examples: KeptExamples | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *n d"], drop_rate: float | Array) -> tuple[Float[Array, "b *n d"], Array | None]:
@@ -140,13 +159,21 @@ class Block(nn.Module):
                 dtype=dtype,
                 name=name,
             )
-            x, y = norm(name=f"norm_{name}")(x)
-            y = dropout(attention(y, self.outputs))
-            x = x[..., : self.outputs, :] + self._stochastic_depth(y, drop_rate)
-        x, y = norm(name="norm_mlp")(x)
-        y = MLP(config, self.train, name="mlp")(y)
-        x = x + self._stochastic_depth(y, drop_rate)
+            x = self._with_residual(x, drop_rate, norm(name=f"norm_{name}"), lambda y, mix=attention: dropout(mix(y, self.outputs)))
+        x = self._with_residual(x, drop_rate, norm(name="norm_mlp"), MLP(config, self.train, name="mlp"))
         return x, x if self.keep else None
+
+    def _with_residual(self, x: Array, rate: float | Array, norm: LayerNorm, branch: Callable[[Array], Array]) -> Array:
+        """x + branch(norm(x)), its first `outputs` tokens."""
+        if self.examples is None:
+            x, y = norm(x)
+            y = branch(y)
+            return x[..., : self.outputs, :] + self._stochastic_depth(y, rate)
+        subset = self.examples.draw(self.make_rng("dropout"))
+        taken, y = norm(self.examples.take(x, subset))
+        y = branch(y)
+        y = y / self.examples.share if self.config.stochastic_depth_rescale else y
+        return self.examples.put(taken[..., : self.outputs, :] + y, x[..., : self.outputs, :], subset)
 
     def _stochastic_depth(self, residual: Array, rate: float | Array) -> Array:
         """Drops the residual of whole examples at random (Huang et al. 2016)."""

@@ -11,7 +11,8 @@ from vivit_jax.models.vivit.tokenizer import uniform_frames
 
 def plain(config: ViViTConfig) -> ViViTConfig:
     """The model as the paper defines it, without what only changes how it is computed."""
-    return dataclasses.replace(config, scan_layers=False, remat=False, dtype="float32", attention="xla")
+    how = {"scan_layers": False, "remat": False, "dtype": "float32", "attention": "xla", "stochastic_depth_skips": False}
+    return dataclasses.replace(config, **how)
 
 
 def outline(config: ViViTConfig) -> ViViTConfig:

@@ -26,14 +26,20 @@ Outputs = Float[Array, "b d"] | tuple[LayerOutput, ...]
 
 
 class ViViT(nn.Module):
-    """A video vision transformer. Parameters: `tokenizer`, `transformer`, `head` (or `head_<name>` for each of several)."""
+    """A video vision transformer. Parameters: `tokenizer`, `transformer`, `head` (or `head_<name>` for each of several).
+
+    Attributes:
+      config: what it is.
+      batch_parts: the number of devices that a batch lies on, in parts of as many examples, where one program sees all of it.
+    """
 
     config: ViViTConfig
+    batch_parts: int = 1
 
     def setup(self) -> None:
         """Builds the three parts."""
         self.tokenizer = Tokenizer(self.config)
-        self.transformer = TRANSFORMERS[self.config.factorisation](self.config)
+        self.transformer = TRANSFORMERS[self.config.factorisation](self.config, self.batch_parts)
         self.classifiers = {
             name: nn.Dense(classes, kernel_init=nn.initializers.zeros, name=f"head_{name}" if name else "head")
             for name, classes in self.config.heads.items()
@@ -44,7 +50,7 @@ class ViViT(nn.Module):
 
         Args:
           video: clips of `config.clip`, normalised as the weights were trained: [-1, 1] unless they say otherwise.
-          train: whether to draw dropout and stochastic depth, from the rng `dropout`.
+          train: whether to draw dropout, stochastic depth and the patches to leave out, from the rng `dropout`.
 
         Returns:
           (b, classes); a dict of these by name for several heads; (b, d) features for none.
@@ -77,6 +83,7 @@ class SpatioTemporalAttention(nn.Module):
     """Model 1: every token attends to every token."""
 
     config: ViViTConfig
+    batch_parts: int = 1
 
     @nn.compact
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
@@ -99,6 +106,7 @@ class FactorisedEncoder(nn.Module):
     """
 
     config: ViViTConfig
+    batch_parts: int = 1
 
     @nn.compact
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
@@ -112,13 +120,14 @@ class FactorisedEncoder(nn.Module):
         return _encode_and_pool(self, "temporal_encoder", self._temporal(), frames, train)
 
     def _temporal(self) -> ViViTConfig:
-        """The config of the temporal encoder."""
+        """The config of the temporal encoder, which sees every time index."""
         config = self.config
         return dataclasses.replace(
             config,
             num_layers=config.temporal_layers,
             num_heads=config.temporal_heads or config.num_heads,
             mlp_dim=config.temporal_mlp_dim or config.mlp_dim,
+            patch_dropout=0.0,
         )
 
     def _outputs_of(self, layers: tuple[int, ...], tokens: Float[Array, "b t s d"]) -> tuple[LayerOutput, ...]:
@@ -143,6 +152,7 @@ class FactorisedSelfAttention(nn.Module):
     """Model 3: in each block, attention over space, then over time (or the other way round)."""
 
     config: ViViTConfig
+    batch_parts: int = 1
 
     @nn.compact
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
@@ -157,6 +167,7 @@ class FactorisedDotProductAttention(nn.Module):
     """Model 4: in each block, half the heads attend over time and half over space."""
 
     config: ViViTConfig
+    batch_parts: int = 1
 
     @nn.compact
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
@@ -185,7 +196,7 @@ def _encode_and_pool(
         tokens = jnp.concatenate([cls, tokens], axis=-2)
     # A caller that collects intermediates, or asks for blocks, gets all tokens.
     every = config.pool != "token" or blocks or module.is_mutable_collection("intermediates")
-    encoder = Encoder(config, (("attention", (SPACE,)),), None if every else 1, name=name)
+    encoder = Encoder(config, (("attention", (SPACE,)),), None if every else 1, module.batch_parts, name=name)
     encoded = encoder(tokens, positions=tokens.shape[-2:-1], train=train, layers=blocks)
     if blocks or config.pool == "mean_then_norm":
         return encoded
@@ -196,7 +207,7 @@ def _encode_and_pool(
 def _encode_and_pool_grid(module: nn.Module, attentions: tuple, tokens: Array, train: bool, layers: tuple[int, ...]) -> Outputs:
     """(b, t, s, d) to (b, d) by an encoder that sees the grid, or what each of `layers` gives."""
     config = module.config
-    encoder = Encoder(config, attentions, name="encoder")
+    encoder = Encoder(config, attentions, batch_parts=module.batch_parts, name="encoder")
     encoded = encoder(tokens, positions=tokens.shape[1:3], train=train, layers=_blocks(layers, config.num_layers))
     if layers:
         none = jnp.zeros((tokens.shape[0], 0, tokens.shape[-1]))

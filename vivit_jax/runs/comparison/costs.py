@@ -11,8 +11,8 @@ from vivit_jax.analysis.throughput import Subject
 from vivit_jax.console import warn
 from vivit_jax.models.families import ModelConfig
 from vivit_jax.runs.comparison.contenders import Contender
+from vivit_jax.runs.effort import devices, training_seconds
 from vivit_jax.runs.memory import is_out_of_memory
-from vivit_jax.runs.record import Run
 from vivit_jax.training.config import ParallelConfig, TrainingConfig
 
 
@@ -73,20 +73,6 @@ def sum_of(members: Sequence[Costs]) -> Costs:
     )
 
 
-def training_seconds(run: Run) -> float | None:
-    """Seconds spent on training steps, from the clips a second in each row of metrics; None if no row tells.
-
-    The first step, with its compilation, is left out, as are evaluations and saves.
-    """
-    batch_size, seconds, before = run.experiment.training.batch_size, 0.0, 0
-    for row in run.metrics():
-        rate = row.get("train/clips_per_second")
-        if rate and rate > 0 and row["step"] > before:
-            seconds += (row["step"] - before) * batch_size / rate
-            before = row["step"]
-    return seconds or None
-
-
 def _counted(model: ModelConfig) -> tuple[int, float]:
     return complexity.count_parameters(model), complexity.count_arithmetic(model).multiply_accumulates / 1e9
 
@@ -110,7 +96,7 @@ def _measured(models: Mapping[str, ModelConfig], batch_size: int) -> Mapping[str
 
 def _costs(contender: Contender, counted: Mapping[str, tuple[int, float]], measured: Mapping[str, throughput.Timing]) -> Costs:
     run, views = contender.run, contender.views_of_a_video
-    trained = Costs() if run is None else Costs(training_seconds=training_seconds(run), trained_on=_devices(run))
+    trained = Costs() if run is None else Costs(training_seconds=training_seconds(run), trained_on=devices(run))
     if contender.model is None:
         return trained
     key = _key(contender.model)
@@ -121,10 +107,3 @@ def _costs(contender: Contender, counted: Mapping[str, tuple[int, float]], measu
     timing = measured[key]
     rate = timing.batch_size / timing.median
     return dataclasses.replace(costs, clips_per_second=rate, videos_per_second=rate / views, memory_bytes=timing.program_bytes)
-
-
-def _devices(run: Run) -> str | None:
-    devices = run.surroundings.get("devices")
-    if not isinstance(devices, dict) or not isinstance(devices.get("kind"), str):
-        return None
-    return f"{devices.get('count', 1)} x {devices['kind']}"

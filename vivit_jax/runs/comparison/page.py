@@ -6,42 +6,16 @@ from collections.abc import Iterator
 
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError
-from vivit_jax.runs.clips import playing
 from vivit_jax.runs.comparison import plots
 from vivit_jax.runs.comparison.disagreements import Disagreement, disagreements
 from vivit_jax.runs.comparison.result import HARDEST, Comparison, Entry
 from vivit_jax.runs.comparison.tables import Table, kappa_text, method, pairs_table, percent, runs_table, verdict
-from vivit_jax.runs.page import figure, text, write_page
+from vivit_jax.runs.pages.clips import SCRIPT, player, playing
+from vivit_jax.runs.pages.page import figure, text, write_page
+from vivit_jax.runs.pages.tables import meanings, name, scrolling, table
 
 PAIRS_OPEN = 2
 CLIPS_BYTES = 12_000_000  # of all clips of a page: what a phone loads in seconds
-
-CSS = """
-.lead { color: var(--ink); font-size: 1.1rem; margin: .6rem 0; }
-.scroll:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--bar); outline-offset: 2px; }
-caption { text-align: left; color: var(--soft); font-size: .85rem; padding-bottom: .4rem; }
-caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 3rem); }
-thead .name { max-width: 7.5rem; }
-thead th { vertical-align: bottom; }
-tbody th { font-weight: 400; position: sticky; left: 0; background: var(--page); }
-.name { display: inline-block; width: max-content; max-width: min(14rem, 38vw); overflow-wrap: anywhere; }
-tr.marked th, tr.marked td.mark { font-weight: 700; }
-td.shade { text-align: center; background: color-mix(in srgb, var(--bar) calc(var(--share) * 65%), var(--page)); }
-td.shade small { display: block; color: inherit; }
-figure { margin-bottom: 0; }
-.clips { grid-template-columns: repeat(auto-fill, minmax(min(9rem, 46%), 1fr)); }
-.clips figure { scroll-margin-top: 1rem; }
-details.pair { background: none; padding: .7rem 0; border-top: 1px solid var(--line); border-radius: 0; }
-.said { list-style: none; margin: .3rem 0 0; padding: 0; }
-.said li::before { content: "\\2717\\00a0"; }
-.said li.right { color: var(--ink); }
-.said li.right::before { content: "\\2713\\00a0"; }
-.where { margin: .3rem 0; font-size: .9rem; }
-a { color: inherit; }
-dt { font-weight: 600; margin-top: .4rem; }
-dd { margin: 0; color: var(--soft); overflow-wrap: anywhere; }
-ul { padding-left: 1.2rem; color: var(--soft); }
-"""
 
 
 def write_comparison_page(comparison: Comparison, path: pathlib.Path, dataset: VideoDataset | None) -> None:
@@ -67,16 +41,17 @@ def write_comparison_page(comparison: Comparison, path: pathlib.Path, dataset: V
         ),
         _section("Pairs", _table(pairs_table(comparison), "The surest difference first; bold where the corrected p is below 0.05.")),
         _section("Agreement", _matrix(comparison)),
-        _section("Where one is right and the other wrong", *_disagreements(comparison, clips)),
-        _section("Videos that every run gets wrong", _hardest(comparison, clips)),
+        _section("Where one is right and the other wrong", *_disagreements(comparison, clips), clips=True),
+        _section("Videos that every run gets wrong", _hardest(comparison, clips), clips=True),
         _section("How this was made", _method(comparison)),
         "</main>",
     ]
-    write_page(path, title, "\n".join(body), css=CSS)
+    write_page(path, title, "\n".join(body), styles=("comparison.css",), scripts=(SCRIPT,))
 
 
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{title}</h2>{''.join(parts)}</section>"
+def _section(title: str, *parts: str, clips: bool = False) -> str:
+    heading = f'<h2 class="clips-heading">{title}</h2>' if clips else f"<h2>{title}</h2>"
+    return f"<section>{heading}{''.join(parts)}</section>"
 
 
 def _classes(comparison: Comparison) -> str:
@@ -84,41 +59,8 @@ def _classes(comparison: Comparison) -> str:
     return text(", ".join(counts))
 
 
-def _table(table: Table, caption: str) -> str:
-    head = "".join(
-        f'<th scope="col"{_number(column.number)} title="{text(column.meaning)}">{text(column.title)}</th>' for column in table.columns
-    )
-    rows = "".join(_row(table, number, row) for number, row in enumerate(table.rows))
-    inner = f"<table><caption><span>{text(caption)}</span></caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return _scrolling(inner, caption) + _meanings(table)
-
-
-def _row(table: Table, number: int, row: tuple[str, ...]) -> str:
-    cells = "".join(
-        f'<td class="number">{text(cell)}</td>' if column.number else f"<td>{_name(cell)}</td>"
-        for column, cell in zip(table.columns[1:], row[1:], strict=True)
-    )
-    css = ' class="marked"' if number in table.marked else ""
-    return f'<tr{css}><th scope="row">{_name(row[0])}</th>{cells}</tr>'
-
-
-def _name(name: str) -> str:
-    """A run's name, broken where it would take too much of a line."""
-    return f'<span class="name">{text(name)}</span>'
-
-
-def _number(number: bool) -> str:
-    return ' class="number"' if number else ""
-
-
-def _scrolling(table: str, label: str) -> str:
-    """A table that a narrow page scrolls sideways, with the keyboard too."""
-    return f'<div class="scroll" role="region" tabindex="0" aria-label="{text(label)}">{table}</div>'
-
-
-def _meanings(table: Table) -> str:
-    meanings = "".join(f"<dt>{text(column.title)}</dt><dd>{text(column.meaning)}</dd>" for column in table.columns)
-    return f"<details><summary>What the columns mean</summary><dl>{meanings}</dl></details>"
+def _table(of: Table, caption: str) -> str:
+    return table(of.columns, of.rows, caption, marked=of.marked) + meanings(of.columns)
 
 
 def _plots(comparison: Comparison) -> str:
@@ -153,14 +95,14 @@ def _matrix(comparison: Comparison) -> str:
     """Shares of equal predictions, with kappa below each."""
     names = [entry.name for entry in comparison.entries]
     equal, kappas = comparison.matrix()
-    head = "".join(f'<th scope="col">{_name(name)}</th>' for name in names)
+    head = "".join(f'<th scope="col">{name(run)}</th>' for run in names)
     rows = []
-    for i, name in enumerate(names):
+    for i, run in enumerate(names):
         cells = "".join(_agreement(equal[i, j], kappas[i][j]) if i != j else "<td></td>" for j in range(len(names)))
-        rows.append(f'<tr><th scope="row">{_name(name)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{name(run)}</th>{cells}</tr>')
     caption = "Share of the videos that two runs predict the same of, right or wrong; below it Cohen's kappa."
     head = f"<caption><span>{caption}</span></caption><thead><tr><td></td>{head}</tr></thead>"
-    return _scrolling(f"<table>{head}<tbody>{''.join(rows)}</tbody></table>", caption)
+    return scrolling(f"<table>{head}<tbody>{''.join(rows)}</tbody></table>", caption)
 
 
 def _agreement(equal: float, kappa: float | None) -> str:
@@ -260,13 +202,13 @@ class _Clips:
             return f"<figure><p>{text(self.why)}</p>"
         self._left -= len(uri)
         self._shown.add(video)
-        return f'<figure id="clip-{video}"><img src="{uri}" alt="{text(f"a clip of {label}")}" loading="lazy">'
+        return f'<figure id="clip-{video}">{player(uri, f"a clip of {label}")}'
 
     def _uri(self, video: int) -> str:
         lineup = self.comparison.lineup
-        name, uri = playing(self.dataset, lineup.split, int(lineup.index[video]))
-        if not lineup.videos[video].startswith(name):
-            raise UserError(f"number {lineup.index[video]} of data set {self.dataset.name} is {name}, and not {lineup.videos[video]}")
+        stored, uri = playing(self.dataset, lineup.split, int(lineup.index[video]))
+        if not lineup.videos[video].startswith(stored):
+            raise UserError(f"number {lineup.index[video]} of data set {self.dataset.name} is {stored}, and not {lineup.videos[video]}")
         return uri
 
 

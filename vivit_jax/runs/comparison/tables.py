@@ -5,24 +5,10 @@ from collections.abc import Callable
 
 from vivit_jax.runs.comparison.pairs import Pair
 from vivit_jax.runs.comparison.result import Comparison, Entry
+from vivit_jax.runs.effort import UNKNOWN, duration
+from vivit_jax.runs.pages.tables import Column
 
 LEVEL = 0.05  # a difference counts as shown if its p is below this
-UNKNOWN = "-"
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-      title: its heading.
-      meaning: what it is, in a sentence.
-      number: whether it holds numbers, which are aligned right.
-    """
-
-    title: str
-    meaning: str
-    number: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,16 +143,6 @@ def _pair_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Pair],
 def kappa_text(value: float | None) -> str:
     """Cohen's kappa with two digits."""
     return UNKNOWN if value is None else f"{value:.2f}"
-
-
-def duration(seconds: float | None) -> str:
-    """A time in the unit that suits it."""
-    if seconds is None:
-        return UNKNOWN
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _of_head(head: str) -> Callable[[Entry], str]:

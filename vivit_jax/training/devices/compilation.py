@@ -11,6 +11,7 @@ import jax
 
 from vivit_jax import console
 from vivit_jax.files import is_url
+from vivit_jax.training.config import USUAL_CACHE
 
 # The events that jax reports of its cache.
 REQUEST, HIT = "/jax/compilation_cache/compile_requests_use_cache", "/jax/compilation_cache/cache_hits"
@@ -24,11 +25,27 @@ def use_cache(folder: str | None) -> None:
         console.warn(f"there is no compilation cache, as {folder} is a URL: give the folder of a mounted bucket")
         return
     try:
-        path = Path(folder).expanduser()
+        _keep_in(Path(folder).expanduser())
     except RuntimeError:  # no HOME, and no entry in the list of users, as in many containers
         console.warn(f"there is no compilation cache, as {folder} names no home: set HOME or training.compilation_cache to keep one")
-        return
-    jax.config.update("jax_compilation_cache_dir", str(path))
+
+
+def use_usual_cache() -> None:
+    """Keeps compiled programs where training does by default, for commands that have no config; a folder that JAX was given comes first.
+
+    Without a home folder there is none, and nothing is said: the command then only takes a second longer.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        with contextlib.suppress(RuntimeError):
+            _keep_in(Path(USUAL_CACHE).expanduser())
+
+
+def _keep_in(folder: Path) -> None:
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    # Small programs too: a start has dozens of them, and each takes longer to compile than to read.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    # The address of our partitioning rules in memory is another one in each process: with several devices no start would find its step.
+    jax.config.update("jax_remove_custom_partitioning_ptr_from_cache_key", True)
 
 
 @dataclasses.dataclass

@@ -29,11 +29,13 @@ class Executor(Protocol):
     Attributes:
       axis_name: the name of the axis that a step averages over; None where it sees the whole batch.
       batch_shards: the number of parts a batch is divided into, over all hosts.
+      batch_parts: how many of these a step sees: all, or one.
       mesh: the mesh that parameters are divided over; None where every device has them whole.
     """
 
     axis_name: str | None
     batch_shards: int
+    batch_parts: int
     mesh: Mesh | None
 
     def place(self, create: Callable[[Tree], Tree], variables: Tree) -> Tree:
@@ -120,7 +122,7 @@ class JitExecutor:
 
     def __init__(self, config: ParallelConfig) -> None:
         self.mesh = _mesh(config)
-        self.batch_shards = self.mesh.shape[DATA] * self.mesh.shape[FSDP]
+        self.batch_shards = self.batch_parts = self.mesh.shape[DATA] * self.mesh.shape[FSDP]
         self._batch = NamedSharding(self.mesh, PartitionSpec((DATA, FSDP)))
         self._whole = NamedSharding(self.mesh, PartitionSpec())
 
@@ -183,6 +185,7 @@ class PmapExecutor:
     """`jax.pmap` over all devices, each with a copy of the state and its part of the batch."""
 
     axis_name = "data"
+    batch_parts = 1
     mesh = None
 
     def __init__(self, config: ParallelConfig) -> None:

@@ -33,7 +33,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     """
     if jax.distributed.is_initialized() or (processes == 1 and not coordinator):
         return
-    if coordinator or processes or process:
+    if coordinator or processes or process is not None:
         if not coordinator or processes is None or process is None:
             raise UserError(f"--coordinator, --processes and --process go together: {FLAGS}")
         _initialise("--coordinator", coordinator, processes, process)

@@ -53,8 +53,8 @@ def write_onnx(pretrained: Pretrained, out: pathlib.Path, *, batch: int | None =
     def forward(variables: dict, video: Float[Array, "b t h w 3"]) -> dict[str, Float[Array, "b classes"]]:
         return {name or unnamed: logits for name, logits in by_head(model.apply(variables, video)).items()}
 
-    if VIDEO in config.heads:
-        raise UserError(f"a head named {VIDEO!r} cannot be exported to onnx, whose input has that name: export to stablehlo")
+    if taken := [head for head in config.heads if head == VIDEO or head.startswith("/")]:
+        raise UserError(f"a head named {taken[0]!r} cannot be exported to onnx, where that name means something else: export to stablehlo")
     flat = {path: np.asarray(leaf, np.float32) for path, leaf in flatten_variables(pretrained.variables).items()}
     variables = unflatten_variables(flat)
     graph, shape, outputs = lower(forward, variables, config.clip, batch)

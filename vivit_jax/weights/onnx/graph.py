@@ -46,7 +46,7 @@ def known(array: np.ndarray) -> Value:
 
 
 class Graph:
-    """Nodes in the order in which they run.
+    """Nodes in the order in which they run. All names that it makes begin with `/`, which the name of no output does.
 
     Attributes:
       nodes: what was added so far.
@@ -80,13 +80,13 @@ class Graph:
     def constant(self, array: np.ndarray) -> str:
         """The name of a constant, the same for the same array."""
         if id(array) not in self._named:
-            self._named[id(array)] = (f"constant_{len(self._named)}", array)
+            self._named[id(array)] = (f"/constant_{len(self._named)}", array)
             self.constants[self._named[id(array)][0]] = array
         return self._named[id(array)][0]
 
     def integers(self, *values: int) -> str:
         """The name of a constant vector, as operators take axes and sizes."""
-        name = "integers_" + "_".join(map(str, values)).replace("-", "minus")
+        name = "/integers_" + "_".join(map(str, values)).replace("-", "minus")
         self.constants.setdefault(name, np.array(values, np.int64))
         return name
 

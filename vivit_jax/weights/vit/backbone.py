@@ -23,6 +23,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.config import Triple
+from vivit_jax.weights.model_json import LOGITS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -87,6 +88,7 @@ class Backbone:
       headless: why the head cannot be kept, if it cannot.
       labels: class names, if the source has them.
       multi_label: whether a video may have several of them.
+      average: what is averaged over the views of a video, `logits` or `probabilities`.
       resize: short side in pixels before the crop, if the source says.
       stride: source frames between two frames of a clip, if the source says.
       sampling: other fields of a `Preprocess` that say which frames a clip has, if the source says.
@@ -113,6 +115,7 @@ class Backbone:
     headless: str | None = None
     labels: Labels | None = None
     multi_label: bool = False
+    average: str = LOGITS
     resize: int | None = None
     stride: int | None = None
     sampling: Mapping[str, object] = dataclasses.field(default_factory=dict)

@@ -15,7 +15,7 @@ from vivit_jax.weights.conversion import Asked, Conversion
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import Initialisation
 from vivit_jax.weights.model_dir import Pretrained
-from vivit_jax.weights.model_json import default_labels
+from vivit_jax.weights.model_json import LOGITS, default_labels
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 from vivit_jax.weights.vit.initialise import initialise_from
@@ -52,6 +52,7 @@ def convert(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, obj
         preprocess,
         labels or default_labels(started.model),
         multi_label=head == "keep" and backbone.multi_label,
+        average=backbone.average if head == "keep" else LOGITS,
     )
     return Conversion(pretrained, (*started.report, *sampling))
 
@@ -64,6 +65,8 @@ def _read(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, objec
         raise UserError(
             f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or give tokenizer for one of sampled frames)"
         )
+    if init.source_clip and backbone.is_image:
+        raise UserError(f"source_clip is for a ViViT, and {backbone.name} is an image model: give image_size, or leave it out")
     return backbone
 
 

@@ -40,6 +40,7 @@ def read_source(source: str | os.PathLike, options: SourceOptions, tensors: Tens
         raise unknown_name("format", options.format, ("auto", OWN_FORMAT, *FORMATS))
     path = local_path(source)
     if options.format in ("auto", OWN_FORMAT) and is_model_dir(path):
+        _check_unsaid(path, options)
         return _backbone_of(load_model_dir(path), f"{path} ({OWN_FORMAT})")
     if options.format == OWN_FORMAT:
         raise UserError(f"{path} is not a model directory of vivit_jax")
@@ -54,6 +55,13 @@ def read_source(source: str | os.PathLike, options: SourceOptions, tensors: Tens
     else:
         module = FORMATS[options.format]
     return module.read(tensors, metadata, options)
+
+
+def _check_unsaid(path: pathlib.Path, options: SourceOptions) -> None:
+    """Refuses to be told about a model directory what its config.json says."""
+    for name, value in (("num_heads", options.num_heads), ("image_size", options.image_size), ("source_clip", options.clip)):
+        if value is not None:
+            raise UserError(f"{name} is for sources whose files do not tell it, and {path / CONFIG} does: leave it out")
 
 
 def local_path(source: str | os.PathLike) -> pathlib.Path:
@@ -166,6 +174,7 @@ def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
         attention_order=config.attention_order,
         labels=pretrained.labels,
         multi_label=pretrained.multi_label,
+        average=pretrained.average,
         resize=pretrained.preprocess.resize,
         said={name: CONFIG for name in ("activation", "norm_eps")} | {name: PREPROCESS for name in ("mean", "std", "resize", "stride")},
         stride=pretrained.preprocess.stride,

@@ -1,0 +1,195 @@
+"""Charts of a page: a drawing that `static/charts.js` makes interactive, the data as JSON, and the values as a table."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+from vivit_jax.runs.pages.drawing import Drawing, Range, brief, extent
+from vivit_jax.runs.pages.page import text, visible
+from vivit_jax.runs.pages.tables import Cell, Column, table
+
+SCRIPT = "charts.js"
+POINTS = 2000  # of a line; of a longer one the lowest and the highest of every few are kept
+DOTS = 40  # a line of at most so many points shows them
+ROWS = 40  # of a chart's table
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """A line of a chart.
+
+    Attributes:
+      name: in the legend; empty for an only line.
+      x: places along the horizontal axis.
+      y: values there; None is a gap.
+      low: the lower ends of the values' intervals; empty without.
+      high: their upper ends.
+      beside: more to say of each point, as texts by name.
+      steps: whether the line goes along x first, and then along y.
+      dots: whether points are marked; None leaves that to their number.
+      line: whether a line joins the points.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    beside: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    steps: bool = False
+    dots: bool | None = None
+    line: bool = True
+
+    @property
+    def lone(self) -> bool:
+        """Whether the points stand for themselves."""
+        return len(self.x) == 1 or not self.line
+
+    @property
+    def known(self) -> list[float]:
+        """The values without the gaps."""
+        return [value for value in self.y if value is not None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """An axis of a chart.
+
+    Attributes:
+      name: what it shows.
+      share: whether its values are shares in 0..1, which are written as per cent.
+      range: (low, high); None is as the values need.
+    """
+
+    name: str
+    share: bool = False
+    range: Range | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """Lines over a common axis.
+
+    Attributes:
+      title: what it shows.
+      x: the horizontal axis.
+      y: the vertical axis.
+      series: the lines.
+      log: whether readers may choose a logarithmic y.
+      diagonal: the y of a reference line at x 0 and 1; None draws none.
+      note: a sentence under the chart.
+    """
+
+    title: str
+    x: Axis
+    y: Axis
+    series: Sequence[Series]
+    log: bool = False
+    diagonal: Range | None = None
+    note: str = ""
+
+
+def chart(of: Chart, name: str) -> str:
+    """A chart as HTML; `name` is its id on the page."""
+    longest = max(len(series.x) for series in of.series)
+    of = dataclasses.replace(of, series=[_thinned(series) for series in of.series])
+    told = [of.note] if of.note else []
+    if longest > POINTS:
+        told.append(f"Of {longest:,} {of.x.name}s those are drawn where a line is highest or lowest among its neighbours.")
+    note = f'<p class="note">{text(" ".join(told))}</p>' if told else ""
+    title = f'<figcaption class="head"><span id="title-{name}">{text(of.title)}</span></figcaption>'
+    return (
+        f'<figure class="chart" id="{name}" aria-labelledby="title-{name}">{title}{_legend(of)}<div class="drawing">{_drawn(of)}</div>'
+        f'{note}{_values(of)}<script type="application/json">{_json(of)}</script></figure>'
+    )
+
+
+def _drawn(of: Chart) -> str:
+    drawing = Drawing(of.x.range or extent([value for series in of.series for value in series.x]), of.y.range or _room(of.series))
+    drawing.axes(of.x.name, share_x=of.x.share, share_y=of.y.share)
+    if of.diagonal:
+        drawing.line("diagonal", (drawing.x(0), drawing.y(of.diagonal[0])), (drawing.x(1), drawing.y(of.diagonal[1])))
+    for number, series in enumerate(of.series):
+        points = list(zip(series.x, series.y, strict=True))
+        if series.line:
+            drawing.path(number, points, steps=series.steps)
+        if len(series.x) <= DOTS if series.dots is None else series.dots:
+            drawing.dots(number, points, radius=4.5 if series.lone else 2.8)
+        for x, low, high in zip(series.x, series.low, series.high, strict=False):
+            drawing.line(f"whisker s{number % 4}", (drawing.x(x), drawing.y(low)), (drawing.x(x), drawing.y(high)))
+    return drawing.svg(f"{of.title}. {' '.join(_summary(of, series) for series in of.series)}")
+
+
+def _room(series: Sequence[Series]) -> Range:
+    low, high = extent([value for one in series for value in one.known])
+    room = 0.06 * (high - low)
+    return (0.0 if low >= 0 else low - room), high + room
+
+
+def _summary(of: Chart, series: Series) -> str:
+    """What a line does, for readers who cannot see it."""
+    if not series.known:
+        return ""
+    points = [(y, x) for x, y in zip(series.x, series.y, strict=True) if y is not None]
+    (low, at_low), (high, at_high) = min(points), max(points)
+    ends = f"from {brief(points[0][0], of.y.share)} to {brief(points[-1][0], of.y.share)}"
+    lowest, highest = (f"{brief(y, of.y.share)} at {of.x.name} {brief(x, of.x.share)}" for y, x in ((low, at_low), (high, at_high)))
+    return f"{series.name or of.y.name}: {ends}, lowest {lowest}, highest {highest}."
+
+
+def _legend(of: Chart) -> str:
+    keys = [
+        f'<span class="entry"><span class="key s{number % 4}{" lone" if series.lone else ""}"></span>{text(series.name)}</span>'
+        for number, series in enumerate(of.series)
+        if series.name
+    ]
+    return f'<div class="legend">{"".join(keys)}</div>'
+
+
+def _values(of: Chart) -> str:
+    """The values as a table: of many steps those where the line with the fewest points has one, and others evenly between."""
+    places = sorted({x for series in of.series for x in series.x})
+    if len(places) > ROWS:
+        few = [set(series.x) for series in of.series if len(series.x) <= ROWS // 2]
+        places = sorted(set().union(*few) | {places[round(i * (len(places) - 1) / (ROWS // 2 - 1))] for i in range(ROWS // 2)})
+    by_place = [dict(zip(series.x, series.y, strict=True)) for series in of.series]
+    rows = [
+        [Cell(_number(x, of.x.share), x), *(Cell("" if (y := values.get(x)) is None else _number(y, of.y.share), y) for values in by_place)]
+        for x in places
+    ]
+    columns = [Column(of.x.name), *(Column(series.name or of.y.name) for series in of.series)]
+    return f"<details><summary>Values</summary>{table(columns, rows, of.title, hidden_caption=True)}</details>"
+
+
+def _number(value: float, share: bool) -> str:
+    return f"{value:.2%}" if share else f"{value:.6g}"
+
+
+def _json(of: Chart) -> str:
+    """The data for the script, with all digits. No `<` can end the element that holds it."""
+    series = [
+        {"name": visible(one.name), "x": list(one.x), "y": list(one.y), "steps": one.steps, "dots": one.dots, "line": one.line}
+        | ({"low": list(one.low), "high": list(one.high)} if one.low else {})
+        | ({"beside": dict(one.beside)} if one.beside else {})
+        for one in of.series
+    ]
+    axes = {name: dataclasses.asdict(axis) for name, axis in (("x", of.x), ("y", of.y))}
+    return json.dumps({**axes, "series": series, "log": of.log, "diagonal": of.diagonal}, allow_nan=False).replace("<", "\\u003c")
+
+
+def _thinned(series: Series) -> Series:
+    """A line of at most POINTS points: of every few neighbours the lowest and the highest, and all gaps' places."""
+    count = len(series.x)
+    if count <= POINTS:
+        return series
+    kept, size = {0, count - 1}, -(-2 * count // (POINTS - 2))
+    for first in range(0, count, size):
+        known = [i for i in range(first, min(first + size, count)) if series.y[i] is not None]
+        kept |= {min(known, key=series.y.__getitem__), max(known, key=series.y.__getitem__)} if known else {first}
+    chosen = sorted(kept)
+
+    def of(values: Sequence) -> list:
+        return [values[i] for i in chosen] if len(values) else []
+
+    beside = {name: of(values) for name, values in series.beside.items()}
+    return dataclasses.replace(series, x=of(series.x), y=of(series.y), low=of(series.low), high=of(series.high), beside=beside)

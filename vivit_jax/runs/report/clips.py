@@ -1,0 +1,83 @@
+"""The clips that a model was surest of, among those it got right and those it got wrong."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from vivit_jax.data.dataset import VideoDataset, open_dataset
+from vivit_jax.errors import UserError
+from vivit_jax.runs.pages.clips import player, playing
+from vivit_jax.runs.pages.page import cut, short, text
+from vivit_jax.runs.record import Run
+from vivit_jax.runs.report.predictions import Example, Said
+
+SHOWN = 6
+RANKED = 3
+LETTERS = 60  # of a name
+RIGHT, WRONG = (
+    '<span class="mark right" role="img" aria-label="right">✓</span>',
+    '<span class="mark" role="img" aria-label="wrong">✗</span>',
+)
+
+
+def clips(run: Run, evaluation: dict, examples: Sequence[Example], room: int) -> str:
+    """The clips, as long as they do not take more than `room` bytes; in their place the reason where they cannot be shown."""
+    data = run.experiment.data
+    surest = sorted(examples, key=lambda example: -example.probability)
+    groups = {
+        "Right, and sure of it": _of_all_classes([example for example in surest if example.right])[:SHOWN],
+        "Wrong, and sure of it": [example for example in surest if not example.right][:SHOWN],
+    }
+    try:
+        dataset = open_dataset(evaluation.get("name", data.name), data.data_dir)
+        return "".join(_group(title, _cards(dataset, evaluation["split"], of, room // 2)) for title, of in groups.items() if of)
+    except UserError as error:
+        return f"<p>The clips cannot be shown: {text(str(error))}</p>"
+
+
+def _of_all_classes(examples: Sequence[Example]) -> list[Example]:
+    """The same, the first of each class before the second of any."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    ranked = []
+    for example in examples:
+        label = tuple(name for said in example.said.values() for name in said.labels)
+        ranked.append((seen[label], example))
+        seen[label] += 1
+    return [example for _, example in sorted(ranked, key=lambda item: item[0])]
+
+
+def _group(title: str, cards: Iterator[str]) -> str:
+    return f'<h3>{title}</h3><div class="clips">{"".join(cards)}</div>'
+
+
+def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room: int) -> Iterator[str]:
+    for number, example in enumerate(examples):
+        name, uri = playing(dataset, split, example.index)
+        room -= len(uri)
+        if room < 0:
+            yield f"<p>{len(examples) - number} more would make the page too large.</p>"
+            return
+        said = "".join(_said(head, of) for head, of in example.said.items())
+        title = f'<span class="soft" title="{text(cut(name, 1000))}">{text(short(name.rsplit("/", 1)[-1], LETTERS))}</span>'
+        yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{said}</figcaption></figure>'
+
+
+def _said(head: str, said: Said) -> str:
+    """The label, and the most probable classes with their probabilities."""
+    of = f"{text(short(head, LETTERS))}: " if head else ""
+    label = ", ".join(map(_name, said.labels)) or "none"
+    said_so = f"<strong>{_name(said.prediction)}</strong>"
+    verdict = f"{RIGHT} {of}{said_so}" if said.right else f"{WRONG} {of}{said_so}, but it is <strong>{label}</strong>"
+    ranked = sorted(said.probabilities.items(), key=lambda item: -item[1])[:RANKED] or [(said.prediction, said.probability)]
+    bars = "".join(_bar(name, value, of_label=name in said.labels) for name, value in ranked)
+    return f'<p>{verdict}</p><ol class="ranking">{bars}</ol>'
+
+
+def _bar(name: str, value: float, *, of_label: bool) -> str:
+    css, title = ' class="of-label"' if of_label else "", text(cut(name, 1000))
+    bar = f'<i style="--value:{value:.1%}"></i>'
+    return f'<li{css}><span title="{title}">{text(short(name, LETTERS))}</span><span>{value:.1%}</span>{bar}</li>'
+
+
+def _name(of: str) -> str:
+    """A class's name, which a narrow card breaks where words of it end."""
+    return text(short(of, LETTERS)).replace("_", "_<wbr>")

@@ -1,0 +1,47 @@
+"""All evaluations of a run side by side: its own test first, then other splits, views, data sets and steps."""
+
+from vivit_jax.runs.pages.page import cut, share
+from vivit_jax.runs.pages.tables import Cell, Column, table
+
+FILES = 200  # in the table
+LETTERS = 200
+
+COLUMNS = (
+    Column("file", number=False),
+    Column("data set", number=False),
+    Column("split", number=False),
+    Column("views", "Times and crops of each example.", number=False),
+    Column("step", "The training step of the model."),
+    Column("examples"),
+    Column("score"),
+    Column("top-5"),
+    Column("loss"),
+)
+
+
+def explorations(own: dict | None, found: dict[str, dict]) -> str:
+    """A table of the evaluations by file name; nothing where there is none but the run's own test."""
+    if not found:
+        return ""
+    rows = [_row(name, of) for name, of in [*({"evaluation.json": own} if own else {}).items(), *found.items()][:FILES]]
+    caption = "The run's own test, in bold, and what was tried besides." if own else "What was tried; the run's own test is not there yet."
+    left_out = f" {len(found) - FILES:,} more files are left out." if len(found) > FILES else ""
+    return table(COLUMNS, rows, caption + left_out, sortable=True, marked={0} if own else ())
+
+
+def _row(file: str, of: dict) -> list[Cell]:
+    mirrored = " and mirrored" if of.get("flip") else ""
+    views = f"{of.get('temporal_views', '?')}x{of.get('spatial_views', '?')}{mirrored}"
+    step = of.get("step")
+    score = of.get("mAP", of["top1"])
+    return [
+        Cell(cut(file, LETTERS)),
+        Cell(cut(of.get("name", ""), LETTERS)),
+        Cell(cut(of["split"], LETTERS)),
+        Cell(views),
+        Cell("unknown" if step is None else f"{step}", step),
+        Cell(f"{of['examples']}", of["examples"]),
+        Cell(f"{'mAP' if 'mAP' in of else 'top-1'} {share(score)}", score),
+        Cell(share(of["top5"]), of["top5"]),
+        Cell(f"{of['loss']:.4f}", of["loss"]),
+    ]
