@@ -336,6 +336,44 @@ def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dat
     assert sorted(indices) == list(range(COUNT))
 
 
+@pytest.mark.fault(
+    promise="An evaluation does not depend on reader processes",
+    provoked="a program that evaluates in two processes, and whose last batch is not full",
+    seen="the same bytes and names",
+    trials=1,
+)
+def test_evaluation_does_not_depend_on_processes(folder, dataset):
+    """In a program of its own, which must end in silence though it keeps its batches."""
+    code = f"""
+        import numpy as np
+        from vivit_jax.data import readers
+        from vivit_jax.data.config import DataConfig
+        from vivit_jax.data.dataset import open_dataset
+        from vivit_jax.data.pipeline import evaluation_batches
+        from vivit_jax.preprocess import Preprocess
+
+        if __name__ == "__main__":
+            readers.PIECE_BYTES = 2 * 6 * {PREPROCESS.clip_bytes}
+            batches = evaluation_batches(
+                open_dataset("eleven", {str(folder)!r}), "train", Preprocess(4, 2, 32, (24, 24)), DataConfig(processes=2),
+                views=(2, 3), batch_size=6)
+            kept = list(batches)
+            np.savez({str(folder / "evaluation.npz")!r}, *[batch[key] for batch in kept for key in ("video", "label", "index", "valid")])
+            print(batches.readers, list(batches.names.values()))
+    """
+    program = folder / "evaluation.py"
+    program.write_text(textwrap.dedent(code))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True, env=environment)
+    batches = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=6)
+    expected = list(batches)
+    assert done.stdout.strip() == f"Readers(threads=1, processes=2, piece=2) {list(batches.names.values())}"
+    assert done.stderr == ""
+    arrays = np.load(folder / "evaluation.npz")
+    keys = ("video", "label", "index", "valid")
+    assert_same([{key: arrays[f"arr_{4 * n + i}"] for i, key in enumerate(keys)} for n in range(2)], expected)
+
+
 def test_evaluation_controls_are_the_same_every_time(dataset):
     data = DataConfig(temporal_order="shuffled")
     batches = evaluation_batches(dataset, "train", PREPROCESS, data, views=(2, 1), batch_size=4)

@@ -11,7 +11,7 @@ import pytest
 from vivit_jax.data import readers
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.preparation.prepare import prepare
-from vivit_jax.data.readers import Readers, given_readers, training_readers
+from vivit_jax.data.readers import LARGE_SPLIT, Readers, evaluation_readers, given_readers, training_readers
 
 CLIP_BYTES = 3 * 32 * 224 * 224
 
@@ -60,32 +60,54 @@ def test_what_is_given_is_taken(machine):
     assert given_readers(DataConfig(processes=3)) == Readers(1, 3)
 
 
+def test_a_large_split_is_evaluated_by_processes_as_training_reads(machine):
+    machine(16)
+    assert evaluation_readers(DataConfig(), 32, CLIP_BYTES, LARGE_SPLIT) == Readers(1, 16, 2)
+    assert evaluation_readers(DataConfig(), 32, 12 * CLIP_BYTES, LARGE_SPLIT) == Readers(1, 16, 1)
+    assert evaluation_readers(DataConfig(cache_gigabytes=1.0), 32, CLIP_BYTES, LARGE_SPLIT) == Readers(1, 16, 2)
+    assert evaluation_readers(DataConfig(), 32, CLIP_BYTES, LARGE_SPLIT - 1).processes == 0
+    assert evaluation_readers(DataConfig(readers=7), 32, CLIP_BYTES, LARGE_SPLIT) == Readers(7, 0, 2)
+    assert evaluation_readers(DataConfig(processes=3), 32, CLIP_BYTES, 1) == Readers(1, 3, 2)
+    machine(16, accelerators=0)
+    assert evaluation_readers(DataConfig(), 32, CLIP_BYTES, LARGE_SPLIT) == Readers(4)
+
+
 @pytest.mark.parametrize(("batch_size", "clip_bytes", "piece"), [(32, 10**3, 32), (32, CLIP_BYTES, 2), (6, CLIP_BYTES, 3), (7, 10**9, 1)])
 def test_a_piece_divides_the_batch(batch_size, clip_bytes, piece):
     assert training_readers(DataConfig(processes=2), batch_size, clip_bytes).piece == piece
 
 
-@pytest.mark.parametrize("dies", [pytest.param("parent", marks=pytest.mark.slow), "worker"])
-def test_no_process_outlives_another(tmp_path, dies):
+@pytest.mark.parametrize(
+    ("dies", "reads"),
+    [
+        pytest.param("parent", "training", marks=pytest.mark.slow),
+        ("worker", "training"),
+        pytest.param("worker", "evaluation", marks=pytest.mark.slow),
+    ],
+)
+def test_no_process_outlives_another(tmp_path, dies, reads):
     """A killed program leaves no worker behind, and one whose worker is killed says so."""
-    path = tmp_path / "videos" / "train" / "a" / "1.mp4"
-    path.parent.mkdir(parents=True)
-    films.write(path, films.scene(14, 32, 40))
+    folder = tmp_path / "videos" / "train" / "a"
+    folder.mkdir(parents=True)
+    for number in range(40 if reads == "evaluation" else 1):
+        films.write(folder / f"{number}.mp4", films.scene(14, 32, 40))
     prepare("folder", tmp_path / "videos", name="one", data_dir=tmp_path)
     code = f"""
-        import itertools
+        import time
         from vivit_jax.data.config import AugmentConfig, DataConfig
         from vivit_jax.data.dataset import open_dataset
-        from vivit_jax.data.pipeline import training_batches
+        from vivit_jax.data.pipeline import evaluation_batches, training_batches
         from vivit_jax.preprocess import Preprocess
 
         if __name__ == "__main__":
-            batches = training_batches(
-                open_dataset("one", {str(tmp_path)!r}), "train", Preprocess(4, 2, 32, (24, 24)),
-                DataConfig(processes=2), AugmentConfig(), batch_size=4, seed=3)
-            for number in itertools.count():
-                next(batches)
+            read = open_dataset("one", {str(tmp_path)!r}), "train", Preprocess(4, 2, 32, (24, 24)), DataConfig(processes=2)
+            if {reads!r} == "training":
+                batches = training_batches(*read, AugmentConfig(), batch_size=4, seed=3)
+            else:
+                batches = evaluation_batches(*read, batch_size=1)
+            for number, _ in enumerate(batches):
                 print(number, flush=True)
+                time.sleep(0.2)  # an evaluation ends
     """
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(code))

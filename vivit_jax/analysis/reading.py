@@ -22,9 +22,9 @@ def measure_reading(experiment: Experiment, batch_size: int, count: int) -> dict
     )
     try:
         _take(batches, WARM_UP_BATCHES)
-        start, cpu_start = time.perf_counter(), _cpu_seconds()
+        start, cpu_start = time.perf_counter(), cpu_seconds()
         _take(batches, count)
-        seconds, cpu_seconds = time.perf_counter() - start, _cpu_seconds() - cpu_start
+        seconds, busy = time.perf_counter() - start, cpu_seconds() - cpu_start
     finally:
         batches.close()
     clips = count * batch_size
@@ -38,8 +38,8 @@ def measure_reading(experiment: Experiment, batch_size: int, count: int) -> dict
         "steps": count,
         "clips_per_second": clips / seconds,
         "milliseconds": 1e3 * seconds / count,
-        "cpus_busy": cpu_seconds / seconds,
-        "clips_per_cpu_second": clips / cpu_seconds,
+        "cpus_busy": busy / seconds,
+        "clips_per_cpu_second": clips / busy,
     }
 
 
@@ -48,7 +48,7 @@ def _take(batches: Iterator, count: int) -> None:
         next(batches)
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
     """CPU time of this process and of its running workers so far."""
     workers = [worker.cpu_times() for worker in psutil.Process().children(recursive=True)]
     return time.process_time() + sum(times.user + times.system for times in workers)

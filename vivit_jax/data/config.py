@@ -30,8 +30,9 @@ class DataConfig:
       temporal_order: `forward`; or a control that tells what motion is worth: `shuffled` (the clip's frames in random order) or
         `one_frame` (one random frame repeated).
       readers: threads that read and decode, in this process or in each worker process. None is one in a worker, else one a CPU, up to 4.
-      processes: worker processes; 0 reads in this process. None is one a CPU, up to 16 a GPU or TPU, for clips to train one on, where there
-        are more than 4 CPUs, enough shared memory, no `readers` given and no cache; and 0 for everything else.
+      processes: worker processes; 0 reads in this process. None is one a CPU, up to 16 a GPU or TPU, where there are more than 4 CPUs,
+        enough shared memory and no `readers` given, for clips to train on, unless from the cache, and for a split of 1,000 clips or more
+        to evaluate; and 0 for everything else.
       cache_gigabytes: memory for the frames of the training split, kept once decoded and shared by threads and processes; 0 decodes each
         clip anew. The pixels are the same. A split that does not fit is refused.
     """

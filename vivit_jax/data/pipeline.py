@@ -5,6 +5,7 @@ is a function of (seed, epoch), what happens to a clip one of (seed, epoch, reco
 stream from the h-th on, so a global batch holds the same clips on any number of hosts.
 """
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -21,7 +22,7 @@ from vivit_jax.data.augment import random_augmentation
 from vivit_jax.data.cache import DecodedRecords, show_frames
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import Record, VideoDataset
-from vivit_jax.data.readers import Readers, begin_worker, given_readers, leave_cpus_to_readers, training_readers
+from vivit_jax.data.readers import Readers, begin_worker, evaluation_readers, leave_cpus_to_readers, training_readers
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -88,16 +89,9 @@ class TrainingBatches(Iterator):
     def __next__(self) -> Batch:
         """The next batch. Raises `UserError` for a clip that cannot be read, and for a worker that died."""
         if not self._reading:
-            read = _read_in_pieces if self.readers.processes else _read
-            self._reading.append(iter(read(self._clips[self._position :], self.readers, self._batch_size)))
-        try:
+            self._reading.append(iter(_read(self._clips[self._position :], self.readers, self._batch_size)))
+        with _naming_death(self.readers):
             batch = next(self._reading[0])
-        except RuntimeError as error:
-            if "terminated unexpectedly" not in str(error):
-                raise
-            raise UserError(
-                f"one of the {self.readers.processes} processes that read clips died; fewer data.processes, or 0, need less memory"
-            ) from error
         self._position += self._batch_size
         return batch
 
@@ -151,7 +145,7 @@ def evaluation_batches(
     """
     records = dataset.any_source(split) if unlabelled else dataset.source(split)
     load = _EvaluationViews(records, preprocess, sampling.check_views(views), flip, data.temporal_order)
-    return EvaluationBatches(load, given_readers(data), batch_size, shard)
+    return EvaluationBatches(load, data, batch_size, shard)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +157,7 @@ class EvaluationBatches:
     """
 
     _load: "_EvaluationViews"
-    _readers: Readers
+    _data: DataConfig
     _batch_size: int
     _shard: tuple[int, int]
     names: dict[int, str] = dataclasses.field(default_factory=dict)
@@ -177,13 +171,23 @@ class EvaluationBatches:
         """Number of records of the split, over all hosts: the denominator of its scores."""
         return len(self._load.records)
 
+    @property
+    def readers(self) -> Readers:
+        """The threads and processes that would read if a pass began now: other readers may hold shared memory."""
+        clips = self._load.views[0] * self.examples // self._shard[1]
+        return evaluation_readers(self._data, self._batch_size, self._load.video_bytes, clips)
+
     def __iter__(self) -> Iterator[Batch]:
-        """A pass over the split."""
-        rows = len(self) * self._batch_size * self._shard[1]
-        clips = grain.MapDataset.range(rows)[self._shard[0] :: self._shard[1]].map(self._load)
-        reading = iter(_read(clips, self._readers, self._batch_size))
+        """A pass over the split. Raises `UserError` for a video that cannot be read, and for a worker that died."""
+        readers, (host, hosts) = self.readers, self._shard
+        # Worker processes take equally many pieces, and grain would keep the last ones of a stream that ends: theirs never does.
+        rows = sys.maxsize if readers.processes else len(self) * self._batch_size * hosts
+        clips = grain.MapDataset.range(rows)[host::hosts].map(self._load)
+        reading = iter(_read(clips, readers, self._batch_size))
         try:
-            for batch in reading:
+            for _ in range(len(self)):
+                with _naming_death(readers):
+                    batch = next(reading)
                 names = zip(batch["index"].tolist(), batch.pop("name").tolist(), batch["valid"].tolist(), strict=True)
                 self.names.update({index: name for index, name, valid in names if valid})
                 yield batch
@@ -191,21 +195,29 @@ class EvaluationBatches:
             reading.close()
 
 
+@contextlib.contextmanager
+def _naming_death(readers: Readers) -> Iterator[None]:
+    """Raises `UserError` for a worker process that died while the next batch was waited for."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "terminated unexpectedly" not in str(error):
+            raise
+        raise UserError(
+            f"one of the {readers.processes} processes that read clips died; fewer data.processes, or 0, need less memory"
+        ) from error
+
+
 def _read(clips: grain.MapDataset, readers: Readers, batch_size: int) -> grain.IterDataset:
-    """Runs `clips` in parallel and stacks batches. Batching comes last, so that its rows depend on no number of readers or processes."""
-    leave_cpus_to_readers()
-    ahead = readers.threads + batch_size
-    if not readers.processes:
-        return clips.to_iter_dataset(grain.ReadOptions(num_threads=readers.threads, prefetch_buffer_size=ahead)).batch(batch_size)
-    each = grain.ReadOptions(num_threads=readers.threads, prefetch_buffer_size=math.ceil(ahead / readers.processes))
-    return _in_processes(clips.to_iter_dataset(each), readers.processes).batch(batch_size)
+    """Runs `clips` in parallel and stacks batches. Batching comes last, so that its rows depend on no number of readers or processes.
 
-
-def _read_in_pieces(clips: grain.MapDataset, readers: Readers, batch_size: int) -> grain.IterDataset:
-    """Runs endless `clips` in parallel, where worker processes make pieces of batches in turn and this process only joins them.
-
-    Taking clips from the workers one by one would cost as much as making them from memory.
+    Worker processes make pieces of batches in turn, and this process only joins them: taking clips from the workers one by one would cost
+    as much as making them from memory. `clips` must then be endless.
     """
+    leave_cpus_to_readers()
+    if not readers.processes:
+        ahead = grain.ReadOptions(num_threads=readers.threads, prefetch_buffer_size=readers.threads + batch_size)
+        return clips.to_iter_dataset(ahead).batch(batch_size)
     each = grain.ReadOptions(num_threads=readers.threads, prefetch_buffer_size=readers.threads)
     turns = grain.MapDataset.range(len(clips)).map(_InTurns(clips, readers.processes, readers.piece))
     pieces = _in_processes(turns.to_iter_dataset(each).batch(readers.piece), readers.processes)
@@ -271,6 +283,15 @@ class _EvaluationViews:
     flip: bool
     temporal_order: str
 
+    @property
+    def video_bytes(self) -> int:
+        """The size of all views of one video."""
+        return math.prod(self._shape)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (math.prod(self.views) * (2 if self.flip else 1), self.preprocess.frames, *self.preprocess.crop, 3)
+
     def __call__(self, index: int) -> Batch:
         if index >= len(self.records):
             return self._padding(index)
@@ -285,11 +306,10 @@ class _EvaluationViews:
         return {"video": views, "label": _label(record), "name": name, "index": np.int64(index), "valid": np.bool_(True)}
 
     def _padding(self, index: int) -> Batch:
-        shape = (math.prod(self.views) * (2 if self.flip else 1), self.preprocess.frames, *self.preprocess.crop, 3)
         label = _label(self.records[0])
         label = {head: np.int32(0) for head in label} if isinstance(label, dict) else label * 0
         name = np.array("", object)
-        return {"video": np.zeros(shape, np.uint8), "label": label, "name": name, "index": np.int64(index), "valid": np.bool_(False)}
+        return {"video": np.zeros(self._shape, np.uint8), "label": label, "name": name, "index": np.int64(index), "valid": np.bool_(False)}
 
 
 def _label(record: Record) -> np.int32 | np.ndarray | dict[str, np.int32]:

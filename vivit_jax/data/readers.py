@@ -29,6 +29,8 @@ PROCESSES_A_DEVICE = 16
 PIECE_BYTES = 16 * 10**6
 # Each worker makes one piece while another is ready, and some more are being put together.
 PIECES_A_WORKER = 4
+# The fewest clips that processes evaluate: threads read them in some 20 seconds, of which processes take several to start, in each pass.
+LARGE_SPLIT = 1000
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -39,7 +41,7 @@ class Readers:
     Attributes:
       threads: how many threads this process has for reading, or each worker process if there are any.
       processes: how many worker processes; 0 if this process reads.
-      piece: clips that a worker process hands over at a time; divides the batch.
+      piece: rows of a batch that a worker process hands over at a time; divides the batch.
     """
 
     threads: int
@@ -55,10 +57,26 @@ def training_readers(data: DataConfig, batch_size: int, clip_bytes: int) -> Read
       batch_size: clips in a batch on this host.
       clip_bytes: the size of one clip.
     """
-    piece = max(size for size in range(1, batch_size + 1) if batch_size % size == 0 and (size == 1 or size * clip_bytes <= PIECE_BYTES))
-    if data.processes is not None or data.readers is not None or data.cache_gigabytes:
+    return _readers(data, batch_size, clip_bytes, worth_processes=not data.cache_gigabytes)
+
+
+def evaluation_readers(data: DataConfig, batch_size: int, video_bytes: int, clips: int) -> Readers:
+    """Chooses who reads the videos of a split once: as in training, but by processes only if they repay their start.
+
+    Args:
+      data: its `readers` and `processes` are used if they are given; its cache is for the training split alone.
+      batch_size: videos in a batch on this host.
+      video_bytes: the size of all views of one video.
+      clips: how many clips are decoded on this host.
+    """
+    return _readers(data, batch_size, video_bytes, worth_processes=clips >= LARGE_SPLIT)
+
+
+def _readers(data: DataConfig, batch_size: int, row_bytes: int, *, worth_processes: bool) -> Readers:
+    piece = max(size for size in range(1, batch_size + 1) if batch_size % size == 0 and (size == 1 or size * row_bytes <= PIECE_BYTES))
+    if data.processes is not None or data.readers is not None or not worth_processes:
         return dataclasses.replace(given_readers(data), piece=piece)
-    processes = min(available_cpus(), PROCESSES_A_DEVICE * _accelerators(), _free_shared_memory() // (PIECES_A_WORKER * piece * clip_bytes))
+    processes = min(available_cpus(), PROCESSES_A_DEVICE * _accelerators(), _free_shared_memory() // (PIECES_A_WORKER * piece * row_bytes))
     return Readers(1, processes, piece) if processes > MOST_THREADS else given_readers(data)
 
 
