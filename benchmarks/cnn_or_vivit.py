@@ -171,7 +171,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         for row in sorted(of_set, key=lambda row: -np.mean(row["test"])):
             each = ", ".join(f"{value:.3f}" for value in row["test"])
             cells = [f"`{row['model']}`", f"{row['parameters'] / 1e6:.2f}", f"{row['gmac']:.3f}", row["rate"]]
-            figures = np.mean(row["validation"]), np.mean(row["test"]), np.std(row["test"], ddof=1)
+            figures = np.mean(row["validation"]), np.mean(row["test"]), np.std(row["test"], ddof=1) if len(row["test"]) > 1 else np.nan
             lines.append(f"| {' | '.join([*cells, *(f'{figure:.3f}' for figure in figures), each])} |")
         lines.append("")
     return "\n".join(lines)
@@ -196,7 +196,7 @@ def variants_table(rows: list[dict[str, Any]]) -> str:
 def _cell(row: dict[str, Any] | None, whole: dict[str, Any] | None) -> str:
     if row is None:
         return ""
-    score = f"{np.mean(row['test']):.3f} ± {np.std(row['test'], ddof=1):.3f}"
+    score = f"{np.mean(row['test']):.3f}" + (f" ± {np.std(row['test'], ddof=1):.3f}" if len(row["test"]) > 1 else "")
     return score if whole is None or row["gmac"] == whole["gmac"] else f"{score} ({row['gmac']:.3f} GMAC)"
 
 

@@ -91,7 +91,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
         (["--config.schedule.warmup_steps=1000"], "the warm-up of 1000 steps does not fit into a run"),
         (["extra"], "unrecognized arguments: extra"),
         (["--config=nowhere.py"], "config nowhere.py does not exist"),
-        (["--workdir="], "--workdir is missing"),
+        (["--workdir="], "--workdir is empty"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(prepared, tmp_path, capsys, flags, expected):

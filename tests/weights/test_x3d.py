@@ -15,7 +15,7 @@ from resnets import torch
 import vivit_jax
 from vivit_jax import cli
 from vivit_jax.errors import UserError
-from vivit_jax.models.convolutional.computation import FOR_GPUS
+from vivit_jax.models.convolutional.computation import Computation
 from vivit_jax.models.families import build, make_config
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, TrainingConfig
@@ -52,15 +52,15 @@ def test_the_twin_is_pytorchvideos(theirs):
         assert relative_error(model.eval()(video), theirs(video).numpy()) < 1e-5
 
 
-@pytest.mark.parametrize("way", ["shifts", pytest.param("3d", marks=pytest.mark.slow), pytest.param("for_gpus", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("way", ["shifts", pytest.param("3d", marks=pytest.mark.slow), pytest.param("rearranged", marks=pytest.mark.slow)])
 def test_logits_are_theirs(tmp_path, theirs, monkeypatch, way):
     path = resnets.write(theirs, tmp_path / "weights.safetensors")
     ours, video = resnets.clips((2, *CLIP))
     pretrained = convert(path, {"clip": CLIP}, InitConfig()).pretrained
     config = pretrained.model.config
     assert (config.architecture, config.num_classes, config.width) == ("x3d_s", CLASSES, 24)
-    if way == "for_gpus":
-        monkeypatch.setattr("vivit_jax.models.x3d.model.Computation", lambda **_: FOR_GPUS)
+    if way == "rearranged":
+        monkeypatch.setattr("vivit_jax.models.x3d.model.FOR_GPUS", Computation(True, True, True, True, True))
     model = build(dataclasses.replace(config, convolutions="3d" if way == "3d" else "shifts"))
     with torch.no_grad():
         assert relative_error(jax.jit(model.apply)(pretrained.variables, ours), theirs(video).numpy()) < 1e-5

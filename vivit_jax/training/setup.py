@@ -52,7 +52,7 @@ def set_up(
     Raises:
       UserError: for patterns of the optimiser or of LoRA that match no parameter, or a warm-up longer than the run.
     """
-    training = dataclasses.replace(sections.training, ema_decay=sections.training.decay_in(total), ema_percent=None)
+    training = dataclasses.replace(sections.training, ema_decay=sections.training.decay_in(total))
     check_full(training.lora, variables["params"])
     learning_rate = make_schedule(sections.schedule, sections.optimizer.learning_rate, total=total, warmup=warmup)
     optimizer = make_optimizer(sections.optimizer, learning_rate, variables["params"], module.config, trained_by(training.lora))

@@ -94,13 +94,14 @@ def make_train_step(
             "learning_rate": optimizer.learning_rate(state.step),
             "finite": jnp.isfinite(jnp.append(norms, value)),
         }
+        decay = _decay(training, state.step)
         new_state = state.replace(
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
-            average=_moved(state.average, params, state.step, training.ema_decay),
+            average=_moved(state.average, params, decay),
             collections=collections,
-            average_collections=_moved(state.average_collections, collections, state.step, training.ema_decay),
+            average_collections=_moved(state.average_collections, collections, decay),
         )
         return new_state, metrics
 
@@ -163,12 +164,17 @@ def _top1(logits: Any, targets: dict[str, jax.Array]) -> jax.Array:
     return jnp.stack(right).min(axis=0).mean()
 
 
-def _moved(average: Any, values: Any, step: jax.Array, decay: float) -> Any:
-    """The moving average after `step` + 1 steps; it follows faster at first, so that it forgets the initial weights in short runs too.
+def _decay(training: TrainingConfig, step: jax.Array) -> float | jax.Array:
+    """The share of the moving average that is kept after `step` steps.
 
-    Where there is no average (None, or no leaves) there is none after the step.
+    That of `ema_decay` is small at first, so that short runs too forget the initial weights. Under `ema_percent` these count as any others:
+    the average of a fine-tuned model then lies between it and what it was before (Wortsman et al. 2022).
     """
+    return training.ema_decay if training.ema_percent is not None else jnp.minimum(training.ema_decay, (1.0 + step) / (10.0 + step))
+
+
+def _moved(average: Any, values: Any, decay: float | jax.Array) -> Any:
+    """The moving average after a step; where there is no average (None, or no leaves) there is none after the step."""
     if not jax.tree.leaves(average):
         return average
-    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
     return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, values)

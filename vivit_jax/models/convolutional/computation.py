@@ -7,7 +7,7 @@ import jax
 
 @dataclasses.dataclass(frozen=True)
 class Computation:
-    """The rearrangements that make a network faster on a GPU; all False is the network as it is written.
+    """Rearrangements that may make a network faster on a GPU; all False is the network as it is written.
 
     Attributes:
       as_2d: compute a convolution whose kernel spans one frame or one pixel as a 2-D convolution or a matrix product: cuDNN has better
@@ -27,7 +27,7 @@ class Computation:
 
 
 AS_WRITTEN = Computation()
-FOR_GPUS = Computation(as_2d=True, in_eights=True, in_blocks=True, one_pass=True, folded=True)
+FOR_GPUS = Computation(as_2d=True)  # the others wait for `benchmarks/cnn_variants.py` to show on a GPU that they pay
 
 
 def computation_of(convolutions: str) -> Computation:

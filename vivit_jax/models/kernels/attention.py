@@ -20,7 +20,7 @@ from vivit_jax.models.kernels.platform import HALF_PRECISION, Machine, runs_our_
 CUDNN_MIN_TOKENS = 64
 
 # From this many tokens on, at this head dimension, FlashAttention-3 is faster than cuDNN; at the 196 of a frame it is slower.
-FA3_MIN_TOKENS = 1024
+FA3_MIN_TOKENS = 512
 FA3_HEAD_DIM = 64
 
 # From this many tokens on the attention matrix of one clip takes hundreds of megabytes.

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from vivit_jax.models.clips import check_video
 from vivit_jax.models.convolutional.batch_norm import BatchNorm
-from vivit_jax.models.convolutional.computation import FOR_GPUS, Computation
+from vivit_jax.models.convolutional.computation import FOR_GPUS
 from vivit_jax.models.convolutional.convolution import KERNEL_INIT, Conv, DepthwiseConv, normalised
 from vivit_jax.models.x3d.config import STAGES, Block, X3DConfig
 
@@ -70,8 +70,7 @@ class _Layers:
     """Makes the layers of a model with the settings that they all share: how to convolve, and how to take batch statistics."""
 
     def __init__(self, config: X3DConfig, axis_name: str | None, *, train: bool) -> None:
-        on_gpu = jax.default_backend() == "gpu"
-        how = FOR_GPUS if on_gpu and config.convolutions != "3d" else Computation(as_2d=True)
+        how = FOR_GPUS  # on a CPU too, where its 2-D convolutions and matrix products are faster as well
         as_shifts = config.convolutions == "shifts" or (config.convolutions == "auto" and jax.default_backend() in ("cpu", "gpu"))
         self.norm = functools.partial(BatchNorm, axis_name, config.frozen_statistics, one_pass=how.one_pass)
         self.conv = functools.partial(Conv, computation=how)

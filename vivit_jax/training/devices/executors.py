@@ -262,12 +262,8 @@ def _mesh(config: ParallelConfig) -> Mesh:
 
 
 def _compiler_options() -> dict[str, bool] | None:
-    """On a GPU all matrix products by cuBLAS, and all convolutions channels last.
-
-    cuBLAS adds biases and residuals as it writes; XLA's own Triton products leave them apart. Tensor cores want the channels last, and many
-    versions of XLA put them first in 3-D convolutions.
-    """
-    return {"xla_gpu_enable_triton_gemm": False, "xla_gpu_force_conv_nhwc": True} if jax.default_backend() == "gpu" else None
+    """On a GPU all matrix products by cuBLAS, which adds biases and residuals as it writes; XLA's own Triton products leave them apart."""
+    return {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
 
 
 def _narrow(array: Any) -> np.ndarray:
