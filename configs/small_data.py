@@ -5,17 +5,18 @@
       --config.data.name=my_videos --config.data.data_dir=data --config.init.source=hf://WinKawaks/vit-small-patch16-224
 
 No temporal layers: frames are averaged, so that before the first step the model is a linear probe of the image model (docs/probes.md).
-Rates are low, lowest next to the pixels. Nothing is chosen on `val`, whose clips are trained on as well: the model kept is that after the last step,
-with an average of the weights that those of the first step are part of. A set without `val` needs `--config.data.train_split=train`.
+Rates are low, lowest next to the pixels. Nothing is chosen on `val`, whose clips are trained on as well: the model kept is that after the
+last step, with an average of the weights that those of the first step are part of. A set without `val` needs
+`--config.data.train_split=train`.
 
 On a hundred and fifty clips the probe was better than every recipe that was tried, and on five hundred as good; this recipe mends what went
 wrong in those, and has not been trained on a GPU itself (docs/small_data.md). So run both, and compare:
 
   vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --time mean,deviation --layers=-1,-4
 
-Where motion tells the classes apart, take Model 3, which alone learned it: `--config.model.factorisation=factorised_self_attention`. Several
-seeds are averaged by `vivit soup`. On a small GPU `--config.training.lora.rank=8` and a learning rate of 5e-4
-train adapters instead; that rate is a guess.
+Where motion tells the classes apart, take Model 3, which alone learned it: `--config.model.factorisation=factorised_self_attention`.
+Several seeds are averaged by `vivit soup`. On a small GPU `--config.training.lora.rank=8` and a learning rate of 5e-4 train adapters
+instead; that rate is a guess.
 """
 
 import ml_collections
