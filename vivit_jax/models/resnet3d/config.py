@@ -5,10 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from flax.core import FrozenDict
-
-from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.described import DTYPES, Described, check_positive
+from vivit_jax.models.convolutional.config import ConvolutionalConfig
+from vivit_jax.models.described import DTYPES
 
 CONVOLUTIONS = ("auto", "3d", "2d")
 WIDTH = 64  # channels of the first stage in every published network
@@ -100,7 +98,7 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class ResNet3DConfig(Described):
+class ResNet3DConfig(ConvolutionalConfig):
     """A ResNet over time and space, completely described.
 
     Attributes:
@@ -134,22 +132,7 @@ class ResNet3DConfig(Described):
     convolutions: str = "auto"
 
     def __post_init__(self) -> None:
-        for field, known in (("architecture", ARCHITECTURES), ("dtype", DTYPES), ("convolutions", CONVOLUTIONS)):
-            if not isinstance(getattr(self, field), str) or getattr(self, field) not in known:
-                raise unknown_name(f"model.{field}", str(getattr(self, field)), known)
-        if isinstance(self.num_classes, Mapping):
-            object.__setattr__(self, "num_classes", FrozenDict(self.num_classes))
-        object.__setattr__(self, "clip", tuple(self.clip))
-        if len(self.clip) != 3:
-            raise UserError(f"model.clip must be (t, h, w), got {self.clip}")
-        counts = {"width": self.width, **{f"clip {axis}": extent for axis, extent in zip("thw", self.clip, strict=True)}}
-        counts |= {f"num_classes{f'.{name}' if name else ''}": count for name, count in self.heads.items()}
-        for name, count in counts.items():
-            check_positive(name, count)
-        if not 0.0 <= self.dropout < 1.0:
-            raise UserError(f"model.dropout must be in [0, 1), got {self.dropout}")
-        if not isinstance(self.frozen_statistics, bool):
-            raise UserError(f"model.frozen_statistics must be true or false, got {self.frozen_statistics!r}")
+        self._check({"architecture": ARCHITECTURES, "dtype": DTYPES, "convolutions": CONVOLUTIONS})
 
     @property
     def plan(self) -> Architecture:

@@ -15,12 +15,9 @@ from vivit_jax.models.clips import check_video
 from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.convolutional.computation import computation_of
 from vivit_jax.models.convolutional.convolution import Conv, normalised
+from vivit_jax.models.convolutional.head import Logits, classified
 from vivit_jax.models.resnet3d.config import Block, Extents, ResNet3DConfig
 from vivit_jax.models.resnet3d.factorised import FactorisedConv
-
-Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
-
-HEAD_INIT = nn.initializers.normal(0.01)
 
 
 class ResNet3D(nn.Module):
@@ -58,14 +55,7 @@ class ResNet3D(nn.Module):
             if stage == 1 and config.plan.inflated:
                 x = nn.max_pool(x, (2, 1, 1), (2, 1, 1), padding="SAME")
         features = x.astype(jnp.float32).mean(axis=(1, 2, 3))
-        features = nn.Dropout(config.dropout, deterministic=not train)(features)
-        if not config.heads:
-            return features
-        logits = {
-            name: nn.Dense(classes, kernel_init=HEAD_INIT, name=f"head_{name}" if name else "head")(features)
-            for name, classes in config.heads.items()
-        }
-        return logits.get("", logits)
+        return classified(features, config.heads, config.dropout, train=train)
 
 
 class Stem(nn.Module):

@@ -4,10 +4,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from flax.core import FrozenDict
-
-from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.described import DTYPES, Described, check_positive
+from vivit_jax.errors import UserError
+from vivit_jax.models.convolutional.config import ConvolutionalConfig
+from vivit_jax.models.described import DTYPES
 
 # Blocks of each stage. XS, S and M are one network for clips of different sizes.
 SMALL, LARGE = (3, 5, 11, 7), (5, 10, 25, 15)
@@ -48,7 +47,7 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class X3DConfig(Described):
+class X3DConfig(ConvolutionalConfig):
     """An X3D, completely described (Feichtenhofer 2020).
 
     Attributes:
@@ -82,24 +81,9 @@ class X3DConfig(Described):
     convolutions: str = "auto"
 
     def __post_init__(self) -> None:
-        for field, known in (("architecture", ARCHITECTURES), ("dtype", DTYPES), ("convolutions", CONVOLUTIONS)):
-            if not isinstance(getattr(self, field), str) or getattr(self, field) not in known:
-                raise unknown_name(f"model.{field}", str(getattr(self, field)), known)
-        if isinstance(self.num_classes, Mapping):
-            object.__setattr__(self, "num_classes", FrozenDict(self.num_classes))
-        object.__setattr__(self, "clip", tuple(self.clip))
-        if len(self.clip) != 3:
-            raise UserError(f"model.clip must be (t, h, w), got {self.clip}")
-        counts = {f"clip {axis}": extent for axis, extent in zip("thw", self.clip, strict=True)}
-        counts |= {f"num_classes{f'.{name}' if name else ''}": count for name, count in self.heads.items()}
-        for name, count in counts.items():
-            check_positive(name, count)
-        if not isinstance(self.width, int) or self.width < 8 or self.width % 8:
+        self._check({"architecture": ARCHITECTURES, "dtype": DTYPES, "convolutions": CONVOLUTIONS})
+        if self.width % 8:
             raise UserError(f"model.width must be a multiple of 8, got {self.width!r}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise UserError(f"model.dropout must be in [0, 1), got {self.dropout}")
-        if not isinstance(self.frozen_statistics, bool):
-            raise UserError(f"model.frozen_statistics must be true or false, got {self.frozen_statistics!r}")
 
     @property
     def depths(self) -> tuple[int, ...]:

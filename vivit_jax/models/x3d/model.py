@@ -15,11 +15,8 @@ from vivit_jax.models.clips import check_video
 from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.convolutional.computation import FOR_GPUS
 from vivit_jax.models.convolutional.convolution import KERNEL_INIT, Conv, DepthwiseConv, normalised
+from vivit_jax.models.convolutional.head import Logits, classified
 from vivit_jax.models.x3d.config import STAGES, Block, X3DConfig
-
-Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
-
-HEAD_INIT = nn.initializers.normal(0.01)
 
 
 class X3D(nn.Module):
@@ -56,14 +53,7 @@ class X3D(nn.Module):
             blocks = tuple(block for block in config.blocks if block.stage == stage)
             x = Stage(blocks, layers, name=f"stage_{stage}")(x)
         features = Neck(config.blocks[-1].inner, config.feature_size, layers, name="neck")(x)
-        features = nn.Dropout(config.dropout, deterministic=not train)(features)
-        if not config.heads:
-            return features
-        logits = {
-            name: nn.Dense(classes, kernel_init=HEAD_INIT, name=f"head_{name}" if name else "head")(features)
-            for name, classes in config.heads.items()
-        }
-        return logits.get("", logits)
+        return classified(features, config.heads, config.dropout, train=train)
 
 
 class _Layers:
