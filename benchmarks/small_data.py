@@ -35,9 +35,11 @@ from vivit_jax.runs.folds import Plan
 CONFIG = f"{jobs.ROOT}/configs/small_data.py:S/14"
 PROBE = "probe"
 RECIPES: dict[str, dict[str, Any]] = {
-    "5e-5": {},
-    "1.5e-4": {"optimizer.learning_rate": 1.5e-4},
-    "Model 3, 1.5e-4": {"model.factorisation": "factorised_self_attention", "optimizer.learning_rate": 1.5e-4},
+    "1e-4": {},
+    "3e-5": {"optimizer.learning_rate": 3e-5},
+    "3e-4": {"optimizer.learning_rate": 3e-4},
+    "Model 3": {"model.factorisation": "factorised_self_attention"},
+    "Model 3, 3e-4": {"model.factorisation": "factorised_self_attention", "optimizer.learning_rate": 3e-4},
 }
 DRAWN_CLIPS, CHOOSING_CLIPS = 150, 24
 CROPS = {"model.clip": "(16,98,98)", "data.resize": 112, "data.cache_gigabytes": 1.0}

@@ -10,7 +10,7 @@ last step, with an average of the weights that those of the first step are part 
 `--config.data.train_split=train`.
 
 On a hundred and fifty clips the probe was better than every recipe that was tried, and on five hundred as good; this recipe mends what went
-wrong in those, and has not been trained on a GPU itself (docs/small_data.md). So run both, and compare:
+wrong in those, and has been trained once, on a CPU (docs/small_data.md). So run both, and compare:
 
   vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --time mean,deviation --layers=-1,-4
 
@@ -34,7 +34,7 @@ def get_config(backbone: str = "S/16") -> ml_collections.ConfigDict:
     config.augment.random_resized_crop = (0.5, 1.0)
     config.augment.repeats = 2
 
-    config.optimizer.learning_rate = 5e-5
+    config.optimizer.learning_rate = 1e-4
     config.optimizer.layer_decay = 0.75
     config.schedule.warmup_percent = 10.0
     config.training.batch_size = 16
