@@ -9,7 +9,7 @@ from vivit_jax.models.described import Described, check_positive
 
 
 class ConvolutionalConfig(Described):
-    """Beside a frozen dataclass with the fields `clip`, `num_classes`, `width`, `dropout` and `frozen_statistics`, and others that are names."""
+    """Beside a frozen dataclass with the fields `clip`, `num_classes`, `width`, `dropout` and `frozen_statistics` and names."""
 
     def _check(self, names: Mapping[str, Collection[str]]) -> None:
         """Refuses values that contradict themselves; `names` are the names that a field may have. Makes mappings and lists immutable.
