@@ -211,6 +211,23 @@ def test_thresholds_and_calibration_are_those_of_scikit_learn_and_a_direct_count
     assert page.charts["head-0-calibration"]["series"][0]["y"] == [np.mean([hit for _, hit in bins[key]]) for key in sorted(bins)]
 
 
+def test_the_area_under_the_drawn_precision_is_the_average_precision(workdir):
+    labels, label = ("bird", "drone"), np.arange(60) % 2
+    logits = np.round(random_logits(label, 2, 1.0, 4))  # few thresholds, so that the steps are wide
+    page = scored(workdir, evaluation(label, logits, labels))
+    drone = [row["probabilities"]["drone"] for row in json.loads((workdir / "evaluation.json").read_text())["predictions"]]
+    (drawn,) = re.findall(r'id="head-0-pr".*?<path class="line s0" d="([^"]*)"', page.source)
+    area, (x, y) = 0.0, map(float, re.match(r"M([\d.]+) ([\d.]+)", drawn).groups())
+    left, base = x, y + 212  # recall 0 and precision 0, in pixels of a drawing of 452 x 212 that begins at precision 1
+    for axis, to in re.findall(r"([HV])([\d.]+)", drawn):
+        if axis == "H":
+            area, x = area + (float(to) - x) * (base - y), float(to)
+        else:
+            y = float(to)
+    assert x - left == pytest.approx(452)
+    assert area / (452 * 212) == pytest.approx(average_precision_score(label, drone), abs=2e-3)
+
+
 def test_every_head_has_its_classes_and_a_clip_tells_all(workdir):
     label = {"verb": np.arange(7) % 2, "noun": np.arange(7) % 3}
     labels = {"verb": ("take", "put"), "noun": ("cup", "pan", "lid")}
