@@ -17,6 +17,7 @@ from vivit_jax.analysis.proportions import wilson
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.runs import record as runs
+from vivit_jax.runs.report.predictions import examples_of
 from vivit_jax.runs.report.write import write_report
 
 
@@ -281,6 +282,13 @@ def test_what_is_no_probability_is_not_shown_as_one(workdir, probability):
     page = reported(workdir)
     assert "neither clips nor calibration can be shown" in page.text
     assert not any(name.startswith("head") for name in page.charts)
+
+
+def test_a_class_that_a_head_does_not_have_is_no_prediction():
+    record = {"heads": {"verb": {"per_class": {"take": {}}}}}
+    row = {"index": 0, "label": {"verb": 0}, "prediction": {"verb": "take"}, "probability": {"verb": 0.5}}
+    assert len(examples_of(record | {"predictions": [row]})) == 1
+    assert examples_of(record | {"predictions": [row | {"label": {"verb": -5}}]}) == []
 
 
 def test_a_single_class_makes_a_page(workdir):
