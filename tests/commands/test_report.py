@@ -17,6 +17,7 @@ from vivit_jax.analysis.proportions import wilson
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.runs import record as runs
+from vivit_jax.runs.report.predictions import examples_of
 from vivit_jax.runs.report.write import write_report
 
 
@@ -211,6 +212,23 @@ def test_thresholds_and_calibration_are_those_of_scikit_learn_and_a_direct_count
     assert page.charts["head-0-calibration"]["series"][0]["y"] == [np.mean([hit for _, hit in bins[key]]) for key in sorted(bins)]
 
 
+def test_the_area_under_the_drawn_precision_is_the_average_precision(workdir):
+    labels, label = ("bird", "drone"), np.arange(60) % 2
+    logits = np.round(random_logits(label, 2, 1.0, 4))  # few thresholds, so that the steps are wide
+    page = scored(workdir, evaluation(label, logits, labels))
+    drone = [row["probabilities"]["drone"] for row in json.loads((workdir / "evaluation.json").read_text())["predictions"]]
+    (drawn,) = re.findall(r'id="head-0-pr".*?<path class="line s0" d="([^"]*)"', page.source)
+    area, (x, y) = 0.0, map(float, re.match(r"M([\d.]+) ([\d.]+)", drawn).groups())
+    left, base = x, y + 212  # recall 0 and precision 0, in pixels of a drawing of 452 x 212 that begins at precision 1
+    for axis, to in re.findall(r"([HV])([\d.]+)", drawn):
+        if axis == "H":
+            area, x = area + (float(to) - x) * (base - y), float(to)
+        else:
+            y = float(to)
+    assert x - left == pytest.approx(452)
+    assert area / (452 * 212) == pytest.approx(average_precision_score(label, drone), abs=2e-3)
+
+
 def test_every_head_has_its_classes_and_a_clip_tells_all(workdir):
     label = {"verb": np.arange(7) % 2, "noun": np.arange(7) % 3}
     labels = {"verb": ("take", "put"), "noun": ("cup", "pan", "lid")}
@@ -264,6 +282,13 @@ def test_what_is_no_probability_is_not_shown_as_one(workdir, probability):
     page = reported(workdir)
     assert "neither clips nor calibration can be shown" in page.text
     assert not any(name.startswith("head") for name in page.charts)
+
+
+def test_a_class_that_a_head_does_not_have_is_no_prediction():
+    record = {"heads": {"verb": {"per_class": {"take": {}}}}}
+    row = {"index": 0, "label": {"verb": 0}, "prediction": {"verb": "take"}, "probability": {"verb": 0.5}}
+    assert len(examples_of(record | {"predictions": [row]})) == 1
+    assert examples_of(record | {"predictions": [row | {"label": {"verb": -5}}]}) == []
 
 
 def test_a_single_class_makes_a_page(workdir):

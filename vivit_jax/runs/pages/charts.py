@@ -25,7 +25,7 @@ class Series:
       low: the lower ends of the values' intervals; empty without.
       high: their upper ends.
       beside: more to say of each point, as texts by name.
-      steps: whether the line goes along x first, and then along y.
+      steps: whether the line goes along y first, and then along x: a value holds from the place before to its own.
       dots: whether points are marked; None leaves that to their number.
       line: whether a line joins the points.
     """

@@ -50,11 +50,11 @@ class Drawing:
         self.parts.append(f'<line class="{css}" x1="{a[0]}" y1="{a[1]}" x2="{b[0]}" y2="{b[1]}"/>')
 
     def path(self, number: int, points: Points, *, steps: bool) -> None:
-        """Draws a line through points, broken where a value is None; in `steps` it goes along x first."""
+        """Draws a line through points, broken where a value is None; in `steps` it goes along y first."""
         path, before = "", False
         for x, y in points:
             if y is not None:
-                path += f"M{self.x(x)} {self.y(y)}" if not before else f"H{self.x(x)}V{self.y(y)}" if steps else f"L{self.x(x)} {self.y(y)}"
+                path += f"M{self.x(x)} {self.y(y)}" if not before else f"V{self.y(y)}H{self.x(x)}" if steps else f"L{self.x(x)} {self.y(y)}"
             before = y is not None
         dense = " dense" if len(points) > DENSE else ""
         self.parts.append(f'<path class="line s{number % 4}{dense}" d="{path}"/>')

@@ -61,7 +61,7 @@ def examples_of(evaluation: dict) -> list[Example]:
     heads = {head: tuple(scores["per_class"]) for head, scores in heads_of(evaluation).items()}
     try:
         return [_example(row, heads) for row in evaluation.get("predictions", [])]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError):
         return []
 
 

@@ -168,7 +168,7 @@
         if (!this.drawable(y[i])) before = null;
         else {
           const [px, py] = [this.x(value).toFixed(1), this.y(y[i]).toFixed(1)];
-          path += before === null ? `M${px} ${py}` : steps ? `H${px}V${py}` : `L${px} ${py}`;
+          path += before === null ? `M${px} ${py}` : steps ? `V${py}H${px}` : `L${px} ${py}`;
           before = i;
         }
       });
