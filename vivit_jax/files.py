@@ -41,7 +41,13 @@ def file_name(text: str) -> str:
 
 
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
-    """Writes a file whole or not at all: a reader sees the old contents or the new ones, after a crash too."""
+    """Writes a file whole or not at all: a reader sees the old contents or the new ones, after a crash too.
+
+    What is no file, such as `/dev/stdout`, is written as it is.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:

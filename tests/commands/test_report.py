@@ -306,7 +306,11 @@ def test_a_validation_that_was_not_a_number_is_no_best(workdir):
 
 @pytest.mark.parametrize(
     ("best", "shown"),
-    [("loss", ("0.2500", "best validation loss, at step 1")), ("top5", ("90.00%", "best validation top-5, at step 2"))],
+    [
+        ("loss", ("0.2500", "best validation loss, at step 1")),
+        ("top5", ("90.00%", "best validation top-5, at step 2")),
+        ("last", ("60.00%", "last validation top-1, at step 3")),
+    ],
 )
 def test_the_best_validation_is_by_the_score_that_the_run_keeps_its_model_by(workdir, best, shown):
     recorded = json.loads((workdir / "config.json").read_text())

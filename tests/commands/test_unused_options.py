@@ -13,15 +13,16 @@ from vivit_jax.weights.model_dir import save_pretrained
         ("soup a b --to c --uniform --split test --views 4x3", "--split and --views mean nothing with --uniform"),
         ("soup a b --to c --uniform --batch_size 8", "--batch_size means nothing with --uniform"),
         ("features --model m --out f.npz a.mp4 --split test", "--split means nothing for video files"),
-        ("features --model m --out f.npz a.mp4 --batch_size=4", "--batch_size means nothing for video files"),
         ("serve --model m --space s --host 0.0.0.0 --port 80", "--host and --port mean nothing with --space"),
         ("serve --model m --space s --public", "--public means nothing with --space"),
         ("push --model m org/name --card c.md --private", "--private means nothing with --card"),
-        ("compare a b --no_speed --batch_size 4", "--batch_size means nothing with --no_speed"),
         ("bench --model m --mode infer --config.model.dtype=bfloat16", "--config.model.dtype means nothing with --model"),
         ("bench --config c.py --mode train --batch_size 4 --sweep batch_size=1,2", "--batch_size means nothing with --sweep batch_size"),
         ("prepare folder videos --name a --data_dir b --seed 1", "--seed means nothing without --split"),
-        ("prepare folder videos --name a --data_dir b --beam --workers 4", "--workers means nothing with --beam"),
+        (
+            "prepare folder videos --name a --data_dir b --beam --beam_options=--x=1 --workers 4",
+            "--workers means nothing with --beam_options",
+        ),
         ("inspect . --config.model.dtype=bfloat16", "--config.model.dtype means nothing but for a config"),
         ("inspect --name toys --config.seed 1", "--config.seed means nothing but for a config"),
         ("inspect . --batch b.png", "--batch means nothing but for a config"),
@@ -76,12 +77,6 @@ def test_an_option_counts_as_given_whatever_its_value():
     [
         (("--num_heads", "2"), "num_heads is for sources whose files do not tell it"),
         (("--source_clip", "4,16,16"), "source_clip is for sources whose files do not tell it"),
-        (
-            ("--factorisation", "spatio_temporal_attention", "--temporal_layers", "2"),
-            "--temporal_layers means nothing for spatio_temporal_attention",
-        ),
-        (("--attention_order", "time_space"), "--attention_order means nothing for factorised_encoder"),
-        (("--temporal_attention", "copy"), "--temporal_attention means nothing for factorised_encoder"),
     ],
 )
 def test_convert_refuses_what_would_change_nothing(options, told, tmp_path, capsys):
@@ -89,3 +84,18 @@ def test_convert_refuses_what_would_change_nothing(options, told, tmp_path, caps
     assert cli.main(["convert", str(tmp_path / "model"), "--to", str(tmp_path / "new"), *options]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--factorisation", "spatio_temporal_attention", "--temporal_layers", "2"), "--temporal_layers is not used"),
+        (("--attention_order", "time_space"), "--attention_order is not used"),
+        (("--temporal_attention", "copy"), "--temporal_attention is not used"),
+    ],
+)
+def test_convert_warns_of_what_is_for_another_factorisation(options, told, tmp_path, capsys):
+    save_pretrained(tmp_path / "model", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS)
+    assert cli.main(["convert", str(tmp_path / "model"), "--to", str(tmp_path / "new"), *options]) == 0
+    assert f"warning: {told}" in " ".join(capsys.readouterr().out.split())
+    assert (tmp_path / "new" / "config.json").exists()

@@ -261,3 +261,13 @@ def test_loading_runs_no_python_that_lies_in_the_directory(model_dir, tmp_path):
         (model_dir / name).write_text(trap)
     load_model_dir(model_dir)
     assert not pathlib.Path(tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("attention", ["cudnn", "fa3"])
+def test_a_model_trained_with_attention_of_a_gpu_loads_anywhere(tmp_path, attention):
+    config = dataclasses.replace(CONFIG, attention=attention, dtype="bfloat16")
+    save_pretrained(tmp_path / "model", config, random_variables(CONFIG), PREPROCESS, LABELS)
+    loaded = load_model_dir(tmp_path / "model")
+    assert loaded.model.config == dataclasses.replace(config, attention="auto")
+    clip = np.random.default_rng(0).uniform(-1, 1, (1, *config.clip, 3)).astype(np.float32)
+    assert np.isfinite(loaded.model.apply(loaded.variables, clip)).all()

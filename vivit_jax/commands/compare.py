@@ -19,7 +19,7 @@ from rich.markup import escape
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.analysis.bootstrap import RESAMPLES, SEED
-from vivit_jax.commands.arguments import add_views, output, positive, refuse_unused, whole
+from vivit_jax.commands.arguments import add_views, output, positive, whole
 from vivit_jax.errors import printable
 
 if typing.TYPE_CHECKING:
@@ -62,9 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.runs.comparison.compare import compare
     from vivit_jax.runs.comparison.tables import method, pairs_table, runs_table, verdict
 
-    if arguments.no_speed:
-        refuse_unused(arguments, ("batch_size",), "with --no_speed, which measures nothing")
-    else:
+    if not arguments.no_speed:
         tell_of_unused_gpu()
     comparison = compare(
         arguments.runs,

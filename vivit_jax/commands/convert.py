@@ -24,7 +24,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.commands.arguments import output, positive, refuse_unused, whole
+from vivit_jax.commands.arguments import is_given, output, positive, whole
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
 from vivit_jax.models.resnet3d.config import ARCHITECTURES
@@ -144,10 +144,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _check_used(arguments: argparse.Namespace, factorisation: str | None) -> None:
-    """Refuses options that another factorisation alone has a use for."""
+    """Warns of options that another factorisation alone has a use for: a list of models may be made with the same options."""
     for only, options in ONLY_OF.items():
         if factorisation not in (None, only):
-            refuse_unused(arguments, options, f"for {factorisation}")
+            for option in (option for option in options if is_given(arguments, option)):
+                console.warn(f"--{option} is not used: it is for {only}, and this model is {factorisation}")
 
 
 def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> None:

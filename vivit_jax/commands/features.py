@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     if bool(arguments.name) == bool(arguments.videos):
         raise UserError("give either a data set, --name NAME, or video files")
     if arguments.videos:
-        refuse_unused(arguments, ("split", "batch_size"), "for video files, without a data set --name")
+        refuse_unused(arguments, ("split",), "for video files, without a data set --name")
     if arguments.out.suffix.lower() != ".npz":
         raise UserError(f"--out must end in .npz, got {arguments.out}")
     from vivit_jax.data.sources import find_videos

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.commands.arguments import refuse_unused
+from vivit_jax.commands.arguments import is_given, refuse_unused
 from vivit_jax.data.layouts import LAYOUTS, Reading
 from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.place import REPORT, local_folder
@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs `vivit prepare`: a progress bar on standard error, the summary on standard output."""
     if arguments.split is None:
         refuse_unused(arguments, ("seed",), "without --split")
-    if arguments.beam:
-        refuse_unused(arguments, ("workers",), "with --beam, whose --beam_options say how many there are")
+    if arguments.beam_options:
+        refuse_unused(arguments, ("workers",), "with --beam_options, which say how many there are")
     summary = prepare(
         arguments.layout,
         arguments.source,
@@ -116,7 +116,11 @@ def run(arguments: argparse.Namespace) -> None:
 def _beam_options(arguments: argparse.Namespace) -> str | None:
     if arguments.beam_options and not arguments.beam:
         raise UserError("--beam_options mean nothing without --beam")
-    return arguments.beam_options if arguments.beam else None
+    if not arguments.beam:
+        return None
+    if is_given(arguments, "workers"):
+        return f"--runner=DirectRunner --direct_num_workers={arguments.workers} --direct_running_mode=multi_processing"
+    return arguments.beam_options
 
 
 def _reading(arguments: argparse.Namespace) -> Reading:

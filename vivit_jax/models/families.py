@@ -101,6 +101,7 @@ class Family:
       describe: the model in a few words, for tables and reports.
       plain: the same parameters and the same function in the plainest form: float32, one layer after another, no kernels of our own. New
         parameters are drawn, arithmetic is counted and programs are exported in this form.
+      portable: the same parameters and the same function, without what asks for one kind of device: how a saved model is loaded.
       outline: the same shapes and arithmetic as `plain`, in the form that JAX traces fastest.
       order: parts of parameter paths in the order in which a video meets them, for tables.
       features: what the boxes of `cells` are called.
@@ -114,6 +115,7 @@ class Family:
     cells: Callable[[Any], Cells]
     describe: Callable[[Any], str]
     plain: Callable[[Any], Any] = lambda config: config
+    portable: Callable[[Any], Any] = lambda config: config
     outline: Callable[[Any], Any] = lambda config: config
     order: tuple[str, ...] = ()
     features: str = "features"

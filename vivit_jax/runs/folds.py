@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from scipy import stats
 
 from vivit_jax import console
@@ -115,6 +116,8 @@ def _put_aside(workdir: pathlib.Path, plan: Plan) -> None:
             fold.release()
     if jax.process_index() == 0 and (workdir / RESULT).exists():
         (workdir / RESULT).rename(first_free(lambda number: workdir / f"{ASIDE}{number}-{RESULT}"))
+    if jax.process_count() > 1:  # or another process would find what is about to be moved
+        multihost_utils.sync_global_devices("folds put aside")
 
 
 def summarised(scores: Sequence[Mapping[str, float]]) -> dict[str, dict]:

@@ -166,7 +166,7 @@ def _are_predictions(rows: object, heads: list[str]) -> bool:
     if not isinstance(rows, list) or not all(isinstance(row, dict) and _is_count(row.get("index")) for row in rows):
         return False
     if heads != [""]:
-        return True  # the report does not show those of several heads
+        return True  # its parts are looked at where they are shown
     return all(_is_number(row.get("probability")) and _is_class(row.get("prediction")) and _are_classes(row.get("label")) for row in rows)
 
 

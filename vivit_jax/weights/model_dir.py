@@ -217,7 +217,8 @@ def _load(path: pathlib.Path) -> Pretrained:
     provenance = config.get("provenance")
     if not isinstance(provenance, dict | None):
         raise UserError(f"{path / CONFIG}: provenance must be a JSON object, got {type(provenance).__name__}")
-    return Pretrained(build(model_config), variables, preprocess, labels, multi_label, provenance, average)
+    model = build(family_of(model_config).portable(model_config))
+    return Pretrained(model, variables, preprocess, labels, multi_label, provenance, average)
 
 
 def _read_weights(path: pathlib.Path, model_config: ModelConfig, digest: str | None) -> dict[str, np.ndarray]:

@@ -113,6 +113,7 @@ FAMILY = Family(
     cells=_cells,
     describe=_describe,
     plain=lambda config: _with_backbone(config, "plain"),
+    portable=lambda config: _with_backbone(config, "portable"),
     outline=lambda config: _with_backbone(config, "outline"),
     order=("backbone", "pool", "bank", "head"),
 )

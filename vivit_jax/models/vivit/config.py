@@ -68,7 +68,8 @@ class ViViTConfig(Described):
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
       stochastic_depth_rescale: whether to divide a kept residual by the probability that it is kept; Scenic does not.
       stochastic_depth_skips: compute nothing for the examples that a residual drops, which pays from rates of about 0.2 on: of a device's
-        examples the number nearest to the rate is dropped (DINOv2, Oquab et al. 2024); needs `scan_layers` to be false.
+        examples the number nearest to the rate is dropped (DINOv2, Oquab et al. 2024), and where that is none a layer draws as without
+        this key; needs `scan_layers` to be false.
       patch_dropout: share of the tokens that training leaves out, drawn for each clip and step (Liu et al. 2023); evaluation sees all.
       patch_dropout_by: what is left out: a `token` by itself, or a `tube`, the same place at all times; None for `token` in Models 1 and 2
         and `tube` in Models 3 and 4, which attend to a place at all its times.

@@ -15,6 +15,11 @@ def plain(config: ViViTConfig) -> ViViTConfig:
     return dataclasses.replace(config, **how)
 
 
+def portable(config: ViViTConfig) -> ViViTConfig:
+    """The model with the attention that the device at hand is best at, where it was trained with one that needs a GPU."""
+    return dataclasses.replace(config, attention="auto") if config.attention in ("cudnn", "fa3") else config
+
+
 def outline(config: ViViTConfig) -> ViViTConfig:
     """The plain model, whose layers are traced once."""
     return dataclasses.replace(plain(config), scan_layers=True)
@@ -54,6 +59,7 @@ FAMILY = Family(
     config=ViViTConfig,
     module=ViViT,
     plain=plain,
+    portable=portable,
     outline=outline,
     height=height,
     cells=cells,

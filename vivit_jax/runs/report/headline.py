@@ -11,6 +11,7 @@ from vivit_jax.runs.patience import ended_early
 from vivit_jax.runs.plan import Plan
 from vivit_jax.runs.record import Run
 from vivit_jax.runs.report.predictions import heads_of
+from vivit_jax.training.config import LAST
 from vivit_jax.training.metrics import is_better
 
 LETTERS = 200
@@ -54,13 +55,16 @@ def _tested(run: Run, evaluation: dict) -> str:
 
 
 def _validated(run: Run, metrics: list[dict]) -> str:
-    name = run.experiment.best
+    name, which = run.experiment.best, "best"
     best = best_validation(name, metrics)
+    if name == LAST:
+        name, which = ("mAP" if run.experiment.multi_label else "top1"), "last"
+        best = max(((row["step"], row[f"val/{name}"]) for row in metrics if f"val/{name}" in row), default=None)
     if best is None:
         return "<p>Not evaluated yet.</p>"
     step, value = best
     shown = f"{value:.4f}" if name == "loss" else share(value)
-    said = f"best validation {NAMES.get(name, name)}, at step {step}; not tested yet"
+    said = f"{which} validation {NAMES.get(name, name)}, at step {step}; not tested yet"
     return f'<div class="headline">{shown}</div><p class="lead">{text(said)}</p>'
 
 

@@ -33,11 +33,13 @@ def use_cache(folder: str | None) -> None:
 def use_usual_cache() -> None:
     """Keeps compiled programs where training does by default, for commands that have no config; a folder that JAX was given comes first.
 
-    Without a home folder there is none, and nothing is said: the command then only takes a second longer.
+    Without a home folder, or one that can be written to, there is none, and nothing is said: the command then only takes a second longer.
     """
     if jax.config.jax_compilation_cache_dir is None:
-        with contextlib.suppress(RuntimeError):
-            _keep_in(Path(USUAL_CACHE).expanduser())
+        with contextlib.suppress(RuntimeError, OSError):
+            folder = Path(USUAL_CACHE).expanduser()
+            folder.mkdir(parents=True, exist_ok=True)
+            _keep_in(folder)
 
 
 def _keep_in(folder: Path) -> None:
