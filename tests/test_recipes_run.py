@@ -53,7 +53,7 @@ TINY_MODELS = {
         "model.clip": "(4, 32, 32)",
         "model.convolutions": "3d",
         "evaluation.test_views": "(2, 1)",
-        "training.batch_size": "4",
+        "training.batch_size": "8",
     },
     "fusion_cnn": {"model.filters": "(4, 4, 4, 4, 4)", "model.hidden": "(8, 8)", "model.clip": "(10, 32, 32)"},
 }

@@ -62,8 +62,9 @@ def test_logits_are_theirs(tmp_path, theirs, monkeypatch, way):
     if way == "rearranged":
         monkeypatch.setattr("vivit_jax.models.x3d.model.FOR_GPUS", Computation(True, True, True, True, True))
     model = build(dataclasses.replace(config, convolutions="3d" if way == "3d" else "shifts"))
+    bound = 5e-5 if way == "rearranged" else 1e-5  # 26 blocks whose kernels are multiplied by factors round otherwise
     with torch.no_grad():
-        assert relative_error(jax.jit(model.apply)(pretrained.variables, ours), theirs(video).numpy()) < 1e-5
+        assert relative_error(jax.jit(model.apply)(pretrained.variables, ours), theirs(video).numpy()) < bound
 
 
 def test_weights_go_to_a_directory_and_back_by_the_commands(tmp_path, capsys, theirs):
