@@ -69,6 +69,8 @@ def randomise(model, seed=0):
             elif isinstance(module, nn.Conv2d | nn.Conv3d):
                 scale = (2 / module.weight[0].numel()) ** 0.5
                 module.weight.copy_(scale * torch.randn(module.weight.shape, generator=generator))
+                if module.bias is not None:
+                    module.bias.copy_(0.1 * torch.randn(module.bias.shape, generator=generator))
     return model.eval()
 
 
