@@ -22,7 +22,7 @@ from vivit_jax.data.video.reader import encode
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive, logits_of
-from vivit_jax.training.probes import Tried, at_an_end
+from vivit_jax.training.probes import Tried, at_an_end, folds
 from vivit_jax.weights.model_dir import load_model_dir, save_pretrained
 
 CLIPS = {"train": 24, "val": 9, "test": 6}
@@ -269,6 +269,14 @@ def test_an_attentive_head_finds_the_token_that_tells():
     assert right == tried[0].top1, "a shorter training is the beginning of a longer one"
     x = tokens[:, 0].mean(1)
     assert LogisticRegression().fit(x[train], label[train]).score(x[val], label[val]) < 0.7
+
+
+def test_a_fold_that_leaves_one_class_to_fit_to_is_left_out():
+    label, groups = np.array([0] * 6 + [1] * 6), np.array(list("aabbccdddddd"))  # one group has all of a class
+    parts = folds(label, groups)
+    assert all(set(label[fit]) == {0, 1} for fit, _ in parts)
+    assert all(set(groups[fit]).isdisjoint(groups[held]) for fit, held in parts)
+    assert sorted(set(groups[np.concatenate([held for _, held in parts])])) == ["a", "b", "c"], "only the fold of group d is not there"
 
 
 def test_a_setting_at_an_end_of_those_tried_is_told():

@@ -170,19 +170,12 @@ def choose(kind: Kind, train: Examples, val: Examples | None, classes: int) -> t
     Raises:
       UserError: for examples of one class, or without `val` of one group.
     """
-    folded = [(train, val)] if val is not None else _folded(train)
+    folded = [(train, val)] if val is not None else [tuple(map(train.take, fold)) for fold in folds(train.label, train.groups)]
     label = np.concatenate([held.label for _, held in folded])
     scored = [
         (setting, np.concatenate([kind.fit(fit, classes, setting)(held.features) for fit, held in folded])) for setting in kind.settings
     ]
     return tried_in_order(scored, label, classes)
-
-
-def _folded(examples: Examples) -> list[tuple[Examples, Examples]]:
-    """Pairs to fit and to hold out, without those that leave a single class to fit to, as few groups may."""
-    pairs = [tuple(map(examples.take, fold)) for fold in folds(examples.label, examples.groups)]
-    several = [pair for pair in pairs if pair[0].label.ndim == 2 or len(np.unique(pair[0].label)) > 1]
-    return several or pairs
 
 
 def tried_in_order(scored: Sequence[tuple[Setting, np.ndarray]], label: np.ndarray, classes: int) -> tuple[Tried, ...]:
@@ -204,7 +197,8 @@ def at_an_end(tried: Sequence[Tried]) -> list[str]:
 def folds(label: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """(rows to fit, rows held out) for up to five folds of examples with these labels and groups.
 
-    No group is on both sides. Where each example has one label, the classes are spread evenly over the folds.
+    No group is on both sides. Where each example has one label, the classes are spread evenly over the folds, and a fold that leaves a
+    single class to fit to, as few groups may, is left out, unless all do.
 
     Raises:
       UserError: for examples of a single group.
@@ -221,9 +215,10 @@ def folds(label: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.nd
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # scikit-learn warns of a class with fewer examples than folds
         try:
-            return list(splitter.split(label, None if several else label, groups))
+            parts = list(splitter.split(label, None if several else label, groups))
         except ValueError:  # every class has fewer examples than folds
-            return list(GroupKFold(count).split(label, None, groups))
+            parts = list(GroupKFold(count).split(label, None, groups))
+    return [(fit, held) for fit, held in parts if several or len(np.unique(label[fit])) > 1] or parts
 
 
 def unit(features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d"]:
