@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import os
 
-import jax
 import numpy as np
 
 from vivit_jax.data.config import DataConfig
@@ -18,8 +17,7 @@ from vivit_jax.inference.scores import Names, check_finite
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import averaged
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.evaluation import Evaluation, Forward, score_batches
+from vivit_jax.training.evaluation import Evaluation, outputs_of_batches, score_batches
 from vivit_jax.weights import Pretrained, from_pretrained
 
 
@@ -116,11 +114,18 @@ def unscored(
 ) -> tuple[Unscored, Names]:
     """`scored` for a split without labels: returns what the model says, and the videos' names by index in the split."""
     options = {"views": views, "flip": flip, "batch_size": batch_size, "unlabelled": True}
-    batches, executor = evaluation_batches(dataset, split, pretrained.preprocess, data, **options), make_executor(parallel)
-    over_views = functools.partial(averaged, average=average, multi_label=pretrained.multi_label)
-    forward = Forward(pretrained.model, pretrained.preprocess, executor, over_views)
-    variables = executor.place_variables(jax.device_get(dict(pretrained.variables)))
-    rows, _ = forward(variables, batches, progress=progress, title=f"predicting {split}", patience=LIMITS.seconds)
+    batches = evaluation_batches(dataset, split, pretrained.preprocess, data, **options)
+    rows = outputs_of_batches(
+        pretrained.model,
+        pretrained.variables,
+        pretrained.preprocess,
+        batches,
+        parallel=parallel,
+        over_views=functools.partial(averaged, average=average, multi_label=pretrained.multi_label),
+        title=f"predicting {split}",
+        progress=progress,
+        patience=LIMITS.seconds,
+    )
     labels = {head: tuple(names) for head, names in by_head(agreement.labels).items()}
     said = Unscored(rows["index"], by_head(rows["logits"]), labels)
     check_finite(said, batches.names)

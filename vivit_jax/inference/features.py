@@ -6,7 +6,6 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 
 from vivit_jax import console
@@ -23,8 +22,7 @@ from vivit_jax.models.probe.config import LAST
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import each_view, mean_of_views
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.evaluation import Forward
+from vivit_jax.training.evaluation import outputs_of_batches
 from vivit_jax.weights import Pretrained, from_pretrained
 
 UNKNOWN = -1  # the label of a video file, whose class is not known
@@ -122,12 +120,20 @@ def features(
         return found
     if isinstance(dataset, str):
         dataset = ensure_dataset(dataset, data_dir)
-    backbone, executor = seen(pretrained, time=time, layers=layers), make_executor(parallel or ParallelConfig())
+    backbone = seen(pretrained, time=time, layers=layers)
     options = {"views": views, "batch_size": batch_size, "unlabelled": True}
     batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), **options)
-    forward = Forward(backbone.model, backbone.preprocess, executor, each_view if per_view else mean_of_views)
-    variables = executor.place_variables(jax.device_get(dict(backbone.variables)))
-    rows, _ = forward(variables, batches, progress=progress, title=f"features of {split}", patience=LIMITS.seconds)
+    rows = outputs_of_batches(
+        backbone.model,
+        backbone.variables,
+        backbone.preprocess,
+        batches,
+        parallel=parallel or ParallelConfig(),
+        over_views=each_view if per_view else mean_of_views,
+        title=f"features of {split}",
+        progress=progress,
+        patience=LIMITS.seconds,
+    )
     names = tuple(batches.names[index] for index in rows["index"].tolist())
     _check_finite(rows["logits"], names)
     return Features(rows["logits"], rows["label"], names, dataset.labels, views)

@@ -154,6 +154,28 @@ def score_batches(
     return evaluator(executor.place_variables(jax.device_get(dict(variables))), batches, progress=progress, patience=patience)
 
 
+def outputs_of_batches(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    preprocess: Preprocess,
+    batches: Iterable[dict[str, Any]],
+    *,
+    parallel: ParallelConfig,
+    over_views: OverViews,
+    title: str,
+    progress: bool = True,
+    patience: float = math.inf,
+) -> dict[str, Any]:
+    """What a model gives for a split, without scores: `index`, `label` and `logits` of all examples, as `Forward` has them.
+
+    `over_views` is as for `Forward`, `title` that of the progress bar, and the rest as for `score_batches`.
+    """
+    executor = make_executor(parallel)
+    forward = Forward(model, preprocess, executor, over_views)
+    placed = executor.place_variables(jax.device_get(dict(variables)))
+    return forward(placed, batches, progress=progress, title=title, patience=patience)[0]
+
+
 class Forward:
     """A model's outputs for every example of a pass over batches; compiled once for each shape and run many times."""
 
