@@ -82,7 +82,12 @@ class Experiment:
     @property
     def best(self) -> str:
         """The validation score that decides which model is kept, or `last`."""
-        return self.evaluation.best or ("mAP" if self.multi_label else "top1")
+        return self.evaluation.best or self.usual_score
+
+    @property
+    def usual_score(self) -> str:
+        """The score that the model is told by where no other is asked for."""
+        return "mAP" if self.multi_label else "top1"
 
 
 def base_config(family: str = DEFAULT) -> ml_collections.ConfigDict:

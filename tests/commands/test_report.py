@@ -323,6 +323,15 @@ def test_the_best_validation_is_by_the_score_that_the_run_keeps_its_model_by(wor
     assert all(part in page.text for part in shown)
 
 
+def test_a_last_validation_without_a_value_is_not_shown(workdir):
+    recorded = json.loads((workdir / "config.json").read_text())
+    recorded["config"]["evaluation"]["best"] = "last"
+    (workdir / "config.json").write_text(json.dumps(recorded))
+    (workdir / "evaluation.json").unlink(missing_ok=True)
+    (workdir / "metrics.jsonl").write_text('{"step": 1, "val/top1": 0.5}\n{"step": 2, "val/top1": null}\n')
+    assert "last validation top-1, at step 1" in write_report(workdir).read_text()
+
+
 def test_torn_and_foreign_rows_of_metrics_are_counted_and_the_others_read(workdir, capsys):
     whole = (workdir / "metrics.jsonl").read_text().splitlines()
     foreign = ['{"step": 2, "train/lo', "[]", "null", '{"loss": 1}', '{"step": "3"}', '{"step": 1, "train/loss": {}}', "\udcff"]

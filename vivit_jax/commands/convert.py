@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     done = conversion.pretrained
-    _check_used(arguments, getattr(done.model.config, "factorisation", None))
+    _warn_of_unused(arguments, getattr(done.model.config, "factorisation", None))
     save_pretrained(
         arguments.to,
         done.model.config,
@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> None:
     print_report(conversion, arguments.source, arguments.to)
 
 
-def _check_used(arguments: argparse.Namespace, factorisation: str | None) -> None:
+def _warn_of_unused(arguments: argparse.Namespace, factorisation: str | None) -> None:
     """Warns of options that another factorisation alone has a use for: a list of models may be made with the same options."""
     for only, options in ONLY_OF.items():
         if factorisation not in (None, only):

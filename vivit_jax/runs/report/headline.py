@@ -56,10 +56,10 @@ def _tested(run: Run, evaluation: dict) -> str:
 
 def _validated(run: Run, metrics: list[dict]) -> str:
     name, which = run.experiment.best, "best"
-    best = best_validation(name, metrics)
     if name == LAST:
-        name, which = ("mAP" if run.experiment.multi_label else "top1"), "last"
-        best = max(((row["step"], row[f"val/{name}"]) for row in metrics if f"val/{name}" in row), default=None)
+        name, which = run.experiment.usual_score, "last"
+        metrics = [row for row in metrics if row.get(f"val/{name}") is not None][-1:]
+    best = best_validation(name, metrics)
     if best is None:
         return "<p>Not evaluated yet.</p>"
     step, value = best
