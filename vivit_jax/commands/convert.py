@@ -27,19 +27,14 @@ from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, output, positive, whole
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
-from vivit_jax.models.resnet3d.config import ARCHITECTURES
 from vivit_jax.models.vivit.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
-from vivit_jax.models.x3d.config import ARCHITECTURES as X3DS
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Conversion
-from vivit_jax.weights.convert import MODEL_OPTIONS, convert
+from vivit_jax.weights.convert import ARCHITECTURES, FORMATS, MODEL_OPTIONS, convert
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import save_pretrained
-from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.vit.convert import STRIDE
-from vivit_jax.weights.vit.source import FORMATS, OWN_FORMAT
-from vivit_jax.weights.x3d import source as x3ds
 
 ONLY_OF = {"factorised_encoder": ("temporal_layers",), "factorised_self_attention": ("attention_order", "temporal_attention")}
 FILE_WIDTH = 160  # of the table in a log file: it names files and tells what was done
@@ -52,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         default="auto",
-        choices=("auto", OWN_FORMAT, *FORMATS, *resnets.FORMATS, *x3ds.FORMATS),
+        choices=FORMATS,
         help="format of the source (default: recognised)",
     )
     model = parser.add_argument_group("the model, where it differs from the source")
@@ -79,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--temporal_layers", type=whole, metavar="N", help="layers over time of factorised_encoder (default for an image model: 4)"
     )
-    model.add_argument("--architecture", choices=(*ARCHITECTURES, *X3DS), help="the C2D or I3D that an image ResNet becomes, or which X3D")
+    model.add_argument("--architecture", choices=ARCHITECTURES, help="the C2D or I3D that an image ResNet becomes, or which X3D")
     init = parser.add_argument_group("how the source is made to fit")
     init.add_argument("--tubelet_init", choices=choices.TUBELET_INITS, default="central_frame")
     init.add_argument("--temporal_attention", choices=choices.TEMPORAL_ATTENTION_INITS, default="zero_output")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from vivit_jax.errors import unknown_name
 from vivit_jax.heads import Labels
+from vivit_jax.models.resnet3d.config import ARCHITECTURES as RESNETS
+from vivit_jax.models.x3d.config import ARCHITECTURES as X3DS
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Asked, Conversion
 from vivit_jax.weights.model_dir import Pretrained, load_model_dir
@@ -14,9 +16,15 @@ from vivit_jax.weights.resnet3d import convert as resnet3d
 from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.tensors import read_tensors
 from vivit_jax.weights.vit import convert as vit
+from vivit_jax.weights.vit.source import FORMATS as VIT_FORMATS
 from vivit_jax.weights.vit.source import OWN_FORMAT, local_path
 from vivit_jax.weights.x3d import convert as x3d
 from vivit_jax.weights.x3d import source as x3ds
+
+# The sources of convolutional networks, and how each becomes a model.
+CONVOLUTIONAL = ((resnets, resnet3d), (x3ds, x3d))
+FORMATS = ("auto", OWN_FORMAT, *VIT_FORMATS, *(name for source_of, _ in CONVOLUTIONAL for name in source_of.FORMATS))
+ARCHITECTURES = (*RESNETS, *X3DS)
 
 # What a caller may say about the model that a source becomes.
 MODEL_OPTIONS = (
@@ -67,7 +75,7 @@ def convert(
     asked = Asked(head=head, stride=stride, resize=resize, labels=labels, seed=seed, image_models=image_models)
     path = local_path(source)
     tensors = None if init.format == OWN_FORMAT or is_model_dir(path) else read_tensors(path)
-    for source_of, family in ((resnets, resnet3d), (x3ds, x3d)):
+    for source_of, family in CONVOLUTIONAL:
         if init.format in source_of.FORMATS or (init.format == "auto" and tensors is not None and source_of.format_of(tensors)):
             return family.convert(tensors, model, init, asked)
     return vit.convert(path, tensors, model, init, asked)
