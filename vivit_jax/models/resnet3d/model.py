@@ -33,18 +33,10 @@ class ResNet3D(nn.Module):
 
     @nn.compact
     def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Logits:
-        """Class logits in float32.
+        """Class logits in float32, of what every family takes: see `module` of `models.families.Family`.
 
-        Args:
-          video: clips of `config.clip`, normalised as the weights were trained.
-          train: whether to normalise by the batch's statistics, update the running ones (the collection `batch_stats`, which must be
-            mutable) and draw dropout from the rng `dropout`.
-
-        Returns:
-          (b, classes); a dict of these by name for several heads; (b, d) features for none.
-
-        Raises:
-          UserError: for a video of another shape or type, or with pixels that are not normalised, which only a call outside `jit` can see.
+        In training it normalises by the batch's statistics, updates the running ones (the collection `batch_stats`, which must be mutable)
+        and draws dropout from the rng `dropout`.
         """
         config = self.config
         check_video(video, config.clip)
