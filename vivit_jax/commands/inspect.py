@@ -139,7 +139,7 @@ def _describe_experiment(experiment: "Experiment") -> None:
     _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
 
 
-def _inspect_run(run: "runs.Run") -> None:
+def _inspect_run(run: "runs.RunRecord") -> None:
     """Describes a run and verifies its checkpoints.
 
     Raises:

@@ -184,7 +184,7 @@ def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slic
 
 @dataclasses.dataclass(frozen=True)
 class _LogitsOfHead:
-    """The logits of a model's head for clips. Those of the same model and head are equal, so that JAX compiles them once."""
+    """The logits of a model's head for clips. Two for the same model and head compare equal, so that JAX compiles them once."""
 
     model: nn.Module
     head: str

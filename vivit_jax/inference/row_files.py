@@ -1,4 +1,4 @@
-"""Files of predictions that are written as these are made.
+"""Files of predictions, written row by row while the predictions are made.
 
 An interruption leaves csv and jsonl whole, and the next command goes on with them; a parquet file appears when all is done.
 """

@@ -9,7 +9,7 @@ from vivit_jax.files import file_name
 from vivit_jax.inference.evaluate import EvaluationPass
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
-from vivit_jax.runs.record import Run, open_run, step_of
+from vivit_jax.runs.record import RunRecord, open_run, step_of
 from vivit_jax.runs.restore import model_variables
 from vivit_jax.weights import Pretrained, from_pretrained
 
@@ -113,7 +113,7 @@ def of_model(
     return Planned(asked, step_of(pretrained), pathlib.Path(OWN))
 
 
-def _after(run: Run, step: int, dataset: VideoDataset) -> Pretrained:
+def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:
     """The run's model with the parameters after a step; its class names are the data set's if no model has been written yet."""
     variables = model_variables(run.path, step)
     if run.model.exists():

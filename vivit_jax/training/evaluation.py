@@ -166,7 +166,7 @@ def outputs_of_batches(
     progress: bool = True,
     patience: float = math.inf,
 ) -> dict[str, Any]:
-    """What a model gives for a split, without scores: `index`, `label` and `logits` of all examples, as `Forward` has them.
+    """The outputs of a model for a split, without scores: `index`, `label` and `logits` of all examples, as `Forward` returns them.
 
     `over_views` is as for `Forward`, `title` that of the progress bar, and the rest as for `score_batches`.
     """

@@ -145,14 +145,14 @@ def _contents(annotations: Annotations, description: str) -> "Callable[..., Cont
 
 
 def _root(source: pathlib.Path | None, reading: Reading | None) -> pathlib.Path | None:
-    """The folder that the list tells origins relative to."""
+    """The folder that the origins in the list are relative to."""
     if reading is not None and reading.root is not None:
         return reading.root
     return source if source is None or source.is_dir() else source.parent
 
 
 def _report(summary: Summary, annotations: Annotations, reading: Reading | None) -> dict:
-    """What `preparation.json` holds; its `manifest` tells a data set whose manifest was deleted from one of a version that wrote none."""
+    """What `preparation.json` holds. Its key `manifest` shows that a manifest was written, which older versions did not do."""
     groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
     report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
     named = {"group_column": reading.group} if reading is not None and reading.group else {}

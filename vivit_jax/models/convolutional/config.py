@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.described import DTYPES, Described, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvolutionalConfig(Described):
+class ConvolutionalConfig(BaseConfig):
     """The fields of every convolutional family. A family gives those their defaults that its networks were published with.
 
     Attributes:

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 from vivit_jax.models.clips import check_video
 from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.convolutional.computation import computation_of
-from vivit_jax.models.convolutional.convolution import Conv, normalised
-from vivit_jax.models.convolutional.head import Logits, classified
+from vivit_jax.models.convolutional.convolution import HEAD_INIT, Conv, normalised
+from vivit_jax.models.head import Logits, classified
 from vivit_jax.models.resnet3d.config import Block, Extents, ResNet3DConfig
 from vivit_jax.models.resnet3d.factorised import FactorisedConv
 
@@ -47,7 +47,8 @@ class ResNet3D(nn.Module):
             if stage == 1 and config.plan.inflated:
                 x = nn.max_pool(x, (2, 1, 1), (2, 1, 1), padding="SAME")
         features = x.astype(jnp.float32).mean(axis=(1, 2, 3))
-        return classified(features, config.heads, config.dropout, train=train)
+        features = nn.Dropout(config.dropout, deterministic=not train)(features)
+        return classified(features, config.heads, HEAD_INIT)
 
 
 class Stem(nn.Module):

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 from vivit_jax.models.clips import check_video
 from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.convolutional.computation import FOR_GPUS
-from vivit_jax.models.convolutional.convolution import KERNEL_INIT, Conv, DepthwiseConv, normalised
-from vivit_jax.models.convolutional.head import Logits, classified
+from vivit_jax.models.convolutional.convolution import HEAD_INIT, KERNEL_INIT, Conv, DepthwiseConv, normalised
+from vivit_jax.models.head import Logits, classified
 from vivit_jax.models.x3d.config import STAGES, Block, X3DConfig
 
 
@@ -45,7 +45,8 @@ class X3D(nn.Module):
             blocks = tuple(block for block in config.blocks if block.stage == stage)
             x = Stage(blocks, layers, name=f"stage_{stage}")(x)
         features = Neck(config.blocks[-1].inner, config.feature_size, layers, name="neck")(x)
-        return classified(features, config.heads, config.dropout, train=train)
+        features = nn.Dropout(config.dropout, deterministic=not train)(features)
+        return classified(features, config.heads, HEAD_INIT)
 
 
 class _Layers:

@@ -10,7 +10,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
 from vivit_jax.runs import record as runs
-from vivit_jax.runs.record import Run, read_evaluation
+from vivit_jax.runs.record import RunRecord, read_evaluation
 from vivit_jax.weights.model_dir import model_config_of
 from vivit_jax.weights.model_json import CONFIG, is_model_dir
 
@@ -35,7 +35,7 @@ class Contender:
     evaluation: Mapping
     file: pathlib.Path
     model: ModelConfig | None
-    run: Run | None
+    run: RunRecord | None
 
     @property
     def views(self) -> tuple[int, int] | None:
