@@ -11,7 +11,8 @@ import numpy as np
 from vivit_jax.data.guard import guarded_map
 from vivit_jax.data.video.reader import probe
 from vivit_jax.errors import UserError
-from vivit_jax.inference.predict import check_head, outputs_of, probabilities_of
+from vivit_jax.inference.outputs import check_head, outputs_of
+from vivit_jax.inference.predict import probabilities_of
 from vivit_jax.inference.windows import WindowScorer, WindowScores
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained

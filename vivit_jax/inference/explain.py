@@ -216,7 +216,7 @@ class _LogOddsOfClass:
 
 def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ...]]:
     """The head that has the class, and the names of its classes."""
-    labels = pretrained.labels if isinstance(pretrained.labels, dict) else {"": pretrained.labels}
+    labels = by_head(pretrained.labels)
     if not pretrained.model.config.heads:
         raise UserError("the model has no head (num_classes is not set), so it has no class to explain: give a model with a trained head")
     heads = [(head, tuple(names)) for head, names in labels.items() if label is None or label in names]
