@@ -20,7 +20,7 @@ import pathlib
 from collections.abc import Mapping
 
 from vivit_jax.data.layouts.base import Annotations, Label, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, header_of, rows_of, whole_number
+from vivit_jax.data.layouts.published import UNSCORED, Gathered, Publication, header_of, rows_of, whole_number
 from vivit_jax.data.layouts.times import seconds
 from vivit_jax.errors import UserError
 
@@ -55,7 +55,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
         if unread := [column for column in COLUMNS if column not in header_of(path)]:
             remarks.append(f"{path.name} has no labels and no {unread[0]}, and is left aside")
             continue
-        remarks.append(f"{path.name} has no labels: split test is to be predicted, by `vivit evaluate --submission`, and cannot be scored")
+        remarks.append(UNSCORED.format(path.name))
         for where, row in rows_of(path, *COLUMNS):
             _add(gathered, publication, where, row, "test", dict.fromkeys(HEADS))
     return gathered.annotations(labels, publication, *remarks)

@@ -21,6 +21,7 @@ from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError, in_one_line
 
 SHOWN = 3  # names in a remark; `missing.csv` in the data set lists them all
+UNSCORED = "{} has no labels: split test is to be predicted, by `vivit evaluate --submission`, and cannot be scored"
 
 
 class Publication:
