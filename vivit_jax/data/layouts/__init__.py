@@ -31,7 +31,7 @@ class Layout:
 # Fields of `Reading` whose option of `vivit prepare` has another name.
 OPTIONS = {"shared_videos": "allow_shared_videos"}
 
-PUBLISHED = ("root", "within", "annotations")
+PUBLISHED = ("root", "within", "annotations", "fps")
 
 LAYOUTS = {
     "folder": Layout("a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split", ("within", "split")),

@@ -26,6 +26,7 @@ from vivit_jax.data.layouts.published import (
     Publication,
     cells_of,
     entries_of,
+    in_order,
     json_of,
     known_class,
     whole_number,
@@ -44,7 +45,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     publication = Publication(source, reading)
     labels = _labels(publication.needed("*-v2-labels.json", "labels.json"))
-    gathered = Gathered()
+    gathered = Gathered(publication.fps)
     publication.needed(*(pattern for patterns in LISTS.values() for pattern in patterns), *TEST, ANSWERS)
     for split, patterns in LISTS.items():
         for path in publication.files(*patterns)[:1]:
@@ -62,7 +63,7 @@ def _test(publication: Publication, labels: Sequence[str], gathered: Gathered) -
     if answers is None:
         for name in names:
             gathered.add(name, "test", None, publication.video(name, split="test"))
-        return [UNSCORED.format(listed.name)] if names else []
+        return [UNSCORED.format(listed.name, "test")] if names else []
     answered = set()
     for where, cells in cells_of(answers, ";"):
         if len(cells) != 2:
@@ -76,6 +77,4 @@ def _test(publication: Publication, labels: Sequence[str], gathered: Gathered) -
 
 def _labels(path: pathlib.Path) -> tuple[str, ...]:
     numbers = {name: whole_number(f"{path}: {name[:50]!r}", "its number", number) for name, number in json_of(path, dict).items()}
-    if sorted(numbers.values()) != list(range(len(numbers))):
-        raise UserError(f"{path}: the classes must be numbered from 0 to {len(numbers) - 1}")
-    return tuple(sorted(numbers, key=numbers.get))
+    return in_order(path, numbers)
