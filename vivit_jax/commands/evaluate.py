@@ -8,7 +8,7 @@ Example:
 
 A run's own test is written to evaluation.json. Anything else (another split, other views, another data set, another step) is written to a
 file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all. A split without labels, such as the test split
-of Epic-Kitchens, is predicted for a --submission, and not scored.
+of Epic-Kitchens, is predicted for a --submission or a table --out FILE.csv, and not scored.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.data.summary import refused_clips
     from vivit_jax.inference.evaluate import scored, unscored
     from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
-    from vivit_jax.inference.scores import to_record, write_record, write_table
+    from vivit_jax.inference.scores import table_without_labels, to_record, write_record, write_rows, write_table
     from vivit_jax.inference.submissions import check_submission
     from vivit_jax.runs.report.write import write_report
     from vivit_jax.training.devices.compilation import use_usual_cache
@@ -91,12 +91,14 @@ def run(arguments: argparse.Namespace) -> None:
     use_usual_cache()
     subject = _subject(arguments)
     has_no_labels = bool(subject.dataset.without_labels(subject.split))
-    if has_no_labels and not arguments.submission:
+    table = arguments.out if arguments.out and _is_table(arguments.out) else None
+    if has_no_labels and not (arguments.submission or table):
         raise UserError(
-            f"split {subject.split} has no labels to score by: give --submission CHALLENGE FILE to predict it, or another --split"
+            f"split {subject.split} has no labels to score by: give --submission CHALLENGE FILE, or --out FILE.csv to predict it, or "
+            "another --split"
         )
-    if has_no_labels:
-        refuse_unused(arguments, ("out",), "for a split without labels, which has no scores")
+    if has_no_labels and not table:
+        refuse_unused(arguments, ("out",), "for a split without labels, which has no scores, only predictions as .csv or .parquet")
     if arguments.submission:
         check_submission(arguments.submission[0], subject.dataset.labels, arguments.sls)
     pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
@@ -110,7 +112,12 @@ def run(arguments: argparse.Namespace) -> None:
     how = {"flip": subject.flip, "average": subject.average}
     if has_no_labels:
         said, names = unscored(*what, **how)
-        _submit(arguments, said, subject.dataset.labels, names)
+        if table:
+            videos = [names[index] for index in said.index.tolist()]
+            write_rows(*table_without_labels(videos, said.probabilities, said.labels), table)
+            console.say(f"predictions written to {table}")
+        if arguments.submission:
+            _submit(arguments, said, subject.dataset.labels, names)
         return
     evaluation, names = scored(*what, **how)
     record = to_record(
@@ -129,9 +136,9 @@ def run(arguments: argparse.Namespace) -> None:
     _print(evaluation, subject)
     if record.get("refused"):
         console.say(f"{record['refused']} clips of {subject.split} were refused by `vivit prepare` and count nowhere")
-    if arguments.out and _is_table(arguments.out):
-        write_table(record, arguments.out)
-        console.say(f"predictions written to {arguments.out}")
+    if table:
+        write_table(record, table)
+        console.say(f"predictions written to {table}")
     if arguments.submission:
         _submit(arguments, evaluation, subject.dataset.labels, names)
     if arguments.workdir and subject.out.parent == pathlib.Path(arguments.workdir):
