@@ -51,6 +51,7 @@ LAYOUTS = {
         ("fps", "within", "split"),
     ),
     "medmnist3d": Layout("an official file such as adrenalmnist3d.npz or organmnist3d_64.npz, or its folder"),
+    "tfds": Layout("the name or folder of a data set that TensorFlow Datasets has prepared, such as ucf101", ("fps", "heads")),
     "motion_digits": Layout(None),
 }
 

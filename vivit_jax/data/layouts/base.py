@@ -14,8 +14,8 @@ from vivit_jax.errors import UserError
 Label = str | None | tuple[str, ...] | Mapping[str, str | None]
 """A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head. None if not known."""
 
-Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction]]
-"""A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second."""
+Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction] | bytes]
+"""A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second; or the bytes of a video file."""
 
 
 @dataclasses.dataclass(frozen=True)

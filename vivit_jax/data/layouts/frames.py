@@ -10,6 +10,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -93,21 +94,26 @@ def film(files: tuple[pathlib.Path, ...], fps: Fraction) -> tuple[Iterator[np.nd
 def _pictures(files: tuple[pathlib.Path, ...]) -> Iterator[np.ndarray]:
     size = None
     for file in files:
-        picture = _picture(file)
+        picture = as_rgb(file, str(file))
         size = size or picture.shape[:2]
         yield resize(picture, *size)
 
 
-def _picture(file: pathlib.Path) -> np.ndarray:
+def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
+    """An encoded picture as uint8 (h, w, 3), upright.
+
+    Raises:
+      UserError: naming it, if it is damaged or too large.
+    """
     try:
         with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
             if image.width * image.height > LIMITS.pixels:
-                raise UserError(f"{file}: {image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
+                raise UserError(f"{name}: {image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UserError:
         raise
     except Exception as error:  # Pillow raises many kinds for a damaged file
-        raise UserError(f"{file}: cannot be read as a picture ({in_one_line(error)})") from None
+        raise UserError(f"{name}: cannot be read as a picture ({in_one_line(error)})") from None
 
 
 def segment(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:

@@ -100,10 +100,11 @@ def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcode
     Raises:
       UserError: naming the video, if it is missing, damaged, over a limit, or has fewer than two frames.
     """
-    if isinstance(clip.source, pathlib.Path):
-        with opened(clip.source, clip.name, _limits([clip], limits), strict=True) as video:
+    source = clip.source if isinstance(clip.source, pathlib.Path) else clip.source()
+    if isinstance(source, (pathlib.Path, bytes)):
+        with opened(source, clip.name, _limits([clip], limits), strict=True) as video:
             return _segment(video, clip, short_side, limits)
-    frames, fps = clip.source()
+    frames, fps = source
     return _encode(frames, fps, short_side, [], lossless=clip.lossless)
 
 
