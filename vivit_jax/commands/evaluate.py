@@ -8,7 +8,7 @@ Example:
 
 A run's own test is written to evaluation.json. Anything else (another split, other views, another data set, another step) is written to a
 file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all. A split without labels, such as the test split
-of Epic-Kitchens, is predicted for a --submission, and not scored.
+of Epic-Kitchens, is predicted for a --submission or a table --out FILE.csv, and not scored.
 """
 
 import argparse
@@ -96,6 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
     agreement = _agreement(planned.asked, from_file=bool(arguments.labels))
     if has_no_labels:
         said, names = predict_split(planned.asked, agreement.labels)
+        _keep_predictions(arguments, said, names)
     else:
         said, names = score_split(planned.asked, agreement.labels)
         _keep(arguments, planned, said, names, agreement.origin)
@@ -149,9 +150,14 @@ def _of_run_or_model(arguments: argparse.Namespace) -> "Planned":
 
 def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:
     """Refuses to score a split without labels."""
-    if not arguments.submission:
-        raise UserError(f"split {split} has no labels to score by: give --submission CHALLENGE FILE to predict it, or another --split")
-    refuse_unused(arguments, ("out",), "for a split without labels, which has no scores")
+    is_table = bool(arguments.out) and _is_table(arguments.out)
+    if not (arguments.submission or is_table):
+        raise UserError(
+            f"split {split} has no labels to score by: give --submission CHALLENGE FILE, or --out FILE.csv to predict it, or "
+            "another --split"
+        )
+    if not is_table:
+        refuse_unused(arguments, ("out",), "for a split without labels, which has no scores, only predictions as .csv or .parquet")
 
 
 def _agreement(asked: "EvaluationPass", *, from_file: bool) -> "Agreement":
@@ -192,6 +198,17 @@ def _keep(arguments: argparse.Namespace, planned: "Planned", evaluation: "Evalua
     if arguments.out and _is_table(arguments.out):
         write_table(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")
+
+
+def _keep_predictions(arguments: argparse.Namespace, said: "Unscored", names: "Names") -> None:
+    """Writes what the model says of videos without labels to the table of --out."""
+    from vivit_jax.inference.scores import table_without_labels, write_rows
+
+    if not arguments.out:
+        return
+    videos = [names[index] for index in said.index.tolist()]
+    write_rows(*table_without_labels(videos, said.probabilities, said.labels), arguments.out)
+    console.say(f"predictions written to {arguments.out}")
 
 
 def _submit(arguments: argparse.Namespace, said: "Evaluation | Unscored", labels: "Labels", names: "Names") -> None:

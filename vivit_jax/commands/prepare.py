@@ -78,7 +78,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split_number", type=int, default=1, metavar="N", help="for ucf101 and hmdb51: which of their three splits (default: 1)"
     )
-    parser.add_argument("--fps", type=float, metavar="RATE", help="for layout frames: image files a second")
+    parser.add_argument("--fps", type=float, metavar="RATE", help="where videos are folders of image files: how many are a second")
     parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
     parser.add_argument(
         "--first_frame",

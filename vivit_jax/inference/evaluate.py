@@ -17,7 +17,7 @@ from vivit_jax.inference.scores import Names, check_finite
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import averaged
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import Evaluation, outputs_of_batches, score_batches
+from vivit_jax.training.evaluation import Evaluation, outputs_of_batches, probabilities_of, score_batches
 from vivit_jax.weights import Pretrained, from_pretrained
 
 
@@ -122,16 +122,23 @@ class Unscored:
       index: the videos' numbers in the split, int64 (b,), ascending.
       logits: float32 (b, classes) by head.
       labels: the class names of each head, in the order of the logits.
+      multi_label: whether a video may have several classes.
     """
 
     index: np.ndarray
     logits: dict[str, np.ndarray]
     labels: dict[str, tuple[str, ...]]
+    multi_label: bool = False
 
     @property
     def examples(self) -> int:
         """How many videos there are."""
         return len(self.index)
+
+    @property
+    def probabilities(self) -> dict[str, np.ndarray]:
+        """(b, classes) by head."""
+        return probabilities_of(self.logits, multi_label=self.multi_label)
 
 
 def check_multi_label(pretrained: Pretrained, dataset: VideoDataset) -> None:
@@ -193,6 +200,7 @@ def predict_split(asked: EvaluationPass, labels: Labels, *, progress: bool = Tru
         progress=progress,
         patience=LIMITS.seconds,
     )
-    said = Unscored(rows["index"], by_head(rows["logits"]), {head: tuple(names) for head, names in by_head(labels).items()})
+    own = {head: tuple(names) for head, names in by_head(labels).items()}
+    said = Unscored(rows["index"], by_head(rows["logits"]), own, pretrained.multi_label)
     check_finite(said, batches.names)
     return said, batches.names

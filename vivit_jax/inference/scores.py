@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,7 +113,16 @@ def write_table(record: dict, path: pathlib.Path) -> None:
     Raises:
       UserError: for parquet without the library that writes it.
     """
-    contents = TABLES[path.suffix.lower()](*table(record))
+    write_rows(*table(record), path)
+
+
+def write_rows(columns: list[str], rows: list[list], path: pathlib.Path) -> None:
+    """Writes a table as csv or parquet, by the file's ending.
+
+    Raises:
+      UserError: for parquet without the library that writes it.
+    """
+    contents = TABLES[path.suffix.lower()](columns, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, contents)
 
@@ -136,6 +145,28 @@ def table(record: dict) -> tuple[list[str], list[list]]:
         cells = [cell for head, of in said.items() for cell in (labels[head], of["prediction"], of["probability"])]
         rows.append([row["video"], *cells, *(value for of in said.values() for value in of["probabilities"].values())])
     return columns, rows
+
+
+def table_without_labels(
+    videos: Sequence[str], probabilities: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[str]]
+) -> tuple[list[str], list[list]]:
+    """As `table`, of videos whose classes are not known: the columns of labels are left out.
+
+    Args:
+      videos: their names.
+      probabilities: float (videos, classes) by head.
+      labels: the names of the classes by head.
+    """
+    columns, cells = ["video"], [[video] for video in videos]
+    for head, names in labels.items():
+        columns += [f"{head}.{fact}" if head else fact for fact in ("prediction", "probability")]
+        for row, values in zip(cells, probabilities[head], strict=True):
+            row += [names[int(values.argmax())], _rounded(values.max())]
+    for head, names in labels.items():
+        columns += [f"{head}.{name}" if head else name for name in names]
+        for row, values in zip(cells, probabilities[head], strict=True):
+            row += map(_rounded, values)
+    return columns, cells
 
 
 def _csv(columns: list[str], rows: list[list]) -> str:

@@ -100,8 +100,10 @@ def example(clip: Clip, stored: Transcoded) -> dict:
     }
 
 
-def _known_or_not(label: Label) -> Label | dict[str, str | int]:
-    return {head: UNKNOWN if name is None else name for head, name in label.items()} if isinstance(label, Mapping) else label
+def _known_or_not(label: Label) -> str | int | tuple[str, ...] | dict[str, str | int]:
+    if isinstance(label, Mapping):
+        return {head: UNKNOWN if name is None else name for head, name in label.items()}
+    return UNKNOWN if label is None else label
 
 
 def write(
