@@ -6,6 +6,7 @@ import importlib.util
 import listed_films
 import pytest
 
+from vivit_jax import extras
 from vivit_jax.cli import main
 from vivit_jax.data.preparation.prepare import prepare
 
@@ -52,7 +53,7 @@ def test_refused_videos_end_it_in_one_line_and_nothing_is_left(videos, tmp_path,
 @pytest.mark.skipif(here, reason="the extra beam is installed")
 def test_without_the_extra_it_is_named(videos, tmp_path, capfd):
     assert main(["prepare", "csv", str(videos), "--name", "mine", "--data_dir", str(tmp_path), "--beam"]) == 2
-    assert "pip install 'vivit_jax[beam]'" in capfd.readouterr().err
+    assert f"--beam needs the extra beam: {extras.install('beam')}" in capfd.readouterr().err
 
 
 def test_options_without_beam_are_refused(videos, tmp_path, capfd):

@@ -9,6 +9,7 @@ import pytest
 import shades
 import tiny
 
+from vivit_jax import extras
 from vivit_jax.cli import train as main
 from vivit_jax.config import resolve
 from vivit_jax.config_file import read_config
@@ -75,7 +76,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
         (["--config.model.num_classes=7", "--config.data.name=shades"], "model.num_classes is 7 and data set shades has 2"),
         (["--config.model.clip=(5, 16, 16)"], "not divisible by model.tubelet"),
         (["--config.parallel.mode=pmap", "--config.parallel.fsdp=2"], "fsdp 2 and tensor 1 need mode jit"),
-        (["--config.training.wandb=project"], "pip install 'vivit_jax[wandb]'"),
+        (["--config.training.wandb=project"], f"training.wandb needs the extra wandb: {extras.install('wandb')}"),
         (["--config.seed=-1"], "seed must be from 0 to 4294967295, got -1"),
         (["--worckdir=x"], "workdir"),
         (["--config.schedule.warmup_steps=1000"], "the warm-up of 1000 steps does not fit into a run"),

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
+from vivit_jax import extras
 from vivit_jax.data.layouts import Annotations, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.splitting import Shares
 from vivit_jax.data.preparation.listing import Listing
@@ -120,7 +121,7 @@ def _beam() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("apache_beam"):
             raise
-        raise UserError("--beam needs the extra beam: pip install 'vivit_jax[beam]'") from None
+        raise UserError(f"--beam needs the extra beam: {extras.install('beam')}") from None
     finally:
         logging.disable(logging.NOTSET)
     return beam
