@@ -30,7 +30,7 @@ from typing import Any
 import jobs
 import numpy as np
 
-from vivit_jax.runs.folds import Plan
+from vivit_jax.runs.folds import FoldPlan
 
 CONFIG = f"{jobs.ROOT}/configs/small_data.py:S/14"
 PROBE = "probe"
@@ -77,7 +77,7 @@ def splits(train: str, val: str, test: str) -> dict[str, str]:
 
 def tasks_to_choose_by() -> list[Task]:
     """Those that see nothing of drone_ir's test split."""
-    plan = Plan(4, validate=True)
+    plan = FoldPlan(4, validate=True)
     found = []
     for number in range(1, 5):
         of_fold = {f"data.{key}": value.replace("all@", "train+val@") for key, value in plan.splits(number).items()}

@@ -5,22 +5,18 @@ import shutil
 
 import numpy as np
 import pytest
+from chromium import page_width
 from toys import CONFIG
 from written_runs import evaluation, random_logits, write_run
 
 from vivit_jax.runs.report.write import write_report
-
-playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested where Playwright is installed")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="the page is tested where there is a Chromium")
 
 LABELS = ("bird", "drone")
 LOSSES = {"training": "train/loss", "validation": "val/loss"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, data_dir):
+def run(browser, tmp_path_factory, data_dir):
     """The work directory of a run of two classes, with its report and an exploration beside its test."""
     label = np.arange(7) % 2
     scores = evaluation(label, random_logits(label, 2, 1.0, 3), LABELS)
@@ -33,36 +29,18 @@ def run(tmp_path_factory, data_dir):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(browser, run):
+def opened(visits, run):
     """Opens the report; it must load nothing, say nothing on the console, and fit the screen."""
-    contexts, said, asked = [], [], []
 
     def opened(width=1280, **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((run / "report.html").as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page = visits.open((run / "report.html").as_uri(), width=width, **options)
+        assert page_width(page) <= width
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert visits.said == []
+    assert [url for url in visits.asked if not url.startswith(("file:", "data:"))] == []
 
 
 def hover(page, chart, x, y=0.5):

@@ -1,51 +1,30 @@
 """The page in a real browser, where there is one: Chromium, and Playwright to drive it."""
 
-import shutil
-
 import pytest
+from chromium import page_width
 from client import serving
 
 from vivit_jax.serving.answers import warm_up
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested where Playwright is installed")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="the page is tested where there is a Chromium")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def address(models):
+def address(browser, models):
     warm_up(models, (2, 1))
     with serving(models) as client:
         yield f"http://localhost:{client.port}/"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    fake_camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *fake_camera])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
-def page(browser, address, request):
+def page(visits, address, request):
     """The page, which must load nothing from elsewhere, say nothing on the console, and fit the screen."""
     width, colours = request.param
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=colours)
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
+    page = visits.open(address, width=width, height=844, color_scheme=colours)
     yield page
-    assert not [text for text in said if "422" not in text]  # which the console shows for the broken file
-    assert all(url.startswith((address, "blob:", "data:")) for url in asked)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    context.close()
+    assert not [text for text in visits.said if "422" not in text]  # which the console shows for the broken file
+    assert all(url.startswith((address, "blob:", "data:")) for url in visits.asked)
+    assert page_width(page) == width
 
 
 def test_a_video_is_answered_explained_and_explained_otherwise(page, video):

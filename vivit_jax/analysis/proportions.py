@@ -1,4 +1,4 @@
-"""How sure a share is that was counted on a few videos."""
+"""Confidence intervals of shares that were counted on a few videos."""
 
 import math
 

@@ -40,7 +40,7 @@ if typing.TYPE_CHECKING:
     from vivit_jax.data.dataset import VideoDataset
     from vivit_jax.keys import Key
     from vivit_jax.models.families import ModelConfig
-    from vivit_jax.runs import record as runs
+    from vivit_jax.runs.record import RunRecord
 
 TAKES_CONFIG = True
 
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.data.preparation.place import local_folder
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
-    from vivit_jax.runs import record as runs
+    from vivit_jax.runs.record import open_run
     from vivit_jax.weights.model_dir import load_model_dir
     from vivit_jax.weights.model_json import is_model_dir
 
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
         sheet = pathlib.Path(arguments.sheet or f"{arguments.name}.png")
         _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), sheet, originals)
     elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
-        _inspect_run(runs.open_run(arguments.subject))
+        _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
         pretrained = load_model_dir(arguments.subject)
         _describe_model(pretrained.model.config)
@@ -139,7 +139,7 @@ def _describe_experiment(experiment: "Experiment") -> None:
     _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
 
 
-def _inspect_run(run: "runs.Run") -> None:
+def _inspect_run(run: "RunRecord") -> None:
     """Describes a run and verifies its checkpoints.
 
     Raises:

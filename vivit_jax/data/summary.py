@@ -84,7 +84,7 @@ def label_text(dataset: VideoDataset, label: object) -> str:
 
 def class_names(dataset: VideoDataset, label: object) -> list[str]:
     """The classes of an example; with several heads, one text that joins the class of each head."""
-    if isinstance(label, Mapping) and min(label.values()) < 0:
+    if np.min(list(label.values()) if isinstance(label, Mapping) else label) < 0:
         return [NO_LABEL]
     if isinstance(dataset.labels, Mapping):
         return [" / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)]

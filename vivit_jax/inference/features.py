@@ -17,7 +17,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.backbones import MEAN, seen
-from vivit_jax.inference.predict import Output, outputs_of
+from vivit_jax.inference.outputs import Output, outputs_of
 from vivit_jax.models.probe.config import LAST
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import each_view, mean_of_views

@@ -91,10 +91,12 @@ class Family:
 
     Attributes:
       config: the dataclass that describes one of its models, a `ModelConfig`.
-      module: the Flax module of a config. It takes float video (b, t, h, w, 3) and `train`, and returns logits, a dict of them by head, or
-        features (b, d) where the config has no head. Training keeps what a step writes into the module's collections beside `params`.
-        A module that takes statistics over a batch has an attribute `axis_name`, the `pmap` axis of the devices that share the batch. One
-        that chooses among the examples of a device has `batch_parts`, the number of devices that the batch it sees lies on.
+      module: the Flax module of a config. It takes float video (b, t, h, w, 3), clips of `config.clip` that are normalised as the weights
+        were trained, and `train`. It returns logits in float32, a dict of them by head, or features (b, d) where the config has no head. It
+        raises a UserError for a video of another shape or type, or (outside `jit`) with pixels that are not normalised. Training keeps
+        what a step writes into the module's collections beside `params`. A module that takes statistics over a batch has an attribute
+        `axis_name`, the `pmap` axis of the devices that share the batch. One that chooses among the examples of a device has `batch_parts`,
+        the number of devices that the batch it sees lies on.
       height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
         rates go by it.
       cells: how the features lie over the pixels, for explanations.

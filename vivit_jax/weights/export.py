@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
+from vivit_jax import extras
 from vivit_jax.errors import UserError
 from vivit_jax.files import is_url
 from vivit_jax.models.families import build, family_of
@@ -171,7 +172,7 @@ def export_onnx(pretrained: Pretrained, out: pathlib.Path, *, batch: int | None 
     try:
         import onnx  # noqa: F401 (an extra)
     except ImportError:
-        raise UserError("an export to onnx needs the package onnx: pip install 'vivit_jax[onnx]'") from None
+        raise UserError(f"an export to onnx needs the extra onnx: {extras.install('onnx')}") from None
     from vivit_jax.weights.onnx.export import write_onnx
 
     return write_onnx(pretrained, out, batch=batch)

@@ -1,4 +1,4 @@
-"""Layer by layer or scanned: the two shapes of an encoder's parameters, and the flat form that files use.
+"""The two shapes of an encoder's parameters, layer by layer or stacked for a scan, and the flat form that files use.
 
 A model with `scan_layers` keeps its blocks stacked along a leading axis under `blocks`; without it, and in every file, they lie one by one
 as `block_00`, `block_01`, ... Leaves may be arrays of NumPy or JAX, or `jax.ShapeDtypeStruct`.

@@ -11,11 +11,11 @@ import numpy as np
 from vivit_jax.data.splits import USUAL
 from vivit_jax.errors import UserError
 
-Label = str | tuple[str, ...] | Mapping[str, str | None]
-"""A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head, None if not known."""
+Label = str | None | tuple[str, ...] | Mapping[str, str | None]
+"""A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head. None if not known."""
 
-Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction]]
-"""A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second."""
+Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction] | bytes]
+"""A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second; or the bytes of a video file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Annotations:
 
 def is_known(label: Label) -> bool:
     """Whether a clip's classes are known."""
-    return not isinstance(label, Mapping) or None not in label.values()
+    return label is not None and not (isinstance(label, Mapping) and None in label.values())
 
 
 def class_names(label: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 import pathlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names, resolved
 from vivit_jax.data.layouts.copies import content_groups
 from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError
+from vivit_jax.heads import by_head
 
 
 def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str, ...]:
@@ -28,7 +29,7 @@ def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str
     if not annotations.clips:
         raise UserError("there are no videos")
     check_splits(annotations.splits)
-    for names in _by_head(annotations).values():
+    for names in by_head(annotations.labels).values():
         check_class_names(names)
     if not annotations.published:
         _check_unique(annotations.clips)
@@ -120,7 +121,7 @@ def _check_splits_disjoint(annotations: Annotations, *, shared_videos: bool) -> 
 
 
 def _check_trained(annotations: Annotations) -> Iterator[str]:
-    for head, names in _by_head(annotations).items():
+    for head, names in by_head(annotations.labels).items():
         of_clips = (clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train")
         trained = {name for label in of_clips for name in class_names(label)}
         missing = [name for name in names if name not in trained]
@@ -128,10 +129,6 @@ def _check_trained(annotations: Annotations) -> Iterator[str]:
             yield f"{len(missing)} of {len(names)} {f'{head} ' if head else ''}classes have no training video here"
         elif missing:
             raise UserError(f"no training video of {head or 'class'} {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}")
-
-
-def _by_head(annotations: Annotations) -> Mapping[str, tuple[str, ...]]:
-    return annotations.labels if isinstance(annotations.labels, Mapping) else {"": annotations.labels}
 
 
 def groups_in_several_splits(clips: Sequence[Clip]) -> list[str]:

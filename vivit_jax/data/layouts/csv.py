@@ -94,7 +94,7 @@ def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> tuple[str, ...] | di
 def _text(source: pathlib.Path) -> tuple[str, list[str]]:
     """The list's text, and a remark where its encoding had to be guessed."""
     if not source.is_file():
-        raise UserError(f"{source}: no such file")
+        raise UserError(f"{source}: {'a folder, and not a list' if source.is_dir() else 'no such file'}")
     content = source.read_bytes()
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
@@ -251,7 +251,7 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
             f"warning: {start} is taken to count from 0, and {stop} to be the first frame after a segment: --first_frame 1 and "
             "--stop_frame_included say otherwise"
         )
-    used = {*table.taken.values(), *table.heads, (reading.group or "").strip().lower()}
+    used = {*table.taken.values(), *table.heads, (reading.group or "").strip().lower()} - {""}
     unused = [name or "(no name)" for name in table.columns if name not in used]
     if unused:
         yield f"columns not used: {', '.join(unused)}"

@@ -7,10 +7,10 @@ import pathlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
+from vivit_jax.data.disjoint_sets import DisjointSets
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names
 from vivit_jax.data.layouts.copies import content_groups
 from vivit_jax.data.splits import USUAL
-from vivit_jax.data.together import Together
 from vivit_jax.errors import UserError
 
 
@@ -73,14 +73,14 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
 def _units(clips: Sequence[Clip]) -> dict[Hashable, list[Clip]]:
     """Clips that must stay together, because they share a group or a video's contents, directly or through other clips."""
     contents = content_groups([clip.source for clip in clips if isinstance(clip.source, pathlib.Path)])
-    together = Together()
+    sets = DisjointSets()
     content = [("content", contents.get(clip.source, clip.name)) for clip in clips]
     for clip, key in zip(clips, content, strict=True):
         if clip.group is not None:
-            together.join(key, ("group", clip.group))
+            sets.join(key, ("group", clip.group))
     units = defaultdict(list)
     for clip, key in zip(clips, content, strict=True):
-        units[together.root(key)].append(clip)
+        units[sets.root(key)].append(clip)
     return dict(units)
 
 

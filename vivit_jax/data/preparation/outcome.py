@@ -74,9 +74,9 @@ class Summary:
 
     def add(self, clip: Clip, stored: Facts) -> None:
         """Counts a stored clip."""
-        label = clip.label
+        label = clip.label if is_known(clip.label) else NO_LABEL
         if isinstance(label, Mapping):
-            label = " / ".join(label.values()) if is_known(label) else NO_LABEL
+            label = " / ".join(label.values())
         self.counts.setdefault(clip.split, Counter()).update(class_names(label))
         self.stored[clip.split] += 1
         self.seconds_of_video += stored.duration

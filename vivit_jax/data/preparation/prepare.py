@@ -1,24 +1,22 @@
 """Makes a data set of videos: reads a layout, transcodes every clip, and writes a tfds data set that training reads with random access."""
 
-import contextlib
 import csv
 import functools
 import io
 import logging
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+import typing
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from vivit_jax import console
+from vivit_jax import extras
 from vivit_jax.data.layouts import Annotations, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.splitting import Shares
-from vivit_jax.data.preparation.journal import Journal
 from vivit_jax.data.preparation.listing import Listing
 from vivit_jax.data.preparation.outcome import SHOWN, EmptySplitError, Outcome, RefusedError, Summary
 from vivit_jax.data.preparation.place import (
     CLIPS,
-    DONE,
     MISSING,
     REPORT,
     check_apart,
@@ -31,6 +29,9 @@ from vivit_jax.data.preparation.place import (
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically, write_json
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.data.preparation.builder import Contents
 
 __all__ = ["SHORT_SIDE", "SHOWN", "EmptySplitError", "RefusedError", "Summary", "prepare"]
 
@@ -92,23 +93,15 @@ def prepare(
     check_free(target, source, overwrite=overwrite)
     annotations = read_layout(layout, source, reading, shares)
     check_apart(target, (clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)))
-    allowed = int(tolerate * len(annotations.clips)) if tolerate < 1 else int(tolerate)
     summary = Summary(target, remarks=annotations.remarks)
     with staging(target) as folder:
         with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            outcome = Outcome(annotations, allowed, summary, Listing(file, _root(source, reading)))
-            contents = functools.partial(
-                builder.Contents,
-                splits=annotations.splits,
-                labels=annotations.labels,
-                multi_label=annotations.multi_label,
-                description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
+            outcome = Outcome(annotations, _allowed(tolerate, annotations), summary, Listing(file, _root(source, reading)))
+            contents = _contents(
+                annotations, f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels."
             )
             if beam is None:
-                with Journal(folder / DONE, short_side) as journal, _progress(name, len(annotations.clips), shown=progress) as advance:
-                    results = making.made_or_found(making.jobs_of(annotations), short_side, workers, journal)
-                    path = builder.write(name, folder, contents(examples=making.examples(results, outcome, advance)))
-                    summary.resumed = journal.reused
+                path = making.write(name, folder, contents, outcome, short_side, workers, progress=progress)
             else:
                 path = beam.write(name, folder, contents, outcome, short_side, beam_options)
         (folder / CLIPS).rename(path / CLIPS)
@@ -128,21 +121,39 @@ def _beam() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("apache_beam"):
             raise
-        raise UserError("--beam needs the extra beam: pip install 'vivit_jax[beam]'") from None
+        raise UserError(f"--beam needs the extra beam: {extras.install('beam')}") from None
     finally:
         logging.disable(logging.NOTSET)
     return beam
 
 
+def _allowed(tolerate: float, annotations: Annotations) -> int:
+    """How many clips may be refused."""
+    return int(tolerate * len(annotations.clips)) if tolerate < 1 else int(tolerate)
+
+
+def _contents(annotations: Annotations, description: str) -> "Callable[..., Contents]":
+    """What the data set is made of, but for its `examples`, which those who make the videos give."""
+    from vivit_jax.data.preparation.builder import Contents
+
+    return functools.partial(
+        Contents,
+        splits=annotations.splits,
+        labels=annotations.labels,
+        multi_label=annotations.multi_label,
+        description=description,
+    )
+
+
 def _root(source: pathlib.Path | None, reading: Reading | None) -> pathlib.Path | None:
-    """The folder that the list tells origins relative to."""
+    """The folder that the origins in the list are relative to."""
     if reading is not None and reading.root is not None:
         return reading.root
     return source if source is None or source.is_dir() else source.parent
 
 
 def _report(summary: Summary, annotations: Annotations, reading: Reading | None) -> dict:
-    """What `preparation.json` holds; its `manifest` tells a data set whose manifest was deleted from one of a version that wrote none."""
+    """What `preparation.json` holds. Its key `manifest` shows that a manifest was written, which older versions did not do."""
     groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
     report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
     named = {"group_column": reading.group} if reading is not None and reading.group else {}
@@ -154,11 +165,3 @@ def _listed(missing: Sequence[tuple[str, str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("split", "name"), *missing])
     return text.getvalue()
-
-
-@contextlib.contextmanager
-def _progress(name: str, total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar, where a person can see it, and the function that advances it by one."""
-    with console.progress_bar(shown=shown, stderr=True) as bar:
-        task = bar.add_task(f"preparing {name}", total=total, note="")
-        yield lambda: bar.advance(task)

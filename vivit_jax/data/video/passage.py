@@ -123,7 +123,7 @@ class Passage:
 
 
 class _Pace:
-    """How long a frame is shown, from those so far: as `frame_rate` tells it of all: a container may name no rate, or a wrong one."""
+    """How long a frame is shown, judged by those so far as `frame_rate` judges by all: a container may name no rate, or a wrong one."""
 
     def __init__(self, nominal: Fraction) -> None:
         self._nominal, self._frames, self._steady = nominal, 0, 0

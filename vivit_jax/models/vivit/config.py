@@ -11,7 +11,7 @@ from typing import ClassVar
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.described import DTYPES, Described, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
 from vivit_jax.models.vivit.patch_dropout import PatchDropout, count_kept
 
 FACTORISATIONS = (
@@ -38,7 +38,7 @@ SIZES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class ViViTConfig(Described):
+class ViViTConfig(BaseConfig):
     """A ViViT, completely described. Section numbers are those of Arnab et al. 2021.
 
     Attributes:

@@ -9,8 +9,7 @@ from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
-from vivit_jax.runs import record as runs
-from vivit_jax.runs.record import Run, read_evaluation
+from vivit_jax.runs.record import RunRecord, open_run, read_config, read_evaluation
 from vivit_jax.weights.model_dir import model_config_of
 from vivit_jax.weights.model_json import CONFIG, is_model_dir
 
@@ -35,7 +34,7 @@ class Contender:
     evaluation: Mapping
     file: pathlib.Path
     model: ModelConfig | None
-    run: Run | None
+    run: RunRecord | None
 
     @property
     def views(self) -> tuple[int, int] | None:
@@ -120,14 +119,14 @@ def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None)
 def is_run(path: pathlib.Path) -> bool:
     """Whether a folder is the work directory of a run."""
     try:
-        runs.read_config(path)
+        read_config(path)
     except UserError:
         return False
     return True
 
 
 def _of_run(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
-    run = runs.open_run(path)
+    run = open_run(path)
     own = run.evaluation()
     found = ({EVALUATION: own} if own else {}) | (run.explorations() if split or views else {})
     if not found:
@@ -155,7 +154,7 @@ def _of_file(path: pathlib.Path, name: str, split: str | None, views: Views | No
     _chosen(path.parent, {path.name: evaluation}, split, views, "vivit evaluate")
     folder = path.parent
     if is_run(folder):
-        run = runs.open_run(folder)
+        run = open_run(folder)
         return Contender(name, path, evaluation, path, _model_in(run.model) or run.experiment.model, run)
     return Contender(name, path, evaluation, path, _model_in(folder), None)
 

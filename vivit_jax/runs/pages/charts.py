@@ -158,7 +158,7 @@ def _values(of: Chart) -> str:
         for x in places
     ]
     columns = [Column(of.x.name), *(Column(series.name or of.y.name) for series in of.series)]
-    return f"<details><summary>Values</summary>{table(columns, rows, of.title, hidden_caption=True)}</details>"
+    return f"<details><summary>Values</summary>{table(columns, rows, of.title + ': values', hidden_caption=True)}</details>"
 
 
 def _number(value: float, share: bool) -> str:
