@@ -5,9 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from accessibility import check_tree, tab_stops
 from toys import CONFIG
 from written_runs import evaluation, random_logits, write_run
 
+import vivit_jax
 from vivit_jax.runs.report.write import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested where Playwright is installed")
@@ -46,7 +48,7 @@ def opened(browser, run):
     """Opens the report; it must load nothing, say nothing on the console, and fit the screen."""
     contexts, said, asked = [], [], []
 
-    def opened(width=1280, **options):
+    def opened(width=1280, folder=run, name="report.html", **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -54,7 +56,7 @@ def opened(browser, run):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
-        page.goto((run / "report.html").as_uri())
+        page.goto((folder / name).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         return page
 
@@ -157,6 +159,31 @@ def test_tables_sort_and_all_that_can_be_used_has_a_name(opened):
     assert page.locator("h1").count() == 1
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, background.removeprefix("rgb(").removesuffix(")").split(","))) < 60
+
+
+@pytest.mark.slow
+def test_screen_readers_and_the_keyboard_find_all_of_the_report(opened):
+    page = opened(320, reduced_motion="reduce")  # as wide as 1280 pixels at a zoom of 400 %
+    nodes = check_tree(page)
+    charts = [name for role, name, _ in nodes if role == "application"]
+    assert len(charts) >= 4 and all("lowest" in name for name in charts)
+    stops = tab_stops(page)
+    assert set(charts) <= set(stops)
+    assert {"Log scale", "Values", "top-1", "Play all clips", "What the columns mean"} <= set(stops)
+    page.locator("#part-2 th:has-text('top-1') button").focus()
+    for state in ("descending", "ascending"):
+        page.keyboard.press("Enter")
+        assert page.locator("#part-2 th:has-text('top-1')").get_attribute("aria-sort") == state
+
+
+@pytest.mark.slow
+def test_screen_readers_and_the_keyboard_find_all_of_a_comparison(opened, run, tmp_path):
+    other = shutil.copytree(run, tmp_path / "other")
+    vivit_jax.compare([run, other], out=tmp_path / "comparison", speed=False, resamples=100)
+    page = opened(320, folder=tmp_path / "comparison", name="compare.html", reduced_motion="reduce")
+    nodes = check_tree(page)
+    assert sum(role == "image" for role, *_ in nodes) > 1
+    assert "What the columns mean" in tab_stops(page)
 
 
 @pytest.mark.slow
