@@ -151,10 +151,10 @@ def test_a_name_that_is_not_utf8_is_refused(folder, contents):
 def test_csv_with_a_header_takes_its_columns_and_ignores_others(folder):
     path = listing(
         folder,
-        "file,label,video,start_frame,frames,split,start,end\n"
-        "train/run/a.mp4,run,v,0,4,train,,\n"
-        "train/run/a.mp4,sit,v,0,4,train,0.04,0.12\n"
-        "test/sit/e.mp4,sit,w,64,4,holdout,,\n",
+        ",file,label,video,start_frame,frames,split,start,end\n"
+        "0,train/run/a.mp4,run,v,0,4,train,,\n"
+        "1,train/run/a.mp4,sit,v,0,4,train,0.04,0.12\n"
+        "2,test/sit/e.mp4,sit,w,64,4,holdout,,\n",
     )
     found = read_layout("csv", path)
     assert [(clip.name, clip.label, clip.split, clip.start, clip.end) for clip in found.clips] == [
@@ -163,7 +163,7 @@ def test_csv_with_a_header_takes_its_columns_and_ignores_others(folder):
         ("test/sit/e.mp4", "sit", "holdout", 0.0, None),
     ]
     assert found.splits == ("train", "holdout")
-    assert found.remarks == ("columns not used: video, start_frame, frames",)
+    assert found.remarks == ("columns not used: (no name), video, start_frame, frames",)
 
 
 def test_csv_takes_several_labels_of_a_column_of_that_name_alone(folder):

@@ -79,6 +79,10 @@ def test_videos_elsewhere_links_that_lead_nowhere_and_a_test_list_of_names(tmp_p
     assert [(clip.split, clip.label, clip.source.name) for clip in found.clips] == [("train", "0", "a.mp4"), ("test", None, "c.mp4")]
     assert found.missing == (("train", "gone.mp4"),)
     refused("kinetics", tmp_path / "set", "leads out of", within=tmp_path / "set")
+    (tmp_path / "set/train.txt").unlink()
+    refused("kinetics", tmp_path / "set", "name no classes: give those of a split with labels too")
+    (tmp_path / "set/train.csv").write_text(KINETICS_HEADER + ",ccccccccccc,0,10,train\n")
+    refused("kinetics", tmp_path / "set", r"train\.csv line 2: the label is empty")
 
 
 def test_lists_from_windows_in_another_order_of_columns(tmp_path, film):
