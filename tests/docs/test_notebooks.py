@@ -18,7 +18,7 @@ def test_a_notebook_runs(notebook, tmp_path):
     pytest.importorskip("nbconvert")
     target = tmp_path / f"{notebook.stem}.ipynb"
     command = [sys.executable, "-m", "jupytext", "--to", "ipynb", "--execute", "--output", target, notebook]
-    # A reader's machine has one CPU device and whole optimisation: eight that wait for each other in every batch norm take ten times as long.
+    # As on the machine of a reader: one device, and programs that are optimised, since these run for minutes.
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
