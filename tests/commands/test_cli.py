@@ -2,10 +2,10 @@
 
 import importlib
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -85,13 +85,14 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_help_starts_without_jax_in_well_under_a_second():
-    started = time.monotonic()
     command = [sys.executable, "-X", "importtime", "-m", "vivit_jax", "--help"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds = time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime  # of CPU time: the clock's depend on what else runs
     imported = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
     assert not imported & {"jax", "flax", "tensorflow_datasets", "cv2", "matplotlib", "rich"}
-    assert seconds < 5  # measured: 0.14 s on an idle machine
+    assert seconds < 1  # measured: 0.14 s
 
 
 def test_a_closed_pipe_is_no_traceback():
