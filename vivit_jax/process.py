@@ -22,8 +22,8 @@ LAST_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 # How long a command has to clean up after a signal. Python handles signals only between its own instructions, so not while XLA compiles.
 GRACE_SECONDS = 5.0
 
-# New objects after which to look for cyclic garbage; Python's own threshold is 700, or 2,000. The first look comes late: libraries make some
-# 200,000 objects while they are imported, and JAX as many when it first traces a model.
+# New objects after which to look for cyclic garbage; Python's own threshold is 700, or 2,000. The first look comes late: importing
+# libraries makes some 200,000 objects, and the first trace of a model hardly fewer.
 COLLECT_FIRST_AFTER, COLLECT_AFTER = 300_000, 50_000
 
 _program = "vivit"
