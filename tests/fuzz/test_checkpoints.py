@@ -144,9 +144,9 @@ def _raise(error):
     provoked="up to four harms to any of the files and folders of three checkpoints: mutated, deleted, exchanged, copied, renamed, moved "
     "behind a link, replaced by a folder, a pipe or a link to itself",
     seen="the newest step that is whole and has its own name, byte for byte; or one line, with every file as it was; the same again",
-    trials=150,
+    trials=80,
 )
-@examples(150)
+@examples(80)
 @given(harms=HARMS)
 def test_harmed_checkpoints(original, tmp_path_factory, harms):
     folder = shutil.copytree(original, tmp_path_factory.mktemp("harmed") / "checkpoints")

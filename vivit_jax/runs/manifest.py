@@ -85,7 +85,7 @@ def damage(step_dir: Path) -> str | None:
             return f"its manifest {manifest.name} does not list {', '.join(others)}"
         if (step := read_facts(step_dir).get("step", int(step_dir.name))) != int(step_dir.name):
             return f"it is the checkpoint of step {step} under another name"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return f"its manifest {manifest.name} cannot be read"
     return None
 
