@@ -112,7 +112,7 @@ class _Growing(RowFile):
             self._check_same()
             try:
                 end = self._kept()
-            except (ValueError, KeyError, TypeError, csv.Error):
+            except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError, csv.Error):
                 told = f"{self.path} holds a line that is no row of these: it was changed"
                 raise UserError(f"{told}; give another --out, or --overwrite to begin anew") from None
         self._file.truncate(end)
@@ -124,8 +124,8 @@ class _Growing(RowFile):
     def _check_same(self) -> None:
         try:
             found = json.loads(self._record.read_text(encoding="utf-8"))
-            made, self._failed = found["made"], dict(found["failed"])
-        except (OSError, ValueError, KeyError, TypeError):
+            made, self._failed = dict(found["made"]), dict(found["failed"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             told = f"{self.path} is there already, and {self._record.name} beside it does not say how to go on with it"
             raise UserError(f"{told}: give another --out, or --overwrite to begin anew") from None
         for key in self._made | made:
@@ -145,7 +145,7 @@ class _Growing(RowFile):
             if count == self._table.rows_a_window:
                 kept = end
                 last = row["video"]
-                self._next[last] = round(float(row["start"]) / self._every) + 1 if self._every else 1
+                self._next[last] = _number(float(row["start"]), self._every) + 1 if self._every else 1
         if last is not None and self._every:  # until a command has read it on, which need not be this one
             self._failed.setdefault(last, UNKNOWN_END)
         return kept
@@ -187,6 +187,13 @@ class _Growing(RowFile):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
+
+
+def _number(start: float, every: float) -> int:
+    """The number of the window that begins at `start`."""
+    if start < 0:
+        raise ValueError(start)
+    return round(start / every)
 
 
 def _is_record(path: pathlib.Path) -> bool:

@@ -178,6 +178,8 @@ class Workdir:
                 f"--workdir {self.path} holds a run that has lost its checkpoints ({what} are there): put back {self.checkpoints}, give a "
                 "new --workdir, or add --restart, which puts all of this run aside and begins again"
             )
+        if os.path.lexists(self.config):
+            _recorded(self.config)  # or it would be written over: a model has a file of this name too
         metrics = self.path / "metrics.jsonl"
         if self.model.exists() or (metrics.exists() and metrics.stat().st_size):
             console.warn(
@@ -211,7 +213,7 @@ def _locked(path: Path) -> tuple[Any, bool]:
     """The open lock file, and whether this process holds the lock; it does not on a file system without locks."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        file = (path / LOCK).open("a+")
+        file = (path / LOCK).open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"cannot write into --workdir {path}: {error.strerror}") from None
     try:
@@ -232,11 +234,22 @@ def _json(experiment: Experiment) -> dict:
 
 def _read(path: Path) -> dict:
     """The configuration in a `config.json`, with every key of today."""
+    return _of_today(_recorded(path)["config"], path)
+
+
+def _recorded(path: Path) -> dict:
+    """What a run's `config.json` holds.
+
+    Raises:
+      UserError: if it is none.
+    """
     try:
-        config = json.loads(path.read_text())["config"]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is not the config.json of a run: give another --workdir") from None
-    return _of_today(config, path)
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(recorded["config"], dict):
+            raise TypeError(recorded)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"{path} is not the config.json of a run, or is damaged: put back a copy, or give another --workdir") from None
+    return recorded
 
 
 def _of_today(config: Any, path: Path) -> dict:
@@ -269,7 +282,7 @@ def _first_start(path: Path) -> str | None:
     """When the run of a `config.json` began, in UTC: now if there is none yet; None if an earlier version wrote it, without a date."""
     if not path.exists():
         return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return json.loads(path.read_text()).get("started")
+    return _recorded(path).get("started")
 
 
 def _surroundings() -> dict:
