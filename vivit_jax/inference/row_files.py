@@ -4,6 +4,7 @@ An interruption leaves csv and jsonl whole, and the next command goes on with th
 """
 
 import abc
+import contextlib
 import csv
 import io
 import json
@@ -13,7 +14,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import lock, write_atomically
+from vivit_jax.files import lock, write_atomically, writing
 from vivit_jax.inference.rows import Row, RowsOfModel
 
 ROW_GROUP = 10_000  # rows of a parquet file's group
@@ -95,10 +96,14 @@ class _Growing(RowFile):
         self._failed: dict[str, str] = {}
         if not path.exists() and self._record.exists() and not overwrite and not _is_record(self._record):
             raise UserError(f"{self._record} is of another kind, and would be written over: give another --out, or --overwrite")
+        new = not os.path.lexists(path)
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         try:
-            self._begin(overwrite)
+            with writing(path):
+                self._begin(overwrite)
         except BaseException:
+            if new:
+                path.unlink(missing_ok=True)
             self._file.close()
             raise
 
@@ -172,8 +177,9 @@ class _Growing(RowFile):
 
     def add(self, rows: Sequence[Row]) -> None:
         lines = _csv_lines([row.values() for row in rows]) if self._is_csv else _json_lines(rows)
-        while lines:
-            lines = lines[self._file.write(lines) :]
+        with writing(self.path):
+            while lines:
+                lines = lines[self._file.write(lines) :]
 
     def end(self, video: str, error: str | None = None) -> None:
         if error is not None:
@@ -218,8 +224,25 @@ class _Parquet(RowFile):
         self._schema = pyarrow.schema(fields, metadata={"vivit": json.dumps(made)})
         self.path, self._temporary = path, path.with_name(f".{path.name}.{os.getpid()}")
         self._waiting: list[Row] = []
-        self._table = pyarrow.Table
-        self._writer = pyarrow.parquet.ParquetWriter(self._temporary, self._schema)
+        self._table, self._writer = pyarrow.Table, None
+        with self._cleaned():
+            self._sink = self._temporary.open("wb")  # and not the library's own file, whose errors have no number
+            self._writer = pyarrow.parquet.ParquetWriter(self._sink, self._schema)
+
+    @contextlib.contextmanager
+    def _cleaned(self) -> Iterator[None]:
+        """After an error removes what is written so far, and tells one of the system as one about the file."""
+        try:
+            with writing(self.path):
+                yield
+        except BaseException:
+            self._discard()
+            raise
+
+    def _discard(self) -> None:
+        self._temporary.unlink(missing_ok=True)
+        if self._writer:
+            self._writer.is_open = False  # or it writes the end of the file when it is collected
 
     def add(self, rows: Sequence[Row]) -> None:
         self._waiting += [{**row, "video": printable(row["video"])} for row in rows]  # strings of parquet are UTF-8
@@ -233,18 +256,19 @@ class _Parquet(RowFile):
         return 0
 
     def _write(self) -> None:
-        self._writer.write_table(self._table.from_pylist(self._waiting, schema=self._schema))
+        with self._cleaned():
+            self._writer.write_table(self._table.from_pylist(self._waiting, schema=self._schema))
         self._waiting = []
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._write()
+        with self._sink, self._cleaned():
+            if kind is not None:
+                self._discard()
+                return
+            self._write()
             self._writer.close()
-            if kind is None:
-                self._temporary.replace(self.path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+            self._sink.close()
+            self._temporary.replace(self.path)
 
 
 def _whole_lines(file: typing.BinaryIO, ends: list[int]) -> Iterator[str]:
