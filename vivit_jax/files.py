@@ -64,8 +64,16 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
     except OSError as error:
         if not error.errno or isinstance(error, BrokenPipeError):
             raise
-        told = "; ".join([os.strerror(error.errno), *([REMEDIES[error.errno]] if error.errno in REMEDIES else [])])
-        raise OSError(error.errno, told, os.fspath(path)) from error
+        raise OSError(error.errno, told(error.errno), os.fspath(path)) from error
+
+
+def told(number: int) -> str:
+    """An error number of the system in words, with what to do where there is something.
+
+    >>> told(errno.ENOSPC)
+    'No space left on device; free some space'
+    """
+    return "; ".join([os.strerror(number), *([REMEDIES[number]] if number in REMEDIES else [])])
 
 
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import resource
 import shutil
 import types
 from fractions import Fraction
@@ -202,3 +203,15 @@ def test_a_model_directory_is_no_work_directory(model_dir, tmp_path):
     before = {file.name: file.read_bytes() for file in model_dir.iterdir()}
     assert "is not the config.json of a run" in start_in(path)
     assert {file.name: file.read_bytes() for file in path.iterdir() if file.name != ".lock"} == before
+
+
+def test_a_work_directory_on_a_full_disk_is_named(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="File too large; raise the limit") as caught:
+            Workdir(tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "run")
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ A save goes through these states, and `kill -9` between any two of them loses on
 """
 
 import dataclasses
+import errno
 import os
 import shutil
 import threading
@@ -19,7 +20,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from vivit_jax import console
-from vivit_jax.files import first_free
+from vivit_jax.files import REMEDIES, first_free, told
 from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, replace_facts, step_dirs, write_manifest
 from vivit_jax.runs.stopping import Refused, Stopped
 from vivit_jax.training.devices.hosts import of_first_host
@@ -251,7 +252,7 @@ def _is_cut_off(step_dir: Path) -> bool:
 def _in_one_line(error: Exception) -> str:
     """The informative part of an error: storage libraries wrap `No space left on device` in pages of context."""
     text = " ".join(str(error).split())
-    for known in ("No space left on device", "Read-only file system", "Permission denied", "Disk quota exceeded"):
-        if known in text:
-            return known
+    for number in (*REMEDIES, errno.ESTALE, errno.EMFILE):
+        if os.strerror(number) in text:
+            return told(number)
     return f"{type(error).__name__}: {text[:200]}"

@@ -15,7 +15,7 @@ import jax
 from vivit_jax import console
 from vivit_jax.config import Experiment, resolve, to_dict
 from vivit_jax.errors import UserError
-from vivit_jax.files import first_free, is_url, lock, write_atomically
+from vivit_jax.files import first_free, is_url, lock, write_atomically, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.stopping import Refused
 from vivit_jax.versions import versions_of
@@ -81,7 +81,11 @@ class Workdir:
         self.path = Path(path).absolute()
         if jax.process_index() == 0:
             self._made = not self.path.exists()
-            self._lock, alone = _locked(self.path)
+            try:
+                self._lock, alone = _locked(self.path)
+            except OSError:
+                self._unmake()
+                raise
             if alone:
                 self._clear()
 
@@ -156,9 +160,7 @@ class Workdir:
         """Unlocks the directory for other runs, and removes it if it was made for this run and is empty."""
         if jax.process_index() != 0:
             return
-        if self._made and [path.name for path in self.path.iterdir()] == [LOCK]:
-            (self.path / LOCK).unlink()
-            self.path.rmdir()
+        self._unmake()
         self._lock.close()
 
     @property
@@ -168,6 +170,11 @@ class Workdir:
             return False
         steps = [path for path in self.checkpoints.iterdir() if path.is_dir() and "orbax-checkpoint-tmp" not in path.name]
         return any(manifest_path(step).exists() or not mark_path(step).exists() for step in steps)
+
+    def _unmake(self) -> None:
+        if self._made and [path.name for path in self.path.iterdir()] == [LOCK]:
+            (self.path / LOCK).unlink()
+            self.path.rmdir()
 
     def _check_begun(self) -> None:
         """For a directory without checkpoints: refuses a run that had some, and moves aside what a run without any left."""
@@ -222,9 +229,10 @@ def _locked(path: Path) -> tuple[Any, bool]:
     except BlockingIOError:
         file.seek(0)
         raise UserError(f"another run ({file.read().strip() or 'unknown'}) is using --workdir {path}: give a different one") from None
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {platform.node()}")
-    file.flush()
+    with writing(path):
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
     return file, alone
 
 
