@@ -82,6 +82,10 @@ def train(
             raise
         except Stopped as stop:
             raise type(stop)(f"{stop}; {again}") from stop
+        except OSError as error:
+            if not error.strerror or isinstance(error, BrokenPipeError):
+                raise
+            raise Stopped(f"{in_one_line(error)}; {again}") from error  # such as of a full disk
 
 
 def _experiment(config: Experiment | ConfigDict | str | os.PathLike) -> Experiment:

@@ -20,7 +20,7 @@ from jax import export as jax_export
 
 from vivit_jax import extras
 from vivit_jax.errors import UserError
-from vivit_jax.files import is_url
+from vivit_jax.files import is_url, writing
 from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
@@ -65,7 +65,7 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | N
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as temporary:
+    with writing(out), tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as temporary:
         new = pathlib.Path(temporary) / f"new{out.suffix}"
         told = FORMATS[to](pretrained, new, **({} if batch is None else {"batch": batch}))
         new.rename(out)
