@@ -60,6 +60,17 @@ def test_an_unknown_option_names_the_nearest(monkeypatch, vivit):
     assert (code, err) == (2, "vivit: unrecognized arguments: --topk 3: did you mean --top_k? (see vivit stub --help)\n")
 
 
+def test_a_file_that_looks_like_an_option_is_told_how_to_be_given(monkeypatch, vivit, tmp_path):
+    stub(monkeypatch, print)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-a.mp4").touch()
+    code, _, err = vivit("stub", "-a.mp4")
+    assert (code, err) == (
+        2,
+        "vivit: unrecognized arguments: -a.mp4: for a file whose name begins with -, write ./-a.mp4 (see vivit stub --help)\n",
+    )
+
+
 def test_a_missing_option_is_one_line(vivit):
     code, _, err = vivit("predict", "clip.mp4")
     assert (code, err) == (2, "vivit: the following arguments are required: --model (see vivit predict --help)\n")

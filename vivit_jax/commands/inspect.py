@@ -215,7 +215,9 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
     for split, summary in splits.items():
         seconds = summary.seconds
         spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
-        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}")
+        slowest, fastest = (f"{rate:.4g}" for rate in (summary.rates.min(), summary.rates.max()))
+        rates = slowest if slowest == fastest else f"{slowest} to {fastest}"
+        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}, {rates} frames a second")
     _save(sheet_of(dataset), sheet)
     verdict = verified(dataset, splits, originals)
     for line in verdict.told:
