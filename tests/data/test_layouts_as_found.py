@@ -107,7 +107,7 @@ def test_frames_in_folders_are_videos_at_the_rate_that_the_publisher_or_the_user
     for number, frame in enumerate(frames, start=1):
         Image.fromarray(frame).save(folder / f"frame_{number:010d}.png")
         Image.fromarray(frame[::-1]).save(folder / f"flow_x_{number:05d}.png")
-    refused("epic", of_frames, "give --fps RATE")
+    refused("epic", of_frames, "none of the 2 listed videos.*folders of image files that are there.*--fps")
     (of_frames / "EPIC_100_video_info.csv").write_text("video_id,duration,fps,resolution\nP01_01,2.4,25.0,48x32\n")
     stored = {}
     for root in (of_file, of_frames):
