@@ -144,3 +144,4 @@ def test_hmdb_tells_how_many_videos_are_in_neither_half(tmp_path, film):
     lists = {"run_test_split1.txt": "a_run_0.avi 1 \nb_run_0.avi 2 \nc_run_0.avi 0 \n"}
     lay(tmp_path, film, [f"run/{name}_run_0.avi" for name in "abc"], **lists)
     assert remark(read_layout("hmdb51", tmp_path), "1 videos are in neither half of split 1, as published")
+    refused("hmdb51", tmp_path, "--fps is for videos that are folders of image files", fps=25.0)

@@ -239,7 +239,7 @@ class Gathered:
         """What was collected, with the segments of one video next to each other.
 
         Raises:
-          UserError: if none of the listed videos was found, or there are no classes.
+          UserError: if none of the listed videos was found, there are no classes, or there is a rate and no folder of frames.
         """
         self._leave_to_others(publication.videos)
         if not self.clips and self.missing:
@@ -248,6 +248,8 @@ class Gathered:
                 f"none of the {len(self.missing)} listed videos is below {publication.videos}, such as {self.missing[0][1]}: name their "
                 f"folder by --root{frames if publication.has_unread_frames else ''}"
             )
+        if self.fps is not None and all(isinstance(clip.source, pathlib.Path) for clip in self.clips):
+            raise UserError("--fps is for videos that are folders of image files, and none of those listed is one: leave it out")
         if self.clips and not labels:
             raise UserError(f"the lists of {publication.videos} name no classes: give those of a split with labels too")
         told = list(remarks)
