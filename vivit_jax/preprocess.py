@@ -108,7 +108,7 @@ class Preprocess:
 
 
 def check_sampling(rate: object, sampling: object, padding: object) -> None:
-    """Refuses fields of a `Preprocess` or `DataConfig` that say nothing of how frames are taken.
+    """Refuses values of `rate`, `sampling` and `padding` that a `Preprocess` or `DataConfig` cannot have.
 
     Raises:
       UserError: naming the field.

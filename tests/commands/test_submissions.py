@@ -15,7 +15,7 @@ from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation import builder
 from vivit_jax.errors import UserError
 from vivit_jax.inference import submissions
-from vivit_jax.inference.predict import logits_of_views
+from vivit_jax.inference.outputs import logits_of_views
 from vivit_jax.inference.submissions import Submission, write_submission
 from vivit_jax.inference.views import decode_group
 from vivit_jax.training.evaluation import Evaluation

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vivit_jax import extras
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.preprocess import Views
@@ -181,7 +182,7 @@ def _parquet(columns: list[str], rows: list[list]) -> bytes:
         import pyarrow
         from pyarrow import parquet
     except ModuleNotFoundError:
-        raise UserError("a .parquet file needs the extra parquet: pip install 'vivit_jax[parquet]', or name a .csv file") from None
+        raise UserError(f"a .parquet file needs the extra parquet: {extras.install('parquet')}, or name a .csv file") from None
     contents = io.BytesIO()
     cells = [pyarrow.array(list(column)) for column in zip(*rows, strict=True)]
     parquet.write_table(pyarrow.Table.from_arrays(cells, names=columns), contents)

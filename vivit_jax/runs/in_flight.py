@@ -1,4 +1,4 @@
-"""The metrics of the steps in flight: they arrive a few steps after their step was dispatched, and become rows, a note and a check."""
+"""The metrics of steps in flight. They arrive a few steps late, and become rows of metrics, the note of the progress bar and a check."""
 
 import collections
 from collections.abc import Callable, Mapping, Sequence

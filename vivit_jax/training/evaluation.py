@@ -88,7 +88,10 @@ class Evaluation:
     @property
     def headline(self) -> str:
         """The first score to look at, with its denominator."""
-        return self.heads[""].headline if "" in self.heads else f"top1 {self.top1:.4f} ({self.hits} of {self.examples})"
+        if "" in self.heads:
+            return self.heads[""].headline
+        of_heads = ", ".join(f"{name} {scores.top1:.4f}" for name, scores in self.heads.items())
+        return f"top1 {self.top1:.4f} (all heads right for {self.hits} of {self.examples}; {of_heads})"
 
     def summary(self) -> dict[str, float]:
         """The few numbers that are logged during training: all of `metrics_of` that the split defines."""
@@ -171,7 +174,7 @@ def outputs_of_batches(
     progress: bool = True,
     patience: float = math.inf,
 ) -> dict[str, Any]:
-    """What a model gives for a split, without scores: `index`, `label` and `logits` of all examples, as `Forward` has them.
+    """The outputs of a model for a split, without scores: `index`, `label` and `logits` of all examples, as `Forward` returns them.
 
     `over_views` is as for `Forward`, `title` that of the progress bar, and the rest as for `score_batches`.
     """

@@ -182,7 +182,7 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
 
 
 def _of_frames(video: OpenVideo, start: int, end: int | None) -> tuple[np.ndarray, bool, Fraction]:
-    """What `constant_rate` returns of the frames from `start` to before `end` alone, and their own rate."""
+    """What `constant_rate` returns for the frames from `start` to before `end` alone, and the rate of these frames."""
     end = len(video) if end is None else end
     if end > len(video) or start >= end:
         raise UserError(f"it has {len(video)} frames, and those from {start} to before {end}, counted from 0, are asked for")

@@ -2,7 +2,7 @@
 
 from vivit_jax.analysis.proportions import wilson
 from vivit_jax.runs.pages.page import cut, share
-from vivit_jax.runs.pages.tables import Cell, Column, table
+from vivit_jax.runs.pages.tables import Cell, Column, meanings, table
 
 ROWS = 1000  # of all tables of classes; a page with more is slow
 LETTERS = 200  # of a class's name
@@ -18,7 +18,7 @@ def classes(scores: dict, rows: int) -> str:
     without = len(scores["per_class"]) - len(known)
     left_out += f" {without:,} classes without examples are left out." if without else ""
     columns, cells, caption = _of_several_labels(chosen, scores) if "mAP" in scores else _of_one_label(chosen)
-    return table(columns, cells, caption + left_out, sortable=True)
+    return table(columns, cells, caption + left_out, sortable=True) + meanings(columns)
 
 
 def _of_one_label(chosen: list[tuple[str, dict]]) -> tuple[list[Column], list[list[Cell]], str]:
