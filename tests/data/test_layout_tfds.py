@@ -115,6 +115,7 @@ def test_a_set_that_vivit_prepared_is_prepared_again(tmp_path, monkeypatch):
         assert (after["height"], after["width"]) == (32, 48)
     groups = [json.loads((dataset.path / "preparation.json").read_text())["groups"] for dataset in (large, small)]
     assert groups[0] == groups[1]
+    refused("tfds", tmp_path / "large", "leave --fps out", fps=25.0)
     assert read_layout("tfds", tmp_path / "large", Reading(heads=("noun",))).labels == {"noun": ("cat", "dog")}
 
 

@@ -37,14 +37,11 @@ class Publication:
       videos: the folder that holds the videos, at any depth.
       named: the lists that were given as files, and not by their folder.
       fps: frames a second of videos that are folders of image files; None if it is not given.
+      takes_frames: whether folders of image files are videos, because their rate is known.
     """
 
-    def __init__(self, source: pathlib.Path, reading: Reading, *, frames: bool = False) -> None:
-        """Opens a set; `frames` says that folders of image files are videos even without a rate given.
-
-        Raises:
-          UserError: if `source` or one of `reading.annotations` does not exist.
-        """
+    def __init__(self, source: pathlib.Path, reading: Reading) -> None:
+        """Raises `UserError` if `source` or one of `reading.annotations` does not exist."""
         missing = next((path for path in (source, *reading.annotations) if not path.exists()), None)
         if missing:
             raise UserError(f"{missing}: no such file or folder")
@@ -53,15 +50,16 @@ class Publication:
         self._lists = self._lists or (source,)
         self.named = tuple(path for path in self._lists if path.is_file())
         self.fps = rate(reading.fps)
-        self._within, self._frames = reading.within, frames or self.fps is not None
+        self.takes_frames = self.fps is not None
+        self._within = reading.within
 
     @functools.cached_property
     def _files(self) -> list[pathlib.Path]:
-        """The files given as lists, and the files in the folders given that are not videos."""
+        """The files given as lists, and the files in the folders given that are no videos and no images."""
         found = dict.fromkeys(self.named)
         for folder in self._lists:
             if folder.is_dir():
-                found |= dict.fromkeys(path for path in walk(folder) if path.suffix.lower() not in SUFFIXES)
+                found |= dict.fromkeys(path for path in walk(folder) if path.suffix.lower() not in SUFFIXES and not is_image(path.name))
         return list(found)
 
     @functools.cached_property
@@ -82,7 +80,7 @@ class Publication:
     @property
     def has_unread_frames(self) -> bool:
         """Whether there are folders of image files, which would be videos if a rate were given."""
-        return not self._frames and bool(self._by_name[1])
+        return not self.takes_frames and bool(self._by_name[1])
 
     def files(self, *patterns: str) -> list[pathlib.Path]:
         """Lists whose names match one of `patterns`, in the order of the patterns; case does not matter."""
@@ -130,7 +128,7 @@ class Publication:
 
     def _folder(self, found: pathlib.Path) -> pathlib.Path | None:
         """A folder of frames, if such are videos."""
-        if not self._frames:
+        if not self.takes_frames:
             return None
         if self._within is not None:
             for image in images_in(self.videos / found):
@@ -241,7 +239,7 @@ class Gathered:
         """What was collected, with the segments of one video next to each other.
 
         Raises:
-          UserError: if none of the listed videos was found, or there are no classes.
+          UserError: if none of the listed videos was found, there are no classes, or there is a rate and no folder of frames.
         """
         self._leave_to_others(publication.videos)
         if not self.clips and self.missing:
@@ -250,6 +248,8 @@ class Gathered:
                 f"none of the {len(self.missing)} listed videos is below {publication.videos}, such as {self.missing[0][1]}: name their "
                 f"folder by --root{frames if publication.has_unread_frames else ''}"
             )
+        if self.fps is not None and all(isinstance(clip.source, pathlib.Path) for clip in self.clips):
+            raise UserError("--fps is for videos that are folders of image files, and none of those listed is one: leave it out")
         if self.clips and not labels:
             raise UserError(f"the lists of {publication.videos} name no classes: give those of a split with labels too")
         told = list(remarks)
