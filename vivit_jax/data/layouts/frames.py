@@ -29,7 +29,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
       UserError: naming what is missing, empty or unexpected.
     """
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder")
+        raise UserError(f"{source}: not a folder; layout csv reads lists" if source.exists() else f"{source}: no such folder")
     if reading.fps is None or not 0 < reading.fps <= 1000:
         raise UserError("image files do not say how many are a second: give --fps RATE, as in --fps 30")
     of_classes = any(_images(video) for folder in folders_in(source) for video in folders_in(folder))
