@@ -177,7 +177,10 @@ function example({ name, title }) {
   const preview = Object.assign(document.createElement("video"), { src: `examples/${name}.mp4`, muted: true, playsInline: true });
   preview.setAttribute("aria-hidden", "true");
   preview.tabIndex = -1;
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) preview.autoplay = true; // once, and again for who points at it
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) preview.autoplay = true;
+  preview.ontimeupdate = () => { // what moves beside the text stops within five seconds, but for who points at it
+    if (preview.currentTime > 4 && !button.matches(":hover, :focus-visible")) preview.pause();
+  };
   button.onpointerenter = button.onfocus = () => preview.play().catch(() => {});
   const caption = document.createElement("span");
   caption.textContent = title;
