@@ -175,6 +175,7 @@ WRAPPED = {
     },
     "average beside a state_dict": lambda state: {
         "state_dict": {name: tensor * 0 for name, tensor in state.items()},
+        "ema": {"decay": 0.999},
         "ema_state_dict": state,
     },
     "average in a module": lambda state: {
