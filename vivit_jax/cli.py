@@ -13,6 +13,7 @@ import importlib
 import inspect
 import itertools
 import os
+import pathlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -77,6 +78,10 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
     except BrokenPipeError:  # the reader of our output went away, as `vivit ... | head` does
         process.flush_output()
         return EXIT_FAILURE
+    except MemoryError as error:
+        process.flush_output()
+        told = f"this machine, or the limit of this process (ulimit -v), has too little memory ({in_one_line(error) or 'out of memory'})"
+        return _fail(program, f"{told}: give it more, or ask for less at once (smaller batches, fewer views)", EXIT_FAILURE)
     except OSError as error:
         process.flush_output()
         return _fail(program, error, EXIT_FAILURE)
@@ -207,12 +212,16 @@ class _Parser(argparse.ArgumentParser):
         if not unrecognised:
             return ""
         options = [option for action in self._actions for option in action.option_strings]
-        nearest = difflib.get_close_matches(rest.split()[0].split("=")[0], options, n=1)
+        first = rest.split()[0]
+        if pathlib.Path(first).is_file():
+            return f": for a file whose name begins with -, write ./{first}"
+        nearest = difflib.get_close_matches(first.split("=")[0], options, n=1)
         return f": did you mean {nearest[0]}?" if nearest else ""
 
 
 def _fail(program: str, error: object, code: int) -> int:
-    print(f"{program}: {in_one_line(error)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # where standard error is closed or full, the exit code still tells
+        print(f"{program}: {in_one_line(error)}", file=sys.stderr)
     return code
 
 

@@ -15,9 +15,9 @@ from vivit_jax.weights.vit.backbone import SourceOptions
 from vivit_jax.weights.vit.source import read_source
 from vivit_jax.weights.vit.timm import TANH
 
-torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e .[parity]")
-transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e .[parity]")
-timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e .[parity]")
+torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
+transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
+timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 WIDTHS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}

@@ -19,7 +19,7 @@ from vivit_jax.weights.convert import convert
 from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.layers import flatten_variables
 
-timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e .[parity]")
+timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 
 VIDEO = ("r3d_18", "mc3_18", "r2plus1d_18")
 CLIP = (6, 32, 40)

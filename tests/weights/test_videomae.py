@@ -14,8 +14,8 @@ from vivit_jax.weights.model_dir import save_pretrained
 from vivit_jax.weights.vit.positions import resize_positions
 from vivit_jax.weights.vit.videomae import sine_cosine_positions
 
-torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e .[parity]")
-transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e .[parity]")
+torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
+transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 
 WIDTHS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 CLASSES = 5

@@ -21,7 +21,9 @@ A view is one crop of one clip of a video.
 """
 
 import argparse
+import io
 import pathlib
+import shlex
 import typing
 from collections.abc import Sequence
 
@@ -32,6 +34,7 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, output_file, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, printable
+from vivit_jax.files import write_atomically
 
 if typing.TYPE_CHECKING:
     from PIL import Image
@@ -40,7 +43,7 @@ if typing.TYPE_CHECKING:
     from vivit_jax.data.dataset import VideoDataset
     from vivit_jax.keys import Key
     from vivit_jax.models.families import ModelConfig
-    from vivit_jax.runs import record as runs
+    from vivit_jax.runs.record import RunRecord
 
 TAKES_CONFIG = True
 
@@ -72,11 +75,11 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from vivit_jax.analysis.first_batch import first_batch_sheet
     from vivit_jax.config_file import read_config
-    from vivit_jax.data.dataset import open_dataset
+    from vivit_jax.data.dataset import is_dataset, open_dataset
     from vivit_jax.data.preparation.place import local_folder
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
-    from vivit_jax.runs import record as runs
+    from vivit_jax.runs.record import open_run
     from vivit_jax.weights.model_dir import load_model_dir
     from vivit_jax.weights.model_json import is_model_dir
 
@@ -88,8 +91,12 @@ def run(arguments: argparse.Namespace) -> None:
         originals = None if arguments.originals is None else local_folder(arguments.originals, "--originals")
         sheet = pathlib.Path(arguments.sheet or f"{arguments.name}.png")
         _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), sheet, originals)
+    elif is_dataset(folder := pathlib.Path(arguments.subject).absolute()):
+        raise UserError(
+            f"{arguments.subject} is a data set: vivit inspect --name {folder.name} --data_dir {shlex.quote(str(folder.parent))}"
+        )
     elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
-        _inspect_run(runs.open_run(arguments.subject))
+        _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
         pretrained = load_model_dir(arguments.subject)
         _describe_model(pretrained.model.config)
@@ -139,7 +146,7 @@ def _describe_experiment(experiment: "Experiment") -> None:
     _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
 
 
-def _inspect_run(run: "runs.Run") -> None:
+def _inspect_run(run: "RunRecord") -> None:
     """Describes a run and verifies its checkpoints.
 
     Raises:
@@ -213,7 +220,9 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
     for split, summary in splits.items():
         seconds = summary.seconds
         spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
-        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}")
+        slowest, fastest = (f"{rate:.4g}" for rate in (summary.rates.min(), summary.rates.max()))
+        rates = slowest if slowest == fastest else f"{slowest} to {fastest}"
+        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}, {rates} frames a second")
     _save(sheet_of(dataset), sheet)
     verdict = verified(dataset, splits, originals)
     for line in verdict.told:
@@ -227,5 +236,7 @@ def _save(sheet: "Image.Image", path: pathlib.Path) -> None:
     if path.suffix.lower() not in (".png", ".jpg", ".webp"):
         raise UserError(f"a contact sheet is a .png, .jpg or .webp file, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    picture = io.BytesIO()
+    sheet.save(picture, {".jpg": "jpeg"}.get(path.suffix.lower(), path.suffix[1:]))
+    write_atomically(path, picture.getvalue())
     console.say(f"{path}: {sheet.width}x{sheet.height} pixels")

@@ -1,4 +1,4 @@
-"""How far a run has come: the plain values that a checkpoint holds beside its arrays, and whose run they are."""
+"""How far a run has come: the plain values that a checkpoint holds beside its arrays, and the check that they are of this run."""
 
 import dataclasses
 from typing import Any
@@ -44,6 +44,7 @@ class Reached:
     def facts(self, run: Run, model_digest: str | None) -> dict[str, Any]:
         """The plain values to save in a checkpoint: this, the digest of the best model's weights, and what makes it this run's."""
         return {
+            "step": self.step,
             "data": positions_of_all_hosts(self.position),
             "best": self.best,
             "evaluated": self.evaluated,

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
+from vivit_jax import extras
 from vivit_jax.errors import UserError
-from vivit_jax.files import is_url
+from vivit_jax.files import is_url, writing
 from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
@@ -64,7 +65,7 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | N
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as temporary:
+    with writing(out), tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as temporary:
         new = pathlib.Path(temporary) / f"new{out.suffix}"
         told = FORMATS[to](pretrained, new, **({} if batch is None else {"batch": batch}))
         new.rename(out)
@@ -171,7 +172,7 @@ def export_onnx(pretrained: Pretrained, out: pathlib.Path, *, batch: int | None 
     try:
         import onnx  # noqa: F401 (an extra)
     except ImportError:
-        raise UserError("an export to onnx needs the package onnx: pip install 'vivit_jax[onnx]'") from None
+        raise UserError(f"an export to onnx needs the extra onnx: {extras.install('onnx')}") from None
     from vivit_jax.weights.onnx.export import write_onnx
 
     return write_onnx(pretrained, out, batch=batch)

@@ -15,15 +15,13 @@ from vivit_jax.weights.wrappers import state_dict_in
 if TYPE_CHECKING:
     import torch
 
-INSTALL_TORCH = "pip install 'vivit_jax[parity]', or convert the file to safetensors"
-
 
 def read_torch(path: pathlib.Path) -> Tensors:
     """Tensors of a .pth or .bin file by torch's weights-only loading, which executes nothing from the file."""
     try:
         import torch
     except ImportError:
-        raise UserError(f"{path} is a PyTorch file, and reading it needs torch: {INSTALL_TORCH}") from None
+        raise UserError(f"{path} is a PyTorch file, and reading it needs torch: pip install torch, or convert it to safetensors") from None
     if not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} was saved by a torch older than 1.6, whose files cannot be checked before loading; save it again with torch"

@@ -11,7 +11,7 @@ from typing import ClassVar
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.described import DTYPES, Described, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
 from vivit_jax.models.vivit.patch_dropout import PatchDropout, count_kept
 
 FACTORISATIONS = (
@@ -38,7 +38,7 @@ SIZES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class ViViTConfig(Described):
+class ViViTConfig(BaseConfig):
     """A ViViT, completely described. Section numbers are those of Arnab et al. 2021.
 
     Attributes:
@@ -69,7 +69,7 @@ class ViViTConfig(Described):
       attention_dropout: rate on the attention weights; only `attention` `xla` or `auto` can draw it.
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
       stochastic_depth_rescale: whether to divide a kept residual by the probability that it is kept; Scenic does not.
-      stochastic_depth_skips: compute nothing for the examples that a residual drops, which pays from rates of about 0.2 on: of a device's
+      stochastic_depth_skips: compute nothing for the examples that a residual drops, which saves memory (docs/training.md): of a device's
         examples the number nearest to the rate is dropped (DINOv2, Oquab et al. 2024), and where that is none a layer draws as without
         this key; needs `scan_layers` to be false.
       patch_dropout: share of the tokens that training leaves out, drawn for each clip and step (Liu et al. 2023); evaluation sees all.

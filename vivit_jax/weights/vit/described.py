@@ -1,4 +1,4 @@
-"""What a config.json beside weights says: the fields that we read, each checked before it is believed."""
+"""Reads the config.json beside weights: the fields that we need, each checked before it is believed."""
 
 import math
 from collections.abc import Callable, Mapping
