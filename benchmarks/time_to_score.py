@@ -29,8 +29,6 @@ import time
 
 import psutil
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -48,6 +46,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.at_once > 1 and not arguments.cpus:
         parser.error("--at_once needs --cpus: runs that share CPUs cannot be timed")
+    if arguments.at_once * (arguments.cpus or 1) > len(os.sched_getaffinity(0)):
+        parser.error(f"there are {len(os.sched_getaffinity(0))} CPUs: lower --at_once or --cpus")
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = all_rows(arguments)
     print(table(rows, arguments.score, arguments.target))

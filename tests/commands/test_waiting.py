@@ -100,6 +100,13 @@ def test_the_package_alone_imports_nothing_heavy():
     assert not imported("import sys, vivit_jax; vivit_jax.__version__; print('imported:', *sys.modules)") & {*HEAVY, "numpy", "rich"}
 
 
+@pytest.mark.slow
+def test_training_begins_without_what_only_its_report_or_making_a_data_set_needs():
+    modules = imported("import sys, vivit_jax.runs.train, vivit_jax.runs.folds; print('imported:', *sys.modules)")
+    assert "vivit_jax.runs.loop" in modules
+    assert not modules & {"scipy.stats", "sklearn", "matplotlib.pyplot", "tensorboardX", "tensorflow", "torch", "huggingface_hub"}
+
+
 def test_garbage_is_looked_for_late_at_first_and_then_among_what_is_new():
     done = subprocess.run([sys.executable, "-c", FIRST_AND_LATER_GARBAGE], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -2,7 +2,7 @@
 
 import math
 
-from scipy.special import ndtri  # not scipy.stats, whose import takes a second of every start of training
+from scipy.special import ndtri  # the normal quantiles of scipy.stats, which takes most of a second to import
 
 LEVEL = 0.95
 

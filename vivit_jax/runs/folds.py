@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from scipy import stats
+from scipy.special import stdtrit  # Student's quantiles of scipy.stats, which takes most of a second to import
 
 from vivit_jax import console
 from vivit_jax.analysis.bootstrap import LEVEL
@@ -124,7 +124,7 @@ def summarised(scores: Sequence[Mapping[str, float]]) -> dict[str, dict]:
     """The `mean`, `std` and `interval` of each score that all folds have."""
     names = [name for name in scores[0] if all(name in of_fold for of_fold in scores)]
     values = {name: np.array([of_fold[name] for of_fold in scores], np.float64) for name in names}
-    half = stats.t.ppf((1 + LEVEL) / 2, len(scores) - 1) / math.sqrt(len(scores))
+    half = stdtrit(len(scores) - 1, (1 + LEVEL) / 2) / math.sqrt(len(scores))
     mean = {name: float(of_folds.mean()) for name, of_folds in values.items()}
     std = {name: float(of_folds.std(ddof=1)) for name, of_folds in values.items()}
     return {"mean": mean, "std": std, "interval": {name: [mean[name] - half * std[name], mean[name] + half * std[name]] for name in names}}
