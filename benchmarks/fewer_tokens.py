@@ -54,7 +54,7 @@ def main() -> int:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=6, help="steps of a turn (default 6)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each variant (default 3)")
-    parser.add_argument("--timeout", type=float, default=180.0, help="seconds a model may take (default 180)")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds a model may take (default 300)")
     parser.add_argument("--runs", type=pathlib.Path, help="a folder of finished runs, to set beside each other instead")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -136,7 +136,9 @@ def measure_torch(make: Callable[[Case], Any], compiled: bool, case: Case) -> di
 PEERS = {
     "ours": measure_ours,
     "timm, compiled": functools.partial(measure_torch, make_timm, True),
+    "timm, max-autotune": lambda case: measure_torch(make_timm, True, dataclasses.replace(case, compile_mode="max-autotune")),
     "timm": functools.partial(measure_torch, make_timm, False),
+    "hugging face, compiled": functools.partial(measure_torch, make_hugging_face, True),
     "hugging face": functools.partial(measure_torch, make_hugging_face, False),
 }
 

@@ -1,5 +1,6 @@
 """Files as every room writes them: whole or not at all, hashed, and under a lock that ends with the process."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -10,12 +11,23 @@ import os
 import pathlib
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 LONGEST_NAME = 200  # bytes of a file's name; systems allow 255, and a temporary one is somewhat longer
+
+# What to do about an error of the system, where there is something.
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of your quota",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EACCES: "give yourself the right to write there, or choose another place",
+    errno.EPERM: "give yourself the right to write there, or choose another place",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EIO: "the disk may be failing: choose a place on another",
+}
 
 # Linux's renameat2: relative to the working directory, exchanging the two names.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -40,24 +52,52 @@ def file_name(text: str) -> str:
     return plain.encode()[: LONGEST_NAME // 2].decode(errors="ignore") + "-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """Makes an error of the system one line about `path`, what is being made, and not about a temporary file, or no file at all.
+
+    Raises:
+      OSError: of the same number, with what to do where there is something.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not error.errno or isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, told(error.errno), os.fspath(path)) from error
+
+
+def told(number: int) -> str:
+    """An error number of the system in words, with what to do where there is something.
+
+    >>> told(errno.ENOSPC)
+    'No space left on device; free some space'
+    """
+    return "; ".join([os.strerror(number), *([REMEDIES[number]] if number in REMEDIES else [])])
+
+
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
     """Writes a file whole or not at all: a reader sees the old contents or the new ones, after a crash too.
 
     What is no file, such as `/dev/stdout`, is written as it is.
+
+    Raises:
+      OSError: that names the file, with what to do.
     """
     if path.exists() and not path.is_file():
         path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(contents.encode() if isinstance(contents, str) else contents)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with writing(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(contents.encode() if isinstance(contents, str) else contents)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_json(path: pathlib.Path, values: object) -> None:

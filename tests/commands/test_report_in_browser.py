@@ -5,10 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+from accessibility import check_tree, tab_stops
 from chromium import page_width
 from toys import CONFIG
 from written_runs import evaluation, random_logits, write_run
 
+import vivit_jax
 from vivit_jax.runs.report.write import write_report
 
 LABELS = ("bird", "drone")
@@ -33,8 +35,8 @@ def run(browser, tmp_path_factory, data_dir):
 def opened(visits, run):
     """Opens the report; it must load nothing, say nothing on the console, and fit the screen."""
 
-    def opened(width=1280, **options):
-        page = visits.open((run / "report.html").as_uri(), width=width, **options)
+    def opened(width=1280, folder=run, name="report.html", **options):
+        page = visits.open((folder / name).as_uri(), width=width, **options)
         assert page_width(page) <= width
         return page
 
@@ -135,6 +137,31 @@ def test_tables_sort_and_all_that_can_be_used_has_a_name(opened):
     assert page.locator("h1").count() == 1
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, background.removeprefix("rgb(").removesuffix(")").split(","))) < 60
+
+
+@pytest.mark.slow
+def test_screen_readers_and_the_keyboard_find_all_of_the_report(opened):
+    page = opened(320, reduced_motion="reduce")  # as wide as 1280 pixels at a zoom of 400 %
+    nodes = check_tree(page)
+    charts = [name for role, name, _ in nodes if role == "application"]
+    assert len(charts) >= 4 and all("lowest" in name for name in charts)
+    stops = tab_stops(page)
+    assert set(charts) <= set(stops)
+    assert {"Log scale", "Values", "top-1", "Play all clips", "What the columns mean"} <= set(stops)
+    page.locator("#part-2 th:has-text('top-1') button").focus()
+    for state in ("descending", "ascending"):
+        page.keyboard.press("Enter")
+        assert page.locator("#part-2 th:has-text('top-1')").get_attribute("aria-sort") == state
+
+
+@pytest.mark.slow
+def test_screen_readers_and_the_keyboard_find_all_of_a_comparison(opened, run, tmp_path):
+    other = shutil.copytree(run, tmp_path / "other")
+    vivit_jax.compare([run, other], out=tmp_path / "comparison", speed=False, resamples=100)
+    page = opened(320, folder=tmp_path / "comparison", name="compare.html", reduced_motion="reduce")
+    nodes = check_tree(page)
+    assert sum(role == "image" for role, *_ in nodes) > 1
+    assert "What the columns mean" in tab_stops(page)
 
 
 @pytest.mark.slow

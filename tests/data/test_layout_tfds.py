@@ -115,13 +115,14 @@ def test_a_set_that_vivit_prepared_is_prepared_again(tmp_path, monkeypatch):
         assert (after["height"], after["width"]) == (32, 48)
     groups = [json.loads((dataset.path / "preparation.json").read_text())["groups"] for dataset in (large, small)]
     assert groups[0] == groups[1]
+    refused("tfds", tmp_path / "large", "leave --fps out", fps=25.0)
     assert read_layout("tfds", tmp_path / "large", Reading(heads=("noun",))).labels == {"noun": ("cat", "dog")}
 
 
 def test_slips_and_damage_are_refused_by_name(tmp_path, clips):
     folder = clips / "some_form/2.0.0"
     refused("tfds", tmp_path / "none", "no data set .*none of TensorFlow Datasets is prepared here.*tfds build")
-    refused("tfds", folder, "has no class 'verb': it has label", heads=("verb",))
+    refused("tfds", folder, "has no class 'verb': it has label", heads=("verb",), fps=25.0)
     path = folder / "clips-train.tfrecord-00001-of-00002"
     whole = path.read_bytes()
     for content, why in (

@@ -79,6 +79,10 @@ def test_videos_elsewhere_links_that_lead_nowhere_and_a_test_list_of_names(tmp_p
     assert [(clip.split, clip.label, clip.source.name) for clip in found.clips] == [("train", "0", "a.mp4"), ("test", None, "c.mp4")]
     assert found.missing == (("train", "gone.mp4"),)
     refused("kinetics", tmp_path / "set", "leads out of", within=tmp_path / "set")
+    (tmp_path / "set/train.txt").unlink()
+    refused("kinetics", tmp_path / "set", "name no classes: give those of a split with labels too")
+    (tmp_path / "set/train.csv").write_text(KINETICS_HEADER + ",ccccccccccc,0,10,train\n")
+    refused("kinetics", tmp_path / "set", r"train\.csv line 2: the label is empty")
 
 
 def test_lists_from_windows_in_another_order_of_columns(tmp_path, film):
@@ -103,7 +107,7 @@ def test_frames_in_folders_are_videos_at_the_rate_that_the_publisher_or_the_user
     for number, frame in enumerate(frames, start=1):
         Image.fromarray(frame).save(folder / f"frame_{number:010d}.png")
         Image.fromarray(frame[::-1]).save(folder / f"flow_x_{number:05d}.png")
-    refused("epic", of_frames, "give --fps RATE")
+    refused("epic", of_frames, "none of the 2 listed videos.*folders of image files that are there.*--fps")
     (of_frames / "EPIC_100_video_info.csv").write_text("video_id,duration,fps,resolution\nP01_01,2.4,25.0,48x32\n")
     stored = {}
     for root in (of_file, of_frames):
@@ -128,16 +132,16 @@ def test_folders_of_frames_of_other_sets_and_what_asks_for_their_rate(tmp_path):
             Image.fromarray(frame).save(folder / f"img_{number:05d}.jpg")
     (tmp_path / "kinetics400_train_list_rawframes.txt").write_text("abseiling/0wR5_000417_000427 6 0\nzumba/b_000000_000010 6 1\n")
     refused("kinetics", tmp_path, "none of the 2 listed videos.*folders of image files that are there.*--fps")
-    summary = prepare("kinetics", tmp_path, name="k", data_dir=tmp_path / "data", workers=1, reading=Reading(fps=30.0))
-    assert summary.stored == {"train": 2}
-    records = list(open_dataset("k", tmp_path / "data").source("train"))
-    assert {(record["name"], record["frames"], record["fps"]) for record in records} == {
-        ("abseiling/0wR5_000417_000427", 6, 30),
-        ("zumba/b_000000_000010", 6, 30),
-    }
+    found = read_layout("kinetics", tmp_path, Reading(fps=30.0))
+    assert told(found) == {("train", "abseiling/0wR5_000417_000427", "0"), ("train", "zumba/b_000000_000010", "1")}
+    for seed, clip in enumerate(found.clips):
+        frames, fps = clip.source()
+        assert fps == 30
+        assert np.abs(np.stack(list(frames)).astype(float) - films.scene(6, 32, 48, seed)).mean() < 5
 
 
 def test_hmdb_tells_how_many_videos_are_in_neither_half(tmp_path, film):
     lists = {"run_test_split1.txt": "a_run_0.avi 1 \nb_run_0.avi 2 \nc_run_0.avi 0 \n"}
     lay(tmp_path, film, [f"run/{name}_run_0.avi" for name in "abc"], **lists)
     assert remark(read_layout("hmdb51", tmp_path), "1 videos are in neither half of split 1, as published")
+    refused("hmdb51", tmp_path, "--fps is for videos that are folders of image files", fps=25.0)

@@ -12,6 +12,7 @@ import pytest
 from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video
 
 import vivit_jax
+from vivit_jax.data.video.reader import probe
 from vivit_jax.weights import save_pretrained
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -26,7 +27,7 @@ PYTHON = [
 
 @pytest.fixture
 def pretrained(tmp_path):
-    folder = save_pretrained(tmp_path / "model", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS)
+    folder = save_pretrained(tmp_path / "models" / "fe_k400", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS)
     return vivit_jax.from_pretrained(folder)
 
 
@@ -40,7 +41,8 @@ def test_a_block_of_python_runs(block, pretrained, tmp_path, monkeypatch):
         from vivit_jax.weights.export import export
 
         export(pretrained, "onnx", tmp_path / "fe_k400.onnx")
-    (tmp_path / "film.mp4").write_bytes(random_video(0, frames=40))
+    for name in ("film.mp4", "clip.mp4"):
+        (tmp_path / name).write_bytes(random_video(0, frames=40))
     clip = np.random.default_rng(0).uniform(-1, 1, (2, *CONFIG.clip, 3)).astype(np.float32)
     names = {
         "vivit_jax": vivit_jax,
@@ -57,6 +59,14 @@ def test_a_block_of_python_runs(block, pretrained, tmp_path, monkeypatch):
     if "logits" in names:
         assert names["logits"].shape == (2, len(LABELS))
         assert np.isfinite(names["logits"]).all()
+
+
+def test_the_clip_of_the_first_steps_is_written(tmp_path, monkeypatch):
+    """docs/index.md: without it a newcomer would have no file to ask the first model about."""
+    monkeypatch.chdir(tmp_path)
+    (line,) = re.findall(r'^python -c "(.*)"$', (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    exec(line, {})
+    assert probe(tmp_path / "clip.mp4").frames == 64
 
 
 def scripts(page):
@@ -90,7 +100,7 @@ def test_the_endpoint_answers_as_its_page_says(pretrained, tmp_path):
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     (told,) = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     query = re.search(r"^curl -F file=@clip\.mp4 'http://localhost:8000/api/predict\?(.*)'$", page, re.MULTILINE)[1]
-    with serving(load_models([str(tmp_path / "model")])) as server:
+    with serving(load_models([str(tmp_path / "models" / "fe_k400")])) as server:
         assert shape(server.predict(random_video(0, frames=24), query).json) == shape(json.loads(told))
 
 

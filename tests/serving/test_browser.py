@@ -1,9 +1,13 @@
 """The page in a real browser, where there is one: Chromium, and Playwright to drive it."""
 
+import threading
+
 import pytest
+from accessibility import check_tree, tab_stops
 from chromium import page_width
 from client import serving
 
+from vivit_jax.serving import app
 from vivit_jax.serving.answers import warm_up
 
 pytestmark = pytest.mark.slow
@@ -63,11 +67,39 @@ def test_an_example_and_the_camera(page):
     page.wait_for_selector("#status:has-text('camera.webm:')")
 
 
-def test_all_that_can_be_used_has_a_name(page, address):
+def test_screen_readers_and_the_keyboard_find_all_of_it(page, address):
     page.goto(f"{address}?example=2")
-    page.wait_for_selector("#status:has-text('turns.mp4')")
-    nameless = """elements => elements.filter(element => !element.closest('[aria-hidden]')
-        && !(element.textContent.trim() || element.getAttribute('aria-label') || element.labels?.length)
-        && !element.closest('button')).map(element => element.outerHTML)"""
-    assert page.locator("button, input, a, canvas, video, svg").evaluate_all(nameless) == []
+    page.wait_for_selector("#status:has-text('turns.mp4: 64 frames')")
+    nodes = check_tree(page)
+    assert {"Place in the video", "Frame of the clip"} <= {name for role, name, _ in nodes if role == "slider"}
+    assert {"Choose a video", "Camera", "Place in the video", "Frame of the clip", "heat", "OpenAPI"} <= set(tab_stops(page))
     assert page.locator(".verdict").get_attribute("aria-live") == "polite"
+    page.focus("#place")
+    page.keyboard.press("End")
+    assert page.get_attribute("#place", "aria-valuetext").startswith("4.0 seconds: ")
+    assert page.evaluate("document.getElementById('film').currentTime") == pytest.approx(4, abs=0.2)
+    width = page.viewport_size["width"]
+    page.set_viewport_size({"width": 320, "height": 640})  # a zoom of 400 % on a screen of 1280 pixels
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    page.set_viewport_size({"width": width, "height": 844})
+
+
+def test_who_cancels_is_told_so_and_asks_again(page, video, monkeypatch):
+    working, go_on, answer = threading.Event(), threading.Event(), app.answer
+
+    def slow(*arguments):
+        working.set()
+        assert go_on.wait(60)
+        return answer(*arguments)
+
+    monkeypatch.setattr(app, "answer", slow)
+    page.set_input_files("#file", {"name": "long.mp4", "mimeType": "video/mp4", "buffer": video})
+    assert working.wait(60)
+    page.wait_for_selector("#status:has-text('Looking at long.mp4')")
+    page.click("#cancel")
+    page.wait_for_selector("#status:has-text('Cancelled.')")
+    assert page.is_visible("#invitation") and page.is_hidden("#cancel")
+    assert page.evaluate("document.activeElement.id") == "file"
+    go_on.set()
+    page.set_input_files("#file", {"name": "good.mp4", "mimeType": "video/mp4", "buffer": video})
+    page.wait_for_selector("#status:has-text('good.mp4: 24 frames')")

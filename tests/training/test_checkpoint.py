@@ -1,6 +1,7 @@
 """Only whole checkpoints are restored; what is not whole is named."""
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -204,3 +205,23 @@ def test_kill_9_at_random_moments_loses_no_whole_checkpoint(tmp_path):
 
 def test_facts_are_json(saved):
     assert json.loads((saved / "2.sha256.json").read_text())
+
+
+@pytest.mark.fault(
+    promise="An error of the disk under a checkpoint is told for what it is",
+    provoked="a limit on the size of files, under a save",
+    seen="`cannot save the checkpoint of step 3`, the system's reason, what to do, and that the one before is intact",
+    trials=1,
+)
+def test_a_file_that_may_not_grow_is_told_as_such(saved):
+    checkpoints = Checkpoints(saved, keep=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(Stopped, match=r"File too large; raise the limit of a file's size .*; the checkpoint of step 2 is intact"):
+            checkpoints.save(3, state_of(3), {"data": ["position 3"]})
+            checkpoints.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        checkpoints.close()
+    assert restored_step(saved) == 2

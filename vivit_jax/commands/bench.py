@@ -226,6 +226,8 @@ def _print(report: Row, columns: dict[str, Any]) -> None:
     console.show(table)
     if "ceiling" in report:
         console.say(f"ceiling of a device: {Ceiling(**report['ceiling'])}")
+        if any(row.get("share_of_ceiling", 0) > 1 for row in report["rows"]):
+            console.warn("a step was faster than the ceiling: something else used the device while it was measured; measure again")
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     console.say(f"{environment['devices']} x {environment['device']}, {environment['cpus']} CPUs; {versions}")
 

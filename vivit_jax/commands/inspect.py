@@ -21,6 +21,7 @@ A view is one crop of one clip of a video.
 """
 
 import argparse
+import io
 import pathlib
 import typing
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, output_file, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, printable
+from vivit_jax.files import write_atomically
 
 if typing.TYPE_CHECKING:
     from PIL import Image
@@ -213,7 +215,9 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
     for split, summary in splits.items():
         seconds = summary.seconds
         spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
-        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}")
+        slowest, fastest = (f"{rate:.4g}" for rate in (summary.rates.min(), summary.rates.max()))
+        rates = slowest if slowest == fastest else f"{slowest} to {fastest}"
+        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}, {rates} frames a second")
     _save(sheet_of(dataset), sheet)
     verdict = verified(dataset, splits, originals)
     for line in verdict.told:
@@ -227,5 +231,7 @@ def _save(sheet: "Image.Image", path: pathlib.Path) -> None:
     if path.suffix.lower() not in (".png", ".jpg", ".webp"):
         raise UserError(f"a contact sheet is a .png, .jpg or .webp file, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    picture = io.BytesIO()
+    sheet.save(picture, {".jpg": "jpeg"}.get(path.suffix.lower(), path.suffix[1:]))
+    write_atomically(path, picture.getvalue())
     console.say(f"{path}: {sheet.width}x{sheet.height} pixels")

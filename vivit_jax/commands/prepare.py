@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0,
         metavar="N",
-        help="how many unreadable videos may be left out (default 0); below 1, as a share of all",
+        help="how many videos may be left out that cannot be read, or that a csv names and are missing (default 0); below 1, as a share of "
+        "all",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name; nothing else is ever replaced")
     _add_reading(parser)
@@ -93,6 +94,9 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         help="for such a csv: the frame that ends a segment is its last, and not the one after",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of --split (default: %(default)s)")
+
+
+FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -162,6 +166,12 @@ def print_summary(summary: Summary) -> None:
     console.show(table)
     for remark in summary.remarks:
         console.say(remark)
+    if summary.rates and summary.rates[-1] > FAR_APART * summary.rates[0]:
+        slowest, fastest = (f"{float(rate):.4g}" for rate in (summary.rates[0], summary.rates[-1]))
+        console.say(
+            f"videos have {slowest} to {fastest} frames a second: by --config.data.stride, a clip spans less time of the faster ones; "
+            f"--config.data.rate={slowest} takes frames by time"
+        )
     for title, rows in (("changed in form", summary.changed), ("refused", summary.refused)):
         if rows:
             console.say(f"{title}: {len(rows)}")

@@ -15,6 +15,7 @@ import pathlib
 
 from vivit_jax.commands.arguments import refuse_unused
 from vivit_jax.errors import UserError
+from vivit_jax.files import write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{arguments.card} exists already: give --card a new file")
     card = model_card(arguments.model, load_model_dir(arguments.model), repository)
     if arguments.card:
-        arguments.card.write_text(card, encoding="utf-8")
+        write_atomically(arguments.card, card)
         print(f"wrote {arguments.card}; nothing is pushed")
         return
     address = push(arguments.model, repository, card, private=arguments.private, revision=arguments.revision, message=arguments.message)

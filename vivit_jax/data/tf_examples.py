@@ -5,6 +5,7 @@ a few bytes. A TFRecord is 8 bytes of length, 4 of checksum, the example, 4 of c
 floats or whole numbers.
 """
 
+import functools
 import io
 import os
 import pathlib
@@ -60,6 +61,7 @@ def read_example(path: pathlib.Path, file_format: str, place: int, names: Collec
         raise _damaged(path, str(error)) from None
 
 
+@functools.lru_cache(maxsize=1)
 def _array_record(path: pathlib.Path) -> Sequence[bytes]:
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 

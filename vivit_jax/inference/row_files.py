@@ -4,6 +4,7 @@ An interruption leaves csv and jsonl whole, and the next command goes on with th
 """
 
 import abc
+import contextlib
 import csv
 import io
 import json
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vivit_jax import extras
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import lock, write_atomically
+from vivit_jax.files import lock, write_atomically, writing
 from vivit_jax.inference.rows import Row, RowsOfModel
 
 ROW_GROUP = 10_000  # rows of a parquet file's group
@@ -96,10 +97,14 @@ class _Growing(RowFile):
         self._failed: dict[str, str] = {}
         if not path.exists() and self._record.exists() and not overwrite and not _is_record(self._record):
             raise UserError(f"{self._record} is of another kind, and would be written over: give another --out, or --overwrite")
+        new = not os.path.lexists(path)
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         try:
-            self._begin(overwrite)
+            with writing(path):
+                self._begin(overwrite)
         except BaseException:
+            if new:
+                path.unlink(missing_ok=True)
             self._file.close()
             raise
 
@@ -113,7 +118,7 @@ class _Growing(RowFile):
             self._check_same()
             try:
                 end = self._kept()
-            except (ValueError, KeyError, TypeError, csv.Error):
+            except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError, csv.Error):
                 told = f"{self.path} holds a line that is no row of these: it was changed"
                 raise UserError(f"{told}; give another --out, or --overwrite to begin anew") from None
         self._file.truncate(end)
@@ -125,8 +130,8 @@ class _Growing(RowFile):
     def _check_same(self) -> None:
         try:
             found = json.loads(self._record.read_text(encoding="utf-8"))
-            made, self._failed = found["made"], dict(found["failed"])
-        except (OSError, ValueError, KeyError, TypeError):
+            made, self._failed = dict(found["made"]), dict(found["failed"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             told = f"{self.path} is there already, and {self._record.name} beside it does not say how to go on with it"
             raise UserError(f"{told}: give another --out, or --overwrite to begin anew") from None
         for key in self._made | made:
@@ -146,7 +151,7 @@ class _Growing(RowFile):
             if count == self._table.rows_a_window:
                 kept = end
                 last = row["video"]
-                self._next[last] = round(float(row["start"]) / self._every) + 1 if self._every else 1
+                self._next[last] = _number(float(row["start"]), self._every) + 1 if self._every else 1
         if last is not None and self._every:  # until a command has read it on, which need not be this one
             self._failed.setdefault(last, UNKNOWN_END)
         return kept
@@ -173,8 +178,9 @@ class _Growing(RowFile):
 
     def add(self, rows: Sequence[Row]) -> None:
         lines = _csv_lines([row.values() for row in rows]) if self._is_csv else _json_lines(rows)
-        while lines:
-            lines = lines[self._file.write(lines) :]
+        with writing(self.path):
+            while lines:
+                lines = lines[self._file.write(lines) :]
 
     def end(self, video: str, error: str | None = None) -> None:
         if error is not None:
@@ -188,6 +194,13 @@ class _Growing(RowFile):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
+
+
+def _number(start: float, every: float) -> int:
+    """The number of the window that begins at `start`."""
+    if start < 0:
+        raise ValueError(start)
+    return round(start / every)
 
 
 def _is_record(path: pathlib.Path) -> bool:
@@ -212,8 +225,25 @@ class _Parquet(RowFile):
         self._schema = pyarrow.schema(fields, metadata={"vivit": json.dumps(made)})
         self.path, self._temporary = path, path.with_name(f".{path.name}.{os.getpid()}")
         self._waiting: list[Row] = []
-        self._table = pyarrow.Table
-        self._writer = pyarrow.parquet.ParquetWriter(self._temporary, self._schema)
+        self._table, self._writer = pyarrow.Table, None
+        with self._cleaned():
+            self._sink = self._temporary.open("wb")  # and not the library's own file, whose errors have no number
+            self._writer = pyarrow.parquet.ParquetWriter(self._sink, self._schema)
+
+    @contextlib.contextmanager
+    def _cleaned(self) -> Iterator[None]:
+        """After an error removes what is written so far, and tells one of the system as one about the file."""
+        try:
+            with writing(self.path):
+                yield
+        except BaseException:
+            self._discard()
+            raise
+
+    def _discard(self) -> None:
+        self._temporary.unlink(missing_ok=True)
+        if self._writer:
+            self._writer.is_open = False  # or it writes the end of the file when it is collected
 
     def add(self, rows: Sequence[Row]) -> None:
         self._waiting += [{**row, "video": printable(row["video"])} for row in rows]  # strings of parquet are UTF-8
@@ -227,18 +257,19 @@ class _Parquet(RowFile):
         return 0
 
     def _write(self) -> None:
-        self._writer.write_table(self._table.from_pylist(self._waiting, schema=self._schema))
+        with self._cleaned():
+            self._writer.write_table(self._table.from_pylist(self._waiting, schema=self._schema))
         self._waiting = []
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._write()
+        with self._sink, self._cleaned():
+            if kind is not None:
+                self._discard()
+                return
+            self._write()
             self._writer.close()
-            if kind is None:
-                self._temporary.replace(self.path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+            self._sink.close()
+            self._temporary.replace(self.path)
 
 
 def _whole_lines(file: typing.BinaryIO, ends: list[int]) -> Iterator[str]:

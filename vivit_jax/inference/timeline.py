@@ -1,11 +1,13 @@
 """Scores over time as a picture: the classes that lead along a video, each as a line, with times as people read them."""
 
+import io
 import pathlib
 
 import numpy as np
 
 from vivit_jax.data.layouts.times import clock
 from vivit_jax.errors import UserError, printable
+from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.windows import WindowScores
 
@@ -69,7 +71,9 @@ class Timeline:
             axes.spines[["top", "right"]].set_visible(False)
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        picture = io.BytesIO()
+        figure.savefig(picture, format=path.suffix[1:].lower())
+        write_atomically(path, picture.getvalue())
         return True
 
 

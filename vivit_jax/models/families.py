@@ -105,6 +105,8 @@ class Family:
         parameters are drawn, arithmetic is counted and programs are exported in this form.
       portable: the same parameters and the same function, without what asks for one kind of device: how a saved model is loaded.
       outline: the same shapes and arithmetic as `plain`, in the form that JAX traces fastest.
+      one_block: the model with only `block_00` in each encoder, and how many blocks like it each has, by the encoder's name: tracing one
+        tells the shapes of all. None where a model has no such blocks, or needs all of them.
       order: parts of parameter paths in the order in which a video meets them, for tables.
       features: what the boxes of `cells` are called.
       layer_outputs: what each of some layers, counted back from -1, gives for a video, where a family has such layers: statistics over
@@ -119,6 +121,7 @@ class Family:
     plain: Callable[[Any], Any] = lambda config: config
     portable: Callable[[Any], Any] = lambda config: config
     outline: Callable[[Any], Any] = lambda config: config
+    one_block: Callable[[Any], tuple[Any, dict[str, int]]] | None = None
     order: tuple[str, ...] = ()
     features: str = "features"
     layer_outputs: Callable[[nn.Module, Array, tuple[int, ...]], tuple[LayerOutput, ...]] | None = None

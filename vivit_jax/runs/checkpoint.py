@@ -8,6 +8,8 @@ A save goes through these states, and `kill -9` between any two of them loses on
 """
 
 import dataclasses
+import errno
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -18,8 +20,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from vivit_jax import console
-from vivit_jax.files import first_free
-from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, replace_facts, write_manifest
+from vivit_jax.files import REMEDIES, first_free, told
+from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, replace_facts, step_dirs, write_manifest
 from vivit_jax.runs.stopping import Refused, Stopped
 from vivit_jax.training.devices.hosts import of_first_host
 
@@ -70,7 +72,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The whole steps, ascending."""
-        return [int(path.name) for path in self._step_dirs() if manifest_path(path).is_file()]
+        return [int(path.name) for path in step_dirs(self._directory) if manifest_path(path).is_file()]
 
     def save(self, step: int, state: Any, facts: dict) -> None:
         """Begins to save: returns once the arrays are copied; the rest happens in the background.
@@ -187,7 +189,7 @@ class Checkpoints:
         """The newest whole step, NONE_THERE or NONE_WHOLE; puts the faults of newer ones into `refused`, and moves them if one is whole."""
         cut_off: list[Path] = []
         newest = NONE_THERE
-        for step_dir in reversed(self._step_dirs()):
+        for step_dir in reversed(step_dirs(self._directory)):
             reason = damage(step_dir)
             if reason is None:
                 newest = int(step_dir.name)
@@ -213,9 +215,10 @@ class Checkpoints:
         aside = first_free(lambda number: step_dir.with_name(f"refused-{step_dir.name}{'' if number == 1 else f'-{number}'}"))
         if manifest_path(step_dir).is_file():
             console.warn(f"checkpoint {step_dir.name} is damaged and refused, and renamed to {aside.name}: {reason}")
-            manifest_path(step_dir).replace(manifest_path(aside))
         else:
             console.warn(f"checkpoint {step_dir.name} has no manifest and is refused, and renamed to {aside.name}")
+        if os.path.lexists(manifest_path(step_dir)):  # even what is no file, such as a pipe: it would be in the way of the next save
+            manifest_path(step_dir).replace(manifest_path(aside))
         step_dir.rename(aside)
 
     def _none_whole(self, refused: dict[str, str]) -> str:
@@ -231,13 +234,8 @@ class Checkpoints:
 
     def _clear_marks(self) -> None:
         for mark in self._directory.glob(".*.saving"):
-            mark.unlink()
-
-    def _step_dirs(self) -> list[Path]:
-        if not self._directory.is_dir():
-            return []
-        names = (path.name for path in self._directory.iterdir() if path.is_dir())
-        return [self._directory / str(step) for step in sorted(int(name) for name in names if name.isdecimal())]
+            if mark.is_file():
+                mark.unlink()
 
     def _remove(self, step_dir: Path) -> None:
         mark_path(step_dir).touch()
@@ -254,7 +252,7 @@ def _is_cut_off(step_dir: Path) -> bool:
 def _in_one_line(error: Exception) -> str:
     """The informative part of an error: storage libraries wrap `No space left on device` in pages of context."""
     text = " ".join(str(error).split())
-    for known in ("No space left on device", "Read-only file system", "Permission denied", "Disk quota exceeded"):
-        if known in text:
-            return known
+    for number in (*REMEDIES, errno.ESTALE, errno.EMFILE):
+        if os.strerror(number) in text:
+            return told(number)
     return f"{type(error).__name__}: {text[:200]}"

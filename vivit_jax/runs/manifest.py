@@ -5,6 +5,7 @@ that was cut off can be told from a manifest that was lost.
 """
 
 import json
+import re
 from pathlib import Path
 
 from vivit_jax.files import sha256, write_atomically
@@ -20,6 +21,14 @@ def manifest_path(step_dir: Path) -> Path:
 def mark_path(step_dir: Path) -> Path:
     """`checkpoints/.200.saving`, which exists while `checkpoints/200` is being saved."""
     return step_dir.with_name(f".{step_dir.name}.saving")
+
+
+def step_dirs(directory: Path) -> list[Path]:
+    """The folders of steps in `checkpoints`, whole or not, ascending. A folder `007`, or one of other digits, is not ours."""
+    if not directory.is_dir():
+        return []
+    names = (path.name for path in directory.iterdir() if path.is_dir())
+    return [directory / name for name in sorted((name for name in names if re.fullmatch("0|[1-9][0-9]*", name)), key=int)]
 
 
 def write_manifest(step_dir: Path) -> None:
@@ -51,7 +60,10 @@ def read_facts(step_dir: Path) -> dict:
 
 
 def damage(step_dir: Path) -> str | None:
-    """Says what is wrong with a step by its manifest; None if every file is as it was written, and there is no other file."""
+    """Says what is wrong with a step by its manifest; None if every file is as it was written, there is no other file, and it has its name.
+
+    The step that its facts record must be that of the folder's name; checkpoints of older versions record none.
+    """
     manifest = manifest_path(step_dir)
     if not manifest.is_file():
         return f"its manifest {manifest.name} is missing"
@@ -71,7 +83,9 @@ def damage(step_dir: Path) -> str | None:
                 return f"{name} differs from its SHA-256"
         if others := [name for name in files if name not in entries]:
             return f"its manifest {manifest.name} does not list {', '.join(others)}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if (step := read_facts(step_dir).get("step", int(step_dir.name))) != int(step_dir.name):
+            return f"it is the checkpoint of step {step} under another name"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return f"its manifest {manifest.name} cannot be read"
     return None
 

@@ -44,6 +44,7 @@ class Reached:
     def facts(self, run: Run, model_digest: str | None) -> dict[str, Any]:
         """The plain values to save in a checkpoint: this, the digest of the best model's weights, and what makes it this run's."""
         return {
+            "step": self.step,
             "data": positions_of_all_hosts(self.position),
             "best": self.best,
             "evaluated": self.evaluated,

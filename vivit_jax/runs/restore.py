@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 
 from vivit_jax.errors import UserError
 from vivit_jax.runs.checkpoint import STATE
-from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts
+from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, step_dirs
 from vivit_jax.training.lora import merged
 
 CHECKPOINTS = "checkpoints"
@@ -51,7 +51,7 @@ def verify(workdir: str | os.PathLike) -> list[SavedStep]:
       The steps, ascending; empty if there are none.
     """
     directory = _checkpoints(workdir)
-    steps = sorted(int(path.name) for path in directory.iterdir() if path.is_dir() and path.name.isdecimal()) if directory.is_dir() else []
+    steps = [int(path.name) for path in step_dirs(directory)]
     wrong = {step: _damage(directory / str(step)) for step in steps}
     facts = {step: read_facts(directory / str(step)) for step in steps}
     newest = max((step for step in steps if wrong[step] is None), default=None)

@@ -82,6 +82,10 @@ def train(
             raise
         except Stopped as stop:
             raise type(stop)(f"{stop}; {again}") from stop
+        except OSError as error:
+            if not error.strerror or isinstance(error, BrokenPipeError):
+                raise
+            raise Stopped(f"{in_one_line(error)}; {again}") from error  # such as of a full disk
 
 
 def _experiment(config: Experiment | ConfigDict | str | os.PathLike) -> Experiment:
@@ -246,7 +250,7 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop
     """Prints what was made, and where."""
     here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
     if test is not None:
-        console.say(f"test {test.headline.removesuffix(')')}, {test.views} views each)", style="bold")
+        console.say(f"test {test.headline.removesuffix(')')}, {test.views} {'view' if test.views == 1 else 'views'} each)", style="bold")
     console.say(f"data     {dataset.path}")
     chosen = f"the best of the evaluations, after step {loop.model_step}" if loop.best else f"after the last step, {loop.step}"
     console.say(f"model    {here / workdir.model.name} ({chosen})")

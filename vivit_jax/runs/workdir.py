@@ -15,7 +15,7 @@ import jax
 from vivit_jax import console
 from vivit_jax.config import Experiment, resolve, to_dict
 from vivit_jax.errors import UserError
-from vivit_jax.files import first_free, is_url, lock, write_atomically
+from vivit_jax.files import first_free, is_url, lock, write_atomically, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.stopping import Refused
 from vivit_jax.versions import versions_of
@@ -81,7 +81,11 @@ class Workdir:
         self.path = Path(path).absolute()
         if jax.process_index() == 0:
             self._made = not self.path.exists()
-            self._lock, alone = _locked(self.path)
+            try:
+                self._lock, alone = _locked(self.path)
+            except OSError:
+                self._unmake()
+                raise
             if alone:
                 self._clear()
 
@@ -156,9 +160,7 @@ class Workdir:
         """Unlocks the directory for other runs, and removes it if it was made for this run and is empty."""
         if jax.process_index() != 0:
             return
-        if self._made and [path.name for path in self.path.iterdir()] == [LOCK]:
-            (self.path / LOCK).unlink()
-            self.path.rmdir()
+        self._unmake()
         self._lock.close()
 
     @property
@@ -169,6 +171,11 @@ class Workdir:
         steps = [path for path in self.checkpoints.iterdir() if path.is_dir() and "orbax-checkpoint-tmp" not in path.name]
         return any(manifest_path(step).exists() or not mark_path(step).exists() for step in steps)
 
+    def _unmake(self) -> None:
+        if self._made and [path.name for path in self.path.iterdir()] == [LOCK]:
+            (self.path / LOCK).unlink()
+            self.path.rmdir()
+
     def _check_begun(self) -> None:
         """For a directory without checkpoints: refuses a run that had some, and moves aside what a run without any left."""
         ended = [name for name in OF_THE_END if (self.path / name).exists()]
@@ -178,6 +185,8 @@ class Workdir:
                 f"--workdir {self.path} holds a run that has lost its checkpoints ({what} are there): put back {self.checkpoints}, give a "
                 "new --workdir, or add --restart, which puts all of this run aside and begins again"
             )
+        if os.path.lexists(self.config):
+            _recorded(self.config)  # or it would be written over: a model has a file of this name too
         metrics = self.path / "metrics.jsonl"
         if self.model.exists() or (metrics.exists() and metrics.stat().st_size):
             console.warn(
@@ -211,7 +220,7 @@ def _locked(path: Path) -> tuple[Any, bool]:
     """The open lock file, and whether this process holds the lock; it does not on a file system without locks."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        file = (path / LOCK).open("a+")
+        file = (path / LOCK).open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"cannot write into --workdir {path}: {error.strerror}") from None
     try:
@@ -220,9 +229,10 @@ def _locked(path: Path) -> tuple[Any, bool]:
     except BlockingIOError:
         file.seek(0)
         raise UserError(f"another run ({file.read().strip() or 'unknown'}) is using --workdir {path}: give a different one") from None
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {platform.node()}")
-    file.flush()
+    with writing(path):
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
     return file, alone
 
 
@@ -232,11 +242,22 @@ def _json(experiment: Experiment) -> dict:
 
 def _read(path: Path) -> dict:
     """The configuration in a `config.json`, with every key of today."""
+    return _of_today(_recorded(path)["config"], path)
+
+
+def _recorded(path: Path) -> dict:
+    """What a run's `config.json` holds.
+
+    Raises:
+      UserError: if it is none.
+    """
     try:
-        config = json.loads(path.read_text())["config"]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is not the config.json of a run: give another --workdir") from None
-    return _of_today(config, path)
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(recorded["config"], dict):
+            raise TypeError(recorded)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"{path} is not the config.json of a run, or is damaged: put back a copy, or give another --workdir") from None
+    return recorded
 
 
 def _of_today(config: Any, path: Path) -> dict:
@@ -269,7 +290,7 @@ def _first_start(path: Path) -> str | None:
     """When the run of a `config.json` began, in UTC: now if there is none yet; None if an earlier version wrote it, without a date."""
     if not path.exists():
         return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return json.loads(path.read_text()).get("started")
+    return _recorded(path).get("started")
 
 
 def _surroundings() -> dict:

@@ -88,7 +88,10 @@ class Evaluation:
     @property
     def headline(self) -> str:
         """The first score to look at, with its denominator."""
-        return self.heads[""].headline if "" in self.heads else f"top1 {self.top1:.4f} ({self.hits} of {self.examples})"
+        if "" in self.heads:
+            return self.heads[""].headline
+        of_heads = ", ".join(f"{name} {scores.top1:.4f}" for name, scores in self.heads.items())
+        return f"top1 {self.top1:.4f} (all heads right for {self.hits} of {self.examples}; {of_heads})"
 
     def summary(self) -> dict[str, float]:
         """The few numbers that are logged during training: all of `metrics_of` that the split defines."""

@@ -36,8 +36,13 @@ def unstack_layers(params: Mapping) -> dict:
     if "blocks" in params:
         depth = jax.tree.leaves(params["blocks"])[0].shape[0]
         for layer in range(depth):
-            unstacked[f"block_{layer:02d}"] = jax.tree.map(lambda leaf, layer=layer: _layer(leaf, layer), params["blocks"])
+            unstacked[block_name(layer)] = jax.tree.map(lambda leaf, layer=layer: _layer(leaf, layer), params["blocks"])
     return unstacked
+
+
+def block_name(layer: int) -> str:
+    """The name of an encoder's block, counted from 0."""
+    return f"block_{layer:02d}"
 
 
 def flatten(params: Mapping) -> dict:

@@ -20,7 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vivit_jax.errors import UserError
-from vivit_jax.files import exchange, is_url, sha256, sync, write_json
+from vivit_jax.files import exchange, is_url, sha256, sync, write_json, writing
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import Preprocess
@@ -137,7 +137,10 @@ def save_pretrained(
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(path)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary:
+    with (
+        writing(path),
+        tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary,
+    ):
         new = pathlib.Path(temporary) / "new"
         new.mkdir()
         write_safetensors(new / WEIGHTS, flat, metadata={"format": "np"})

@@ -4,13 +4,13 @@ import pathlib
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vivit_jax.errors import UserError
 from vivit_jax.weights.tensor_files import DAMAGED, Tensors, check_expansion, first_line, leaves_of
+from vivit_jax.weights.wrappers import state_dict_in
 
 if TYPE_CHECKING:
     import torch
@@ -36,19 +36,11 @@ def read_torch(path: pathlib.Path) -> Tensors:
         raise UserError(f"{path} holds more than tensors, and nothing in it was executed{reason}: save its state_dict alone") from None
     except (*DAMAGED, AssertionError) as error:
         raise UserError(f"{path} is not a whole PyTorch file of tensors: {first_line(error)}") from None
-    tensors = {name: leaf for name, leaf in leaves_of(path, _state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
+    tensors = {name: leaf for name, leaf in leaves_of(path, state_dict_in(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
     for name, tensor in tensors.items():
         _check_torch(path, name, tensor)
     shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
     return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)))
-
-
-def _state_dict(loaded: object) -> object:
-    """The tensors of a training checkpoint, where the file is one: under the names that timm, DeiT, DINO, pytorchvideo and others use."""
-    for key in ("state_dict_ema", "state_dict", "model_ema", "model", "teacher", "model_state_dict", "model_state", "net", "student"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            return loaded[key]
-    return loaded
 
 
 def _check_pickle(path: pathlib.Path) -> None:

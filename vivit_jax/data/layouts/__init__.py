@@ -37,7 +37,7 @@ LAYOUTS = {
     "folder": Layout("a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split", ("within", "split")),
     "csv": Layout(
         "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`",
-        ("root", "within", "split", "group", "heads", "shared_videos", "first_frame", "stop_frame_included"),
+        ("root", "within", "split", "group", "heads", "shared_videos", "first_frame", "stop_frame_included", "tolerate"),
     ),
     "kinetics": Layout("train.csv, validate.csv, test.csv and clips ID_SSSSSS_EEEEEE.mp4", (*PUBLISHED, "shared_videos")),
     "ssv2": Layout("something-something-v2-*.json and videos ID.webm", PUBLISHED),

@@ -18,6 +18,10 @@ Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction] | bytes]
 """A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second; or the bytes of a video file."""
 
 
+class MissingFileError(UserError):
+    """A listed file is not there, or is no file."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Reading:
     """How a source is read.
@@ -34,6 +38,7 @@ class Reading:
       shared_videos: whether segments of one video may be in several splits.
       first_frame: the number that a list of segments by frame numbers gives a video's first frame.
       stop_frame_included: whether a segment's last frame is the one that such a list ends it with, and not the one before.
+      tolerate: how many files of a list may be missing: a number, or if below 1 a share of its lines.
     """
 
     root: pathlib.Path | None = None
@@ -47,6 +52,7 @@ class Reading:
     shared_videos: bool = False
     first_frame: int = 0
     stop_frame_included: bool = False
+    tolerate: float = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +128,11 @@ def class_names(label: str | tuple[str, ...]) -> tuple[str, ...]:
     return label if isinstance(label, tuple) else (label,)
 
 
+def tolerated(tolerate: float, total: int) -> int:
+    """How many of `total` a tolerance allows: a number, or if below 1 a share of them."""
+    return int(tolerate * total) if tolerate < 1 else int(tolerate)
+
+
 def sorted_labels(names: set[str]) -> tuple[str, ...]:
     """Class names in order: as numbers if all of them are, else by name."""
     return tuple(sorted(names, key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else str))
@@ -136,7 +147,8 @@ def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path 
       within: the folder that it must lie in once all links are followed; None allows any folder.
 
     Raises:
-      UserError: naming the path, if it is missing, is not a file, lies outside `within`, or has a name that is not UTF-8.
+      MissingFileError: naming the path, if it is missing or is not a file.
+      UserError: naming the path, if it lies outside `within`, or has a name that is not UTF-8.
     """
     if not is_utf8(str(path)):
         raise UserError(f"{str(path)!r}: the name is not UTF-8; rename the file")
@@ -145,7 +157,7 @@ def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path 
         raise UserError(f"{path}: leads out of {within}, the only folder that --within allows")
     problem = _problem(joined)
     if problem:
-        raise UserError(f"{path}: {problem}{'' if joined.is_absolute() and str(joined) == str(path) else f' in {folder}'}")
+        raise MissingFileError(f"{path}: {problem}{'' if joined.is_absolute() and str(joined) == str(path) else f' in {folder}'}")
     return joined
 
 

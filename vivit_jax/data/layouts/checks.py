@@ -34,7 +34,7 @@ def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str
     if not annotations.published:
         _check_unique(annotations.clips)
     _check_names(annotations.clips)
-    told = _check_splits_disjoint(annotations, shared_videos=shared_videos)
+    told = [*_check_splits_disjoint(annotations, shared_videos=shared_videos), *_lonely_classes(annotations)]
     return (*told, *(_check_trained(annotations) if "train" in annotations.splits else ()))
 
 
@@ -80,11 +80,11 @@ def _check_unique(clips: Sequence[Clip]) -> None:
 
 
 def _twice(first: Clip, clip: Clip) -> str:
-    place = (
-        f"in {first.split} and {clip.split}" if first.name == clip.name else f"as {first.name} in {first.split} and here in {clip.split}"
-    )
-    if first.label == clip.label or first.split != clip.split:
-        return f"{clip.name}: listed twice ({place}); keep one line"
+    apart = first.split != clip.split
+    other = f"as {first.name}{f' in {first.split}' if apart else ''} and here{f' in {clip.split}' if apart else ''}"
+    place = f" ({other})" if first.name != clip.name else f" (in {first.split} and {clip.split})" if apart else ""
+    if first.label == clip.label or apart:
+        return f"{clip.name}: listed twice{place}; keep one line"
     both = ";".join(dict.fromkeys([*class_names(first.label), *class_names(clip.label)]))
     return f"{clip.name}: listed twice with other labels; for several labels name the column `labels` and write {both!r} on one line"
 
@@ -129,6 +129,13 @@ def _check_trained(annotations: Annotations) -> Iterator[str]:
             yield f"{len(missing)} of {len(names)} {f'{head} ' if head else ''}classes have no training video here"
         elif missing:
             raise UserError(f"no training video of {head or 'class'} {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}")
+
+
+def _lonely_classes(annotations: Annotations) -> Iterator[str]:
+    """Warns of one class alone, which any model names without looking; of a set with several labels a clip it may still be absent."""
+    for head, names in by_head(annotations.labels).items():
+        if len(names) == 1 and not annotations.multi_label:
+            yield f"warning: {names[0]} is the only {head or 'class'}: a classifier has nothing to tell it from"
 
 
 def groups_in_several_splits(clips: Sequence[Clip]) -> list[str]:

@@ -42,10 +42,11 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     Raises:
       UserError: naming the file and line.
     """
-    publication = Publication(source, reading, frames=True)
+    publication = Publication(source, reading)
     publication.needed(*LISTS.values(), TEST)
     labels, gathered = {head: _labels(publication, head) for head in HEADS}, Gathered(publication.fps)
     rates = {} if publication.fps else _rates(publication)
+    publication.takes_frames |= bool(rates)
     remarks = [
         f"EPIC_100_{head}_classes.csv is not there: classes are called by their numbers"
         for head in HEADS

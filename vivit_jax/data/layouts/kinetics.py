@@ -80,6 +80,8 @@ def _official(publication: Publication, lists: list[pathlib.Path], remarks: list
         unlabelled = set()
         for where, row in rows_of(path, *COLUMNS[1:]):
             label, split = row.get("label") or None, _split(where, path, row.get("split", ""))
+            if label is None and "label" in row and split != "test":
+                raise UserError(f"{where}: the label is empty")
             (unlabelled if label is None else labels).add(label or split)
             start, end = (seconds(where, column, row[column]) for column in COLUMNS[2:])
             if start is None or end is None or end <= start:
@@ -109,16 +111,16 @@ def _split(where: str, path: pathlib.Path, cell: str) -> str:
 def _plain(publication: Publication, lists: list[pathlib.Path], remarks: list[str]) -> Annotations:
     gathered, names = Gathered(publication.fps), _names(publication)
     for path in lists:
-        split = canonical(SPLIT.search(path.stem)[1])
+        split, unlabelled = canonical(SPLIT.search(path.stem)[1]), False
         for where, line in lines_of(path):
             name, label = _cells(where, line, may_lack_class=split == "test")
             if label is not None:
                 number = whole_number(where, "the class", label, len(names) or None)
                 label = names[number] if names else str(number)
+            unlabelled |= label is None
             gathered.add(name, split, label, publication.video(name, split=split))
+        remarks += [UNSCORED.format(path.name, split)] * unlabelled
     labels = names or sorted_labels({clip.label for clip in gathered.clips if clip.label is not None})
-    if any(clip.label is None for clip in gathered.clips):
-        remarks.append(UNSCORED.format("its list", "test"))
     if not names:
         remarks.append("no list of class names such as label_map_k400.txt is there: classes are called by their numbers")
     return gathered.annotations(labels, publication, *remarks)

@@ -37,14 +37,11 @@ class Publication:
       videos: the folder that holds the videos, at any depth.
       named: the lists that were given as files, and not by their folder.
       fps: frames a second of videos that are folders of image files; None if it is not given.
+      takes_frames: whether folders of image files are videos, because their rate is known.
     """
 
-    def __init__(self, source: pathlib.Path, reading: Reading, *, frames: bool = False) -> None:
-        """Opens a set; `frames` says that folders of image files are videos even without a rate given.
-
-        Raises:
-          UserError: if `source` or one of `reading.annotations` does not exist.
-        """
+    def __init__(self, source: pathlib.Path, reading: Reading) -> None:
+        """Raises `UserError` if `source` or one of `reading.annotations` does not exist."""
         missing = next((path for path in (source, *reading.annotations) if not path.exists()), None)
         if missing:
             raise UserError(f"{missing}: no such file or folder")
@@ -53,15 +50,16 @@ class Publication:
         self._lists = self._lists or (source,)
         self.named = tuple(path for path in self._lists if path.is_file())
         self.fps = rate(reading.fps)
-        self._within, self._frames = reading.within, frames or self.fps is not None
+        self.takes_frames = self.fps is not None
+        self._within = reading.within
 
     @functools.cached_property
     def _files(self) -> list[pathlib.Path]:
-        """The files given as lists, and the files in the folders given that are not videos."""
+        """The files given as lists, and the files in the folders given that are no videos and no images."""
         found = dict.fromkeys(self.named)
         for folder in self._lists:
             if folder.is_dir():
-                found |= dict.fromkeys(path for path in walk(folder) if path.suffix.lower() not in SUFFIXES)
+                found |= dict.fromkeys(path for path in walk(folder) if path.suffix.lower() not in SUFFIXES and not is_image(path.name))
         return list(found)
 
     @functools.cached_property
@@ -76,13 +74,13 @@ class Publication:
                 files[path.stem].append(path.relative_to(self.videos))
             elif path.parent != last and is_image(path.name):
                 last = path.parent
-                folders[last.name].append(last.relative_to(self.videos))
+                folders[_stem(last)].append(last.relative_to(self.videos))
         return files, folders
 
     @property
     def has_unread_frames(self) -> bool:
         """Whether there are folders of image files, which would be videos if a rate were given."""
-        return not self._frames and bool(self._by_name[1])
+        return not self.takes_frames and bool(self._by_name[1])
 
     def files(self, *patterns: str) -> list[pathlib.Path]:
         """Lists whose names match one of `patterns`, in the order of the patterns; case does not matter."""
@@ -120,31 +118,38 @@ class Publication:
             path = pathlib.PurePosixPath(name)
             if path.is_absolute() and os.path.isfile(path):  # noqa: PTH113 (pathlib raises for names that are too long)
                 return locate(self.videos, name, self._within)
-            files, folders = self._by_name
-            stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
-            candidates = files.get(stem) or (folders.get(stem) if self._frames else None)
-            if candidates:
-                best = min(candidates, key=lambda found: _distance(found, path.parent.parts, split))
-                return self._located(best)
+            for candidates, locate_one in zip(self._by_name, (self._file, self._folder), strict=True):
+                if found := candidates.get(_stem(path)):
+                    return locate_one(min(found, key=functools.partial(_distance, name=path, split=split)))
         return None
 
-    def _located(self, found: pathlib.Path) -> pathlib.Path:
-        """A video's file, or its folder of frames, within the folder that is allowed."""
-        whole = self.videos / found
-        if not whole.is_dir():
-            return locate(self.videos, found, self._within)
+    def _file(self, found: pathlib.Path) -> pathlib.Path:
+        return locate(self.videos, found, self._within)
+
+    def _folder(self, found: pathlib.Path) -> pathlib.Path | None:
+        """A folder of frames, if such are videos."""
+        if not self.takes_frames:
+            return None
         if self._within is not None:
-            for image in images_in(whole):
+            for image in images_in(self.videos / found):
                 locate(self.videos, image.relative_to(self.videos), self._within)
-        return whole
+        return self.videos / found
 
 
-def _distance(found: pathlib.Path, folders: Sequence[str], split: str) -> tuple:
+def _stem(path: pathlib.PurePath) -> str:
+    """A video's name without its suffix, if it has one; some name a folder of frames like the file."""
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+def _distance(found: pathlib.Path, name: pathlib.PurePath, split: str) -> tuple:
     """Sorts videos of one name: first those that replace broken ones, then those in the folders asked for, then those of the split."""
-    parts = found.parent.parts
-    pairs = zip(map(_alike, reversed(parts)), map(_alike, reversed(folders)), strict=False)
-    shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return not is_replacement(found), -shared, split not in map(canonical, parts), found
+    return not is_replacement(found), -_shared(found, name), split not in map(canonical, found.parent.parts), found
+
+
+def _shared(found: pathlib.PurePath, name: pathlib.PurePath) -> int:
+    """How many of the folders that a list names a video in, from the last one up, are those that it was found in."""
+    pairs = zip(map(_alike, reversed(found.parent.parts)), map(_alike, reversed(name.parent.parts)), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def is_replacement(video: pathlib.Path) -> bool:
@@ -234,7 +239,7 @@ class Gathered:
         """What was collected, with the segments of one video next to each other.
 
         Raises:
-          UserError: if none of the listed videos was found.
+          UserError: if none of the listed videos was found, there are no classes, or there is a rate and no folder of frames.
         """
         self._leave_to_others(publication.videos)
         if not self.clips and self.missing:
@@ -243,6 +248,10 @@ class Gathered:
                 f"none of the {len(self.missing)} listed videos is below {publication.videos}, such as {self.missing[0][1]}: name their "
                 f"folder by --root{frames if publication.has_unread_frames else ''}"
             )
+        if self.fps is not None and all(isinstance(clip.source, pathlib.Path) for clip in self.clips):
+            raise UserError("--fps is for videos that are folders of image files, and none of those listed is one: leave it out")
+        if self.clips and not labels:
+            raise UserError(f"the lists of {publication.videos} name no classes: give those of a split with labels too")
         told = list(remarks)
         for split, count in Counter(split for split, _ in self.missing).items():
             names = [name for other, name in self.missing if other == split]
@@ -262,23 +271,29 @@ class Gathered:
         in no such folder, nobody knows whose it is.
         """
         listed = {_folder(clip.name) for clip in self.clips} | {_folder(name) for _, name in self.missing}
-        claims = defaultdict(list)
+        claims, lost = defaultdict(list), set()
         for clip, video in zip(self.clips, self._videos, strict=True):
             if clip.end is None:
                 claims[video].append(clip)
-        lost = set()
         for video, clips in claims.items():
             inside = video.relative_to(videos) if video.is_relative_to(videos) else video
             parent, splits = _alike(video.parent.name), {canonical(part) for part in inside.parent.parts}
             own = [clip for clip in clips if _folder(clip.name) in ("", parent) or parent not in listed]
             if len({clip.name for clip in own}) > 1:
-                own = []
+                fits = {clip.name: _fit(video, clip.name) for clip in own}
+                best = [name for name, fit in fits.items() if fit == max(fits.values())]
+                own = [clip for clip in own if best == [clip.name]]
             if any(clip.split in splits for clip in own):
                 own = [clip for clip in own if clip.split in splits]
             lost |= {id(clip) for clip in clips} - {id(clip) for clip in own}
         self.missing += [(clip.split, clip.name) for clip in self.clips if id(clip) in lost]
         kept = [index for index, clip in enumerate(self.clips) if id(clip) not in lost]
         self.clips, self._videos = [self.clips[index] for index in kept], [self._videos[index] for index in kept]
+
+
+def _fit(video: pathlib.Path, name: str) -> tuple[int, bool]:
+    path = pathlib.PurePosixPath(name)
+    return _shared(video, path), video.name == path.name
 
 
 def _folder(name: str) -> str:

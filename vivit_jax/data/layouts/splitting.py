@@ -63,8 +63,11 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
     counts = Counter(clip.split for clip in clips)
     empty = [split for split in shares.percent if not counts[split]]
     if empty and clips:
+        asked = ",".join(f"{share:g}" for share in shares.percent.values())
+        without_val = ", or leave val out as in --split 80,20" if len(shares.percent) > 2 else ""
         raise UserError(
-            f"{len(units)} {'videos' if single else 'groups of videos'} are too few for --split: none is left for {', '.join(empty)}"
+            f"{len(units)} {'videos' if single else 'groups of videos'} are too few for --split {asked}: none is left for "
+            f"{', '.join(empty)}; give it a larger share{without_val}"
         )
     told = ", ".join(f"{counts[split]} {split}" for split in shares.percent)
     return dataclasses.replace(annotations, clips=clips, remarks=(*annotations.remarks, f"split by --split, seed {shares.seed}: {told}"))

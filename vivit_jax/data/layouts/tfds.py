@@ -64,6 +64,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     fps = rate(reading.fps)
     if of_images and fps is None:
         raise UserError(f"{stored.folder}: its videos are lists of images, which do not say how many are a second: give --fps RATE")
+    if fps is not None and not of_images:
+        raise UserError(f"{stored.folder}: its videos are files, which say how many frames are a second: leave --fps out")
     heads = _heads(stored, reading.heads)
     names = {head: tuple(line for _, line in lines_of(_labels_file(stored.folder, key))) for head, (key, _) in heads.items()}
     groups, wanted = _groups(stored.folder), {*(key for key, _ in heads.values()), *NAMES}

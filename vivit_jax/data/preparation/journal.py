@@ -68,7 +68,7 @@ class Journal:
         self._file.seek(start)
         entry = json.loads(self._file.readline())
         payload = self._file.read(sum(facts["bytes"] for facts in entry["videos"]))
-        if _digest(entry["videos"], payload) != entry["sha256"]:
+        if _digest(entry["videos"], payload) != entry.get("sha256"):
             return None
         self.reused += len(job)
         return _unpacked([Facts.from_json(facts) for facts in entry["videos"]], payload)

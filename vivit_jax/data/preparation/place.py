@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 
-from vivit_jax import console
+from vivit_jax import console, files
 from vivit_jax.data.manifest import HASHES, MANIFEST, SHARD
 from vivit_jax.data.stored import FEATURES, INFO
 from vivit_jax.errors import UserError
@@ -31,9 +31,7 @@ NOTHING = 1024  # bytes that `DONE` has before anything is done
 WORTH_KEEPING = 60  # seconds of work that an error does not throw away
 
 # What to do about an error of the system, where there is something.
-REMEDIES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some of your quota",
+REMEDIES = files.REMEDIES | {
     errno.EACCES: "give yourself the right to write there, or choose another --data_dir",
     errno.EPERM: "give yourself the right to write there, or choose another --data_dir",
     errno.EROFS: "choose a --data_dir that can be written to",
@@ -138,7 +136,7 @@ def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _explained(error: OSError, target: pathlib.Path, *, kept: bool) -> OSError:
     """The error as one line about the data set: the working folder that it came from is gone when it is read."""
-    told = [error.strerror, *([REMEDIES[error.errno]] if error.errno in REMEDIES else [])]
+    told = [os.strerror(error.errno), *([REMEDIES[error.errno]] if error.errno in REMEDIES else [])]
     told += ["what is done is kept, and the same command then goes on"] if kept else []
     return OSError(error.errno, "; ".join(told), str(target))
 

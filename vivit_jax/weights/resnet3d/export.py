@@ -1,5 +1,6 @@
 """Writes a state dict that torchvision's video ResNets load strictly."""
 
+import io
 import pathlib
 from collections.abc import Mapping
 
@@ -37,6 +38,7 @@ def write_state_dict(tensors: Mapping[str, np.ndarray], out: pathlib.Path, libra
 
     Raises:
       UserError: for a file that is neither .pth nor .safetensors, or a .pth without torch.
+      OSError: where the system refuses.
     """
     if out.suffix not in SUFFIXES:
         raise UserError(f"a {library} state dict is a {' or '.join(SUFFIXES)} file, got the suffix {out.suffix!r}")
@@ -47,7 +49,9 @@ def write_state_dict(tensors: Mapping[str, np.ndarray], out: pathlib.Path, libra
         import torch
     except ImportError:
         raise UserError(f"writing {out.suffix} needs torch: pip install torch, or write .safetensors") from None
-    torch.save({name: torch.from_numpy(array.copy()) for name, array in tensors.items()}, out)
+    archive = io.BytesIO()  # torch itself ends in an error of its own where the system refuses, as on a full disk
+    torch.save({name: torch.from_numpy(array.copy()) for name, array in tensors.items()}, archive)
+    out.write_bytes(archive.getbuffer())
 
 
 def _check_expressible(config: object) -> None:

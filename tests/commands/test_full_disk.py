@@ -1,0 +1,73 @@
+"""A disk that fills up under commands that write: one line that names the file, nothing half written, and what was there as it was."""
+
+import contextlib
+import errno
+import resource
+import shutil
+
+import numpy as np
+import pytest
+
+from vivit_jax.weights.resnet3d.export import write_state_dict
+
+# Each with what the system refuses first: bytes beyond these.
+COMMANDS = {
+    "rows": (100, "predict", "--model", "MODEL", "VIDEO", "--views", "1x1", "--top_k", "3", "--out", "OUT/a.csv"),
+    "parquet": (0, "predict", "--model", "MODEL", "VIDEO", "--views", "1x1", "--out", "OUT/a.parquet"),
+    "plot": (1000, "predict", "--model", "MODEL", "VIDEO", "--window", "0.4", "--plot", "OUT/old.png"),
+    "features": (1000, "features", "--model", "MODEL", "VIDEO", "--out", "OUT/old.npz"),
+    "model": (1000, "convert", "MODEL", "--clip", "8,16,16", "--to", "OUT/model"),
+    "again": (3000, "soup", "MODEL", "MODEL2", "--uniform", "--to", "OUT/old"),
+    "program": (1000, "export", "--model", "MODEL", "--to", "stablehlo", "OUT/there"),
+    "sheet": (1000, "inspect", "--name", "toys", "--data_dir", "DATA", "--sheet", "OUT/old.png"),
+    "card": (1000, "push", "--model", "MODEL", "me/model", "--card", "OUT/card.md"),
+}
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """No file may grow beyond `size` bytes meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.fault(
+    promise="A disk that fills up under a command costs nothing that was there, and leaves nothing half written",
+    provoked="a limit on the size of files under predict, features, convert, soup, export, inspect and push, over old files and new ones",
+    seen="one line with the name that was given, the system's reason and what to do; exit code 1",
+    trials=9,
+)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("model", "again", "program") else ()) for name in COMMANDS]
+)
+def test_a_full_disk_is_one_line(name, vivit, model_dir, data_dir, videos, tmp_path):
+    size, *words = COMMANDS[name]
+    out = tmp_path / "out"
+    out.mkdir()
+    for old in ("old.png", "old.npz"):
+        (out / old).write_text("old")
+    shutil.copytree(model_dir, out / "old")
+    shutil.copytree(model_dir, tmp_path / "other")
+    places = {"MODEL": model_dir, "MODEL2": tmp_path / "other", "VIDEO": videos[0], "DATA": data_dir}
+    before = contents(out)
+    with largest_file(size):
+        code, _, err = vivit(*(places.get(word, word.replace("OUT", str(out))) for word in words))
+    target = words[-1].replace("OUT", str(out))
+    assert (code, err) == (1, f"vivit: {target}: File too large; raise the limit of a file's size (ulimit -f)\n")
+    assert contents(out) == before
+
+
+def test_a_full_disk_under_torch_is_an_error_of_the_system(tmp_path):
+    """torch.save itself raises RuntimeError, which would be a traceback."""
+    pytest.importorskip("torch", reason="needs the extra `parity`")
+    with largest_file(100), pytest.raises(OSError, match="File too large") as caught:
+        write_state_dict({"a": np.zeros(1000, np.float32)}, tmp_path / "a.pth", "torchvision")
+    assert caught.value.errno == errno.EFBIG
