@@ -102,7 +102,7 @@ def test_a_recipe_runs(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_recipe_runs(tmp_path, monkeypatch, name):
-    experiment, scores = run(tmp_path, monkeypatch, name, steps=20)
+    experiment, scores = run(tmp_path, monkeypatch, name, steps=4)
     assert scores.examples > 0
     assert set(scores.heads) == ({"verb", "noun"} if name.startswith("vivit_epic") else {""})
     asked = experiment.evaluation
