@@ -78,6 +78,10 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
     except BrokenPipeError:  # the reader of our output went away, as `vivit ... | head` does
         process.flush_output()
         return EXIT_FAILURE
+    except MemoryError as error:
+        process.flush_output()
+        told = f"this machine, or the limit of this process (ulimit -v), has too little memory ({in_one_line(error) or 'out of memory'})"
+        return _fail(program, f"{told}: give it more, or ask for less at once (smaller batches, fewer views)", EXIT_FAILURE)
     except OSError as error:
         process.flush_output()
         return _fail(program, error, EXIT_FAILURE)
@@ -216,7 +220,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _fail(program: str, error: object, code: int) -> int:
-    print(f"{program}: {in_one_line(error)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # where standard error is closed or full, the exit code still tells
+        print(f"{program}: {in_one_line(error)}", file=sys.stderr)
     return code
 
 

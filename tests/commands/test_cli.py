@@ -82,6 +82,12 @@ def test_a_missing_option_is_one_line(vivit):
         (UserError("clip.mp4 is no video"), 2, "vivit: clip.mp4 is no video\n"),
         (KeyboardInterrupt(), 130, "vivit: interrupted\n"),
         (OSError(28, "No space left on device"), 1, "vivit: No space left on device\n"),
+        (
+            MemoryError("Unable to allocate 7 GiB"),
+            1,
+            "vivit: this machine, or the limit of this process (ulimit -v), has too little memory (Unable to allocate 7 GiB): give it more, "
+            "or ask for less at once (smaller batches, fewer views)\n",
+        ),
     ],
 )
 def test_failures_are_one_line_and_an_exit_code(error, code, line, monkeypatch, vivit):
@@ -111,6 +117,11 @@ def test_a_closed_pipe_is_no_traceback():
     process.stdout.close()
     assert b"Traceback" not in process.stderr.read()
     process.wait()
+
+
+def test_an_error_that_cannot_be_printed_keeps_its_exit_code():
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([sys.executable, "-m", "vivit_jax", "predikt"], stderr=full, check=False).returncode == 2
 
 
 def test_control_c_ends_with_130():

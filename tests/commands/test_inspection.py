@@ -93,6 +93,11 @@ def test_a_data_set_is_counted_and_drawn(data_dir, tmp_path, vivit):
     assert Image.open(out).height > 3 * 100
 
 
+def test_the_folder_of_a_data_set_is_told_the_command_that_describes_it(data_dir, vivit):
+    code, _, err = vivit("inspect", f"{data_dir}/toys")
+    assert (code, err) == (2, f"vivit: {data_dir}/toys is a data set: vivit inspect --name toys --data_dir {data_dir}\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

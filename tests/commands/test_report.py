@@ -117,6 +117,16 @@ def test_the_lines_of_a_page_have_all_digits_of_the_metrics(workdir):
         assert lines[axis, name] == [(row["step"], row[key]) for row in rows if key in row]
 
 
+def test_the_first_step_whose_speed_is_not_measured_is_no_point_of_its_line(workdir):
+    rows = [
+        {"step": 1, "train/clips_per_second": 0.0},
+        {"step": 2, "train/clips_per_second": 40.0},
+        {"step": 3, "train/clips_per_second": 50.0},
+    ]
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert dict(reported(workdir).lines())["clips a second", ""] == [(2, 40.0), (3, 50.0)]
+
+
 def test_no_script_runs_but_those_of_the_package(workdir):
     page = reported(workdir)
     policy = re.search(r"script-src ([^\"]*)", page.source).group(1).split()

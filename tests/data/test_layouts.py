@@ -4,6 +4,7 @@ import films
 import pytest
 
 from vivit_jax.data.layouts import Reading, read_layout
+from vivit_jax.data.layouts.splitting import Shares
 from vivit_jax.errors import UserError
 
 
@@ -68,6 +69,12 @@ def test_folder_needs_no_val(folder):
 )
 def test_folder_refuses_by_name(folder, contents):
     refused("folder", folder / "nowhere", "nowhere: no such folder")
+    refused("folder", listing(folder, "path,label\n"), "list.csv: not a folder; layout csv reads lists")
+    refused("csv", folder, "a folder; give the list in it, or another layout")
+    loose = folder / "train" / "run"
+    refused("folder", loose, r"expected the folders train, val and test .*; found \d videos in no folder")
+    with pytest.raises(UserError, match=r"a folder for each class, with its videos in it; \d videos lie in .*run itself, such as a\.mp4"):
+        read_layout("folder", loose, shares=Shares({"train": 50, "test": 50}))
     (folder / "trainings").mkdir()
     refused("folder", folder, "expected the folders train, val and test.*found trainings")
     (folder / "trainings").rmdir()

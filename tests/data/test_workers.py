@@ -1,9 +1,12 @@
 import functools
 import os
+import subprocess
+import sys
 
 import pytest
 from worker_tasks import count_down, work
 
+from vivit_jax.data import workers
 from vivit_jax.data.workers import Failure, Streams, map_in_order
 
 
@@ -75,3 +78,32 @@ def test_parts_come_one_by_one_from_one_process_that_is_replaced_when_it_fails()
 def test_a_part_that_takes_too_long_ends_its_item():
     with Streams(count_down, seconds=3) as streams:
         assert list(streams.of("hang"))[-1] == Failure("took too long and was stopped")
+
+
+LIMITED = """
+import resource, sys
+sys.path[:0] = {path!r}
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+from worker_tasks import work
+from vivit_jax.data import workers
+from vivit_jax.data.workers import map_in_order
+print([value[0] for _, value in map_in_order(work, [1, 2], workers=1, seconds=60, memory=4 << 30)])
+"""
+
+
+@pytest.mark.fault(
+    promise="A limit on memory that is set from outside is kept to",
+    provoked="videos are read by a process whose address space is limited for good, as by `ulimit -v` or a batch system",
+    seen="the results; no process asks for more than the limit",
+    trials=1,
+)
+def test_a_limit_from_outside_is_kept_to():
+    done = subprocess.run([sys.executable, "-c", LIMITED.format(path=sys.path)], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[1, 2]\n", "")
+
+
+def test_a_worker_that_died_at_once_fails_its_items(monkeypatch):
+    """What is sent to it raises BrokenPipeError, which a command takes for the loss of its own output's reader."""
+    monkeypatch.setattr(workers, "START", "raise SystemExit(7)  # {path} {socket} {memory}")
+    results = list(map_in_order(work, ["x" * 10_000_000, 2], workers=1, seconds=30))
+    assert [result for _, result in results] == [Failure("the process that read it died (exit code 7)")] * 2

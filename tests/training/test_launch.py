@@ -1,6 +1,7 @@
 """The command: from video files to a report, and one line for whatever is wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -37,6 +38,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
     assert evaluation["views"] == 2
     assert evaluation["top1"] == 1.0
     assert "test top1 1.0000 (10 of 10, 2 views each)" in output
+    assert re.search(r"^step 1/\d+  loss [\d.]+$", output, re.MULTILINE), "the first step, which compiles, has no speed"
     assert (workdir / "report.html").is_file()
     assert list(workdir.glob("events.out.tfevents.*"))
     rows = tiny.rows(workdir, timing=True)

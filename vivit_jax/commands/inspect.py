@@ -23,6 +23,7 @@ A view is one crop of one clip of a video.
 import argparse
 import io
 import pathlib
+import shlex
 import typing
 from collections.abc import Sequence
 
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from vivit_jax.analysis.first_batch import first_batch_sheet
     from vivit_jax.config_file import read_config
-    from vivit_jax.data.dataset import open_dataset
+    from vivit_jax.data.dataset import is_dataset, open_dataset
     from vivit_jax.data.preparation.place import local_folder
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
@@ -90,6 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
         originals = None if arguments.originals is None else local_folder(arguments.originals, "--originals")
         sheet = pathlib.Path(arguments.sheet or f"{arguments.name}.png")
         _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), sheet, originals)
+    elif is_dataset(folder := pathlib.Path(arguments.subject).absolute()):
+        raise UserError(
+            f"{arguments.subject} is a data set: vivit inspect --name {folder.name} --data_dir {shlex.quote(str(folder.parent))}"
+        )
     elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
         _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():

@@ -171,7 +171,9 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     versions = _versions(found(folder / name))
     if not versions:
         _check_not_damaged(folder / name)
-        present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path)) if folder.is_dir() else []
+        if not folder.is_dir():
+            raise UserError(f"no data set {name!r} in {folder}: there is no such folder; --data_dir is that of `vivit prepare`")
+        present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path))
         raise UserError(f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`")
     listed = manifest.read(versions[-1])
     builder = open_builder(versions[-1])
@@ -181,6 +183,11 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
         labels = listed.labels  # tfds's own files of names lose blanks around them
     facts = identity.identity(name, versions[-1], labels, counts, listed)
     return VideoDataset(name, versions[-1], labels, counts, multi_label, facts, builder, listed, unlabelled_in(versions[-1]))
+
+
+def is_dataset(path: pathlib.Path) -> bool:
+    """Whether a folder is a prepared data set, of the kind that `open_dataset` opens by its name and the folder above."""
+    return bool(_versions(path))
 
 
 def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:

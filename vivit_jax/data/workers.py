@@ -4,6 +4,7 @@ Workers are fresh interpreters on a socket, not forks, so that they inherit no t
 """
 
 import collections
+import contextlib
 import dataclasses
 import os
 import resource
@@ -143,7 +144,9 @@ def serve(descriptor: int, memory: int | None) -> None:
     """Runs in a worker: receives a function, then applies it to each item that it receives, until the other side hangs up."""
     cv2.setNumThreads(0)
     if memory is not None:
-        limit = psutil.Process().memory_info().vms + memory
+        limit, most = psutil.Process().memory_info().vms + memory, resource.getrlimit(resource.RLIMIT_AS)[1]
+        if most != resource.RLIM_INFINITY:  # as batch systems and `ulimit -v` set it; it can only be lowered
+            limit = min(limit, most)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with Connection(descriptor) as connection:
         try:
@@ -183,14 +186,18 @@ class _Worker:
                 start_new_session=True,
             )
         self.connection = Connection(ours.detach())
-        self.connection.send(function)
+        self._send(function)
 
     def give(self, task: tuple[int, object], seconds: float) -> "_Worker":
         """Hands over a task; returns the worker that has it, a new one if this one has died."""
         worker = self if self._process.poll() is None else _Worker(self._function, self._memory, self._standard_input)
         worker.task, worker._deadline = task, time.monotonic() + seconds
-        worker.connection.send(task[1])
+        worker._send(task[1])
         return worker
+
+    def _send(self, value: object) -> None:
+        with contextlib.suppress(ConnectionError):  # the process has died: its task fails by that, when it is taken
+            self.connection.send(value)
 
     @property
     def seconds_left(self) -> float:

@@ -95,6 +95,8 @@ def read_config(path: pathlib.Path) -> dict:
         recorded = json.loads((path / "config.json").read_text(encoding="utf-8"))
         _ = recorded["config"]
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        if not path.exists():
+            raise UserError(f"{path} does not exist") from None
         raise UserError(f"{path} is not the work directory of a run: it has no config.json with a `config`") from None
     return recorded
 

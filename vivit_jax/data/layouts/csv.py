@@ -106,7 +106,7 @@ def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> tuple[str, ...] | di
 def _text(source: pathlib.Path) -> tuple[str, list[str]]:
     """The list's text, and a remark where its encoding had to be guessed."""
     if not source.is_file():
-        raise UserError(f"{source}: {'a folder, and not a list' if source.is_dir() else 'no such file'}")
+        raise UserError(f"{source}: a folder; give the list in it, or another layout" if source.is_dir() else f"{source}: no such file")
     content = source.read_bytes()
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:

@@ -33,7 +33,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
       UserError: naming what is missing, empty or unexpected.
     """
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder")
+        raise UserError(f"{source}: not a folder; layout csv reads lists" if source.exists() else f"{source}: no such folder")
     fps = rate(reading.fps)
     if fps is None:
         raise UserError("image files do not say how many are a second: give --fps RATE, as in --fps 30")

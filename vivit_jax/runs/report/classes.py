@@ -16,7 +16,7 @@ def classes(scores: dict, rows: int) -> str:
     chosen = [(label, row) for label, row in known.items() if label in shown]
     left_out = f" The {len(shown):,} of {len(known):,} classes with the most examples." if len(shown) < len(known) else ""
     without = len(scores["per_class"]) - len(known)
-    left_out += f" {without:,} classes without examples are left out." if without else ""
+    left_out += f" {without:,} {'class' if without == 1 else 'classes'} without examples left out." if without else ""
     columns, cells, caption = _of_several_labels(chosen, scores) if "mAP" in scores else _of_one_label(chosen)
     return table(columns, cells, caption + left_out, sortable=True) + meanings(columns)
 
