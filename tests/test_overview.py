@@ -5,12 +5,12 @@ import types
 
 import jax
 import pytest
+from mesh_shapes import shapes_on
 
 from vivit_jax.analysis.complexity import count_arithmetic, count_parameters, parameter_tree
 from vivit_jax.config import resolve
 from vivit_jax.runs import overview
 from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.devices.placement import shapes_on
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from flax.core import FrozenDict
+from mesh_shapes import shapes_on
 
 from vivit_jax.analysis.complexity import bytes_of, count_parameters, parameter_tree
 from vivit_jax.config_file import read_config
@@ -19,7 +20,7 @@ from vivit_jax.preprocess import Preprocess
 from vivit_jax.recipes.vivit import paper_recipe
 from vivit_jax.training.config import OptimizerConfig, ParallelConfig
 from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.devices.placement import bytes_per_device, shapes_on
+from vivit_jax.training.devices.placement import bytes_per_device
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import make_train_step

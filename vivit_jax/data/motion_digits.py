@@ -49,7 +49,6 @@ RANGES = {
 }
 PERIODS = (20.0, 40.0)  # frames for one whole range: at stride 2 a step is at most a tenth of a turn, far from aliasing
 
-LUMA = np.array([0.299, 0.587, 0.114])
 SPRITE = 24  # pixels of a side that an 8x8 digit is enlarged to, once
 
 

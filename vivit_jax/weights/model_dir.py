@@ -142,14 +142,7 @@ def save_pretrained(
         tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary,
     ):
         new = pathlib.Path(temporary) / "new"
-        new.mkdir()
-        write_safetensors(new / WEIGHTS, flat, metadata={"format": "np"})
-        sampling = preprocess.to_dict()
-        digests = {"contents_sha256": model_json.digest(config, sampling), "weights_sha256": sha256(new / WEIGHTS)}
-        write_json(new / CONFIG, config | digests)
-        write_json(new / PREPROCESS, sampling)
-        for file in (*new.iterdir(), new):
-            sync(file)
+        _write_files(new, flat, config, preprocess.to_dict())
         if not path.exists():
             new.rename(path)
         elif not exchange(new, path):
@@ -157,6 +150,17 @@ def save_pretrained(
             new.rename(path)
     sync(path.parent)
     return given
+
+
+def _write_files(folder: pathlib.Path, flat: Mapping[str, np.ndarray], config: dict, sampling: dict) -> None:
+    """Makes a folder of the three files, with their digests in config.json, and flushes it to disk."""
+    folder.mkdir()
+    write_safetensors(folder / WEIGHTS, flat, metadata={"format": "np"})
+    digests = {"contents_sha256": model_json.digest(config, sampling), "weights_sha256": sha256(folder / WEIGHTS)}
+    write_json(folder / CONFIG, config | digests)
+    write_json(folder / PREPROCESS, sampling)
+    for file in (*folder.iterdir(), folder):
+        sync(file)
 
 
 def load_model_dir(path: str | os.PathLike) -> Pretrained:

@@ -61,11 +61,6 @@ def gathered_over_fsdp(params: Any, mesh: Mesh) -> Any:
     return map_named(gather, params)
 
 
-def shapes_on(mesh: Mesh, shapes: Any) -> Any:
-    """The shapes with the shardings that arrays of these shapes would have on the mesh."""
-    return jax.tree.map(lambda leaf, on: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=on), shapes, shardings_of(shapes, mesh))
-
-
 def bytes_per_device(tree: Any) -> int:
     """Bytes that the arrays of a tree, or the arrays of its shapes, take on one device of this process."""
     return sum(
