@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -74,8 +75,8 @@ def test_a_missing_option_is_one_line(vivit):
         (
             MemoryError("Unable to allocate 7 GiB"),
             1,
-            "vivit: this machine, or the limit of this process (ulimit -v), has too little memory (Unable to allocate 7 GiB): give it more, "
-            "or ask for less at once (smaller batches, fewer views)\n",
+            "vivit: this machine, or the limit of this process (ulimit -v), has too little memory (Unable to allocate 7 GiB): "
+            "give it more, or ask for less at once (smaller batches, fewer views)\n",
         ),
     ],
 )
@@ -108,7 +109,7 @@ def test_a_closed_pipe_is_no_traceback():
 
 
 def test_an_error_that_cannot_be_printed_keeps_its_exit_code():
-    with open("/dev/full", "w") as full:
+    with pathlib.Path("/dev/full").open("w") as full:
         assert subprocess.run([sys.executable, "-m", "vivit_jax", "predikt"], stderr=full, check=False).returncode == 2
 
 
