@@ -6,26 +6,18 @@
   python benchmarks/ablation.py --json ablation.json --table ablation.md --plot ablation.svg
 
 What follows `--` goes to `train.py` for every config, and `--source FILE` (the image weights) for all but those named `--from_scratch`.
-Runs that share a GPU share its memory in equal parts. The first seed of all configs comes first. A run that is finished, or whose score
+Runs that share a GPU take of its memory what they need. The first seed of all configs comes first. A run that is finished, or whose score
 the JSON holds, is not made again, and one that was interrupted goes on, so the same command picks up what `--seconds` or Ctrl-C cut short.
 A config that was changed needs another JSON and other work directories.
 """
 
 import argparse
-import concurrent.futures
 import itertools
 import json
-import os
 import pathlib
 import statistics
-import subprocess
-import sys
-import threading
-import time
 
-ROOT = pathlib.Path(__file__).parents[1]
-GPU_SHARE = 0.9
-GRACE = 30.0  # seconds that an interrupted run has to save what it did
+import jobs
 
 
 def main() -> None:
@@ -52,7 +44,7 @@ def main() -> None:
     parser.add_argument("flags", nargs="*", help="further flags of train.py")
     arguments = parser.parse_args()
     if arguments.configs:
-        Campaign(arguments).run()
+        train(arguments)
     if not arguments.json.is_file():
         raise SystemExit(f"{arguments.json} has no scores: no run was finished")
     scores = json.loads(arguments.json.read_text())
@@ -63,83 +55,44 @@ def main() -> None:
     print(table(scores))
 
 
-class Campaign:
-    """All runs of a call."""
+def train(arguments: argparse.Namespace) -> None:
+    """Trains whatever has no score yet, and adds each score to the JSON, whose rows are in the order of the configs."""
+    scores = json.loads(arguments.json.read_text()) if arguments.json.is_file() else {}
+    cells = {}
+    for seed, config in itertools.product(arguments.seeds, arguments.configs):
+        if str(seed) in scores.get(config_name(config), {}):
+            print(f"{config_name(config)} seed {seed}: scored before", flush=True)
+        else:
+            cells[as_job(config, seed, arguments)] = config_name(config), seed
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.deadline = time.monotonic() + (arguments.seconds or float("inf"))
-        self.scores = json.loads(arguments.json.read_text()) if arguments.json.is_file() else {}
-        self._lock = threading.Lock()
+    def keep(job: jobs.Job, seconds: float) -> None:
+        (name, seed), evaluation = cells[job], json.loads((job.workdir / jobs.SCORES).read_text())
+        score = {key: evaluation[key] for key in ("top1", "hits", "examples", "views")} | {"seconds": round(seconds, 1)}
+        scores.setdefault(name, {})[str(seed)] = score
+        names = dict.fromkeys([*map(config_name, arguments.configs), *scores])
+        arguments.json.write_text(json.dumps({name: scores[name] for name in names if name in scores}, indent=2) + "\n")
+        print(f"{name} seed {seed}: {score}", flush=True)
 
-    def run(self) -> None:
-        """Trains whatever has no score yet, `parallel` runs at a time."""
-        runs = [(config, seed) for seed in self.arguments.seeds for config in self.arguments.configs]
-        with concurrent.futures.ThreadPoolExecutor(self.arguments.parallel) as pool:
-            results = [pool.submit(self._train, number, *run) for number, run in enumerate(runs)]
-            try:
-                for result in concurrent.futures.as_completed(results):
-                    print(result.result(), flush=True)
-            except KeyboardInterrupt:  # which the runs have had too
-                pool.shutdown(cancel_futures=True)
-                raise
+    for job in (job for job in cells if job.finished):
+        keep(job, 0.0)
+    limits = {"seconds": arguments.seconds or float("inf"), "longest": arguments.timeout or float("inf")}
+    jobs.run_all(list(cells), arguments.parallel, **limits, stagger=arguments.stagger, then=keep)
 
-    def _train(self, number: int, config: str, seed: int) -> str:
-        """Makes one run; a line that tells how it ended."""
-        name = config_name(config)
-        if str(seed) in self.scores.get(name, {}):
-            return f"{name} seed {seed}: scored before"
-        workdir = self.arguments.workdirs / f"{name}_{seed}"
-        scores, start = workdir / "evaluation.json", time.monotonic()
-        if not scores.is_file():
-            if number < self.arguments.parallel:
-                time.sleep(number * self.arguments.stagger)
-            ended = self._launch(config, seed, workdir)
-            if not scores.is_file():
-                return f"{name} seed {seed}: {ended}"
-        self._keep(name, seed, json.loads(scores.read_text()), round(time.monotonic() - start, 1))
-        return f"{name} seed {seed}: {self.scores[name][str(seed)]}"
 
-    def _launch(self, config: str, seed: int, workdir: pathlib.Path) -> str:
-        left = min(self.deadline - time.monotonic(), self.arguments.timeout or float("inf"))
-        if left <= 0:
-            return "not begun: the time is up"
-        workdir.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, ROOT / "train.py", f"--config={config}", f"--workdir={workdir}", f"--config.seed={seed}"]
-        if self.arguments.source and config.partition(":")[2] not in self.arguments.from_scratch:
-            command.append(f"--config.init.source={self.arguments.source}")
-        share = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{GPU_SHARE / self.arguments.parallel:.3f}"} | os.environ
-        with (workdir / "log.txt").open("a") as log:
-            run = subprocess.Popen([*command, *self.arguments.flags], stdout=log, stderr=subprocess.STDOUT, env=share)
-            try:
-                return f"ended with {run.wait(None if left == float('inf') else left)}, see {log.name}"
-            except subprocess.TimeoutExpired:
-                run.terminate()  # it saves its state, and goes on when it is called again
-                return f"interrupted, {stopped(run)}"
-
-    def _keep(self, name: str, seed: int, evaluation: dict, seconds: float) -> None:
-        """Adds a score to the JSON, whose rows are in the order of the configs."""
-        with self._lock:
-            score = {key: evaluation[key] for key in ("top1", "hits", "examples", "views")}
-            self.scores.setdefault(name, {})[str(seed)] = score | {"seconds": seconds}
-            wanted = [config_name(config) for config in self.arguments.configs]
-            known = {name: self.scores[name] for name in dict.fromkeys([*wanted, *self.scores]) if name in self.scores}
-            self.arguments.json.write_text(json.dumps(known, indent=2) + "\n")
+def as_job(config: str, seed: int, arguments: argparse.Namespace) -> jobs.Job:
+    """The training of a config with a seed."""
+    name = config_name(config)
+    workdir = arguments.workdirs / f"{name}_{seed}"
+    command = [*jobs.TRAIN, f"--config={config}", f"--workdir={workdir}", f"--config.seed={seed}"]
+    if arguments.source and config.partition(":")[2] not in arguments.from_scratch:
+        command.append(f"--config.init.source={arguments.source}")
+    return jobs.Job(f"{name} seed {seed}", workdir, ((*command, *arguments.flags),))
 
 
 def config_name(config: str) -> str:
     """`configs/drone_ir_ablation.py:mixup` as `drone_ir_ablation_mixup`."""
     path, _, argument = config.partition(":")
     return "_".join([pathlib.Path(path).stem, *([argument] if argument else [])])
-
-
-def stopped(run: subprocess.Popen) -> str:
-    """Waits for a run that was asked to stop, and ends one that does not."""
-    try:
-        return f"with {run.wait(GRACE)}"
-    except subprocess.TimeoutExpired:
-        run.kill()
-        return f"then killed: it had not saved within {GRACE:g} s"
 
 
 def reference(text: str) -> tuple[str, float]:

@@ -184,6 +184,8 @@ def measure_steps(mode: str, frames: int, clips: int, ways: Sequence[str], argum
     import jax
 
     from vivit_jax.analysis import throughput
+    from vivit_jax.analysis.ceiling import matrix_ceiling
+    from vivit_jax.analysis.environment import environment
     from vivit_jax.models.vivit.config import ViViTConfig
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
@@ -198,11 +200,11 @@ def measure_steps(mode: str, frames: int, clips: int, ways: Sequence[str], argum
         for attention in ways[:2]
     ]
     jax.config.update("jax_enable_compilation_cache", False)
-    ceiling = throughput.matrix_ceiling()
+    ceiling = matrix_ceiling()
     timings = throughput.measure_in_turns(mode, subjects, seconds=0.1 if arguments.toy else 2.0, rounds=arguments.rounds)
     for attention, timing in zip(ways[:2], timings, strict=True):
         yield {"part": "steps", "way": attention, "frames": frames, "ceiling": ceiling.tflops} | timing.to_row(ceiling)
-    yield {"part": "environment"} | throughput.environment()
+    yield {"part": "environment"} | environment()
 
 
 def tables(rows: Sequence[Mapping[str, Any]], ways: Sequence[str]) -> list[str]:

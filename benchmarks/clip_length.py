@@ -27,12 +27,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     import jax
 
     from vivit_jax.analysis import complexity, throughput
+    from vivit_jax.analysis.ceiling import matrix_ceiling
+    from vivit_jax.analysis.environment import environment
     from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
     jax.config.update("jax_enable_compilation_cache", False)
-    ceiling = throughput.matrix_ceiling()
-    report = {"environment": throughput.environment(), "ceiling": dataclasses.asdict(ceiling), "size": arguments.size, "rows": []}
+    ceiling = matrix_ceiling()
+    report = {"environment": environment(), "ceiling": dataclasses.asdict(ceiling), "size": arguments.size, "rows": []}
     for mode in arguments.modes:
         for factorisation in FACTORISATIONS:
             for frames in arguments.frames:

@@ -54,7 +54,7 @@ def main() -> int:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=6, help="steps of a turn (default 6)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each variant (default 3)")
-    parser.add_argument("--timeout", type=float, default=180.0, help="seconds a model may take (default 180)")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds a model may take (default 300)")
     parser.add_argument("--runs", type=pathlib.Path, help="a folder of finished runs, to set beside each other instead")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -95,6 +95,8 @@ def measure(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
     import jax
 
     from vivit_jax.analysis import throughput
+    from vivit_jax.analysis.environment import environment
+    from vivit_jax.analysis.random_input import random_variables
     from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
@@ -104,7 +106,7 @@ def measure(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
         model,
         TrainingConfig(batch_size=arguments.batch_size),
         optimizer=OptimizerConfig(weight_decay=0.05),
-        variables=throughput.random_variables(model),
+        variables=random_variables(model),
     )
 
     def prepare(options: dict[str, Any]) -> Any:
@@ -132,7 +134,7 @@ def measure(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
         }
         for variant, one in prepared.items()
     ]
-    return {"environment": throughput.environment(), "rows": rows}
+    return {"environment": environment(), "rows": rows}
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -8,12 +8,13 @@ import queue
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TRAIN = (sys.executable, str(ROOT / "train.py"))
 VIVIT = (sys.executable, "-m", "vivit_jax")
-SCORES = "evaluation.json"
+SCORES, LOG = "evaluation.json", "log.txt"
+GRACE = 30.0  # seconds that an interrupted command has to save what it did
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,34 +37,80 @@ class Job:
         return (self.workdir / SCORES).exists()
 
 
-def run_all(jobs: Sequence[Job], at_once: int, gpus: Sequence[str] = (), seconds: float = float("inf")) -> None:
-    """Does the jobs that are not finished, `at_once` at a time, each on one of the GPUs; begins none after `seconds`."""
+def run_all(
+    jobs: Sequence[Job],
+    at_once: int,
+    gpus: Sequence[str] = (),
+    seconds: float = float("inf"),
+    *,
+    longest: float = float("inf"),
+    stagger: float = 0.0,
+    then: Callable[[Job, float], None] = lambda job, seconds: None,
+) -> None:
+    """Does the jobs that are not finished, and tells how each ended.
+
+    Args:
+      jobs: what to do, in the order to begin it.
+      at_once: how many go side by side.
+      gpus: the GPUs to spread them over; none leaves the choice to JAX.
+      seconds: what all may take. Then none is begun, and those that run are interrupted: training saves its state, and goes on when it is
+        called again.
+      longest: seconds that one command may take before it is interrupted.
+      stagger: seconds between the first jobs, so that later ones find steps compiled.
+      then: called with each job that was finished, one after the other, and the seconds that it took.
+    """
     waiting, end = [job for job in jobs if not job.finished], time.monotonic() + seconds
     places: queue.Queue = queue.Queue()
     for number in range(at_once):
         places.put(gpus[number % len(gpus)] if gpus else None)
 
-    def one(job: Job) -> str:
-        if time.monotonic() > end:
-            return f"{job.name} not begun: the time is up"
-        place, start = places.get(), time.monotonic()
+    def one(number: int, job: Job) -> tuple[Job, float, str]:
+        place = places.get()
         try:
-            told = _run(job, place)
+            time.sleep(number * stagger if number < at_once else 0)
+            start = time.monotonic()
+            told = _run(job, place, longest, end)
+            return job, time.monotonic() - start, told
         finally:
             places.put(place)
-        return f"{job.name} {time.monotonic() - start:.0f} s {told}"
 
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        done = concurrent.futures.as_completed([pool.submit(one, job) for job in waiting])
-        for number, told in enumerate(done, start=1):
-            print(f"{number} of {len(waiting)}: {told.result()}", file=sys.stderr, flush=True)
+        begun = [pool.submit(one, *numbered) for numbered in enumerate(waiting)]
+        try:
+            for number, done in enumerate(concurrent.futures.as_completed(begun), start=1):
+                job, took, told = done.result()
+                if job.finished:
+                    then(job, took)
+                print(f"{number} of {len(waiting)}: {job.name} {took:.0f} s {told}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:  # which the commands have had too
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
-def _run(job: Job, gpu: str | None) -> str:
-    """Nothing, or the last line of the command that failed."""
+def _run(job: Job, gpu: str | None, longest: float, end: float) -> str:
+    """Nothing, or how the command ended that failed. What the commands say is added to `log.txt` in the job's folder."""
     environment = os.environ | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}) | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     for command in job.commands:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
-        if done.returncode:
-            return " ".join(done.stderr.strip().splitlines()[-1:]) or f"ended with {done.returncode}"
+        left = min(end - time.monotonic(), longest)
+        if left <= 0:
+            return "not begun: the time is up"
+        job.workdir.mkdir(parents=True, exist_ok=True)
+        with (job.workdir / LOG).open("a") as log:
+            running = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            try:
+                code = running.wait(None if left == float("inf") else left)
+            except subprocess.TimeoutExpired:
+                return f"interrupted, {_stopped(running)}"
+        if code:
+            return f"ended with {code}: {' '.join((job.workdir / LOG).read_text().strip().splitlines()[-1:])}"
     return ""
+
+
+def _stopped(running: subprocess.Popen) -> str:
+    """Asks a command to stop, and ends one that does not."""
+    running.terminate()
+    try:
+        return f"ended with {running.wait(GRACE)}"
+    except subprocess.TimeoutExpired:
+        running.kill()
+        return f"then killed: it had not saved within {GRACE:g} s"

@@ -119,10 +119,10 @@ def make_model(folder: pathlib.Path) -> pathlib.Path:
 def check_windows(film: pathlib.Path, loop: np.ndarray, hours: float) -> dict:
     """Sets the clips of all windows against the frames of their times."""
     from vivit_jax.data.sampling import spread_clips
-    from vivit_jax.data.windows import Plan, cut
+    from vivit_jax.data.windows import WindowPlan, cut
     from vivit_jax.preprocess import Preprocess
 
-    plan = Plan(Fraction(WINDOW), Fraction(EVERY), Preprocess(FRAMES, STRIDE, HEIGHT, (HEIGHT, HEIGHT)), (1, 1))
+    plan = WindowPlan(Fraction(WINDOW), Fraction(EVERY), Preprocess(FRAMES, STRIDE, HEIGHT, (HEIGHT, HEIGHT)), (1, 1))
     left = (WIDTH - HEIGHT) // 2
     worst, count, began = 0, 0, time.perf_counter()
     for part in cut((str(film), 0), plan):

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from kernels import milliseconds_of
 
-from vivit_jax.analysis import throughput
+from vivit_jax.analysis.environment import environment
 from vivit_jax.models.kernels.attention import dot_product_attention, time_attention
 from vivit_jax.models.kernels.gelu import biased_gelu
 from vivit_jax.models.kernels.layer_norm import fork, normalised
@@ -42,7 +42,7 @@ def main() -> None:
                 rows.append({"what": what, "way": way, "direction": direction, "milliseconds": milliseconds_of(call).total()})
                 print(f"{what:22}{way:12}{direction:10}{rows[-1]['milliseconds']:8.3f} ms", flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"environment": throughput.environment(), "rows": rows}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=2) + "\n")
 
 
 def cases() -> dict[str, tuple[dict[str, Callable], list[jax.Array]]]:

@@ -44,7 +44,7 @@ def measure_ours(case: Case) -> dict[str, Any]:
     """Ours, and how many parameters it has."""
     import jax
 
-    from vivit_jax.analysis import throughput
+    from vivit_jax.analysis.random_input import random_variables
     from vivit_jax.models.vivit.config import ViViTConfig
 
     size = SIZES[case.size]
@@ -59,7 +59,7 @@ def measure_ours(case: Case) -> dict[str, Any]:
         dtype="bfloat16",
     )
     row = time_ours(model, case)
-    return row | {"parameters": sum(leaf.size for leaf in jax.tree.leaves(throughput.random_variables(model)["params"]))}
+    return row | {"parameters": sum(leaf.size for leaf in jax.tree.leaves(random_variables(model)["params"]))}
 
 
 def make_timm(case: Case) -> Any:
@@ -136,7 +136,9 @@ def measure_torch(make: Callable[[Case], Any], compiled: bool, case: Case) -> di
 PEERS = {
     "ours": measure_ours,
     "timm, compiled": functools.partial(measure_torch, make_timm, True),
+    "timm, max-autotune": lambda case: measure_torch(make_timm, True, dataclasses.replace(case, compile_mode="max-autotune")),
     "timm": functools.partial(measure_torch, make_timm, False),
+    "hugging face, compiled": functools.partial(measure_torch, make_hugging_face, True),
     "hugging face": functools.partial(measure_torch, make_hugging_face, False),
 }
 

@@ -148,6 +148,8 @@ def time_ours(model: Any, case: Case) -> dict[str, Any]:
     import jax
 
     from vivit_jax.analysis import throughput
+    from vivit_jax.analysis.ceiling import matrix_ceiling
+    from vivit_jax.analysis.environment import environment
     from vivit_jax.training.config import OptimizerConfig, TrainingConfig
 
     subject = throughput.Subject(
@@ -157,11 +159,11 @@ def time_ours(model: Any, case: Case) -> dict[str, Any]:
     )
     jax.config.update("jax_enable_compilation_cache", False)
     timing = throughput.measure(case.mode, subject, steps=case.steps)
-    ceiling = throughput.matrix_ceiling()
+    ceiling = matrix_ceiling()
     return timing.to_row(ceiling) | {
         "peak_bytes": timing.peak_bytes or timing.program_bytes,
         "ceiling": dataclasses.asdict(ceiling),
-        "environment": throughput.environment(),
+        "environment": environment(),
     }
 
 

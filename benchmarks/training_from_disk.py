@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.analysis import throughput
+from vivit_jax.analysis.environment import environment
+from vivit_jax.analysis.random_input import random_batch, random_variables
 from vivit_jax.analysis.reading import measure_reading
 from vivit_jax.commands.config_arguments import add_config, take_overrides
 from vivit_jax.config import Experiment
@@ -82,7 +83,7 @@ def measure(experiment: Experiment, steps: int, rounds: int) -> dict[str, Any]:
     """Seconds of the steps in turns, and the pipeline alone."""
     executor = make_executor(experiment.parallel)
     trainer = Trainer(experiment, executor)
-    batch = executor.to_devices(throughput.random_batch(experiment.model, experiment.training.batch_size, experiment.augment))
+    batch = executor.to_devices(random_batch(experiment.model, experiment.training.batch_size, experiment.augment))
     seconds = collections.defaultdict(list)
     for _ in range(rounds):
         seconds["synthetic"].append(trainer.time(itertools.repeat(batch), steps))
@@ -92,7 +93,7 @@ def measure(experiment: Experiment, steps: int, rounds: int) -> dict[str, Any]:
     clips = steps * experiment.training.batch_size
     speeds = {name: clips / float(np.median(values)) for name, values in seconds.items()}
     return {
-        "environment": throughput.environment(),
+        "environment": environment(),
         "config": experiment.name,
         "batch_size": experiment.training.batch_size,
         "clip": list(experiment.model.clip),
@@ -109,7 +110,7 @@ class Trainer:
 
     def __init__(self, experiment: Experiment, executor: Any) -> None:
         model = experiment.model
-        variables = throughput.random_variables(model)
+        variables = random_variables(model)
         self._executor = executor
         module = build(model, axis_name=executor.axis_name, batch_parts=executor.batch_parts)
         steps = {"total": SCHEDULE_STEPS, "warmup": SCHEDULE_STEPS // 10}

@@ -19,7 +19,8 @@ def read(name):
 def test_the_lock_files_hold_what_the_package_needs(lock):
     project = tomllib.loads(read("pyproject.toml"))["project"]
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", read(f"docker/{lock}.lock"), re.MULTILINE))
-    for line in project["dependencies"] + (project["optional-dependencies"]["cuda"] if lock == "cuda" else []):
+    extras = project["optional-dependencies"]
+    for line in project["dependencies"] + extras["serve"] + (extras["cuda"] if lock == "cuda" else []):
         wanted = Requirement(line)
         version = pinned.get(wanted.name.lower().replace("_", "-"))
         assert version, f"{wanted.name} is not in docker/{lock}.lock: run docker/lock"

@@ -102,7 +102,8 @@ def test_a_recipe_runs(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_recipe_runs(tmp_path, monkeypatch, name):
-    experiment, scores = run(tmp_path, monkeypatch, name, steps=20)
+    rarely = {"evaluation.every_steps": "10", "checkpoint.every_steps": "10"}  # not after each of the tiny set's epochs
+    experiment, scores = run(tmp_path, monkeypatch, name, 20, **rarely)
     assert scores.examples > 0
     assert set(scores.heads) == ({"verb", "noun"} if name.startswith("vivit_epic") else {""})
     asked = experiment.evaluation

@@ -13,6 +13,7 @@ import importlib
 import inspect
 import itertools
 import os
+import pathlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -211,7 +212,10 @@ class _Parser(argparse.ArgumentParser):
         if not unrecognised:
             return ""
         options = [option for action in self._actions for option in action.option_strings]
-        nearest = difflib.get_close_matches(rest.split()[0].split("=")[0], options, n=1)
+        first = rest.split()[0]
+        if pathlib.Path(first).is_file():
+            return f": for a file whose name begins with -, write ./{first}"
+        nearest = difflib.get_close_matches(first.split("=")[0], options, n=1)
         return f": did you mean {nearest[0]}?" if nearest else ""
 
 

@@ -86,7 +86,7 @@ class Experiment:
 
     @property
     def usual_score(self) -> str:
-        """The score that the model is told by where no other is asked for."""
+        """The score that describes the model unless the config names another."""
         return "mAP" if self.multi_label else "top1"
 
 

@@ -76,8 +76,15 @@ def keys_of(cls: type, prefix: str = "") -> Iterator[Key]:
 
 
 def attributes_of(cls: type) -> dict[str, str]:
-    """The description of each attribute in a class's docstring, joined into one line."""
-    _, _, section = inspect.getdoc(cls).partition("Attributes:\n")
+    """The description of each attribute, joined into one line, from the docstrings of a class and of those that it inherits from."""
+    meanings: dict[str, str] = {}
+    for parent in reversed(cls.__mro__):
+        meanings |= _attributes_in(inspect.cleandoc(parent.__doc__ or ""))
+    return meanings
+
+
+def _attributes_in(docstring: str) -> dict[str, str]:
+    _, _, section = docstring.partition("Attributes:\n")
     meanings: dict[str, str] = {}
     name = None
     for line in section.splitlines():

@@ -55,6 +55,7 @@ class Preprocess:
     def __post_init__(self) -> None:
         for field in ("crop", "mean", "std"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
+        sizes = f"frames {self.frames!r}, stride {self.stride!r}, resize {self.resize!r}, crop {self.crop!r}"
         for value in (self.frames, self.stride, self.resize, *self.crop):
             if not isinstance(value, numbers.Integral) or isinstance(value, bool):
                 raise UserError(f"frames, stride, resize and crop must be whole numbers, got {value!r}")
@@ -62,9 +63,11 @@ class Preprocess:
             if not isinstance(value, numbers.Real) or not math.isfinite(value):
                 raise UserError(f"mean and std must be finite numbers, got {value!r}")
         if min(self.frames, self.stride, self.resize, *self.crop) < 1:
-            raise UserError(f"frames, stride, resize and crop must be at least 1, got {self}")
+            raise UserError(f"frames, stride, resize and crop must be at least 1, got {sizes}")
         if len(self.crop) != 2 or len(self.mean) != 3 or len(self.std) != 3:
-            raise UserError(f"crop must be (height, width), mean and std three numbers each, got {self}")
+            raise UserError(
+                f"crop must be (height, width), mean and std three numbers each, got crop {self.crop}, mean {self.mean}, std {self.std}"
+            )
         if self.resize > LARGEST_RESIZE * max(self.crop):
             raise UserError(f"resize must be at most {LARGEST_RESIZE} times the crop, got {self.resize} for a crop of {self.crop}")
         if min(self.std) <= 0:
@@ -108,7 +111,7 @@ class Preprocess:
 
 
 def check_sampling(rate: object, sampling: object, padding: object) -> None:
-    """Refuses fields of a `Preprocess` or `DataConfig` that say nothing of how frames are taken.
+    """Refuses values of `rate`, `sampling` and `padding` that a `Preprocess` or `DataConfig` cannot have.
 
     Raises:
       UserError: naming the field.

@@ -22,7 +22,9 @@ LAST_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 # How long a command has to clean up after a signal. Python handles signals only between its own instructions, so not while XLA compiles.
 GRACE_SECONDS = 5.0
 
-COLLECT_AFTER = 50_000  # new objects; Python's own threshold is 700, or 2,000
+# New objects after which to look for cyclic garbage; Python's own threshold is 700, or 2,000. The first look comes late: importing
+# libraries makes some 200,000 objects, and the first trace of a model hardly fewer.
+COLLECT_FIRST_AFTER, COLLECT_AFTER = 300_000, 50_000
 
 _program = "vivit"
 _owner: int | None = None
@@ -53,13 +55,22 @@ def begin(program: str) -> None:
 
 
 def collect_seldom() -> None:
-    """Looks for cyclic garbage less often than Python does by default, and not at all among all that is left at the end.
+    """Looks for cyclic garbage less often than Python does by default, and not at all among what was imported, or is left at the end.
 
     Importing JAX makes hundreds of thousands of objects and next to no garbage: going through them again and again, and several times at
-    exit, took a third of a second of each command.
+    exit, took half a second of each command.
     """
-    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+    gc.set_threshold(COLLECT_FIRST_AFTER, *gc.get_threshold()[1:])
+    gc.callbacks.append(_put_aside)
     atexit.register(gc.freeze)  # registered first, so called last
+
+
+def _put_aside(phase: str, _: dict) -> None:
+    """Puts aside what the first collection has left, which are libraries: no later one goes through them."""
+    first, *older = gc.get_threshold()
+    if phase == "stop" and first == COLLECT_FIRST_AFTER:
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER, *older)
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ config.data.resize = 48
 config.augment.flip = 0.0  # a mirrored clip would have the other label
 config.optimizer.learning_rate = 1e-3
 config.training.batch_size = 32
-config.training.epochs = 40.0
+config.training.epochs = 16.0
 
 scores = vivit_jax.train(config, folder / "run")
 scores

@@ -56,8 +56,9 @@ vivit.model.num_heads = 4
 vivit.model.mlp_dim = 128
 
 resnet = recipe("resnet3d")
-resnet.model.architecture = "r3d_18"
+resnet.model.architecture = "r2plus1d_18"
 resnet.model.width = 8
+resnet.model.convolutions = "2d"  # its kernels span space or time, and as 2-D convolutions a CPU computes them five times as fast
 
 # %%
 for name, config in {"vivit": vivit, "resnet": resnet}.items():

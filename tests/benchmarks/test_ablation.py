@@ -15,7 +15,7 @@ HITS = {"image_weights": {0: 233, 1: 240, 2: 229}, "mixup": {0: 250, 1: 241, 2: 
 
 def ablation(*arguments):
     command = [sys.executable, ROOT / "benchmarks" / "ablation.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, cwd=ROOT).stdout
 
 
 @pytest.fixture
@@ -81,5 +81,6 @@ def test_a_run_that_cannot_start_is_told_of_and_has_no_score(finished):
         f"{CONFIG}:mixup",
         f"{CONFIG}:nonsense",
     )
-    assert "drone_ir_ablation_nonsense seed 0: ended with 2" in said
+    assert "1 of 1: drone_ir_ablation_nonsense seed 0 " in said
+    assert "ended with 2: train: unknown row 'nonsense'" in said
     assert list(json.loads((finished / "scores.json").read_text())) == ["drone_ir_ablation_mixup"]

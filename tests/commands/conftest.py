@@ -5,12 +5,15 @@ import json
 import shutil
 
 import pytest
+from chromium import browser, visits
 from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video, write_dataset
 
 from vivit_jax import cli, config
 from vivit_jax.data.config import DataConfig
 from vivit_jax.training.config import EvaluationConfig
 from vivit_jax.weights.model_dir import save_pretrained
+
+__all__ = ["browser", "visits"]
 
 
 @pytest.fixture(scope="session")

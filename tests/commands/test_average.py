@@ -10,10 +10,10 @@ from toys import CONFIG, LABELS, PREPROCESS, random_variables
 import vivit_jax
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.errors import UserError
-from vivit_jax.inference import predict as predicting
+from vivit_jax.inference import outputs
 from vivit_jax.inference.evaluate import evaluate
 from vivit_jax.inference.features import features
-from vivit_jax.inference.predict import logits_of_views
+from vivit_jax.inference.outputs import logits_of_views
 from vivit_jax.inference.rows import fingerprint
 from vivit_jax.inference.views import decode_group
 from vivit_jax.inference.windows import predict_windows
@@ -57,7 +57,7 @@ def test_predictions_follow_the_model(probabilities_dir, videos, monkeypatch):
     as_array = lambda prediction: [dict(prediction)[label] for label in LABELS]  # noqa: E731
     np.testing.assert_allclose(as_array(model.predict(videos[0], views=VIEWS)), wanted, atol=1e-5)
     np.testing.assert_allclose(as_array(model.predict(videos[:1], views=VIEWS)[0]), wanted, atol=1e-5)
-    monkeypatch.setattr(predicting, "VIEWS_AT_ONCE", 2)
+    monkeypatch.setattr(outputs, "VIEWS_AT_ONCE", 2)
     np.testing.assert_allclose(as_array(model.predict(videos[:1], views=VIEWS)[0]), wanted, atol=1e-5, err_msg="in groups")
     monkeypatch.undo()
     ((_, _, window),) = predict_windows(model, videos[0], 1.2, views=VIEWS)

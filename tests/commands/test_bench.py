@@ -9,8 +9,11 @@ import jax
 import numpy as np
 import pytest
 
-from vivit_jax.analysis import throughput
-from vivit_jax.analysis.throughput import Ceiling, Subject, Timing
+from vivit_jax.analysis import ceiling, throughput
+from vivit_jax.analysis.ceiling import Ceiling
+from vivit_jax.analysis.queued import time_queued
+from vivit_jax.analysis.random_input import random_batch, random_variables
+from vivit_jax.analysis.throughput import Subject, Timing
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import ViViTConfig
@@ -37,7 +40,8 @@ def subject(**fields):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(throughput, "CEILING_PRODUCTS", 1)
+    monkeypatch.setattr(ceiling, "PRODUCTS", 1)
+    monkeypatch.setattr(ceiling, "WARM_UP_CALLS", 2)
     monkeypatch.setattr(throughput, "WARM_UP_STEPS", 2)
 
 
@@ -80,7 +84,7 @@ def test_the_step_that_runs_is_timed_and_its_work_is_that_counted_by_hand(mode, 
     assert len(timing.seconds) == 3
     assert min(timing.seconds) > 0
     assert timing.compile_seconds > 0
-    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(throughput.random_variables(MODEL)))
+    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(random_variables(MODEL)))
     held = {"infer": 1, "train": 3}[mode] * parameters + 8 * 4 * 16 * 16 * 3  # with AdamW's moments, and the batch
     assert held < timing.program_bytes < held + 2_000_000
 
@@ -94,7 +98,7 @@ def test_figures_follow_from_the_median():
 
 def test_every_call_is_timed_from_the_result_before_it():
     calls = iter(range(100))
-    seconds, last = throughput._time(lambda: jax.numpy.asarray(next(calls)), 5, warm_up=3)
+    seconds, last = time_queued(lambda: jax.numpy.asarray(next(calls)), 5, warm_up=3)
     assert len(seconds) == 5
     assert int(last) == next(calls) - 1 == 3 + 5 - 1
 
@@ -104,8 +108,8 @@ def test_pmap_is_timed_on_all_its_devices():
 
 
 def test_nothing_that_is_timed_is_zero():
-    assert all(np.count_nonzero(leaf) == leaf.size for leaf in jax.tree.leaves(throughput.random_variables(MODEL)))
-    batch = throughput.random_batch(MODEL, 8, AugmentConfig(colour_jitter=1.0))
+    assert all(np.count_nonzero(leaf) == leaf.size for leaf in jax.tree.leaves(random_variables(MODEL)))
+    batch = random_batch(MODEL, 8, AugmentConfig(colour_jitter=1.0))
     assert batch["video"].dtype == np.uint8
     assert batch["video"].std() > 60
     assert set(batch["label"]) <= {0, 1, 2}
@@ -113,7 +117,7 @@ def test_nothing_that_is_timed_is_zero():
 
 
 def test_numbers_that_are_not_finite_are_not_timed():
-    variables = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), throughput.random_variables(MODEL))
+    variables = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), random_variables(MODEL))
     with pytest.raises(UserError, match="not finite"):
         throughput.measure("infer", subject(variables=variables), steps=1)
 
@@ -125,13 +129,14 @@ def test_steps_are_timed_where_no_library_of_data_or_config_files_is():
         for name in ("ml_collections", "grain", "tensorflow_datasets", "array_record", "av", "cv2", "tensorboardX"):
             sys.modules[name] = None
         from vivit_jax.analysis import throughput
+        from vivit_jax.analysis.ceiling import matrix_ceiling
         import vivit_jax.commands.bench
         from vivit_jax.models.vivit.config import ViViTConfig
         from vivit_jax.training.config import TrainingConfig
 
         model = ViViTConfig(hidden_size=8, num_layers=1, num_heads=2, mlp_dim=8, clip=(2, 8, 8), tubelet=(2, 8, 8), num_classes=2)
         timing = throughput.measure("infer", throughput.Subject(model, TrainingConfig(batch_size=8)), steps=1)
-        timing.to_row(throughput.matrix_ceiling())
+        timing.to_row(matrix_ceiling())
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

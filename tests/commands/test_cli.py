@@ -3,10 +3,10 @@
 import importlib
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -61,6 +61,17 @@ def test_an_unknown_option_names_the_nearest(monkeypatch, vivit):
     assert (code, err) == (2, "vivit: unrecognized arguments: --topk 3: did you mean --top_k? (see vivit stub --help)\n")
 
 
+def test_a_file_that_looks_like_an_option_is_told_how_to_be_given(monkeypatch, vivit, tmp_path):
+    stub(monkeypatch, print)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-a.mp4").touch()
+    code, _, err = vivit("stub", "-a.mp4")
+    assert (code, err) == (
+        2,
+        "vivit: unrecognized arguments: -a.mp4: for a file whose name begins with -, write ./-a.mp4 (see vivit stub --help)\n",
+    )
+
+
 def test_a_missing_option_is_one_line(vivit):
     code, _, err = vivit("predict", "clip.mp4")
     assert (code, err) == (2, "vivit: the following arguments are required: --model (see vivit predict --help)\n")
@@ -92,13 +103,14 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_help_starts_without_jax_in_well_under_a_second():
-    started = time.monotonic()
     command = [sys.executable, "-X", "importtime", "-m", "vivit_jax", "--help"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds = time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime  # of CPU time: the clock's depend on what else runs
     imported = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
     assert not imported & {"jax", "flax", "tensorflow_datasets", "cv2", "matplotlib", "rich"}
-    assert seconds < 5  # measured: 0.14 s on an idle machine
+    assert seconds < 1  # measured: 0.14 s
 
 
 def test_a_closed_pipe_is_no_traceback():

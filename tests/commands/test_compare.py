@@ -303,7 +303,10 @@ def test_a_run_is_found_by_its_folder_its_model_its_file_or_another_split(seven,
 
 def test_a_model_directory_with_its_own_evaluation(seven, model_dir, tmp_path):
     shutil.copytree(model_dir, tmp_path / "alone")
-    with pytest.raises(UserError, match="has no evaluation of it: `vivit evaluate --model"):
+    hint = (
+        r"holds no evaluation: `vivit evaluate --model \S+/alone --name \w+ .*--split test --views \dx\d --out \S+/alone/evaluation\.json`"
+    )
+    with pytest.raises(UserError, match=hint):
         vivit_jax.compare([tmp_path / "alone", seven[1]], **QUICK)
     shutil.copy(seven[3] / "evaluation.json", tmp_path / "alone")
     told = vivit_jax.compare([tmp_path / "alone", seven[3]], **QUICK).to_dict()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from vivit_jax import cli
+from vivit_jax import cli, extras
 from vivit_jax.commands import export
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -99,4 +99,4 @@ def test_without_the_extra_one_line_says_what_to_install(vivit, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     code, out, err = vivit("completion", "zsh")
     assert (code, out) == (2, "")
-    assert err == "vivit: vivit completion needs the extra completion (argcomplete): pip install 'vivit_jax[completion]'\n"
+    assert err == f"vivit: vivit completion needs the extra completion (argcomplete): {extras.install('completion')}\n"

@@ -85,7 +85,8 @@ def test_a_class_that_the_model_has_not_is_refused(model_dir, data_dir, tmp_path
     code, _, err = vivit("evaluate", "--model", model_dir, "--name", "tools", "--data_dir", data_dir, "--out", out)
     assert code == 2
     assert err == (
-        "vivit: 1 of the 3 classes of data set tools are not among the model's 3: the first is 'saw'; the model's first is 'cat'\n"
+        "vivit: 1 of the 3 classes of data set tools are not among the model's 3: the first is 'saw'; the model's first is 'cat'; "
+        "it can be scored on a set of its own classes only, or after `vivit probe` has fitted it a head for these\n"
     )
     assert not out.exists()
 

@@ -8,6 +8,8 @@ import pytest
 
 from vivit_jax import cli
 from vivit_jax.models import families
+from vivit_jax.models.resnet3d.config import ARCHITECTURES as RESNETS
+from vivit_jax.models.x3d.config import ARCHITECTURES as X3DS
 from vivit_jax.weights.model_dir import load_model_dir
 
 CONFIG = """
@@ -60,6 +62,9 @@ OURS = [
 def tried(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(families.FAMILIES, "toy", "toy_family")
+        # A block of each kind in each stage: the published depths, which the tests of weights and recipes build, take minutes to compile.
+        patch.setitem(X3DS, "x3d_s", (2, 1, 2, 1))
+        patch.setitem(RESNETS, "r3d_18", dataclasses.replace(RESNETS["r3d_18"], depths=(1, 1, 1, 1)))
         yield request.param
 
 

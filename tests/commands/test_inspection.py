@@ -89,8 +89,13 @@ def test_a_data_set_is_counted_and_drawn(data_dir, tmp_path, vivit):
         ["owl", "1", "2"],
         ["all", "3", "7"],
     ]
-    assert "test: 8 s of video, 1.20 to 1.20 s each, median 1.20 s" in text
+    assert "test: 8 s of video, 1.20 to 1.20 s each, median 1.20 s, 10 frames a second" in text
     assert Image.open(out).height > 3 * 100
+
+
+def test_the_folder_of_a_data_set_is_told_the_command_that_describes_it(data_dir, vivit):
+    code, _, err = vivit("inspect", f"{data_dir}/toys")
+    assert (code, err) == (2, f"vivit: {data_dir}/toys is a data set: vivit inspect --name toys --data_dir {data_dir}\n")
 
 
 @pytest.mark.parametrize(

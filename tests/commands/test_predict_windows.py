@@ -18,7 +18,7 @@ from vivit_jax.data.video.reader import stream_frames
 from vivit_jax.inference.along import smoothed
 from vivit_jax.inference.predict import predict
 from vivit_jax.inference.timeline import Timeline
-from vivit_jax.inference.windows import Scores
+from vivit_jax.inference.windows import WindowScores
 
 
 @pytest.mark.parametrize("views", [(1, 1), (2, 3)])
@@ -186,7 +186,7 @@ def test_standard_input_is_read_as_it_comes_or_to_its_end(model_dir, videos, tmp
 
 def test_smoothing_is_a_mean_over_the_windows_around():
     rng = np.random.default_rng(0)
-    scores = [Scores(i, 0.5 * i, 0.5 * i + 1, {"": rng.random(3)}) for i in range(11)]
+    scores = [WindowScores(i, 0.5 * i, 0.5 * i + 1, {"": rng.random(3)}) for i in range(11)]
     for seconds, beside in [(1.0, 1), (1.9, 1), (2.0, 2), (100.0, 11)]:
         batches = [scores[:4], scores[4:5], scores[5:]]
         found = [one for batch in smoothed(batches, seconds) for one in batch]
@@ -218,7 +218,7 @@ def test_a_plot_has_the_leading_classes_and_times_as_read(model_dir, videos, tmp
     assert "0:00 - 0:00.5" in text
     timeline = Timeline(("cat", "dog", "owl"))
     for i in range(10_000):
-        timeline.add(Scores(i, 0.5 * i, 0.5 * i + 1, {"": np.array([i >= 5000, i < 5000, 0.0])}))
+        timeline.add(WindowScores(i, 0.5 * i, 0.5 * i + 1, {"": np.array([i >= 5000, i < 5000, 0.0])}))
     timeline.save(tmp_path / "long.svg", "a film")
     drawn = (tmp_path / "long.svg").read_text()
     assert out.stat().st_size > 1000

@@ -105,6 +105,8 @@ def test_features_of_files_and_of_a_damaged_one(vivit, model_dir, videos, tmp_pa
     np.testing.assert_allclose(found["features"], by_hand(model_dir, [videos[0], videos[2]], (2, 1)).mean(1), atol=1e-5)
     assert found["names"].tolist() == [videos[0], videos[2]]
     assert found["labels"].tolist() == [-1, -1]
+    alone = vivit_jax.features(model_dir, videos[0], views=(2, 1), progress=False)
+    np.testing.assert_allclose(alone.features, found["features"][:1], atol=1e-5)
 
 
 def test_a_video_whose_features_are_not_finite_is_named_and_the_others_are_written(vivit, videos, tmp_path):

@@ -16,7 +16,7 @@ from written_runs import evaluation, random_logits, write_evaluation
 from vivit_jax.analysis.proportions import wilson
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
-from vivit_jax.runs import record as runs
+from vivit_jax.runs.record import open_run
 from vivit_jax.runs.report.predictions import examples_of
 from vivit_jax.runs.report.write import write_report
 
@@ -115,6 +115,16 @@ def test_the_lines_of_a_page_have_all_digits_of_the_metrics(workdir):
         ("learning rate", ""): "train/learning_rate",
     }.items():
         assert lines[axis, name] == [(row["step"], row[key]) for row in rows if key in row]
+
+
+def test_the_first_step_whose_speed_is_not_measured_is_no_point_of_its_line(workdir):
+    rows = [
+        {"step": 1, "train/clips_per_second": 0.0},
+        {"step": 2, "train/clips_per_second": 40.0},
+        {"step": 3, "train/clips_per_second": 50.0},
+    ]
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert dict(reported(workdir).lines())["clips a second", ""] == [(2, 40.0), (3, 50.0)]
 
 
 def test_no_script_runs_but_those_of_the_package(workdir):
@@ -337,7 +347,7 @@ def test_torn_and_foreign_rows_of_metrics_are_counted_and_the_others_read(workdi
     foreign = ['{"step": 2, "train/lo', "[]", "null", '{"loss": 1}', '{"step": "3"}', '{"step": 1, "train/loss": {}}', "\udcff"]
     text = "\n".join([whole[0], *foreign, *whole[1:]])
     (workdir / "metrics.jsonl").write_bytes(text.encode(errors="surrogateescape"))
-    assert runs.open_run(workdir).metrics() == [json.loads(row) for row in whole]
+    assert open_run(workdir).metrics() == [json.loads(row) for row in whole]
     assert f"7 of {7 + len(whole)} rows are no metrics" in " ".join(capsys.readouterr().out.split())
 
 

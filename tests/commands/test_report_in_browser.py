@@ -5,22 +5,20 @@ import shutil
 
 import numpy as np
 import pytest
+from accessibility import check_tree, tab_stops
+from chromium import page_width
 from toys import CONFIG
 from written_runs import evaluation, random_logits, write_run
 
+import vivit_jax
 from vivit_jax.runs.report.write import write_report
-
-playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested where Playwright is installed")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="the page is tested where there is a Chromium")
 
 LABELS = ("bird", "drone")
 LOSSES = {"training": "train/loss", "validation": "val/loss"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, data_dir):
+def run(browser, tmp_path_factory, data_dir):
     """The work directory of a run of two classes, with its report and an exploration beside its test."""
     label = np.arange(7) % 2
     scores = evaluation(label, random_logits(label, 2, 1.0, 3), LABELS)
@@ -33,36 +31,18 @@ def run(tmp_path_factory, data_dir):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(browser, run):
+def opened(visits, run):
     """Opens the report; it must load nothing, say nothing on the console, and fit the screen."""
-    contexts, said, asked = [], [], []
 
-    def opened(width=1280, **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((run / "report.html").as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    def opened(width=1280, folder=run, name="report.html", **options):
+        page = visits.open((folder / name).as_uri(), width=width, **options)
+        assert page_width(page) <= width
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert visits.said == []
+    assert [url for url in visits.asked if not url.startswith(("file:", "data:"))] == []
 
 
 def hover(page, chart, x, y=0.5):
@@ -157,6 +137,31 @@ def test_tables_sort_and_all_that_can_be_used_has_a_name(opened):
     assert page.locator("h1").count() == 1
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, background.removeprefix("rgb(").removesuffix(")").split(","))) < 60
+
+
+@pytest.mark.slow
+def test_screen_readers_and_the_keyboard_find_all_of_the_report(opened):
+    page = opened(320, reduced_motion="reduce")  # as wide as 1280 pixels at a zoom of 400 %
+    nodes = check_tree(page)
+    charts = [name for role, name, _ in nodes if role == "application"]
+    assert len(charts) >= 4 and all("lowest" in name for name in charts)
+    stops = tab_stops(page)
+    assert set(charts) <= set(stops)
+    assert {"Log scale", "Values", "top-1", "Play all clips", "What the columns mean"} <= set(stops)
+    page.locator("#part-2 th:has-text('top-1') button").focus()
+    for state in ("descending", "ascending"):
+        page.keyboard.press("Enter")
+        assert page.locator("#part-2 th:has-text('top-1')").get_attribute("aria-sort") == state
+
+
+@pytest.mark.slow
+def test_screen_readers_and_the_keyboard_find_all_of_a_comparison(opened, run, tmp_path):
+    other = shutil.copytree(run, tmp_path / "other")
+    vivit_jax.compare([run, other], out=tmp_path / "comparison", speed=False, resamples=100)
+    page = opened(320, folder=tmp_path / "comparison", name="compare.html", reduced_motion="reduce")
+    nodes = check_tree(page)
+    assert sum(role == "image" for role, *_ in nodes) > 1
+    assert "What the columns mean" in tab_stops(page)
 
 
 @pytest.mark.slow

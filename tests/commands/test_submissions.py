@@ -15,7 +15,7 @@ from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation import builder
 from vivit_jax.errors import UserError
 from vivit_jax.inference import submissions
-from vivit_jax.inference.predict import logits_of_views
+from vivit_jax.inference.outputs import logits_of_views
 from vivit_jax.inference.submissions import Submission, write_submission
 from vivit_jax.inference.views import decode_group
 from vivit_jax.training.evaluation import Evaluation
@@ -89,6 +89,12 @@ def test_a_split_without_labels_is_predicted_and_not_scored(kitchens, vivit, tmp
     assert code == 0, err
     assert "submission of 3 videos written to test.zip" in out
     assert [path.name for path in tmp_path.iterdir()] == ["test.zip"]
+    code, out, err = vivit(*command, "--out", "test.csv")
+    assert (code, "predictions written to test.csv" in out) == (0, True), err
+    with (tmp_path / "test.csv").open(newline="") as file:
+        table = {row["video"]: row for row in csv.DictReader(file)}
+    code, _, err = vivit(*command, "--out", "test.json")
+    assert (code, "--out FILE.csv to predict it" in err) == (2, True)
     told = json.loads(zipfile.ZipFile("test.zip").read("test.json"))["results"]
     pretrained, dataset = load_model_dir(kitchens / "model"), open_dataset("epic", kitchens)
     for record in dataset.any_source("test"):
@@ -97,6 +103,10 @@ def test_a_split_without_labels_is_predicted_and_not_scored(kitchens, vivit, tmp
         for head, order in (("verb", slice(None, None, -1)), ("noun", slice(None))):
             scores = [told[record["name"]][head][str(number)] for number in range(len(logits[head]))]
             np.testing.assert_allclose(scores, logits[head][order], atol=1e-4)
+            row, names = table[record["name"]], pretrained.labels[head]
+            probabilities = np.exp(logits[head]) / np.exp(logits[head]).sum()
+            assert row[f"{head}.prediction"] == names[int(probabilities.argmax())]
+            np.testing.assert_allclose([float(row[f"{head}.{name}"]) for name in names], probabilities, atol=1e-5)
     code, out, _ = vivit("inspect", "--name", "epic", "--data_dir", kitchens, "--sheet", "sheet.png")
     assert "(no label)" in out
     code, _, err = vivit("features", "--model", kitchens / "model", "--name", "epic", "--data_dir", kitchens, "--out", "test.npz")

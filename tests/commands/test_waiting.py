@@ -52,6 +52,27 @@ print("\\nimported:", *sys.modules)
 """
 
 
+FIRST_AND_LATER_GARBAGE = """
+import gc, weakref
+from vivit_jax import process
+
+class Ring(list):
+    pass
+
+def lost():
+    ring = Ring()
+    ring.append(ring)
+    return weakref.ref(ring)
+
+process.begin("test")
+early, imported = lost(), [[] for _ in range(200_000)]
+assert early() is not None and gc.get_freeze_count() == 0
+imported += [[] for _ in range(150_000)]
+assert early() is None and 200_000 < gc.get_freeze_count() < 350_000
+late, more = lost(), [[] for _ in range(60_000)]
+assert late() is None and gc.get_freeze_count() < 350_000
+"""
+
 MATPLOTLIB_OR_NOT = """
 import sys
 from vivit_jax import cli
@@ -77,6 +98,11 @@ def test_the_help_of_a_command_imports_nothing_heavy(command):
 
 def test_the_package_alone_imports_nothing_heavy():
     assert not imported("import sys, vivit_jax; vivit_jax.__version__; print('imported:', *sys.modules)") & {*HEAVY, "numpy", "rich"}
+
+
+def test_garbage_is_looked_for_late_at_first_and_then_among_what_is_new():
+    done = subprocess.run([sys.executable, "-c", FIRST_AND_LATER_GARBAGE], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_help_lists_is_what_there_is():

@@ -10,7 +10,7 @@ from PIL import Image
 from vivit_jax import cli
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.layouts import Reading, read_layout
-from vivit_jax.data.layouts.frames import _images
+from vivit_jax.data.layouts.frames import images_in
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
@@ -71,7 +71,7 @@ def test_stray_files_are_counted_and_named(source):
     assert read_layout("frames", source, Reading(fps=10.0)).remarks == (
         "2 files left aside, in no class: readme.txt, train/loose.png",
         "1 files left aside, in no video's folder: train/run/cover.jpg",
-        "2 files and folders left aside, not images by their name: train/run/a/Thumbs.db, val/sit/d/small",
+        "2 files and folders left aside, no frames by their name: train/run/a/Thumbs.db, val/sit/d/small",
     )
 
 
@@ -127,4 +127,4 @@ def test_frames_of_one_number_are_in_the_order_of_their_names(tmp_path, monkeypa
     listed = sorted(tmp_path.iterdir())
     for order in (listed, listed[::-1]):
         monkeypatch.setattr(pathlib.Path, "iterdir", lambda folder, order=order: iter(order))
-        assert [path.name for path in _images(tmp_path)] == ["img_01.png", "img_1.jpg", "img_1.png", "img_2.png"]
+        assert [path.name for path in images_in(tmp_path)] == ["img_01.png", "img_1.jpg", "img_1.png", "img_2.png"]

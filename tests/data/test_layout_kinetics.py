@@ -54,7 +54,11 @@ def test_kinetics_as_downloaded_and_what_is_missing(tmp_path, film, capsys):
     assert dataset.splits == {"train": 2, "val": 1}
     assert dataset.labels == found.labels
     missing = (dataset.path / "missing.csv").read_text().splitlines()
-    assert missing == ["split,name", "train,gone_video0_000005_000015", "train,gone_video1_000000_000010"]
+    assert missing == [
+        "split,name",
+        *(f"train,gone_video{name}" for name in ("0_000005_000015", "1_000000_000010")),
+        "test,---v8pgm1eQ_000000_000010",
+    ]
     assert cli.main(["prepare", "kinetics", str(tmp_path / "k"), *options, "--overwrite"]) == 0
 
 

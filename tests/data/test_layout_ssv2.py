@@ -3,7 +3,11 @@
 import pytest
 from published_sets import lay, refused, remark, told
 
+from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.layouts import Reading, read_layout
+from vivit_jax.data.preparation.prepare import prepare
+from vivit_jax.data.summary import summarise
+from vivit_jax.errors import UserError
 
 SSV2_LABELS = {
     "Holding something next to something": "0",
@@ -32,6 +36,7 @@ def test_ssv2(tmp_path, film, prefix):
         ("train", "78687", "Holding something next to something"),
         ("train", "42326", "Pushing something from left to right"),
         ("val", "74225", "Pushing something from left to right"),
+        ("test", "1420", None),
     }
     assert found.labels == tuple(SSV2_LABELS)
     assert found.missing == (("train", "100904"),)
@@ -49,3 +54,24 @@ def test_slips_of_ssv2_are_refused_by_entry(tmp_path, film):
     refused("ssv2", tmp_path, r"train\.json: not JSON")
     (tmp_path / "labels.json").write_text('{"a": "0", "b": "2"}')
     refused("ssv2", tmp_path, "must be numbered from 0 to 1")
+
+
+def test_a_test_split_without_answers_is_listed_and_can_only_be_predicted(tmp_path, film):
+    lists = {"labels": SSV2_LABELS, "train": SSV2_TRAIN[:1], "test": [{"id": "1420"}, {"id": "20"}]}
+    lay(tmp_path, film, ["78687.webm", "1420.webm"], **{f"{name}.json": value for name, value in lists.items()})
+    found = read_layout("ssv2", tmp_path)
+    assert ("test", "1420", None) in told(found)
+    assert (found.unlabelled, found.missing) == (("test",), (("test", "20"),))
+    assert remark(found, "test.json has no labels", "--submission")
+    summary = prepare("ssv2", tmp_path, name="ssv2", data_dir=tmp_path / "data", workers=1)
+    assert summary.counts["test"] == {"(no label)": 1}
+    dataset = open_dataset("ssv2", tmp_path / "data")
+    assert dataset.unlabelled == {"test"}
+    assert [(record["name"], record["label"]) for record in dataset.any_source("test")] == [("1420", -1)]
+    assert summarise(dataset, "test").counts == {"(no label)": 1}
+    with pytest.raises(UserError, match="split test of data set ssv2 has no labels"):
+        dataset.source("test")
+    (tmp_path / "test-answers.csv").write_text("20;Tearing something into two pieces\n")
+    found = read_layout("ssv2", tmp_path)
+    assert found.unlabelled == ()
+    assert remark(found, "1 clips of test.json have no class in test-answers.csv and are left aside: 1420")

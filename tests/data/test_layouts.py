@@ -4,6 +4,7 @@ import films
 import pytest
 
 from vivit_jax.data.layouts import Reading, read_layout
+from vivit_jax.data.layouts.splitting import Shares
 from vivit_jax.errors import UserError
 
 
@@ -68,6 +69,12 @@ def test_folder_needs_no_val(folder):
 )
 def test_folder_refuses_by_name(folder, contents):
     refused("folder", folder / "nowhere", "nowhere: no such folder")
+    refused("folder", listing(folder, "path,label\n"), "list.csv: not a folder; layout csv reads lists")
+    refused("csv", folder, "a folder; give the list in it, or another layout")
+    loose = folder / "train" / "run"
+    refused("folder", loose, r"expected the folders train, val and test .*; found \d videos in no folder")
+    with pytest.raises(UserError, match=r"a folder for each class, with its videos in it; \d videos lie in .*run itself, such as a\.mp4"):
+        read_layout("folder", loose, shares=Shares({"train": 50, "test": 50}))
     (folder / "trainings").mkdir()
     refused("folder", folder, "expected the folders train, val and test.*found trainings")
     (folder / "trainings").rmdir()
@@ -126,7 +133,7 @@ def test_a_list_names_files_anywhere_or_below_a_root(folder, contents):
     outside.parent.mkdir()
     outside.write_bytes(contents[5])
     text = f"path,label\n{outside},run\n../disk/../disk/f.mp4,run\n"
-    refused("csv", listing(folder, text), r"f\.mp4: listed twice \(as .*disk/f\.mp4 in train and here in train\); keep one line")
+    refused("csv", listing(folder, text), r"f\.mp4: listed twice \(as .*disk/f\.mp4 and here\); keep one line")
     for path in (str(outside), "../disk/f.mp4"):
         source = listing(folder, f"path,label\n{path},run\n")
         (clip,) = read_layout("csv", source).clips
@@ -151,10 +158,10 @@ def test_a_name_that_is_not_utf8_is_refused(folder, contents):
 def test_csv_with_a_header_takes_its_columns_and_ignores_others(folder):
     path = listing(
         folder,
-        "file,label,video,start_frame,frames,split,start,end\n"
-        "train/run/a.mp4,run,v,0,4,train,,\n"
-        "train/run/a.mp4,sit,v,0,4,train,0.04,0.12\n"
-        "test/sit/e.mp4,sit,w,64,4,holdout,,\n",
+        ",file,label,video,start_frame,frames,split,start,end\n"
+        "0,train/run/a.mp4,run,v,0,4,train,,\n"
+        "1,train/run/a.mp4,sit,v,0,4,train,0.04,0.12\n"
+        "2,test/sit/e.mp4,sit,w,64,4,holdout,,\n",
     )
     found = read_layout("csv", path)
     assert [(clip.name, clip.label, clip.split, clip.start, clip.end) for clip in found.clips] == [
@@ -163,7 +170,7 @@ def test_csv_with_a_header_takes_its_columns_and_ignores_others(folder):
         ("test/sit/e.mp4", "sit", "holdout", 0.0, None),
     ]
     assert found.splits == ("train", "holdout")
-    assert found.remarks == ("columns not used: video, start_frame, frames",)
+    assert found.remarks == ("columns not used: (no name), video, start_frame, frames",)
 
 
 def test_csv_takes_several_labels_of_a_column_of_that_name_alone(folder):
@@ -185,7 +192,23 @@ def test_csv_takes_lines_of_path_and_label(folder, text):
         ("train/sit/c.mp4", "9", "train"),
     ]
     assert found.labels == ("9", "10")
-    assert found.remarks == ("list.csv names no split: all 2 videos are train",)
+    assert found.remarks == ("list.csv names no split: all 2 videos are train; --split 70,15,15 would make val and test",)
+
+
+def test_csv_tells_all_missing_files_at_once(folder):
+    text = "path,label\ntrain/run/a.mp4,run\ngone/b.mp4,run\ngone/c.mp4,sit\n"
+    refused(
+        "csv", listing(folder, text), r"2 of 3 files are missing, 0 tolerated \(.*--tolerate 2\): line 3: gone/b\.mp4: .*; line 4: gone/c"
+    )
+    with pytest.raises(UserError, match="2 of 3 files are missing, 1 tolerated"):
+        read_layout("csv", listing(folder, text), Reading(tolerate=1))
+    elsewhere = "path,label\nx/a.mp4,run\nx/b.mp4,run\n"
+    refused("csv", listing(folder, elsewhere), r"2 of 2 files .*relative paths begin in .*videos; --root DIR names another folder")
+
+
+def test_one_class_alone_is_warned_of(folder):
+    found = read_layout("csv", listing(folder, "path,label\ntrain/run/a.mp4,run\n"))
+    assert found.remarks[-1] == "warning: run is the only class: a classifier has nothing to tell it from"
 
 
 def test_csv_paths_may_have_spaces(folder, contents):
@@ -208,11 +231,14 @@ def test_csv_paths_may_have_spaces(folder, contents):
         ("path,label\n", "there are no videos"),
         ("path,label,labels\n", "line 1: a header must name label or labels, got both"),
         ("path,labels,split\ntrain/run/a.mp4,run,train\ntest/sit/e.mp4,run;sit,test\n", "no training video of class sit"),
-        ("path,label\nnot/there.mp4,run\n", r"list\.csv line 2: not/there\.mp4: no such file"),
+        (
+            "path,label\nnot/there.mp4,run\n",
+            r"list\.csv line 2: not/there\.mp4: no such file in .* \(mend the list, or leave it out by --tolerate 1\)$",
+        ),
         ("path,label\ntrain/run,run\n", "line 2: train/run: not a file"),
         ("path,label\ntrain/run/a.mp4,run\ntrain/run/a.mp4,run\n", r"train/run/a\.mp4: listed twice"),
         ("path,label\n../gone.mp4,run\n", r"line 2: \.\./gone\.mp4: no such file in "),
-        ("path,label\n/gone.mp4,run\n", r"line 2: /gone\.mp4: no such file$"),
+        ("path,label\n/gone.mp4,run\n", r"line 2: /gone\.mp4: no such file \(mend"),
         ("path,label\ntrain/run/a.mp4,\n", "line 2: the label is empty"),
         ("path,label,split\ntrain/run/a.mp4,run,\n", "line 2: the split is empty"),
         ("path,label\ntrain/run/a.mp4\n", r"line 2: expected 2 columns \(path, label\), got 1"),

@@ -237,6 +237,29 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
     assert not list((tmp_path / "data").iterdir())
 
 
+def test_a_list_with_a_missing_file_and_without_splits_by_keywords(tmp_path):
+    videos = make_folder(tmp_path / "videos", ((("x", "a"), 4), (("x", "b"), 4)))
+    rows = [f"x/{label}/{number}.mp4,{label},person {number}" for label in "ab" for number in range(4)]
+    (videos / "list.csv").write_text("\n".join(["path,label,person", *rows, "x/a/gone.mp4,a,person 0"]))
+    how = {"name": "people", "data_dir": tmp_path / "data", "workers": 1, "split": "50,25,25", "group": "person"}
+    with pytest.raises(UserError, match=r"line 10: x/a/gone\.mp4: no such file in .*--tolerate 1"):
+        prepare("csv", videos / "list.csv", **how)
+    summary = prepare("csv", videos / "list.csv", **how, tolerate=1)
+    assert summary.refused == [("train", "x/a/gone.mp4", "no such file")]
+    assert open_dataset("people", tmp_path / "data").splits == {"train": 4, "val": 2, "test": 2}
+    with pytest.raises(UserError, match="unknown argument 'groups': did you mean 'group'"):
+        prepare("csv", videos / "list.csv", name="other", data_dir=tmp_path / "data", groups="person")
+
+
+def test_rates_far_apart_are_told_with_the_key_that_mends_them(tmp_path, capsys):
+    for label, fps in (("a", 15), ("b", 60)):
+        folder = tmp_path / "videos" / "train" / label
+        folder.mkdir(parents=True)
+        films.write(folder / "0.mp4", films.scene(), fps=fps)
+    command.print_summary(prepare("folder", tmp_path / "videos", name="rates", data_dir=tmp_path / "data", workers=1))
+    assert "videos have 15 to 60 frames a second: " in capsys.readouterr().out
+
+
 def test_an_existing_name_is_refused_or_replaced_whole(tmp_path):
     source = make_folder(tmp_path / "videos")
     prepare("folder", source, name="twice", data_dir=tmp_path / "data")

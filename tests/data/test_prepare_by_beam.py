@@ -3,9 +3,10 @@
 import hashlib
 import importlib.util
 
-import films
+import listed_films
 import pytest
 
+from vivit_jax import extras
 from vivit_jax.cli import main
 from vivit_jax.data.preparation.prepare import prepare
 
@@ -21,15 +22,8 @@ def hashes(folder):
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     """Whole videos and segments of one, in three splits, and one that cannot be read."""
-    root, rows = tmp_path_factory.mktemp("videos"), ["path,label,split,start,end"]
-    for number in range(9):
-        films.write(root / f"{number}.mp4", films.scene(12, 32, 40, number))
-        rows.append(f"{number}.mp4,{'ab'[number % 2]},{('train', 'train', 'test')[number % 3]},,")
-    films.write(root / "long.mp4", films.scene(75, 32, 32, 99))
-    rows += [f"long.mp4,b,val,{start},{start + 1}" for start in range(3)]
-    (root / "broken.mp4").write_bytes(b"no video")
-    (root / "list.csv").write_text("\n".join([*rows, "broken.mp4,a,train,,", ""]))
-    return root / "list.csv"
+    splits = ("train", "train", "test") * 3
+    return listed_films.with_segments(tmp_path_factory.mktemp("videos"), splits, (12, 32, 40), long=(75, 32, 32), split="val")
 
 
 @needs_beam
@@ -59,7 +53,7 @@ def test_refused_videos_end_it_in_one_line_and_nothing_is_left(videos, tmp_path,
 @pytest.mark.skipif(here, reason="the extra beam is installed")
 def test_without_the_extra_it_is_named(videos, tmp_path, capfd):
     assert main(["prepare", "csv", str(videos), "--name", "mine", "--data_dir", str(tmp_path), "--beam"]) == 2
-    assert "pip install 'vivit_jax[beam]'" in capfd.readouterr().err
+    assert f"--beam needs the extra beam: {extras.install('beam')}" in capfd.readouterr().err
 
 
 def test_options_without_beam_are_refused(videos, tmp_path, capfd):

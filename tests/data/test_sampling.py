@@ -84,7 +84,7 @@ def test_views_are_scaled_to_the_short_side(tmp_path):
     np.testing.assert_array_equal(views[0], expected)
 
 
-@pytest.mark.parametrize("views", [(0, 1), (1, 0), (3,)])
+@pytest.mark.parametrize("views", [(0, 1), (1, 0), (3,), "4x3", 4, (1.5, 1)])
 def test_impossible_views_are_refused(views):
     with pytest.raises(UserError, match="views must be"):
         sampling.check_views(views)

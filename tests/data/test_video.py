@@ -289,10 +289,10 @@ def test_a_container_that_lies_about_its_size_is_read_at_the_size_of_its_picture
 def test_hours_between_frames_cost_nothing(tmp_path):
     times = [0, 40, 80, 5 * 3600 * 1000]
     path = films.write(tmp_path / "a.mkv", films.scene(4), times=times)
-    started = time.monotonic()
+    started = time.process_time()  # not the clock, which runs on while others have the processor
     np.testing.assert_allclose(probe(path).times, np.array(times) / 1000, atol=0.002)
     assert decode_frames(path, [3]).shape == (1, 48, 64, 3)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_skipping_frames_that_no_other_needs_changes_no_pixel(tmp_path):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import pathlib
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -11,7 +13,7 @@ import pytest
 
 from vivit_jax.data.sampling import spread_clips
 from vivit_jax.data.video.reader import probe
-from vivit_jax.data.windows import Plan, cut, middle_clip
+from vivit_jax.data.windows import WindowPlan, cut, middle_clip
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -58,7 +60,7 @@ def test_a_window_holds_the_frames_of_its_time(window, every, suffix, tmp_path):
     rng = np.random.default_rng(3)
     times = np.cumsum(rng.choice([0.04, 0.04, 0.08, 0.02], 200)) + 1.4  # a rate that varies
     path = film(tmp_path / f"film.{suffix}", times)
-    plan = Plan(Fraction(str(window)), Fraction(str(every)), SEEN, (1, 1))
+    plan = WindowPlan(Fraction(str(window)), Fraction(str(every)), SEEN, (1, 1))
     windows = [one for part in cut((path, 0), plan) for one in part]
     expected = cut_by_hand(path, window, every)
     greys = {round(one.start, 6): one.views[0, :, 8, 8, 0].tolist() for one in windows}
@@ -75,7 +77,7 @@ def test_a_clip_at_a_rate_goes_by_when_frames_are_shown_whatever_the_file_names(
     at_a_rate = dataclasses.replace(SEEN, stride=1, rate=5)
     for window in (1.0, 1.5):
         expected = cut_by_hand(path, window, window)  # every second frame of 10 a second is 5 a second
-        found = windows_of(path, Plan(Fraction(str(window)), Fraction(str(window)), at_a_rate, (1, 1)))
+        found = windows_of(path, WindowPlan(Fraction(str(window)), Fraction(str(window)), at_a_rate, (1, 1)))
         assert len(found) >= 2
         for one in found[:2]:
             np.testing.assert_allclose(one.views[0, :, 8, 8, 0], expected[one.start], atol=1)
@@ -92,7 +94,7 @@ def windows_of(path, plan, first=0):
 def test_windows_from_the_middle_on_are_those_of_the_whole(suffix, tmp_path):
     """Beyond twenty seconds a file is sought; every keyframe lies 50 frames from the next, with pictures shown before those they need."""
     path = film(tmp_path / f"film.{suffix}", np.arange(900) / 25 + 0.4, keyframe=50)
-    plan = Plan(Fraction(1), Fraction("0.7"), SEEN)
+    plan = WindowPlan(Fraction(1), Fraction("0.7"), SEEN)
     whole = windows_of(path, plan)
     assert [(window.number, window.start) for window in whole] == [(i, pytest.approx(0.7 * i)) for i in range(51)]
     assert whole[-1].end == pytest.approx(36.0)
@@ -107,7 +109,7 @@ def test_windows_from_the_middle_on_are_those_of_the_whole(suffix, tmp_path):
 @pytest.mark.parametrize(("frames", "ends"), [(75, [2, 3]), (54, [2]), (55, [2, 2.2]), (12, [0.48]), (1, [0.04])])
 def test_the_last_window_ends_with_the_video(frames, ends, tmp_path):
     path = film(tmp_path / "film.mp4", np.arange(frames) / 25)
-    assert [window.end for window in windows_of(path, Plan(Fraction(2), Fraction(2), SEEN))] == [pytest.approx(end) for end in ends]
+    assert [window.end for window in windows_of(path, WindowPlan(Fraction(2), Fraction(2), SEEN))] == [pytest.approx(end) for end in ends]
 
 
 @pytest.mark.parametrize("suffix", ["webm", "mkv"])
@@ -119,22 +121,22 @@ def test_the_last_window_ends_with_a_video_whose_container_names_a_wrong_rate(su
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate == 25
     mean_gap = (times[-1] - times[0]) / (len(times) - 1)
-    assert windows_of(path, Plan(Fraction(3), Fraction(3), SEEN))[-1].end == pytest.approx((times[-1] + mean_gap) / 1000, abs=2e-3)
+    assert windows_of(path, WindowPlan(Fraction(3), Fraction(3), SEEN))[-1].end == pytest.approx((times[-1] + mean_gap) / 1000, abs=2e-3)
     assert probe(path).seconds == pytest.approx((times[-1] + mean_gap) / 1000, abs=2e-3)
 
 
 def test_a_window_longer_than_a_clip_is_covered_by_several(tmp_path):
     path = film(tmp_path / "film.mp4", np.arange(100) / 25)
-    counts = {n: len(windows_of(path, Plan(Fraction(n, 25), Fraction(1), SEEN))[0].views) for n in (1, 7, 8, 9, 16, 20)}
+    counts = {n: len(windows_of(path, WindowPlan(Fraction(n, 25), Fraction(1), SEEN))[0].views) for n in (1, 7, 8, 9, 16, 20)}
     assert counts == {1: 1, 7: 1, 8: 1, 9: 2, 16: 2, 20: 3}  # a clip is 4 frames of stride 2
-    assert windows_of(path, Plan(Fraction(2), Fraction(1), SEEN, (2, 3)))[0].views.shape == (6, 4, 16, 16, 3)
+    assert windows_of(path, WindowPlan(Fraction(2), Fraction(1), SEEN, (2, 3)))[0].views.shape == (6, 4, 16, 16, 3)
 
 
 def test_a_stream_that_begins_again_goes_on_and_a_gap_has_no_windows(tmp_path):
     parts = [film(tmp_path / f"{i}.ts", start + np.arange(50) / 25) for i, start in enumerate((9000, 500, 2000))]
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(pathlib.Path(part).read_bytes() for part in parts))
-    found = windows_of(joined, Plan(Fraction(1), Fraction(1), SEEN))
+    found = windows_of(joined, WindowPlan(Fraction(1), Fraction(1), SEEN))
     assert [window.start for window in found] == [0, 1, 2, 3, 1502, 1503]
 
 
@@ -149,7 +151,7 @@ def test_damage_costs_the_windows_it_is_in_and_is_told(tmp_path):
                 packet.pts, packet.dts, packet.time_base = pts, dts, time_base
             packet.stream = stream
             target.mux(packet)
-    plan = Plan(Fraction(1), Fraction(1), SEEN)
+    plan = WindowPlan(Fraction(1), Fraction(1), SEEN)
     whole, found = ({window.number: window.views for window in windows_of(name, plan)} for name in (path, damaged))
     same = [number for number, views in found.items() if np.array_equal(views, whole[number])]
     assert len(whole) == 20
@@ -162,14 +164,23 @@ def test_what_cannot_be_read_is_named(contents, told, tmp_path):
     path = tmp_path / "film.mp4"
     path.write_bytes(contents)
     with pytest.raises(UserError, match=f"^{path}: {told}"):
-        windows_of(path, Plan(Fraction(1), Fraction(1), SEEN))
+        windows_of(path, WindowPlan(Fraction(1), Fraction(1), SEEN))
 
 
 def test_a_window_that_cannot_be_held_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("vivit_jax.data.windows.LARGEST_WINDOW", 30 * 16 * 16 * 3)
     path = film(tmp_path / "film.mp4", np.arange(100) / 25)
-    assert len(windows_of(path, Plan(Fraction(1), Fraction(1), SEEN))) == 4
+    assert len(windows_of(path, WindowPlan(Fraction(1), Fraction(1), SEEN))) == 4
     with pytest.raises(UserError, match="a window of 2 s has more frames than can be held"):
-        windows_of(path, Plan(Fraction(2), Fraction(1), SEEN))
+        windows_of(path, WindowPlan(Fraction(2), Fraction(1), SEEN))
     with pytest.raises(UserError, match="each at least 1"):
-        Plan(Fraction(2), Fraction(1), SEEN, (0, 1))
+        WindowPlan(Fraction(2), Fraction(1), SEEN, (0, 1))
+
+
+def test_an_mp4_in_a_pipe_with_its_index_at_the_end_is_told_the_way_round(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (60, 240, 320, 3), np.uint8)  # more bytes than are looked ahead
+    code = "from vivit_jax.data.video.passage import passing\nwith passing('-') as film: print(next(iter(film.frames())))"
+    with films.write(tmp_path / "a.mp4", noise).open("rb") as video:
+        done = subprocess.run([sys.executable, "-c", code], stdin=video, capture_output=True, text=True, check=False)
+    assert "UserError: -: cannot be read as a video from a pipe" in done.stderr
+    assert "ffmpeg -i FILE -c copy -f matroska -" in done.stderr

@@ -12,7 +12,7 @@ from vivit_jax.keys import experiment_keys
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-COMMAND = re.compile(r"^(?:\$ )?(vivit \w.*|python train\.py .*)$")
+COMMAND = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*(vivit \w.*|python train\.py .*)$")
 PLACEHOLDER = re.compile(r"\b[A-Z][A-Z_]+\d?\b")  # as in configs/sports1m_cnn.py:NETWORK
 
 
@@ -20,7 +20,9 @@ def commands(page: pathlib.Path) -> list[str]:
     """The commands in a page's code blocks, fenced or indented, each in one line without comments and redirections."""
     lines = re.sub(r"\s*\\\n\s*", " ", page.read_text(encoding="utf-8")).splitlines()
     found = [
-        COMMAND.match(line.strip()) for line in lines if line.startswith(("vivit ", "python train.py ", "    ", "  vivit", "  python"))
+        COMMAND.match(line.strip())
+        for line in lines
+        if line.startswith(("vivit ", "python train.py ", "CUDA_VISIBLE_DEVICES=", "    ", "  vivit", "  python"))
     ]
     return [match[1] for match in found if match]
 

@@ -16,6 +16,7 @@ import sys
 import time
 
 import films
+import listed_films
 import pytest
 
 from vivit_jax.data.dataset import open_dataset
@@ -33,16 +34,8 @@ def hashes(folder):
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """Sixteen videos, a damaged one, and one of which a list takes three segments."""
-    root = tmp_path_factory.mktemp("videos")
-    rows = ["path,label,split,start,end"]
-    for number in range(16):
-        films.write(root / f"{number}.mp4", films.scene(50, 96, 128, number))
-        rows.append(f"{number}.mp4,{'ab'[number % 2]},{'test' if number % 6 == 5 else 'train'},,")
-    films.write(root / "long.mp4", films.scene(120, 96, 96, 99))
-    rows += [f"long.mp4,a,train,{start},{start + 1}" for start in range(3)]
-    (root / "broken.mp4").write_bytes(b"no video")
-    (root / "list.csv").write_text("\n".join([*rows, "broken.mp4,b,train,,", ""]))
-    return root / "list.csv"
+    splits = ["test" if number % 6 == 5 else "train" for number in range(16)]
+    return listed_films.with_segments(tmp_path_factory.mktemp("videos"), splits, (50, 96, 128), long=(120, 96, 96), split="train")
 
 
 def command(source, data):

@@ -1,6 +1,5 @@
-"""What else befalls a training run: full disks of its writers, another data set, another machine, evaluations that are cut short."""
+"""What else befalls a training run: another data set, another machine, evaluations that are cut short."""
 
-import importlib
 import json
 import os
 import signal
@@ -11,71 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shades
 import tiny
 
 from vivit_jax.runs.manifest import read_facts
-from vivit_jax.runs.writers import JsonLines, TensorBoard, Writers
-
-
-@pytest.mark.fault(
-    promise="A metrics writer whose disk is full never stops a run nor makes it wait",
-    provoked="TensorBoard events and metrics.jsonl on a tmpfs of 4 MB that is full; 20,000 rows",
-    seen="one warning for each; every row is taken in less than a millisecond; what was written before is whole",
-    trials=2,
-)
-def test_a_full_disk_of_the_writers_stops_nothing(small_disk, capsys):
-    writers = Writers(
-        {"TensorBoard": lambda: TensorBoard(small_disk / "run", 0), "metrics.jsonl": lambda: JsonLines(small_disk / "metrics.jsonl", 0)}
-    )
-    writers.write(1, {"train/loss": 1.0})
-    fill(small_disk)
-    begun = time.monotonic()
-    for step in range(2, 20_000):
-        writers.write(step, {"train/loss": 1.0})
-    assert time.monotonic() - begun < 20
-    (small_disk / "filler").unlink()
-    writers.write(20_000, {"train/loss": 1.0})
-    writers.close()
-    output = capsys.readouterr().out
-    assert [output.count(f"do not reach {name}, training goes on") for name in ("TensorBoard", "metrics.jsonl")] == [1, 1]
-    steps = [json.loads(line)["step"] for line in (small_disk / "metrics.jsonl").read_text().splitlines()]
-    assert steps[0] == 1
-    assert steps[-1] == 20_000
-
-
-def fill(disk):
-    with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
-        while True:
-            filler.write(bytes(512))
-
-
-@pytest.mark.fault(
-    promise="A run whose TensorBoard folder fills up trains to its end",
-    provoked="the work directory's disk is full but for metrics; a run with TensorBoard on and a row at each step",
-    seen="one warning, exit code 0 or the save's own one-line error, never a hang",
-    trials=1,
-)
-@pytest.mark.slow
-def test_a_run_goes_on_without_tensorboard(start, small_disk, tmp_path):
-    events = small_disk / "events.out.tfevents.filler"
-    workdir = small_disk / "run"
-    run = start(
-        workdir,
-        "--config.training.tensorboard=True",
-        "--config.training.steps=3000",
-        "--config.training.log_every=1",
-        "--config.evaluation.every_steps=3000",
-        "--config.checkpoint.every_steps=3000",
-    )
-    run.wait_for("step 50/")
-    with events.open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
-        while True:
-            filler.write(bytes(4096))
-    run.wait_for("do not reach TensorBoard, training goes on", 60)
-    events.unlink()
-    run.popen.send_signal(signal.SIGTERM)
-    assert run.wait(60) == 143, run.output()
-    assert run.output().count("do not reach TensorBoard") == 1
 
 
 @pytest.mark.fault(
@@ -181,89 +119,6 @@ def test_a_file_system_without_locks(tmp_path, compiled):
     assert "has no locks" in run.stdout
 
 
-MISSPELT = {
-    "config.optimizer.learning_rat = 1": "key in config.optimizer 'learning_rat': did you mean 'learning_rate'?",
-    "config.optimizer.update(learning_rat=1)": "key in config.optimizer 'learning_rat': did you mean 'learning_rate'?",
-    "config.optimiser.learning_rate = 1": "key in config 'optimiser': did you mean 'optimizer'?",
-    "config['trainning']": "key in config 'trainning': did you mean 'training'?",
-    "config.seed = config.training.batch_sise": "key in config.training 'batch_sise': did you mean 'batch_size'?",
-}
-
-
-@pytest.mark.fault(
-    promise="A misspelt key in a config file is named with its line and the nearest right one, by every command",
-    provoked="config files that set, update and read keys that no experiment has",
-    seen="one line with file, line and the key that was meant; exit code 2",
-    trials=10,
-)
-@pytest.mark.parametrize("line", MISSPELT)
-@pytest.mark.parametrize("command", ["train", "inspect"])
-def test_a_misspelt_key_in_a_config_file(tmp_path, capsys, line, command):
-    from vivit_jax import cli
-
-    path = tmp_path / "misspelt.py"
-    path.write_text(
-        f"from vivit_jax.config import base_config\n\ndef get_config():\n    config = base_config()\n    {line}\n    return config\n"
-    )
-    code = cli.train([f"--config={path}", f"--workdir={tmp_path / 'run'}"]) if command == "train" else cli.main(["inspect", str(path)])
-    error = capsys.readouterr().err
-    assert code == 2
-    assert f"{path} line 5: unknown {MISSPELT[line]}" in error
-    assert len(error.splitlines()) == 1
-
-
-def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
-    from vivit_jax import cli
-    from vivit_jax.commands.config_arguments import experiment_of
-    from vivit_jax.errors import UserError
-
-    config = Path(tiny.__file__).with_name("tiny_config.py")
-
-    def parsed(*flags):
-        return experiment_of(cli.parse("train", [f"--config={config}", "--workdir", "x", *flags])[1])
-
-    assert parsed("--config.training.compilation_cache=~/here").training.compilation_cache == "~/here"  # None in the file
-    assert parsed("--config.name=2024", "--config.model.clip=4,16,16").name == "2024"
-    assert parsed("--config.training.wandb=None", "--config.optimizer.learning_rate", "3").optimizer.learning_rate == 3.0
-    assert parsed("--config.optimizer.nesterov").optimizer.nesterov
-    assert not parsed("--config.training.tensorboard=true", "--noconfig.training.tensorboard").training.tensorboard
-    for flag in ("--config.training.batch_size=1.5", "--config.optimizer.nesterov=3", "--config.model=5", "--processes=two"):
-        with pytest.raises(UserError, match=flag.partition("=")[0]):
-            parsed(flag)
-
-
-@pytest.mark.parametrize("restart", [["--restart"], ["--restart=True"], ["-restart", "true"]])
-@pytest.mark.parametrize(("argv", "said"), [(["train"], "vivit train --config"), ([], "train.py --config")])
-def test_the_command_is_told_as_it_was_typed(tmp_path, monkeypatch, argv, said, restart):
-    from vivit_jax.commands.train import as_typed
-
-    script = tmp_path / ("vivit" if argv else "train.py")
-    script.write_text("#!/bin/sh\n")
-    script.chmod(0o755)
-    if argv:
-        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    flags = [*restart, "--config=a.py", "--workdir=b"]
-    monkeypatch.setattr(sys, "orig_argv", [sys.executable, str(script), *argv, *flags])
-    assert as_typed(flags).endswith(f"{said}=a.py --workdir=b")
-    assert as_typed(flags).startswith("vivit" if argv else Path(sys.executable).name)
-
-
-def shades(root, *, swapped=False):
-    """A data set of two classes of real files; `swapped` exchanges what they are called."""
-    from vivit_jax.data.preparation.prepare import prepare
-    from vivit_jax.data.video.reader import encode
-
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 16), ("val", 4), ("test", 4)):
-        for number in range(count):
-            folder = root / "videos" / split / ("dark", "light")[(number + swapped) % 2]
-            folder.mkdir(parents=True, exist_ok=True)
-            frames = generator.integers(0, 60, (8, 16, 16, 3), np.uint8) + np.uint8(150 * (number % 2))
-            (folder / f"{number}.mp4").write_bytes(encode(frames, 8))
-    prepare("folder", root / "videos", name="shades", data_dir=root, short_side=16)
-    return root
-
-
 @pytest.mark.fault(
     promise="A run goes on only with the data set it was trained on",
     provoked="the data set's folder replaced by one of the same name whose videos have other labels",
@@ -274,7 +129,7 @@ def shades(root, *, swapped=False):
 def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
     from vivit_jax.cli import train as main
 
-    first, other = shades(tmp_path / "first"), shades(tmp_path / "other", swapped=True)
+    first, other = shades.prepared(tmp_path / "first"), shades.prepared(tmp_path / "other", swapped=True)
     config = Path(tiny.__file__).with_name("tiny_config.py")
     flags = ["--config.data.name=shades", "--config.data.readers=1", "--config.training.batch_size=8", "--config.training.steps=6"]
     flags += ["--config.evaluation.every_steps=3", "--config.checkpoint.every_steps=3", "--config.parallel.data=1"]
@@ -305,7 +160,7 @@ def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
 def test_stopped_readers_are_left(tmp_path):
     import psutil
 
-    data = shades(tmp_path / "data")
+    data = shades.prepared(tmp_path / "data")
     config = Path(tiny.__file__).with_name("tiny_config.py")
     command = [sys.executable, "-m", "vivit_jax", "train", f"--config={config}", f"--workdir={tmp_path / 'run'}"]
     command += [
@@ -339,100 +194,6 @@ def test_stopped_readers_are_left(tmp_path):
         assert not [reader for reader in readers if reader.is_running() and reader.status() != psutil.STATUS_ZOMBIE]
     finally:
         run.kill()
-
-
-FAILING_INIT = """
-def init(**options):
-    raise RuntimeError("no API key")
-"""
-FAILING_LOG = """
-class Run:
-    def log(self, row, step):
-        raise OSError(28, "No space left on device")
-
-    def finish(self):
-        pass
-
-
-def init(**options):
-    return Run()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.fault(
-    promise="Weights & Biases that fails never stops a run",
-    provoked="a package `wandb` before the real one in a training process's path, whose init raises, and whose log raises",
-    seen="one warning with the error; the run trains to its end, exit code 0",
-    trials=2,
-)
-@pytest.mark.parametrize("wandb", [FAILING_INIT, FAILING_LOG], ids=["init", "log"])
-def test_a_run_goes_on_without_weights_and_biases(start, tmp_path, wandb):
-    (tmp_path / "wandb.py").write_text(wandb)
-    path = os.pathsep.join([str(tmp_path), str(Path(tiny.__file__).parents[2])])
-    run = start(tmp_path / "run", "--config.training.wandb=project", "--config.training.steps=4", PYTHONPATH=path)
-    assert run.wait() == 0, run.output()
-    assert run.output().count("do not reach Weights & Biases, training goes on") == 1
-    assert tiny.rows(tmp_path / "run")[-1]["step"] == 4
-
-
-@pytest.mark.slow
-def test_weights_and_biases_offline_takes_every_row(start, tmp_path):
-    pytest.importorskip("wandb", reason="wandb is not installed")
-    run = start(tmp_path / "run", "--config.training.wandb=project", "--config.training.steps=4", WANDB_MODE="offline", WANDB_SILENT="true")
-    assert run.wait() == 0, run.output()
-    assert "do not reach" not in run.output()
-    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
-
-
-def test_a_wandb_that_cannot_be_imported_is_one_line(tmp_path, monkeypatch):
-    from vivit_jax.errors import UserError
-    from vivit_jax.runs.writers import check_wandb
-
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "wandb", raising=False)
-    for broken in ("import nowhere_to_be_found\n", "raise TypeError('Descriptors cannot be created directly.\\nRegenerate')\n"):
-        (tmp_path / "wandb.py").write_text(broken)
-        importlib.invalidate_caches()
-        with pytest.raises(
-            UserError, match=r"the package wandb cannot be imported \((ModuleNotFound|Type)Error: .*install it again"
-        ) as error:
-            check_wandb()
-        assert "\n" not in str(error.value)
-
-
-class Hanging:
-    """A writer whose service is gone: each row is read back from a FIFO that nobody writes to."""
-
-    def __init__(self, fifo):
-        self._fifo = fifo
-
-    def write(self, step, row):
-        self._fifo.read_bytes()
-
-    def close(self):
-        pass
-
-
-@pytest.mark.fault(
-    promise="A metrics service that hangs never makes a run wait",
-    provoked="a writer in its own thread, as that of Weights & Biases is, that hangs in a read; 12,000 rows",
-    seen="one warning; the rows are handed over in no time, and closing gives up after a while",
-    trials=1,
-)
-def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):
-    from vivit_jax.runs import writers
-
-    monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.2)
-    os.mkfifo(tmp_path / "service")
-    several = Writers({"service": lambda: writers.Detached(lambda: Hanging(tmp_path / "service"))})
-    begun = time.monotonic()
-    for step in range(12_000):
-        several.write(step, {"train/loss": 1.0})
-    several.close()
-    assert time.monotonic() - begun < 10
-    assert capsys.readouterr().out.count("do not reach service, training goes on") == 1
-    (tmp_path / "service").write_bytes(b"")  # lets the thread go
 
 
 @pytest.mark.slow

@@ -98,11 +98,7 @@ def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_p
 
 @pytest.mark.slow
 def test_nohup_is_honoured(start, tmp_path):
-    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to what it starts
-    try:
-        run = start(tmp_path / "run", *LONG, SELDOM)
-    finally:
-        signal.signal(signal.SIGHUP, previous)
+    run = start(tmp_path / "run", *LONG, SELDOM, nohup=True)
     run.wait_for("step 50/")
     run.popen.send_signal(signal.SIGHUP)
     run.wait_for(f"step {50 * (run.output().count('step ') + 20)}/")

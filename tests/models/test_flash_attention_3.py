@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from vivit_jax import extras
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import create_model
 from vivit_jax.models.kernels import attention as backends
@@ -91,7 +92,7 @@ def test_a_library_that_cannot_be_loaded_is_told_once(tmp_path, monkeypatch, cap
 
 def test_what_is_not_installed_names_its_extra(monkeypatch):
     monkeypatch.setattr(flash_attention_3, "PACKAGE", "no_such_package")
-    assert "pip install 'vivit_jax[fa3]'" in flash_attention_3.obstacle.__wrapped__()
+    assert extras.install("fa3") in flash_attention_3.obstacle.__wrapped__()
 
 
 @pytest.fixture

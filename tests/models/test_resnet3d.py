@@ -114,7 +114,7 @@ def ours(model):
     ids=["r3d", "mc3", "r2plus1d", "r2plus1d-two-devices-as-on-gpus", "r2plus1d-pmap"],
 )
 def test_steps_of_descent_are_torchs(architecture, parallel, convolutions):
-    pytest.importorskip("torchvision", reason="parity needs the extra `parity`: pip install -e .[parity]")
+    pytest.importorskip("torchvision", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
     batches, before, expected = trained_by_torch(architecture)
     actual = trained(dataclasses.replace(before.model.config, convolutions=convolutions), before.variables, batches, parallel)
     first = flatten_variables(before.variables)

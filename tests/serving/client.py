@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `serve`: pip install -e .[serve]")
-pytest.importorskip("starlette", reason="needs the extra `serve`: pip install -e .[serve]")
-pytest.importorskip("python_multipart", reason="needs the extra `serve`: pip install -e .[serve]")
+uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `serve`: pip install -e '.[serve]'")
+pytest.importorskip("starlette", reason="needs the extra `serve`: pip install -e '.[serve]'")
+pytest.importorskip("python_multipart", reason="needs the extra `serve`: pip install -e '.[serve]'")
 
 
 @contextlib.contextmanager

@@ -3,9 +3,12 @@
 import dataclasses
 
 import pytest
+from chromium import browser, visits
 from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video
 
 from vivit_jax.weights import save_pretrained
+
+__all__ = ["browser", "visits"]
 
 
 @pytest.fixture(scope="session")

@@ -1,51 +1,34 @@
 """The page in a real browser, where there is one: Chromium, and Playwright to drive it."""
 
-import shutil
+import threading
 
 import pytest
+from accessibility import check_tree, tab_stops
+from chromium import page_width
 from client import serving
 
+from vivit_jax.serving import app
 from vivit_jax.serving.answers import warm_up
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested where Playwright is installed")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="the page is tested where there is a Chromium")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def address(models):
+def address(browser, models):
     warm_up(models, (2, 1))
     with serving(models) as client:
         yield f"http://localhost:{client.port}/"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    fake_camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *fake_camera])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
-def page(browser, address, request):
+def page(visits, address, request):
     """The page, which must load nothing from elsewhere, say nothing on the console, and fit the screen."""
     width, colours = request.param
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=colours)
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
+    page = visits.open(address, width=width, height=844, color_scheme=colours)
     yield page
-    assert not [text for text in said if "422" not in text]  # which the console shows for the broken file
-    assert all(url.startswith((address, "blob:", "data:")) for url in asked)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    context.close()
+    assert not [text for text in visits.said if "422" not in text]  # which the console shows for the broken file
+    assert all(url.startswith((address, "blob:", "data:")) for url in visits.asked)
+    assert page_width(page) == width
 
 
 def test_a_video_is_answered_explained_and_explained_otherwise(page, video):
@@ -84,11 +67,39 @@ def test_an_example_and_the_camera(page):
     page.wait_for_selector("#status:has-text('camera.webm:')")
 
 
-def test_all_that_can_be_used_has_a_name(page, address):
+def test_screen_readers_and_the_keyboard_find_all_of_it(page, address):
     page.goto(f"{address}?example=2")
-    page.wait_for_selector("#status:has-text('turns.mp4')")
-    nameless = """elements => elements.filter(element => !element.closest('[aria-hidden]')
-        && !(element.textContent.trim() || element.getAttribute('aria-label') || element.labels?.length)
-        && !element.closest('button')).map(element => element.outerHTML)"""
-    assert page.locator("button, input, a, canvas, video, svg").evaluate_all(nameless) == []
+    page.wait_for_selector("#status:has-text('turns.mp4: 64 frames')")
+    nodes = check_tree(page)
+    assert {"Place in the video", "Frame of the clip"} <= {name for role, name, _ in nodes if role == "slider"}
+    assert {"Choose a video", "Camera", "Place in the video", "Frame of the clip", "heat", "OpenAPI"} <= set(tab_stops(page))
     assert page.locator(".verdict").get_attribute("aria-live") == "polite"
+    page.focus("#place")
+    page.keyboard.press("End")
+    assert page.get_attribute("#place", "aria-valuetext").startswith("4.0 seconds: ")
+    assert page.evaluate("document.getElementById('film').currentTime") == pytest.approx(4, abs=0.2)
+    width = page.viewport_size["width"]
+    page.set_viewport_size({"width": 320, "height": 640})  # a zoom of 400 % on a screen of 1280 pixels
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    page.set_viewport_size({"width": width, "height": 844})
+
+
+def test_who_cancels_is_told_so_and_asks_again(page, video, monkeypatch):
+    working, go_on, answer = threading.Event(), threading.Event(), app.answer
+
+    def slow(*arguments):
+        working.set()
+        assert go_on.wait(60)
+        return answer(*arguments)
+
+    monkeypatch.setattr(app, "answer", slow)
+    page.set_input_files("#file", {"name": "long.mp4", "mimeType": "video/mp4", "buffer": video})
+    assert working.wait(60)
+    page.wait_for_selector("#status:has-text('Looking at long.mp4')")
+    page.click("#cancel")
+    page.wait_for_selector("#status:has-text('Cancelled.')")
+    assert page.is_visible("#invitation") and page.is_hidden("#cancel")
+    assert page.evaluate("document.activeElement.id") == "file"
+    go_on.set()
+    page.set_input_files("#file", {"name": "good.mp4", "mimeType": "video/mp4", "buffer": video})
+    page.wait_for_selector("#status:has-text('good.mp4: 24 frames')")

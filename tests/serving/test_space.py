@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-pytest.importorskip("starlette", reason="needs the extra `serve`: pip install -e .[serve]")
+pytest.importorskip("starlette", reason="needs the extra `serve`: pip install -e '.[serve]'")
 
 import vivit_jax
 from vivit_jax import cli

@@ -1,7 +1,10 @@
 """A tiny run in a process of its own, as a person starts one."""
 
+import contextlib
 import dataclasses
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -63,10 +66,10 @@ def compiled(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def start(tmp_path, compiled):
-    """start(workdir, *flags, devices=1, piped=False, **environment): `train.py` on the tiny data set."""
+    """start(workdir, *flags, devices=1, piped=False, nohup=False, **environment): `train.py` on the tiny data set."""
     started = []
 
-    def run(workdir: Path, *flags: str, devices: int = 1, piped: bool = False, **environment: str) -> Process:
+    def run(workdir: Path, *flags: str, devices: int = 1, piped: bool = False, nohup: bool = False, **environment: str) -> Process:
         log = tmp_path / f"process_{len(started)}.log"
         environment = (
             os.environ
@@ -82,7 +85,7 @@ def start(tmp_path, compiled):
             | environment
         )
         command = [sys.executable, str(HERE / "tiny.py"), f"--config={HERE / 'tiny_config.py'}", f"--workdir={workdir}", *flags]
-        with log.open("w") as file:
+        with log.open("w") as file, hang_up(honoured=not nohup):
             output = subprocess.PIPE if piped else file
             popen = subprocess.Popen(command, stdout=output, stderr=file, env=environment, cwd=tmp_path)
         started.append(popen)
@@ -93,6 +96,22 @@ def start(tmp_path, compiled):
         if popen.poll() is None:
             popen.kill()
             popen.wait()
+
+
+@contextlib.contextmanager
+def hang_up(*, honoured: bool):
+    """What is started inside ends when its terminal does, or else not, as under nohup: a process inherits that from the tests' own."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL if honoured else signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on; the system gives others to whoever asks next."""
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
 
 
 @pytest.fixture

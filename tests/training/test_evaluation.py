@@ -90,6 +90,10 @@ def test_of_two_classes_area_and_f1_are_those_of_the_second():
     assert score(logits, np.zeros(50, int), ("no", "yes")).auc is None
 
 
+def test_the_loss_of_one_class_is_zero_without_a_sign():
+    assert str(score(np.zeros((3, 1)), np.zeros(3, int), ("only",)).loss) == "0.0"
+
+
 def test_an_unknown_average_is_refused():
     with pytest.raises(UserError, match="unknown average 'probability'"):
         evaluated(None, {}, tiny.PREPROCESS, [], parallel=ParallelConfig(), labels=tiny.CLASSES, average="probability")
@@ -136,6 +140,9 @@ def test_of_several_heads_a_hit_is_the_most_probable_combination():
     assert result.hits5 == sum(label in np.argsort(-row)[:5] for label, row in zip(combined, joint, strict=True))
     found = result.to_dict()
     assert found["heads"]["noun"]["top1"] >= found["top1"]
+    verb, noun = (found["heads"][head]["top1"] for head in ("verb", "noun"))
+    counted = f"(all heads right for {result.hits} of 27; noun {noun:.4f}, verb {verb:.4f})"
+    assert result.headline == f"top1 {found['top1']:.4f} {counted}"
     assert found["loss"] == pytest.approx((found["heads"]["verb"]["loss"] + found["heads"]["noun"]["loss"]) / 2)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import free_port
 
 from vivit_jax.errors import UserError
 from vivit_jax.training.devices import hosts
@@ -85,10 +86,9 @@ print(jax.process_index(), jax.process_count())
 
 def test_jax_joins_what_was_found():
     """Two processes with the environment that Open MPI gives them meet through jax's own detection."""
-    port = 20000 + os.getpid() % 20000
     meeting = {
         "OMPI_MCA_orte_hnp_uri": "4096.0;tcp://127.0.0.1:1",
-        "JAX_COORDINATOR_PORT": str(port),
+        "JAX_COORDINATOR_PORT": str(free_port()),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     processes = [
@@ -100,7 +100,7 @@ def test_jax_joins_what_was_found():
         )
         for rank in "01"
     ]
-    assert sorted(process.communicate(timeout=60)[0].strip() for process in processes) == ["0 2", "1 2"]
+    assert sorted(process.communicate(timeout=300)[0].strip() for process in processes) == ["0 2", "1 2"]
 
 
 def test_what_jax_says_when_it_cannot_is_one_line(monkeypatch):

@@ -1,18 +1,19 @@
 """The command: from video files to a report, and one line for whatever is wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import shades
 import tiny
 
+from vivit_jax import extras
 from vivit_jax.cli import train as main
 from vivit_jax.config import resolve
 from vivit_jax.config_file import read_config
-from vivit_jax.data.preparation.prepare import prepare
-from vivit_jax.data.video.reader import encode
 from vivit_jax.errors import UserError
 from vivit_jax.weights.model_dir import load_model_dir
 
@@ -21,16 +22,7 @@ CONFIG = f"--config={Path(__file__).with_name('tiny_config.py')}"
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A data set of two classes of real files: 24 clips to train on, 6 to validate and 10 to test."""
-    root, generator = tmp_path_factory.mktemp("prepared"), np.random.default_rng(0)
-    for split, count in (("train", 24), ("val", 6), ("test", 10)):
-        for number in range(count):
-            folder = root / "videos" / split / ("dark", "light")[number % 2]
-            folder.mkdir(parents=True, exist_ok=True)
-            frames = generator.integers(0, 60, (8, 16, 16, 3), np.uint8) + np.uint8(150 * (number % 2))
-            (folder / f"{number}.mp4").write_bytes(encode(frames, 8))
-    prepare("folder", root / "videos", name="shades", data_dir=root, short_side=16)
-    return root
+    return shades.prepared(tmp_path_factory.mktemp("prepared"), {"train": 24, "val": 6, "test": 10})
 
 
 @pytest.mark.slow
@@ -46,6 +38,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
     assert evaluation["views"] == 2
     assert evaluation["top1"] == 1.0
     assert "test top1 1.0000 (10 of 10, 2 views each)" in output
+    assert re.search(r"^step 1/\d+  loss [\d.]+$", output, re.MULTILINE), "the first step, which compiles, has no speed"
     assert (workdir / "report.html").is_file()
     assert list(workdir.glob("events.out.tfevents.*"))
     rows = tiny.rows(workdir, timing=True)
@@ -85,7 +78,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
         (["--config.model.num_classes=7", "--config.data.name=shades"], "model.num_classes is 7 and data set shades has 2"),
         (["--config.model.clip=(5, 16, 16)"], "not divisible by model.tubelet"),
         (["--config.parallel.mode=pmap", "--config.parallel.fsdp=2"], "fsdp 2 and tensor 1 need mode jit"),
-        (["--config.training.wandb=project"], "pip install 'vivit_jax[wandb]'"),
+        (["--config.training.wandb=project"], f"training.wandb needs the extra wandb: {extras.install('wandb')}"),
         (["--config.seed=-1"], "seed must be from 0 to 4294967295, got -1"),
         (["--worckdir=x"], "workdir"),
         (["--config.schedule.warmup_steps=1000"], "the warm-up of 1000 steps does not fit into a run"),

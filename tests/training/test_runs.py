@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tiny
-from processes import arrays_of
+from processes import arrays_of, free_port
 
 from vivit_jax.runs.manifest import damage
 
@@ -192,17 +192,16 @@ TWO_PROCESSES = {
 def test_two_processes_of_two_devices_train_and_score_as_one_device(start, tmp_path, name):
     """Interrupted and resumed together; evaluated on 21 and 27 clips, which four devices do not divide."""
     sgd = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", "--config.training.mixup=0.2")
-    port = 20000 + os.getpid() % 20000 + 2 * list(TWO_PROCESSES).index(name)
     together, alone = tmp_path / "together", tmp_path / "alone"
 
-    def start_both(port, **environment):
-        hosts = (f"--coordinator=localhost:{port}", "--processes=2")
+    def start_both(**environment):
+        hosts = (f"--coordinator=localhost:{free_port()}", "--processes=2")
         flags = (*sgd, *TWO_PROCESSES[name], *hosts)
         return [start(together, *flags, f"--process={i}", devices=2, **environment) for i in range(2)]
 
-    hosts = start_both(port, TINY_TERMINATE_AT="9")
+    hosts = start_both(TINY_TERMINATE_AT="9")
     assert [host.wait(300) for host in hosts] == [143, 143], hosts[0].output()
-    hosts = [*start_both(port + 1), start(alone, *sgd)]
+    hosts = [*start_both(), start(alone, *sgd)]
     assert [host.wait(300) for host in hosts] == [0, 0, 0], hosts[0].output()
 
     for expected, actual in zip(tiny.rows(alone), tiny.rows(together), strict=True):

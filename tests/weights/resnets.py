@@ -4,8 +4,8 @@ import functools
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e .[parity]")
-torchvision = pytest.importorskip("torchvision", reason="parity needs the extra `parity`: pip install -e .[parity]")
+torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
+torchvision = pytest.importorskip("torchvision", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 
 from safetensors.torch import load_file, save_file  # noqa: E402 (it needs torch)
 from torch import nn  # noqa: E402

@@ -6,6 +6,7 @@ from random_params import random_variables
 
 from vivit_jax.models.families import create_model
 from vivit_jax.weights.layers import flatten, stack_layers, unflatten, unstack_layers
+from vivit_jax.weights.parameters import variable_shapes
 
 TINY = {"hidden_size": 8, "num_heads": 2, "mlp_dim": 16, "tubelet": (2, 4, 4), "clip": (4, 8, 8), "num_classes": 3}
 
@@ -36,3 +37,18 @@ def test_flat_paths_name_every_layer_and_lead_back_to_the_scanned_tree():
     flat = flatten(stacked)
     assert list(flat) == [f"encoder/block_0{i}/mlp/kernel" for i in range(3)]
     jax.tree.map(np.testing.assert_array_equal, unflatten(flat, scan_layers=True), stacked)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"factorisation": "factorised_encoder", "num_layers": 3, "temporal_layers": 2},
+        {"factorisation": "factorised_encoder", "num_layers": 2, "temporal_layers": 0, "pool": "mean"},
+        {"factorisation": "factorised_self_attention", "num_layers": 3, "pool": "mean_then_norm"},
+        {"factorisation": "factorised_dot_product_attention", "num_layers": 2, "num_classes": {"verb": 3, "noun": 2}},
+    ],
+)
+def test_the_shapes_told_by_one_block_are_those_of_the_model_in_the_order_of_their_paths(options):
+    model = create_model(**TINY | {"attention": "xla"} | options)
+    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 4, 8, 8, 3)))["params"]
+    assert list(variable_shapes(model.config).items()) == [(path, leaf.shape) for path, leaf in flatten(params).items()]

@@ -1,6 +1,7 @@
 """Against transformers and timm on random weights: the converted model gives the logits and tokens that theirs gives."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -12,10 +13,11 @@ from vivit_jax.weights.convert import convert
 from vivit_jax.weights.export import export
 from vivit_jax.weights.vit.backbone import SourceOptions
 from vivit_jax.weights.vit.source import read_source
+from vivit_jax.weights.vit.timm import TANH
 
-torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e .[parity]")
-transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e .[parity]")
-timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e .[parity]")
+torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
+transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
+timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 WIDTHS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
@@ -163,6 +165,22 @@ WRAPPED = {
     },
     "average": lambda state: {"model": {name: tensor * 0 for name, tensor in state.items()}, "model_ema": state},
     "trainer": lambda state: {"model_state_dict": state, "step": 7},
+    "compiled": lambda state: {"state_dict": {f"model._orig_mod.{name}": tensor for name, tensor in state.items()}},
+    "layers compiled": lambda state: {name.replace("blocks.0.", "blocks.0._orig_mod."): tensor for name, tensor in state.items()},
+    "sharded over devices": lambda state: {f"_fsdp_wrapped_module.{name}": tensor for name, tensor in state.items()},
+    "another attribute": lambda state: {"state_dict": {f"net.{name}": tensor for name, tensor in state.items()}},
+    "torchvision's average": lambda state: {
+        "model": {name: tensor * 0 for name, tensor in state.items()},
+        "model_ema": {"n_averaged": torch.tensor(3)} | {f"module.{name}": tensor for name, tensor in state.items()},
+    },
+    "average beside a state_dict": lambda state: {
+        "state_dict": {name: tensor * 0 for name, tensor in state.items()},
+        "ema_state_dict": state,
+    },
+    "average in a module": lambda state: {
+        "model": {name: tensor * 0 for name, tensor in state.items()},
+        "ema": {"module": state},
+    },
 }
 
 
@@ -174,26 +192,95 @@ def test_a_state_dict_is_found_in_what_training_code_wraps_it_in(tmp_path, wrapp
     torch.save(WRAPPED[wrapping](state), tmp_path / "vit.pth")
     backbone = read_source(tmp_path / "vit.pth", SourceOptions(num_heads=4))
     np.testing.assert_array_equal(backbone.params["encoder/norm/scale"], state["norm.weight"].numpy())
+    np.testing.assert_array_equal(backbone.params["encoder/block_00/mlp/in/kernel"], state["blocks.0.mlp.fc1.weight"].numpy().T)
+
+
+@pytest.mark.parametrize("wrapping", ["parallel", "compiled", "another attribute", "average in a module"])
+@pytest.mark.parametrize("name", ["vit", "videomae"])
+def test_hugging_faces_models_are_found_in_what_training_code_wraps_them_in(tmp_path, wrapping, name):
+    video = {"num_frames": 2} if name == "videomae" else {}
+    state = randomise(
+        transformers.AutoModel.from_config(transformers.AutoConfig.for_model(name, image_size=16, patch_size=8, **video, **WIDTHS))
+    ).state_dict()
+    torch.save(state, tmp_path / "plain.pth")
+    torch.save(WRAPPED[wrapping](state), tmp_path / "wrapped.pth")
+    options = SourceOptions(num_heads=4, clip=(2, 16, 16) if video else None)
+    plain, wrapped = (read_source(tmp_path / f"{form}.pth", options).params for form in ("plain", "wrapped"))
+    assert plain.keys() == wrapped.keys()
+    for path, array in plain.items():
+        np.testing.assert_array_equal(array, wrapped[path])
 
 
 @pytest.mark.parametrize(
-    ("pool", "options", "kept"), [("avg", {}, False), ("max", {"class_token": False}, True), ("avgmax", {"class_token": False}, False)]
+    ("pool", "options", "kept"),
+    [
+        ("avg", {}, False),
+        ("max", {"class_token": False}, True),
+        ("avgmax", {"class_token": False}, False),
+        ("max", {"class_token": False, "fc_norm": True}, False),
+        ("token", {"fc_norm": True}, True),
+    ],
 )
 def test_timms_config_says_how_tokens_are_pooled(tmp_path, pool, options, kept):
     from safetensors.torch import save_file
 
     sizes = {"img_size": 24, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 4, "num_classes": 5}
-    model = randomise(timm.models.VisionTransformer(**sizes, global_pool=pool, fc_norm=False, **options))
+    model = randomise(timm.models.VisionTransformer(**sizes, global_pool=pool, **{"fc_norm": False} | options))
     save_file(model.state_dict(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "vit_tiny_patch8", "global_pool": pool}))
     image = torch.randn(2, 3, 24, 24)
     if not kept:
-        with pytest.raises(ValueError, match="the head cannot be kept: its head reads"):
+        with pytest.raises(ValueError, match=r"the head cannot be kept: its head (reads|normalises) "):
             image_logits(tmp_path, image, 5, num_heads=4)
         return
     logits, _ = image_logits(tmp_path, image, 5, num_heads=4)
     with torch.no_grad():
         np.testing.assert_allclose(logits, model(image).numpy(), **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments"),
+    [
+        ("vit_base_patch32_siglip_gap_256", {}),
+        ("vit_large_patch16_siglip_gap_256", {}),
+        ("vit_so400m_patch16_siglip_gap_256", {}),
+        ("vit_wee_patch16_reg1_gap_256", {"act_layer": "gelu_tanh"}),
+    ],
+)
+def test_timms_architectures_say_the_activation_and_how_positions_are_resized(tmp_path, architecture, arguments):
+    from safetensors.torch import save_file
+
+    sizes = {"img_size": 24, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 4, "num_classes": 5, "reg_tokens": 0}
+    model = randomise(timm.create_model(architecture, **sizes, dynamic_img_size=True, **arguments))
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(
+        json.dumps({"architecture": architecture, "global_pool": "avg", "model_args": {"img_size": 24, "num_heads": 4} | arguments})
+    )
+    image = 3 * torch.randn(2, 3, 16, 32)
+    logits, _ = image_logits(tmp_path, image, 5)
+    with torch.no_grad():
+        np.testing.assert_allclose(logits, model(image).numpy(), **TOLERANCE)
+
+
+def test_the_architectures_of_timm_with_tanh_gelu_are_all_listed():
+    """Of those with SigLIP's weights and average pooling: no other architecture that can be read has it."""
+    listed = {}
+    for architecture in timm.list_models("*siglip_gap*", module="vision_transformer"):
+        with torch.device("meta"):
+            block = timm.create_model(architecture, depth=1).blocks[0]
+        listed[architecture] = bool(re.match(TANH, architecture))
+        assert listed[architecture] == isinstance(block.mlp.act, timm.layers.GELUTanh), architecture
+    assert set(listed.values()) == {True, False}
+
+
+@pytest.mark.parametrize(("field", "value"), [("act_layer", "quick_gelu"), ("norm_layer", "rmsnorm")])
+def test_arguments_of_timms_models_that_a_vivit_cannot_express_are_refused_by_name(tmp_path, field, value):
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("vit_tiny_patch16_224", depth=1).state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "vit_tiny_patch16_224", "model_args": {field: value}}))
+    with pytest.raises(ValueError, match=f"config.json says {field} '{value}', and a ViViT"):
+        read_source(tmp_path, SourceOptions())
 
 
 def test_timms_res_post_norm_is_refused_by_its_architecture(tmp_path):
@@ -302,6 +389,17 @@ def test_frames_that_are_not_square_go_to_hugging_face_and_back(tmp_path):
     with torch.no_grad():
         np.testing.assert_allclose(logits, model(video).logits.numpy(), **TOLERANCE)
         np.testing.assert_array_equal(theirs(video).logits.numpy(), model(video).logits.numpy())
+
+
+def test_a_model_of_one_class_goes_to_hugging_face(tmp_path):
+    """transformers refuses one class of which each video has exactly one."""
+    config = transformers.VivitConfig(**WIDTHS, image_size=16, num_frames=2, tubelet_size=[2, 8, 8], num_labels=1)
+    model = randomise(transformers.VivitForVideoClassification(config))
+    model.save_pretrained(tmp_path / "vivit")
+    export(from_pretrained(tmp_path / "vivit"), "hugging_face", tmp_path / "exported")
+    theirs = transformers.VivitForVideoClassification.from_pretrained(tmp_path / "exported").state_dict()
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(theirs[name], tensor)
 
 
 def _saved_names(model):

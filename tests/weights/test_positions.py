@@ -4,12 +4,12 @@ import scipy.ndimage
 
 from vivit_jax.errors import UserError
 from vivit_jax.weights.vit.backbone import SourceOptions
-from vivit_jax.weights.vit.positions import image_grid, image_positions, resize_positions, video_grid
+from vivit_jax.weights.vit.positions import METHODS, image_grid, image_positions, resize_positions, video_grid
 
 GRID = np.random.default_rng(0).normal(size=(4, 5, 3, 7)).astype(np.float32)
 
 
-@pytest.mark.parametrize("method", ["cubic", "linear"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_grid_of_the_same_size_stays_bit_by_bit(method):
     np.testing.assert_array_equal(resize_positions(GRID, GRID.shape[:3], method), GRID)
 
@@ -34,7 +34,19 @@ def test_cubic_resizing_is_pytorchs_bicubic(size):
     np.testing.assert_allclose(resize_positions(GRID[0], size, "cubic"), expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("method", ["cubic", "linear"])
+@pytest.mark.parametrize(("size", "times"), [((16, 9), 7), ((2, 3), 2), ((5, 7), 3), ((3, 2), 9)])
+def test_resizing_without_aliases_and_to_the_nearest_is_pytorchs(size, times):
+    torch = pytest.importorskip("torch", reason="needs the extra `parity`")
+    resize = torch.nn.functional.interpolate
+    image, row = torch.from_numpy(GRID[0]).permute(2, 0, 1)[None], torch.from_numpy(GRID[:, 0, 0].T)[None]
+    expected = resize(image, size=size, mode="bicubic", antialias=True)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(resize_positions(GRID[0], size, "cubic_antialiased"), expected, atol=2e-6)
+    expected = resize(image, size=size, mode="nearest")[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(resize_positions(GRID[0], size, "nearest"), expected)
+    np.testing.assert_array_equal(resize_positions(GRID[:, 0, 0], (times,), "nearest"), resize(row, size=times)[0].T.numpy())
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_one_time_becomes_many_equal_ones_and_constants_stay_constant(method):
     resized = resize_positions(GRID[:1], (6, 5, 3), method)
     np.testing.assert_allclose(resized, np.repeat(GRID[:1], 6, axis=0), atol=1e-6)

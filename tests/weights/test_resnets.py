@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import resnets
 from resnets import torch, torchvision
+from safetensors.torch import save_file
 
 import vivit_jax
 from vivit_jax import cli
@@ -18,7 +19,7 @@ from vivit_jax.weights.convert import convert
 from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.layers import flatten_variables
 
-timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e .[parity]")
+timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 
 VIDEO = ("r3d_18", "mc3_18", "r2plus1d_18")
 CLIP = (6, 32, 40)
@@ -98,6 +99,34 @@ def test_a_still_video_has_the_features_of_its_image(tmp_path, library, name, ar
     with torch.no_grad():
         assert relative_error(jax.jit(pretrained.model.apply)(pretrained.variables, video), model(image).numpy()) < 1e-5
     assert pretrained.preprocess.mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("resnetblur18", "resnetblur18 smooths before it strides"),
+        ("resnet18d", "its stem is three convolutions"),
+        ("resnext50_32x4d", "its 3x3 convolutions are in 32 groups"),
+        ("wide_resnet50_2", "its first stage is 128 wide and its stem 64"),
+    ],
+)
+def test_relatives_of_the_resnet_are_refused_by_what_they_are(tmp_path, name, told):
+    with torch.device("meta"):
+        state = timm.create_model(name).state_dict()
+    first = {key: torch.zeros(tensor.shape) for key, tensor in state.items() if key.startswith(("conv1.", "layer1.0."))}
+    save_file(first, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": name, "num_classes": 1000}))
+    with pytest.raises(UserError, match=told) as error:
+        convert(tmp_path, {"clip": (1, 32, 32), "architecture": "c2d_50"}, InitConfig())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("field", "value"), [("act_layer", "silu"), ("aa_layer", "blurpc"), ("norm_layer", "groupnorm")])
+def test_arguments_of_timm_that_change_a_resnet_are_refused(tmp_path, field, value):
+    resnets.write(torchvision.models.resnet18(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "model_args": {field: value}}))
+    with pytest.raises(UserError, match=f"config.json says {field} '{value}'"):
+        convert(tmp_path, {"clip": (1, 32, 32), "architecture": "c2d_18"}, InitConfig())
 
 
 def test_training_starts_from_a_video_model_with_a_fresh_head(tmp_path, theirs):

@@ -8,12 +8,14 @@ import pytest
 
 from vivit_jax.errors import UserError
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.convert import convert
+from vivit_jax.weights.convert import convert, from_pretrained
+from vivit_jax.weights.export import export
+from vivit_jax.weights.model_dir import save_pretrained
 from vivit_jax.weights.vit.positions import resize_positions
 from vivit_jax.weights.vit.videomae import sine_cosine_positions
 
-torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e .[parity]")
-transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e .[parity]")
+torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
+transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 
 WIDTHS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 CLASSES = 5
@@ -27,8 +29,8 @@ def randomised(model):
     return model.eval()
 
 
-def hugging_face(folder, frames, size, patch):
-    config = transformers.VideoMAEConfig(**WIDTHS, image_size=size, patch_size=patch, num_frames=frames, num_labels=CLASSES)
+def hugging_face(folder, frames, size, patch, **options):
+    config = transformers.VideoMAEConfig(**WIDTHS, image_size=size, patch_size=patch, num_frames=frames, num_labels=CLASSES, **options)
     model = randomised(transformers.VideoMAEForVideoClassification(config))
     model.save_pretrained(folder)
     return model
@@ -113,6 +115,21 @@ def test_the_older_names_of_biases(tmp_path):
     video = video_of(4, 16, 16)
     with torch.no_grad():
         np.testing.assert_allclose(logits_of(convert(tmp_path, {}, InitConfig()).pretrained, video), model(video).logits, atol=1e-5)
+
+
+def test_the_norm_of_the_mean_has_an_epsilon_of_its_own(tmp_path):
+    """Hugging Face's class leaves it at torch's 1e-5, whatever layer_norm_eps says; a mean of small tokens shows it."""
+    model = hugging_face(tmp_path / "theirs", 4, 16, 8, layer_norm_eps=1e-3, qkv_bias=False)
+    pretrained = from_pretrained(tmp_path / "theirs")
+    assert (pretrained.model.config.norm_eps, pretrained.model.config.last_norm_eps) == (1e-3, 1e-5)
+    save_pretrained(tmp_path / "ours", pretrained.model.config, pretrained.variables, pretrained.preprocess, None)
+    again = from_pretrained(tmp_path / "ours", num_classes=CLASSES)
+    assert again.model.config == pretrained.model.config
+    video = video_of(4, 16, 16)
+    with torch.no_grad():
+        np.testing.assert_allclose(logits_of(again, video), model(video).logits.numpy(), atol=1e-6, rtol=1e-6)
+    with pytest.raises(UserError, match="Hugging Face has ViViT with"):
+        export(again, "hugging_face", tmp_path / "exported")
 
 
 def test_positions_go_to_another_clip_like_any_others(tmp_path):

@@ -60,7 +60,7 @@ def test_logits_are_theirs(tmp_path, theirs, monkeypatch, way):
     config = pretrained.model.config
     assert (config.architecture, config.num_classes, config.width) == ("x3d_s", CLASSES, 24)
     if way == "rearranged":
-        monkeypatch.setattr("vivit_jax.models.x3d.model.FOR_GPUS", Computation(True, True, True, True, True))
+        monkeypatch.setattr("vivit_jax.models.x3d.model.IN_2D", Computation(True, True, True, True, True))
     model = build(dataclasses.replace(config, convolutions="3d" if way == "3d" else "shifts"))
     bound = 5e-5 if way == "rearranged" else 1e-5  # 26 blocks whose kernels are multiplied by factors round otherwise
     with torch.no_grad():

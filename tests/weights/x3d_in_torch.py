@@ -2,7 +2,7 @@
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e .[parity]")
+torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 
 from torch import nn  # noqa: E402 (it needs torch)
 

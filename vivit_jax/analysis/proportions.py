@@ -1,8 +1,8 @@
-"""How sure a share is that was counted on a few videos."""
+"""Confidence intervals of shares that were counted on a few videos."""
 
 import math
 
-from scipy.stats import norm
+from scipy.special import ndtri  # not scipy.stats, whose import takes a second of every start of training
 
 LEVEL = 0.95
 
@@ -17,7 +17,7 @@ def wilson(hits: int, of: int, level: float = LEVEL) -> tuple[float, float]:
       of: all videos, at least one.
       level: how often such an interval holds the true share.
     """
-    z2 = float(norm.ppf(0.5 + level / 2)) ** 2  # SciPy's binomtest gives the same interval, and takes 2 ms for its p value
+    z2 = float(ndtri(0.5 + level / 2)) ** 2  # SciPy's binomtest gives the same interval, and takes 2 ms for its p value
     share = hits / of
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
     half = math.sqrt(z2 * share * (1 - share) / of + (z2 / (2 * of)) ** 2) / (1 + z2 / of)

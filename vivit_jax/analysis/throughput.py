@@ -5,20 +5,18 @@ result and the one before, so what the host does while the device works costs no
 config files.
 """
 
-import collections
 import dataclasses
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vivit_jax.analysis import complexity
+from vivit_jax.analysis.ceiling import Ceiling
+from vivit_jax.analysis.queued import time_queued
+from vivit_jax.analysis.random_input import random_batch, random_variables
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, build
@@ -26,12 +24,10 @@ from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.devices.executors import Executor, check_batch_size, make_executor
 from vivit_jax.training.lora import with_adapters
-from vivit_jax.training.paths import map_named
 from vivit_jax.training.setup import set_up
 from vivit_jax.training.step import make_eval_step
 
 MODES = ("train", "infer")
-STEPS_IN_FLIGHT = 2
 WARM_UP_STEPS = 5
 
 # How many times the forward pass's matrix products a step computes: a backward pass has two for each.
@@ -39,8 +35,6 @@ PASSES = {"train": 3, "infer": 1}
 
 # The learning rate stays in the first steps of a long warm-up, so that random labels can spoil nothing.
 SCHEDULE_STEPS, SCHEDULE_WARM_UP = 10**6, 10**5
-
-CEILING_PRODUCTS, CEILING_CALLS = 8, 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,24 +67,6 @@ class Subject:
     def batch_size(self) -> int:
         """Clips a step, over all devices."""
         return self.training.batch_size
-
-
-@dataclasses.dataclass(frozen=True)
-class Ceiling:
-    """The rate of a large matrix product on one device.
-
-    Attributes:
-      size: rows and columns of the square matrices.
-      dtype: type of their elements.
-      tflops: measured rate in TFLOP/s.
-    """
-
-    size: int
-    dtype: str
-    tflops: float
-
-    def __str__(self) -> str:
-        return f"{self.tflops:.4g} TFLOP/s, a {self.size}^3 {self.dtype} product"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +131,7 @@ def measure(mode: str, subject: Subject, *, steps: int = 20) -> Timing:
       UserError: for a batch that does not divide over the devices, or numbers that are not finite: their time would say nothing.
     """
     prepared = prepare(mode, subject)
-    seconds, last = _time(prepared.call, steps, warm_up=WARM_UP_STEPS)
+    seconds, last = time_queued(prepared.call, steps, warm_up=WARM_UP_STEPS)
     _check_finite(mode, last)
     return _timing(mode, subject, prepared, seconds)
 
@@ -175,13 +151,13 @@ def measure_in_turns(mode: str, subjects: Sequence[Subject], *, seconds: float =
     prepared = [prepare(mode, subject) for subject in subjects]
     counts = []
     for one in prepared:
-        times, last = _time(one.call, 1, warm_up=1)
+        times, last = time_queued(one.call, 1, warm_up=1)
         _check_finite(mode, last)
         counts.append(int(np.clip(seconds / times[0], 2, 50)))
     measured: list[list[float]] = [[] for _ in subjects]
     for _ in range(rounds):
         for i, one in enumerate(prepared):
-            measured[i] += _time(one.call, counts[i], warm_up=1)[0].tolist()
+            measured[i] += time_queued(one.call, counts[i], warm_up=1)[0].tolist()
     return [_timing(mode, *subject, times) for *subject, times in zip(subjects, prepared, measured, strict=True)]
 
 
@@ -228,62 +204,6 @@ def prepare(mode: str, subject: Subject) -> Prepared:
     return {"train": _prepare_training, "infer": _prepare_inference}[mode](subject, executor)
 
 
-def matrix_ceiling() -> Ceiling:
-    """Times the product of large random matrices on one device: in bfloat16, or in float32 and smaller on a CPU."""
-    size, dtype = (1024, jnp.float32) if jax.default_backend() == "cpu" else (8192, jnp.bfloat16)
-    keys = jax.random.split(jax.random.key(0))
-    # Scaled so that the numbers keep their size from product to product.
-    left, right = (jax.random.normal(key, (size, size), dtype) * scale for key, scale in zip(keys, (size**-0.5, 1.0), strict=True))
-
-    @jax.jit
-    def products(left: jax.Array, right: jax.Array) -> jax.Array:
-        for _ in range(CEILING_PRODUCTS):
-            right = left @ right
-        return right
-
-    calls = CEILING_CALLS if jax.default_backend() != "cpu" else 3
-    seconds, _ = _time(lambda: products(left, right), calls, warm_up=WARM_UP_STEPS)
-    return Ceiling(size, jnp.dtype(dtype).name, 2e-12 * size**3 * CEILING_PRODUCTS / float(np.median(seconds)))
-
-
-def environment() -> dict[str, Any]:
-    """What the figures depend on besides the subject: devices, CPUs and versions."""
-    device = jax.devices()[0]
-    return {
-        "device": device.device_kind,
-        "platform": device.platform,
-        "devices": jax.device_count(),
-        "cpus": os.cpu_count(),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")},
-    }
-
-
-def random_variables(model: ModelConfig) -> dict[str, Any]:
-    """Random parameters and other collections of a model on the host, all nonzero; scales and running variances lie near 1.
-
-    A fresh head is all zeros, so the first step's gradients would be zeros too, and arithmetic on zeros is faster.
-    """
-    generator = np.random.default_rng(0)
-
-    def draw(path: str, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-        noise = np.float32(0.02) * generator.standard_normal(leaf.shape, np.float32)
-        return noise + np.float32(path.endswith(("/scale", "/var")))
-
-    return map_named(draw, complexity.variable_tree(model))
-
-
-def random_batch(model: ModelConfig, batch_size: int, augment: AugmentConfig) -> dict[str, Any]:
-    """A training batch of noise on the host, as `training_batches` gives it without `index`."""
-    generator = np.random.default_rng(0)
-    labels = {name: generator.integers(0, classes, batch_size, np.int32) for name, classes in model.heads.items()}
-    batch = {
-        "video": generator.integers(0, 256, (batch_size, *model.clip, 3), np.uint8),
-        "label": labels.get("", labels),
-    }
-    return batch | ({"colours": generator.random((batch_size, 5), np.float32)} if augment.changes_colours else {})
-
-
 def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
     variables = random_variables(subject.model) if subject.variables is None else subject.variables
     variables = variables | {"params": with_adapters(variables["params"], subject.training.lora, 0)}
@@ -320,21 +240,6 @@ def _compile(step: Any, *arguments: Any) -> tuple[Any, float]:
     start = time.perf_counter()
     compiled = step.lower(*arguments).compile()
     return compiled, time.perf_counter() - start
-
-
-def _time(call: Callable[[], Any], count: int, *, warm_up: int) -> tuple[np.ndarray, Any]:
-    """Seconds from the result of one call to that of the next, of `count` calls after a warm-up; and the last result."""
-    pending: collections.deque = collections.deque()
-    arrivals = []
-    for _ in range(warm_up + count):
-        pending.append(call())
-        if len(pending) > STEPS_IN_FLIGHT:
-            jax.block_until_ready(pending.popleft())
-            arrivals.append(time.perf_counter())
-    while pending:
-        last = jax.block_until_ready(pending.popleft())
-        arrivals.append(time.perf_counter())
-    return np.diff(arrivals)[-count:], last
 
 
 def _device_count(batch: dict[str, Any]) -> int:

@@ -28,7 +28,7 @@ from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import write_atomically
 
 if typing.TYPE_CHECKING:
-    from vivit_jax.analysis import throughput
+    from vivit_jax.analysis.ceiling import Ceiling
     from vivit_jax.analysis.throughput import Subject
 
 # The number of classes where the config leaves it to the data set, which is not opened to time a step: that of Kinetics-400.
@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace) -> None:
     """
     import jax
 
-    from vivit_jax.analysis import throughput
+    from vivit_jax.analysis.ceiling import matrix_ceiling
+    from vivit_jax.analysis.environment import environment
 
     if (arguments.config is None) == (arguments.model is None):
         raise UserError("give either --config or --model")
@@ -82,15 +83,15 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.sweep and arguments.sweep[0] == "batch_size":
         refuse_unused(arguments, ("batch_size",), "with --sweep batch_size")
     if arguments.mode == "data":
-        report = {"environment": throughput.environment(), "rows": list(_data_rows(arguments))}
+        report = {"environment": environment(), "rows": list(_data_rows(arguments))}
         columns = DATA_COLUMNS
     else:
         tell_of_unused_gpu()
         subjects = list(_swept(_subject(arguments), arguments.sweep))
         jax.config.update("jax_enable_compilation_cache", False)  # the seconds to compile are a figure
-        ceiling = throughput.matrix_ceiling()
+        ceiling = matrix_ceiling()
         rows = [_step_row(arguments.mode, subject, arguments.steps, ceiling) for subject in subjects]
-        report = {"environment": throughput.environment(), "ceiling": dataclasses.asdict(ceiling), "rows": rows}
+        report = {"environment": environment(), "ceiling": dataclasses.asdict(ceiling), "rows": rows}
         columns = STEP_COLUMNS
     _print(report, columns)
     if arguments.json:
@@ -162,7 +163,7 @@ def _with_batch_size(subject: "Subject", batch_size: int) -> "Subject":
     return dataclasses.replace(subject, training=dataclasses.replace(subject.training, batch_size=batch_size))
 
 
-def _step_row(mode: str, subject: "Subject", steps: int, ceiling: "throughput.Ceiling") -> Row:
+def _step_row(mode: str, subject: "Subject", steps: int, ceiling: "Ceiling") -> Row:
     """The figures of one step. If it does not fit into memory the row says so, and the sweep goes on."""
     import jax
 
@@ -214,7 +215,7 @@ DATA_COLUMNS = {
 
 
 def _print(report: Row, columns: dict[str, Any]) -> None:
-    from vivit_jax.analysis import throughput
+    from vivit_jax.analysis.ceiling import Ceiling
 
     environment = report["environment"]
     table = Table(box=None)
@@ -224,8 +225,9 @@ def _print(report: Row, columns: dict[str, Any]) -> None:
         table.add_row(*_cells(row, columns))
     console.show(table)
     if "ceiling" in report:
-        ceiling = throughput.Ceiling(**report["ceiling"])
-        console.say(f"ceiling of a device: {ceiling}")
+        console.say(f"ceiling of a device: {Ceiling(**report['ceiling'])}")
+        if any(row.get("share_of_ceiling", 0) > 1 for row in report["rows"]):
+            console.warn("a step was faster than the ceiling: something else used the device while it was measured; measure again")
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     console.say(f"{environment['devices']} x {environment['device']}, {environment['cpus']} CPUs; {versions}")
 

@@ -5,12 +5,13 @@ Example:
   eval "$(vivit completion zsh)"                                         # in ~/.zshrc, after compinit
   vivit completion fish > ~/.config/fish/completions/vivit.fish
 
-Install the extra into the environment that has vivit: pip install 'vivit_jax[completion]'.
+It needs the extra `completion`, in the environment that has vivit.
 """
 
 import argparse
 import importlib.util
 
+from vivit_jax import extras
 from vivit_jax.errors import UserError
 
 SHELLS = ("bash", "zsh", "fish")
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: if the extra is not installed.
     """
     if importlib.util.find_spec("argcomplete") is None:
-        raise UserError("vivit completion needs the extra completion (argcomplete): pip install 'vivit_jax[completion]'")
+        raise UserError(f"vivit completion needs the extra completion (argcomplete): {extras.install('completion')}")
     import argcomplete
 
     print(argcomplete.shellcode(["vivit"], shell=arguments.shell).strip())

@@ -37,6 +37,18 @@ from vivit_jax.weights.model_dir import save_pretrained
 from vivit_jax.weights.vit.convert import STRIDE
 
 ONLY_OF = {"factorised_encoder": ("temporal_layers",), "factorised_self_attention": ("attention_order", "temporal_attention")}
+# Fields of `InitConfig` that are options of the same name.
+INIT_OPTIONS = (
+    "temporal_attention",
+    "position_resize",
+    "source_clip",
+    "image_size",
+    "num_heads",
+    "activation",
+    "norm_eps",
+    "mean",
+    "std",
+)
 FILE_WIDTH = 160  # of the table in a log file: it names files and tells what was done
 
 
@@ -50,7 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         help="format of the source (default: recognised)",
     )
-    model = parser.add_argument_group("the model, where it differs from the source")
+    _add_model(parser.add_argument_group("the model, where it differs from the source"))
+    _add_init(parser.add_argument_group("how the source is made to fit"))
+    _add_source(parser.add_argument_group("the source, where its files do not tell"))
+
+
+def _add_model(model: argparse._ArgumentGroup) -> None:
     model.add_argument("--factorisation", choices=FACTORISATIONS)
     model.add_argument(
         "--tubelet",
@@ -75,13 +92,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temporal_layers", type=whole, metavar="N", help="layers over time of factorised_encoder (default for an image model: 4)"
     )
     model.add_argument("--architecture", choices=ARCHITECTURES, help="the C2D or I3D that an image ResNet becomes, or which X3D")
-    init = parser.add_argument_group("how the source is made to fit")
+
+
+def _add_init(init: argparse._ArgumentGroup) -> None:
     init.add_argument("--tubelet_init", choices=choices.TUBELET_INITS, default="central_frame")
     init.add_argument("--temporal_attention", choices=choices.TEMPORAL_ATTENTION_INITS, default="zero_output")
     init.add_argument("--position_resize", choices=choices.POSITION_RESIZES, help="default: as the source's own code does")
     init.add_argument("--head", choices=("fresh", "keep"), help="default: a video model's head is kept if the classes are the same")
     init.add_argument("--seed", type=whole, default=0, help="seed of parameters that no source has (default 0)")
-    source = parser.add_argument_group("the source, where its files do not tell")
+
+
+def _add_source(source: argparse._ArgumentGroup) -> None:
     source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="the clip that a ViViT's positions are for")
     source.add_argument("--image_size", type=_size, metavar="H,W", help="the image that an image model's positions are for")
     source.add_argument("--num_heads", type=positive, metavar="N")
@@ -96,28 +117,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Converts, writes the model directory and prints the table."""
-    init = InitConfig(
-        format=arguments.format,
-        tubelet=arguments.tubelet_init,
-        **{
-            name: getattr(arguments, name)
-            for name in (
-                "temporal_attention",
-                "position_resize",
-                "source_clip",
-                "image_size",
-                "num_heads",
-                "activation",
-                "norm_eps",
-                "mean",
-                "std",
-            )
-        },
-    )
     conversion = convert(
         arguments.source,
         {name: getattr(arguments, name, None) for name in MODEL_OPTIONS},
-        init,
+        InitConfig(format=arguments.format, tubelet=arguments.tubelet_init, **{name: getattr(arguments, name) for name in INIT_OPTIONS}),
         head=arguments.head,
         stride=arguments.stride,
         resize=arguments.resize,

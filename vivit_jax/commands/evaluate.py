@@ -8,7 +8,7 @@ Example:
 
 A run's own test is written to evaluation.json. Anything else (another split, other views, another data set, another step) is written to a
 file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all. A split without labels, such as the test split
-of Epic-Kitchens, is predicted for a --submission, and not scored.
+of Epic-Kitchens, is predicted for a --submission or a table --out FILE.csv, and not scored.
 """
 
 import argparse
@@ -27,9 +27,10 @@ from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
     from vivit_jax.heads import Labels
-    from vivit_jax.inference.evaluate import Unscored
+    from vivit_jax.inference.evaluate import EvaluationPass, Unscored
+    from vivit_jax.inference.label_spaces import Agreement
     from vivit_jax.inference.scores import Names
-    from vivit_jax.runs.evaluations import Subject
+    from vivit_jax.runs.evaluations import Planned
     from vivit_jax.training.evaluation import Evaluation
 
 CLASSES_SHOWN = 40
@@ -77,10 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
       UserError: for a model, data set, split or file that does not exist or does not fit.
     """
-    from vivit_jax.data.summary import refused_clips
-    from vivit_jax.inference.evaluate import scored, unscored
-    from vivit_jax.inference.label_spaces import ASSUMED, agree, with_labels
-    from vivit_jax.inference.scores import to_record, write_record, write_table
+    from vivit_jax.inference.evaluate import predict_split, score_split
     from vivit_jax.inference.submissions import check_submission
     from vivit_jax.runs.report.write import write_report
     from vivit_jax.training.devices.compilation import use_usual_cache
@@ -89,68 +87,42 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError("--sls is for --submission epic FILE.zip: leave it out, or name the file to write")
     tell_of_unused_gpu()
     use_usual_cache()
-    subject = _subject(arguments)
-    has_no_labels = bool(subject.dataset.without_labels(subject.split))
-    if has_no_labels and not arguments.submission:
-        raise UserError(
-            f"split {subject.split} has no labels to score by: give --submission CHALLENGE FILE to predict it, or another --split"
-        )
+    planned = _planned(arguments)
+    dataset, has_no_labels = planned.asked.dataset, bool(planned.asked.dataset.without_labels(planned.asked.split))
     if has_no_labels:
-        refuse_unused(arguments, ("out",), "for a split without labels, which has no scores")
+        _check_for_prediction(arguments, planned.asked.split)
     if arguments.submission:
-        check_submission(arguments.submission[0], subject.dataset.labels, arguments.sls)
-    pretrained = with_labels(subject.pretrained, pathlib.Path(arguments.labels)) if arguments.labels else subject.pretrained
-    agreement = agree(pretrained, subject.dataset, from_file=bool(arguments.labels))
-    if agreement.origin == ASSUMED:
-        console.warn(
-            f"the model's classes have no names: they are assumed to be those of data set {subject.dataset.name}, in its order; if "
-            "the model was trained with another order, the scores are wrong: --labels FILE names its classes"
-        )
-    what = pretrained, subject.dataset, subject.split, agreement, subject.views, arguments.batch_size, subject.data, subject.parallel
-    how = {"flip": subject.flip, "average": subject.average}
+        check_submission(arguments.submission[0], dataset.labels, arguments.sls)
+    agreement = _agreement(planned.asked, from_file=bool(arguments.labels))
     if has_no_labels:
-        said, names = unscored(*what, **how)
-        _submit(arguments, said, subject.dataset.labels, names)
-        return
-    evaluation, names = scored(*what, **how)
-    record = to_record(
-        evaluation,
-        name=subject.dataset.name,
-        split=subject.split,
-        views=subject.views,
-        flip=subject.flip,
-        average=subject.average,
-        names=names,
-        step=subject.step,
-        labels_from=agreement.origin,
-        refused=refused_clips(subject.dataset, subject.split),
-    )
-    write_record(record, subject.out)
-    _print(evaluation, subject)
-    if record.get("refused"):
-        console.say(f"{record['refused']} clips of {subject.split} were refused by `vivit prepare` and count nowhere")
-    if arguments.out and _is_table(arguments.out):
-        write_table(record, arguments.out)
-        console.say(f"predictions written to {arguments.out}")
+        said, names = predict_split(planned.asked, agreement.labels)
+        _keep_predictions(arguments, said, names)
+    else:
+        said, names = score_split(planned.asked, agreement.labels)
+        _keep(arguments, planned, said, names, agreement.origin)
     if arguments.submission:
-        _submit(arguments, evaluation, subject.dataset.labels, names)
-    if arguments.workdir and subject.out.parent == pathlib.Path(arguments.workdir):
+        _submit(arguments, said, dataset.labels, names)
+    if not has_no_labels and arguments.workdir and planned.out.parent == pathlib.Path(arguments.workdir):
         console.say(f"report written to {write_report(arguments.workdir)}")
 
 
-def _submit(arguments: argparse.Namespace, said: "Evaluation | Unscored", labels: "Labels", names: "Names") -> None:
-    from vivit_jax.inference.submissions import Submission, write_submission
+def _planned(arguments: argparse.Namespace) -> "Planned":
+    """What the options ask for, with the class names of --labels and the file of --out."""
+    from vivit_jax.inference.label_spaces import with_labels
 
-    challenge, file = arguments.submission
-    write_submission(challenge, Submission(said, labels, names, arguments.sls), pathlib.Path(file))
-    console.say(f"submission of {said.examples:,} videos written to {file}")
+    planned = _of_run_or_model(arguments)
+    asked = dataclasses.replace(planned.asked, batch_size=arguments.batch_size)
+    if arguments.labels:
+        asked = dataclasses.replace(asked, pretrained=with_labels(asked.pretrained, pathlib.Path(arguments.labels)))
+    out = arguments.out if arguments.out and not _is_table(arguments.out) else planned.out
+    return dataclasses.replace(planned, asked=asked, out=out)
 
 
-def _subject(arguments: argparse.Namespace) -> "Subject":
+def _of_run_or_model(arguments: argparse.Namespace) -> "Planned":
     from vivit_jax.runs.evaluations import of_model, of_run
 
     if arguments.workdir:
-        subject = of_run(
+        return of_run(
             arguments.workdir,
             name=arguments.name,
             data_dir=arguments.data_dir,
@@ -161,23 +133,90 @@ def _subject(arguments: argparse.Namespace) -> "Subject":
             step=arguments.checkpoint,
             relabelled=bool(arguments.labels),
         )
-    elif not arguments.name:
+    if not arguments.name:
         raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, the folder it is in)")
-    elif arguments.checkpoint:
+    if arguments.checkpoint:
         raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
-    else:
-        subject = of_model(
-            arguments.model,
-            arguments.name,
-            arguments.data_dir,
-            split=arguments.split or "test",
-            views=arguments.views or (4, 3),
-            flip=bool(arguments.flip),
-            average=arguments.average,
+    return of_model(
+        arguments.model,
+        arguments.name,
+        arguments.data_dir,
+        split=arguments.split or "test",
+        views=arguments.views or (4, 3),
+        flip=bool(arguments.flip),
+        average=arguments.average,
+    )
+
+
+def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:
+    """Refuses to score a split without labels."""
+    is_table = bool(arguments.out) and _is_table(arguments.out)
+    if not (arguments.submission or is_table):
+        raise UserError(
+            f"split {split} has no labels to score by: give --submission CHALLENGE FILE, or --out FILE.csv to predict it, or "
+            "another --split"
         )
-    if arguments.out and not _is_table(arguments.out):
-        return dataclasses.replace(subject, out=arguments.out)
-    return subject
+    if not is_table:
+        refuse_unused(arguments, ("out",), "for a split without labels, which has no scores, only predictions as .csv or .parquet")
+
+
+def _agreement(asked: "EvaluationPass", *, from_file: bool) -> "Agreement":
+    """The model's classes as the data set names them, with a warning if nothing says that they are the same."""
+    from vivit_jax.inference.label_spaces import ASSUMED, agree
+
+    agreement = agree(asked.pretrained, asked.dataset, from_file=from_file)
+    if agreement.origin == ASSUMED:
+        console.warn(
+            f"the model's classes have no names: they are assumed to be those of data set {asked.dataset.name}, in its order; if "
+            "the model was trained with another order, the scores are wrong: --labels FILE names its classes"
+        )
+    return agreement
+
+
+def _keep(arguments: argparse.Namespace, planned: "Planned", evaluation: "Evaluation", names: "Names", labels_from: str) -> None:
+    """Writes the scores, and prints them."""
+    from vivit_jax.data.summary import refused_clips
+    from vivit_jax.inference.scores import to_record, write_record, write_table
+
+    asked = planned.asked
+    record = to_record(
+        evaluation,
+        name=asked.dataset.name,
+        split=asked.split,
+        views=asked.views,
+        flip=asked.flip,
+        average=asked.average,
+        names=names,
+        step=planned.step,
+        labels_from=labels_from,
+        refused=refused_clips(asked.dataset, asked.split),
+    )
+    write_record(record, planned.out)
+    _print(evaluation, planned)
+    if record.get("refused"):
+        console.say(f"{record['refused']} clips of {asked.split} were refused by `vivit prepare` and count nowhere")
+    if arguments.out and _is_table(arguments.out):
+        write_table(record, arguments.out)
+        console.say(f"predictions written to {arguments.out}")
+
+
+def _keep_predictions(arguments: argparse.Namespace, said: "Unscored", names: "Names") -> None:
+    """Writes what the model says of videos without labels to the table of --out."""
+    from vivit_jax.inference.scores import table_without_labels, write_rows
+
+    if not arguments.out:
+        return
+    videos = [names[index] for index in said.index.tolist()]
+    write_rows(*table_without_labels(videos, said.probabilities, said.labels), arguments.out)
+    console.say(f"predictions written to {arguments.out}")
+
+
+def _submit(arguments: argparse.Namespace, said: "Evaluation | Unscored", labels: "Labels", names: "Names") -> None:
+    from vivit_jax.inference.submissions import Submission, write_submission
+
+    challenge, file = arguments.submission
+    write_submission(challenge, Submission(said, labels, names, arguments.sls), pathlib.Path(file))
+    console.say(f"submission of {said.examples:,} videos written to {file}")
 
 
 def _is_table(path: pathlib.Path) -> bool:
@@ -190,7 +229,7 @@ def _levels(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _print(evaluation: "Evaluation", subject: "Subject") -> None:
+def _print(evaluation: "Evaluation", planned: "Planned") -> None:
     metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
         counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]
@@ -204,11 +243,12 @@ def _print(evaluation: "Evaluation", subject: "Subject") -> None:
         console.show(table)
         if len(shown) < len(counted):
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
-    views = f"{subject.views[0]}x{subject.views[1]} views{', each mirrored too' if subject.flip else ''}"
+    asked = planned.asked
+    views = f"{asked.views[0]}x{asked.views[1]} views{', each mirrored too' if asked.flip else ''}"
     others = "".join(f", {name} {value:.4f}" for name, value in list(evaluation.summary().items())[1:])
-    of_step = f", model of step {subject.step}" if subject.step is not None else ""
+    of_step = f", model of step {planned.step}" if planned.step is not None else ""
     console.say(
-        f"{subject.dataset.name} {subject.split}: {evaluation.headline}{others}, {views}{of_step}",
+        f"{asked.dataset.name} {asked.split}: {evaluation.headline}{others}, {views}{of_step}",
         style="bold",
     )
-    console.say(f"scores written to {subject.out}")
+    console.say(f"scores written to {planned.out}")

@@ -23,6 +23,7 @@ A view is one crop of one clip of a video.
 import argparse
 import io
 import pathlib
+import shlex
 import typing
 from collections.abc import Sequence
 
@@ -42,7 +43,7 @@ if typing.TYPE_CHECKING:
     from vivit_jax.data.dataset import VideoDataset
     from vivit_jax.keys import Key
     from vivit_jax.models.families import ModelConfig
-    from vivit_jax.runs import record as runs
+    from vivit_jax.runs.record import RunRecord
 
 TAKES_CONFIG = True
 
@@ -74,11 +75,11 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from vivit_jax.analysis.first_batch import first_batch_sheet
     from vivit_jax.config_file import read_config
-    from vivit_jax.data.dataset import open_dataset
+    from vivit_jax.data.dataset import is_dataset, open_dataset
     from vivit_jax.data.preparation.place import local_folder
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
-    from vivit_jax.runs import record as runs
+    from vivit_jax.runs.record import open_run
     from vivit_jax.weights.model_dir import load_model_dir
     from vivit_jax.weights.model_json import is_model_dir
 
@@ -90,8 +91,12 @@ def run(arguments: argparse.Namespace) -> None:
         originals = None if arguments.originals is None else local_folder(arguments.originals, "--originals")
         sheet = pathlib.Path(arguments.sheet or f"{arguments.name}.png")
         _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), sheet, originals)
+    elif is_dataset(folder := pathlib.Path(arguments.subject).absolute()):
+        raise UserError(
+            f"{arguments.subject} is a data set: vivit inspect --name {folder.name} --data_dir {shlex.quote(str(folder.parent))}"
+        )
     elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
-        _inspect_run(runs.open_run(arguments.subject))
+        _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
         pretrained = load_model_dir(arguments.subject)
         _describe_model(pretrained.model.config)
@@ -141,7 +146,7 @@ def _describe_experiment(experiment: "Experiment") -> None:
     _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
 
 
-def _inspect_run(run: "runs.Run") -> None:
+def _inspect_run(run: "RunRecord") -> None:
     """Describes a run and verifies its checkpoints.
 
     Raises:
@@ -215,7 +220,9 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
     for split, summary in splits.items():
         seconds = summary.seconds
         spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
-        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}")
+        slowest, fastest = (f"{rate:.4g}" for rate in (summary.rates.min(), summary.rates.max()))
+        rates = slowest if slowest == fastest else f"{slowest} to {fastest}"
+        console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}, {rates} frames a second")
     _save(sheet_of(dataset), sheet)
     verdict = verified(dataset, splits, originals)
     for line in verdict.told:

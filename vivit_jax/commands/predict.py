@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for options that do not fit; after all videos, if one of them could not be classified.
     """
     _check(arguments)
-    from vivit_jax.commands.predicting import predict
+    from vivit_jax.commands.predict_run import predict
 
     predict(arguments)
 

@@ -39,9 +39,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0,
         metavar="N",
-        help="how many unreadable videos may be left out (default 0); below 1, as a share of all",
+        help="how many videos may be left out that cannot be read, or that a csv names and are missing (default 0); below 1, as a share of "
+        "all",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name; nothing else is ever replaced")
+    _add_reading(parser)
+    parser.add_argument("--beam", action="store_true", help="make the videos by Apache Beam (extra `beam`), on many machines")
+    parser.add_argument(
+        "--beam_options",
+        default="",
+        metavar="OPTIONS",
+        help="options of Beam's pipeline, as in "
+        '--beam_options="--runner=DirectRunner --direct_num_workers=8 --direct_running_mode=multi_processing"',
+    )
+    parser.add_argument("--root", metavar="DIR", help="folder that the paths in a list start from (default: the folder of the list)")
+    parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, with links resolved")
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say how the labels are read, and clips assigned to splits."""
     parser.add_argument(
         "--split",
         type=percentages,
@@ -63,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split_number", type=int, default=1, metavar="N", help="for ucf101 and hmdb51: which of their three splits (default: 1)"
     )
-    parser.add_argument("--fps", type=float, metavar="RATE", help="for layout frames: image files a second")
+    parser.add_argument("--fps", type=float, metavar="RATE", help="where videos are folders of image files: how many are a second")
     parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
     parser.add_argument(
         "--first_frame",
@@ -78,16 +94,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for such a csv: the frame that ends a segment is its last, and not the one after",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of --split (default: %(default)s)")
-    parser.add_argument("--beam", action="store_true", help="make the videos by Apache Beam (extra `beam`), on many machines")
-    parser.add_argument(
-        "--beam_options",
-        default="",
-        metavar="OPTIONS",
-        help="options of Beam's pipeline, as in "
-        '--beam_options="--runner=DirectRunner --direct_num_workers=8 --direct_running_mode=multi_processing"',
-    )
-    parser.add_argument("--root", metavar="DIR", help="folder that the paths in a list start from (default: the folder of the list)")
-    parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, with links resolved")
+
+
+FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -157,6 +166,12 @@ def print_summary(summary: Summary) -> None:
     console.show(table)
     for remark in summary.remarks:
         console.say(remark)
+    if summary.rates and summary.rates[-1] > FAR_APART * summary.rates[0]:
+        slowest, fastest = (f"{float(rate):.4g}" for rate in (summary.rates[0], summary.rates[-1]))
+        console.say(
+            f"videos have {slowest} to {fastest} frames a second: by --config.data.stride, a clip spans less time of the faster ones; "
+            f"--config.data.rate={slowest} takes frames by time"
+        )
     for title, rows in (("changed in form", summary.changed), ("refused", summary.refused)):
         if rows:
             console.say(f"{title}: {len(rows)}")

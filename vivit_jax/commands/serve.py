@@ -1,4 +1,4 @@
-"""Serves models on a page where one drops a video, and as a JSON endpoint. Install the extra: pip install 'vivit_jax[serve]'.
+"""Serves models on a page where one drops a video, and as a JSON endpoint. It needs the extra `serve`.
 
 Example:
   vivit serve --model runs/digits/model
@@ -12,7 +12,7 @@ It listens on this machine alone. With --host 0.0.0.0 others can connect as well
 import argparse
 import importlib.util
 
-from vivit_jax import console
+from vivit_jax import console, extras
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_views, is_given, positive, refuse_unused, whole
 from vivit_jax.errors import UserError
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"vivit serve needs the extra serve ({', '.join(missing)}): pip install 'vivit_jax[serve]'")
+        raise UserError(f"vivit serve needs the extra serve ({', '.join(missing)}): {extras.install('serve')}")
     from vivit_jax.serving.limits import MEGABYTE, ServingLimits
     from vivit_jax.serving.server import serve
 

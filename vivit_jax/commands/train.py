@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for anything in the experiment that cannot work.
       Stopped: where the run ends early.
     """
-    from vivit_jax.runs.folds import Plan, train_folds
+    from vivit_jax.runs.folds import FoldPlan, train_folds
     from vivit_jax.runs.stopping import leave_at_once
     from vivit_jax.runs.train import train
     from vivit_jax.training.feed import hangs
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"--folds divides all clips of the data set, whatever their splits: leave --config.{own[0]} out")
     try:
         if arguments.folds:
-            plan = Plan(arguments.folds, arguments.group, arguments.fold_seed, arguments.fold_validation)
+            plan = FoldPlan(arguments.folds, arguments.group, arguments.fold_seed, arguments.fold_validation)
             print_folds(train_folds(experiment_of(arguments), arguments.workdir, plan, **options), Path(arguments.workdir))
         else:
             train(experiment_of(arguments), arguments.workdir, **options)

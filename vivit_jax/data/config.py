@@ -59,8 +59,14 @@ class DataConfig:
             raise unknown_name("data.temporal_order", self.temporal_order, TEMPORAL_ORDERS)
         check_sampling(self.rate, self.sampling, self.padding)
         readers, processes = 1 if self.readers is None else self.readers, self.processes or 0
-        if min(self.stride, self.resize, readers) < 1 or processes < 0:
-            raise UserError(f"stride, resize and readers must be at least 1 and processes at least 0, got {self}")
+        for name, value, least in (
+            ("stride", self.stride, 1),
+            ("resize", self.resize, 1),
+            ("readers", readers, 1),
+            ("processes", processes, 0),
+        ):
+            if value < least:
+                raise UserError(f"data.{name} must be at least {least}, got {value}")
         if self.cache_gigabytes < 0:
             raise UserError(f"data.cache_gigabytes must be at least 0, got {self.cache_gigabytes}")
 

@@ -19,7 +19,7 @@ from vivit_jax.data.preparation.place import found, local_folder
 from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
 from vivit_jax.errors import UserError, in_one_line
-from vivit_jax.heads import Labels
+from vivit_jax.heads import Labels, by_head
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -139,9 +139,9 @@ class VideoDataset:
 
     def class_counts(self, split: str) -> dict[str, Int[np.ndarray, " classes"]]:
         """Counts the records of each class in a split, for each head. Reads every record."""
-        counts = {head: np.zeros(len(names), np.int64) for head, names in _by_head(self.labels).items()}
+        counts = {head: np.zeros(len(names), np.int64) for head, names in by_head(self.labels).items()}
         for record in self.source(split):
-            for head, label in _by_head(record["label"]).items():
+            for head, label in by_head(record["label"]).items():
                 counts[head] += label if self.multi_label else np.arange(len(counts[head])) == label
         return counts
 
@@ -171,7 +171,9 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     versions = _versions(found(folder / name))
     if not versions:
         _check_not_damaged(folder / name)
-        present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path)) if folder.is_dir() else []
+        if not folder.is_dir():
+            raise UserError(f"no data set {name!r} in {folder}: there is no such folder; --data_dir is that of `vivit prepare`")
+        present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path))
         raise UserError(f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`")
     listed = manifest.read(versions[-1])
     builder = open_builder(versions[-1])
@@ -181,6 +183,11 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
         labels = listed.labels  # tfds's own files of names lose blanks around them
     facts = identity.identity(name, versions[-1], labels, counts, listed)
     return VideoDataset(name, versions[-1], labels, counts, multi_label, facts, builder, listed, unlabelled_in(versions[-1]))
+
+
+def is_dataset(path: pathlib.Path) -> bool:
+    """Whether a folder is a prepared data set, of the kind that `open_dataset` opens by its name and the folder above."""
+    return bool(_versions(path))
 
 
 def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
@@ -243,10 +250,6 @@ def _class_keys(label: int | np.ndarray | Mapping[str, int]) -> list[object]:
     if isinstance(label, np.ndarray):
         return np.flatnonzero(label).tolist()
     return list(label.items()) if isinstance(label, Mapping) else [label]
-
-
-def _by_head(values: object) -> Mapping:
-    return values if isinstance(values, Mapping) else {"": values}
 
 
 def _there_is(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
-from vivit_jax.data.together import Together
+from vivit_jax.data.disjoint_sets import DisjointSets
 from vivit_jax.errors import UserError
 
 MARK = "@"
@@ -133,7 +133,7 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
 
 def _together(origins: Sequence[str], contents: Sequence[str | None]) -> list[str]:
     """The origins, where those that share a file's contents, directly or through others, have the least of their names."""
-    joined = Together()
+    joined = DisjointSets()
     for origin, content in zip(origins, contents, strict=True):
         if content is not None:
             joined.join(("content", content), ("origin", origin))

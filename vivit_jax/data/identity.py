@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from vivit_jax.data.manifest import SHARD, Manifest
 from vivit_jax.errors import printable
 from vivit_jax.files import sha256
-from vivit_jax.heads import Labels
+from vivit_jax.heads import Labels, by_head
 
 
 def identity(name: str, folder: pathlib.Path, labels: Labels, splits: Mapping[str, int], manifest: Manifest | None) -> dict:
@@ -18,8 +18,8 @@ def identity(name: str, folder: pathlib.Path, labels: Labels, splits: Mapping[st
       `{"name", "sha256", "labels": {head: [names]}, "splits": {split: records}}`; the one head of a set without named heads is `""`.
     """
     digest = _digest_of_files(folder) if manifest is None else manifest.digest
-    heads = labels if isinstance(labels, Mapping) else {"": labels}
-    return {"name": name, "sha256": digest, "labels": {head: list(names) for head, names in heads.items()}, "splits": dict(splits)}
+    names = {head: list(of_head) for head, of_head in by_head(labels).items()}
+    return {"name": name, "sha256": digest, "labels": names, "splits": dict(splits)}
 
 
 def differences(before: Mapping, now: Mapping) -> str | None:

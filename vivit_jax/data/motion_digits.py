@@ -116,7 +116,10 @@ def draw(scene: Scene, motion: str) -> np.ndarray:
     """The scene with its digit in `motion`, uint8 (FRAMES, SIZE, SIZE, 3)."""
     state = states(scene, motion)
     opacity = np.stack([_place(scene.digit, *(float(state[axis][t]) for axis in AXES)) for t in range(FRAMES)])[..., None]
-    return (scene.background + opacity * (scene.colour - scene.background) + 0.5).astype(np.uint8)
+    frames = opacity * (scene.colour - scene.background)
+    frames += scene.background
+    frames += 0.5
+    return frames.astype(np.uint8)
 
 
 @functools.cache
@@ -145,7 +148,9 @@ def _place(digit: np.ndarray, x: float, y: float, angle: float, log_scale: float
         ]
     )
     opacity = cv2.warpAffine(digit, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
-    return np.roll(opacity, (whole_y - centre, whole_x - centre), axis=(0, 1))
+    down, right = (whole_y - centre) % SIZE, (whole_x - centre) % SIZE
+    opacity = np.concatenate((opacity[-down:], opacity[:-down]))  # `np.roll`, at a third of its time
+    return np.concatenate((opacity[:, -right:], opacity[:, :-right]), axis=1)
 
 
 def _random_colours(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -226,7 +226,7 @@ def _read(clips: grain.MapDataset, readers: Readers, batch_size: int) -> grain.I
 
 @dataclasses.dataclass(frozen=True)
 class _InTurns:
-    """Clips in an order of which worker w of n, given the elements w, w + n, w + 2 n and so on, makes the pieces w, w + n, w + 2 n."""
+    """Clips reordered so that worker w of n, given the elements w, w + n, w + 2 n and so on, makes the pieces w, w + n, w + 2 n."""
 
     clips: grain.MapDataset
     workers: int

@@ -1,6 +1,8 @@
 """Which frames and which crop of a video make a clip: one at random to train on, several evenly spread to be judged by (Sec. 4.1)."""
 
 import functools
+import numbers
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -142,8 +144,8 @@ def views_of_video(source: Source, preprocess: Preprocess, views: tuple[int, int
 
 def check_views(views: tuple[int, int]) -> tuple[int, int]:
     """`views` itself, if it is two numbers of at least 1."""
-    if len(views) != 2 or min(views) < 1:
-        raise UserError(f"views must be (temporal, spatial), each at least 1, got {tuple(views)}")
+    if not isinstance(views, Sequence) or len(views) != 2 or not all(isinstance(n, numbers.Integral) and n >= 1 for n in views):
+        raise UserError(f"views must be (temporal, spatial), two whole numbers, each at least 1, got {views!r}")
     return tuple(views)
 
 

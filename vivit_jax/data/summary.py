@@ -28,23 +28,25 @@ class SplitSummary:
         the classes of all heads, joined by ` / `.
       seconds: durations of its videos in seconds, float64 (examples,).
       frames: how many frames each video has, by name.
+      rates: frames a second of its videos, float64 (examples,).
     """
 
     counts: collections.Counter
     seconds: np.ndarray
     frames: Mapping[str, int]
+    rates: np.ndarray
 
 
 def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
     """Reads every record of a split, and counts its classes and durations."""
     source = dataset.any_source(split)
-    counts, seconds, frames = collections.Counter(), np.zeros(len(source)), {}
+    counts, frames, seconds, rates = collections.Counter(), {}, np.zeros(len(source)), np.zeros(len(source))
     for i in console.tracked(range(len(source)), f"reading {split}", len(source)):
         record = source[i]
         counts.update(class_names(dataset, record["label"]))
-        seconds[i] = record["duration"]
+        seconds[i], rates[i] = record["duration"], record["fps"]
         frames[record["name"]] = record["frames"]
-    return SplitSummary(counts, seconds, frames)
+    return SplitSummary(counts, seconds, frames, rates)
 
 
 def sheet_of(dataset: VideoDataset) -> Image.Image:
@@ -84,7 +86,7 @@ def label_text(dataset: VideoDataset, label: object) -> str:
 
 def class_names(dataset: VideoDataset, label: object) -> list[str]:
     """The classes of an example; with several heads, one text that joins the class of each head."""
-    if isinstance(label, Mapping) and min(label.values()) < 0:
+    if np.min(list(label.values()) if isinstance(label, Mapping) else label) < 0:
         return [NO_LABEL]
     if isinstance(dataset.labels, Mapping):
         return [" / ".join(dataset.labels[head][int(label[head])] for head in dataset.labels)]

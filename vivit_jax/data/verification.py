@@ -1,4 +1,4 @@
-"""Whether a prepared data set is as it was written, by its manifest and its list of clips, and its originals what it was made of."""
+"""Checks a prepared data set against its manifest, and the original videos against the hashes in its list of clips."""
 
 import dataclasses
 import pathlib

@@ -28,7 +28,7 @@ Held = collections.deque[tuple[Fraction, np.ndarray]]  # the frames that a windo
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class WindowPlan:
     """How a video is cut. Window k begins at k * every and is `window` seconds long.
 
     Attributes:
@@ -88,7 +88,7 @@ class Window:
     views: np.ndarray
 
 
-def cut(task: tuple[str | os.PathLike, int], plan: Plan) -> Iterator[list[Window] | str]:
+def cut(task: tuple[str | os.PathLike, int], plan: WindowPlan) -> Iterator[list[Window] | str]:
     """The windows of a video in order, some at a time.
 
     A frame belongs to a window if it is first shown within it. Windows during which no frame is have none and are left out, and there are
@@ -140,7 +140,7 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
       UserError: naming the video, if it cannot be read or shows no frame within the part.
     """
     begin, length = Fraction(start).limit_denominator(DIGITS), Fraction(end - start).limit_denominator(DIGITS)
-    plan = Plan(length, length, preprocess, (1, 1))
+    plan = WindowPlan(length, length, preprocess, (1, 1))
     with passing(source) as passage:
         held: Held = collections.deque()
         for seconds, frame in passage.frames(begin):
@@ -153,7 +153,7 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
         return _window(0, plan, held, length, passage.rate).views[0], len(held), _rate(held, passage.rate)
 
 
-def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]]:
+def _windows(passage: Passage, plan: WindowPlan, number: int) -> Iterator[list[Window]]:
     """The windows that each frame shows to be over, from window `number` on; and at last the one that the video's end cuts off."""
     held: Held = collections.deque()
     for seconds, frame in passage.frames(plan.start(number)):
@@ -175,13 +175,13 @@ def _windows(passage: Passage, plan: Plan, number: int) -> Iterator[list[Window]
         yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end, passage.rate)]
 
 
-def _hold(held: Held, seconds: Fraction, frame: np.ndarray, plan: Plan) -> None:
+def _hold(held: Held, seconds: Fraction, frame: np.ndarray, plan: WindowPlan) -> None:
     held.append((seconds, _crops(frame, plan)))
     if len(held) * held[-1][1].nbytes > LARGEST_WINDOW:
         raise UserError(f"a window of {float(plan.window):g} s has more frames than can be held: give a shorter one")
 
 
-def _crops(frame: np.ndarray, plan: Plan) -> np.ndarray:
+def _crops(frame: np.ndarray, plan: WindowPlan) -> np.ndarray:
     """The crops of a frame (h, w, 3) that a window may need, uint8 (crops, h', w', 3)."""
     height, width = scaled_size(*frame.shape[:2], plan.preprocess.resize, plan.preprocess.crop)
     crops = spatial_crops(height, width, plan.preprocess.crop, plan.views[1] if plan.views else 1)
@@ -189,7 +189,7 @@ def _crops(frame: np.ndarray, plan: Plan) -> np.ndarray:
     return np.stack([scaled[crop] for crop in crops])
 
 
-def _window(number: int, plan: Plan, held: Held, end: Fraction, nominal: Fraction) -> Window:
+def _window(number: int, plan: WindowPlan, held: Held, end: Fraction, nominal: Fraction) -> Window:
     inside = [(seconds, crops) for seconds, crops in held if seconds < plan.end(number)]
     clips = plan.clips(len(inside), float(_rate(inside, nominal)))
     views = [np.stack([inside[i][1] for i in clip], axis=1) for clip in clips]  # (crops, t, h, w, 3)
@@ -197,5 +197,5 @@ def _window(number: int, plan: Plan, held: Held, end: Fraction, nominal: Fractio
 
 
 def _rate(held: Sequence[tuple[Fraction, np.ndarray]], nominal: Fraction) -> Fraction:
-    """Frames a second of a window, as they would be told of a video that holds nothing else."""
+    """Frames a second of a window, as they would be measured on a video that holds nothing else."""
     return frame_rate([round(seconds * DIGITS) for seconds, _ in held], Fraction(1, DIGITS), nominal)

@@ -11,8 +11,9 @@ import numpy as np
 from vivit_jax.data.guard import guarded_map
 from vivit_jax.data.video.reader import probe
 from vivit_jax.errors import UserError
-from vivit_jax.inference.predict import check_head, outputs_of, probabilities_of
-from vivit_jax.inference.windows import Scores, WindowScorer
+from vivit_jax.inference.outputs import check_head, outputs_of
+from vivit_jax.inference.predict import probabilities_of
+from vivit_jax.inference.windows import WindowScorer, WindowScores
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
 
@@ -30,7 +31,7 @@ class Part:
     """
 
     video: str
-    scores: Sequence[Scores] = ()
+    scores: Sequence[WindowScores] = ()
     is_last: bool = False
     remark: str | None = None
     error: str | None = None
@@ -62,7 +63,7 @@ def along(scorer: WindowScorer, videos: Iterable[str], *, smooth: float = 0.0, f
             yield Part(video, is_last=True, remark=scorer.remark)
 
 
-def smoothed(batches: Iterable[Sequence[Scores]], seconds: float) -> Iterator[list[Scores]]:
+def smoothed(batches: Iterable[Sequence[WindowScores]], seconds: float) -> Iterator[list[WindowScores]]:
     """Each window's probabilities averaged over all windows whose middle is at most half of `seconds` from its own.
 
     A window comes as soon as those after it within reach have come, so that only those within reach are kept.
@@ -94,7 +95,7 @@ def whole(pretrained: Pretrained, videos: Sequence[str], *, views: Views) -> Ite
         try:
             if output.error or isinstance(seconds, UserError):
                 raise UserError(output.error or seconds)
-            scores = Scores(0, 0.0, seconds, probabilities_of(pretrained, output.values, output.video))
+            scores = WindowScores(0, 0.0, seconds, probabilities_of(pretrained, output.values, output.video))
             yield Part(output.video, [scores], is_last=True)
         except UserError as error:
             yield Part(output.video, is_last=True, error=str(error))
@@ -104,10 +105,10 @@ def _seconds(video: str) -> float:
     return probe(video).seconds
 
 
-def _middle(scores: Scores) -> float:
+def _middle(scores: WindowScores) -> float:
     return (scores.start + scores.end) / 2
 
 
-def _averaged(scores: Scores, near: Iterable[Scores], reach: float) -> Scores:
+def _averaged(scores: WindowScores, near: Iterable[WindowScores], reach: float) -> WindowScores:
     within = [other.probabilities for other in near if abs(_middle(other) - _middle(scores)) <= reach]
     return dataclasses.replace(scores, probabilities={head: np.mean([of[head] for of in within], axis=0) for head in scores.probabilities})

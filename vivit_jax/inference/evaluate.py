@@ -8,16 +8,16 @@ import numpy as np
 
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
-from vivit_jax.data.pipeline import evaluation_batches
+from vivit_jax.data.pipeline import EvaluationBatches, evaluation_batches
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
-from vivit_jax.heads import by_head
-from vivit_jax.inference.label_spaces import Agreement, Relabelled, agree
+from vivit_jax.heads import Labels, by_head
+from vivit_jax.inference.label_spaces import Relabelled, agree
 from vivit_jax.inference.scores import Names, check_finite
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import averaged
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import Evaluation, outputs_of_batches, score_batches
+from vivit_jax.training.evaluation import Evaluation, outputs_of_batches, probabilities_of, score_batches
 from vivit_jax.weights import Pretrained, from_pretrained
 
 
@@ -60,10 +60,58 @@ def evaluate(
         pretrained = from_pretrained(pretrained)
     if isinstance(dataset, str):
         dataset = ensure_dataset(dataset, data_dir)
-    agreement = agree(pretrained, dataset)
-    data, parallel = data or DataConfig(), parallel or ParallelConfig()
-    options = {"flip": flip, "average": average or pretrained.average, "progress": progress}
-    return scored(pretrained, dataset, split, agreement, views, batch_size, data, parallel, **options)[0]
+    asked = EvaluationPass(
+        pretrained=pretrained,
+        dataset=dataset,
+        split=split,
+        views=views,
+        flip=flip,
+        average=average or pretrained.average,
+        batch_size=batch_size,
+        data=data or DataConfig(),
+        parallel=parallel or ParallelConfig(),
+    )
+    return score_split(asked, agree(pretrained, dataset).labels, progress=progress)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationPass:
+    """One pass of a model over the videos of a split, and how it sees each of them.
+
+    Attributes:
+      pretrained: the model.
+      dataset: the data set.
+      split: its split, by the data set's own name.
+      views: (temporal clips, spatial crops) of each video, whose logits become one.
+      flip: whether each view is also seen mirrored.
+      average: what is averaged over the views, `logits` or `probabilities`.
+      batch_size: videos at once.
+      data: readers and temporal order.
+      parallel: the devices.
+    """
+
+    pretrained: Pretrained
+    dataset: VideoDataset
+    split: str
+    views: Views
+    flip: bool
+    average: str
+    batch_size: int = 8
+    data: DataConfig = DataConfig()
+    parallel: ParallelConfig = ParallelConfig()
+
+    def batches(self, *, unlabelled: bool = False) -> EvaluationBatches:
+        """The videos in order; `unlabelled` takes a split without labels too."""
+        return evaluation_batches(
+            self.dataset,
+            self.split,
+            self.pretrained.preprocess,
+            self.data,
+            views=self.views,
+            flip=self.flip,
+            batch_size=self.batch_size,
+            unlabelled=unlabelled,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,16 +122,23 @@ class Unscored:
       index: the videos' numbers in the split, int64 (b,), ascending.
       logits: float32 (b, classes) by head.
       labels: the class names of each head, in the order of the logits.
+      multi_label: whether a video may have several classes.
     """
 
     index: np.ndarray
     logits: dict[str, np.ndarray]
     labels: dict[str, tuple[str, ...]]
+    multi_label: bool = False
 
     @property
     def examples(self) -> int:
         """How many videos there are."""
         return len(self.index)
+
+    @property
+    def probabilities(self) -> dict[str, np.ndarray]:
+        """(b, classes) by head."""
+        return probabilities_of(self.logits, multi_label=self.multi_label)
 
 
 def check_multi_label(pretrained: Pretrained, dataset: VideoDataset) -> None:
@@ -98,68 +153,54 @@ def check_multi_label(pretrained: Pretrained, dataset: VideoDataset) -> None:
         )
 
 
-def unscored(
-    pretrained: Pretrained,
-    dataset: VideoDataset,
-    split: str,
-    agreement: Agreement,
-    views: Views,
-    batch_size: int,
-    data: DataConfig,
-    parallel: ParallelConfig,
-    *,
-    flip: bool = False,
-    average: str = "logits",
-    progress: bool = True,
-) -> tuple[Unscored, Names]:
-    """`scored` for a split without labels: returns what the model says, and the videos' names by index in the split."""
-    options = {"views": views, "flip": flip, "batch_size": batch_size, "unlabelled": True}
-    batches = evaluation_batches(dataset, split, pretrained.preprocess, data, **options)
-    rows = outputs_of_batches(
-        pretrained.model,
-        pretrained.variables,
-        pretrained.preprocess,
-        batches,
-        parallel=parallel,
-        over_views=functools.partial(averaged, average=average, multi_label=pretrained.multi_label),
-        title=f"predicting {split}",
-        progress=progress,
-        patience=LIMITS.seconds,
-    )
-    labels = {head: tuple(names) for head, names in by_head(agreement.labels).items()}
-    said = Unscored(rows["index"], by_head(rows["logits"]), labels)
-    check_finite(said, batches.names)
-    return said, batches.names
+def score_split(asked: EvaluationPass, labels: Labels, *, progress: bool = True) -> tuple[Evaluation, Names]:
+    """Scores a model whose classes are known to be the data set's.
 
+    Args:
+      asked: the model, the videos and how they are seen.
+      labels: the model's class names in the order of its logits, or those of each head, as `agree` finds them.
+      progress: whether to show a progress bar.
 
-def scored(
-    pretrained: Pretrained,
-    dataset: VideoDataset,
-    split: str,
-    agreement: Agreement,
-    views: Views,
-    batch_size: int,
-    data: DataConfig,
-    parallel: ParallelConfig,
-    *,
-    flip: bool = False,
-    average: str = "logits",
-    progress: bool = True,
-) -> tuple[Evaluation, Names]:
-    """`evaluate` with everything decided: returns the scores, and the videos' names by index in the split."""
-    check_multi_label(pretrained, dataset)
-    batches = evaluation_batches(dataset, split, pretrained.preprocess, data, views=views, flip=flip, batch_size=batch_size)
+    Returns:
+      The scores, and the videos' names by their number in the split.
+
+    Raises:
+      UserError: for a split without labels, a model of one class a video for a data set of several, or a model that gives NaN.
+    """
+    pretrained = asked.pretrained
+    check_multi_label(pretrained, asked.dataset)
+    batches = asked.batches()
     evaluation = score_batches(
         pretrained.model,
         pretrained.variables,
         pretrained.preprocess,
-        Relabelled(batches, agreement.labels, dataset.labels),
-        parallel=parallel,
-        labels=agreement.labels,
+        Relabelled(batches, labels, asked.dataset.labels),
+        parallel=asked.parallel,
+        labels=labels,
         multi_label=pretrained.multi_label,
-        average=average,
+        average=asked.average,
         progress=progress,
         patience=LIMITS.seconds,
     )
     check_finite(evaluation, batches.names)
     return evaluation, batches.names
+
+
+def predict_split(asked: EvaluationPass, labels: Labels, *, progress: bool = True) -> tuple[Unscored, Names]:
+    """Predicts a split without labels; arguments and result are those of `score_split`, with logits in place of scores."""
+    pretrained, batches = asked.pretrained, asked.batches(unlabelled=True)
+    rows = outputs_of_batches(
+        pretrained.model,
+        pretrained.variables,
+        pretrained.preprocess,
+        batches,
+        parallel=asked.parallel,
+        over_views=functools.partial(averaged, average=asked.average, multi_label=pretrained.multi_label),
+        title=f"predicting {asked.split}",
+        progress=progress,
+        patience=LIMITS.seconds,
+    )
+    own = {head: tuple(names) for head, names in by_head(labels).items()}
+    said = Unscored(rows["index"], by_head(rows["logits"]), own, pretrained.multi_label)
+    check_finite(said, batches.names)
+    return said, batches.names

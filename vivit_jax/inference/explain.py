@@ -184,7 +184,7 @@ def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slic
 
 @dataclasses.dataclass(frozen=True)
 class _LogitsOfHead:
-    """The logits of a model's head for clips. Those of the same model and head are equal, so that JAX compiles them once."""
+    """The logits of a model's head for clips. Two for the same model and head compare equal, so that JAX compiles them once."""
 
     model: nn.Module
     head: str
@@ -216,7 +216,7 @@ class _LogOddsOfClass:
 
 def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ...]]:
     """The head that has the class, and the names of its classes."""
-    labels = pretrained.labels if isinstance(pretrained.labels, dict) else {"": pretrained.labels}
+    labels = by_head(pretrained.labels)
     if not pretrained.model.config.heads:
         raise UserError("the model has no head (num_classes is not set), so it has no class to explain: give a model with a trained head")
     heads = [(head, tuple(names)) for head, names in labels.items() if label is None or label in names]

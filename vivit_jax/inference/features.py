@@ -17,7 +17,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.backbones import MEAN, seen
-from vivit_jax.inference.predict import Output, outputs_of
+from vivit_jax.inference.outputs import Output, outputs_of
 from vivit_jax.models.probe.config import LAST
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import each_view, mean_of_views
@@ -75,7 +75,7 @@ class Features:
 
 def features(
     pretrained: Pretrained | Path,
-    dataset: VideoDataset | str | Sequence[Path],
+    dataset: VideoDataset | Path | Sequence[Path],
     split: str = "test",
     *,
     data_dir: Path | None = None,
@@ -96,7 +96,7 @@ def features(
 
     Args:
       pretrained: a model with or without a head, or its directory.
-      dataset: a data set, or its name; or a list of video files.
+      dataset: a data set, or its name; or a video file, or a list of them.
       split: the split of the data set.
       data_dir: the folder of prepared data sets, for a data set given by name; None is `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
       views: (temporal clips, spatial crops) of each video; (1, 1) is the middle clip.
@@ -113,6 +113,8 @@ def features(
     """
     if not isinstance(pretrained, Pretrained):
         pretrained = from_pretrained(pretrained)
+    if isinstance(dataset, os.PathLike) or (isinstance(dataset, str) and pathlib.Path(dataset).is_file()):
+        dataset = [dataset]
     if not isinstance(dataset, str | VideoDataset):
         found, errors = features_of_files(pretrained, dataset, views=views, per_view=per_view, time=time, layers=layers, progress=progress)
         if errors:

@@ -135,6 +135,7 @@ def _check_known(names: Sequence[str], of_model: Sequence[str], dataset: str, he
         f"{len(unknown)} of the {len(names)} classes of data set {dataset} are not among the model's {len(of_model)}"
         f"{f' of head {head!r}' if head else ''}: the first is {unknown[0]!r}; the model's first is {of_model[0]!r}{hint}"
         + ("; --labels FILE gives the model's classes the data set's names" if alike and not head else "")
+        + ("" if alike else "; it can be scored on a set of its own classes only, or after `vivit probe` has fitted it a head for these")
     )
 
 

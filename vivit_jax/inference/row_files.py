@@ -1,4 +1,4 @@
-"""Files of predictions that are written as these are made.
+"""Files of predictions, written row by row while the predictions are made.
 
 An interruption leaves csv and jsonl whole, and the next command goes on with them; a parquet file appears when all is done.
 """
@@ -13,6 +13,7 @@ import pathlib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 
+from vivit_jax import extras
 from vivit_jax.errors import UserError, printable
 from vivit_jax.files import lock, write_atomically, writing
 from vivit_jax.inference.rows import Row, RowsOfModel
@@ -82,7 +83,7 @@ def check_suffix(path: pathlib.Path) -> None:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
-            raise UserError("a .parquet file needs the extra parquet: pip install 'vivit_jax[parquet]', or give a .csv file") from None
+            raise UserError(f"a .parquet file needs the extra parquet: {extras.install('parquet')}, or give a .csv file") from None
 
 
 class _Growing(RowFile):

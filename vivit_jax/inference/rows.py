@@ -8,7 +8,7 @@ import numpy as np
 
 from vivit_jax.heads import by_head
 from vivit_jax.inference.predict import ranked
-from vivit_jax.inference.windows import Scores
+from vivit_jax.inference.windows import WindowScores
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.layers import flatten_variables
 from vivit_jax.weights.model_json import LOGITS
@@ -39,7 +39,7 @@ class RowsOfModel:
         """How many rows each window has."""
         return sum(min(self.top_k, len(names)) for names in by_head(self.pretrained.labels).values())
 
-    def rows(self, video: str, scores: Scores) -> list[Row]:
+    def rows(self, video: str, scores: WindowScores) -> list[Row]:
         """The rows of one window."""
         where = {"video": video, "start": rounded(scores.start), "end": rounded(scores.end)}
         return [

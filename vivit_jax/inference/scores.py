@@ -4,11 +4,12 @@ import csv
 import io
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from vivit_jax import extras
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.preprocess import Views
@@ -113,7 +114,16 @@ def write_table(record: dict, path: pathlib.Path) -> None:
     Raises:
       UserError: for parquet without the library that writes it.
     """
-    contents = TABLES[path.suffix.lower()](*table(record))
+    write_rows(*table(record), path)
+
+
+def write_rows(columns: list[str], rows: list[list], path: pathlib.Path) -> None:
+    """Writes a table as csv or parquet, by the file's ending.
+
+    Raises:
+      UserError: for parquet without the library that writes it.
+    """
+    contents = TABLES[path.suffix.lower()](columns, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, contents)
 
@@ -138,6 +148,28 @@ def table(record: dict) -> tuple[list[str], list[list]]:
     return columns, rows
 
 
+def table_without_labels(
+    videos: Sequence[str], probabilities: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[str]]
+) -> tuple[list[str], list[list]]:
+    """As `table`, of videos whose classes are not known: the columns of labels are left out.
+
+    Args:
+      videos: their names.
+      probabilities: float (videos, classes) by head.
+      labels: the names of the classes by head.
+    """
+    columns, cells = ["video"], [[video] for video in videos]
+    for head, names in labels.items():
+        columns += [f"{head}.{fact}" if head else fact for fact in ("prediction", "probability")]
+        for row, values in zip(cells, probabilities[head], strict=True):
+            row += [names[int(values.argmax())], _rounded(values.max())]
+    for head, names in labels.items():
+        columns += [f"{head}.{name}" if head else name for name in names]
+        for row, values in zip(cells, probabilities[head], strict=True):
+            row += map(_rounded, values)
+    return columns, cells
+
+
 def _csv(columns: list[str], rows: list[list]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
@@ -150,7 +182,7 @@ def _parquet(columns: list[str], rows: list[list]) -> bytes:
         import pyarrow
         from pyarrow import parquet
     except ModuleNotFoundError:
-        raise UserError("a .parquet file needs the extra parquet: pip install 'vivit_jax[parquet]', or name a .csv file") from None
+        raise UserError(f"a .parquet file needs the extra parquet: {extras.install('parquet')}, or name a .csv file") from None
     contents = io.BytesIO()
     cells = [pyarrow.array(list(column)) for column in zip(*rows, strict=True)]
     parquet.write_table(pyarrow.Table.from_arrays(cells, names=columns), contents)

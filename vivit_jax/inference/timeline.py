@@ -9,7 +9,7 @@ from vivit_jax.data.layouts.times import clock
 from vivit_jax.errors import UserError, printable
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
-from vivit_jax.inference.windows import Scores
+from vivit_jax.inference.windows import WindowScores
 
 MOST_POINTS = 2048  # of a line; beyond, neighbours are averaged, so that memory does not grow with the video
 LINES = 6
@@ -26,10 +26,10 @@ class Timeline:
         """`labels` are the model's."""
         self._labels = by_head(labels)
         self._share = 1  # windows that a point stands for
-        self._waiting: list[Scores] = []
+        self._waiting: list[WindowScores] = []
         self._points: list[tuple[float, dict[str, np.ndarray]]] = []
 
-    def add(self, scores: Scores) -> None:
+    def add(self, scores: WindowScores) -> None:
         """Adds the next window."""
         self._waiting.append(scores)
         if len(self._waiting) < self._share:

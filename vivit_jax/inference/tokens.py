@@ -82,22 +82,25 @@ def tokens_of_splits(
     with tempfile.TemporaryDirectory(prefix="vivit-tokens-") as folder:
         _check_room(folder, shape)
         values = np.memmap(f"{folder}/tokens", np.float16, "w+", shape=shape)
-        labels, names, start = {}, [], 0
+        labels, names = {}, []
         for split, of_split in zip(splits, batches, strict=True):
+            start = len(names)
             for batch in console.tracked(of_split, f"tokens of {split}", len(of_split), shown=progress):
-                rows = start + batch["index"][batch["valid"]]
-                labels |= dict(zip(rows.tolist(), batch["label"][batch["valid"]], strict=True))
+                valid = batch["valid"]
+                rows = start + batch["index"][valid]
+                labels |= dict(zip(rows.tolist(), batch["label"][valid], strict=True))
                 for view in range(shape[1]):
-                    tokens = np.asarray(forward(variables, batch["video"][:, view]))[batch["valid"]]
-                    if not np.abs(tokens).max(initial=0) <= LARGEST:  # false for NaN too
-                        raise UserError(
-                            f"the model gives NaN or numbers above {LARGEST} for videos of {split}: its weights or its dtype are at fault"
-                        )
-                    values[rows, view] = tokens
+                    values[rows, view] = _in_range(np.asarray(forward(variables, batch["video"][:, view]))[valid], split)
             names += [of_split.names[number] for number in range(of_split.examples)]
-            start += of_split.examples
-        label = np.stack([labels[row] for row in range(start)])
+        label = np.stack([labels[row] for row in range(len(names))])
         yield Tokens(values, index[0], label, tuple(names), counts)
+
+
+def _in_range(tokens: np.ndarray, split: str) -> np.ndarray:
+    """The tokens, or an error where float16 does not hold them."""
+    if not np.abs(tokens).max(initial=0) <= LARGEST:  # false for NaN too
+        raise UserError(f"the model gives NaN or numbers above {LARGEST} for videos of {split}: its weights or its dtype are at fault")
+    return tokens
 
 
 def _check_room(folder: str, shape: tuple[int, ...]) -> None:

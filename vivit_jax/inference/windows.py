@@ -17,26 +17,17 @@ from jaxtyping import Float
 
 from vivit_jax.data.guard import guarded_parts, guarded_streams
 from vivit_jax.data.video.passage import STANDARD_INPUT
-from vivit_jax.data.windows import DIGITS, Plan, Window, cut
+from vivit_jax.data.windows import DIGITS, Window, WindowPlan, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
-from vivit_jax.inference.predict import (
-    VIEWS_AT_ONCE,
-    Path,
-    Prediction,
-    check_head,
-    forward,
-    mean_over_views,
-    path_of,
-    probabilities_of,
-    ranked,
-)
+from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, check_head, forward, mean_over_views
+from vivit_jax.inference.predict import Prediction, path_of, probabilities_of, ranked
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class WindowScores:
     """What a model says of a window.
 
     Attributes:
@@ -104,7 +95,7 @@ class WindowScorer:
         """Arguments are those of `predict_windows`; `standard_input` says whether `-` will be among the videos."""
         check_head(pretrained)
         window = exact(window)
-        self.plan = Plan(window, window if every is None else exact(every), pretrained.preprocess, views, VIEWS_AT_ONCE)
+        self.plan = WindowPlan(window, window if every is None else exact(every), pretrained.preprocess, views, VIEWS_AT_ONCE)
         self.remark: str | None = None
         self._pretrained = pretrained
         self._variables = jax.device_put(pretrained.variables)
@@ -116,7 +107,7 @@ class WindowScorer:
     def __exit__(self, *exception: object) -> None:
         self._streams.__exit__(*exception)
 
-    def of(self, video: Path, first: int = 0) -> Iterator[Scores]:
+    def of(self, video: Path, first: int = 0) -> Iterator[WindowScores]:
         """The scores of a video's windows from window `first` on, each as soon as those decoded together with it are scored.
 
         Raises:
@@ -125,7 +116,7 @@ class WindowScorer:
         for batch in self.batches(video, first):
             yield from batch
 
-    def batches(self, video: Path, first: int = 0) -> Iterator[list[Scores]]:
+    def batches(self, video: Path, first: int = 0) -> Iterator[list[WindowScores]]:
         """`of` in lists, as windows are scored together."""
         name, self.remark = os.fspath(video), None
         parts = guarded_parts(self._streams, (name, first), name)
@@ -136,14 +127,14 @@ class WindowScorer:
                 elif windows:
                     yield self._scored(name, windows)
 
-    def _scored(self, video: str, windows: list[Window]) -> list[Scores]:
+    def _scored(self, video: str, windows: list[Window]) -> list[WindowScores]:
         logits = self._logits(np.concatenate([window.views for window in windows]))
         ends = np.cumsum([len(window.views) for window in windows])
         scored = []
         for window, end in zip(windows, ends, strict=True):
             of_window = {head: rows[end - len(window.views) : end] for head, rows in logits.items()}
             means = mean_over_views(self._pretrained, of_window)
-            scored.append(Scores(window.number, window.start, window.end, probabilities_of(self._pretrained, means, video)))
+            scored.append(WindowScores(window.number, window.start, window.end, probabilities_of(self._pretrained, means, video)))
         return scored
 
     def _logits(self, views: np.ndarray) -> dict[str, np.ndarray]:

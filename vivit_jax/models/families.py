@@ -91,10 +91,12 @@ class Family:
 
     Attributes:
       config: the dataclass that describes one of its models, a `ModelConfig`.
-      module: the Flax module of a config. It takes float video (b, t, h, w, 3) and `train`, and returns logits, a dict of them by head, or
-        features (b, d) where the config has no head. Training keeps what a step writes into the module's collections beside `params`.
-        A module that takes statistics over a batch has an attribute `axis_name`, the `pmap` axis of the devices that share the batch. One
-        that chooses among the examples of a device has `batch_parts`, the number of devices that the batch it sees lies on.
+      module: the Flax module of a config. It takes float video (b, t, h, w, 3), clips of `config.clip` that are normalised as the weights
+        were trained, and `train`. It returns logits in float32, a dict of them by head, or features (b, d) where the config has no head. It
+        raises a UserError for a video of another shape or type, or (outside `jit`) with pixels that are not normalised. Training keeps
+        what a step writes into the module's collections beside `params`. A module that takes statistics over a batch has an attribute
+        `axis_name`, the `pmap` axis of the devices that share the batch. One that chooses among the examples of a device has `batch_parts`,
+        the number of devices that the batch it sees lies on.
       height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
         rates go by it.
       cells: how the features lie over the pixels, for explanations.
@@ -103,6 +105,8 @@ class Family:
         parameters are drawn, arithmetic is counted and programs are exported in this form.
       portable: the same parameters and the same function, without what asks for one kind of device: how a saved model is loaded.
       outline: the same shapes and arithmetic as `plain`, in the form that JAX traces fastest.
+      one_block: the model with only `block_00` in each encoder, and how many blocks like it each has, by the encoder's name: tracing one
+        tells the shapes of all. None where a model has no such blocks, or needs all of them.
       order: parts of parameter paths in the order in which a video meets them, for tables.
       features: what the boxes of `cells` are called.
       layer_outputs: what each of some layers, counted back from -1, gives for a video, where a family has such layers: statistics over
@@ -117,6 +121,7 @@ class Family:
     plain: Callable[[Any], Any] = lambda config: config
     portable: Callable[[Any], Any] = lambda config: config
     outline: Callable[[Any], Any] = lambda config: config
+    one_block: Callable[[Any], tuple[Any, dict[str, int]]] | None = None
     order: tuple[str, ...] = ()
     features: str = "features"
     layer_outputs: Callable[[nn.Module, Array, tuple[int, ...]], tuple[LayerOutput, ...]] | None = None

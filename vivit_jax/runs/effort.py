@@ -1,11 +1,11 @@
 """What a training took: how long, and on which devices."""
 
-from vivit_jax.runs.record import Run
+from vivit_jax.runs.record import RunRecord
 
 UNKNOWN = "-"
 
 
-def training_seconds(run: Run) -> float | None:
+def training_seconds(run: RunRecord) -> float | None:
     """Seconds spent on training steps, from the clips a second in each row of metrics; None if no row tells.
 
     The first step, with its compilation, is left out, as are evaluations and saves.
@@ -19,7 +19,7 @@ def training_seconds(run: Run) -> float | None:
     return seconds or None
 
 
-def devices(run: Run) -> str | None:
+def devices(run: RunRecord) -> str | None:
     """The devices that a run was trained on, such as `8 x NVIDIA H100`; None if it does not tell."""
     recorded = run.surroundings.get("devices")
     if not isinstance(recorded, dict) or not isinstance(recorded.get("kind"), str):

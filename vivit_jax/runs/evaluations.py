@@ -6,43 +6,29 @@ import pathlib
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.files import file_name
+from vivit_jax.inference.evaluate import EvaluationPass
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
-from vivit_jax.runs.record import Run, open_run, step_of
+from vivit_jax.runs.record import RunRecord, open_run, step_of
 from vivit_jax.runs.restore import model_variables
-from vivit_jax.training.config import ParallelConfig
 from vivit_jax.weights import Pretrained, from_pretrained
 
 OWN = "evaluation.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """A model and the videos it is scored on.
+class Planned:
+    """An evaluation that is asked for, and where its scores go.
 
     Attributes:
-      pretrained: the model.
+      asked: the model, the videos and how they are seen.
       step: the training step of the model; None if unknown.
-      dataset: the data set.
-      split: its split, by the data set's own name.
-      views: (temporal clips, spatial crops) of each video.
-      flip: whether each view is also scored mirrored.
-      average: what is averaged over the views, `logits` or `probabilities`.
       out: the file for the scores.
-      data: readers and temporal order.
-      parallel: the devices.
     """
 
-    pretrained: Pretrained
+    asked: EvaluationPass
     step: int | None
-    dataset: VideoDataset
-    split: str
-    views: Views
-    flip: bool
-    average: str
     out: pathlib.Path
-    data: DataConfig
-    parallel: ParallelConfig
 
 
 def of_run(
@@ -56,7 +42,7 @@ def of_run(
     average: str | None = None,
     step: int | None = None,
     relabelled: bool = False,
-) -> Subject:
+) -> Planned:
     """A run's model on the run's own test, or with other data, split, views or step (an exploration).
 
     Only the run's own test is written to `evaluation.json`; an exploration goes to a file named by what differs.
@@ -76,38 +62,38 @@ def of_run(
       UserError: for a run, a checkpoint, a data set or a split that does not exist.
     """
     run = open_run(workdir)
-    own, asked = run.experiment.data, run.experiment.evaluation
+    own, own_test = run.experiment.data, run.experiment.evaluation
     data = dataclasses.replace(own, name=name or own.name, data_dir=data_dir or own.data_dir)
     dataset = ensure_dataset(data.name, data.data_dir)
-    wanted, views = split or own.test_split or "test", views or asked.test_views
-    flip = asked.test_flip if flip is None else flip
-    average = average or asked.average
+    wanted, views = split or own.test_split or "test", views or own_test.test_views
+    flip = own_test.test_flip if flip is None else flip
+    average = average or own_test.average
     split = dataset.resolve(wanted)
     its_own = (
         data == own
         and step is None
         and not relabelled
         and split == dataset.resolve(own.test_split or wanted)
-        and (tuple(views), flip, average) == (tuple(asked.test_views), asked.test_flip, asked.average)
+        and (tuple(views), flip, average) == (tuple(own_test.test_views), own_test.test_flip, own_test.average)
     )
     pretrained = _after(run, step, dataset) if step else from_pretrained(str(run.model))
-    return Subject(
+    exploration = _exploration(data.name if data != own else None, split, views, flip, average, step)
+    asked = EvaluationPass(
         pretrained=pretrained,
-        step=step or step_of(pretrained),
         dataset=dataset,
         split=split,
         views=views,
         flip=flip,
         average=average,
-        out=run.path / (OWN if its_own else _exploration(data.name if data != own else None, split, views, flip, average, step)),
         data=data,
         parallel=run.experiment.parallel,
     )
+    return Planned(asked, step or step_of(pretrained), run.path / (OWN if its_own else exploration))
 
 
 def of_model(
     path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool, average: str | None = None
-) -> Subject:
+) -> Planned:
     """A model directory on a data set; its scores go to `evaluation.json` in the current folder. `average` None is as the model says.
 
     Raises:
@@ -115,21 +101,19 @@ def of_model(
     """
     pretrained = from_pretrained(str(path))
     dataset = ensure_dataset(name, data_dir)
-    return Subject(
+    asked = EvaluationPass(
         pretrained=pretrained,
-        step=step_of(pretrained),
         dataset=dataset,
         split=dataset.resolve(split),
         views=views,
         flip=flip,
         average=average or pretrained.average,
-        out=pathlib.Path(OWN),
         data=DataConfig(name=name, data_dir=data_dir),
-        parallel=ParallelConfig(),
     )
+    return Planned(asked, step_of(pretrained), pathlib.Path(OWN))
 
 
-def _after(run: Run, step: int, dataset: VideoDataset) -> Pretrained:
+def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:
     """The run's model with the parameters after a step; its class names are the data set's if no model has been written yet."""
     variables = model_variables(run.path, step)
     if run.model.exists():

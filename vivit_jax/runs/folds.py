@@ -26,7 +26,7 @@ RESULT = "folds.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class FoldPlan:
     """How a data set is divided.
 
     Attributes:
@@ -61,7 +61,7 @@ class Plan:
         return f"all{MARK}{Folds(numbers, self.count, inside, self.group, self.seed)}"
 
 
-def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: Plan, **options: object) -> dict:
+def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: FoldPlan, **options: object) -> dict:
     """Trains and tests a run for each fold in `workdir/fold-1` and so on, and writes `workdir/folds.json`. Called again, it goes on.
 
     Args:
@@ -106,7 +106,7 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: Plan, 
     return result
 
 
-def _put_aside(workdir: pathlib.Path, plan: Plan) -> None:
+def _put_aside(workdir: pathlib.Path, plan: FoldPlan) -> None:
     """Moves aside what earlier runs left, of all folds before the first begins, so that none of them goes on later."""
     for number in range(1, plan.count + 1):
         fold = Workdir(workdir / f"fold-{number}")

@@ -1,4 +1,4 @@
-"""The metrics of the steps in flight: they arrive a few steps after their step was dispatched, and become rows, a note and a check."""
+"""The metrics of steps in flight. They arrive a few steps late, and become rows of metrics, the note of the progress bar and a check."""
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
@@ -98,7 +98,8 @@ class InFlight:
         lap = self.clock.lap()
         self._write(step, row | lap.row())
         if not self._bar.console.is_terminal:
-            console.say(f"step {step}/{self._plan.total}  loss {row['train/loss']:.4f}  {lap.clips_per_second:.1f} clips/s")
+            rate = f"  {lap.clips_per_second:.1f} clips/s" if lap.clips_per_second else ""  # of the first step none is measured
+            console.say(f"step {step}/{self._plan.total}  loss {row['train/loss']:.4f}{rate}")
         self._tell_of_waiting(lap)
 
     def _tell_of_waiting(self, lap: Lap) -> None:

@@ -1,4 +1,4 @@
-"""How long a run is, and after which of its steps something more is due."""
+"""How long a run is, and after which steps it evaluates, saves and logs."""
 
 import dataclasses
 import functools

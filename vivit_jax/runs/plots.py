@@ -1,4 +1,4 @@
-"""The style of drawn figures: SVG without a background, in colours that are legible on light and on dark."""
+"""The style of drawn figures: SVG without a background, in colours that change with the reader's light or dark scheme."""
 
 import base64
 import contextlib
@@ -13,6 +13,9 @@ from vivit_jax.errors import printable
 
 INK = "#8a8f98"
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444")
+# What is seen in place of INK and COLOURS on a light and on a dark page: those of pages/static/page.css, legible on either.
+LIGHT = ("#566070", "#2563eb", "#c2410c", "#0f766e", "#b91c1c")
+DARK = ("#a3acba", "#60a5fa", "#fb923c", "#2dd4bf", "#fca5a5")
 STYLE = {
     "font.size": 9,
     "svg.fonttype": "none",
@@ -44,8 +47,18 @@ def shortened(name: str, letters: int) -> str:
 
 
 def uri(figure: Figure) -> str:
-    """A figure as SVG, in a data URI."""
+    """A figure as SVG, in a data URI, whose colours follow the scheme of the page."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # letters that matplotlib's font lacks, and the reader's has
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/svg+xml;base64,{base64.b64encode(_following(buffer.getvalue().decode()).encode()).decode()}"
+
+
+def _following(svg: str) -> str:
+    """The SVG with variables for colours, which matplotlib cannot write."""
+    for number, colour in enumerate((INK, *COLOURS)):
+        svg = svg.replace(colour, f"var(--c{number})")
+    light, dark = ("".join(f"--c{number}:{colour};" for number, colour in enumerate(colours)) for colours in (LIGHT, DARK))
+    before, opening, after = svg.partition("<svg")
+    inside, end, rest = after.partition(">")
+    return f"{before}{opening}{inside}{end}<style>:root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}</style>{rest}"

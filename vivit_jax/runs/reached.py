@@ -1,4 +1,4 @@
-"""How far a run has come: the plain values that a checkpoint holds beside its arrays, and whose run they are."""
+"""How far a run has come: the plain values that a checkpoint holds beside its arrays, and the check that they are of this run."""
 
 import dataclasses
 from typing import Any

@@ -15,7 +15,7 @@ LARGEST_NUMBER = 1e30  # as a score or a metric: a figure cannot show larger one
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class RunRecord:
     """A run as its work directory describes it.
 
     Attributes:
@@ -70,7 +70,7 @@ class Run:
         return found
 
 
-def open_run(path: str | pathlib.Path) -> Run:
+def open_run(path: str | pathlib.Path) -> RunRecord:
     """Reads a work directory.
 
     Raises:
@@ -80,7 +80,7 @@ def open_run(path: str | pathlib.Path) -> Run:
     recorded = read_config(path)
     config = recorded.pop("config")
     try:
-        return Run(path, resolve(config), config, recorded)
+        return RunRecord(path, resolve(config), config, recorded)
     except (ValueError, TypeError, ArithmeticError) as error:  # such as for a missing section, or an absurd number
         raise UserError(f"{path / 'config.json'} describes a run that this version cannot read: {error}") from None
 
@@ -95,6 +95,8 @@ def read_config(path: pathlib.Path) -> dict:
         recorded = json.loads((path / "config.json").read_text(encoding="utf-8"))
         _ = recorded["config"]
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        if not path.exists():
+            raise UserError(f"{path} does not exist") from None
         raise UserError(f"{path} is not the work directory of a run: it has no config.json with a `config`") from None
     return recorded
 

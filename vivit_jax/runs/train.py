@@ -250,7 +250,7 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop
     """Prints what was made, and where."""
     here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
     if test is not None:
-        console.say(f"test {test.headline.removesuffix(')')}, {test.views} views each)", style="bold")
+        console.say(f"test {test.headline.removesuffix(')')}, {test.views} {'view' if test.views == 1 else 'views'} each)", style="bold")
     console.say(f"data     {dataset.path}")
     chosen = f"the best of the evaluations, after step {loop.model_step}" if loop.best else f"after the last step, {loop.step}"
     console.say(f"model    {here / workdir.model.name} ({chosen})")

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import jax
 
-from vivit_jax import console
+from vivit_jax import console, extras
 from vivit_jax.config import Experiment, to_dict
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.files import write_atomically
@@ -222,7 +222,7 @@ def check_wandb() -> None:
         import wandb  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name == "wandb":
-            raise UserError("training.wandb needs the extra wandb: pip install 'vivit_jax[wandb]', or set it to None") from None
+            raise UserError(f"training.wandb needs the extra wandb: {extras.install('wandb')}, or set it to None") from None
         raise _broken(error) from None
     except Exception as error:  # such as of a protobuf that does not fit it
         raise _broken(error) from None

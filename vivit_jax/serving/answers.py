@@ -17,7 +17,8 @@ from vivit_jax.data.video.reader import VideoInfo
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
 from vivit_jax.inference.explain import explain_clip
-from vivit_jax.inference.predict import Decode, logits_of_views, plain, predict_decoded
+from vivit_jax.inference.outputs import Decode, logits_of_views
+from vivit_jax.inference.predict import plain, predict_decoded
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Preprocess, Views
 from vivit_jax.serving.limits import ServingLimits

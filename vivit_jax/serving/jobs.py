@@ -1,4 +1,4 @@
-"""The one queue before the models: jobs run one at a time, in order, and no more wait than the server can hold."""
+"""The queue in front of the models: jobs run one at a time, in order, and only so many may wait."""
 
 import asyncio
 import collections

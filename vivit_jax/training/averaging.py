@@ -1,4 +1,4 @@
-"""The scores of a video from those of its views: the mean of the logits, or that of the probabilities, told as logits again."""
+"""Averages what a model gives for the views of a video: the logits, or the probabilities, whose mean becomes logits again."""
 
 import functools
 from collections.abc import Callable

@@ -83,12 +83,15 @@ class Evaluation:
     @property
     def probabilities(self) -> dict[str, np.ndarray]:
         """(b, classes) by head."""
-        return {name: sigmoid(logits) if self.multi_label else np.exp(log_softmax(logits)) for name, logits in self.logits.items()}
+        return probabilities_of(self.logits, multi_label=self.multi_label)
 
     @property
     def headline(self) -> str:
         """The first score to look at, with its denominator."""
-        return self.heads[""].headline if "" in self.heads else f"top1 {self.top1:.4f} ({self.hits} of {self.examples})"
+        if "" in self.heads:
+            return self.heads[""].headline
+        of_heads = ", ".join(f"{name} {scores.top1:.4f}" for name, scores in self.heads.items())
+        return f"top1 {self.top1:.4f} (all heads right for {self.hits} of {self.examples}; {of_heads})"
 
     def summary(self) -> dict[str, float]:
         """The few numbers that are logged during training: all of `metrics_of` that the split defines."""
@@ -108,6 +111,11 @@ class Evaluation:
             return common | self.heads[""].to_dict()
         joint = {"top1": self.top1, "top5": self.top5, "loss": self.loss, "hits": self.hits}
         return common | joint | {"heads": {name: scores.to_dict() for name, scores in self.heads.items()}}
+
+
+def probabilities_of(logits: Mapping[str, np.ndarray], *, multi_label: bool) -> dict[str, np.ndarray]:
+    """The probabilities of logits (b, classes), by head."""
+    return {head: sigmoid(values) if multi_label else np.exp(log_softmax(values)) for head, values in logits.items()}
 
 
 def metrics_of(labels: Mapping[str, Sequence[str]], *, multi_label: bool) -> tuple[str, ...]:
@@ -166,7 +174,7 @@ def outputs_of_batches(
     progress: bool = True,
     patience: float = math.inf,
 ) -> dict[str, Any]:
-    """What a model gives for a split, without scores: `index`, `label` and `logits` of all examples, as `Forward` has them.
+    """The outputs of a model for a split, without scores: `index`, `label` and `logits` of all examples, as `Forward` returns them.
 
     `over_views` is as for `Forward`, `title` that of the progress bar, and the rest as for `score_batches`.
     """

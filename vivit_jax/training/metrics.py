@@ -140,7 +140,7 @@ def score(logits: Float[np.ndarray, "b classes"], label: Int[np.ndarray, " b"], 
         examples=len(label),
         hits=int((ranked[:, 0] == label).sum()),
         hits5=int((ranked[:, :5] == label[:, None]).any(axis=1).sum()),
-        loss=float(-log_probability[np.arange(len(label)), label].mean()),
+        loss=float(0 - log_probability[np.arange(len(label)), label].mean()),  # not the negative, which may be -0
         aucs=_areas(np.exp(log_probability), label[:, None] == np.arange(classes)),
         labels=tuple(labels),
         confusion=confusion,

@@ -89,7 +89,7 @@ def _stages(config: OptimizerConfig, decay: optax.GradientTransformation, params
 
 
 def _scaled(updates: Tree, factors: Tree) -> Tree:
-    """Each update times its factor; those that are masked out stay as they are."""
+    """Multiplies each update by its factor; masked updates stay as they are."""
     return jax.tree.map(
         lambda update, factor: update if _is_masked(update) else update * factor,
         updates,

@@ -1,4 +1,4 @@
-"""Everything a training run carries from step to step. Nothing random: draws are a function of the seed and the step.
+"""Everything that a training run carries from step to step. No random state: draws are a function of the seed and the step.
 
 A model may keep collections beside its parameters, such as the running statistics of batch normalisation (`batch_stats`). How
 training treats them is said here, once:

@@ -31,7 +31,7 @@ EvalStep = Callable[[Any, Batch], dict]
 
 
 def checked_names(params: Any) -> list[str]:
-    """What the entries of a train step's `finite` say of: each parameter's gradient, then the loss."""
+    """The names of what the entries of a train step's `finite` are about: the gradient of each parameter, then the loss."""
     return [*(f"the gradient of {name}" for name in leaf_names(params)), "the loss"]
 
 
@@ -158,7 +158,7 @@ def make_eval_step(
 
 
 def _top1(logits: Any, targets: dict[str, jax.Array]) -> jax.Array:
-    """Share of examples of which every head's most probable class is right."""
+    """Share of examples for which the most probable class of every head is right."""
     best = {name: jax.nn.one_hot(values.argmax(axis=-1), values.shape[-1]) for name, values in by_head(logits).items()}
     right = [(best[name] * target).sum(axis=-1) for name, target in targets.items()]
     return jnp.stack(right).min(axis=0).mean()

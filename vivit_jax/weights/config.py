@@ -10,7 +10,7 @@ TEMPORAL_ATTENTION_INITS = ("zero_output", "zero", "copy")
 Triple = tuple[float, float, float]
 
 HEAD_INITS = ("fresh", "keep", "probe")
-POSITION_RESIZES = ("cubic", "linear")
+POSITION_RESIZES = ("cubic", "cubic_antialiased", "linear", "nearest")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +27,8 @@ class InitConfig:
         that each block starts as the image model's and trains), `zero` (every kernel, as the paper has it) or `copy` (of the spatial one).
       head: the head's weights: `fresh` zeros; `keep` for the source's where the classes are the same; or `probe`, a logistic regression
         that is fitted to the frozen features of the training split before the first step (Kumar et al. 2022).
-      position_resize: how position embeddings are resized to another grid: `cubic` or `linear` (corners aligned); None does it as the
-        source's own code.
+      position_resize: how position embeddings are resized to another grid: `cubic`, `cubic_antialiased`, `linear` (corners aligned) or
+        `nearest`; None does it as the source's own code.
       activation: the activation of the MLPs, `gelu` or `gelu_tanh`; None is the source's, or its format's.
       norm_eps: the epsilon of every LayerNorm; None is the source's, or its format's.
       mean: per RGB channel, of pixels in [0, 1], that the source was trained with; None is the source's, or its format's.

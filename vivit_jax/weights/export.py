@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
+from vivit_jax import extras
 from vivit_jax.errors import UserError
 from vivit_jax.files import is_url, writing
 from vivit_jax.models.families import build, family_of
@@ -26,7 +27,7 @@ from vivit_jax.preprocess import Preprocess
 from vivit_jax.versions import versions_of
 from vivit_jax.weights.layers import flatten, flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import Pretrained
-from vivit_jax.weights.model_json import WEIGHTS
+from vivit_jax.weights.model_json import SINGLE_LABEL, WEIGHTS
 from vivit_jax.weights.resnet3d.export import export_torchvision
 from vivit_jax.weights.tensors import write_safetensors
 from vivit_jax.weights.x3d.export import export_pytorchvideo
@@ -171,7 +172,7 @@ def export_onnx(pretrained: Pretrained, out: pathlib.Path, *, batch: int | None 
     try:
         import onnx  # noqa: F401 (an extra)
     except ImportError:
-        raise UserError("an export to onnx needs the package onnx: pip install 'vivit_jax[onnx]'") from None
+        raise UserError(f"an export to onnx needs the extra onnx: {extras.install('onnx')}") from None
     from vivit_jax.weights.onnx.export import write_onnx
 
     return write_onnx(pretrained, out, batch=batch)
@@ -191,6 +192,11 @@ def _check_expressible(config: ViViTConfig) -> None:
     for field, only in (("factorisation", "spatio_temporal_attention"), ("tokenizer", "tubelet"), ("pool", "token")):
         if getattr(config, field) != only:
             raise UserError(f"Hugging Face has ViViT with {field} {only} only (Model 1), got {getattr(config, field)}: export to stablehlo")
+    if config.last_norm_eps:
+        raise UserError(
+            f"Hugging Face has ViViT with one epsilon only, got norm_eps {config.norm_eps:g} and last_norm_eps {config.last_norm_eps:g}: "
+            "export to stablehlo"
+        )
     if list(config.heads) != [""]:
         raise UserError(f"Hugging Face has ViViT with one head only, got {list(config.heads) or 'none'}: export to stablehlo")
 
@@ -242,6 +248,8 @@ def _torch_tensor(path: str, array: np.ndarray) -> tuple[str, np.ndarray]:
 
 
 def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...], problem_type: str) -> dict:
+    """Theirs. A single label of one class is left unsaid: transformers refuses it."""
+    unsaid = problem_type == SINGLE_LABEL and len(labels) == 1
     return {
         "architectures": ["VivitForVideoClassification"],
         "model_type": "vivit",
@@ -258,7 +266,7 @@ def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...], problem_t
         "num_hidden_layers": config.num_layers,
         "qkv_bias": True,
         "tubelet_size": list(config.tubelet),
-        "problem_type": problem_type,
+        **({} if unsaid else {"problem_type": problem_type}),
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "label2id": {label: index for index, label in enumerate(labels)},
     }

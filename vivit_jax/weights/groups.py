@@ -1,4 +1,4 @@
-"""The report of a transfer of weights, line by line."""
+"""The report of a transfer of weights: where each group of parameters came from."""
 
 import dataclasses
 

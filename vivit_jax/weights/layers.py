@@ -1,4 +1,4 @@
-"""Layer by layer or scanned: the two shapes of an encoder's parameters, and the flat form that files use.
+"""The two shapes of an encoder's parameters, layer by layer or stacked for a scan, and the flat form that files use.
 
 A model with `scan_layers` keeps its blocks stacked along a leading axis under `blocks`; without it, and in every file, they lie one by one
 as `block_00`, `block_01`, ... Leaves may be arrays of NumPy or JAX, or `jax.ShapeDtypeStruct`.
@@ -36,8 +36,13 @@ def unstack_layers(params: Mapping) -> dict:
     if "blocks" in params:
         depth = jax.tree.leaves(params["blocks"])[0].shape[0]
         for layer in range(depth):
-            unstacked[f"block_{layer:02d}"] = jax.tree.map(lambda leaf, layer=layer: _layer(leaf, layer), params["blocks"])
+            unstacked[block_name(layer)] = jax.tree.map(lambda leaf, layer=layer: _layer(leaf, layer), params["blocks"])
     return unstacked
+
+
+def block_name(layer: int) -> str:
+    """The name of an encoder's block, counted from 0."""
+    return f"block_{layer:02d}"
 
 
 def flatten(params: Mapping) -> dict:

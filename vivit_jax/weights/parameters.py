@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, build, family_of
-from vivit_jax.weights.layers import COLLECTION, flatten_variables
+from vivit_jax.weights.layers import COLLECTION, block_name, flatten_variables
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -17,15 +17,25 @@ LISTED = 12
 
 @functools.lru_cache(maxsize=32)
 def _shapes(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    family = family_of(config)
+    traced, blocks = family.one_block(config) if family.one_block else (family.outline(config), {})
     video = jax.ShapeDtypeStruct((1, *config.clip, 3), jnp.float32)
     key = jax.eval_shape(jax.random.key, 0)  # a key itself would be compiled
-    variables = jax.eval_shape(build(config).init, key, video)
-    return tuple((path, leaf.shape) for path, leaf in flatten_variables(variables).items())
+    variables = jax.eval_shape(build(traced).init, key, video)
+    paths = [(path, leaf.shape) for path, leaf in flatten_variables(variables).items()]
+    return tuple((each, shape) for path, shape in paths for each in _repeated(path, blocks))
+
+
+def _repeated(path: str, blocks: Mapping[str, int]) -> Iterable[str]:
+    """A path in `block_00`, in each of the blocks that its encoder has; any other path as it is."""
+    encoder, _, inside = path.partition(f"/{block_name(0)}/")
+    depth = blocks.get(encoder.rpartition("/")[-1], 0) if inside else 0
+    return [f"{encoder}/{block_name(layer)}/{inside}" for layer in range(depth)] or [path]
 
 
 def variable_shapes(config: ModelConfig) -> Shapes:
     """Shape of every variable by its path as `flatten_variables` names it, layer by layer even if they are scanned. Nothing is computed."""
-    return dict(_shapes(family_of(config).outline(config)))
+    return dict(sorted(_shapes(config), key=lambda item: (COLLECTION in item[0], item[0])))
 
 
 def parameter_shapes(config: ModelConfig) -> Shapes:

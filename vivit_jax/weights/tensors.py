@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from vivit_jax.errors import UserError
 from vivit_jax.weights.tensor_files import DAMAGED, Tensors, first_line, read_msgpack, read_npz, read_safetensors
 from vivit_jax.weights.torch_files import read_torch
+from vivit_jax.weights.wrappers import unwrapped
 
 READERS: dict[str, Callable[[pathlib.Path], Tensors]] = {
     "npz": read_npz,
@@ -34,14 +35,17 @@ DIRECTORY_FILES = (
 
 
 def read_tensors(path: pathlib.Path) -> Tensors:
-    """Opens a file of tensors, recognised by its content, or the directory of one (also in shards).
+    """Opens a file of tensors, recognised by its content, or the directory of one (also in shards), under the model's own names.
 
     Raises:
       UserError: if it is missing, damaged, not of a known kind, or would execute code.
     """
     path = pathlib.Path(path)
-    if path.is_dir():
-        return _read_directory(path)
+    tensors = _read_directory(path) if path.is_dir() else _read_file(path)
+    return tensors.renamed(unwrapped(tensors))
+
+
+def _read_file(path: pathlib.Path) -> Tensors:
     if not path.is_file():
         raise UserError(f"{path} does not exist")
     try:
@@ -78,10 +82,10 @@ def _kind(path: pathlib.Path) -> str | None:
 def _read_directory(path: pathlib.Path) -> Tensors:
     found = [name for name in DIRECTORY_FILES if (path / name).is_file()]
     if found:
-        return _read_shards(path / found[0]) if found[0].endswith(".index.json") else read_tensors(path / found[0])
+        return _read_shards(path / found[0]) if found[0].endswith(".index.json") else _read_file(path / found[0])
     checkpoints = sorted((file for file in path.glob("checkpoint_*") if file.is_file()), key=lambda file: (len(file.name), file.name))
     if checkpoints:
-        return read_tensors(checkpoints[-1])
+        return _read_file(checkpoints[-1])
     if (path / "model" / DIRECTORY_FILES[0]).is_file():
         raise UserError(f"{path} is the work directory of a run: its model is {path / 'model'}")
     raise UserError(f"{path} holds no weights: looked for {', '.join(DIRECTORY_FILES)} and checkpoint_*")
@@ -107,7 +111,7 @@ def shard_map(index: pathlib.Path) -> dict[str, str]:
 def _read_shards(index: pathlib.Path) -> Tensors:
     """The tensors that an index of shards lists, each from the file it names."""
     weight_map = shard_map(index)
-    shards = {name: read_tensors(index.parent / name) for name in sorted(set(weight_map.values()))}
+    shards = {name: _read_file(index.parent / name) for name in sorted(set(weight_map.values()))}
     lost = [name for name, shard in weight_map.items() if name not in shards[shard]]
     unlisted = [name for shard in shards.values() for name in shard if name not in weight_map]
     if lost or unlisted:

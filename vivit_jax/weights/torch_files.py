@@ -4,18 +4,16 @@ import pathlib
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vivit_jax.errors import UserError
 from vivit_jax.weights.tensor_files import DAMAGED, Tensors, check_expansion, first_line, leaves_of
+from vivit_jax.weights.wrappers import state_dict_in
 
 if TYPE_CHECKING:
     import torch
-
-INSTALL_TORCH = "pip install 'vivit_jax[parity]', or convert the file to safetensors"
 
 
 def read_torch(path: pathlib.Path) -> Tensors:
@@ -23,7 +21,7 @@ def read_torch(path: pathlib.Path) -> Tensors:
     try:
         import torch
     except ImportError:
-        raise UserError(f"{path} is a PyTorch file, and reading it needs torch: {INSTALL_TORCH}") from None
+        raise UserError(f"{path} is a PyTorch file, and reading it needs torch: pip install torch, or convert it to safetensors") from None
     if not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} was saved by a torch older than 1.6, whose files cannot be checked before loading; save it again with torch"
@@ -38,19 +36,11 @@ def read_torch(path: pathlib.Path) -> Tensors:
         raise UserError(f"{path} holds more than tensors, and nothing in it was executed{reason}: save its state_dict alone") from None
     except (*DAMAGED, AssertionError) as error:
         raise UserError(f"{path} is not a whole PyTorch file of tensors: {first_line(error)}") from None
-    tensors = {name: leaf for name, leaf in leaves_of(path, _state_dict(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
+    tensors = {name: leaf for name, leaf in leaves_of(path, state_dict_in(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
     for name, tensor in tensors.items():
         _check_torch(path, name, tensor)
     shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
     return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)))
-
-
-def _state_dict(loaded: object) -> object:
-    """The tensors of a training checkpoint, where the file is one: under the names that timm, DeiT, DINO, pytorchvideo and others use."""
-    for key in ("state_dict_ema", "state_dict", "model_ema", "model", "teacher", "model_state_dict", "model_state", "net", "student"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            return loaded[key]
-    return loaded
 
 
 def _check_pickle(path: pathlib.Path) -> None:

@@ -31,13 +31,13 @@ class Layout:
 # Fields of `Reading` whose option of `vivit prepare` has another name.
 OPTIONS = {"shared_videos": "allow_shared_videos"}
 
-PUBLISHED = ("root", "within", "annotations")
+PUBLISHED = ("root", "within", "annotations", "fps")
 
 LAYOUTS = {
     "folder": Layout("a folder SOURCE/{train,val,test}/CLASS/*.mp4, or SOURCE/CLASS/*.mp4 with --split", ("within", "split")),
     "csv": Layout(
         "a file with a header (path|file,label|labels[,split,start,end]) or lines `path label`",
-        ("root", "within", "split", "group", "heads", "shared_videos", "first_frame", "stop_frame_included"),
+        ("root", "within", "split", "group", "heads", "shared_videos", "first_frame", "stop_frame_included", "tolerate"),
     ),
     "kinetics": Layout("train.csv, validate.csv, test.csv and clips ID_SSSSSS_EEEEEE.mp4", (*PUBLISHED, "shared_videos")),
     "ssv2": Layout("something-something-v2-*.json and videos ID.webm", PUBLISHED),
@@ -51,6 +51,7 @@ LAYOUTS = {
         ("fps", "within", "split"),
     ),
     "medmnist3d": Layout("an official file such as adrenalmnist3d.npz or organmnist3d_64.npz, or its folder"),
+    "tfds": Layout("the name or folder of a data set that TensorFlow Datasets has prepared, such as ucf101", ("fps", "heads")),
     "motion_digits": Layout(None),
 }
 

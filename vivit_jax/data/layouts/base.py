@@ -11,11 +11,15 @@ import numpy as np
 from vivit_jax.data.splits import USUAL
 from vivit_jax.errors import UserError
 
-Label = str | tuple[str, ...] | Mapping[str, str | None]
-"""A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head, None if not known."""
+Label = str | None | tuple[str, ...] | Mapping[str, str | None]
+"""A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head. None if not known."""
 
-Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction]]
-"""A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second."""
+Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction] | bytes]
+"""A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second; or the bytes of a video file."""
+
+
+class MissingFileError(UserError):
+    """A listed file is not there, or is no file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Reading:
       shared_videos: whether segments of one video may be in several splits.
       first_frame: the number that a list of segments by frame numbers gives a video's first frame.
       stop_frame_included: whether a segment's last frame is the one that such a list ends it with, and not the one before.
+      tolerate: how many files of a list may be missing: a number, or if below 1 a share of its lines.
     """
 
     root: pathlib.Path | None = None
@@ -47,6 +52,7 @@ class Reading:
     shared_videos: bool = False
     first_frame: int = 0
     stop_frame_included: bool = False
+    tolerate: float = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,12 +120,17 @@ class Annotations:
 
 def is_known(label: Label) -> bool:
     """Whether a clip's classes are known."""
-    return not isinstance(label, Mapping) or None not in label.values()
+    return label is not None and not (isinstance(label, Mapping) and None in label.values())
 
 
 def class_names(label: str | tuple[str, ...]) -> tuple[str, ...]:
     """The classes of a clip, as a tuple even if it has only one."""
     return label if isinstance(label, tuple) else (label,)
+
+
+def tolerated(tolerate: float, total: int) -> int:
+    """How many of `total` a tolerance allows: a number, or if below 1 a share of them."""
+    return int(tolerate * total) if tolerate < 1 else int(tolerate)
 
 
 def sorted_labels(names: set[str]) -> tuple[str, ...]:
@@ -136,7 +147,8 @@ def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path 
       within: the folder that it must lie in once all links are followed; None allows any folder.
 
     Raises:
-      UserError: naming the path, if it is missing, is not a file, lies outside `within`, or has a name that is not UTF-8.
+      MissingFileError: naming the path, if it is missing or is not a file.
+      UserError: naming the path, if it lies outside `within`, or has a name that is not UTF-8.
     """
     if not is_utf8(str(path)):
         raise UserError(f"{str(path)!r}: the name is not UTF-8; rename the file")
@@ -145,7 +157,7 @@ def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path 
         raise UserError(f"{path}: leads out of {within}, the only folder that --within allows")
     problem = _problem(joined)
     if problem:
-        raise UserError(f"{path}: {problem}{'' if joined.is_absolute() and str(joined) == str(path) else f' in {folder}'}")
+        raise MissingFileError(f"{path}: {problem}{'' if joined.is_absolute() and str(joined) == str(path) else f' in {folder}'}")
     return joined
 
 

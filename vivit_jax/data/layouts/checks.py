@@ -3,12 +3,13 @@
 import pathlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names, resolved
 from vivit_jax.data.layouts.copies import content_groups
 from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError
+from vivit_jax.heads import by_head
 
 
 def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str, ...]:
@@ -28,12 +29,12 @@ def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str
     if not annotations.clips:
         raise UserError("there are no videos")
     check_splits(annotations.splits)
-    for names in _by_head(annotations).values():
+    for names in by_head(annotations.labels).values():
         check_class_names(names)
     if not annotations.published:
         _check_unique(annotations.clips)
     _check_names(annotations.clips)
-    told = _check_splits_disjoint(annotations, shared_videos=shared_videos)
+    told = [*_check_splits_disjoint(annotations, shared_videos=shared_videos), *_lonely_classes(annotations)]
     return (*told, *(_check_trained(annotations) if "train" in annotations.splits else ()))
 
 
@@ -79,11 +80,11 @@ def _check_unique(clips: Sequence[Clip]) -> None:
 
 
 def _twice(first: Clip, clip: Clip) -> str:
-    place = (
-        f"in {first.split} and {clip.split}" if first.name == clip.name else f"as {first.name} in {first.split} and here in {clip.split}"
-    )
-    if first.label == clip.label or first.split != clip.split:
-        return f"{clip.name}: listed twice ({place}); keep one line"
+    apart = first.split != clip.split
+    other = f"as {first.name}{f' in {first.split}' if apart else ''} and here{f' in {clip.split}' if apart else ''}"
+    place = f" ({other})" if first.name != clip.name else f" (in {first.split} and {clip.split})" if apart else ""
+    if first.label == clip.label or apart:
+        return f"{clip.name}: listed twice{place}; keep one line"
     both = ";".join(dict.fromkeys([*class_names(first.label), *class_names(clip.label)]))
     return f"{clip.name}: listed twice with other labels; for several labels name the column `labels` and write {both!r} on one line"
 
@@ -120,7 +121,7 @@ def _check_splits_disjoint(annotations: Annotations, *, shared_videos: bool) -> 
 
 
 def _check_trained(annotations: Annotations) -> Iterator[str]:
-    for head, names in _by_head(annotations).items():
+    for head, names in by_head(annotations.labels).items():
         of_clips = (clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train")
         trained = {name for label in of_clips for name in class_names(label)}
         missing = [name for name in names if name not in trained]
@@ -130,8 +131,11 @@ def _check_trained(annotations: Annotations) -> Iterator[str]:
             raise UserError(f"no training video of {head or 'class'} {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}")
 
 
-def _by_head(annotations: Annotations) -> Mapping[str, tuple[str, ...]]:
-    return annotations.labels if isinstance(annotations.labels, Mapping) else {"": annotations.labels}
+def _lonely_classes(annotations: Annotations) -> Iterator[str]:
+    """Warns of one class alone, which any model names without looking; of a set with several labels a clip it may still be absent."""
+    for head, names in by_head(annotations.labels).items():
+        if len(names) == 1 and not annotations.multi_label:
+            yield f"warning: {names[0]} is the only {head or 'class'}: a classifier has nothing to tell it from"
 
 
 def groups_in_several_splits(clips: Sequence[Clip]) -> list[str]:

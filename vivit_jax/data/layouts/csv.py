@@ -8,7 +8,17 @@ import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, class_names, locate, sorted_labels
+from vivit_jax.data.layouts.base import (
+    Annotations,
+    Clip,
+    Label,
+    MissingFileError,
+    Reading,
+    class_names,
+    locate,
+    sorted_labels,
+    tolerated,
+)
 from vivit_jax.data.layouts.checks import groups_in_several_splits
 from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
@@ -29,6 +39,7 @@ COLUMNS = {
 BY_TIME, BY_FRAMES = ("start", "end"), ("start_frame", "stop_frame")
 DOCUMENTED = {"path", "file", "label", "labels", "split", "start", "end", "start_frame", "stop_frame"}
 LAST_NUMBER = 10**9  # of a frame
+SHOWN = 10  # missing files named in an error
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -66,7 +77,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     - no header: `path label` or `path,label` on each line.
 
     Cells are separated by commas, semicolons or tabs. Without a split, all clips are `train`. Labels that are all whole numbers are ordered
-    as numbers.
+    as numbers. Files that are missing are told all at once; as many as `reading.tolerate` allows become clips, which are refused by name
+    when they are read.
 
     Raises:
       UserError: naming the file and line.
@@ -74,13 +86,13 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     text, remarks = _text(source)
     table = _table(source, text, reading)
     try:
-        clips = [_clip(table, line, row, reading) for line, row in table.rows]
+        clips = _clips(table, reading)
     except UserError as error:
         raise UserError("; ".join([str(error), *remarks])) from None
     if reading.split and "split" in table.taken:
         raise UserError(f"{source} has splits already, in its column {table.taken['split']}: leave --split or the column out")
     if "split" not in table.taken and not reading.split:
-        remarks.append(f"{source.name} names no split: all {len(clips)} videos are train")
+        remarks.append(f"{source.name} names no split: all {len(clips)} videos are train; --split 70,15,15 would make val and test")
     torn = groups_in_several_splits(clips)
     if torn:
         remarks.append(f"warning: {len(torn)} groups of column {reading.group} are in several splits: {', '.join(torn[:10])}")
@@ -96,7 +108,7 @@ def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> tuple[str, ...] | di
 def _text(source: pathlib.Path) -> tuple[str, list[str]]:
     """The list's text, and a remark where its encoding had to be guessed."""
     if not source.is_file():
-        raise UserError(f"{source}: no such file")
+        raise UserError(f"{source}: a folder; give the list in it, or another layout" if source.is_dir() else f"{source}: no such file")
     content = source.read_bytes()
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
@@ -258,7 +270,7 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
             f"warning: {start} is taken to count from 0, and {stop} to be the first frame after a segment: --first_frame 1 and "
             "--stop_frame_included say otherwise"
         )
-    used = {*table.taken.values(), *table.heads, (reading.group or "").strip().lower()}
+    used = {*table.taken.values(), *table.heads, (reading.group or "").strip().lower()} - {""}
     unused = [name or "(no name)" for name in table.columns if name not in used]
     if unused:
         yield f"columns not used: {', '.join(unused)}"
@@ -269,7 +281,24 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
                 yield f"split {name} is stored as {canonical(name)}"
 
 
-def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> Clip:
+def _clips(table: Table, reading: Reading) -> list[Clip]:
+    missing: list[str] = []
+    clips = [_clip(table, line, row, reading, missing) for line, row in table.rows]
+    allowed = tolerated(reading.tolerate, len(clips))
+    if len(missing) <= allowed:
+        return clips
+    if len(missing) == 1:
+        raise UserError(f"{table.source} {missing[0]} (mend the list, or leave it out by --tolerate 1)")
+    way_out = f"mend the list, or leave them out by --tolerate {len(missing)}"
+    if len(missing) == len(clips):
+        way_out = f"relative paths begin in {reading.root or table.source.parent}; --root DIR names another folder"
+    more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    listed = f"{'; '.join(missing[:SHOWN])}{more}"
+    raise UserError(f"{table.source}: {len(missing)} of {len(clips)} files are missing, {allowed} tolerated ({way_out}): {listed}")
+
+
+def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing: list[str]) -> Clip:
+    """The clip of a line; if its file is not there, that is added to `missing`."""
     where = f"{table.source} line {line}"
     if len(row) != len(table.columns):
         raise UserError(f"{where}: expected {len(table.columns)} columns ({', '.join(table.columns)}), got {len(row)}")
@@ -284,6 +313,9 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> Clip
     start, end = _frames(where, cells, reading) if by_frames else _times(where, cells, comma=table.comma)
     try:
         path, file = _file(table.source, cells["path"], reading)
+    except MissingFileError as error:
+        missing.append(f"line {line}: {error}")
+        path, file = cells["path"], (reading.root or table.source.parent) / cells["path"]
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     name = path if not start and end is None else f"{path}@{'frame' * by_frames}{number(start)}-{'' if end is None else number(end)}"
@@ -344,4 +376,4 @@ def _file(source: pathlib.Path, path: str, reading: Reading) -> tuple[str, pathl
         try:
             return slashes, locate(root, slashes, reading.within)
         except UserError:
-            raise UserError(f"{error}; nor is there {slashes}") from None
+            raise type(error)(f"{error}; nor is there {slashes}") from None

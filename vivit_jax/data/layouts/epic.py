@@ -14,17 +14,23 @@ The list of the test split, `EPIC_100_test_timestamps.csv`, has no labels: the c
 
     narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame
     P01_11_0,P01,P01_11,00:00:00.740,00:00:00.00,00:00:01.89,1,113
+
+In place of videos there may be their frames, `P01/rgb_frames/P01_01/frame_0000000001.jpg`. Their rate is in `EPIC_100_video_info.csv`
+(`video_id,duration,fps,resolution`), or given by `--fps`.
 """
 
 import pathlib
 from collections.abc import Mapping
+from fractions import Fraction
 
 from vivit_jax.data.layouts.base import Annotations, Label, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, header_of, rows_of, whole_number
+from vivit_jax.data.layouts.frames import rate
+from vivit_jax.data.layouts.published import UNSCORED, Gathered, Publication, header_of, rows_of, whole_number
 from vivit_jax.data.layouts.times import seconds
 from vivit_jax.errors import UserError
 
 LISTS = {"train": "EPIC_100_train.csv", "val": "EPIC_100_validation.csv"}
+INFO = "EPIC_100_video_info.csv"
 TEST = "EPIC_100_test_*timestamps.csv"
 HEADS = {"verb": 97, "noun": 300}
 COLUMNS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp")
@@ -38,7 +44,9 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     publication = Publication(source, reading)
     publication.needed(*LISTS.values(), TEST)
-    labels, gathered = {head: _labels(publication, head) for head in HEADS}, Gathered()
+    labels, gathered = {head: _labels(publication, head) for head in HEADS}, Gathered(publication.fps)
+    rates = {} if publication.fps else _rates(publication)
+    publication.takes_frames |= bool(rates)
     remarks = [
         f"EPIC_100_{head}_classes.csv is not there: classes are called by their numbers"
         for head in HEADS
@@ -50,23 +58,42 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
                 label = {
                     head: names[whole_number(where, f"{head}_class", row[f"{head}_class"], len(names))] for head, names in labels.items()
                 }
-                _add(gathered, publication, where, row, split, label)
+                _add(gathered, publication, where, row, split, label, rates)
     for path in publication.files(TEST)[:1]:
         if unread := [column for column in COLUMNS if column not in header_of(path)]:
             remarks.append(f"{path.name} has no labels and no {unread[0]}, and is left aside")
             continue
-        remarks.append(f"{path.name} has no labels: split test is to be predicted, by `vivit evaluate --submission`, and cannot be scored")
+        remarks.append(UNSCORED.format(path.name, "test"))
         for where, row in rows_of(path, *COLUMNS):
-            _add(gathered, publication, where, row, "test", dict.fromkeys(HEADS))
+            _add(gathered, publication, where, row, "test", dict.fromkeys(HEADS), rates)
     return gathered.annotations(labels, publication, *remarks)
 
 
-def _add(gathered: Gathered, publication: Publication, where: str, row: Mapping[str, str], split: str, label: Label) -> None:
+def _add(
+    gathered: Gathered,
+    publication: Publication,
+    where: str,
+    row: Mapping[str, str],
+    split: str,
+    label: Label,
+    rates: Mapping[str, Fraction],
+) -> None:
     start, end = (seconds(where, column, row[column]) for column in ("start_timestamp", "stop_timestamp"))
     if start is None or end is None or end <= start:
         raise UserError(f"{where}: stop_timestamp {row['stop_timestamp']!r} is not after start_timestamp {row['start_timestamp']!r}")
     video = publication.video(row["video_id"], split=split)
-    gathered.add(row["narration_id"], split, label, video, start=start, end=end, group=row["participant_id"])
+    fps = rates.get(row["video_id"])
+    gathered.add(row["narration_id"], split, label, video, start=start, end=end, group=row["participant_id"], fps=fps)
+
+
+def _rates(publication: Publication) -> dict[str, Fraction]:
+    """Frames a second of each video, as the publisher tells them; without that list, none."""
+    path = publication.file(INFO)
+    rows = rows_of(path, "video_id", "fps") if path else ()
+    try:
+        return {row["video_id"]: rate(float(row["fps"])) for _, row in rows}
+    except ValueError:
+        raise UserError(f"{path}: fps must be frames a second") from None
 
 
 def _labels(publication: Publication, head: str) -> tuple[str, ...]:

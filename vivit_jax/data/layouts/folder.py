@@ -18,11 +18,15 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
       UserError: naming what is missing, empty or unexpected.
     """
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder")
+        raise UserError(f"{source}: not a folder; layout csv reads lists" if source.exists() else f"{source}: no such folder")
     of_classes = any(_is_video(path) for folder in folders_in(source) for path in folder.iterdir())
     classes, remarks = class_folders(source, reading, of_classes=of_classes)
     aside = []
     clips = [clip for split, folder in classes for clip in _class_clips(source, folder, split, aside, reading)]
+    if not clips:
+        loose = sorted(path.name for path in source.iterdir() if _is_video(path))
+        held = f"; {len(loose)} videos lie in {source} itself, such as {loose[0]}, with no class" if loose else ""
+        raise UserError(f"{source}: expected a folder for each class, with its videos in it{held}")
     if aside:
         remarks.append(told("files left aside, not videos by their name", aside))
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
@@ -62,7 +66,8 @@ def class_folders(source: pathlib.Path, reading: Reading, *, of_classes: bool) -
 def _check_splits(source: pathlib.Path, folders: list[pathlib.Path], *, of_classes: bool) -> None:
     unexpected = [folder.name for folder in folders if canonical(folder.name) not in USUAL]
     if unexpected or not folders:
-        found = ", ".join(unexpected[:5]) or "nothing"
+        videos = sum(map(_is_video, source.iterdir()))
+        found = ", ".join(unexpected[:5]) or (f"{videos} videos in no folder" if videos else "nothing")
         hint = "; for folders of classes without splits give --split 70,15,15" if of_classes else ""
         raise UserError(
             f"{source}: expected the folders train, val and test (val and test optional), each with a folder a class; found {found}{hint}"

@@ -5,10 +5,12 @@ rate, so `--fps` must. Files that are no frames are named in a remark, but for h
 """
 
 import functools
+import math
 import pathlib
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -20,6 +22,8 @@ from vivit_jax.data.video.geometry import resize
 from vivit_jax.errors import UserError, in_one_line
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}
+FLOW = "flow_"
+JITTER = Fraction(1, 5)  # of a frame's duration, as for times in a video file
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
@@ -29,12 +33,13 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
       UserError: naming what is missing, empty or unexpected.
     """
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder")
-    if reading.fps is None or not 0 < reading.fps <= 1000:
+        raise UserError(f"{source}: not a folder; layout csv reads lists" if source.exists() else f"{source}: no such folder")
+    fps = rate(reading.fps)
+    if fps is None:
         raise UserError("image files do not say how many are a second: give --fps RATE, as in --fps 30")
-    of_classes = any(_images(video) for folder in folders_in(source) for video in folders_in(folder))
+    of_classes = any(images_in(video) for folder in folders_in(source) for video in folders_in(folder))
     classes, remarks = class_folders(source, reading, of_classes=of_classes)
-    fps, clips, beside, among = Fraction(reading.fps).limit_denominator(1001), [], [], []
+    clips, beside, among = [], [], []
     for split, folder in classes:
         beside += left_aside(source, (path for path in folder.iterdir() if not path.is_dir()))
         videos = folders_in(folder)
@@ -44,7 +49,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
             name = video.relative_to(source)
             if not is_utf8(str(name)):
                 raise UserError(f"{str(name)!r}: the name is not UTF-8; rename the folder")
-            images = _images(video)
+            images = images_in(video)
             if not images:
                 raise UserError(f"{video}: no image files; expected {', '.join(FORMATS)}")
             among += left_aside(source, set(video.iterdir()) - set(images))
@@ -53,8 +58,26 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     if beside:
         remarks.append(told("files left aside, in no video's folder", beside))
     if among:
-        remarks.append(told("files and folders left aside, not images by their name", among))
+        remarks.append(told("files and folders left aside, no frames by their name", among))
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
+
+
+def rate(fps: float | None) -> Fraction | None:
+    """Frames a second as a simple fraction; None if it is not given.
+
+    Raises:
+      UserError: for a rate that no video has.
+    """
+    if fps is None:
+        return None
+    if not 0 < fps <= 1000:
+        raise UserError(f"frames a second must be above 0 and at most 1000, got {fps:g}: give --fps RATE, as in --fps 30")
+    return Fraction(fps).limit_denominator(1001)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its name."""
+    return pathlib.PurePath(name).suffix.lower() in FORMATS and not name.startswith(".")
 
 
 def film(files: tuple[pathlib.Path, ...], fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:
@@ -64,31 +87,44 @@ def film(files: tuple[pathlib.Path, ...], fps: Fraction) -> tuple[Iterator[np.nd
       UserError: if there are fewer than two files; and, as the pictures are read, naming a file that is damaged or too large.
     """
     if len(files) < 2:
-        raise UserError(f"{files[0].parent.name}: it has {len(files)} frame, which is no video")
+        raise UserError(f"it has {len(files)} frame{'' if files else 's'}, which is no video")
     return _pictures(files), fps
 
 
 def _pictures(files: tuple[pathlib.Path, ...]) -> Iterator[np.ndarray]:
     size = None
     for file in files:
-        picture = _picture(file)
+        picture = as_rgb(file, str(file))
         size = size or picture.shape[:2]
         yield resize(picture, *size)
 
 
-def _picture(file: pathlib.Path) -> np.ndarray:
+def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
+    """An encoded picture as uint8 (h, w, 3), upright.
+
+    Raises:
+      UserError: naming it, if it is damaged or too large.
+    """
     try:
         with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
             if image.width * image.height > LIMITS.pixels:
-                raise UserError(f"{file}: {image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
+                raise UserError(f"{name}: {image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UserError:
         raise
     except Exception as error:  # Pillow raises many kinds for a damaged file
-        raise UserError(f"{file}: cannot be read as a picture ({in_one_line(error)})") from None
+        raise UserError(f"{name}: cannot be read as a picture ({in_one_line(error)})") from None
 
 
-def _images(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The image files in a folder, in the order of the numbers in their names."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in FORMATS and not path.name.startswith(".")]
+def segment(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:
+    """The pictures in a folder from `start` to `end` in seconds, as `film` gives them: those that a video file would show then."""
+    first = max(0, math.ceil(Fraction(start) * fps - JITTER))
+    last = None if end is None else math.ceil(Fraction(end) * fps - JITTER)
+    return film(tuple(images_in(folder)[first:last]), fps)
+
+
+def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The image files in a folder, in the order of the numbers in their names, without optical flow beside them (`flow_x_00001.jpg`)."""
+    files = [path for path in folder.iterdir() if is_image(path.name)]
+    files = [path for path in files if not path.name.startswith(FLOW)] or files
     return sorted(sorted(files), key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)])

@@ -26,13 +26,15 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     ending = f"_test_split{reading.split_number}.txt"
     publication.needed(f"*{ending}")
     lists = {path.name[: -len(ending)]: path for path in publication.files(f"*{ending}")}
-    gathered = Gathered()
+    gathered, neither = Gathered(publication.fps), 0
     for label, path in sorted(lists.items()):
         for where, line in lines_of(path):
             cells = line.rsplit(maxsplit=1)
             if len(cells) != 2 or cells[1] not in ("0", *SPLITS):
                 raise UserError(f"{where}: expected a video and 0, 1 or 2, got {line[:100]!r}")
+            neither += cells[1] == "0"
             if cells[1] != "0":
                 name = f"{label}/{cells[0]}"
                 gathered.add(name, SPLITS[cells[1]], label, publication.video(name))
-    return gathered.annotations(tuple(sorted(lists)), publication)
+    remarks = [f"{neither} videos are in neither half of split {reading.split_number}, as published"] if neither else []
+    return gathered.annotations(tuple(sorted(lists)), publication, *remarks)

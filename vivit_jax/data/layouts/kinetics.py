@@ -1,7 +1,7 @@
 """Kinetics-400, 600 and 700 (Kay et al. 2017; Carreira et al. 2018, 2019), by the publisher's lists or by those of SlowFast and mmaction2.
 
 The publisher's `train.csv`, `validate.csv` (or `val.csv`) and `test.csv` begin so; `is_cc` may follow, and some lists of the test split
-have no `label`:
+have no `label`, so that it can be predicted and not scored:
 
     label,youtube_id,time_start,time_end,split
     testifying,---QUuC4vJs,84,94,validate
@@ -10,22 +10,45 @@ have no `label`:
 Downloaders name a trimmed clip `---QUuC4vJs_000084_000094.mp4`, flat or in a folder of its class. A file `---QUuC4vJs.mp4` is taken for the
 whole video, and the clip is cut out of it.
 
-Lists of other code bases name a file and the number of its class on each line, and tell their split by their own file names:
+Of several videos of one name, one in `replacement_for_corrupted_k400` is taken, the publisher's folder of mended ones.
+
+Lists of other code bases name a file and the number of its class on each line, after a blank, a tab, a comma or a semicolon, and tell their
+split by their own file names. Lists of folders of frames have the number of frames between the two:
 
     abseiling/0wR5jVB-WPk_000417_000427.mp4 0
+    abseiling/0wR5jVB-WPk_000417_000427 300 0
+
+A file such as `label_map_k400.txt` (a class a line) or `kinetics_classnames.json` (`{"\"abseiling\"": 0, ...}`) names the classes.
 """
 
 import pathlib
 import re
+from collections.abc import Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Reading, sorted_labels
-from vivit_jax.data.layouts.published import Gathered, Publication, cells_of, lines_of, rows_of, whole_number
+from vivit_jax.data.layouts.base import Annotations, Clip, Reading, sorted_labels
+from vivit_jax.data.layouts.published import (
+    REPLACEMENT,
+    UNSCORED,
+    Gathered,
+    Publication,
+    cells_of,
+    in_order,
+    is_replacement,
+    json_of,
+    lines_of,
+    rows_of,
+    whole_number,
+)
 from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
+from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 SPLIT = re.compile(r"(?<![a-z])(train|val|test)", re.IGNORECASE)
+PLAIN = re.compile(r"(.*\S)\s*[,;\s]\s*([^,;\s]+)")
+COUNTED = re.compile(r"(.*\S)\s*[,;\s]\s*\d+")  # a folder of frames, and how many
+NO_CLASS = "-1"
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
@@ -40,31 +63,42 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     for path in dict.fromkeys([*publication.named, *publication.files(*patterns)]):
         _, first = next(cells_of(path), (None, []))
         if {*COLUMNS[1:]} <= set(first):
-            (official if "label" in first else remarks).append(path if "label" in first else f"{path.name} has no labels and is left aside")
+            official.append(path)
         elif SPLIT.search(path.stem):
             plain.append(path)
     if not official and not plain:
         publication.needed("train.csv", "validate.csv", "test.csv")
         raise UserError(f"{source}: its lists have neither the header {','.join(COLUMNS)} nor lines `path label`")
+    if official and plain:
+        remarks.append(f"lists without a header are left aside beside the publisher's: {', '.join(path.name for path in plain)}")
     return _official(publication, official, remarks) if official else _plain(publication, plain, remarks)
 
 
 def _official(publication: Publication, lists: list[pathlib.Path], remarks: list[str]) -> Annotations:
-    gathered, labels = Gathered(), set()
+    gathered, labels = Gathered(publication.fps), set()
     for path in lists:
-        for where, row in rows_of(path, *COLUMNS):
-            labels.add(row["label"])
-            split = _split(where, path, row.get("split", ""))
+        unlabelled = set()
+        for where, row in rows_of(path, *COLUMNS[1:]):
+            label, split = row.get("label") or None, _split(where, path, row.get("split", ""))
+            if label is None and "label" in row and split != "test":
+                raise UserError(f"{where}: the label is empty")
+            (unlabelled if label is None else labels).add(label or split)
             start, end = (seconds(where, column, row[column]) for column in COLUMNS[2:])
             if start is None or end is None or end <= start:
                 raise UserError(f"{where}: time_end {row['time_end']!r} is not after time_start {row['time_start']!r}")
             name = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
             trimmed = publication.video(name, f"{row['youtube_id']}_{number(start)}_{number(end)}", split=split)
             if trimmed:
-                gathered.add(name, split, row["label"], trimmed)
+                gathered.add(name, split, label, trimmed)
             else:
-                gathered.add(name, split, row["label"], publication.video(row["youtube_id"], split=split), start=start, end=end)
-    return gathered.annotations(sorted_labels(labels), publication, *remarks)
+                gathered.add(name, split, label, publication.video(row["youtube_id"], split=split), start=start, end=end)
+        remarks += [UNSCORED.format(path.name, split) for split in sorted(unlabelled)]
+    return gathered.annotations(sorted_labels(labels), publication, *remarks, *_replaced(gathered.clips))
+
+
+def _replaced(clips: Sequence[Clip]) -> list[str]:
+    count = sum(isinstance(clip.source, pathlib.Path) and is_replacement(clip.source) for clip in clips)
+    return [f"{count} videos are those in the publisher's folder {REPLACEMENT}..."] if count else []
 
 
 def _split(where: str, path: pathlib.Path, cell: str) -> str:
@@ -75,22 +109,41 @@ def _split(where: str, path: pathlib.Path, cell: str) -> str:
 
 
 def _plain(publication: Publication, lists: list[pathlib.Path], remarks: list[str]) -> Annotations:
-    gathered, names = Gathered(), _names(publication)
+    gathered, names = Gathered(publication.fps), _names(publication)
     for path in lists:
-        split = canonical(SPLIT.search(path.stem)[1])
+        split, unlabelled = canonical(SPLIT.search(path.stem)[1]), False
         for where, line in lines_of(path):
-            cells = line.rsplit(maxsplit=1)
-            if len(cells) != 2:
-                raise UserError(f"{where}: expected a path and the number of its class, got {line[:100]!r}")
-            label = whole_number(where, "the class", cells[1], len(names) or None)
-            gathered.add(cells[0], split, names[label] if names else str(label), publication.video(cells[0], split=split))
-    labels = names or sorted_labels({clip.label for clip in gathered.clips})
+            name, label = _cells(where, line, may_lack_class=split == "test")
+            if label is not None:
+                number = whole_number(where, "the class", label, len(names) or None)
+                label = names[number] if names else str(number)
+            unlabelled |= label is None
+            gathered.add(name, split, label, publication.video(name, split=split))
+        remarks += [UNSCORED.format(path.name, split)] * unlabelled
+    labels = names or sorted_labels({clip.label for clip in gathered.clips if clip.label is not None})
     if not names:
         remarks.append("no list of class names such as label_map_k400.txt is there: classes are called by their numbers")
     return gathered.annotations(labels, publication, *remarks)
 
 
+def _cells(where: str, line: str, *, may_lack_class: bool) -> tuple[str, str | None]:
+    """The video and the class of a line; a number of frames between the two is left out."""
+    cells = PLAIN.fullmatch(line)
+    if may_lack_class and pathlib.PurePosixPath(line).suffix.lower() in SUFFIXES:
+        return line, None
+    if not cells:
+        raise UserError(f"{where}: expected a path and the number of its class, got {line[:100]!r}; layout csv reads a table with a header")
+    counted = COUNTED.fullmatch(cells[1])
+    of_frames = counted and pathlib.PurePosixPath(counted[1]).suffix.lower() not in SUFFIXES
+    return counted[1] if of_frames else cells[1], None if may_lack_class and cells[2] == NO_CLASS else cells[2]
+
+
 def _names(publication: Publication) -> tuple[str, ...]:
-    """The classes in the order of their numbers, from a file with one on each line, as mmaction2 has it; empty without such a file."""
-    path = publication.file("*label_map*.txt", "*classnames*.txt")
-    return tuple(line for _, line in lines_of(path)) if path else ()
+    """The classes in the order of their numbers, as mmaction2 or SlowFast names them; empty without such a file."""
+    path = publication.file("*label_map*.txt", "*classnames*.txt", "*classnames*.json")
+    if path is None or path.suffix.lower() == ".txt":
+        return tuple(line for _, line in lines_of(path)) if path else ()
+    numbers = {
+        name.strip('"'): whole_number(f"{path}: {name[:50]!r}", "its number", number) for name, number in json_of(path, dict).items()
+    }
+    return in_order(path, numbers)

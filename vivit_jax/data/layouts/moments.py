@@ -10,7 +10,7 @@ agreed and disagreed; a line of `moments_categories.txt` is a class, in some ver
 import pathlib
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, cells_of, known_class, whole_number
+from vivit_jax.data.layouts.published import Gathered, Publication, cells_of, in_order, known_class, whole_number
 from vivit_jax.errors import UserError
 
 LISTS = {"train": "trainingSet.csv", "val": "validationSet.csv"}
@@ -25,7 +25,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication = Publication(source, reading)
     labels = _labels(publication.needed("moments_categories.txt", "category_moments*.txt"))
     publication.needed(*LISTS.values())
-    gathered = Gathered()
+    gathered = Gathered(publication.fps)
     for split, name in LISTS.items():
         for path in publication.files(name)[:1]:
             for where, cells in cells_of(path):
@@ -40,6 +40,4 @@ def _labels(path: pathlib.Path) -> tuple[str, ...]:
     numbers = {}
     for where, cells in cells_of(path):
         numbers[cells[0]] = whole_number(where, "the class", cells[1]) if len(cells) > 1 else len(numbers)
-    if sorted(numbers.values()) != list(range(len(numbers))):
-        raise UserError(f"{path}: the classes must be numbered from 0 to {len(numbers) - 1}")
-    return tuple(sorted(numbers, key=numbers.get))
+    return in_order(path, numbers)

@@ -7,10 +7,10 @@ import pathlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
+from vivit_jax.data.disjoint_sets import DisjointSets
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names
 from vivit_jax.data.layouts.copies import content_groups
 from vivit_jax.data.splits import USUAL
-from vivit_jax.data.together import Together
 from vivit_jax.errors import UserError
 
 
@@ -63,8 +63,11 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
     counts = Counter(clip.split for clip in clips)
     empty = [split for split in shares.percent if not counts[split]]
     if empty and clips:
+        asked = ",".join(f"{share:g}" for share in shares.percent.values())
+        without_val = ", or leave val out as in --split 80,20" if len(shares.percent) > 2 else ""
         raise UserError(
-            f"{len(units)} {'videos' if single else 'groups of videos'} are too few for --split: none is left for {', '.join(empty)}"
+            f"{len(units)} {'videos' if single else 'groups of videos'} are too few for --split {asked}: none is left for "
+            f"{', '.join(empty)}; give it a larger share{without_val}"
         )
     told = ", ".join(f"{counts[split]} {split}" for split in shares.percent)
     return dataclasses.replace(annotations, clips=clips, remarks=(*annotations.remarks, f"split by --split, seed {shares.seed}: {told}"))
@@ -73,14 +76,14 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
 def _units(clips: Sequence[Clip]) -> dict[Hashable, list[Clip]]:
     """Clips that must stay together, because they share a group or a video's contents, directly or through other clips."""
     contents = content_groups([clip.source for clip in clips if isinstance(clip.source, pathlib.Path)])
-    together = Together()
+    sets = DisjointSets()
     content = [("content", contents.get(clip.source, clip.name)) for clip in clips]
     for clip, key in zip(clips, content, strict=True):
         if clip.group is not None:
-            together.join(key, ("group", clip.group))
+            sets.join(key, ("group", clip.group))
     units = defaultdict(list)
     for clip, key in zip(clips, content, strict=True):
-        units[together.root(key)].append(clip)
+        units[sets.root(key)].append(clip)
     return dict(units)
 
 

@@ -34,7 +34,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication = Publication(source, reading)
     labels = tuple(line for _, line in lines_of(publication.needed("labels.txt", "sports1m_labels.txt")))
     publication.needed(*(name for names in LISTS.values() for name in names))
-    gathered = Gathered()
+    gathered = Gathered(publication.fps)
     for split, names in LISTS.items():
         for path in publication.files(*names)[:1]:
             for where, video, numbers in _listed(path):

@@ -9,44 +9,72 @@ A clip's class is its template without the brackets. `something-something-v2-lab
 
     {"Approaching something with your camera": "0", "Attaching something to something": "1", ...
 
-The test split has labels only in newer releases, as lines `ID;template without brackets` of `test-answers.csv`.
+`something-something-v2-test.json` (or `test.json`) lists the clips of the test split and no labels, `[{"id": "1420"}, ...`. Newer releases
+tell these in `test-answers.csv`, whose lines are the clip and its class, so that the split can be scored:
+
+    1420;Tearing something into two pieces
 """
 
 import pathlib
+from collections.abc import Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, cells_of, entries_of, json_of, known_class, whole_number
+from vivit_jax.data.layouts.published import (
+    SHOWN,
+    UNSCORED,
+    Gathered,
+    Publication,
+    cells_of,
+    entries_of,
+    in_order,
+    json_of,
+    known_class,
+    whole_number,
+)
 from vivit_jax.errors import UserError
+
+LISTS = {"train": ("*-v2-train.json", "train.json"), "val": ("*-v2-validation.json", "validation.json", "val.json")}
+TEST, ANSWERS = ("*-v2-test.json", "test.json"), "*test-answers.csv"
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
-    """Lists the clips of the training and validation split, and those of the test split if its answers are there.
+    """Lists the clips of the training, validation and test split; without its answers, the test split has no labels.
 
     Raises:
       UserError: naming the file and entry.
     """
     publication = Publication(source, reading)
     labels = _labels(publication.needed("*-v2-labels.json", "labels.json"))
-    gathered, remarks = Gathered(), []
-    publication.needed("*-v2-train.json", "train.json", "*-v2-validation.json", "validation.json")
-    for split, patterns in (("train", ("*-v2-train.json", "train.json")), ("val", ("*-v2-validation.json", "validation.json"))):
+    gathered = Gathered(publication.fps)
+    publication.needed(*(pattern for patterns in LISTS.values() for pattern in patterns), *TEST, ANSWERS)
+    for split, patterns in LISTS.items():
         for path in publication.files(*patterns)[:1]:
             for where, entry in entries_of(path, "id", "template"):
                 label = known_class(where, str(entry["template"]).replace("[", "").replace("]", ""), labels)
                 gathered.add(str(entry["id"]), split, label, publication.video(str(entry["id"]), split=split))
-    answers = publication.file("*test-answers.csv")
-    if answers:
-        for where, cells in cells_of(answers, ";"):
-            if len(cells) != 2:
-                raise UserError(f"{where}: expected ID;class, got {';'.join(cells)[:100]!r}")
-            gathered.add(cells[0], "test", known_class(where, cells[1], labels), publication.video(cells[0], split="test"))
-    elif test := publication.file("*-v2-test.json", "test.json"):
-        remarks.append(f"{test.name} has no labels and is left aside")
+    remarks = _test(publication, labels, gathered)
     return gathered.annotations(labels, publication, *remarks)
+
+
+def _test(publication: Publication, labels: Sequence[str], gathered: Gathered) -> list[str]:
+    """Adds the clips of the test split; returns what a person should know of it."""
+    listed, answers = publication.file(*TEST), publication.file(ANSWERS)
+    names = [str(entry["id"]) for _, entry in entries_of(listed, "id")] if listed else []
+    if answers is None:
+        for name in names:
+            gathered.add(name, "test", None, publication.video(name, split="test"))
+        return [UNSCORED.format(listed.name, "test")] if names else []
+    answered = set()
+    for where, cells in cells_of(answers, ";"):
+        if len(cells) != 2:
+            raise UserError(f"{where}: expected ID;class, got {';'.join(cells)[:100]!r}")
+        answered.add(cells[0])
+        gathered.add(cells[0], "test", known_class(where, cells[1], labels), publication.video(cells[0], split="test"))
+    unanswered = [name for name in dict.fromkeys(names) if name not in answered]
+    shown = ", ".join(unanswered[:SHOWN])
+    return [f"{len(unanswered)} clips of {listed.name} have no class in {answers.name} and are left aside: {shown}"] if unanswered else []
 
 
 def _labels(path: pathlib.Path) -> tuple[str, ...]:
     numbers = {name: whole_number(f"{path}: {name[:50]!r}", "its number", number) for name, number in json_of(path, dict).items()}
-    if sorted(numbers.values()) != list(range(len(numbers))):
-        raise UserError(f"{path}: the classes must be numbered from 0 to {len(numbers) - 1}")
-    return tuple(sorted(numbers, key=numbers.get))
+    return in_order(path, numbers)

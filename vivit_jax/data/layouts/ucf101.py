@@ -12,7 +12,7 @@ import pathlib
 import re
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, known_class, lines_of, whole_number
+from vivit_jax.data.layouts.published import Gathered, Publication, in_order, known_class, lines_of, whole_number
 from vivit_jax.errors import UserError
 
 
@@ -24,7 +24,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     publication = Publication(source, reading)
     labels = _labels(publication.needed("classInd.txt"))
-    gathered = Gathered()
+    gathered = Gathered(publication.fps)
     for split in ("train", "test"):
         path = publication.needed(f"{split}list{reading.split_number:02d}.txt")
         for where, line in lines_of(path):
@@ -44,6 +44,4 @@ def _labels(path: pathlib.Path) -> tuple[str, ...]:
         if len(cells) != 2:
             raise UserError(f"{where}: expected a number and a class, got {line[:100]!r}")
         numbers[cells[1]] = whole_number(where, "the class", cells[0])
-    if sorted(numbers.values()) != list(range(1, len(numbers) + 1)):
-        raise UserError(f"{path}: the classes must be numbered from 1 to {len(numbers)}")
-    return tuple(sorted(numbers, key=numbers.get))
+    return in_order(path, numbers, first=1)

@@ -25,6 +25,7 @@ from vivit_jax.data.preparation.transcode import Transcoded
 from vivit_jax.data.stored import open_builder, stored_labels
 from vivit_jax.errors import UserError
 from vivit_jax.files import sync
+from vivit_jax.heads import by_head
 
 if typing.TYPE_CHECKING:
     import apache_beam as beam
@@ -99,8 +100,10 @@ def example(clip: Clip, stored: Transcoded) -> dict:
     }
 
 
-def _known_or_not(label: Label) -> Label | dict[str, str | int]:
-    return {head: UNKNOWN if name is None else name for head, name in label.items()} if isinstance(label, Mapping) else label
+def _known_or_not(label: Label) -> str | int | tuple[str, ...] | dict[str, str | int]:
+    if isinstance(label, Mapping):
+        return {head: UNKNOWN if name is None else name for head, name in label.items()}
+    return UNKNOWN if label is None else label
 
 
 def write(
@@ -176,7 +179,7 @@ def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[st
 
 def _check_labels(written: tuple[str, ...] | Mapping[str, tuple[str, ...]], found: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
     """Refuses labels that tfds did not keep. It strips blanks around a name, which is allowed: the manifest keeps them."""
-    written, found = (value if isinstance(value, Mapping) else {"": value} for value in (written, found))
+    written, found = by_head(written), by_head(found)
     for head, names in written.items():
         if [name.strip() for name in names] != list(found[head]):
             wrong = next((name for name in names if name.strip() not in found[head]), names[0])

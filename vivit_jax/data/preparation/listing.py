@@ -63,7 +63,7 @@ def clips_of(folder: pathlib.Path, names: Sequence[tuple[str, str]]) -> list[Map
 
 
 def column_called(name: str | None, folder: pathlib.Path) -> str | None:
-    """The column of the list that a person means: `group` under its own name, and under the one that it had for `vivit prepare --group`."""
+    """The column of the list that a person means: `group` is also known by the name that was given to `vivit prepare --group`."""
     return "group" if name is not None and name == _reported(folder, "group_column") else name
 
 

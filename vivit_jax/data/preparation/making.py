@@ -2,18 +2,54 @@
 
 import contextlib
 import functools
+import pathlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from vivit_jax import console
 from vivit_jax.data.layouts import Annotations, Clip
-from vivit_jax.data.preparation.builder import example
+from vivit_jax.data.preparation import builder
+from vivit_jax.data.preparation.builder import Contents, example
 from vivit_jax.data.preparation.journal import Journal, key_of
 from vivit_jax.data.preparation.outcome import Outcome
+from vivit_jax.data.preparation.place import DONE
 from vivit_jax.data.preparation.transcode import Transcoded, of_one_video, transcode_together
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, map_in_order
 
 Job = list[Clip]
+
+
+def write(
+    name: str,
+    folder: pathlib.Path,
+    contents: Callable[..., Contents],
+    outcome: Outcome,
+    short_side: int,
+    workers: int,
+    *,
+    progress: bool = False,
+) -> pathlib.Path:
+    """Makes a data set's videos and writes them, as `builder.write` does; tells the outcome of each clip as it is made.
+
+    Args:
+      name: the data set's name.
+      folder: where to write it to; its journal is kept here too.
+      contents: what it is made of, given its `examples`.
+      outcome: told of each clip, in order.
+      short_side: pixels; smaller videos keep their size.
+      workers: processes that transcode.
+      progress: whether a bar is shown on standard error, where that is a terminal.
+
+    Raises:
+      UserError: if more clips were refused than are tolerated.
+    """
+    jobs = jobs_of(outcome.annotations)
+    with Journal(folder / DONE, short_side) as journal, _progress(name, len(outcome.annotations.clips), shown=progress) as advance:
+        results = made_or_found(jobs, short_side, workers, journal)
+        path = builder.write(name, folder, contents(examples=_BySplit(_stored(results, outcome, advance))))
+        outcome.summary.resumed = journal.reused
+    return path
 
 
 def jobs_of(annotations: Annotations, split: str | None = None) -> list[Job]:
@@ -41,13 +77,6 @@ def made_or_found(jobs: Sequence[Job], short_side: int, workers: int, journal: J
                 if key_of(job) == key:  # else a file changed meanwhile, and the videos are perhaps of what it held before
                     journal.add(job, videos)
             yield job, videos
-
-
-def examples(
-    results: Iterable[tuple[Job, list[Transcoded | Failure]]], outcome: Outcome, advance: Callable[[], None]
-) -> Callable[[str], Iterator[tuple[str, dict]]]:
-    """What a builder writes, of jobs in the order of their splits."""
-    return _BySplit(_stored(results, outcome, advance))
 
 
 def _stored(
@@ -82,3 +111,11 @@ class _BySplit:
         self._next = pair
         if not count:  # the stream ends by saying why
             deque(self._results, maxlen=0)
+
+
+@contextlib.contextmanager
+def _progress(name: str, total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar, where a person can see it, and the function that advances it by one."""
+    with console.progress_bar(shown=shown, stderr=True) as bar:
+        task = bar.add_task(f"preparing {name}", total=total, note="")
+        yield lambda: bar.advance(task)

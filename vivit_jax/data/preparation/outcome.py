@@ -1,9 +1,11 @@
 """What becomes of the clips that a data set is made of: stored or refused, counted, listed, and tolerated or not."""
 
+import bisect
 import dataclasses
 import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 from vivit_jax.data.layouts import Annotations, Clip
 from vivit_jax.data.layouts.base import class_names, is_known
@@ -49,6 +51,7 @@ class Summary:
       stored: stored clips by split.
       seconds_of_video: duration of the stored clips together.
       bytes: size of the stored videos together.
+      rates: their frames a second, ascending, each once.
       refused: clips left out, as (split, name, reason).
       changed: clips whose form was changed, as (split, name, what was done).
       remarks: what the layout remarked, one line each.
@@ -61,6 +64,7 @@ class Summary:
     stored: Counter = dataclasses.field(default_factory=Counter)
     seconds_of_video: float = 0.0
     bytes: int = 0
+    rates: list[Fraction] = dataclasses.field(default_factory=list)
     refused: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
     changed: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
     remarks: tuple[str, ...] = ()
@@ -74,13 +78,15 @@ class Summary:
 
     def add(self, clip: Clip, stored: Facts) -> None:
         """Counts a stored clip."""
-        label = clip.label
+        label = clip.label if is_known(clip.label) else NO_LABEL
         if isinstance(label, Mapping):
-            label = " / ".join(label.values()) if is_known(label) else NO_LABEL
+            label = " / ".join(label.values())
         self.counts.setdefault(clip.split, Counter()).update(class_names(label))
         self.stored[clip.split] += 1
         self.seconds_of_video += stored.duration
         self.bytes += stored.bytes
+        if stored.fps not in self.rates:
+            bisect.insort(self.rates, stored.fps)
         if stored.changes:
             self.changed.append((clip.split, clip.name, ", ".join(stored.changes)))
 

@@ -1,24 +1,25 @@
 """Makes a data set of videos: reads a layout, transcodes every clip, and writes a tfds data set that training reads with random access."""
 
-import contextlib
+import argparse
 import csv
+import dataclasses
 import functools
 import io
 import logging
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 
-from vivit_jax import console
-from vivit_jax.data.layouts import Annotations, Reading, check_layout, read_layout
-from vivit_jax.data.layouts.splitting import Shares
-from vivit_jax.data.preparation.journal import Journal
+from vivit_jax import extras
+from vivit_jax.data.layouts import LAYOUTS, Annotations, Reading, check_layout, read_layout
+from vivit_jax.data.layouts.base import tolerated
+from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.listing import Listing
 from vivit_jax.data.preparation.outcome import SHOWN, EmptySplitError, Outcome, RefusedError, Summary
 from vivit_jax.data.preparation.place import (
     CLIPS,
-    DONE,
     MISSING,
     REPORT,
     check_apart,
@@ -29,8 +30,11 @@ from vivit_jax.data.preparation.place import (
     staging,
 )
 from vivit_jax.data.workers import available_cpus
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import write_atomically, write_json
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.data.preparation.builder import Contents
 
 __all__ = ["SHORT_SIDE", "SHOWN", "EmptySplitError", "RefusedError", "Summary", "prepare"]
 
@@ -49,8 +53,10 @@ def prepare(
     overwrite: bool = False,
     reading: Reading | None = None,
     shares: Shares | None = None,
+    split: str | None = None,
     beam_options: str | None = None,
     progress: bool = False,
+    **options: object,
 ) -> Summary:
     """Makes the data set `data_dir/name` of the labelled videos in `source`.
 
@@ -65,13 +71,15 @@ def prepare(
       data_dir: the folder of prepared data sets.
       short_side: pixels; smaller videos keep their size.
       workers: processes that transcode; None is one a CPU core.
-      tolerate: how many videos may be refused: a number, or if below 1 a share of all videos.
+      tolerate: how many videos may be refused, or named by a csv and missing: a number, or if below 1 a share of all videos.
       overwrite: replace a data set of that name; nothing else is ever replaced.
       reading: how the source is read.
       shares: how to assign clips to splits; None if the source has splits.
+      split: in place of `shares`, percentages as on the command line: `"70,15,15"`.
       beam_options: options of an Apache Beam pipeline, as on a command line, to make the videos by it in place of `workers` processes;
         what it has made when it is killed is made again.
       progress: whether a bar is shown on standard error, where that is a terminal.
+      **options: in place of `reading`, fields of it: `group="person"`, `heads=("verb", "noun")`, `root="videos"`.
 
     Raises:
       UserError: for bad arguments or annotations, an existing name, or more refused videos than tolerated. Nothing is left behind then,
@@ -80,6 +88,7 @@ def prepare(
     from vivit_jax.data.preparation import builder, making
 
     started = time.monotonic()
+    reading, shares = _asked(reading, options), _asked_shares(shares, split)
     workers = available_cpus() if workers is None else workers
     builder.check_name(name)
     if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
@@ -90,25 +99,19 @@ def prepare(
     source = None if source is None else local_folder(source, "SOURCE")
     recover(target)
     check_free(target, source, overwrite=overwrite)
+    if "tolerate" in LAYOUTS[layout].takes:
+        reading = dataclasses.replace(reading or Reading(), tolerate=tolerate)
     annotations = read_layout(layout, source, reading, shares)
     check_apart(target, (clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)))
-    allowed = int(tolerate * len(annotations.clips)) if tolerate < 1 else int(tolerate)
     summary = Summary(target, remarks=annotations.remarks)
     with staging(target) as folder:
         with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            outcome = Outcome(annotations, allowed, summary, Listing(file, _root(source, reading)))
-            contents = functools.partial(
-                builder.Contents,
-                splits=annotations.splits,
-                labels=annotations.labels,
-                multi_label=annotations.multi_label,
-                description=f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.",
+            outcome = Outcome(annotations, tolerated(tolerate, len(annotations.clips)), summary, Listing(file, _root(source, reading)))
+            contents = _contents(
+                annotations, f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels."
             )
             if beam is None:
-                with Journal(folder / DONE, short_side) as journal, _progress(name, len(annotations.clips), shown=progress) as advance:
-                    results = making.made_or_found(making.jobs_of(annotations), short_side, workers, journal)
-                    path = builder.write(name, folder, contents(examples=making.examples(results, outcome, advance)))
-                    summary.resumed = journal.reused
+                path = making.write(name, folder, contents, outcome, short_side, workers, progress=progress)
             else:
                 path = beam.write(name, folder, contents, outcome, short_side, beam_options)
         (folder / CLIPS).rename(path / CLIPS)
@@ -121,6 +124,33 @@ def prepare(
     return summary
 
 
+def _asked(reading: Reading | None, options: Mapping[str, object]) -> Reading | None:
+    if not options:
+        return reading
+    fields = [field.name for field in dataclasses.fields(Reading)]
+    unknown = next((name for name in options if name not in fields), None)
+    if unknown is not None:
+        raise unknown_name("argument", unknown, fields)
+    given = dict(options)
+    for name in ("root", "within"):
+        given |= {name: pathlib.Path(given[name])} if given.get(name) is not None else {}
+    for name, made in (("heads", str), ("annotations", pathlib.Path)):
+        several = [given[name]] if isinstance(given.get(name), str | pathlib.Path) else given.get(name, ())
+        given |= {name: tuple(made(entry) for entry in several)} if several else {}
+    return dataclasses.replace(reading or Reading(), **given)
+
+
+def _asked_shares(shares: Shares | None, split: str | None) -> Shares | None:
+    if split is None:
+        return shares
+    if shares is not None:
+        raise UserError("give split or shares, not both")
+    try:
+        return Shares(percentages(split))
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"split {error}") from None
+
+
 def _beam() -> ModuleType:
     logging.disable(logging.WARNING)  # of Google's clients that are not installed
     try:
@@ -128,21 +158,34 @@ def _beam() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("apache_beam"):
             raise
-        raise UserError("--beam needs the extra beam: pip install 'vivit_jax[beam]'") from None
+        raise UserError(f"--beam needs the extra beam: {extras.install('beam')}") from None
     finally:
         logging.disable(logging.NOTSET)
     return beam
 
 
+def _contents(annotations: Annotations, description: str) -> "Callable[..., Contents]":
+    """What the data set is made of, but for its `examples`, which those who make the videos give."""
+    from vivit_jax.data.preparation.builder import Contents
+
+    return functools.partial(
+        Contents,
+        splits=annotations.splits,
+        labels=annotations.labels,
+        multi_label=annotations.multi_label,
+        description=description,
+    )
+
+
 def _root(source: pathlib.Path | None, reading: Reading | None) -> pathlib.Path | None:
-    """The folder that the list tells origins relative to."""
+    """The folder that the origins in the list are relative to."""
     if reading is not None and reading.root is not None:
         return reading.root
     return source if source is None or source.is_dir() else source.parent
 
 
 def _report(summary: Summary, annotations: Annotations, reading: Reading | None) -> dict:
-    """What `preparation.json` holds; its `manifest` tells a data set whose manifest was deleted from one of a version that wrote none."""
+    """What `preparation.json` holds. Its key `manifest` shows that a manifest was written, which older versions did not do."""
     groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
     report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
     named = {"group_column": reading.group} if reading is not None and reading.group else {}
@@ -154,11 +197,3 @@ def _listed(missing: Sequence[tuple[str, str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("split", "name"), *missing])
     return text.getvalue()
-
-
-@contextlib.contextmanager
-def _progress(name: str, total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar, where a person can see it, and the function that advances it by one."""
-    with console.progress_bar(shown=shown, stderr=True) as bar:
-        task = bar.add_task(f"preparing {name}", total=total, note="")
-        yield lambda: bar.advance(task)

@@ -22,6 +22,7 @@ from vivit_jax.files import sha256
 TOGETHER = 32  # the most clips of one video that a worker makes in one go; they share the time limit of one video
 SEGMENTED = 10  # how many times the limit of frames a video may have if only segments of it are stored
 
+SHORTER = 0.1  # seconds that a segment may lack without a word: lists and containers round times
 JITTER = 0.2  # of a frame's duration that frame times may be off a constant rate's: containers round them
 
 
@@ -99,10 +100,11 @@ def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcode
     Raises:
       UserError: naming the video, if it is missing, damaged, over a limit, or has fewer than two frames.
     """
-    if isinstance(clip.source, pathlib.Path):
-        with opened(clip.source, clip.name, _limits([clip], limits), strict=True) as video:
+    source = clip.source if isinstance(clip.source, pathlib.Path) else clip.source()
+    if isinstance(source, (pathlib.Path, bytes)):
+        with opened(source, clip.name, _limits([clip], limits), strict=True) as video:
             return _segment(video, clip, short_side, limits)
-    frames, fps = clip.source()
+    frames, fps = source
     return _encode(frames, fps, short_side, [], lossless=clip.lossless)
 
 
@@ -114,7 +116,18 @@ def transcode_together(clips: Sequence[Clip], short_side: int, limits: Limits = 
     """
     made = [transcode(clips[0], short_side, limits)] if len(clips) == 1 else _of_open_video(clips, short_side, limits)
     origin = _origin(clips[0].source) if isinstance(clips[0].source, pathlib.Path) else ""
-    return [result if isinstance(result, Failure) else dataclasses.replace(result, origin=origin) for result in made]
+    return [
+        result
+        if isinstance(result, Failure)
+        else dataclasses.replace(result, origin=origin, changes=(*result.changes, *_shorter(clip, result)))
+        for clip, result in zip(clips, made, strict=True)
+    ]
+
+
+def _shorter(clip: Clip, stored: Transcoded) -> list[str]:
+    """Tells of a segment in seconds that the video ends before."""
+    lacking = 0.0 if clip.end is None or clip.by_frames else clip.end - clip.start - stored.facts.duration
+    return [f"the video ends {lacking:.2f} s before the segment"] if lacking > SHORTER else []
 
 
 @functools.lru_cache(maxsize=1)
@@ -169,7 +182,7 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
 
 
 def _of_frames(video: OpenVideo, start: int, end: int | None) -> tuple[np.ndarray, bool, Fraction]:
-    """What `constant_rate` returns of the frames from `start` to before `end` alone, and their own rate."""
+    """What `constant_rate` returns for the frames from `start` to before `end` alone, and the rate of these frames."""
     end = len(video) if end is None else end
     if end > len(video) or start >= end:
         raise UserError(f"it has {len(video)} frames, and those from {start} to before {end}, counted from 0, are asked for")

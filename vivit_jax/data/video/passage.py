@@ -25,8 +25,21 @@ FARTHEST_READ = 20  # seconds of video that are decoded rather than sought past
 @contextlib.contextmanager
 def passing(source: str | pathlib.Path, *, limits: Limits = LIMITS) -> Iterator["Passage"]:
     """Opens a video, or standard input for `-`; whatever goes wrong with it becomes one `UserError` that names it."""
-    with named("standard input" if source == STANDARD_INPUT else str(source)), contextlib.closing(Passage(source, limits)) as passage:
+    seekable = contextlib.nullcontext() if source != STANDARD_INPUT else _piped()
+    with named(str(source)), seekable, contextlib.closing(Passage(source, limits)) as passage:
         yield passage
+
+
+@contextlib.contextmanager
+def _piped() -> Iterator[None]:
+    """Tells what to do with a file that cannot be read without seeking, such as an mp4 with its index at the end."""
+    try:
+        yield
+    except av.InvalidDataError as error:
+        raise UserError(
+            f"cannot be read as a video from a pipe ({error.strerror}); an mp4 with its index at the end must be given as a file, or piped "
+            "through `ffmpeg -i FILE -c copy -f matroska -`"
+        ) from None
 
 
 class Passage:
@@ -123,7 +136,7 @@ class Passage:
 
 
 class _Pace:
-    """How long a frame is shown, from those so far: as `frame_rate` tells it of all: a container may name no rate, or a wrong one."""
+    """How long a frame is shown, judged by those so far as `frame_rate` judges by all: a container may name no rate, or a wrong one."""
 
     def __init__(self, nominal: Fraction) -> None:
         self._nominal, self._frames, self._steady = nominal, 0, 0

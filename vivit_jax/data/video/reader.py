@@ -80,7 +80,7 @@ def decode_frames(
     name: str | None = None,
     limits: Limits = LIMITS,
 ) -> np.ndarray:
-    """Decodes the frames at `indices`, and no others than the way to them from a keyframe needs.
+    """Decodes the frames at `indices`; of the others, only those between a keyframe and a wanted frame.
 
     Args:
       source: path or bytes.

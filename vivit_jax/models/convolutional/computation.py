@@ -27,7 +27,8 @@ class Computation:
 
 
 AS_WRITTEN = Computation()
-FOR_GPUS = Computation(as_2d=True)  # the others wait for `benchmarks/cnn_variants.py` to show on a GPU that they pay
+IN_2D = Computation(as_2d=True)
+FOR_GPUS = Computation(as_2d=True, in_eights=True, in_blocks=True, one_pass=True, folded=True)
 
 
 def computation_of(convolutions: str) -> Computation:

@@ -1,22 +1,52 @@
-"""What the configs of the convolutional families have in common: the checks of the fields that they share."""
+"""The fields that the configs of the convolutional families have in common, and their checks."""
 
+import dataclasses
 from collections.abc import Collection, Mapping
 
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.described import Described, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
 
 
-class ConvolutionalConfig(Described):
-    """Beside a frozen dataclass with the fields `clip`, `num_classes`, `width`, `dropout` and `frozen_statistics` and names."""
+@dataclasses.dataclass(frozen=True)
+class ConvolutionalConfig(BaseConfig):
+    """The fields of every convolutional family. A family gives those their defaults that its networks were published with.
 
-    def _check(self, names: Mapping[str, Collection[str]]) -> None:
-        """Refuses values that contradict themselves; `names` are the names that a field may have. Makes mappings and lists immutable.
+    Attributes:
+      architecture: one of the family's published networks.
+      width: channels of the first stage; the next three have 2, 4 and 8 times as many.
+      clip: (t, h, w) of the input video, in frames and pixels.
+      num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
+        then returns its features.
+      dropout: rate on the features, before the head.
+      frozen_statistics: whether training too normalises by the running statistics, and leaves them unchanged; for fine-tuning with batches
+        that are too small to estimate statistics.
+      dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
+        faster); parameters, batch statistics and logits are float32.
+      convolutions: how convolutions are computed, one of the family's ways. The results are the same but for rounding.
+    """
+
+    architecture: str
+    width: int
+    clip: tuple[int, int, int]
+    num_classes: int | Mapping[str, int] | None = None
+    dropout: float = 0.0
+    frozen_statistics: bool = False
+    dtype: str = "auto"
+    convolutions: str = "auto"
+
+    def _check(self, architectures: Collection[str], convolutions: Collection[str]) -> None:
+        """Refuses values that contradict each other. Makes mappings and lists immutable.
+
+        Args:
+          architectures: the family's networks.
+          convolutions: its ways to compute convolutions.
 
         Raises:
           UserError: naming the field of section `model`.
         """
+        names = {"architecture": architectures, "dtype": DTYPES, "convolutions": convolutions}
         for field, known in names.items():
             if not isinstance(getattr(self, field), str) or getattr(self, field) not in known:
                 raise unknown_name(f"model.{field}", str(getattr(self, field)), known)

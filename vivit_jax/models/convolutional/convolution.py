@@ -14,6 +14,7 @@ from vivit_jax.models.convolutional.shifts import sum_of_shifts
 
 # He et al. 2015 by the output's fan, as in torchvision.
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+HEAD_INIT = nn.initializers.normal(0.01)
 PIXEL_CHANNELS = 3
 
 Extents = tuple[int, int, int]

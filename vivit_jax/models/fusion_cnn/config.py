@@ -8,7 +8,7 @@ from typing import ClassVar
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.described import DTYPES, Described, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
 
 # How the frames of a clip come together, and how many frames the paper gives each kind of fusion.
 FUSIONS = {"single_frame": 1, "early": 10, "late": 2, "slow": 10}
@@ -46,7 +46,7 @@ CONVOLUTIONS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class FusionCNNConfig(Described):
+class FusionCNNConfig(BaseConfig):
     """A CNN of Karpathy et al. 2014, completely described; the defaults are the paper's.
 
     Attributes:

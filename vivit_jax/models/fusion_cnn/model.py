@@ -12,8 +12,7 @@ from jaxtyping import Array, Float
 from vivit_jax.models.clips import check_video
 from vivit_jax.models.fusion_cnn.config import CONVOLUTIONS, FusionCNNConfig
 from vivit_jax.models.fusion_cnn.response_normalisation import response_normalisation
-
-Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
+from vivit_jax.models.head import Logits, classified
 
 
 class FusionCNN(nn.Module):
@@ -47,12 +46,7 @@ class FusionCNN(nn.Module):
         for name, units, dropout in zip(("fc6", "fc7"), config.hidden, config.dropout, strict=True):
             features = nn.relu(nn.Dense(units, dtype=config.compute_dtype, kernel_init=nn.initializers.he_normal(), name=name)(features))
             features = nn.Dropout(dropout, deterministic=not train)(features)
-        features = features.astype(jnp.float32)
-        logits = {
-            name: nn.Dense(classes, kernel_init=nn.initializers.zeros, name=f"head_{name}" if name else "head")(features)
-            for name, classes in config.heads.items()
-        }
-        return logits.get("", logits) if logits else features
+        return classified(features.astype(jnp.float32), config.heads, nn.initializers.zeros)
 
 
 class Stream(nn.Module):

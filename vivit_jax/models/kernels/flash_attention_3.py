@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vivit_jax import console
+from vivit_jax import console, extras
 from vivit_jax.models.kernels.partitioning import over_batch
 
 PACKAGE, LIBRARY = "dew_flash_attn", "libdew_flash_attn3.so"
@@ -32,9 +32,7 @@ def obstacle() -> str | None:
     """Why the library cannot be used in this process, or None where it is loaded; the GPU is not looked at."""
     package = importlib.util.find_spec(PACKAGE)
     if package is None:
-        return (
-            "needs the extra fa3 (Linux x86_64, Python 3.12): pip install 'vivit_jax[fa3]', or with jax for CUDA 13 'vivit_jax[fa3-cuda13]'"
-        )
+        return f"needs the extra fa3, or fa3-cuda13 with jax for CUDA 13 (Linux x86_64, Python 3.12): {extras.install('fa3')}"
     try:
         library = ctypes.cdll.LoadLibrary(str(Path(next(iter(package.submodule_search_locations or [])), LIBRARY)))
         for target in (FORWARD, BACKWARD):

@@ -1,4 +1,4 @@
-"""What the machine under a model runs."""
+"""Which kernels the machine under a model can run."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ HOPPER = "9.0"
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What decides who computes attention.
+    """The facts about a machine that the choice of an attention backend depends on.
 
     Attributes:
       platform: of jax's first device: `cpu`, `gpu` or `tpu`.

@@ -62,5 +62,5 @@ def _gathered(x: Array, rows: Array) -> Array:
 
 
 def _aligned(rows: Array, x: Array) -> Array:
-    """The rows with the axes of x, of length 1 behind theirs."""
+    """The row numbers with axes of length 1 added at the end, so that they have as many axes as x."""
     return rows.reshape(*rows.shape, *(1,) * (x.ndim - rows.ndim))

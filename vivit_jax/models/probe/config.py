@@ -9,7 +9,7 @@ from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
-from vivit_jax.models.described import check_positive
+from vivit_jax.models.base_config import check_positive
 from vivit_jax.models.families import ModelConfig, family_of, make_config
 from vivit_jax.models.layer_outputs import STATISTICS
 

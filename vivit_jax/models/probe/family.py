@@ -15,13 +15,12 @@ from jaxtyping import Array, Float, Int
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import Cells, Family, build, family_of
+from vivit_jax.models.head import Logits, classified
 from vivit_jax.models.layer_outputs import sequence, statistic
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.probe.config import ProbeConfig, described
 
 SMOOTHING = 1e-3  # the share of the votes that is spread evenly over all classes, so that no probability is 0
-
-Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
 
 
 class Probe(nn.Module):
@@ -41,15 +40,9 @@ class Probe(nn.Module):
         else:
             features = _features(config, backbone, video)
             features = jax.lax.stop_gradient(features) if train else features
-        if config.num_classes is None:
-            return features
-        if config.kind == "knn":
+        if config.kind == "knn" and config.num_classes is not None:
             return self._votes(features)
-        logits = {
-            name: nn.Dense(classes, kernel_init=nn.initializers.zeros, name=f"head_{name}" if name else "head")(features)
-            for name, classes in config.heads.items()
-        }
-        return logits.get("", logits)
+        return classified(features, config.heads, nn.initializers.zeros)
 
     def _votes(self, features: Float[Array, "b d"]) -> Float[Array, "b classes"]:
         """Log-probabilities by the nearest neighbours."""

@@ -2,11 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
 from vivit_jax.models.convolutional.config import ConvolutionalConfig
-from vivit_jax.models.described import DTYPES
 
 CONVOLUTIONS = ("auto", "3d", "2d")
 WIDTH = 64  # channels of the first stage in every published network
@@ -99,20 +98,12 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class ResNet3DConfig(ConvolutionalConfig):
-    """A ResNet over time and space, completely described.
+    """A ResNet over time and space, completely described. Its other fields are those of `ConvolutionalConfig`.
 
     Attributes:
       architecture: `r3d_18`, `mc3_18` or `r2plus1d_18` (Tran et al. 2018, as torchvision has them); or an image ResNet applied to videos,
         `c2d_18` or `c2d_50` (each frame alone, averaged), `i3d_18` or `i3d_50` (Wang et al. 2018: convolutions over three frames too).
       width: channels of the first stage; the next three have 2, 4 and 8 times as many. All published ones have 64.
-      clip: (t, h, w) of the input video, in frames and pixels.
-      num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
-        then returns its features.
-      dropout: rate on the features, before the head.
-      frozen_statistics: whether training too normalises by the running statistics, and leaves them unchanged; for fine-tuning with batches
-        that are too small to estimate statistics.
-      dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
-        faster); parameters, batch statistics and logits are float32.
       convolutions: how the network is computed: `3d`, as it is written; `2d`, rearranged for GPUs, with 2-D convolutions or matrix products
         where a kernel spans one frame or one pixel; or `auto`, which is `2d` on a GPU. The results are the same but for rounding.
 
@@ -125,14 +116,9 @@ class ResNet3DConfig(ConvolutionalConfig):
     architecture: str = "r3d_18"
     width: int = WIDTH
     clip: tuple[int, int, int] = (16, 112, 112)
-    num_classes: int | Mapping[str, int] | None = None
-    dropout: float = 0.0
-    frozen_statistics: bool = False
-    dtype: str = "auto"
-    convolutions: str = "auto"
 
     def __post_init__(self) -> None:
-        self._check({"architecture": ARCHITECTURES, "dtype": DTYPES, "convolutions": CONVOLUTIONS})
+        self._check(ARCHITECTURES, CONVOLUTIONS)
 
     @property
     def plan(self) -> Architecture:

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 from vivit_jax.models.clips import check_video
 from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.convolutional.computation import computation_of
-from vivit_jax.models.convolutional.convolution import Conv, normalised
-from vivit_jax.models.convolutional.head import Logits, classified
+from vivit_jax.models.convolutional.convolution import HEAD_INIT, Conv, normalised
+from vivit_jax.models.head import Logits, classified
 from vivit_jax.models.resnet3d.config import Block, Extents, ResNet3DConfig
 from vivit_jax.models.resnet3d.factorised import FactorisedConv
 
@@ -33,18 +33,10 @@ class ResNet3D(nn.Module):
 
     @nn.compact
     def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Logits:
-        """Class logits in float32.
+        """Class logits in float32, of what every family takes: see `module` of `models.families.Family`.
 
-        Args:
-          video: clips of `config.clip`, normalised as the weights were trained.
-          train: whether to normalise by the batch's statistics, update the running ones (the collection `batch_stats`, which must be
-            mutable) and draw dropout from the rng `dropout`.
-
-        Returns:
-          (b, classes); a dict of these by name for several heads; (b, d) features for none.
-
-        Raises:
-          UserError: for a video of another shape or type, or with pixels that are not normalised, which only a call outside `jit` can see.
+        In training it normalises by the batch's statistics, updates the running ones (the collection `batch_stats`, which must be mutable)
+        and draws dropout from the rng `dropout`.
         """
         config = self.config
         check_video(video, config.clip)
@@ -55,7 +47,8 @@ class ResNet3D(nn.Module):
             if stage == 1 and config.plan.inflated:
                 x = nn.max_pool(x, (2, 1, 1), (2, 1, 1), padding="SAME")
         features = x.astype(jnp.float32).mean(axis=(1, 2, 3))
-        return classified(features, config.heads, config.dropout, train=train)
+        features = nn.Dropout(config.dropout, deterministic=not train)(features)
+        return classified(features, config.heads, HEAD_INIT)
 
 
 class Stem(nn.Module):

@@ -124,7 +124,7 @@ class FromHeads(nn.Module):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def copies(x: Float[Array, "b *n d"], count: int) -> tuple[Array, ...]:
-    """x for each of the projections, whose gradients are added from the last to the first, as q + (k + v).
+    """Copies of x, one for each projection; their gradients are added from the last to the first, as q + (k + v).
 
     XLA lets a product add to an array, as cuBLAS can while it writes, only where a sum names the product first.
     """

@@ -11,7 +11,7 @@ from typing import ClassVar
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.described import DTYPES, Described, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
 from vivit_jax.models.vivit.patch_dropout import PatchDropout, count_kept
 
 FACTORISATIONS = (
@@ -38,7 +38,7 @@ SIZES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class ViViTConfig(Described):
+class ViViTConfig(BaseConfig):
     """A ViViT, completely described. Section numbers are those of Arnab et al. 2021.
 
     Attributes:
@@ -63,11 +63,13 @@ class ViViTConfig(Described):
       attention_order: in each block of Model 3, `space_time` or `time_space`.
       activation: the activation of the MLPs: `gelu_tanh` (Scenic's) or `gelu` (exact, by erf).
       norm_eps: the epsilon of every LayerNorm.
+      last_norm_eps: the epsilon of the LayerNorm at the end of an encoder, where it is another, as in Hugging Face's VideoMAE; None for
+        `norm_eps`.
       dropout: rate after the position embedding, each attention projection and each MLP layer.
       attention_dropout: rate on the attention weights; only `attention` `xla` or `auto` can draw it.
       stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
       stochastic_depth_rescale: whether to divide a kept residual by the probability that it is kept; Scenic does not.
-      stochastic_depth_skips: compute nothing for the examples that a residual drops, which pays from rates of about 0.2 on: of a device's
+      stochastic_depth_skips: compute nothing for the examples that a residual drops, which saves memory (docs/training.md): of a device's
         examples the number nearest to the rate is dropped (DINOv2, Oquab et al. 2024), and where that is none a layer draws as without
         this key; needs `scan_layers` to be false.
       patch_dropout: share of the tokens that training leaves out, drawn for each clip and step (Liu et al. 2023); evaluation sees all.
@@ -105,6 +107,7 @@ class ViViTConfig(Described):
     attention_order: str = "space_time"
     activation: str = "gelu_tanh"
     norm_eps: float = 1e-6
+    last_norm_eps: float | None = None
     dropout: float = 0.0
     attention_dropout: float = 0.0
     stochastic_depth: float = 0.0
@@ -155,6 +158,8 @@ class ViViTConfig(Described):
         for field, spatial in (("temporal_heads", self.num_heads), ("temporal_mlp_dim", self.mlp_dim)):
             if getattr(self, field) == spatial:
                 self._set(field, None)
+        if self.last_norm_eps == self.norm_eps:
+            self._set("last_norm_eps", None)
         self._set("tubelet", tuple(self.tubelet))
         self._set("clip", tuple(self.clip))
 
@@ -181,8 +186,9 @@ class ViViTConfig(Described):
                 raise UserError(f"model.{field} must be in [0, 1), got {getattr(self, field)}")
         if self.temporal_layers != 0:
             check_positive("temporal_layers", self.temporal_layers)
-        if not 0 < self.norm_eps < 1:
-            raise UserError(f"model.norm_eps must be above 0 and below 1, got {self.norm_eps}")
+        for field in ("norm_eps", *(("last_norm_eps",) if self.last_norm_eps is not None else ())):
+            if not 0 < getattr(self, field) < 1:
+                raise UserError(f"model.{field} must be above 0 and below 1, got {getattr(self, field)}")
         for field in ("stochastic_depth_rescale", "stochastic_depth_skips", "remat", "scan_layers"):
             if not isinstance(getattr(self, field), bool):
                 raise UserError(f"model.{field} must be true or false, got {getattr(self, field)!r}")

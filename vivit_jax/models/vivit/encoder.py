@@ -78,7 +78,7 @@ class Encoder(nn.Module):
         padding = padded_length(length, config.attention, width // config.num_heads, dtype) - length
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
         x, after = self._blocks(self._laid_out(x), length, train, keep=bool(layers))
-        norm = LayerNorm(config.norm_eps, config.attention, dtype, name="norm")
+        norm = LayerNorm(config.last_norm_eps or config.norm_eps, config.attention, dtype, name="norm")
         axes = tuple(range(-1 - len(positions), -1))
         if layers:
             kept = [after[layer][..., :length, :] for layer in layers]

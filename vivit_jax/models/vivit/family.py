@@ -25,6 +25,14 @@ def outline(config: ViViTConfig) -> ViViTConfig:
     return dataclasses.replace(plain(config), scan_layers=True)
 
 
+def one_block(config: ViViTConfig) -> tuple[ViViTConfig, dict[str, int]]:
+    """The plain model with one block in each encoder, whose blocks are all alike; and how many each has."""
+    if config.factorisation != "factorised_encoder":
+        return dataclasses.replace(plain(config), num_layers=1), {"encoder": config.num_layers}
+    blocks = {"spatial_encoder": config.num_layers, "temporal_encoder": config.temporal_layers}
+    return dataclasses.replace(plain(config), num_layers=1, temporal_layers=min(1, config.temporal_layers)), blocks
+
+
 def height(config: ViViTConfig, path: str) -> int:
     """0 for the tokenizer, 1 for what the first block holds, the largest for the head.
 
@@ -61,6 +69,7 @@ FAMILY = Family(
     plain=plain,
     portable=portable,
     outline=outline,
+    one_block=one_block,
     height=height,
     cells=cells,
     describe=describe,

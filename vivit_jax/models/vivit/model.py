@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.clips import check_video
+from vivit_jax.models.head import Logits
 from vivit_jax.models.kernels.shared_parameters import add_shared
 from vivit_jax.models.layer_outputs import LayerOutput
 from vivit_jax.models.vivit.attention import SPACE, TIME
@@ -21,7 +22,6 @@ from vivit_jax.models.vivit.tokenizer import Tokenizer
 
 POOLINGS = {"mean": jnp.mean, "max": jnp.max, "sum": jnp.sum}
 
-Logits = Float[Array, "b classes"] | dict[str, Float[Array, "b classes"]]
 Outputs = Float[Array, "b d"] | tuple[LayerOutput, ...]
 
 

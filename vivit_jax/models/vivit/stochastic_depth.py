@@ -10,7 +10,7 @@ from vivit_jax.models.kernels.subsets import Subset, draw, put, subset_of, take
 
 @dataclasses.dataclass(frozen=True)
 class KeptExamples:
-    """The examples that a residual is computed for: of each part of the batch the same number, drawn for each residual.
+    """The examples that a residual is computed for: the same number in each part of the batch, drawn anew for each residual.
 
     Attributes:
       parts: the parts of the batch, one a device, each of which keeps examples of its own so that none moves.

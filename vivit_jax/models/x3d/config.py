@@ -1,12 +1,11 @@
 """What an X3D is: one frozen dataclass, checked when it is made, and the depths of the published networks."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.convolutional.config import ConvolutionalConfig
-from vivit_jax.models.described import DTYPES
 
 # Blocks of each stage. XS, S and M are one network for clips of different sizes.
 SMALL, LARGE = (3, 5, 11, 7), (5, 10, 25, 15)
@@ -48,20 +47,12 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class X3DConfig(ConvolutionalConfig):
-    """An X3D, completely described (Feichtenhofer 2020).
+    """An X3D, completely described (Feichtenhofer 2020). Its other fields are those of `ConvolutionalConfig`.
 
     Attributes:
       architecture: `x3d_xs`, `x3d_s`, `x3d_m` or `x3d_l`. The first three are one network, published for clips of 4 x 160 x 160,
         13 x 160 x 160 and 16 x 224 x 224; `x3d_l` is deeper, for 16 x 312 x 312.
       width: channels of the first stage; the next three have 2, 4 and 8 times as many. All published ones have 24.
-      clip: (t, h, w) of the input video, in frames and pixels.
-      num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
-        then returns its features.
-      dropout: rate on the features, before the head.
-      frozen_statistics: whether training too normalises by the running statistics, and leaves them unchanged; for fine-tuning with batches
-        that are too small to estimate statistics.
-      dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
-        faster); parameters, batch statistics and logits are float32.
       convolutions: how depthwise convolutions are computed: `3d`, as convolutions; `shifts`, as sums of shifted features; or `auto`, which
         is `shifts` on a CPU and a GPU. The results are the same but for rounding.
 
@@ -74,14 +65,10 @@ class X3DConfig(ConvolutionalConfig):
     architecture: str = "x3d_s"
     width: int = WIDTH
     clip: tuple[int, int, int] = (13, 160, 160)
-    num_classes: int | Mapping[str, int] | None = None
     dropout: float = 0.5
-    frozen_statistics: bool = False
-    dtype: str = "auto"
-    convolutions: str = "auto"
 
     def __post_init__(self) -> None:
-        self._check({"architecture": ARCHITECTURES, "dtype": DTYPES, "convolutions": CONVOLUTIONS})
+        self._check(ARCHITECTURES, CONVOLUTIONS)
         if self.width % 8:
             raise UserError(f"model.width must be a multiple of 8, got {self.width!r}")
 

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 
 from vivit_jax.models.clips import check_video
 from vivit_jax.models.convolutional.batch_norm import BatchNorm
-from vivit_jax.models.convolutional.computation import FOR_GPUS
-from vivit_jax.models.convolutional.convolution import KERNEL_INIT, Conv, DepthwiseConv, normalised
-from vivit_jax.models.convolutional.head import Logits, classified
+from vivit_jax.models.convolutional.computation import IN_2D
+from vivit_jax.models.convolutional.convolution import HEAD_INIT, KERNEL_INIT, Conv, DepthwiseConv, normalised
+from vivit_jax.models.head import Logits, classified
 from vivit_jax.models.x3d.config import STAGES, Block, X3DConfig
 
 
@@ -32,18 +32,10 @@ class X3D(nn.Module):
 
     @nn.compact
     def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Logits:
-        """Class logits in float32.
+        """Class logits in float32, of what every family takes: see `module` of `models.families.Family`.
 
-        Args:
-          video: clips of `config.clip`, normalised as the weights were trained.
-          train: whether to normalise by the batch's statistics, update the running ones (the collection `batch_stats`, which must be
-            mutable) and draw dropout from the rng `dropout`.
-
-        Returns:
-          (b, classes); a dict of these by name for several heads; (b, d) features for none.
-
-        Raises:
-          UserError: for a video of another shape or type, or with pixels that are not normalised, which only a call outside `jit` can see.
+        In training it normalises by the batch's statistics, updates the running ones (the collection `batch_stats`, which must be mutable)
+        and draws dropout from the rng `dropout`.
         """
         config = self.config
         check_video(video, config.clip)
@@ -53,14 +45,15 @@ class X3D(nn.Module):
             blocks = tuple(block for block in config.blocks if block.stage == stage)
             x = Stage(blocks, layers, name=f"stage_{stage}")(x)
         features = Neck(config.blocks[-1].inner, config.feature_size, layers, name="neck")(x)
-        return classified(features, config.heads, config.dropout, train=train)
+        features = nn.Dropout(config.dropout, deterministic=not train)(features)
+        return classified(features, config.heads, HEAD_INIT)
 
 
 class _Layers:
     """Makes the layers of a model with the settings that they all share: how to convolve, and how to take batch statistics."""
 
     def __init__(self, config: X3DConfig, axis_name: str | None, *, train: bool) -> None:
-        how = FOR_GPUS  # on a CPU too, where its 2-D convolutions and matrix products are faster as well
+        how = IN_2D  # on a CPU too; the other rearrangements were measured on ResNets alone
         as_shifts = config.convolutions == "shifts" or (config.convolutions == "auto" and jax.default_backend() in ("cpu", "gpu"))
         self.norm = functools.partial(BatchNorm, axis_name, config.frozen_statistics, one_pass=how.one_pass)
         self.conv = functools.partial(Conv, computation=how)

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from vivit_jax.analysis.bootstrap import LEVEL, RESAMPLES, SEED
-from vivit_jax.analysis.throughput import environment
+from vivit_jax.analysis.environment import environment
 from vivit_jax.console import warn
 from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.errors import UserError

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shlex
 from collections.abc import Mapping, Sequence
 
 from vivit_jax.console import warn
@@ -9,8 +10,7 @@ from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
-from vivit_jax.runs import record as runs
-from vivit_jax.runs.record import Run, read_evaluation
+from vivit_jax.runs.record import RunRecord, open_run, read_config, read_evaluation
 from vivit_jax.weights.model_dir import model_config_of
 from vivit_jax.weights.model_json import CONFIG, is_model_dir
 
@@ -35,7 +35,7 @@ class Contender:
     evaluation: Mapping
     file: pathlib.Path
     model: ModelConfig | None
-    run: Run | None
+    run: RunRecord | None
 
     @property
     def views(self) -> tuple[int, int] | None:
@@ -64,7 +64,16 @@ def open_contenders(paths: Sequence[pathlib.Path], split: str | None = None, vie
     names = unique_names(paths)
     if again := sorted({str(path) for path in paths if [other.resolve() for other in paths].count(path.resolve()) > 1}):
         warn(f"{again[0]} is given twice, and compared with itself")
-    return [_open(path, name, split, views) for path, name in zip(paths, names, strict=True)]
+    data = next((_data_of(path, split, views) for path in paths if path.is_dir() and is_run(path)), "--name NAME --data_dir DIR")
+    return [_open(path, name, split, views, data) for path, name in zip(paths, names, strict=True)]
+
+
+def _data_of(path: pathlib.Path, split: str | None, views: Views | None) -> str:
+    """The options of `vivit evaluate` that score a model as a run was tested."""
+    experiment = open_run(path).experiment
+    data, (temporal, spatial) = experiment.data, views or experiment.evaluation.test_views
+    options = ["--name", data.name, *(["--data_dir", data.data_dir] if data.data_dir else [])]
+    return shlex.join([*options, "--split", split or data.test_split, "--views", f"{temporal}x{spatial}"])
 
 
 def unique_names(paths: Sequence[pathlib.Path]) -> list[str]:
@@ -103,7 +112,7 @@ def _telling(path: pathlib.Path) -> tuple[str, ...]:
     return tuple(parts) or (str(path),)
 
 
-def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
+def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None, data: str) -> Contender:
     if path.is_file():
         return _of_file(path, name, split, views)
     if not path.is_dir():
@@ -111,7 +120,7 @@ def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None)
     if is_run(path):
         return _of_run(path, name, split, views)
     if (path / CONFIG).is_file() and is_model_dir(path):
-        return _of_model(path, name, split, views)
+        return _of_model(path, name, split, views, data)
     if (path / EVALUATION).is_file():
         return _of_file(path / EVALUATION, name, split, views)
     raise UserError(f"{path} is neither a run nor a model directory, and holds no {EVALUATION}: `vivit evaluate` writes one")
@@ -120,31 +129,36 @@ def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None)
 def is_run(path: pathlib.Path) -> bool:
     """Whether a folder is the work directory of a run."""
     try:
-        runs.read_config(path)
+        read_config(path)
     except UserError:
         return False
     return True
 
 
 def _of_run(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
-    run = runs.open_run(path)
+    run = open_run(path)
     own = run.evaluation()
     found = ({EVALUATION: own} if own else {}) | (run.explorations() if split or views else {})
     if not found:
         raise UserError(f"{path} has not been tested: `vivit evaluate --workdir {path}` writes its {EVALUATION}")
-    file = _chosen(path, found, split, views, f"vivit evaluate --workdir {path}")
+    file = _chosen(path, found, split, views, f"vivit evaluate --workdir {path} {_asked(split, views)}")
     model = run.experiment.model
     return Contender(name, path, found[file], path / file, model if model.num_classes is not None else _model_in(run.model), run)
 
 
-def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
-    """A model with evaluations in its own folder; or without any, a run's `model/`, which has the run's evaluations."""
+def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | None, data: str) -> Contender:
+    """A model with evaluations in its own folder; or without any, a run's `model/`, which has the run's evaluations.
+
+    `data` are the options for the data set, in a command that writes one.
+    """
     found = {file.name: read_evaluation(file) for file in sorted(path.glob("evaluation*.json"))}
     if not found and is_run(path.parent) and path.name == "model":
         return dataclasses.replace(_of_run(path.parent, name, split, views), path=path)
-    command = f"vivit evaluate --model {path} --name NAME --data_dir DIR --out {path / EVALUATION}"
+    other = "-".join(["evaluation", *([split] if split else []), *([f"{views[0]}x{views[1]}"] if views else [])])
+    out = path / (f"{other}.json" if found else EVALUATION)
+    command = f"vivit evaluate --model {shlex.quote(str(path))} {data} --out {shlex.quote(str(out))}"
     if not found:
-        raise UserError(f"{path} has no evaluation of it: `{command}` writes one")
+        raise UserError(f"{path} holds no evaluation: `{command}` writes one")
     file = _chosen(path, found, split, views, command)
     return Contender(name, path, found[file], path / file, model_config_of(path), None)
 
@@ -152,10 +166,10 @@ def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | N
 def _of_file(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
     """An evaluation by itself; a run or model in its folder tells which model it scored."""
     evaluation = read_evaluation(path)
-    _chosen(path.parent, {path.name: evaluation}, split, views, "vivit evaluate")
+    _chosen(path.parent, {path.name: evaluation}, split, views, f"vivit evaluate {_asked(split, views)}")
     folder = path.parent
     if is_run(folder):
-        run = runs.open_run(folder)
+        run = open_run(folder)
         return Contender(name, path, evaluation, path, _model_in(run.model) or run.experiment.model, run)
     return Contender(name, path, evaluation, path, _model_in(folder), None)
 
@@ -173,14 +187,17 @@ def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None,
 
     fitting = [file for file, of in found.items() if fits(of)]
     if not fitting:
-        asked = " ".join([*([f"--split {split}"] if split else []), *([f"--views {views[0]}x{views[1]}"] if views else [])])
         there = ", ".join(f"{of['split']} {of.get('temporal_views', '?')}x{of.get('spatial_views', '?')}" for of in found.values())
-        raise UserError(f"{path} has no evaluation of {asked} (there: {there}): `{command} {asked}` makes it")
+        raise UserError(f"{path} has no evaluation of {_asked(split, views)} (there: {there}): `{command}` makes it")
     shortest = min(len(file.split("-")) for file in fitting)
     plain = [file for file in fitting if len(file.split("-")) == shortest]
     if EVALUATION not in fitting and len(plain) > 1:
         raise UserError(f"{path} has several such evaluations ({', '.join(plain)}): name its views with --views, or give the file")
     return EVALUATION if EVALUATION in fitting else plain[0]
+
+
+def _asked(split: str | None, views: Views | None) -> str:
+    return " ".join([*([f"--split {split}"] if split else []), *([f"--views {views[0]}x{views[1]}"] if views else [])])
 
 
 def family_name(model: ModelConfig | None) -> str | None:

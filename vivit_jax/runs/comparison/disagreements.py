@@ -1,4 +1,4 @@
-"""The videos that tell two runs apart: one is right about them and the other wrong."""
+"""The videos that two runs disagree on: one is right about them and the other wrong."""
 
 import dataclasses
 

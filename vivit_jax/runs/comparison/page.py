@@ -202,7 +202,7 @@ class _Clips:
             return f"<figure><p>{text(self.why)}</p>"
         self._left -= len(uri)
         self._shown.add(video)
-        return f'<figure id="clip-{video}">{player(uri, f"a clip of {label}")}'
+        return f'<figure id="clip-{video}">{player(uri, f"Clip {self.comparison.lineup.videos[video]}, {label}")}'
 
     def _uri(self, video: int) -> str:
         lineup = self.comparison.lineup

@@ -1,4 +1,4 @@
-"""The units that a bootstrap draws to see how far a score could be off: videos, or groups of them."""
+"""The units that a bootstrap draws: videos, or groups of videos that are not independent."""
 
 import dataclasses
 import pathlib

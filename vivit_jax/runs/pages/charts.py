@@ -131,6 +131,9 @@ def _summary(of: Chart, series: Series) -> str:
     if not series.known:
         return ""
     points = [(y, x) for x, y in zip(series.x, series.y, strict=True) if y is not None]
+    if len(points) == 1:
+        ((y, x),) = points
+        return f"{series.name or of.y.name}: {brief(y, of.y.share)} at {of.x.name} {brief(x, of.x.share)}."
     (low, at_low), (high, at_high) = min(points), max(points)
     ends = f"from {brief(points[0][0], of.y.share)} to {brief(points[-1][0], of.y.share)}"
     lowest, highest = (f"{brief(y, of.y.share)} at {of.x.name} {brief(x, of.x.share)}" for y, x in ((low, at_low), (high, at_high)))
@@ -158,7 +161,7 @@ def _values(of: Chart) -> str:
         for x in places
     ]
     columns = [Column(of.x.name), *(Column(series.name or of.y.name) for series in of.series)]
-    return f"<details><summary>Values</summary>{table(columns, rows, of.title, hidden_caption=True)}</details>"
+    return f"<details><summary>Values</summary>{table(columns, rows, of.title + ': values', hidden_caption=True)}</details>"
 
 
 def _number(value: float, share: bool) -> str:

@@ -58,7 +58,7 @@ def table(
       marked: the numbers of the rows to emphasise.
       hidden_caption: whether only screen readers get the caption.
     """
-    head = "".join(f'<th scope="col"{_css(column)}{_title(column)}>{text(column.title)}</th>' for column in columns)
+    head = "".join(map(_heading, columns))
     body = "".join(_row(columns, row, sortable=sortable, marked=number in marked) for number, row in enumerate(rows))
     said = f"<caption{UNSEEN if hidden_caption else ''}><span>{text(caption)}</span></caption>"
     css = ' class="sortable"' if sortable else ""
@@ -79,6 +79,11 @@ def meanings(columns: Sequence[Column]) -> str:
 def name(value: str) -> str:
     """A name, broken where it would take too much of a line."""
     return f'<span class="name">{text(value)}</span>'
+
+
+def _heading(column: Column) -> str:
+    """A column's heading; one that says nothing, over a drawing of the number beside it, is no heading to screen readers either."""
+    return f'<th scope="col"{_css(column)}{_title(column)}>{text(column.title)}</th>' if column.title else "<td></td>"
 
 
 def _row(columns: Sequence[Column], row: Sequence[Cell | str], *, sortable: bool, marked: bool) -> str:

@@ -2,7 +2,7 @@
 
 from vivit_jax.analysis.proportions import wilson
 from vivit_jax.runs.pages.page import cut, share
-from vivit_jax.runs.pages.tables import Cell, Column, table
+from vivit_jax.runs.pages.tables import Cell, Column, meanings, table
 
 ROWS = 1000  # of all tables of classes; a page with more is slow
 LETTERS = 200  # of a class's name
@@ -16,9 +16,9 @@ def classes(scores: dict, rows: int) -> str:
     chosen = [(label, row) for label, row in known.items() if label in shown]
     left_out = f" The {len(shown):,} of {len(known):,} classes with the most examples." if len(shown) < len(known) else ""
     without = len(scores["per_class"]) - len(known)
-    left_out += f" {without:,} classes without examples are left out." if without else ""
+    left_out += f" {without:,} {'class' if without == 1 else 'classes'} without examples left out." if without else ""
     columns, cells, caption = _of_several_labels(chosen, scores) if "mAP" in scores else _of_one_label(chosen)
-    return table(columns, cells, caption + left_out, sortable=True)
+    return table(columns, cells, caption + left_out, sortable=True) + meanings(columns)
 
 
 def _of_one_label(chosen: list[tuple[str, dict]]) -> tuple[list[Column], list[list[Cell]], str]:

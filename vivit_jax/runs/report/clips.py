@@ -7,7 +7,7 @@ from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.errors import UserError
 from vivit_jax.runs.pages.clips import player, playing
 from vivit_jax.runs.pages.page import cut, short, text
-from vivit_jax.runs.record import Run
+from vivit_jax.runs.record import RunRecord
 from vivit_jax.runs.report.predictions import Example, Said
 
 SHOWN = 6
@@ -19,7 +19,7 @@ RIGHT, WRONG = (
 )
 
 
-def clips(run: Run, evaluation: dict, examples: Sequence[Example], room: int) -> str:
+def clips(run: RunRecord, evaluation: dict, examples: Sequence[Example], room: int) -> str:
     """The clips, as long as they do not take more than `room` bytes; in their place the reason where they cannot be shown."""
     data = run.experiment.data
     surest = sorted(examples, key=lambda example: -example.probability)

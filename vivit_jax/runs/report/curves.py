@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from vivit_jax.runs.clock import TIMING_KEYS
 from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
 
 STEP = Axis("step")
@@ -37,6 +38,7 @@ FOLDED = (
 
 def curves(metrics: list[dict], tested: int | None) -> str:
     """The curves that the metrics have values for. The test's point lies at the step of the model that was `tested`, if that is known."""
+    metrics = [_without_unmeasured(row) for row in metrics]
     if tested is not None:
         metrics = [row | {"step": tested} if any(key.startswith("test/") for key in row) else row for row in metrics]
     shown, folded = _drawn(SHOWN, metrics, "curve"), _drawn(FOLDED, metrics, "more")
@@ -44,6 +46,11 @@ def curves(metrics: list[dict], tested: int | None) -> str:
         return "<p>No metrics yet.</p>"
     more = f"<details><summary>Gradient and speed</summary>{folded}</details>" if folded else ""
     return shown + more
+
+
+def _without_unmeasured(row: dict) -> dict:
+    """A row of metrics without the timings of the first step, which compiles: its speed stands there as 0."""
+    return {key: value for key, value in row.items() if key not in TIMING_KEYS} if row.get(TIMING_KEYS[0]) == 0 else row
 
 
 def _drawn(figures: Sequence[Figure], metrics: list[dict], name: str) -> str:

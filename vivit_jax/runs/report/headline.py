@@ -9,7 +9,7 @@ from vivit_jax.runs.effort import devices, duration, training_seconds
 from vivit_jax.runs.pages.page import cut, share, text
 from vivit_jax.runs.patience import ended_early
 from vivit_jax.runs.plan import Plan
-from vivit_jax.runs.record import Run
+from vivit_jax.runs.record import RunRecord
 from vivit_jax.runs.report.predictions import heads_of
 from vivit_jax.training.config import LAST
 from vivit_jax.training.metrics import is_better
@@ -26,7 +26,7 @@ NAMES = {
 }
 
 
-def headline(run: Run, metrics: list[dict], evaluation: dict | None) -> str:
+def headline(run: RunRecord, metrics: list[dict], evaluation: dict | None) -> str:
     """The name of the run, its score, and the facts."""
     model = run.experiment.model
     description = f"{family_of(model).describe(model)}, clips of {' x '.join(map(str, model.clip))}"
@@ -38,7 +38,7 @@ def headline(run: Run, metrics: list[dict], evaluation: dict | None) -> str:
     return f"<h1>{title}</h1><p>{text(description)}</p>{said}{_facts(run, metrics, evaluation)}"
 
 
-def _tested(run: Run, evaluation: dict) -> str:
+def _tested(run: RunRecord, evaluation: dict) -> str:
     split = text(cut(f"{evaluation.get('name', run.experiment.data.name)} {evaluation['split']}", LETTERS))
     hits, examples = evaluation["hits"], evaluation["examples"]
     top1 = f"top-1: {hits} of {examples} examples of {split}"
@@ -54,7 +54,7 @@ def _tested(run: Run, evaluation: dict) -> str:
     return "".join(lines)
 
 
-def _validated(run: Run, metrics: list[dict]) -> str:
+def _validated(run: RunRecord, metrics: list[dict]) -> str:
     name, which = run.experiment.best, "best"
     if name == LAST:
         name, which = run.experiment.usual_score, "last"
@@ -78,7 +78,7 @@ def best_validation(name: str, metrics: list[dict]) -> tuple[int, float] | None:
     return best
 
 
-def _unfinished(run: Run, metrics: list[dict]) -> str:
+def _unfinished(run: RunRecord, metrics: list[dict]) -> str:
     """A sentence on a run whose metrics end before its last step; empty where they do not, or the last step is not known."""
     total, done = _steps(run), max((row["step"] for row in metrics), default=0)
     if total is None or done >= total or not metrics:
@@ -86,7 +86,7 @@ def _unfinished(run: Run, metrics: list[dict]) -> str:
     return f"The metrics end at step {done} of {total}: the run was interrupted, or goes on."
 
 
-def _steps(run: Run) -> int | None:
+def _steps(run: RunRecord) -> int | None:
     """The steps that the run was to have; None if that depends on a data set that is not there."""
     try:
         data = run.experiment.data
@@ -96,7 +96,7 @@ def _steps(run: Run) -> int | None:
         return None
 
 
-def _facts(run: Run, metrics: list[dict], evaluation: dict | None) -> str:
+def _facts(run: RunRecord, metrics: list[dict], evaluation: dict | None) -> str:
     """What else is to be known, as pairs: the other scores, and how the run came to them. What the files do not tell is left out."""
     versions = run.surroundings.get("versions")
     software = [f"{name} {versions[name]}" for name in ("vivit_jax", "jax") if versions.get(name)] if isinstance(versions, dict) else []

@@ -6,7 +6,7 @@ from typing import Any
 
 from vivit_jax.runs.pages.page import cut, text
 from vivit_jax.runs.pages.tables import Column, table
-from vivit_jax.runs.record import Run
+from vivit_jax.runs.record import RunRecord
 
 LETTERS = 1000  # of a value
 KEYS = 1000  # of a table
@@ -14,7 +14,7 @@ KEYS = 1000  # of a table
 COLUMNS = (Column("key", number=False), Column("value", number=False))
 
 
-def setting(run: Run) -> str:
+def setting(run: RunRecord) -> str:
     """The configuration as in `config.json`, and what else that records."""
     return _folded("Configuration", run.config) + _folded("Versions and machine", run.surroundings)
 

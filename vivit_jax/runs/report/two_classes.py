@@ -1,4 +1,4 @@
-"""The trade between finding a class and being right about it, where a head has two classes: ROC and precision over recall."""
+"""ROC and precision-recall curves, where a head has two classes."""
 
 from collections.abc import Sequence
 

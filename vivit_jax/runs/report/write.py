@@ -2,9 +2,9 @@
 
 import pathlib
 
-from vivit_jax.runs import record as runs
 from vivit_jax.runs.pages import charts, clips, tables
 from vivit_jax.runs.pages.page import cut, text, write_page
+from vivit_jax.runs.record import open_run
 from vivit_jax.runs.report.classes import ROWS, classes
 from vivit_jax.runs.report.clips import clips as surest
 from vivit_jax.runs.report.confusion import confusion
@@ -38,7 +38,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
     Raises:
       UserError: if it is not a work directory.
     """
-    run = runs.open_run(workdir)
+    run = open_run(workdir)
     metrics, evaluation = run.metrics(), run.evaluation()
     examples = examples_of(evaluation) if evaluation else []
     sections = {

@@ -18,8 +18,15 @@ function step(seconds) {
 
 export class Chart {
   // lines: [{label, colour, dash, times, values}], seconds: the video's length, clip: [first, last] second of the explained clip.
-  constructor(host, legend, { lines, seconds, clip }, onSeek) {
-    Object.assign(this, { host, lines, seconds, clip, onSeek, time: null });
+  // slider: an input that does from the keyboard what the pointer does on the chart.
+  constructor(host, slider, legend, { lines, seconds, clip }, onSeek) {
+    Object.assign(this, { host, slider, lines, seconds, clip, onSeek, time: null });
+    Object.assign(slider, { max: seconds, step: seconds / 50, value: 0 });
+    slider.oninput = () => {
+      this.at(Number(slider.value));
+      this.spell();
+      onSeek(this.time);
+    };
     legend.replaceChildren(...lines.map((line) => this.entry(line)));
     this.readings = [...legend.querySelectorAll(".reading")];
     this.observer = new ResizeObserver(() => this.draw());
@@ -93,6 +100,15 @@ export class Chart {
     this.mark?.setAttribute("x1", this.x(time));
     this.mark?.setAttribute("x2", this.x(time));
     this.read(time);
+    if (document.activeElement === this.slider) return; // a playing video would have a screen reader speak without end
+    this.slider.value = time;
+    this.spell();
+  }
+
+  // What a screen reader says of the slider.
+  spell() {
+    const said = this.lines.map(({ label, model }, number) => `${label}${model ? ` by ${model}` : ""} ${this.readings[number].textContent}`);
+    this.slider.setAttribute("aria-valuetext", `${this.time.toFixed(1)} seconds: ${said.join(", ")}`);
   }
 
   read(time) {

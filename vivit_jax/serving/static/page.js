@@ -3,6 +3,7 @@
 import { Answer } from "./answer.js";
 import { Chart } from "./chart.js";
 import * as camera from "./camera.js";
+import { send } from "./send.js";
 import { breakable } from "./text.js";
 
 const COLOURS = ["first", "second", "third"];
@@ -14,6 +15,12 @@ function say(text, kind = "") {
   find("status").className = `status ${kind}`;
   find("status").textContent = text;
   find("verdict").parentElement.classList.toggle("waiting", kind === "busy");
+}
+
+// Shows how much of an upload has gone; a share of 1, when the server is at work, shows none.
+function sent(share) {
+  find("sent").hidden = share === 1;
+  find("sent").value = share;
 }
 
 // Shows a file in the player; a container that the browser cannot play is no reason not to ask the model.
@@ -47,19 +54,27 @@ async function ask(file, label = "", asker = 0) {
   }
   const asking = (shown.asking = new AbortController());
   say(label ? `Looking for what speaks for ${label} …` : `Looking at ${file.name} …`, "busy");
+  find("cancel").hidden = false;
   const form = new FormData();
   form.append("file", file, file.name);
   const query = new URLSearchParams({ details: "true", ...(label && { label }) });
   try {
-    const answer = await fetch(`api/predict?${query}`, { method: "POST", body: form, signal: asking.signal });
-    const said = await answer.json();
-    if (!answer.ok) throw new Error(said.error);
+    const { ok, said } = await send(`api/predict?${query}`, form, asking.signal, sent);
+    if (!ok) throw new Error(said?.error ?? "The server's answer cannot be read.");
     await show(said, label, asker);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    say(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message, "bad");
+    if (shown.asking !== asking) return; // another question has taken its place
+    if (error.name === "AbortError") say("Cancelled.");
+    else say(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message, "bad");
     if (!label) clear();
+  } finally {
+    if (shown.asking === asking) find("cancel").hidden = find("sent").hidden = true;
   }
+}
+
+function cancel() {
+  shown.asking?.abort();
+  find("file").focus();
 }
 
 async function show({ video, views, results }, label, asker) {
@@ -117,7 +132,7 @@ function draw(video, results) {
   find("along-about").textContent = `Each point is a clip of ${length} s around it; the shaded one is shown below. Click to go there.`;
   const clip = results[0].clip.times;
   const setting = { lines, seconds: video.seconds, clip: [clip[0], clip.at(-1)] };
-  shown.chart = new Chart(find("chart"), find("legend"), setting, seek);
+  shown.chart = new Chart(find("chart"), find("place"), find("legend"), setting, seek);
 }
 
 function seek(time) {
@@ -159,10 +174,11 @@ function example({ name, title }) {
   button.type = "button";
   button.dataset.name = name;
   button.setAttribute("aria-pressed", "false");
-  const preview = Object.assign(document.createElement("video"), { src: `examples/${name}.mp4`, muted: true, loop: true, playsInline: true });
+  const preview = Object.assign(document.createElement("video"), { src: `examples/${name}.mp4`, muted: true, playsInline: true });
   preview.setAttribute("aria-hidden", "true");
   preview.tabIndex = -1;
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) preview.autoplay = true;
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) preview.autoplay = true; // once, and again for who points at it
+  button.onpointerenter = button.onfocus = () => preview.play().catch(() => {});
   const caption = document.createElement("span");
   caption.textContent = title;
   button.append(preview, caption);
@@ -191,6 +207,7 @@ function listen() {
   for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => { event.preventDefault(); take(event.dataTransfer.files[0]); });
   find("camera").onclick = takeCamera;
+  find("cancel").onclick = cancel;
   find("camera").hidden = !camera.available();
   film.ontimeupdate = () => shown.chart?.at(film.currentTime);
   film.onerror = () => {

@@ -262,8 +262,14 @@ def _mesh(config: ParallelConfig) -> Mesh:
 
 
 def _compiler_options() -> dict[str, bool] | None:
-    """On a GPU all matrix products by cuBLAS, which adds biases and residuals as it writes; XLA's own Triton products leave them apart."""
-    return {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
+    """What XLA would choose otherwise on a GPU.
+
+    Matrix products are all cuBLAS's, which adds biases and residuals as it writes; XLA's own Triton products leave them apart. 3-D
+    convolutions keep the channels last, as 2-D ones do: XLA puts them first, and copies before and after (docs/resnet3d.md).
+    """
+    if jax.default_backend() != "gpu":
+        return None
+    return {"xla_gpu_enable_triton_gemm": False, "xla_gpu_force_conv_nhwc": True}
 
 
 def _narrow(array: Any) -> np.ndarray:

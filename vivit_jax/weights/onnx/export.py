@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from jaxtyping import Array, Float
 
+from vivit_jax import extras
 from vivit_jax.errors import Stopped, UserError
 from vivit_jax.heads import by_head
 from vivit_jax.models.families import build, family_of
@@ -99,7 +100,7 @@ def _value_range(preprocess: Preprocess) -> list[float]:
 def _compared(path: pathlib.Path, forward: object, variables: dict, preprocess: Preprocess, batch: int | None) -> str:
     """Runs the file on random clips, as few as show that the batch is free, beside the model itself."""
     if importlib.util.find_spec("onnxruntime") is None:
-        return "not compared with onnxruntime, which is not installed: pip install 'vivit_jax[onnx]'"
+        return f"not compared with onnxruntime, which is not installed: {extras.install('onnx')}"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

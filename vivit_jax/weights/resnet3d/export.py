@@ -12,7 +12,6 @@ from vivit_jax.weights.layers import flatten_variables
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.resnet3d.names import counters, to_torch, torch_names
 from vivit_jax.weights.tensors import write_safetensors
-from vivit_jax.weights.torch_files import INSTALL_TORCH
 
 SUFFIXES = (".pth", ".safetensors")
 
@@ -49,7 +48,7 @@ def write_state_dict(tensors: Mapping[str, np.ndarray], out: pathlib.Path, libra
     try:
         import torch
     except ImportError:
-        raise UserError(f"writing {out.suffix} needs torch: {INSTALL_TORCH.split(',')[0]}, or write .safetensors") from None
+        raise UserError(f"writing {out.suffix} needs torch: pip install torch, or write .safetensors") from None
     archive = io.BytesIO()  # torch itself ends in an error of its own where the system refuses, as on a full disk
     torch.save({name: torch.from_numpy(array.copy()) for name, array in tensors.items()}, archive)
     out.write_bytes(archive.getbuffer())

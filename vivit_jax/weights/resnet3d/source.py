@@ -11,6 +11,8 @@ from vivit_jax.weights.tensor_files import Tensors
 
 VIDEO, IMAGE = "video_resnet", "image_resnet"
 FORMATS = (VIDEO, IMAGE)
+DEEP_STEM = "conv1.0.weight"
+STEMS = ("conv1.weight", DEEP_STEM)
 WRAPPERS = r"(?:module\.|model\.|backbone\.)*"
 
 # Pixel statistics of torchvision's weights: Kinetics-400 for videos, ImageNet for images.
@@ -55,7 +57,7 @@ def format_of(tensors: Tensors) -> str | None:
     names = {re.sub(f"^{WRAPPERS}", "", name) for name in tensors}
     if "layer1.0.conv1.0.weight" in names or "layer1.0.conv1.0.0.weight" in names:
         return VIDEO
-    return IMAGE if {"conv1.weight", "layer1.0.conv1.weight"} <= names else None
+    return IMAGE if "layer1.0.conv1.weight" in names and not names.isdisjoint(STEMS) else None
 
 
 def read(tensors: Tensors, asked: str = "auto") -> Source:
@@ -72,6 +74,8 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
         raise UserError(f"{tensors.path} is of format {format}, not {asked}: set format to {format} or auto")
     tensors = tensors.renamed({re.sub(f"^{WRAPPERS}", "", name): name for name in tensors})
     shapes = tensors.shapes
+    if format == IMAGE:
+        _refuse_other_networks(tensors, name)
     architectures = _image_architectures(tensors, name) if format == IMAGE else (_video_architecture(tensors, name),)
     head = shapes.get("fc.weight")
     mean, std, said = _pixels(tensors, format)
@@ -107,14 +111,38 @@ def _check_depths(tensors: Tensors, known: tuple[tuple[int, ...], ...], name: st
     return depths
 
 
+def _refuse_other_networks(tensors: Tensors, name: str) -> None:
+    """Refuses relatives of the ResNet, some of which only timm's config.json beside the weights tells from it."""
+    if DEEP_STEM in tensors:
+        raise UserError(f"{name}: its stem is three convolutions (ResNet-C, -D, -S or -T), expected one of 7x7")
+    stem, inner = (tensors.shapes.get(part, ()) for part in ("conv1.weight", "layer1.0.conv2.weight"))
+    if len(inner) == 4 and inner[0] != inner[1]:
+        raise UserError(f"{name}: its 3x3 convolutions are in {inner[0] // max(inner[1], 1)} groups (ResNeXt), expected one")
+    if len(inner) == 4 and stem and inner[0] != stem[0]:
+        raise UserError(f"{name}: its first stage is {inner[0]} wide and its stem {stem[0]} (a wide ResNet), expected the same")
+    config = _config_beside(tensors)
+    architecture, arguments = config.get("architecture"), config.get("model_args")
+    if re.match(r"(resnetblur|resnetaa)", str(architecture)):
+        raise UserError(f"{name}: {architecture} smooths before it strides, which a ResNet over time and space does not")
+    for field, plain in (("act_layer", ("relu",)), ("aa_layer", ()), ("norm_layer", ("batchnorm", "batchnorm2d"))):
+        value = arguments.get(field) if isinstance(arguments, dict) else None
+        if value not in (None, "", *plain):
+            raise UserError(f"{name}: config.json says {field} {str(value)[:80]!r}, which a ResNet over time and space does not have")
+
+
+def _config_beside(tensors: Tensors) -> dict:
+    """timm's config.json beside the weights, or nothing."""
+    config = (tensors.path if tensors.path.is_dir() else tensors.path.parent) / CONFIG
+    return read_json(config) if config.is_file() else {}
+
+
 def _video_names() -> str:
     return ", ".join(key for key, plan in ARCHITECTURES.items() if not plan.inflated)
 
 
 def _pixels(tensors: Tensors, format: str) -> tuple[Triple, Triple, str]:
     """Mean, std and where they come from: timm's config.json beside an image model's weights, else torchvision's values for the format."""
-    config = (tensors.path if tensors.path.is_dir() else tensors.path.parent) / CONFIG
-    recipe = read_json(config).get("pretrained_cfg") if format == IMAGE and config.is_file() else None
+    recipe = _config_beside(tensors).get("pretrained_cfg") if format == IMAGE else None
     if isinstance(recipe, dict) and all(_is_triple(recipe.get(field)) for field in ("mean", "std")):
         return tuple(recipe["mean"]), tuple(recipe["std"]), CONFIG
     return MEANS[format], STDS[format], "torchvision's"

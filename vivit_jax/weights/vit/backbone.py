@@ -75,9 +75,10 @@ class Backbone:
       num_heads: attention heads.
       activation: the MLP's, as `ViViTConfig` names it.
       norm_eps: of every LayerNorm.
+      last_norm_eps: of the encoder's last LayerNorm, where it is another.
       mean: per RGB channel, of pixels in [0, 1].
       std: per RGB channel, of pixels in [0, 1].
-      position_resize: how the source's own code resizes positions: `cubic` or `linear`.
+      position_resize: how the source's own code resizes positions, as `resize_positions` names it.
       factorisation: None for an image model.
       clip: (t, h, w) of a ViViT's videos; None for an image model.
       tokenizer: as `ViViTConfig` names it.
@@ -102,6 +103,7 @@ class Backbone:
     num_heads: int
     activation: str = "gelu"
     norm_eps: float = 1e-6
+    last_norm_eps: float | None = None
     mean: Triple = HALF
     std: Triple = HALF
     position_resize: str = "cubic"

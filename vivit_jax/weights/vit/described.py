@@ -1,4 +1,4 @@
-"""What a config.json beside weights says: the fields that we read, each checked before it is believed."""
+"""Reads the config.json beside weights: the fields that we need, each checked before it is believed."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -44,6 +44,7 @@ def _is_input(value: object) -> bool:
 
 # What each field must be, in words and as a check; no name means one thing to Hugging Face and another to timm.
 FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "act_layer": ("text", _is_text),
     "architecture": ("text", _is_text),
     "global_pool": ("text", _is_text),
     "hidden_act": ("text", _is_text),
@@ -55,6 +56,7 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "mean": ("three numbers", _is_triple),
     "model_args": ("an object", _is_object),
     "model_type": ("text", _is_text),
+    "norm_layer": ("text", _is_text),
     "num_attention_heads": ("a whole number above 0", _is_count),
     "num_frames": ("a whole number above 0", _is_count),
     "num_heads": ("a whole number above 0", _is_count),

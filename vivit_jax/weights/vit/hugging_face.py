@@ -133,6 +133,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or default[0],
         std=pixels.std or default[1],
+        position_resize="nearest" if has_times else "cubic",
         resize=pixels.resize,
         said=said_by_config(config) | pixels.said,
         notes=tuple(("(pixels)", note) for note in pixels.notes),

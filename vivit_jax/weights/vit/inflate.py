@@ -1,4 +1,4 @@
-"""From one vision transformer to another: kernels over time, positions over another grid, attentions of another factorisation (Sec. 3.4).
+"""Fits one vision transformer to another (Sec. 3.4): kernels over time, positions on another grid, attention of another factorisation.
 
 Every part returns parameters of the model by path and lines for the report; what it leaves out is to be initialised at random.
 """

@@ -33,6 +33,7 @@ def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, ke
         model,
         activation=init.activation or backbone.activation,
         norm_eps=init.norm_eps or backbone.norm_eps,
+        last_norm_eps=None if init.norm_eps else backbone.last_norm_eps,
     )
     mean, std = init.mean or backbone.mean, init.std or backbone.std
     params, groups = transfer(backbone, model, init)
@@ -46,7 +47,8 @@ def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, ke
 
 def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dict) -> list[Group]:
     """A line for each place where what weights cannot show was read, given or assumed."""
-    values = {"activation": model.activation, "norm_eps": f"{model.norm_eps:g}", **pixels}
+    last = f" (last {model.last_norm_eps:g})" if model.last_norm_eps else ""
+    values = {"activation": model.activation, "norm_eps": f"{model.norm_eps:g}{last}", **pixels}
     by_origin = {}
     for name, value in values.items():
         origin = "given" if getattr(init, name) else backbone.said.get(name, "assumed")

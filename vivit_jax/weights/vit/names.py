@@ -19,7 +19,7 @@ Transform = Callable[[np.ndarray, int], np.ndarray | tuple[np.ndarray, ...]]
 
 
 def as_is(x: np.ndarray, heads: int) -> np.ndarray:
-    """Unchanged."""
+    """The tensor as it is."""
     return x
 
 

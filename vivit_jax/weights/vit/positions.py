@@ -16,9 +16,10 @@ def resize_positions(grid: np.ndarray, size: Sequence[int], method: str) -> np.n
       grid: (n_1, ..., d) positions.
       size: the grid wanted, as many axes.
       method: `cubic`, PyTorch's bicubic (Keys' kernel with a = -0.75, pixel centres aligned, no smoothing), as DINO and Hugging Face
-        use it; or `linear`, linear interpolation with the corners aligned, as Google's ViT and Scenic use it.
+        use it; `cubic_antialiased`, PyTorch's with `antialias` (a = -0.5, and the kernel as wide as what it leaves out), as timm uses it;
+        `linear`, linear interpolation with the corners aligned, as Google's ViT and Scenic use it; or `nearest`, as TimeSformer.
     """
-    weights = {"cubic": _cubic, "linear": _linear}[method]
+    weights = METHODS[method]
     resized = grid.astype(np.float64)
     for axis, length in enumerate(size):
         if resized.shape[axis] != length:
@@ -99,14 +100,34 @@ def _linear(source: int, target: int) -> np.ndarray:
     return np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(source)))
 
 
-def _cubic(source: int, target: int, a: float = -0.75) -> np.ndarray:
+def _cubic(source: int, target: int) -> np.ndarray:
     """(target, source) weights of cubic convolution about aligned pixel centres, edges repeated."""
     at = (np.arange(target) + 0.5) * source / target - 0.5
     weights = np.zeros((target, source))
     for offset in range(-1, 3):
         index = np.floor(at).astype(int) + offset
-        x = np.abs(at - index)
-        near = (a + 2) * x**3 - (a + 3) * x**2 + 1
-        far = a * (x**3 - 5 * x**2 + 8 * x - 4)
-        np.add.at(weights, (np.arange(target), index.clip(0, source - 1)), np.where(x <= 1, near, np.where(x < 2, far, 0.0)))
+        np.add.at(weights, (np.arange(target), index.clip(0, source - 1)), _keys(np.abs(at - index), a=-0.75))
     return weights
+
+
+def _cubic_antialiased(source: int, target: int) -> np.ndarray:
+    """(target, source) weights of a cubic kernel that widens where the grid shrinks, cut off at the edges."""
+    step = source / target
+    distance = np.abs((np.arange(source) + 0.5) - (np.arange(target)[:, None] + 0.5) * step)
+    weights = _keys(distance / max(step, 1.0), a=-0.5)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _keys(x: np.ndarray, a: float) -> np.ndarray:
+    """Keys' cubic kernel at distances x >= 0."""
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
+    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+
+
+def _nearest(source: int, target: int) -> np.ndarray:
+    """(target, source) weights that pick one position each, as PyTorch's `nearest` does."""
+    return np.eye(source)[np.arange(target) * source // target]
+
+
+METHODS = {"cubic": _cubic, "cubic_antialiased": _cubic_antialiased, "linear": _linear, "nearest": _nearest}

@@ -165,6 +165,7 @@ def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
         num_heads=config.num_heads,
         activation=config.activation,
         norm_eps=config.norm_eps,
+        last_norm_eps=config.last_norm_eps,
         mean=pretrained.preprocess.mean,
         std=pretrained.preprocess.std,
         factorisation=config.factorisation,

@@ -51,6 +51,7 @@ def target_model(backbone: Backbone, model: Mapping[str, object], init: InitConf
         mlp_dim=backbone.mlp_dim,
         activation=init.activation or backbone.activation,
         norm_eps=init.norm_eps or backbone.norm_eps,
+        last_norm_eps=None if init.norm_eps else backbone.last_norm_eps,
         **asked,
     )
 

@@ -1,6 +1,7 @@
 """timm's ViTs, and the .pth files of DeiT, DINO and DINOv2, which share their names.
 
-What weights cannot show comes from the config.json beside them (as on the Hugging Face hub), or from timm's defaults.
+What weights cannot show comes from the config.json beside them (as on the Hugging Face hub), or from timm's defaults. The activation of an
+architecture stands in timm's code alone; those that differ from the default are listed here.
 """
 
 import re
@@ -65,6 +66,11 @@ REFUSED = (
 # Our names of timm's values of `global_pool`; a ViViT has no others.
 POOLS = {"token": "token", "avg": "mean", "max": "max"}
 
+# Architectures whose code has tanh GELU.
+TANH = r"vit_(base_patch32_siglip|giantopt_|large_patch16_siglip_gap_512|so400m_patch16_siglip)"
+# Our names of timm's values of `act_layer`.
+ACTIVATIONS = {"gelu": "gelu", "gelu_erf": "gelu", "gelu_tanh": "gelu_tanh"}
+
 
 def recognises(tensors: Tensors, metadata: dict) -> bool:
     """Whether these are names of timm's vision transformers."""
@@ -72,11 +78,12 @@ def recognises(tensors: Tensors, metadata: dict) -> bool:
 
 
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
-    """An image ViT. timm's ViTs have exact GELU and an epsilon of 1e-6."""
+    """An image ViT. timm's ViTs have an epsilon of 1e-6, and exact GELU unless their architecture is listed with another."""
     name = f"{tensors.path} (timm)"
     config = described(metadata.get("config", {}), name)
+    architecture = config.get("architecture", "")
     refuse(tensors, REFUSED, name)
-    _refuse_by_architecture(str(config.get("architecture")), name)
+    _refuse_by_architecture(architecture, name)
     _refuse_gated(tensors, name)
     heads = options.num_heads or config.get("model_args", {}).get("num_heads") or _heads(tensors, options, name)
     translation = translate(tensors, TABLE, heads)
@@ -97,13 +104,31 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         num_heads=heads,
         mean=tuple(recipe.get("mean", default_mean)),
         std=tuple(recipe.get("std", default_std)),
-        said={name: "config.json" for name in ("mean", "std") if name in recipe},
+        activation=_activation(config, architecture, name),
+        position_resize="cubic_antialiased" if architecture else "cubic",  # what timm saves says so; a .pth alone is taken for DINO's
+        said=_said(config, recipe),
         pool=pool,
         origin=translation.origin,
         dropped=translation.dropped,
         headless=headless,
         notes=(("(norm)", "the source applies it after averaging the tokens, a ViViT before"),) if headless == NORM_AFTER_POOL else (),
     )
+
+
+def _said(config: dict, recipe: dict) -> dict[str, str]:
+    fields = (*(("activation",) if "architecture" in config else ()), *(name for name in ("mean", "std") if name in recipe))
+    return dict.fromkeys(fields, "config.json")
+
+
+def _activation(config: dict, architecture: str, name: str) -> str:
+    """The MLPs' activation under our name, by the arguments that config.json has, or by the architecture's."""
+    arguments = config.get("model_args", {})
+    if "layernorm" not in arguments.get("norm_layer", "layernorm"):
+        raise UserError(f"{name}: config.json says norm_layer {arguments['norm_layer']!r}, and a ViViT has LayerNorm")
+    activation = arguments.get("act_layer", "gelu_tanh" if re.match(TANH, architecture) else "gelu")
+    if activation not in ACTIVATIONS:
+        raise UserError(f"{name}: config.json says act_layer {activation!r}, and a ViViT's is one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[activation]
 
 
 def _refuse_by_architecture(architecture: str, name: str) -> None:
@@ -126,8 +151,10 @@ NORM_AFTER_POOL = "its head normalises after averaging tokens that have attended
 def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:
     """How the tokens are pooled, and why the head cannot be kept if that is not how a ViViT does it."""
     said = config.get("model_args", {}).get("global_pool", config.get("global_pool"))
-    if norm.endswith("fc_norm.weight"):
+    if norm.endswith("fc_norm.weight") and said in (None, "avg"):
         return ("mean", NORM_AFTER_POOL) if has_cls else ("mean_then_norm", None)
+    if norm.endswith("fc_norm.weight") and said != "token":
+        return "token" if has_cls else "mean", f"its head normalises tokens pooled by {said!r}, which a ViViT does not"
     if said not in (None, *POOLS):
         return "token" if has_cls else "mean", f"its head reads tokens pooled by {said!r}, which a ViViT does not"
     pool = POOLS.get(said, "token" if has_cls else "mean")

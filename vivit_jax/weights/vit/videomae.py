@@ -30,6 +30,7 @@ from vivit_jax.weights.vit.names import (
 
 OUR_BLOCK = "encoder/block_{0:02d}/"
 DECODER = "reconstructs hidden patches in pre-training"
+TORCH_EPS = 1e-5  # of the LayerNorm after the mean in Hugging Face's class, whatever layer_norm_eps says
 FIRST_TOKEN = "its head, if it has one, reads the first token, since it does not average"
 
 THEIRS = r"(?:(?:module|model|encoder|backbone)\.)*"  # the authors'
@@ -112,6 +113,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         num_heads=heads,
         activation=activation_of(config, "gelu", name),
         norm_eps=float(config.get("layer_norm_eps", 1e-12 if config else 1e-6)),
+        last_norm_eps=TORCH_EPS if normalises_mean and "embeddings" in translation.origin["tokenizer/kernel"] else None,
         origin=translation.origin,
         dropped=translation.dropped,
         factorisation="spatio_temporal_attention",

@@ -12,8 +12,8 @@ from vivit_jax.heads import by_head
 DTYPES = ("auto", "float32", "bfloat16")
 
 
-class Described:
-    """Beside a frozen dataclass with the fields `dtype` and `num_classes`."""
+class BaseConfig:
+    """What a frozen dataclass with the fields `dtype` and `num_classes` gains by inheriting from it."""
 
     @property
     def compute_dtype(self) -> jnp.dtype:

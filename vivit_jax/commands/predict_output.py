@@ -1,4 +1,4 @@
-"""How `vivit predict` tells its predictions: on the terminal, as JSON, or in a file of rows. What fails is named as it is met."""
+"""Prints the predictions of `vivit predict` as tables or JSON, or writes them to a file of rows. Failures are named as they happen."""
 
 import json
 import sys
@@ -95,7 +95,7 @@ def tell_failed(errors: Sequence[str], total: int) -> None:
 
 
 def _told(part: Part, total: int) -> list[str]:
-    """Says on standard error what there is to say of a video; returns its error in a list, if it has one."""
+    """Prints a video's remark and its error on standard error; returns the error in a list, which is empty without one."""
     if part.remark:
         print(f"vivit: {in_one_line(f'{part.video}: {part.remark}')}", file=sys.stderr)
     if part.error:

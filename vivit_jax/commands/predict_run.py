@@ -1,4 +1,4 @@
-"""What `vivit predict` does once its options are read: apart from them, so that its help need not wait for JAX."""
+"""Runs `vivit predict` once its options are read. This is a module of its own so that the command's help need not wait for JAX."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.predictions import print_videos, print_windows, tell_failed, write_rows
+from vivit_jax.commands.predict_output import print_videos, print_windows, tell_failed, write_rows
 from vivit_jax.data.sources import check_standard_input, find_videos, standard_input_as_file
 from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.errors import UserError, printable
@@ -130,7 +130,7 @@ def _as_files(videos: Sequence[str]) -> Iterator[tuple[list[str], dict[str, str]
 
 
 def _renamed(result: Part | Outcome, names: dict[str, str]) -> Part | Outcome:
-    """What is told of a video, told of it by another name where it has one."""
+    """The result under the name that the user knows, where the video was read from a temporary file."""
     name = names.get(result.video)
     error = result.error and name and result.error.replace(result.video, name)
     return dataclasses.replace(result, video=name, error=error) if name else result

@@ -1,0 +1,168 @@
+"""Metrics writers that fail: full disks, services that raise, hang or cannot be imported. None of them stops a run."""
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+
+from vivit_jax.errors import UserError
+from vivit_jax.runs import writers
+from vivit_jax.runs.writers import JsonLines, TensorBoard, Writers, check_wandb
+
+
+@pytest.mark.fault(
+    promise="A metrics writer whose disk is full never stops a run nor makes it wait",
+    provoked="TensorBoard events and metrics.jsonl on a tmpfs of 4 MB that is full; 20,000 rows",
+    seen="one warning for each; every row is taken in less than a millisecond; what was written before is whole",
+    trials=2,
+)
+def test_a_full_disk_of_the_writers_stops_nothing(small_disk, capsys):
+    writers = Writers(
+        {"TensorBoard": lambda: TensorBoard(small_disk / "run", 0), "metrics.jsonl": lambda: JsonLines(small_disk / "metrics.jsonl", 0)}
+    )
+    writers.write(1, {"train/loss": 1.0})
+    fill(small_disk)
+    begun = time.monotonic()
+    for step in range(2, 20_000):
+        writers.write(step, {"train/loss": 1.0})
+    assert time.monotonic() - begun < 20
+    (small_disk / "filler").unlink()
+    writers.write(20_000, {"train/loss": 1.0})
+    writers.close()
+    output = capsys.readouterr().out
+    assert [output.count(f"do not reach {name}, training goes on") for name in ("TensorBoard", "metrics.jsonl")] == [1, 1]
+    steps = [json.loads(line)["step"] for line in (small_disk / "metrics.jsonl").read_text().splitlines()]
+    assert steps[0] == 1
+    assert steps[-1] == 20_000
+
+
+def fill(disk):
+    with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
+        while True:
+            filler.write(bytes(512))
+
+
+@pytest.mark.fault(
+    promise="A run whose TensorBoard folder fills up trains to its end",
+    provoked="the work directory's disk is full but for metrics; a run with TensorBoard on and a row at each step",
+    seen="one warning, exit code 0 or the save's own one-line error, never a hang",
+    trials=1,
+)
+@pytest.mark.slow
+def test_a_run_goes_on_without_tensorboard(start, small_disk, tmp_path):
+    events = small_disk / "events.out.tfevents.filler"
+    workdir = small_disk / "run"
+    run = start(
+        workdir,
+        "--config.training.tensorboard=True",
+        "--config.training.steps=3000",
+        "--config.training.log_every=1",
+        "--config.evaluation.every_steps=3000",
+        "--config.checkpoint.every_steps=3000",
+    )
+    run.wait_for("step 50/")
+    with events.open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
+        while True:
+            filler.write(bytes(4096))
+    run.wait_for("do not reach TensorBoard, training goes on", 60)
+    events.unlink()
+    run.popen.send_signal(signal.SIGTERM)
+    assert run.wait(60) == 143, run.output()
+    assert run.output().count("do not reach TensorBoard") == 1
+
+
+FAILING_INIT = """
+def init(**options):
+    raise RuntimeError("no API key")
+"""
+
+
+FAILING_LOG = """
+class Run:
+    def log(self, row, step):
+        raise OSError(28, "No space left on device")
+
+    def finish(self):
+        pass
+
+
+def init(**options):
+    return Run()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault(
+    promise="Weights & Biases that fails never stops a run",
+    provoked="a package `wandb` before the real one in a training process's path, whose init raises, and whose log raises",
+    seen="one warning with the error; the run trains to its end, exit code 0",
+    trials=2,
+)
+@pytest.mark.parametrize("wandb", [FAILING_INIT, FAILING_LOG], ids=["init", "log"])
+def test_a_run_goes_on_without_weights_and_biases(start, tmp_path, wandb):
+    (tmp_path / "wandb.py").write_text(wandb)
+    path = os.pathsep.join([str(tmp_path), str(Path(tiny.__file__).parents[2])])
+    run = start(tmp_path / "run", "--config.training.wandb=project", "--config.training.steps=4", PYTHONPATH=path)
+    assert run.wait() == 0, run.output()
+    assert run.output().count("do not reach Weights & Biases, training goes on") == 1
+    assert tiny.rows(tmp_path / "run")[-1]["step"] == 4
+
+
+@pytest.mark.slow
+def test_weights_and_biases_offline_takes_every_row(start, tmp_path):
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    run = start(tmp_path / "run", "--config.training.wandb=project", "--config.training.steps=4", WANDB_MODE="offline", WANDB_SILENT="true")
+    assert run.wait() == 0, run.output()
+    assert "do not reach" not in run.output()
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_a_wandb_that_cannot_be_imported_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    for broken in ("import nowhere_to_be_found\n", "raise TypeError('Descriptors cannot be created directly.\\nRegenerate')\n"):
+        (tmp_path / "wandb.py").write_text(broken)
+        importlib.invalidate_caches()
+        with pytest.raises(
+            UserError, match=r"the package wandb cannot be imported \((ModuleNotFound|Type)Error: .*install it again"
+        ) as error:
+            check_wandb()
+        assert "\n" not in str(error.value)
+
+
+class Hanging:
+    """A writer whose service is gone: each row is read back from a FIFO that nobody writes to."""
+
+    def __init__(self, fifo):
+        self._fifo = fifo
+
+    def write(self, step, row):
+        self._fifo.read_bytes()
+
+    def close(self):
+        pass
+
+
+@pytest.mark.fault(
+    promise="A metrics service that hangs never makes a run wait",
+    provoked="a writer in its own thread, as that of Weights & Biases is, that hangs in a read; 12,000 rows",
+    seen="one warning; the rows are handed over in no time, and closing gives up after a while",
+    trials=1,
+)
+def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.2)
+    os.mkfifo(tmp_path / "service")
+    several = Writers({"service": lambda: writers.Detached(lambda: Hanging(tmp_path / "service"))})
+    begun = time.monotonic()
+    for step in range(12_000):
+        several.write(step, {"train/loss": 1.0})
+    several.close()
+    assert time.monotonic() - begun < 10
+    assert capsys.readouterr().out.count("do not reach service, training goes on") == 1
+    (tmp_path / "service").write_bytes(b"")  # lets the thread go

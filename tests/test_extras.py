@@ -1,0 +1,44 @@
+"""What is said to install an extra: one that there is, by a command that works where it is said."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+SOURCES = sorted((ROOT / "vivit_jax").rglob("*.py"))
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.py"), ROOT / "benchmarks" / "README.md"])
+
+
+def test_every_extra_that_is_named_is_one():
+    said = {name for path in SOURCES for name in re.findall(r"extras\.install\(['\"](\w+)['\"]\)", path.read_text(encoding="utf-8"))}
+    assert said >= {"serve", "onnx", "parquet", "beam", "wandb", "completion", "fa3"}
+    written = {
+        name for path in PAGES for names in re.findall(r"'\.\[([\w,-]+)\]'", path.read_text(encoding="utf-8")) for name in names.split(",")
+    }
+    assert said | written <= EXTRAS
+
+
+def test_pages_install_from_the_clone_and_messages_ask_one_place():
+    """The package is on no index, so `pip install vivit_jax` from elsewhere would fetch whatever takes that name."""
+    for path in [*SOURCES, *PAGES]:
+        if path.name != "extras.py":
+            assert not re.search(r"pip install '?vivit_jax", path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize(
+    ("installed", "command"), [(True, "pip install 'vivit_jax[serve]'"), (False, "pip install '.[serve]' in the clone of vivit_jax")]
+)
+def test_the_command_is_that_of_where_the_package_lies(installed, command, tmp_path):
+    (tmp_path / "vivit_jax").symlink_to(ROOT / "vivit_jax")
+    if installed:
+        (tmp_path / "vivit_jax-0.0.dist-info").mkdir()
+        (tmp_path / "vivit_jax-0.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: vivit_jax\nVersion: 0.0\n")
+    asking = [sys.executable, "-S", "-c", "from vivit_jax import extras; print(extras.install('serve'))"]
+    done = subprocess.run(asking, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ""}, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{command}\n", "")

@@ -1,0 +1,21 @@
+"""What measured figures depend on besides what is measured: devices, CPUs and versions."""
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+import jax
+
+
+def environment() -> dict[str, Any]:
+    """Devices, CPUs and versions, as plain values for JSON."""
+    device = jax.devices()[0]
+    return {
+        "device": device.device_kind,
+        "platform": device.platform,
+        "devices": jax.device_count(),
+        "cpus": os.cpu_count(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")},
+    }

@@ -1,0 +1,159 @@
+"""Reads what TensorFlow Datasets stored without TensorFlow: `tf.train.Example`s in files of TFRecord or ArrayRecord.
+
+Both are formats of protocol buffers' kind, and only the values that are asked for are read: a label beside a video of many megabytes costs
+a few bytes. A TFRecord is 8 bytes of length, 4 of checksum, the example, 4 of checksum. An example is a map from names to lists of bytes,
+floats or whole numbers.
+"""
+
+import functools
+import io
+import os
+import pathlib
+import struct
+from collections.abc import Collection, Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from vivit_jax.errors import UserError
+
+FORMATS = ("tfrecord", "array_record")
+LENGTH = struct.Struct("<Q")
+CHECKSUM = 4  # bytes
+BYTES, FLOATS, WHOLE_NUMBERS = 1, 2, 3  # how a feature numbers the kinds of lists
+
+Values = Sequence[bytes] | Sequence[float] | Sequence[int]
+
+
+def places(path: pathlib.Path, file_format: str) -> Iterator[int]:
+    """Where the examples of a file begin, in order: what `read_example` takes.
+
+    Raises:
+      UserError: if the file is missing or cut off.
+    """
+    if file_format == "array_record":
+        yield from range(len(_array_record(path)))
+        return
+    with _opened(path) as file:
+        end, place = os.fstat(file.fileno()).st_size, 0
+        while place < end:
+            file.seek(place)
+            size = _size(file, path, end)
+            yield place
+            place = file.tell() + size + CHECKSUM
+
+
+def read_example(path: pathlib.Path, file_format: str, place: int, names: Collection[str]) -> dict[str, Values]:
+    """The values of the example at a place, for those of `names` that it has.
+
+    Raises:
+      UserError: naming the file, if there is no example.
+    """
+    try:
+        if file_format == "array_record":
+            record = _array_record(path)[place]
+            return _values(io.BytesIO(record), len(record), names)
+        with _opened(path) as file:
+            file.seek(place)
+            size = _size(file, path, os.fstat(file.fileno()).st_size)
+            return _values(file, file.tell() + size, names)
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise _damaged(path, str(error)) from None
+
+
+@functools.lru_cache(maxsize=1)
+def _array_record(path: pathlib.Path) -> Sequence[bytes]:
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    return ArrayRecordDataSource(str(path))
+
+
+def _opened(path: pathlib.Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _size(file: BinaryIO, path: pathlib.Path, end: int) -> int:
+    header = file.read(LENGTH.size + CHECKSUM)
+    size = LENGTH.unpack_from(header)[0] if len(header) == LENGTH.size + CHECKSUM else end
+    if file.tell() + size + CHECKSUM > end:
+        raise _damaged(path, "it ends within an example")
+    return size
+
+
+def _values(file: BinaryIO, end: int, names: Collection[str]) -> dict[str, Values]:
+    found = {}
+    for _, features in _parts(file, end):
+        for _, entry in _parts(file, features):
+            name = None
+            for number, part in _parts(file, entry):
+                if number == 1:
+                    name = file.read(part - file.tell()).decode()
+                elif name in names:
+                    found[name] = _list(file, part)
+    return found
+
+
+def _list(file: BinaryIO, end: int) -> Values:
+    for kind, part in _parts(file, end):
+        if kind == BYTES:
+            return [file.read(value - file.tell()) for _, value in _parts(file, part)]
+        content = file.read(part - file.tell())
+        return _floats(content) if kind == FLOATS else _whole_numbers(content)
+    return []
+
+
+def _floats(content: bytes) -> list[float]:
+    buffer, values = io.BytesIO(content), []
+    while buffer.tell() < len(content):
+        packed = _varint(buffer) & 7 == 2
+        values += np.frombuffer(buffer.read(_varint(buffer) if packed else 4), "<f4").tolist()
+    return values
+
+
+def _whole_numbers(content: bytes) -> list[int]:
+    buffer, values = io.BytesIO(content), []
+    while buffer.tell() < len(content):
+        packed = _varint(buffer) & 7 == 2
+        end = _varint(buffer) + buffer.tell() if packed else None
+        values.append(_signed(_varint(buffer)))
+        while packed and buffer.tell() < min(end, len(content)):
+            values.append(_signed(_varint(buffer)))
+    return values
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _parts(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
+    """The number of each part with a length, and where it ends; the file is at its beginning then."""
+    while file.tell() < end:
+        tag = _varint(file)
+        if tag & 7 != 2:
+            raise ValueError("an example of no known form")
+        part = _varint(file) + file.tell()
+        if part > end:
+            raise ValueError("a part of an example that is longer than the example")
+        yield tag >> 3, part
+        file.seek(part)
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            break
+        value |= (byte[0] & 127) << shift
+        if byte[0] < 128:
+            return value
+    raise ValueError("a number that does not end")
+
+
+def _damaged(path: pathlib.Path, why: str) -> UserError:
+    return UserError(f"{path} is damaged, or no file of TensorFlow Datasets ({why})")

@@ -1,0 +1,204 @@
+"""What a model gives for videos, view by view or averaged over the views: logits by head, or features.
+
+Files are decoded in separate processes, so that one that takes too long or too much memory can be stopped.
+"""
+
+import dataclasses
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from vivit_jax.data.video.container import LIMITS
+from vivit_jax.data.workers import Failure, available_cpus, map_in_order
+from vivit_jax.errors import UserError
+from vivit_jax.heads import by_head
+from vivit_jax.inference.views import decode_task, groups
+from vivit_jax.preprocess import Preprocess, Views
+from vivit_jax.training.averaging import averaged
+from vivit_jax.weights import Pretrained
+from vivit_jax.weights.model_json import LOGITS
+
+VIEWS_AT_ONCE = 12
+SECONDS_A_GROUP = 120.0  # the longest a group of views may take to decode; a decoder that takes longer is stopped
+
+Path = str | os.PathLike
+
+# From the numbers of some of a video's views, how it is preprocessed, and (temporal, spatial) views, to uint8 (v, t, h, w, 3).
+Decode = Callable[[range, Preprocess, Views], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What a model gives for one video: values by head (features under the empty name), or one line that says why there are none."""
+
+    video: str
+    values: dict[str, np.ndarray] | None
+    error: str | None = None
+
+
+def logits_of_views(pretrained: Pretrained, decode: Decode, views: Views) -> Iterator[dict[str, Float[np.ndarray, "v classes"]]]:
+    """The logits of a video's views by head, a group of at most `VIEWS_AT_ONCE` at a time, in order.
+
+    Raises:
+      UserError: for a model without a head, and whatever `decode` raises.
+    """
+    check_head(pretrained)
+    logits = _Logits(pretrained, 1, views)
+    for group in groups(views, VIEWS_AT_ONCE):
+        yield logits([decode(group, pretrained.preprocess, views)])[0]
+
+
+def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, per_view: bool = False) -> Iterator[Output]:
+    """A model's outputs for many files in order: the mean over the views, (d,), or each view's, (v, d).
+
+    Other processes decode ahead, and one compiled function takes several files at once. A file that cannot be read, or whose decoder is
+    stopped, gives an output with its error, and does not hold up the others. Memory does not grow with the number of files or views.
+    """
+    gather = _Each if per_view else functools.partial(gatherer, pretrained)
+    parts = groups(views, VIEWS_AT_ONCE)
+    together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
+    logits = _Logits(pretrained, together, views)
+    failed: set[int] = set()
+    tasks = ((i, os.fspath(video), group) for i, video in enumerate(videos) for group in parts if i not in failed)
+    decode = functools.partial(decode_task, preprocess=pretrained.preprocess, views=views)
+    workers = max(1, min(available_cpus(), len(videos) * len(parts)))
+    decoded = map_in_order(decode, tasks, workers=workers, seconds=SECONDS_A_GROUP, memory=LIMITS.memory)
+    waiting: list[tuple[str, np.ndarray | Failure]] = []
+    for video, group in itertools.groupby(decoded, key=lambda result: result[0][:2]):
+        if len(parts) == 1:
+            waiting.append((video[1], next(group)[1]))
+            if len(waiting) == together:
+                yield from _outputs(logits, waiting, gather)
+                waiting = []
+        else:
+            yield _output_of_groups(logits, video, (pixels for _, pixels in group), failed, gather)
+    yield from _outputs(logits, waiting, gather)
+
+
+def check_head(pretrained: Pretrained) -> None:
+    """Raises `UserError` for a model that has no classes to predict."""
+    if not pretrained.model.config.heads:
+        raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give a model with a trained head")
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def forward(
+    model: nn.Module, preprocess: Preprocess, variables: dict, pixels: UInt8[Array, "n t h w 3"]
+) -> dict[str, Float[Array, "n classes"]]:
+    """Logits by head; compiled once for each model and shape."""
+    logits = model.apply(variables, preprocess.normalise(pixels))
+    return {head: x.astype(jnp.float32) for head, x in by_head(logits).items()}
+
+
+class _Logits:
+    """Logits of the views of up to `together` videos at once, always through the same compiled function."""
+
+    def __init__(self, pretrained: Pretrained, together: int, views: Views) -> None:
+        self._pretrained = pretrained
+        self._variables = jax.device_put(pretrained.variables)
+        self._rows = together * min(views[0] * views[1], VIEWS_AT_ONCE)
+
+    def __call__(self, videos: Sequence[UInt8[np.ndarray, "v t h w 3"]]) -> list[dict[str, Float[np.ndarray, "v classes"]]]:
+        """The logits of each video, by head."""
+        pixels = np.concatenate(videos)
+        padding = np.zeros((self._rows - len(pixels), *pixels.shape[1:]), np.uint8)
+        logits = forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([pixels, padding]))
+        rows = jax.device_get(logits)
+        ends = np.cumsum([len(video) for video in videos])
+        return [{head: x[end - len(video) : end] for head, x in rows.items()} for end, video in zip(ends, videos, strict=True)]
+
+
+class _Mean:
+    """The mean logits of all views, where views come in groups."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, np.ndarray] = {}
+        self._count = 0
+
+    def add(self, logits: dict[str, Float[np.ndarray, "v classes"]]) -> None:
+        for head, x in logits.items():
+            self._sums[head] = self._sums.get(head, 0) + x.sum(axis=0, dtype=np.float64)
+            self._count += len(x) if head == next(iter(logits)) else 0
+
+    def gathered(self) -> dict[str, Float[np.ndarray, " classes"]]:
+        return {head: total / self._count for head, total in self._sums.items()}
+
+
+class _Each:
+    """The logits of every view, where views come in groups."""
+
+    def __init__(self) -> None:
+        self._groups: list[dict[str, np.ndarray]] = []
+
+    def add(self, logits: dict[str, Float[np.ndarray, "v classes"]]) -> None:
+        self._groups.append(logits)
+
+    def gathered(self) -> dict[str, Float[np.ndarray, "v classes"]]:
+        return {head: np.concatenate([group[head] for group in self._groups]) for head in self._groups[0]}
+
+
+class _MeanProbabilities(_Each):
+    """The logits that give the mean probabilities of all views, where views come in groups."""
+
+    def __init__(self, *, multi_label: bool) -> None:
+        super().__init__()
+        self._multi_label = multi_label
+
+    def gathered(self) -> dict[str, Float[np.ndarray, " classes"]]:
+        over_views = functools.partial(averaged, average="probabilities", multi_label=self._multi_label)
+        return {head: np.asarray(over_views(jnp.asarray(x)[:, None]))[0] for head, x in super().gathered().items()}
+
+
+Gather = Callable[[], _Mean | _Each]
+
+
+def gatherer(pretrained: Pretrained) -> _Mean | _Each:
+    """Averages over views what the model says; features of a model without a head are averaged themselves."""
+    if pretrained.average == LOGITS or not pretrained.model.config.heads:
+        return _Mean()
+    return _MeanProbabilities(multi_label=pretrained.multi_label)
+
+
+def mean_over_views(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, "v classes"]]) -> dict[str, Float[np.ndarray, " classes"]]:
+    """The logits of a video or window from those of its views: their mean or, as the model says, what gives the mean probabilities."""
+    total = gatherer(pretrained)
+    total.add(logits)
+    return total.gathered()
+
+
+def _output_of_groups(
+    logits: _Logits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], gather: Gather
+) -> Output:
+    """The output for a video whose views come in several groups. After a group that fails, no more of its groups are decoded."""
+    number, path = video
+    total, error = gather(), None
+    for pixels in decoded:
+        if error is None and isinstance(pixels, Failure):
+            error = _reason(path, pixels)
+            failed.add(number)
+        elif error is None:
+            total.add(logits([pixels])[0])
+    return Output(path, None, error) if error else Output(path, total.gathered())
+
+
+def _outputs(logits: _Logits, decoded: Sequence[tuple[str, np.ndarray | Failure]], gather: Gather) -> Iterator[Output]:
+    readable = [pixels for _, pixels in decoded if not isinstance(pixels, Failure)]
+    rows = iter(logits(readable) if readable else [])
+    for path, pixels in decoded:
+        if isinstance(pixels, Failure):
+            yield Output(path, None, _reason(path, pixels))
+            continue
+        total = gather()
+        total.add(next(rows))
+        yield Output(path, total.gathered())
+
+
+def _reason(path: str, failure: Failure) -> str:
+    return failure.reason if path in failure.reason else f"{path}: {failure.reason}"

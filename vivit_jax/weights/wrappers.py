@@ -1,0 +1,44 @@
+"""What training code wraps a state dict in: keys of a checkpoint around it, and words in front of all its names."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from vivit_jax.errors import UserError
+
+# Where a checkpoint keeps its tensors; an average of the weights, where there is one, is what its authors evaluate.
+AVERAGED = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "model_ema_state_dict", "ema", "params_ema")
+KEYS = (*AVERAGED, "state_dict", "model", "teacher", "model_state_dict", "model_state", "net", "network", "params", "student", "module")
+NESTED = 3  # a file may hold a dict that holds itself
+
+# Modules that torch puts around others: by `compile`, FSDP and activation checkpointing.
+TRANSPARENT = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+WORDS = ("module", "model", "net", "network", "backbone", "ema_model")
+COUNTERS = ("n_averaged",)  # torch's AveragedModel counts its steps beside the model
+
+
+def state_dict_in(checkpoint: object) -> object:
+    """The tensors of a training checkpoint, where it is one, under the names that timm, DeiT, DINO, Lightning and others use."""
+    for _ in range(NESTED):
+        if isinstance(checkpoint, Mapping):
+            checkpoint = next((checkpoint[key] for key in KEYS if isinstance(checkpoint.get(key), Mapping)), checkpoint)
+    return checkpoint
+
+
+def unwrapped(names: Iterable[str]) -> dict[str, str]:
+    """The names as the model itself has them, {that: the one given}, without counters.
+
+    A word is taken off only where all names begin with it, so that parts that lie side by side stay apart.
+
+    Raises:
+      UserError: for two names that are the same model's.
+    """
+    inner = {}
+    for name in names:
+        bare = TRANSPARENT.sub("", name)
+        if bare in inner:
+            raise UserError(f"{inner[bare]} and {name} are the same tensor, {bare}, of a model that torch wraps: save its state_dict alone")
+        if name not in COUNTERS:
+            inner[bare] = name
+    while word := next((word for word in WORDS if inner and all(name.startswith(f"{word}.") for name in inner)), None):
+        inner = {name.removeprefix(f"{word}."): given for name, given in inner.items()}
+    return inner
