@@ -68,9 +68,9 @@ def test_a_full_disk_under_a_parquet_file_is_an_error_of_the_system(tmp_path, si
     pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
     table = RowsOfModel(types.SimpleNamespace(labels=("a", "b")))
     row = {"video": "a", "start": 0, "end": 1, "label": "a", "probability": 0.5}
-    with largest_file(size), pytest.raises(OSError, match="File too large; raise") as caught:
-        with open_rows(tmp_path / "a.parquet", table, {}, every=1.0) as rows:
-            rows.add([row])
+    refused = pytest.raises(OSError, match="File too large; raise")
+    with largest_file(size), refused as caught, open_rows(tmp_path / "a.parquet", table, {}, every=1.0) as rows:
+        rows.add([row])
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / "a.parquet"))
     assert not list(tmp_path.iterdir())
 

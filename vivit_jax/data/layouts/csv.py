@@ -24,7 +24,7 @@ from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 
-SHOWN = 20  # columns of a header in an error
+COLUMNS_SHOWN = 20  # of a header, in an error
 
 # What a column may be called: the first name of each is ours. A header may have one of them.
 COLUMNS = {
@@ -197,7 +197,7 @@ def _heads(reading: Reading) -> tuple[str, ...]:
 
 def _named(header: Sequence[str]) -> str:
     """The columns, as far as a line has room for them."""
-    return ", ".join(header[:SHOWN]) + (f" and {len(header) - SHOWN:,} more" if header[SHOWN:] else "")
+    return ", ".join(header[:COLUMNS_SHOWN]) + (f" and {len(header) - COLUMNS_SHOWN:,} more" if header[COLUMNS_SHOWN:] else "")
 
 
 def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken: Mapping[str, str], reading: Reading) -> None:
