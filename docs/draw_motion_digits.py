@@ -18,6 +18,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 FRAMES_SHOWN = 8
+GROUND, INK = 27 / 255, 235 / 255  # greys that suit a light and a dark page
 
 
 def main(model_dir: str, picture: str) -> None:
@@ -32,14 +33,14 @@ def main(model_dir: str, picture: str) -> None:
     figure, axes = plt.subplots(len(LABELS), 1, figsize=(9.2, 8.6), layout="constrained")
     for axis, clip, row in zip(axes, clips, probabilities, strict=True):
         shown = clip[:: wanted.frames // FRAMES_SHOWN]
-        strip = np.concatenate([np.pad(frame, ((1, 1), (1, 1), (0, 0)), constant_values=255) for frame in shown], axis=1)
+        strip = np.concatenate([np.pad(frame, ((1, 1), (1, 1), (0, 0)), constant_values=round(255 * GROUND)) for frame in shown], axis=1)
         axis.imshow(strip)
         axis.set_axis_off()
         best = int(row.argmax())
         text = f"{pretrained.labels[best].replace('_', ' ')}\n{row[best]:.1%}"
-        axis.text(1.015, 0.5, text, transform=axis.transAxes, va="center", fontsize=13)
+        axis.text(1.015, 0.5, text, transform=axis.transAxes, va="center", fontsize=13, color=str(INK))
     pathlib.Path(picture).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(picture, dpi=110)
+    figure.savefig(picture, dpi=110, facecolor=str(GROUND))
 
 
 if __name__ == "__main__":

@@ -86,8 +86,8 @@ def test_a_missing_option_is_one_line(vivit):
         (
             MemoryError("Unable to allocate 7 GiB"),
             1,
-            "vivit: this machine, or the limit of this process (ulimit -v), has too little memory (Unable to allocate 7 GiB): "
-            "give it more, or ask for less at once (smaller batches, fewer views)\n",
+            "vivit: this machine, or the limit of this process (ulimit -v), has too little memory (Unable to allocate 7 GiB): give it "
+            "more, or ask for less at once (smaller batches, fewer views)\n",
         ),
     ],
 )

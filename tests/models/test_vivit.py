@@ -54,6 +54,27 @@ def test_logits_equal_the_numpy_reference(case):
     np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["self-attention, time then space", "dot product"])
+def test_gradients_are_the_slope_of_the_numpy_reference(case):
+    """Along random directions, by central differences in float64. Every parameter moves the loss about as much as any other."""
+    model = create_model(**SMALL | {"num_layers": 1, "temporal_layers": 1, "clip": (4, 8, 12)} | CASES[case])
+    params, video = random_parameters(model), random_video(model, batch=1)
+    weights = np.random.default_rng(2).normal(size=(1, 5))
+    gradients = jax.jit(jax.grad(lambda params: (model.apply({"params": params}, video) * weights).sum()))(params)
+    exact, rng, step = jax.tree.map(np.float64, params), np.random.default_rng(3), 1e-5
+    for _ in range(3):
+        directions = jax.tree.map(lambda gradient: rng.normal(size=gradient.shape) / max(np.linalg.norm(gradient), 0.1), gradients)
+
+        def loss_after(step: float, directions: dict = directions) -> float:
+            moved = jax.tree.map(lambda parameter, direction: parameter + step * direction, exact, directions)
+            return (reference.forward(moved, video, model.config.to_dict()) * weights).sum()
+
+        slope = (loss_after(step) - loss_after(-step)) / (2 * step)
+        along = sum(jax.tree.leaves(jax.tree.map(lambda gradient, direction: (gradient * direction).sum(), gradients, directions)))
+        np.testing.assert_allclose(along, slope, atol=1e-4)
+
+
 @pytest.mark.fault(
     promise="Scanned and rematerialised layers have the values and gradients of unrolled and kept ones",
     provoked="two models, with and without remat",

@@ -64,13 +64,13 @@ def compiled(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def start(tmp_path, compiled):
-    """start(workdir, *flags, devices=1, piped=False, nohup=False, **environment): `train.py` on the tiny data set."""
+@contextlib.contextmanager
+def starting(folder: Path, compiled: Path):
+    """run(workdir, *flags, devices=1, piped=False, nohup=False, **environment): `train.py` on the tiny data set, in this folder."""
     started = []
 
     def run(workdir: Path, *flags: str, devices: int = 1, piped: bool = False, nohup: bool = False, **environment: str) -> Process:
-        log = tmp_path / f"process_{len(started)}.log"
+        log = folder / f"process_{len(started)}.log"
         environment = (
             os.environ
             | {
@@ -87,15 +87,24 @@ def start(tmp_path, compiled):
         command = [sys.executable, str(HERE / "tiny.py"), f"--config={HERE / 'tiny_config.py'}", f"--workdir={workdir}", *flags]
         with log.open("w") as file, hang_up(honoured=not nohup):
             output = subprocess.PIPE if piped else file
-            popen = subprocess.Popen(command, stdout=output, stderr=file, env=environment, cwd=tmp_path)
+            popen = subprocess.Popen(command, stdout=output, stderr=file, env=environment, cwd=folder)
         started.append(popen)
         return Process(popen, log)
 
-    yield run
-    for popen in started:
-        if popen.poll() is None:
-            popen.kill()
-            popen.wait()
+    try:
+        yield run
+    finally:
+        for popen in started:
+            if popen.poll() is None:
+                popen.kill()
+                popen.wait()
+
+
+@pytest.fixture
+def start(tmp_path, compiled):
+    """Starts runs as `starting` says; those that still run after the test are killed."""
+    with starting(tmp_path, compiled) as run:
+        yield run
 
 
 @contextlib.contextmanager

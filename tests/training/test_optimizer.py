@@ -121,6 +121,44 @@ def test_weight_decay_falls_on_kernels_alone():
         np.testing.assert_allclose(leaf, -0.1 * flat[name] if name.endswith("kernel") else np.zeros_like(leaf), rtol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "sgd", "momentum": 0.9, "weight_decay": 0.05, "nesterov": True, "clip_norm": 0.5},
+        {"name": "adamw", "weight_decay": 0.1, "b1": 0.8, "layer_decay": 0.75},
+    ],
+)
+def test_steps_are_those_of_torchs_optimisers(options):
+    """Kernels alone decay, and a parameter's rate falls with its distance from the head, as by torch's groups of parameters."""
+    torch = pytest.importorskip("torch", reason="needs the extra `parity`")
+    config = OptimizerConfig(learning_rate=0.1, **options)
+    params, rng = params_of(CONFIG), np.random.default_rng(1)
+    theirs = {name: torch.nn.Parameter(torch.tensor(leaf)) for name, leaf in flatten(params).items()}
+    rates = {name: 0.1 * config.layer_decay ** (height(CONFIG, "head") - height(CONFIG, name)) for name in theirs}
+    groups = [
+        {"params": [parameter], "lr": rates[name], "weight_decay": config.weight_decay if name.endswith("kernel") else 0.0}
+        for name, parameter in theirs.items()
+    ]
+    if config.name == "sgd":
+        torch_optimizer = torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.nesterov)
+    else:
+        torch_optimizer = torch.optim.AdamW(groups, betas=(config.b1, config.b2))
+    optimizer = make_optimizer(config, optax.constant_schedule(0.1), params, CONFIG)
+    state, update = optimizer.transform.init(params), jax.jit(optimizer.transform.update)
+    for _ in range(4):
+        gradients = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), params)
+        moves, state = update(gradients, state, params)
+        params = optax.apply_updates(params, moves)
+        for name, gradient in flatten(gradients).items():
+            theirs[name].grad = torch.tensor(gradient)
+        if config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(list(theirs.values()), config.clip_norm)
+        torch_optimizer.step()
+    for name, leaf in flatten(params).items():
+        np.testing.assert_allclose(leaf, theirs[name].detach().numpy(), atol=5e-6, err_msg=name)
+
+
 @pytest.mark.parametrize("name", ["sgd", "adamw", "lamb", "lion"])
 def test_scanned_layers_are_updated_as_unrolled_ones(name):
     options = {"multipliers": (("block_00/mlp", 0.0), ("block_01/attention", 3.0)), "layer_decay": 0.7}

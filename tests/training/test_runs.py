@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tiny
-from processes import arrays_of, free_port
+from processes import arrays_of, free_port, starting
 
 from vivit_jax.runs.manifest import damage
 
@@ -179,6 +179,17 @@ TWO_PROCESSES = {
     "pmap": ("--config.parallel.mode=pmap",),
     "accumulated": ("--config.training.accumulation=2", "--config.model.remat=True"),
 }
+MIXED = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", "--config.training.mixup=0.2")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, compiled):
+    """The work directory of a run of one process and one device that nothing interrupts."""
+    folder = tmp_path_factory.mktemp("alone")
+    with starting(folder, compiled) as run:
+        process = run(folder / "run", *MIXED)
+        assert process.wait() == 0, process.output()
+    return folder / "run"
 
 
 @pytest.mark.fault(
@@ -189,20 +200,19 @@ TWO_PROCESSES = {
 )
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_PROCESSES)
-def test_two_processes_of_two_devices_train_and_score_as_one_device(start, tmp_path, name):
+def test_two_processes_of_two_devices_train_and_score_as_one_device(start, alone, tmp_path, name):
     """Interrupted and resumed together; evaluated on 21 and 27 clips, which four devices do not divide."""
-    sgd = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", "--config.training.mixup=0.2")
-    together, alone = tmp_path / "together", tmp_path / "alone"
+    together = tmp_path / "together"
 
     def start_both(**environment):
         hosts = (f"--coordinator=localhost:{free_port()}", "--processes=2")
-        flags = (*sgd, *TWO_PROCESSES[name], *hosts)
+        flags = (*MIXED, *TWO_PROCESSES[name], *hosts)
         return [start(together, *flags, f"--process={i}", devices=2, **environment) for i in range(2)]
 
     hosts = start_both(TINY_TERMINATE_AT="9")
     assert [host.wait(300) for host in hosts] == [143, 143], hosts[0].output()
-    hosts = [*start_both(), start(alone, *sgd)]
-    assert [host.wait(300) for host in hosts] == [0, 0, 0], hosts[0].output()
+    hosts = start_both()
+    assert [host.wait(300) for host in hosts] == [0, 0], hosts[0].output()
 
     for expected, actual in zip(tiny.rows(alone), tiny.rows(together), strict=True):
         assert expected.keys() == actual.keys()

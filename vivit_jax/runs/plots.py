@@ -57,7 +57,7 @@ def uri(figure: Figure) -> str:
 def _following(svg: str) -> str:
     """The SVG with variables for colours, which matplotlib cannot write."""
     for number, colour in enumerate((INK, *COLOURS)):
-        svg = svg.replace(colour, f"var(--c{number})")
+        svg = svg.replace(f": {colour}", f": var(--c{number})")
     light, dark = ("".join(f"--c{number}:{colour};" for number, colour in enumerate(colours)) for colours in (LIGHT, DARK))
     before, opening, after = svg.partition("<svg")
     inside, end, rest = after.partition(">")

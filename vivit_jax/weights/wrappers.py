@@ -8,7 +8,7 @@ from vivit_jax.errors import UserError
 # Where a checkpoint keeps its tensors; an average of the weights, where there is one, is what its authors evaluate.
 AVERAGED = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "model_ema_state_dict", "ema", "params_ema")
 KEYS = (*AVERAGED, "state_dict", "model", "teacher", "model_state_dict", "model_state", "net", "network", "params", "student", "module")
-NESTED = 3  # a file may hold a dict that holds itself
+NESTED = 4  # wrappings of one kind in one another; a file may hold a dict that holds itself
 
 # Modules that torch puts around others: by `compile`, FSDP and activation checkpointing.
 TRANSPARENT = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -20,8 +20,13 @@ def state_dict_in(checkpoint: object) -> object:
     """The tensors of a training checkpoint, where it is one, under the names that timm, DeiT, DINO, Lightning and others use."""
     for _ in range(NESTED):
         if isinstance(checkpoint, Mapping):
-            checkpoint = next((checkpoint[key] for key in KEYS if isinstance(checkpoint.get(key), Mapping)), checkpoint)
+            checkpoint = next((checkpoint[key] for key in KEYS if _holds_tensors(checkpoint.get(key))), checkpoint)
     return checkpoint
+
+
+def _holds_tensors(value: object) -> bool:
+    """Whether this may be a state dict, and not the settings of an average, say."""
+    return isinstance(value, Mapping) and any(isinstance(part, Mapping) or hasattr(part, "shape") for part in value.values())
 
 
 def unwrapped(names: Iterable[str]) -> dict[str, str]:
@@ -39,6 +44,7 @@ def unwrapped(names: Iterable[str]) -> dict[str, str]:
             raise UserError(f"{inner[bare]} and {name} are the same tensor, {bare}, of a model that torch wraps: save its state_dict alone")
         if name not in COUNTERS:
             inner[bare] = name
-    while word := next((word for word in WORDS if inner and all(name.startswith(f"{word}.") for name in inner)), None):
+    for _ in range(NESTED):
+        word = next((word for word in WORDS if inner and all(name.startswith(f"{word}.") for name in inner)), None)
         inner = {name.removeprefix(f"{word}."): given for name, given in inner.items()}
     return inner

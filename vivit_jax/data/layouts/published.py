@@ -242,16 +242,7 @@ class Gathered:
           UserError: if none of the listed videos was found, there are no classes, or there is a rate and no folder of frames.
         """
         self._leave_to_others(publication.videos)
-        if not self.clips and self.missing:
-            frames = ", or if they are the folders of image files that are there, how many are a second by --fps"
-            raise UserError(
-                f"none of the {len(self.missing)} listed videos is below {publication.videos}, such as {self.missing[0][1]}: name their "
-                f"folder by --root{frames if publication.has_unread_frames else ''}"
-            )
-        if self.fps is not None and all(isinstance(clip.source, pathlib.Path) for clip in self.clips):
-            raise UserError("--fps is for videos that are folders of image files, and none of those listed is one: leave it out")
-        if self.clips and not labels:
-            raise UserError(f"the lists of {publication.videos} name no classes: give those of a split with labels too")
+        self._check(publication, has_classes=bool(labels))
         told = list(remarks)
         for split, count in Counter(split for split, _ in self.missing).items():
             names = [name for other, name in self.missing if other == split]
@@ -263,6 +254,18 @@ class Gathered:
         order = sorted(range(len(self.clips)), key=lambda index: (str(self._videos[index]), self.clips[index].start))
         clips = [self.clips[index] for index in order]
         return Annotations(clips, labels, tuple(told), published=True, missing=tuple(self.missing))
+
+    def _check(self, publication: Publication, *, has_classes: bool) -> None:
+        if not self.clips and self.missing:
+            frames = ", or if they are the folders of image files that are there, how many are a second by --fps"
+            raise UserError(
+                f"none of the {len(self.missing)} listed videos is below {publication.videos}, such as {self.missing[0][1]}: name their "
+                f"folder by --root{frames if publication.has_unread_frames else ''}"
+            )
+        if self.fps is not None and all(isinstance(clip.source, pathlib.Path) for clip in self.clips):
+            raise UserError("--fps is for videos that are folders of image files, and none of those listed is one: leave it out")
+        if self.clips and not has_classes:
+            raise UserError(f"the lists of {publication.videos} name no classes: give those of a split with labels too")
 
     def _leave_to_others(self, videos: pathlib.Path) -> None:
         """Counts a clip as missing if the only video of its name belongs to another line, from another folder or split.

@@ -9,6 +9,7 @@ import { breakable } from "./text.js";
 const COLOURS = ["first", "second", "third"];
 const find = (id) => document.getElementById(id);
 const film = find("film");
+const still = matchMedia("(prefers-reduced-motion: reduce)").matches; // then nothing moves that nobody started
 const shown = { models: [], answers: [], chart: null, file: null, asking: null, bytes: Infinity };
 
 function say(text, kind = "") {
@@ -33,7 +34,7 @@ function put(file) {
   film.hidden = false;
   film.src = URL.createObjectURL(file);
   film.setAttribute("aria-label", `The video ${file.name}`);
-  film.play().catch(() => {});
+  if (!still) film.play().catch(() => {});
 }
 
 // Back to the invitation, where a file turns out to be no video.
@@ -177,8 +178,11 @@ function example({ name, title }) {
   const preview = Object.assign(document.createElement("video"), { src: `examples/${name}.mp4`, muted: true, playsInline: true });
   preview.setAttribute("aria-hidden", "true");
   preview.tabIndex = -1;
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) preview.autoplay = true; // once, and again for who points at it
-  button.onpointerenter = button.onfocus = () => preview.play().catch(() => {});
+  preview.autoplay = !still;
+  preview.ontimeupdate = () => { // what moves beside the text stops within five seconds, but for who points at it
+    if (preview.currentTime > 4 && !button.matches(":hover, :focus-visible")) preview.pause();
+  };
+  if (!still) button.onpointerenter = button.onfocus = () => preview.play().catch(() => {});
   const caption = document.createElement("span");
   caption.textContent = title;
   button.append(preview, caption);
