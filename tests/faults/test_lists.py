@@ -5,7 +5,7 @@ import pytest
 from small_sets_of_videos import make, one_line
 
 from vivit_jax.data.dataset import open_dataset
-from vivit_jax.data.layouts import read_layout
+from vivit_jax.data.layouts import Reading, read_layout
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.errors import UserError
 
@@ -178,3 +178,10 @@ def test_class_names_come_back_as_they_are(tmp_path, contents):
     assert {record["name"]: dataset.labels[record["label"]] for record in dataset.source("train")} == {
         f"train/{label}/v.mp4": label for label in names
     }
+
+
+def test_a_header_of_a_million_columns_is_a_short_line(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(",".join(f"c{i}" for i in range(1_000_000)) + "\n")
+    with pytest.raises(UserError, match=r"c19 and 999,980 more$"):
+        read_layout("csv", path, Reading())

@@ -235,3 +235,24 @@ def test_a_pipe_or_gigabytes_in_place_of_a_small_file_are_refused_at_once(saved,
         file.truncate(2**36)  # a hole: no disk is taken
     with pytest.raises(UserError, match="are the most: refused"):
         load_model_dir(saved)
+
+
+@pytest.mark.fault(
+    promise="What is no file where a model's files should be is refused, and never waited for",
+    provoked="weights and preprocess.json in turn replaced by a folder, a pipe, a link to itself, and a link to a device",
+    seen="one line that names the file; exit code 2",
+    trials=8,
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "preprocess.json"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "loop", "/dev/null"])
+def test_what_is_no_file_is_refused(saved, name, kind):
+    path = saved / name
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(name if kind == "loop" else kind)
+    with pytest.raises(UserError, match=name):
+        load_model_dir(saved)

@@ -171,3 +171,14 @@ def test_every_bit_is_the_same_in_another_process(tmp_path, original):
         subprocess.run([*command, "--data_dir", str(tmp_path / seed)], env=environment, check=True, capture_output=True, timeout=120)
         found.append({path.name: path.read_bytes() for path in (tmp_path / seed / "mine/1.0.0").iterdir()})
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("stored", "manifest.json"), ("stored_before", "features.json"), ("stored_before", "dataset_info.json")]
+)
+def test_a_pipe_in_the_place_of_metadata_is_not_waited_for(request, kind, name):
+    folder = request.getfixturevalue(kind)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(UserError, match=rf"{name} is damaged \(it is not a file\)"):
+        open_dataset("mine", folder.parents[1])

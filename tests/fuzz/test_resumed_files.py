@@ -49,9 +49,9 @@ def finished(tmp_path_factory):
     promise="A damaged journal of a preparation costs work done twice, and nothing else",
     provoked="the journal of three jobs with up to six mutations",
     seen="the videos of each job as they were, or none, and then they are made again",
-    trials=60,
+    trials=40,
 )
-@examples(60)
+@examples(40)
 @given(changes=CHANGES)
 @example(changes=[("write", 0.9, b'"sha255"', 1)])
 def test_a_damaged_journal(finished, tmp_path_factory, changes):
@@ -108,9 +108,9 @@ def gone_on(path):
     promise="A damaged file of predictions is gone on with from its whole rows, or refused and left as it is",
     provoked="the rows, or the record beside them, with up to six mutations or values of other kinds",
     seen="the whole rows are kept, or one line that names the file",
-    trials=120,
+    trials=80,
 )
-@examples(60)
+@examples(40)
 @given(changes=CHANGES, of_record=st.booleans())
 def test_damaged_rows(begun, tmp_path_factory, changes, of_record):
     path = shutil.copytree(begun.parent, tmp_path_factory.mktemp("damaged") / "rows") / begun.name

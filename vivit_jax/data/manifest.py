@@ -83,6 +83,8 @@ def read(folder: pathlib.Path) -> Manifest | None:
     if not path.exists():
         _check_never_had_one(folder)
         return None
+    if not path.is_file():  # a pipe or a device, which may never end
+        raise damaged(path, "it is not a file")
     try:
         outer = json.loads(path.read_bytes())
         contents, whole = outer["contents"], outer["sha256"] == _digest(outer["contents"])

@@ -78,6 +78,8 @@ def _heads(feature: "tfds.features.FeatureConnector") -> Mapping[str, "tfds.feat
 
 
 def _read_text(path: pathlib.Path) -> str:
+    if path.exists() and not path.is_file():  # a pipe or a device, which may never end
+        raise damaged(path, "it is not a file")
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -129,7 +129,9 @@ def read_safetensors(path: pathlib.Path) -> Tensors:
 
 
 def check_header(path: pathlib.Path) -> None:
-    """Refuses a safetensors file whose header is longer than that of any model, before it is parsed."""
+    """Refuses what is no file, as a pipe may hang, and a header longer than that of any model, before it is parsed."""
+    if not path.is_file():
+        raise UserError(f"{path} is not a file")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if length > MAX_HEADER:

@@ -24,6 +24,8 @@ from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 
+COLUMNS_SHOWN = 20  # of a header, in an error
+
 # What a column may be called: the first name of each is ours. A header may have one of them.
 COLUMNS = {
     "path": ("path", "file", "filepath", "file_path", "filename", "file_name", "video_path", "video"),
@@ -145,7 +147,7 @@ def _table(source: pathlib.Path, text: str, reading: Reading) -> Table:
         if reading.group:
             raise UserError(f"{source} has no header, so no column {reading.group} to group by")
         return Table(source, ["path", "label"], {"path": "path", "label": "label"}, rows, delimiter != ",")
-    found = ", ".join(" ".join(cell.split()) for cell in header)
+    found = _named([" ".join(cell.split()) for cell in header])
     several = "; where several columns are a label each, name them by --heads" if "path" in taken and not heads else ""
     raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {found}{several}")
 
@@ -193,11 +195,16 @@ def _heads(reading: Reading) -> tuple[str, ...]:
     return tuple(head.lower() for head in reading.heads)
 
 
+def _named(header: Sequence[str]) -> str:
+    """The columns, as far as a line has room for them."""
+    return ", ".join(header[:COLUMNS_SHOWN]) + (f" and {len(header) - COLUMNS_SHOWN:,} more" if header[COLUMNS_SHOWN:] else "")
+
+
 def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken: Mapping[str, str], reading: Reading) -> None:
     heads = _heads(reading)
     unknown = next((head for head in heads if head not in header), None)
     if unknown is not None:
-        raise UserError(f"{source} has no column {unknown!r} to be a head: it has {', '.join(header)}")
+        raise UserError(f"{source} has no column {unknown!r} to be a head: it has {_named(header)}")
     unfit = next((head for head in heads if not re.fullmatch(r"[a-z][a-z0-9_]*", head)), None)
     if unfit is not None or len({*heads}) < len(heads) or {*heads} & {*taken.values()}:
         raise UserError(f"--heads must be columns of lower-case letters, digits and _, each once and nothing else, got {', '.join(heads)}")
