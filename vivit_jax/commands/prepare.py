@@ -19,6 +19,8 @@ from vivit_jax.data.preparation.place import REPORT, local_folder
 from vivit_jax.data.preparation.prepare import SHORT_SIDE, SHOWN, Summary, prepare
 from vivit_jax.errors import UserError, printable
 
+FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit prepare`."""
@@ -89,9 +91,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--root", metavar="DIR", help="folder that the paths in a list start from (default: the folder of the list)")
     parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, with links resolved")
-
-
-FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes
 
 
 def run(arguments: argparse.Namespace) -> None:
