@@ -19,6 +19,8 @@ from vivit_jax.data.preparation.place import REPORT, local_folder
 from vivit_jax.data.preparation.prepare import SHORT_SIDE, SHOWN, Summary, prepare
 from vivit_jax.errors import UserError, printable
 
+FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit prepare`."""
@@ -94,9 +96,6 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         help="for such a csv: the frame that ends a segment is its last, and not the one after",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of --split (default: %(default)s)")
-
-
-FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
         batch_size=arguments.batch_size,
     )
     done.pretrained.save(arguments.to)
-    _tell(done, arguments)
+    _tell(done, arguments, val_split)
 
 
 def _val_split(given: str | None, dataset: "VideoDataset") -> str | None:
@@ -111,10 +111,12 @@ def _val_split(given: str | None, dataset: "VideoDataset") -> str | None:
     return None if given == "none" else given
 
 
-def _tell(done: "Probed", arguments: argparse.Namespace) -> None:
+def _tell(done: "Probed", arguments: argparse.Namespace, val_split: str | None) -> None:
     from vivit_jax.training.probes import at_an_end
 
     metric = "mAP" if done.pretrained.multi_label else "top-1"
+    few = f"; it may be chance if the videos of {val_split} have few origins: --val_split none cross-validates"
+    instead = few if val_split else ""
     for name, fitted in done.heads.items():
         settings = list(fitted.tried[0].setting)
         table = Table(*settings, "loss", metric, title=escape(printable(name)) or None, box=None)
@@ -125,7 +127,7 @@ def _tell(done: "Probed", arguments: argparse.Namespace) -> None:
         chosen = ", ".join(f"{key} {value:g}" for key, value in best.setting.items())
         console.say(f"{f'{name}: ' if name else ''}{chosen}: loss {best.loss:.4f}, {metric} {best.top1:.4f} on {fitted.chosen_on}")
         for end in at_an_end(fitted.tried):
-            console.say(f"{end} {best.setting[end]:g} is at an end of what was tried: a better one may lie beyond")
+            console.say(f"{end} {best.setting[end]:g} is at an end of what was tried: a better one may lie beyond{instead}")
     count = next(iter(done.heads.values())).fitted_to
     console.say(f"the head is fitted to {count} videos of {' and '.join(done.fitted_on)}: scores on these say nothing", style="bold")
     console.say(f"model written to {arguments.to}")

@@ -132,7 +132,7 @@ def _check_trained(annotations: Annotations) -> Iterator[str]:
 
 
 def _lonely_classes(annotations: Annotations) -> Iterator[str]:
-    """Warns of one class alone, which any model names without looking; of a set with several labels a clip it may still be absent."""
+    """Warns where there is one class only, which any model gets right; not where clips may have several labels, or none."""
     for head, names in by_head(annotations.labels).items():
         if len(names) == 1 and not annotations.multi_label:
             yield f"warning: {names[0]} is the only {head or 'class'}: a classifier has nothing to tell it from"

@@ -73,7 +73,7 @@ def _data_of(path: pathlib.Path, split: str | None, views: Views | None) -> str:
     experiment = open_run(path).experiment
     data, (temporal, spatial) = experiment.data, views or experiment.evaluation.test_views
     options = ["--name", data.name, *(["--data_dir", data.data_dir] if data.data_dir else [])]
-    return shlex.join([*options, "--split", split or data.test_split, "--views", f"{temporal}x{spatial}"])
+    return shlex.join([*options, "--split", split or data.test_split or "test", "--views", f"{temporal}x{spatial}"])
 
 
 def unique_names(paths: Sequence[pathlib.Path]) -> list[str]:
