@@ -4,6 +4,8 @@ import base64
 import hashlib
 import http.server
 import json
+import os
+import pathlib
 import re
 import threading
 import urllib.parse
@@ -26,6 +28,18 @@ class Hub(http.server.ThreadingHTTPServer):
 
     def files(self, name, branch="main"):
         return self.repositories[name]["branches"][branch][-1]["files"]
+
+    def publish(self, name, folder):
+        """Makes a public repository of a folder's files."""
+        files = {path.name: path.read_bytes() for path in pathlib.Path(folder).iterdir()}
+        self.repositories[name] = {"private": False, "branches": {"main": [{"files": files, "message": "initial commit"}]}}
+
+
+def environment(home, url, token=TOKEN):
+    """The environment of a process whose hub this is, and whose downloads lie in `home`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and "proxy" not in name.lower()}
+    told = {"HF_ENDPOINT": url, "HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return kept | told | ({"HF_TOKEN": token} if token else {})
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,13 +1,12 @@
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
-from hub_stand_in import TOKEN, Hub
+from hub_stand_in import Hub, environment
 from huggingface_hub import ModelCard
 from toys import CONFIG, PREPROCESS, random_variables
 
@@ -46,12 +45,6 @@ def run(tmp_path_factory):
     evaluation["per_class"] = {name: {"examples": 40 * (name == "jump"), "top1": 0.75 if name == "jump" else None} for name in LABELS}
     (workdir / "evaluation.json").write_text(json.dumps(evaluation))
     return workdir
-
-
-def environment(tmp_path, url, token=TOKEN):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and "proxy" not in name.lower()}
-    told = {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    return kept | told | ({"HF_TOKEN": token} if token else {})
 
 
 READ_BACK = """
