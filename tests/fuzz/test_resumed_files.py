@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import resource
 import shutil
 import types
 from fractions import Fraction
@@ -12,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import CHANGES, examples, mutated
 from small_models import LABELS
+from system_limits import largest_file
 
 from vivit_jax.config import resolve
 from vivit_jax.data.layouts.base import Clip
@@ -206,12 +206,7 @@ def test_a_model_directory_is_no_work_directory(model_dir, tmp_path):
 
 
 def test_a_work_directory_on_a_full_disk_is_named(tmp_path):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        with pytest.raises(OSError, match="File too large; raise the limit") as caught:
-            Workdir(tmp_path / "run")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with largest_file(0), pytest.raises(OSError, match="File too large; raise the limit") as caught:
+        Workdir(tmp_path / "run")
     assert caught.value.filename == str(tmp_path / "run")
     assert not list(tmp_path.iterdir())
