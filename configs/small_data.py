@@ -1,4 +1,4 @@
-"""For about a hundred clips of your own: fits a head to frozen features first, then fine-tunes the whole model at low rates.
+"""For a hundred and fifty to a thousand clips of your own: fits a head to frozen features, then fine-tunes the whole model at low rates.
 
   vivit prepare folder my_videos --name my_videos --data_dir data
   python train.py --config=configs/small_data.py --workdir=runs/small \\

@@ -1,13 +1,12 @@
 """A disk that fills up under commands that write: one line that names the file, nothing half written, and what was there as it was."""
 
-import contextlib
 import errno
-import resource
 import shutil
 import types
 
 import numpy as np
 import pytest
+from system_limits import largest_file
 
 from vivit_jax.inference.row_files import open_rows
 from vivit_jax.inference.rows import RowsOfModel
@@ -22,17 +21,6 @@ COMMANDS = {
     "sheet": (1000, "inspect", "--name", "toys", "--data_dir", "DATA", "--sheet", "OUT/old.png"),
     "card": (1000, "push", "--model", "MODEL", "me/model", "--card", "OUT/card.md"),
 }
-
-
-@contextlib.contextmanager
-def largest_file(size):
-    """No file may grow beyond `size` bytes meanwhile."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def contents(folder):

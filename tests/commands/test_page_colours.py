@@ -17,7 +17,8 @@ GROUNDS = ("page", "card", "raised")
 def schemes(path):
     """The colours of a style sheet by name, light and dark."""
     blocks = re.findall(r":root \{(.*?)\}", path.read_text(encoding="utf-8"), re.DOTALL)
-    return [{name: hexed(value) for name, value in re.findall(r"--([\w-]+): (#\w{6})", block)} for block in blocks[:2]]
+    light, dark = ({name: hexed(value) for name, value in re.findall(r"--([\w-]+): (#\w{6})", block)} for block in blocks[:2])
+    return light, dark
 
 
 def hexed(value):

@@ -8,7 +8,9 @@ import pytest
 
 from vivit_jax import cli
 from vivit_jax.config_file import read_config
+from vivit_jax.data.layouts import LAYOUTS
 from vivit_jax.keys import experiment_keys
+from vivit_jax.weights.convert import FORMATS
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -30,6 +32,7 @@ def commands(page: pathlib.Path) -> list[str]:
 KEY = re.compile(
     r"(?<![\w.])config\.((?:model|data|augment|init|optimizer|schedule|loss|training|evaluation|checkpoint|parallel)\.[a-z_.]*[a-z_])"
 )
+TABLES = {"weights.md": {*FORMATS} - {"auto"}, "data.md": {*LAYOUTS}}
 OF_SCENIC = {"model.attention_config.type", "model.temporal_encoding_config.method"}
 
 CASES = [pytest.param(command, id=f"{page.relative_to(ROOT)}-{i}") for page in PAGES for i, command in enumerate(commands(page))]
@@ -50,6 +53,12 @@ def test_keys_named_in_the_text_exist():
     named = {key for page in PAGES for key in KEY.findall(page.read_text(encoding="utf-8"))}
     assert len(named) > 30
     assert named - known == OF_SCENIC
+
+
+def test_every_source_of_weights_and_every_layout_has_its_row():
+    rows = {page: set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)) for page in TABLES}
+    for page, names in TABLES.items():
+        assert rows[page] >= names, page
 
 
 @pytest.mark.parametrize("command", CASES)

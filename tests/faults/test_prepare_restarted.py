@@ -1,6 +1,5 @@
 """`vivit prepare` killed and started again: what is done is not done again, and the result is that of an undisturbed one, bit for bit."""
 
-import contextlib
 import errno
 import functools
 import hashlib
@@ -8,7 +7,6 @@ import json
 import os
 import random
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -18,6 +16,7 @@ import time
 import films
 import listed_films
 import pytest
+from system_limits import largest_file
 
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation import place
@@ -150,17 +149,6 @@ def several(tmp_path):
     return tmp_path / "videos"
 
 
-@contextlib.contextmanager
-def file_size_limited(most):
-    """Has the system refuse to let a file of this process grow beyond `most` bytes, with an error that is not that of a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.fault(
     promise="An error of the disk in mid-preparation is told for what it is, and costs no work",
     provoked="a file that the system does not let grow, first the journal's and then the set's; a tmpfs that is full",
@@ -171,7 +159,7 @@ def file_size_limited(most):
 def test_an_error_of_the_disk_is_told_and_the_journal_kept(several, tmp_path, monkeypatch, most):
     monkeypatch.setattr(place, "WORTH_KEEPING", 0)  # seconds
     make = functools.partial(prepare, "folder", several, name="mine", data_dir=tmp_path / "data", workers=1)
-    with file_size_limited(most), pytest.raises(OSError, match=r"File too large; .*; what is done is kept, and the same command") as error:
+    with largest_file(most), pytest.raises(OSError, match=r"File too large; .*; what is done is kept, and the same command") as error:
         make()
     assert error.value.errno == errno.EFBIG
     assert error.value.filename == str(tmp_path / "data/mine")

@@ -5,7 +5,6 @@ import concurrent.futures
 import dataclasses
 import io
 import re
-import resource
 import socket
 
 import films
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from client import form, serving
 from PIL import Image
+from system_limits import largest_file
 from toys import CONFIG, PREPROCESS, random_variables, random_video
 
 import vivit_jax
@@ -149,12 +149,8 @@ def test_too_large_an_upload_is_refused(models, video):
 
 @pytest.mark.parametrize("size", [3_000_000, 1_000_500])  # the disk is full while the file comes in, and when its last bytes are flushed
 def test_a_full_disk_is_told(size, server, video):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))  # larger files fail as on a full disk
-    try:
+    with largest_file(1_000_000):
         answer = server.predict(bytes(size))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (answer.status, answer.error) == (507, "the server cannot store the upload (File too large)")
     assert server.predict(video, "model=token").status == 200
 

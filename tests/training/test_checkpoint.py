@@ -1,7 +1,7 @@
 """Only whole checkpoints are restored; what is not whole is named."""
 
+import contextlib
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +10,7 @@ import textwrap
 import jax
 import numpy as np
 import pytest
+from system_limits import largest_file
 
 from vivit_jax.runs.checkpoint import Checkpoints
 from vivit_jax.runs.stopping import Stopped
@@ -215,13 +216,8 @@ def test_facts_are_json(saved):
 )
 def test_a_file_that_may_not_grow_is_told_as_such(saved):
     checkpoints = Checkpoints(saved, keep=2)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        with pytest.raises(Stopped, match=r"File too large; raise the limit of a file's size .*; the checkpoint of step 2 is intact"):
-            checkpoints.save(3, state_of(3), {"data": ["position 3"]})
-            checkpoints.finish()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        checkpoints.close()
+    told = pytest.raises(Stopped, match=r"File too large; raise the limit of a file's size .*; the checkpoint of step 2 is intact")
+    with contextlib.closing(checkpoints), largest_file(100), told:
+        checkpoints.save(3, state_of(3), {"data": ["position 3"]})
+        checkpoints.finish()
     assert restored_step(saved) == 2

@@ -1,4 +1,4 @@
-"""Makes a model directory from any ViT, ViViT, ResNet or X3D.
+"""Makes a model directory from a published ViT, ViViT, ResNet or X3D.
 
 The source is a file, a directory or hf://org/name: Google's or big_vision's .npz, Hugging Face, timm, Scenic's ViViT checkpoints,
 torchvision's R3D-18, MC3-18 and R(2+1)D-18, torchvision's or timm's ResNet-18 and ResNet-50 (which become video models), pytorchvideo's

@@ -1,4 +1,4 @@
-"""Makes a model from any ViT, ViViT, ResNet or X3D: it infers what the source's shapes tell, and asks by name for what they cannot tell."""
+"""Makes a model from a published ViT, ViViT, ResNet or X3D: it infers what shapes tell, and asks by name for what they cannot tell."""
 
 import dataclasses
 import os
