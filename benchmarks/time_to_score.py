@@ -66,8 +66,10 @@ def all_rows(arguments: argparse.Namespace) -> list[dict]:
 
     def one(case: list[str], seed: int) -> None:
         cpus = places.get()
-        row = {"case": case[0], "seed": seed, "cpus": len(cpus), **run(arguments, case, seed, cpus)}
-        places.put(cpus)
+        try:
+            row = {"case": case[0], "seed": seed, "cpus": len(cpus), **run(arguments, case, seed, cpus)}
+        finally:
+            places.put(cpus)
         with lock:
             rows.append(row)
             file.write_text(json.dumps(rows, indent=1))

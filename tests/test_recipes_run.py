@@ -102,7 +102,10 @@ def test_a_recipe_runs(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_recipe_runs(tmp_path, monkeypatch, name):
-    rarely = {"evaluation.every_steps": "10", "checkpoint.every_steps": "10"}  # not after each of the tiny set's epochs
+    # Not after each of the tiny set's epochs.
+    rarely = {}  # not after each of the tiny set's epochs
+    for what in ("evaluation", "checkpoint"):
+        rarely |= {f"{what}.every_steps": "10", f"{what}.every_percent": "None"}
     experiment, scores = run(tmp_path, monkeypatch, name, 20, **rarely)
     assert scores.examples > 0
     assert set(scores.heads) == ({"verb", "noun"} if name.startswith("vivit_epic") else {""})

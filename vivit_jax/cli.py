@@ -213,7 +213,7 @@ class _Parser(argparse.ArgumentParser):
             return ""
         options = [option for action in self._actions for option in action.option_strings]
         first = rest.split()[0]
-        if pathlib.Path(first).is_file():
+        if first.startswith("-") and pathlib.Path(first).is_file():
             return f": for a file whose name begins with -, write ./{first}"
         nearest = difflib.get_close_matches(first.split("=")[0], options, n=1)
         return f": did you mean {nearest[0]}?" if nearest else ""

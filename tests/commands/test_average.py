@@ -104,3 +104,10 @@ def test_an_unknown_average_is_named(probabilities_dir, tmp_path):
     (tmp_path / "model/config.json").write_text(json.dumps(config | {"average": "medians"}))
     with pytest.raises(UserError, match=r"unknown average in .*'medians'"):
         load_model_dir(tmp_path / "model")
+
+
+def test_a_name_is_of_a_data_set_though_a_file_here_is_called_so(model_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").touch()
+    with pytest.raises(UserError, match="no data set 'clips'"):
+        vivit_jax.features(model_dir, "clips", data_dir=tmp_path)

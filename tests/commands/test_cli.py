@@ -70,6 +70,9 @@ def test_a_file_that_looks_like_an_option_is_told_how_to_be_given(monkeypatch, v
         2,
         "vivit: unrecognized arguments: -a.mp4: for a file whose name begins with -, write ./-a.mp4 (see vivit stub --help)\n",
     )
+    (tmp_path / "a.mp4").touch()
+    code, _, err = vivit("stub", "a.mp4")
+    assert (code, err) == (2, "vivit: unrecognized arguments: a.mp4 (see vivit stub --help)\n")
 
 
 def test_a_missing_option_is_one_line(vivit):

@@ -15,6 +15,7 @@ from vivit_jax.data.layouts import Reading, read_layout
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.tf_examples import places, read_example
 from vivit_jax.data.video.reader import decode_frames
+from vivit_jax.errors import UserError
 
 FEATURE = "tensorflow_datasets.core.features."
 LABEL = {"pythonClassName": f"{FEATURE}class_label_feature.ClassLabel", "classLabel": {"numClasses": "3"}}
@@ -116,6 +117,9 @@ def test_a_set_that_vivit_prepared_is_prepared_again(tmp_path, monkeypatch):
     groups = [json.loads((dataset.path / "preparation.json").read_text())["groups"] for dataset in (large, small)]
     assert groups[0] == groups[1]
     refused("tfds", tmp_path / "large", "leave --fps out", fps=25.0)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(UserError, match="large is in the way and is never replaced"):
+        prepare("tfds", "large", name="large", data_dir=tmp_path, workers=1, short_side=32, overwrite=True)
     assert read_layout("tfds", tmp_path / "large", Reading(heads=("noun",))).labels == {"noun": ("cat", "dog")}
 
 

@@ -12,10 +12,12 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 
 import films
 import listed_films
 import pytest
+from PIL import Image
 from system_limits import largest_file
 
 from vivit_jax.data.dataset import open_dataset
@@ -216,6 +218,29 @@ def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
     with Journal(tmp_path / "done", 32) as journal:
         assert [clip] not in journal
     assert json.loads((tmp_path / "done").read_bytes())["short_side"] == 32
+
+
+def test_the_journal_knows_the_frames_of_a_folder_by_what_they_are_now(tmp_path):
+    """A picture that is written over leaves the time of its folder as it was."""
+    from vivit_jax.data.layouts.base import Clip
+    from vivit_jax.data.layouts.frames import segment
+    from vivit_jax.data.preparation.journal import Journal
+    from vivit_jax.data.preparation.transcode import transcode
+
+    (tmp_path / "frames").mkdir()
+    for number, frame in enumerate(films.scene(8, 16, 16)):
+        Image.fromarray(frame).save(tmp_path / f"frames/{number}.png")
+    first, second = (
+        Clip(name, "train", "x", functools.partial(segment, tmp_path / "frames", start, start + 0.4, Fraction(10)))
+        for name, start in (("first", 0.0), ("second", 0.4))
+    )
+    with Journal(tmp_path / "done", 64) as journal:
+        for clip in (first, second):
+            journal.add([clip], [transcode(clip, 64)])
+    (tmp_path / "frames/5.png").write_bytes((tmp_path / "frames/1.png").read_bytes())
+    with Journal(tmp_path / "done", 64) as journal:
+        assert [first] in journal
+        assert [second] not in journal
 
 
 def test_the_journal_does_not_take_what_changed_while_it_was_read(tmp_path):

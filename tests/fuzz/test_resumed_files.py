@@ -1,7 +1,9 @@
 """What a command that was interrupted goes on from, damaged: it goes on with what is whole, or the one documented error comes."""
 
 import contextlib
+import fcntl
 import json
+import os
 import shutil
 import types
 from fractions import Fraction
@@ -125,6 +127,23 @@ def test_a_record_of_another_kind_is_refused(begun, tmp_path, record):
     path.with_name(f"{path.name}.json").write_text(record)
     with pytest.raises(UserError, match=r"give another --out, or --overwrite"), open_rows(path, TABLE, MADE, every=1.0):
         pass
+
+
+def test_a_file_that_another_process_made_meanwhile_is_not_removed(begun, tmp_path, monkeypatch):
+    path = shutil.copytree(begun.parent, tmp_path / "rows") / begun.name
+    rows, lexists = path.read_bytes(), os.path.lexists
+
+    def seen(asked):  # the other process makes the file just after this one has looked
+        return os.fspath(asked) != os.fspath(path) and lexists(asked)
+
+    monkeypatch.setattr(os.path, "lexists", seen)
+    with pytest.raises(UserError, match="was begun with"), open_rows(path, TABLE, MADE | {"views": [9, 9]}, every=1.0):
+        pass
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process is writing it"), open_rows(path, TABLE, MADE, every=1.0):
+            pass
+    assert path.read_bytes() == rows
 
 
 @pytest.mark.parametrize("start", ["1e999", "-1", "nan"])

@@ -30,6 +30,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
     workdir = tmp_path / "run"
     flags = ["--config.data.name=shades", f"--config.data.data_dir={prepared}", "--config.data.readers=2"]
     flags += ["--config.training.batch_size=8", "--config.evaluation.test_views=(2, 1)", "--config.training.tensorboard=True"]
+    flags += ["--config.training.log_every=1"]
     assert main([CONFIG, f"--workdir={workdir}", *flags]) == 0
     output = capsys.readouterr().out
 

@@ -76,6 +76,14 @@ def test_what_is_saved_comes_back_bit_by_bit(tmp_path, scan_layers):
     jax.tree.map(np.testing.assert_array_equal, pretrained.variables, jax.tree.map(np.asarray, variables))
 
 
+def test_an_epsilon_of_the_last_norm_is_in_the_file_only_where_there_is_one(tmp_path, model_dir):
+    """Versions before it refuse the key."""
+    assert "last_norm_eps" not in json.loads((model_dir / "config.json").read_text())["model"]
+    config = dataclasses.replace(CONFIG, last_norm_eps=1e-5)
+    path = save_pretrained(tmp_path / "other", config, random_variables(config), PREPROCESS, LABELS)
+    assert load_model_dir(path).model.config == config
+
+
 def test_files_hold_the_layers_one_by_one_whatever_scan_layers_is(tmp_path):
     config = dataclasses.replace(CONFIG, scan_layers=True)
     path = save_pretrained(tmp_path / "model", config, random_variables(config), PREPROCESS, LABELS)

@@ -14,6 +14,7 @@ from vivit_jax.weights.export import export
 from vivit_jax.weights.vit.backbone import SourceOptions
 from vivit_jax.weights.vit.source import read_source
 from vivit_jax.weights.vit.timm import TANH
+from vivit_jax.weights.wrappers import state_dict_in
 
 torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
 transformers = pytest.importorskip("transformers", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
@@ -194,6 +195,19 @@ def test_a_state_dict_is_found_in_what_training_code_wraps_it_in(tmp_path, wrapp
     backbone = read_source(tmp_path / "vit.pth", SourceOptions(num_heads=4))
     np.testing.assert_array_equal(backbone.params["encoder/norm/scale"], state["norm.weight"].numpy())
     np.testing.assert_array_equal(backbone.params["encoder/block_00/mlp/in/kernel"], state["blocks.0.mlp.fc1.weight"].numpy().T)
+
+
+@pytest.mark.parametrize(("wrapping", "taken"), [("model", None), ("dino", "teacher"), ("average beside a state_dict", "ema_state_dict")])
+def test_which_of_several_state_dicts_was_taken_is_told(tmp_path, wrapping, taken):
+    state = timm.models.VisionTransformer(img_size=24, patch_size=8, embed_dim=32, depth=1, num_heads=4, num_classes=0).state_dict()
+    torch.save(WRAPPED[wrapping](state), tmp_path / "vit.pth")
+    notes = dict(read_source(tmp_path / "vit.pth", SourceOptions(num_heads=4)).notes)
+    assert notes.get("(weights)") == (taken and f"those under {taken!r}: the checkpoint holds others too")
+
+
+def test_no_part_of_a_model_is_taken_for_the_whole():
+    parts = {"net": {"weight": torch.ones(2)}, "head": {"weight": torch.ones(3)}}
+    assert state_dict_in({"state_dict": parts, "epoch": 3}) == (parts, "")
 
 
 @pytest.mark.parametrize("wrapping", ["parallel", "compiled", "another attribute", "average in a module"])

@@ -113,7 +113,7 @@ def features(
     """
     if not isinstance(pretrained, Pretrained):
         pretrained = from_pretrained(pretrained)
-    if isinstance(dataset, os.PathLike) or (isinstance(dataset, str) and pathlib.Path(dataset).is_file()):
+    if isinstance(dataset, os.PathLike) or (isinstance(dataset, str) and not dataset.isidentifier() and pathlib.Path(dataset).is_file()):
         dataset = [dataset]
     if not isinstance(dataset, str | VideoDataset):
         found, errors = features_of_files(pretrained, dataset, views=views, per_view=per_view, time=time, layers=layers, progress=progress)

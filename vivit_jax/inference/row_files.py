@@ -100,21 +100,36 @@ class _Growing(RowFile):
         new = not os.path.lexists(path)
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         try:
-            with writing(path):
+            self._lock()
+            new = new and not self._size()  # else another process has made it meanwhile
+            with writing(path), self._unmade(new):
                 self._begin(overwrite)
         except BaseException:
-            if new:
-                path.unlink(missing_ok=True)
             self._file.close()
             raise
 
-    def _begin(self, overwrite: bool) -> None:
+    def _lock(self) -> None:
         try:
             lock(self._file)
         except BlockingIOError:
             raise UserError(f"{self.path}: another process is writing it") from None
+
+    def _size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
+    @contextlib.contextmanager
+    def _unmade(self, new: bool) -> Iterator[None]:
+        """Removes a new file after an error."""
+        try:
+            yield
+        except BaseException:
+            if new:
+                self.path.unlink(missing_ok=True)
+            raise
+
+    def _begin(self, overwrite: bool) -> None:
         end = 0
-        if not overwrite and os.fstat(self._file.fileno()).st_size:
+        if not overwrite and self._size():
             self._check_same()
             try:
                 end = self._kept()

@@ -47,11 +47,15 @@ class Tensors(Mapping[str, np.ndarray]):
     Attributes:
       path: the file or directory they come from.
       shapes: of each tensor, by name.
+      taken: the key of a training checkpoint that they were under, where it holds other weights too; else empty.
     """
 
-    def __init__(self, path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray]) -> None:
+    def __init__(
+        self, path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray], taken: str = ""
+    ) -> None:
         self.path = path
         self.shapes = dict(shapes)
+        self.taken = taken
         self._read = read
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -81,9 +85,14 @@ class Tensors(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.shapes)
 
+    @property
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        """What a report should say of where they were, as `Backbone.notes`."""
+        return (("(weights)", f"those under {self.taken!r}: the checkpoint holds others too"),) if self.taken else ()
+
     def renamed(self, names: Mapping[str, str]) -> "Tensors":
         """The tensors in `names` alone, {new name: name here}."""
-        return Tensors(self.path, {new: self.shapes[name] for new, name in names.items()}, lambda new: self._read(names[new]))
+        return Tensors(self.path, {new: self.shapes[name] for new, name in names.items()}, lambda new: self._read(names[new]), self.taken)
 
 
 def read_npz(path: pathlib.Path) -> Tensors:

@@ -36,11 +36,12 @@ def read_torch(path: pathlib.Path) -> Tensors:
         raise UserError(f"{path} holds more than tensors, and nothing in it was executed{reason}: save its state_dict alone") from None
     except (*DAMAGED, AssertionError) as error:
         raise UserError(f"{path} is not a whole PyTorch file of tensors: {first_line(error)}") from None
-    tensors = {name: leaf for name, leaf in leaves_of(path, state_dict_in(loaded), ".").items() if isinstance(leaf, torch.Tensor)}
+    state_dict, taken = state_dict_in(loaded)
+    tensors = {name: leaf for name, leaf in leaves_of(path, state_dict, ".").items() if isinstance(leaf, torch.Tensor)}
     for name, tensor in tensors.items():
         _check_torch(path, name, tensor)
     shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
-    return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)))
+    return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)), taken)
 
 
 def _check_pickle(path: pathlib.Path) -> None:

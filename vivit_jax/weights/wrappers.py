@@ -16,12 +16,19 @@ WORDS = ("module", "model", "net", "network", "backbone", "ema_model")
 COUNTERS = ("n_averaged",)  # torch's AveragedModel counts its steps beside the model
 
 
-def state_dict_in(checkpoint: object) -> object:
-    """The tensors of a training checkpoint, where it is one, under the names that timm, DeiT, DINO, Lightning and others use."""
-    for _ in range(NESTED):
-        if isinstance(checkpoint, Mapping):
-            checkpoint = next((checkpoint[key] for key in KEYS if _holds_tensors(checkpoint.get(key))), checkpoint)
-    return checkpoint
+def state_dict_in(checkpoint: object) -> tuple[object, str]:
+    """The tensors of a training checkpoint, where it is one, under the names that timm, DeiT, DINO, Lightning and others use.
+
+    Returns:
+      The tensors, and the key that they were under where other keys hold weights too.
+    """
+    taken = ""
+    for depth in range(NESTED):
+        keys = [key for key in KEYS if _holds_tensors(checkpoint.get(key))] if isinstance(checkpoint, Mapping) else []
+        if not keys or (depth and sum(map(_holds_tensors, checkpoint.values())) > 1):  # within it, several are parts of one model
+            break
+        checkpoint, taken = checkpoint[keys[0]], keys[0] if keys[1:] else taken
+    return checkpoint, taken
 
 
 def _holds_tensors(value: object) -> bool:

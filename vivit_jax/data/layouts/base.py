@@ -1,9 +1,10 @@
 """What every layout takes and yields: how a source is read, and its labelled clips."""
 
 import dataclasses
+import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -116,6 +117,17 @@ class Annotations:
         """Names of the splits: the usual three in their order, then others by name."""
         found = {clip.split for clip in self.clips}
         return tuple(split for split in USUAL if split in found) + tuple(sorted(found - set(USUAL)))
+
+
+def read_by(source: object) -> Iterator[pathlib.Path]:
+    """The files and folders that a clip's source reads: itself, or those among the arguments of a function that makes the video."""
+    if isinstance(source, pathlib.Path):
+        yield source
+    elif isinstance(source, functools.partial):
+        yield from read_by(source.args)
+    elif isinstance(source, tuple):
+        for part in source:
+            yield from read_by(part)
 
 
 def is_known(label: Label) -> bool:

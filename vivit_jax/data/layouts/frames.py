@@ -117,14 +117,25 @@ def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
 
 
 def segment(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:
-    """The pictures in a folder from `start` to `end` in seconds, as `film` gives them: those that a video file would show then."""
+    """The pictures in a folder from `start` to `end` in seconds, as `film` gives them."""
+    return film(segment_files(folder, start, end, fps), fps)
+
+
+def segment_files(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[pathlib.Path, ...]:
+    """The image files in a folder that a video file would show from `start` to `end` in seconds."""
     first = max(0, math.ceil(Fraction(start) * fps - JITTER))
     last = None if end is None else math.ceil(Fraction(end) * fps - JITTER)
-    return film(tuple(images_in(folder)[first:last]), fps)
+    return tuple(images_in(folder)[first:last])
 
 
 def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """The image files in a folder, in the order of the numbers in their names, without optical flow beside them (`flow_x_00001.jpg`)."""
+    return list(_images_in(folder, folder.stat().st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=2)  # segments of one video come one after the other, and a folder may have a hundred thousand frames
+def _images_in(folder: pathlib.Path, changed: int) -> tuple[pathlib.Path, ...]:
     files = [path for path in folder.iterdir() if is_image(path.name)]
     files = [path for path in files if not path.name.startswith(FLOW)] or files
-    return sorted(sorted(files), key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)])
+    numbered = sorted(sorted(files), key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)])
+    return tuple(numbered)

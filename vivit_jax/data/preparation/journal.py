@@ -21,6 +21,7 @@ import numpy as np
 import PIL
 
 from vivit_jax.data.layouts.base import Clip
+from vivit_jax.data.layouts.frames import segment, segment_files
 from vivit_jax.data.preparation.transcode import Facts, Transcoded
 from vivit_jax.data.workers import Failure
 
@@ -135,7 +136,8 @@ def _identity(value: object) -> object:
     if isinstance(value, functools.partial):
         if value.keywords:
             raise TypeError(value)
-        return ["call", value.func.__module__, value.func.__qualname__, _identity(value.args)]
+        files = segment_files(*value.args) if value.func is segment else ()
+        return ["call", value.func.__module__, value.func.__qualname__, _identity(value.args), *map(_identity, files)]
     if isinstance(value, (str, int, float, Fraction)) or value is None:
         return repr(value)
     raise TypeError(value)

@@ -84,7 +84,7 @@ def check_free(target: pathlib.Path, source: pathlib.Path | None, *, overwrite: 
 
 
 def check_apart(target: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
-    """Refuses to replace a folder that a video lies in, by whatever links.
+    """Refuses to replace a folder that a video is read from, by whatever links.
 
     Raises:
       UserError: naming the first.
@@ -94,7 +94,9 @@ def check_apart(target: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
     real = target.resolve()
     inside = next((path for path in sources if path.resolve().is_relative_to(real)), None)
     if inside:
-        raise UserError(f"{target} is in the way and is never replaced: the video {inside} lies in it; choose another --name or --data_dir")
+        raise UserError(
+            f"{target} is in the way and is never replaced: {inside}, of which it is made, lies in it; choose another --name or --data_dir"
+        )
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from vivit_jax import extras
 from vivit_jax.data.layouts import LAYOUTS, Annotations, Reading, check_layout, read_layout
-from vivit_jax.data.layouts.base import tolerated
+from vivit_jax.data.layouts.base import read_by, tolerated
 from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.listing import Listing
 from vivit_jax.data.preparation.outcome import SHOWN, EmptySplitError, Outcome, RefusedError, Summary
@@ -102,7 +102,7 @@ def prepare(
     if "tolerate" in LAYOUTS[layout].takes:
         reading = dataclasses.replace(reading or Reading(), tolerate=tolerate)
     annotations = read_layout(layout, source, reading, shares)
-    check_apart(target, (clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)))
+    check_apart(target, (path for clip in annotations.clips for path in read_by(clip.source)))
     summary = Summary(target, remarks=annotations.remarks)
     with staging(target) as folder:
         with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:

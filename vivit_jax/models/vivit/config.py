@@ -120,6 +120,11 @@ class ViViTConfig(BaseConfig):
     remat: bool = False
     scan_layers: bool = False
 
+    def to_dict(self) -> dict:
+        """Plain values for JSON, without `last_norm_eps` where there is none: versions before it refuse a model that has the key."""
+        values = super().to_dict()
+        return {name: value for name, value in values.items() if name != "last_norm_eps" or value is not None}
+
     def __post_init__(self) -> None:
         self._check_names()
         self._fill_in()

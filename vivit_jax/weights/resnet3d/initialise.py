@@ -87,7 +87,7 @@ def _check_whole(source: Source, expected: Shapes) -> None:
 
 
 def _report(source: Source, ours: Shapes, names: dict[str, str], init: InitConfig) -> list[Group]:
-    groups = []
+    groups = [Group(name, "-", note) for name, note in source.tensors.notes]
     for part in PARTS:
         theirs = sorted({names[path].split(".")[0] for path in names if path.startswith(part)})
         spans = sorted({ours[path][0] for path in names if path.startswith(part) and len(ours[path]) == 5} - {1})

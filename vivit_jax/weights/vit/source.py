@@ -1,5 +1,6 @@
 """Where weights come from: a path or a repository of the Hugging Face hub, its format recognised from the files themselves."""
 
+import dataclasses
 import os
 import pathlib
 import re
@@ -54,7 +55,8 @@ def read_source(source: str | os.PathLike, options: SourceOptions, tensors: Tens
             raise UserError(f"{path}: no known vision transformer has these names: {', '.join(list(tensors)[:4])}, ...")
     else:
         module = FORMATS[options.format]
-    return module.read(tensors, metadata, options)
+    backbone = module.read(tensors, metadata, options)
+    return dataclasses.replace(backbone, notes=(*backbone.notes, *tensors.notes))
 
 
 def _check_unsaid(path: pathlib.Path, options: SourceOptions) -> None:

@@ -65,7 +65,7 @@ def _flat(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _report(source: Source, names: dict[str, str], init: InitConfig) -> list[Group]:
-    groups = []
+    groups = [Group(name, "-", note) for name, note in source.tensors.notes]
     for part in PARTS:
         theirs = sorted({".".join(names[path].split(".")[:2]) for path in names if path.startswith(part)})
         groups.append(Group(part, ", ".join(f"{name}.*" for name in theirs), "copied"))
