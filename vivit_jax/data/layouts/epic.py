@@ -25,7 +25,8 @@ from fractions import Fraction
 
 from vivit_jax.data.layouts.base import Annotations, Label, Reading
 from vivit_jax.data.layouts.frames import rate
-from vivit_jax.data.layouts.published import UNSCORED, Gathered, Publication, header_of, rows_of, whole_number
+from vivit_jax.data.layouts.published import UNSCORED, Gathered, Publication
+from vivit_jax.data.layouts.published_lists import header_of, rows_of, whole_number
 from vivit_jax.data.layouts.times import seconds
 from vivit_jax.errors import UserError
 

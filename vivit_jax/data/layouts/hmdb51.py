@@ -10,7 +10,8 @@ There are three splits, each a file a class, such as `brush_hair_test_split1.txt
 import pathlib
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, lines_of
+from vivit_jax.data.layouts.published import Gathered, Publication
+from vivit_jax.data.layouts.published_lists import lines_of
 from vivit_jax.errors import UserError
 
 SPLITS = {"1": "train", "2": "test"}

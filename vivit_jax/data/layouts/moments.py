@@ -10,7 +10,8 @@ agreed and disagreed; a line of `moments_categories.txt` is a class, in some ver
 import pathlib
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, cells_of, in_order, known_class, whole_number
+from vivit_jax.data.layouts.published import Gathered, Publication
+from vivit_jax.data.layouts.published_lists import cells_of, in_order, known_class, whole_number
 from vivit_jax.errors import UserError
 
 LISTS = {"train": "trainingSet.csv", "val": "validationSet.csv"}

@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterator
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, entries_of, lines_of, whole_number
+from vivit_jax.data.layouts.published import Gathered, Publication
+from vivit_jax.data.layouts.published_lists import entries_of, lines_of, whole_number
 from vivit_jax.errors import UserError
 
 LISTS = {

@@ -19,18 +19,8 @@ import pathlib
 from collections.abc import Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import (
-    SHOWN,
-    UNSCORED,
-    Gathered,
-    Publication,
-    cells_of,
-    entries_of,
-    in_order,
-    json_of,
-    known_class,
-    whole_number,
-)
+from vivit_jax.data.layouts.published import SHOWN, UNSCORED, Gathered, Publication
+from vivit_jax.data.layouts.published_lists import cells_of, entries_of, in_order, json_of, known_class, whole_number
 from vivit_jax.errors import UserError
 
 LISTS = {"train": ("*-v2-train.json", "train.json"), "val": ("*-v2-validation.json", "validation.json", "val.json")}

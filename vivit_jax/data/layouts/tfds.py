@@ -24,7 +24,8 @@ import numpy as np
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading
 from vivit_jax.data.layouts.frames import as_rgb, rate
-from vivit_jax.data.layouts.published import UNSCORED, json_of, lines_of, whole_number
+from vivit_jax.data.layouts.published import UNSCORED
+from vivit_jax.data.layouts.published_lists import json_of, lines_of, whole_number
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.tf_examples import FORMATS, places, read_example
 from vivit_jax.data.video.geometry import resize

@@ -12,7 +12,8 @@ import pathlib
 import re
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication, in_order, known_class, lines_of, whole_number
+from vivit_jax.data.layouts.published import Gathered, Publication
+from vivit_jax.data.layouts.published_lists import in_order, known_class, lines_of, whole_number
 from vivit_jax.errors import UserError
 
 
