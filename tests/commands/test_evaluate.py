@@ -146,8 +146,10 @@ def test_a_directory_that_is_no_run_is_refused(model_dir, vivit):
 def test_predictions_name_videos_and_give_all_probabilities_as_json_and_csv(model_dir, data_dir, tmp_path, vivit, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = tmp_path / "table.csv"
-    code, _, _ = vivit("evaluate", "--model", model_dir, "--name", "toys", "--data_dir", data_dir, "--views", "2x1", "--out", table)
+    (tmp_path / "evaluation.json").write_text("of another model")
+    code, text, _ = vivit("evaluate", "--model", model_dir, "--name", "toys", "--data_dir", data_dir, "--views", "2x1", "--out", table)
     assert code == 0
+    assert "warning: evaluation.json is in this folder already and will be replaced" in text
     rows = json.loads((tmp_path / "evaluation.json").read_text())["predictions"]
     records = open_dataset("toys", data_dir).source("test")
     assert [row["video"] for row in rows] == [records[i]["name"] for i in range(TEST_VIDEOS)]

@@ -98,6 +98,8 @@ def run(arguments: argparse.Namespace) -> None:
         said, names = predict_split(planned.asked, agreement.labels)
         _keep_predictions(arguments, said, names)
     else:
+        if arguments.model and planned.out != arguments.out and planned.out.exists():  # of another model, perhaps
+            console.warn(f"{planned.out} is in this folder already and will be replaced: --out FILE.json keeps it")
         said, names = score_split(planned.asked, agreement.labels)
         _keep(arguments, planned, said, names, agreement.origin)
     if arguments.submission:
