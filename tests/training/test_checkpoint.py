@@ -187,7 +187,7 @@ def test_kill_9_at_random_moments_loses_no_whole_checkpoint(tmp_path):
 
     here = Path(__file__).parent
     generator = np.random.default_rng()
-    command = [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), str(tmp_path / "checkpoints"), str(here), str(here.parents[1])]
+    command = [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), str(tmp_path / "checkpoints"), *map(str, (here, *here.parents[:2]))]
     newest = 0
     for _ in range(10):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
