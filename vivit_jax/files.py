@@ -11,7 +11,7 @@ import os
 import pathlib
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -67,13 +67,13 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
         raise OSError(error.errno, told(error.errno), os.fspath(path)) from error
 
 
-def told(number: int) -> str:
+def told(number: int, remedies: Mapping[int, str] = REMEDIES) -> str:
     """An error number of the system in words, with what to do where there is something.
 
     >>> told(errno.ENOSPC)
     'No space left on device; free some space'
     """
-    return "; ".join([os.strerror(number), *([REMEDIES[number]] if number in REMEDIES else [])])
+    return "; ".join([os.strerror(number), *([remedies[number]] if number in remedies else [])])
 
 
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:

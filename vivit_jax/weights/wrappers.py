@@ -53,5 +53,7 @@ def unwrapped(names: Iterable[str]) -> dict[str, str]:
             inner[bare] = name
     for _ in range(NESTED):
         word = next((word for word in WORDS if inner and all(name.startswith(f"{word}.") for name in inner)), None)
+        if word is None:
+            break
         inner = {name.removeprefix(f"{word}."): given for name, given in inner.items()}
     return inner
