@@ -27,9 +27,10 @@ from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
     from vivit_jax.heads import Labels
-    from vivit_jax.inference.evaluate import EvaluationPass, Unscored
+    from vivit_jax.inference.evaluate import Unscored
     from vivit_jax.inference.label_spaces import Agreement
     from vivit_jax.inference.scores import Names
+    from vivit_jax.inference.split_pass import SplitPass
     from vivit_jax.runs.evaluations import Planned
     from vivit_jax.training.evaluation import Evaluation
 
@@ -162,7 +163,7 @@ def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:
         refuse_unused(arguments, ("out",), "for a split without labels, which has no scores, only predictions as .csv or .parquet")
 
 
-def _agreement(asked: "EvaluationPass", *, from_file: bool) -> "Agreement":
+def _agreement(asked: "SplitPass", *, from_file: bool) -> "Agreement":
     """The model's classes as the data set names them, with a warning if nothing says that they are the same."""
     from vivit_jax.inference.label_spaces import ASSUMED, agree
 
@@ -177,26 +178,13 @@ def _agreement(asked: "EvaluationPass", *, from_file: bool) -> "Agreement":
 
 def _keep(arguments: argparse.Namespace, planned: "Planned", evaluation: "Evaluation", names: "Names", labels_from: str) -> None:
     """Writes the scores, and prints them."""
-    from vivit_jax.data.summary import refused_clips
     from vivit_jax.inference.scores import to_record, write_record, write_table
 
-    asked = planned.asked
-    record = to_record(
-        evaluation,
-        name=asked.dataset.name,
-        split=asked.split,
-        views=asked.views,
-        flip=asked.flip,
-        average=asked.average,
-        names=names,
-        step=planned.step,
-        labels_from=labels_from,
-        refused=refused_clips(asked.dataset, asked.split),
-    )
+    record = to_record(evaluation, planned.conditions(labels_from), names)
     write_record(record, planned.out)
     _print(evaluation, planned)
     if record.get("refused"):
-        console.say(f"{record['refused']} clips of {asked.split} were refused by `vivit prepare` and count nowhere")
+        console.say(f"{record['refused']} clips of {planned.asked.split} were refused by `vivit prepare` and count nowhere")
     if arguments.out and _is_table(arguments.out):
         write_table(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")

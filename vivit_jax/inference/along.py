@@ -111,4 +111,6 @@ def _middle(scores: WindowScores) -> float:
 
 def _averaged(scores: WindowScores, near: Iterable[WindowScores], reach: float) -> WindowScores:
     within = [other.probabilities for other in near if abs(_middle(other) - _middle(scores)) <= reach]
-    return dataclasses.replace(scores, probabilities={head: np.mean([of[head] for of in within], axis=0) for head in scores.probabilities})
+    return dataclasses.replace(
+        scores, probabilities={head: np.mean([by_head[head] for by_head in within], axis=0) for head in scores.probabilities}
+    )

@@ -22,7 +22,8 @@ from vivit_jax.preprocess import Views
 from vivit_jax.runs.restore import model_variables, verify
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.evaluation import Evaluator
+from vivit_jax.training.evaluation import Evaluator, Scoring
+from vivit_jax.training.forward import Watch
 from vivit_jax.weights import Pretrained, load_model_dir
 from vivit_jax.weights.layers import COLLECTION, flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import is_model_dir
@@ -158,13 +159,13 @@ def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, 
     check_multi_label(first, dataset)
     agreement = agree(first, dataset)
     executor = make_executor(ParallelConfig())
-    options = {"multi_label": first.multi_label, "average": first.average}
-    evaluator = Evaluator(first.model, first.preprocess, executor, agreement.labels, **options)
+    scoring = Scoring(agreement.labels, first.multi_label, first.average)
+    evaluator = Evaluator(first.model, first.preprocess, executor, scoring)
     batches = evaluation_batches(dataset, split, first.preprocess, DataConfig(), views=views, batch_size=batch_size)
 
     def score(flat: Flat, title: str) -> float:
         variables = executor.place_variables(_tree(first, flat))
-        evaluation = evaluator(variables, Relabelled(batches, agreement.labels, dataset.labels), title=f"scoring {title}")
+        evaluation = evaluator(variables, Relabelled(batches, agreement.labels, dataset.labels), Watch(f"scoring {title}"))
         check_finite(evaluation, batches.names)
         console.say(f"{title}: {evaluation.headline}")
         return float(evaluation.summary()["mAP" if first.multi_label else "top1"])

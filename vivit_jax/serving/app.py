@@ -127,7 +127,7 @@ async def _page(request: Request) -> Response:
 
 
 async def _examples(request: Request) -> Response:
-    return JSONResponse([{"name": name, "title": of.title} for name, of in EXAMPLES.items()])
+    return JSONResponse([{"name": name, "title": shown.title} for name, shown in EXAMPLES.items()])
 
 
 async def _example(request: Request) -> Response:

@@ -18,7 +18,9 @@ def intervals(ranked: Sequence[Entry], *, score: str) -> str:
         axes = figure.subplots()
         for y, entry in enumerate(ranked):
             _with_interval(axes, entry, (100 * entry.score, y), horizontal=True)
-        axes.set_yticks(range(len(ranked)), [f"{shortened(of.name, LETTERS)}  {n}" for n, of in enumerate(ranked, 1)], parse_math=False)
+        axes.set_yticks(
+            range(len(ranked)), [f"{shortened(entry.name, LETTERS)}  {n}" for n, entry in enumerate(ranked, 1)], parse_math=False
+        )
         axes.set_ylim(len(ranked) - 0.5, -0.5)
         axes.set_xlabel(f"{score} in per cent")
         axes.grid(True, axis="x")

@@ -87,11 +87,11 @@ def _said(facts: dict[str, Any], classes: tuple[str, ...]) -> Said:
     )
 
 
-def _name(of: Any, classes: tuple[str, ...]) -> str:
+def _name(label: Any, classes: tuple[str, ...]) -> str:
     """The name of a class, which earlier versions wrote as its number."""
-    if isinstance(of, str):
-        return of
-    return classes[of] if of < len(classes) else str(of)
+    if isinstance(label, str):
+        return label
+    return classes[label] if label < len(classes) else str(label)
 
 
 def _probability(value: Any) -> float:
