@@ -14,7 +14,7 @@ from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.inference.tokens import Tokens, tokens_of_passes
 from vivit_jax.models.probe.config import KINDS, LAST, ProbeConfig, described
 from vivit_jax.models.probe.family import pool_of
-from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive
+from vivit_jax.training.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive
 from vivit_jax.training.probes import KINDS as FITTED
 from vivit_jax.training.probes import Examples, Head, NearestHead, Setting, Tried, choose, folds
 from vivit_jax.weights import Pretrained
@@ -177,11 +177,12 @@ def fit_attentive_head(
     everything = np.arange(len(rows.tokens))
     train, *rest = np.split(everything, np.cumsum(tokens.counts)[:-1])
     val = rest[0] if rest else None
-    tried = choose_attentive(pool_of(config), rows, train, val, classes)
+    head = AttentiveHead(pool_of(config), classes)
+    tried = choose_attentive(head, rows, train, val)
     fitted_to = everything if refit else train
-    head = fit_attentive(pool_of(config), rows, fitted_to, classes, tried[0].setting)
+    params = fit_attentive(head, rows, fitted_to, tried[0].setting)
     chosen_on = f"{len(val)} videos" if val is not None else _told_folds(rows.label, rows.groups)
-    return Fitted(head, tried, chosen_on, len(fitted_to))
+    return Fitted(params, tried, chosen_on, len(fitted_to))
 
 
 def fit_heads(

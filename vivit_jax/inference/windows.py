@@ -71,7 +71,7 @@ def predict_windows(
     """
     video = path_of(video)
     with WindowScorer(pretrained, window, every, views=views, standard_input=video == STANDARD_INPUT) as scorer:
-        for scores in scorer.of(video):
+        for scores in scorer.windows(video):
             yield scores.start, scores.end, ranked(pretrained, scores.probabilities, top_k)
 
 
@@ -107,7 +107,7 @@ class WindowScorer:
     def __exit__(self, *exception: object) -> None:
         self._streams.__exit__(*exception)
 
-    def of(self, video: Path, first: int = 0) -> Iterator[WindowScores]:
+    def windows(self, video: Path, first: int = 0) -> Iterator[WindowScores]:
         """The scores of a video's windows from window `first` on, each as soon as those decoded together with it are scored.
 
         Raises:
@@ -117,7 +117,7 @@ class WindowScorer:
             yield from batch
 
     def batches(self, video: Path, first: int = 0) -> Iterator[list[WindowScores]]:
-        """`of` in lists, as windows are scored together."""
+        """The same in lists, one for the windows that are scored together."""
         name, self.remark = os.fspath(video), None
         parts = guarded_parts(self._streams, (name, first), name)
         with contextlib.closing(parts):
@@ -138,7 +138,7 @@ class WindowScorer:
         return scored
 
     def _logits(self, views: np.ndarray) -> dict[str, np.ndarray]:
-        """Of uint8 (v, t, h, w, 3), always through batches of one size: float32 (v, classes) by head."""
+        """The logits of views, uint8 (v, t, h, w, 3), computed in batches of one size: float32 (v, classes) by head."""
         batches = []
         for start in range(0, len(views), self.plan.at_once):
             batch = views[start : start + self.plan.at_once]

@@ -10,13 +10,12 @@ import jax
 import numpy as np
 
 from vivit_jax import console
-from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset
-from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.errors import UserError
 from vivit_jax.inference.evaluate import check_multi_label
 from vivit_jax.inference.label_spaces import Relabelled, agree
 from vivit_jax.inference.scores import check_finite
+from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.restore import model_variables, verify
@@ -102,7 +101,7 @@ def greedy_soup(
         give NaN.
     """
     first = _common(ingredients)
-    score_of = _scorer(first, dataset, split, views, batch_size)
+    score_of = _scorer(SplitPass(first, dataset, split, views, batch_size=batch_size))
     alone = [(score_of(_flat(one), one.name), one) for one in ingredients]
     alone.sort(key=lambda pair: -pair[0])  # stable: among equals, the order given
     (best, start), *others = alone
@@ -154,14 +153,15 @@ def _plain(pretrained: Pretrained) -> Any:
     return family_of(pretrained.model.config).plain(pretrained.model.config)
 
 
-def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, batch_size: int) -> Callable[[Flat, str], float]:
-    """Scores variables on the split; compiled once."""
+def _scorer(asked: SplitPass) -> Callable[[Flat, str], float]:
+    """Scores variables of the model on the split; compiled once."""
+    first, dataset = asked.pretrained, asked.dataset
     check_multi_label(first, dataset)
     agreement = agree(first, dataset)
     executor = make_executor(ParallelConfig())
     scoring = Scoring(agreement.labels, first.multi_label, first.average)
     evaluator = Evaluator(first.model, first.preprocess, executor, scoring)
-    batches = evaluation_batches(dataset, split, first.preprocess, DataConfig(), views=views, batch_size=batch_size)
+    batches = asked.batches()
 
     def score(flat: Flat, title: str) -> float:
         variables = executor.place_variables(_tree(first, flat))

@@ -133,7 +133,7 @@ def answer(models: list[ServedModel], reader: Reader, upload: Upload, question: 
     Raises:
       UserError: for a file that cannot be read.
     """
-    reading = reader.of(upload)
+    reading = reader.reading(upload)
     info = reading.probe()
     return {
         "video": {
