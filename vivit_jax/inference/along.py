@@ -1,4 +1,4 @@
-"""Scores of many videos as they are done: of windows along each, or of each as a whole. A video that cannot be read is reported and passed over."""
+"""Scores of many videos as they are done: of windows along each, or of each as a whole. An unreadable video is reported and passed over."""
 
 import collections
 import contextlib
