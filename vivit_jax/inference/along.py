@@ -20,11 +20,11 @@ from vivit_jax.weights import Pretrained
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What was scored of a video since its last part.
+    """The scores of a video since its last part.
 
     Attributes:
       video: the file.
-      scores: of the next windows.
+      scores: those of the next windows.
       is_last: whether the video has no more parts.
       remark: one line about the video; only in the last part.
       error: one line that says why it cannot be read, or be read on; only in the last part.
@@ -43,7 +43,7 @@ def along(scorer: WindowScorer, videos: Iterable[str], *, smooth: float = 0.0, f
     Args:
       scorer: says which windows.
       videos: files, or `-`.
-      smooth: seconds; the probabilities of a window are the mean over all windows whose middle is at most half of that from its own.
+      smooth: seconds to average over: a window takes the mean of all windows whose middle is at most half of them from its own.
       first: the number of the first window to give of a video; 0 where it is not named.
 
     Yields:

@@ -69,7 +69,7 @@ class Fitted:
     """A head and how it was fitted.
 
     Attributes:
-      head: from features to logits; of kind `attentive`, its parameters.
+      head: the function from features to logits; for kind `attentive`, its parameters.
       tried: the settings with their held-out scores, the best first, which was taken.
       chosen_on: the videos or folds that the setting was chosen on, in words.
       fitted_to: number of examples that the head was fitted to.

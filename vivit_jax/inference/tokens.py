@@ -31,7 +31,7 @@ class Tokens:
       values: float16 (n, v, tokens, d), in a file that is mapped into memory.
       index: (tokens,) the time index of each token; -1 for one of the whole clip.
       label: class numbers (n,), or (n, classes) of zeros and ones.
-      names: of the videos.
+      names: the videos' names.
       counts: videos of each split.
     """
 

@@ -31,10 +31,10 @@ class WindowScores:
     """What a model says of a window.
 
     Attributes:
-      number: of the windows of the video, from 0.
+      number: the window's place in the video, from 0.
       start: seconds from the video's first frame.
       end: seconds from the video's first frame.
-      probabilities: of the classes, float32 (classes,) by head; one head has the empty name.
+      probabilities: the classes' probabilities, float32 (classes,) by head; one head has the empty name.
     """
 
     number: int
@@ -67,7 +67,7 @@ def predict_windows(
       (start, end, prediction) of each window, in seconds from the first frame; the prediction is as `predict` gives it.
 
     Raises:
-      UserError: for a video that cannot be read, when that is found: the windows before it have been given. Or a model without a head.
+      UserError: for a model without a head; and where a video cannot be read on, after the windows before that place.
     """
     video = path_of(video)
     with WindowScorer(pretrained, window, every, views=views, standard_input=video == STANDARD_INPUT) as scorer:
@@ -111,7 +111,7 @@ class WindowScorer:
         """The scores of a video's windows from window `first` on, each as soon as those decoded together with it are scored.
 
         Raises:
-          UserError: naming the video, for one that cannot be read, or of which the model gives NaN.
+          UserError: naming the video, if it cannot be read or the model gives NaN for it.
         """
         for batch in self.batches(video, first):
             yield from batch

@@ -37,7 +37,7 @@ class Ingredient:
 
     Attributes:
       name: its directory, and its step for a checkpoint.
-      model: the model directory that says what network it is of.
+      model: the model directory that tells its network.
       variables: reads its variables.
     """
 
@@ -52,9 +52,9 @@ class Soup:
 
     Attributes:
       pretrained: the model; its `provenance` records what it is made of.
-      scores: of each ingredient alone by name, the best first; empty for a uniform soup.
+      scores: each ingredient's own score by name, the best first; empty for a uniform soup.
       kept: names of the ingredients that are averaged.
-      score: of the soup, on the split that chose them; None for a uniform soup.
+      score: the soup's score on the split that chose them; None for a uniform soup.
     """
 
     pretrained: Pretrained

@@ -1,7 +1,7 @@
-"""Trains attentive heads on frozen tokens: several rates at once, on a CPU, the number of epochs chosen with the rate.
+"""Trains attentive heads on frozen tokens: several learning rates at once, on a CPU, the number of epochs chosen with the rate.
 
 The rate is constant after a short warm-up and the weights are averaged over steps, so that a shorter training is the beginning of a longer
-one: one pass through the epochs scores all their numbers. All draws are of one seed; the same data give the same bits.
+one: one pass through the epochs scores all their numbers. All draws use one seed: the same data give the same bits.
 """
 
 import dataclasses

@@ -37,10 +37,10 @@ class Evaluation:
     """A model's scores on a split, with its logits for each example.
 
     Attributes:
-      views: views of each video, which were averaged.
+      views: how many views of each video were averaged.
       heads: scores by head; a single head has the empty name.
-      hits: examples of which every head is right.
-      hits5: examples whose label (of several heads: combination of labels) is among the five most probable.
+      hits: examples for which every head is right.
+      hits5: examples whose label (with several heads, combination of labels) is among the five most probable.
       index: (b,) the examples' numbers in the split, ascending.
       label: (b,) by head; (b, classes) of zeros and ones where an example may have several.
       logits: (b, classes) by head.
@@ -101,7 +101,7 @@ class Evaluation:
         return {name: scores.labels for name, scores in self.heads.items()}
 
     def to_dict(self) -> dict:
-        """Plain values for JSON; of several heads those of each are under `heads`, and top1 and top5 are of the combination."""
+        """Plain values for JSON. With several heads, each one's scores are under `heads`, and top1 and top5 are those of the combination."""
         common = {"views": self.views, "examples": self.examples}
         if list(self.heads) == [""]:
             return common | self.heads[""].to_dict()

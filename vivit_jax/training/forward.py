@@ -27,7 +27,7 @@ class Watch:
     """How a pass over batches is shown, and what ends it early.
 
     Attributes:
-      title: of its progress bar.
+      title: what its progress bar is called.
       shown: whether there is one.
       between: called after each batch and while one is waited for; it may raise to leave.
       patience: seconds that reading a batch may take.

@@ -56,7 +56,7 @@ def make_train_step(
       training: accumulation, mixing and averaging.
       axis_name: the axis of `pmap` to average over.
       gather: applied to the parameters before they are used, to say how they are laid out there.
-      class_weights: of the loss.
+      class_weights: the weight of each class in the loss, by head; None weights all by 1.
 
     Returns:
       (state, batch, seed) to (state, metrics). The seed, uint32 (), is that of every draw, together with the step's number: an input, so

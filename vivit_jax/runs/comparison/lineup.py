@@ -74,7 +74,7 @@ class Lineup:
         return np.prod([probabilities[head][rows, label] for head, label in self.label.items()], axis=0)
 
     def with_average(self, name: str, members: Sequence[str]) -> "Lineup":
-        """The lineup with one run more: the mean of the members' probabilities."""
+        """The lineup with one more run, whose probabilities are the mean over its members."""
         probabilities = {head: np.mean([self.answers[member].probabilities[head] for member in members], axis=0) for head in self.classes}
         predicted = {head: values.argmax(axis=1) for head, values in probabilities.items()}
         return dataclasses.replace(self, answers={**self.answers, name: Answers(predicted, probabilities)})

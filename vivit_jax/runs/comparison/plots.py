@@ -32,7 +32,7 @@ def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None],
 
     Args:
       ranked: the best run first.
-      cost: of a run.
+      cost: gives the cost of a run.
       xlabel: what that is.
       score: what the score is.
       joined: whether a line joins the runs on the Pareto front.

@@ -21,7 +21,7 @@ class Entry:
 
     Attributes:
       name: its name, which no other has.
-      score: in 0..1: top-1 (with several heads, of all together), or mean average precision if videos may have several classes.
+      score: top-1 (with several heads, that of all together), or mean average precision if videos may have several classes; in 0..1.
       low: lower end of its interval.
       high: upper end.
       right: videos that the most probable class is right for.

@@ -19,7 +19,7 @@ class Series:
     """A line of a chart.
 
     Attributes:
-      name: in the legend; empty for an only line.
+      name: its name in the legend; empty where there is one line alone.
       x: places along the horizontal axis.
       y: values there; None is a gap.
       low: the lower ends of the values' intervals; empty without.

@@ -13,8 +13,8 @@ class Said:
     Attributes:
       labels: the names of the example's classes.
       prediction: the name of the most probable class.
-      probability: of that class, in 0..1.
-      probabilities: of all classes, by name; empty where they are not known.
+      probability: that class's probability, in 0..1.
+      probabilities: those of all classes, by name; empty where they are not known.
     """
 
     labels: tuple[str, ...]
@@ -34,7 +34,7 @@ class Example:
 
     Attributes:
       index: its number in the split.
-      said: by head; the only head of a model has the name of the empty string.
+      said: what each head says, by its name; a single head has the empty name.
     """
 
     index: int
