@@ -101,7 +101,7 @@ class Evaluation:
         return {name: scores.labels for name, scores in self.heads.items()}
 
     def to_dict(self) -> dict:
-        """Plain values for JSON. With several heads, each one's scores are under `heads`, and top1 and top5 are those of the combination."""
+        """Plain values for JSON. With several heads, each one's scores are under `heads`, and top1 and top5 are the combination's."""
         common = {"views": self.views, "examples": self.examples}
         if list(self.heads) == [""]:
             return common | self.heads[""].to_dict()
