@@ -122,10 +122,10 @@ def _planned(arguments: argparse.Namespace) -> "Planned":
 
 
 def _of_run_or_model(arguments: argparse.Namespace) -> "Planned":
-    from vivit_jax.runs.evaluations import of_model, of_run
+    from vivit_jax.runs.evaluations import plan_for_model, plan_for_run
 
     if arguments.workdir:
-        return of_run(
+        return plan_for_run(
             arguments.workdir,
             name=arguments.name,
             data_dir=arguments.data_dir,
@@ -140,7 +140,7 @@ def _of_run_or_model(arguments: argparse.Namespace) -> "Planned":
         raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, the folder it is in)")
     if arguments.checkpoint:
         raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
-    return of_model(
+    return plan_for_model(
         arguments.model,
         arguments.name,
         arguments.data_dir,

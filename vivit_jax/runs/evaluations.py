@@ -33,7 +33,7 @@ class Planned:
     out: pathlib.Path
 
     def conditions(self, labels_from: str) -> Conditions:
-        """What the file for the scores says of them; `labels_from` tells where the names of the model's classes come from."""
+        """What the scores are of, as their file says; `labels_from` tells where the names of the model's classes come from."""
         asked = self.asked
         return Conditions(
             name=asked.dataset.name,
@@ -47,7 +47,7 @@ class Planned:
         )
 
 
-def of_run(
+def plan_for_run(
     workdir: str | pathlib.Path,
     *,
     name: str | None = None,
@@ -106,7 +106,7 @@ def of_run(
     return Planned(asked, step or step_of(pretrained), run.path / (OWN if its_own else exploration))
 
 
-def of_model(
+def plan_for_model(
     path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool, average: str | None = None
 ) -> Planned:
     """A model directory on a data set; its scores go to `evaluation.json` in the current folder. `average` None is as the model says.

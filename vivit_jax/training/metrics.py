@@ -166,9 +166,9 @@ def score_multi_label(
 
 
 def joint_hits(logits: Mapping[str, np.ndarray], label: Mapping[str, np.ndarray]) -> tuple[int, int]:
-    """Of several heads, examples whose combination of labels is the most probable, and among the five most probable.
+    """Counts, for several heads, the examples whose combination of labels is the most probable, and is among the five most probable.
 
-    The probability of a combination is the product of the heads' (Sec. 4.1, the action score of Epic-Kitchens). Its five best combinations
+    The probability of a combination is the product of the heads' (Sec. 4.1, the action score of Epic-Kitchens). The five best combinations
     are made of each head's five best classes.
     """
     examples = len(next(iter(label.values())))

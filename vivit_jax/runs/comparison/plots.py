@@ -79,7 +79,7 @@ def _with_interval(axes: Axes, entry: Entry, place: tuple[float, float], *, hori
 
 
 def _apart(values: Sequence[float]) -> list[float]:
-    """The same on a logarithmic axis, equal ones beside each other."""
+    """The places of values on a logarithmic axis, where those that differ by less than 2 % are drawn beside each other."""
     placed = []
     for i, value in enumerate(values):
         same = [j for j, other in enumerate(values) if abs(other / value - 1) < 0.02]

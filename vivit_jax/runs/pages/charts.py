@@ -9,9 +9,9 @@ from vivit_jax.runs.pages.page import text, visible
 from vivit_jax.runs.pages.tables import Cell, Column, table
 
 SCRIPT = "charts.js"
-POINTS = 2000  # of a line; of a longer one the lowest and the highest of every few are kept
-DOTS = 40  # a line of at most so many points shows them
-ROWS = 40  # of a chart's table
+POINTS = 2000  # the most that a line is drawn with; a longer one keeps the lowest and the highest of every few
+DOTS = 40  # the most points of a line that are marked
+ROWS = 40  # the most in a chart's table
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Example:
 
     @property
     def probability(self) -> float:
-        """Of what all heads said together."""
+        """The probability of what all heads predict together: the product of theirs."""
         return math.prod(said.probability for said in self.said.values())
 
 
