@@ -86,7 +86,7 @@ class Preprocess:
 
         Args:
           video: uint8 (..., t, h, w, 3).
-          dtype: of the result, which has the video's shape; None is float32.
+          dtype: the type of the result, which has the video's shape; None is float32.
 
         Raises:
           UserError: for a video that is not uint8.

@@ -21,7 +21,7 @@ from vivit_jax.data.sampling import views_of_video
 from vivit_jax.data.video.reader import encode
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.vivit.model import ViViT
-from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive, logits_of
+from vivit_jax.training.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive, logits_of
 from vivit_jax.training.probes import Tried, at_an_end, folds
 from vivit_jax.weights.model_dir import load_model_dir, save_pretrained
 
@@ -264,11 +264,11 @@ def test_an_attentive_head_finds_the_token_that_tells():
     tokens[..., 1] = np.where(tokens[..., 0] == 12, 6 * (2 * label - 1)[:, None, None], rng.choice([-6, 6], (300, 1, 8)))
     rows = TokenRows(tokens.astype(np.float16), np.full(8, -1), label, np.arange(300).astype(str))
     train, val = np.arange(200), np.arange(200, 300)
-    pool = AttentivePool(times=1, queries=1, num_heads=2, mlp_dim=0)
-    tried = choose_attentive(pool, rows, train, val, 2)
+    head = AttentiveHead(AttentivePool(times=1, queries=1, num_heads=2, mlp_dim=0), classes=2)
+    tried = choose_attentive(head, rows, train, val)
     assert tried[0].top1 >= 0.8
-    params = fit_attentive(pool, rows, train, 2, tried[0].setting)
-    right = (logits_of(pool, params, rows, val, 2).argmax(1) == label[val]).mean()
+    params = fit_attentive(head, rows, train, tried[0].setting)
+    right = (logits_of(head, params, rows, val).argmax(1) == label[val]).mean()
     assert right == tried[0].top1, "a shorter training is the beginning of a longer one"
     x = tokens[:, 0].mean(1)
     assert LogisticRegression().fit(x[train], label[train]).score(x[val], label[val]) < 0.7

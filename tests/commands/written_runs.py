@@ -7,7 +7,7 @@ import numpy as np
 
 from vivit_jax import config
 from vivit_jax.data.config import DataConfig
-from vivit_jax.inference.scores import to_record, write_record
+from vivit_jax.inference.scores import Conditions, to_record, write_record
 from vivit_jax.training.config import EvaluationConfig
 from vivit_jax.training.evaluation import Evaluation
 from vivit_jax.training.metrics import joint_hits, score, score_multi_label
@@ -33,7 +33,7 @@ def evaluation(label, logits, labels, *, views=2):
 def write_evaluation(path, scores, *, names=None, name="toys", split="test", views=(2, 1), step=None):
     """`evaluation.json` of these scores."""
     names = names or {int(index): f"{split}{index}" for index in scores.index}
-    write_record(to_record(scores, name=name, split=split, views=views, names=names, step=step), path)
+    write_record(to_record(scores, Conditions(name, split, views, step=step), names), path)
     return path
 
 

@@ -35,7 +35,7 @@ def test_what_hangs_crashes_or_eats_memory_costs_one_process(tmp_path, video):
         ):
             with pytest.raises(UserError, match=rf"^clip.mp4: {reason}$"):
                 reader.read(upload, task)
-            assert reader.of(upload).probe().frames == 24
+            assert reader.reading(upload).probe().frames == 24
         assert time.monotonic() - started < 60
         last = reader.read(upload, os.getpid)
         assert last != first

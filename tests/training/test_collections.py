@@ -12,7 +12,8 @@ import tiny
 
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, TrainingConfig
 from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.evaluation import Evaluator
+from vivit_jax.training.evaluation import Evaluator, Scoring
+from vivit_jax.training.forward import Watch
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import make_train_step
@@ -105,9 +106,9 @@ def test_evaluation_uses_the_running_statistics_and_changes_none():
     executor = make_executor(ParallelConfig(data=1))
     batch = batches[0]
     rows = batch | {"video": batch["video"][:, None], "index": np.arange(BATCH), "valid": np.ones(BATCH, bool)}
-    scores = Evaluator(Statistics(), tiny.PREPROCESS, executor, [f"class {i}" for i in range(CLASSES)])(
-        executor.place_variables(variables), [rows], progress=False
-    )
+    scoring = Scoring(tuple(f"class {i}" for i in range(CLASSES)))
+    evaluator = Evaluator(Statistics(), tiny.PREPROCESS, executor, scoring)
+    scores = evaluator(executor.place_variables(variables), [rows], Watch(shown=False))
     statistics = {name: np.asarray(values) for name, values in variables["batch_stats"]["norm"].items()}
     norm, head = variables["params"]["norm"], variables["params"]["head"]
     pixels = (batch["video"] / 127.5 - 1).mean(axis=(1, 2, 3))

@@ -10,8 +10,10 @@ from sklearn import metrics as sklearn_metrics
 
 from vivit_jax.errors import UserError
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import score_batches as evaluated
+from vivit_jax.training.evaluation import Scoring, score_batches
+from vivit_jax.training.forward import Watch
 from vivit_jax.training.metrics import score
+from vivit_jax.weights import Pretrained
 
 
 class Brightness(nn.Module):
@@ -23,12 +25,17 @@ class Brightness(nn.Module):
         return -jnp.abs(video.mean(axis=(1, 2, 3, 4))[:, None] - jnp.linspace(-0.6, 0.9, 4) - offset)
 
 
+PARALLEL = ParallelConfig(data=1)
 VARIABLES = {"params": {"offset": np.array([0.3, 0.0, 0.1, 0.0], np.float32)}}
+
+
+def evaluated(model, batches, parallel=PARALLEL, variables=VARIABLES, labels=tiny.CLASSES):
+    return score_batches(Pretrained(model, variables, tiny.PREPROCESS, labels), batches, parallel, Watch(shown=False))
 
 
 def scores(batch_size, parallel, views=(1, 1), model=None, split="test", labels=tiny.CLASSES):
     batches = tiny.EvaluationBatches(split, batch_size, views)
-    return evaluated(model or Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=parallel, labels=labels, progress=False)
+    return evaluated(model or Brightness(), batches, parallel, labels=labels)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +103,7 @@ def test_the_loss_of_one_class_is_zero_without_a_sign():
 
 def test_an_unknown_average_is_refused():
     with pytest.raises(UserError, match="unknown average 'probability'"):
-        evaluated(None, {}, tiny.PREPROCESS, [], parallel=ParallelConfig(), labels=tiny.CLASSES, average="probability")
+        Scoring(tiny.CLASSES, average="probability")
 
 
 def test_logits_are_averaged_over_views():
@@ -108,9 +115,7 @@ def test_logits_are_averaged_over_views():
                 yield batch | {"video": video}
 
     batches = Views("test", 8, (3, 1))
-    result = evaluated(
-        Brightness(), VARIABLES, tiny.PREPROCESS, batches, parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False
-    )
+    result = evaluated(Brightness(), batches)
     assert result.views == 3
     dark = -np.abs(-1 - np.linspace(-0.6, 0.9, 4) - VARIABLES["params"]["offset"])
     one = scores(8, ParallelConfig(data=1)).logits[""]
@@ -132,7 +137,7 @@ def test_of_several_heads_a_hit_is_the_most_probable_combination():
 
     labels = {"verb": tiny.CLASSES, "noun": ("dark", "light")}
     variables = {"params": {"Brightness_0": VARIABLES["params"]}}
-    result = evaluated(TwoHeads(), variables, tiny.PREPROCESS, Both("test", 8), parallel=ParallelConfig(), labels=labels, progress=False)
+    result = evaluated(TwoHeads(), Both("test", 8), ParallelConfig(), variables, labels)
     probability = result.probabilities
     joint = (probability["verb"][:, :, None] * probability["noun"][:, None, :]).reshape(27, -1)
     combined = result.label["verb"] * 2 + result.label["noun"]
@@ -160,7 +165,7 @@ def test_labels_that_are_no_class_are_refused():
 )
 def test_a_split_without_examples_is_refused():
     with pytest.raises(UserError, match="no examples"):
-        evaluated(Brightness(), VARIABLES, tiny.PREPROCESS, [], parallel=ParallelConfig(data=1), labels=tiny.CLASSES, progress=False)
+        evaluated(Brightness(), [])
 
 
 def test_the_padding_of_the_last_batch_is_not_compiled_anew():

@@ -13,8 +13,9 @@ from vivit_jax.runs import train as launch
 from vivit_jax.runs.report.write import write_report
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import score_batches
+from vivit_jax.training.forward import Watch
 from vivit_jax.training.metrics import score_multi_label
-from vivit_jax.weights.model_dir import load_model_dir
+from vivit_jax.weights.model_dir import Pretrained, load_model_dir
 
 # A clip has its own brightness and all below; `noon` and brighter ones have none.
 PRESENT = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]], np.uint8)
@@ -34,10 +35,8 @@ class SeveralTraining(tiny.Batches):
 
 @pytest.mark.parametrize("parallel", [ParallelConfig(data=1), ParallelConfig(data=2), ParallelConfig("pmap", data=4)], ids=str)
 def test_scores_are_those_of_scikit_learn_on_any_number_of_devices(parallel):
-    found = score_batches(
-        Brightness(), VARIABLES, tiny.PREPROCESS, Several("test", 8), parallel=parallel, labels=tiny.CLASSES, multi_label=True,
-        progress=False,
-    )  # fmt: skip
+    pretrained = Pretrained(Brightness(), VARIABLES, tiny.PREPROCESS, tiny.CLASSES, multi_label=True)
+    found = score_batches(pretrained, Several("test", 8), parallel, Watch(shown=False))
     logits, present = found.logits[""].astype(np.float64), PRESENT[tiny.examples("test")["label"]]
     np.testing.assert_array_equal(found.label[""], present)
     scores = found.to_dict()

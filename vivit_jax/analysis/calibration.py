@@ -41,9 +41,9 @@ def calibration(probability: Float[np.ndarray, " n"], right: Bool[np.ndarray, " 
     """Sorts predictions into bins.
 
     Args:
-      probability: of each prediction, in 0..1; at least one.
+      probability: each prediction's probability, in 0..1; at least one.
       right: whether it is right.
-      bins: of equal width in 0..1.
+      bins: how many bins of equal width 0..1 is divided into.
     """
     edges = np.linspace(0, 1, bins + 1)
     number = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, bins - 1)

@@ -187,7 +187,7 @@ class Prepared:
     Attributes:
       call: runs one step on the state that the last one left, and returns its results on the device.
       compiled: the program.
-      compile_seconds: of tracing, lowering and compiling it.
+      compile_seconds: how long tracing, lowering and compiling it took.
       devices: how many it runs on.
     """
 

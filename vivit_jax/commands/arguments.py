@@ -19,7 +19,7 @@ def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: st
     """Refuses options that would change nothing: whoever gives one expects that it does. `--data_dir` names a place, and is let through.
 
     Args:
-      arguments: of the command, as `cli.parse` makes them.
+      arguments: the command's, as `cli.parse` makes them.
       options: those that are not used this time.
       why: the end of the sentence "--split means nothing ...".
 
@@ -158,7 +158,7 @@ def add_views(parser: argparse.ArgumentParser, default: Views | None = (4, 3), o
     """Adds `--views`.
 
     Args:
-      parser: of the command.
+      parser: the command's.
       default: (temporal, spatial); None lets the command decide.
       otherwise: the default, as the help names it.
       over: what is averaged over the views, as the help names it.

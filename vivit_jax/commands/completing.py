@@ -30,7 +30,7 @@ def answer(parser: argparse.ArgumentParser) -> None:
     """Writes the completions for the shell and ends the process.
 
     Args:
-      parser: of the whole command line, with the arguments of the command that is chosen; see `prepare`.
+      parser: the parser of the whole command line, with the arguments of the command that is chosen; see `prepare`.
     """
     import argcomplete
 

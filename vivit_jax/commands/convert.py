@@ -27,11 +27,10 @@ from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, output, positive, whole
 from vivit_jax.errors import UserError, printable
 from vivit_jax.models.families import family_of
-from vivit_jax.models.vivit.config import ACTIVATIONS, ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Conversion
-from vivit_jax.weights.convert import ARCHITECTURES, FORMATS, MODEL_OPTIONS, convert
+from vivit_jax.weights.convert import FORMATS, MODEL_OPTIONS, convert
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import save_pretrained
 from vivit_jax.weights.vit.convert import STRIDE
@@ -68,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_model(model: argparse._ArgumentGroup) -> None:
-    model.add_argument("--factorisation", choices=FACTORISATIONS)
+    model.add_argument("--factorisation", choices=MODEL_OPTIONS["factorisation"])
     model.add_argument(
         "--tubelet",
         type=_extents,
@@ -77,8 +76,8 @@ def _add_model(model: argparse._ArgumentGroup) -> None:
     )
     model.add_argument("--clip", type=_extents, metavar="T,H,W", help="size of the input in frames and pixels")
     model.add_argument("--num_classes", type=_classes, metavar="N", help="number of classes; for several heads, such as verb=97,noun=300")
-    model.add_argument("--pool", choices=POOLS)
-    model.add_argument("--tokenizer", choices=TOKENIZERS)
+    model.add_argument("--pool", choices=MODEL_OPTIONS["pool"])
+    model.add_argument("--tokenizer", choices=MODEL_OPTIONS["tokenizer"])
     model.add_argument(
         "--sampled_frames",
         type=positive,
@@ -86,12 +85,16 @@ def _add_model(model: argparse._ArgumentGroup) -> None:
         help="with --tokenizer frames: frames to sample, if not clip frames / tubelet frames",
     )
     model.add_argument(
-        "--attention_order", choices=ATTENTION_ORDERS, help="whether factorised_self_attention attends over space or time first"
+        "--attention_order",
+        choices=MODEL_OPTIONS["attention_order"],
+        help="whether factorised_self_attention attends over space or time first",
     )
     model.add_argument(
         "--temporal_layers", type=whole, metavar="N", help="layers over time of factorised_encoder (default for an image model: 4)"
     )
-    model.add_argument("--architecture", choices=ARCHITECTURES, help="the C2D or I3D that an image ResNet becomes, or which X3D")
+    model.add_argument(
+        "--architecture", choices=MODEL_OPTIONS["architecture"], help="the C2D or I3D that an image ResNet becomes, or which X3D"
+    )
 
 
 def _add_init(init: argparse._ArgumentGroup) -> None:
@@ -106,7 +109,7 @@ def _add_source(source: argparse._ArgumentGroup) -> None:
     source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="the clip that a ViViT's positions are for")
     source.add_argument("--image_size", type=_size, metavar="H,W", help="the image that an image model's positions are for")
     source.add_argument("--num_heads", type=positive, metavar="N")
-    source.add_argument("--activation", choices=ACTIVATIONS)
+    source.add_argument("--activation", choices=choices.ACTIVATIONS)
     source.add_argument("--norm_eps", type=_above_zero, metavar="X")
     source.add_argument("--mean", type=_triple, metavar="R,G,B", help="mean of pixels in [0, 1]")
     source.add_argument("--std", type=_triple, metavar="R,G,B", help="standard deviation of pixels in [0, 1]")

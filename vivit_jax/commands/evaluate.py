@@ -27,9 +27,10 @@ from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
     from vivit_jax.heads import Labels
-    from vivit_jax.inference.evaluate import EvaluationPass, Unscored
+    from vivit_jax.inference.evaluate import Unscored
     from vivit_jax.inference.label_spaces import Agreement
     from vivit_jax.inference.scores import Names
+    from vivit_jax.inference.split_pass import SplitPass
     from vivit_jax.runs.evaluations import Planned
     from vivit_jax.training.evaluation import Evaluation
 
@@ -121,10 +122,10 @@ def _planned(arguments: argparse.Namespace) -> "Planned":
 
 
 def _of_run_or_model(arguments: argparse.Namespace) -> "Planned":
-    from vivit_jax.runs.evaluations import of_model, of_run
+    from vivit_jax.runs.evaluations import plan_for_model, plan_for_run
 
     if arguments.workdir:
-        return of_run(
+        return plan_for_run(
             arguments.workdir,
             name=arguments.name,
             data_dir=arguments.data_dir,
@@ -139,7 +140,7 @@ def _of_run_or_model(arguments: argparse.Namespace) -> "Planned":
         raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, the folder it is in)")
     if arguments.checkpoint:
         raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
-    return of_model(
+    return plan_for_model(
         arguments.model,
         arguments.name,
         arguments.data_dir,
@@ -162,7 +163,7 @@ def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:
         refuse_unused(arguments, ("out",), "for a split without labels, which has no scores, only predictions as .csv or .parquet")
 
 
-def _agreement(asked: "EvaluationPass", *, from_file: bool) -> "Agreement":
+def _agreement(asked: "SplitPass", *, from_file: bool) -> "Agreement":
     """The model's classes as the data set names them, with a warning if nothing says that they are the same."""
     from vivit_jax.inference.label_spaces import ASSUMED, agree
 
@@ -177,26 +178,13 @@ def _agreement(asked: "EvaluationPass", *, from_file: bool) -> "Agreement":
 
 def _keep(arguments: argparse.Namespace, planned: "Planned", evaluation: "Evaluation", names: "Names", labels_from: str) -> None:
     """Writes the scores, and prints them."""
-    from vivit_jax.data.summary import refused_clips
     from vivit_jax.inference.scores import to_record, write_record, write_table
 
-    asked = planned.asked
-    record = to_record(
-        evaluation,
-        name=asked.dataset.name,
-        split=asked.split,
-        views=asked.views,
-        flip=asked.flip,
-        average=asked.average,
-        names=names,
-        step=planned.step,
-        labels_from=labels_from,
-        refused=refused_clips(asked.dataset, asked.split),
-    )
+    record = to_record(evaluation, planned.conditions(labels_from), names)
     write_record(record, planned.out)
     _print(evaluation, planned)
     if record.get("refused"):
-        console.say(f"{record['refused']} clips of {asked.split} were refused by `vivit prepare` and count nowhere")
+        console.say(f"{record['refused']} clips of {planned.asked.split} were refused by `vivit prepare` and count nowhere")
     if arguments.out and _is_table(arguments.out):
         write_table(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")

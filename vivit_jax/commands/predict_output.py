@@ -61,7 +61,7 @@ def write_rows(
     Args:
       file: where they go.
       table: how scores become rows.
-      parts: of the videos that are not done.
+      parts: the parts of videos that are not done.
       first: the number of the first window of a video whose rows are wanted; None for none of them, 0 where it is not named.
       total: how many videos there are.
       done: how many of them were done before.

@@ -72,13 +72,16 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for a model, data set or split that does not exist or does not fit.
     """
     from vivit_jax.data.dataset import ensure_dataset
-    from vivit_jax.inference.probe import Attention, probe
+    from vivit_jax.inference.probe import Attention, HeadConfig, probe
+    from vivit_jax.inference.split_pass import SplitPass
     from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
     from vivit_jax.weights.model_dir import check_replaceable
 
     if not arguments.name:
         raise UserError("a probe needs --name, the data set to fit to (and --data_dir, the folder it is in)")
+    sizes = {name: value for name in ("patches", "queries", "mlp_dim") if (value := getattr(arguments, name)) is not None}
+    head = HeadConfig(arguments.kind, arguments.time, arguments.layers, Attention(**sizes) if sizes else None)
     tell_of_unused_gpu()
     use_usual_cache()
     check_replaceable(arguments.to)
@@ -86,21 +89,8 @@ def run(arguments: argparse.Namespace) -> None:
     val_split = _val_split(arguments.val_split, dataset)
     if arguments.groups and val_split:
         console.warn(f"--groups is for cross-validation, and settings are chosen on {val_split}: to cross-validate give --val_split none")
-    sizes = {name: value for name in ("patches", "queries", "mlp_dim") if (value := getattr(arguments, name)) is not None}
-    done = probe(
-        pretrained,
-        dataset,
-        kind=arguments.kind,
-        time=arguments.time,
-        layers=arguments.layers,
-        attention=Attention(**sizes) if sizes else None,
-        train_split=arguments.train_split,
-        val_split=val_split,
-        refit=not arguments.train_only,
-        groups=arguments.groups,
-        views=arguments.views,
-        batch_size=arguments.batch_size,
-    )
+    asked = SplitPass(pretrained, dataset, arguments.train_split, arguments.views, batch_size=arguments.batch_size)
+    done = probe(asked, head, val_split=val_split, refit=not arguments.train_only, groups=arguments.groups)
     done.pretrained.save(arguments.to)
     _tell(done, arguments, val_split)
 

@@ -31,11 +31,8 @@ class DecodedRecords(Sequence):
         Raises:
           UserError: if the frames of all records do not fit.
         """
-        self._records, self._known, self._starts = (
-            records,
-            [],
-            [len(records)],
-        )  # one byte for each record, at the front, tells whether it is decoded
+        self._records, self._known = records, []
+        self._starts = [len(records)]  # one byte for each record, at the front, tells whether it is decoded
         for number, record in enumerate(records):
             self._known.append(record | {"video": b""})
             self._starts.append(self._starts[-1] + 3 * record["frames"] * record["height"] * record["width"])

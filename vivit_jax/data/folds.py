@@ -75,12 +75,12 @@ def _unquoted(text: str) -> str:
 def assigned(groups: Sequence[Hashable], classes: Sequence[Sequence[Hashable]], count: int, seed: int = 0) -> list[int]:
     """The fold of each clip, from 1.
 
-    Clips of one group are in one fold. Groups are taken the largest first, those of one size in the order of a hash of seed and name. Each
-    goes to the fold that has least of its classes, and of folds that have equally little to the smallest.
+    Clips of one group are in one fold. The largest groups are assigned first, and groups of one size in the order of a hash of seed and
+    name. Each goes to the fold that has least of its classes, or to the smallest of several such folds.
 
     Args:
-      groups: of each clip.
-      classes: of each clip, one or several.
+      groups: each clip's group.
+      classes: each clip's class, or its several classes.
       count: how many folds.
       seed: another seed makes other folds.
 
@@ -109,7 +109,7 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
 
     Args:
       names: (split, name) of each clip.
-      rows: of the data set's list of clips.
+      rows: the rows of the data set's list of clips.
       column: one of its columns; None is for each clip its `group`, or else its `source`, or else the clip itself, and what shares the
         contents of a file is not parted either.
       dataset: its name, for errors.

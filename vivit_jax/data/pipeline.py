@@ -18,15 +18,13 @@ import numpy as np
 from absl import flags
 
 from vivit_jax.data import sampling
-from vivit_jax.data.augment import random_augmentation
-from vivit_jax.data.cache import DecodedRecords, show_frames
+from vivit_jax.data.cache import DecodedRecords
 from vivit_jax.data.config import AugmentConfig, DataConfig
-from vivit_jax.data.dataset import Record, VideoDataset
+from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.loading import Batch, EvaluationViews, TrainingClip
 from vivit_jax.data.readers import Readers, begin_worker, evaluation_readers, leave_cpus_to_readers, training_readers
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
-
-Batch = dict[str, np.ndarray | dict[str, np.ndarray]]
 
 
 def training_batches(
@@ -66,7 +64,7 @@ def training_batches(
     if data.cache_gigabytes:
         records = DecodedRecords(records, data.cache_gigabytes, split)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
-    load = _TrainingClip(records, order, preprocess, augment, data.temporal_order, seed)
+    load = TrainingClip(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
     return TrainingBatches(clips, training_readers(data, batch_size, preprocess.clip_bytes), batch_size)
 
@@ -144,7 +142,7 @@ def evaluation_batches(
       (b,), "valid": bool (b,)}`. The last batches are filled up with rows of zeros whose `valid` is False.
     """
     records = dataset.any_source(split) if unlabelled else dataset.source(split)
-    load = _EvaluationViews(records, preprocess, sampling.check_views(views), flip, data.temporal_order)
+    load = EvaluationViews(records, preprocess, sampling.check_views(views), flip, data.temporal_order)
     return EvaluationBatches(load, data, batch_size, shard)
 
 
@@ -156,7 +154,7 @@ class EvaluationBatches:
       names: the names of the videos read so far, by their number in the split.
     """
 
-    _load: "_EvaluationViews"
+    _load: EvaluationViews
     _data: DataConfig
     _batch_size: int
     _shard: tuple[int, int]
@@ -247,73 +245,3 @@ def _in_processes(dataset: grain.IterDataset, count: int) -> grain.IterDataset:
 def _joined(pieces: Sequence[Batch]) -> Batch:
     """Joins pieces into a batch by copying them: nothing in a worker's memory may be referenced when the interpreter ends."""
     return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *pieces)
-
-
-@dataclasses.dataclass(frozen=True)
-class _TrainingClip:
-    """Loads the random clip at a position of the stream, each record of the endless `order` coming `augment.repeats` times in a row."""
-
-    records: Sequence[Record]
-    order: grain.MapDataset
-    preprocess: Preprocess
-    augment: AugmentConfig
-    temporal_order: str
-    seed: int
-
-    def __call__(self, position: int) -> Batch:
-        turn, repeat = divmod(position, self.augment.repeats)
-        epoch, index = turn // len(self.records), int(self.order[turn])
-        generator = np.random.default_rng((self.seed, epoch, index, repeat))
-        record, wanted = self.records[index], self.preprocess
-        indices = sampling.training_clip(generator, wanted, record["frames"], record["fps"])
-        indices = sampling.reorder(indices, self.temporal_order, generator)
-        augmentation = random_augmentation(generator, self.augment, wanted.resize, wanted.crop)
-        clip = show_frames(record, indices, augmentation.geometry)
-        colours = {"colours": augmentation.colours} if self.augment.changes_colours else {}
-        return {"video": augmentation(clip), "label": _label(record), "index": np.int64(index)} | colours
-
-
-@dataclasses.dataclass(frozen=True)
-class _EvaluationViews:
-    """Loads the views of a record; past the last record, rows that do not count."""
-
-    records: Sequence[Record]
-    preprocess: Preprocess
-    views: tuple[int, int]
-    flip: bool
-    temporal_order: str
-
-    @property
-    def video_bytes(self) -> int:
-        """The size of all views of one video."""
-        return math.prod(self._shape)
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return (math.prod(self.views) * (2 if self.flip else 1), self.preprocess.frames, *self.preprocess.crop, 3)
-
-    def __call__(self, index: int) -> Batch:
-        if index >= len(self.records):
-            return self._padding(index)
-        generator = np.random.default_rng(index)
-        record, (temporal, spatial) = self.records[index], self.views
-        clips = sampling.judged_clips(temporal, self.preprocess, record["frames"], record["fps"])
-        clips = np.stack([sampling.reorder(indices, self.temporal_order, generator) for indices in clips])
-        views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, stored=True, name=record["name"])
-        if self.flip:
-            views = np.concatenate([views, views[:, :, :, ::-1]])
-        name = np.array(record["name"], object)
-        return {"video": views, "label": _label(record), "name": name, "index": np.int64(index), "valid": np.bool_(True)}
-
-    def _padding(self, index: int) -> Batch:
-        label = _label(self.records[0])
-        label = {head: np.int32(0) for head in label} if isinstance(label, dict) else label * 0
-        name = np.array("", object)
-        return {"video": np.zeros(self._shape, np.uint8), "label": label, "name": name, "index": np.int64(index), "valid": np.bool_(False)}
-
-
-def _label(record: Record) -> np.int32 | np.ndarray | dict[str, np.int32]:
-    label = record["label"]
-    if isinstance(label, np.ndarray):
-        return label
-    return {head: np.int32(number) for head, number in label.items()} if isinstance(label, dict) else np.int32(label)

@@ -76,7 +76,7 @@ class Window:
     """A window of a video.
 
     Attributes:
-      number: of the windows of the video, from 0.
+      number: the window's place in the video, from 0.
       start: seconds from the video's first frame.
       end: seconds from the video's first frame; the last window ends with the video.
       views: uint8 (v, t, h, w, 3).

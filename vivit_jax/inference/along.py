@@ -1,4 +1,4 @@
-"""Scores of many videos as they are done: of windows along each, or of each as a whole. What cannot be read is told and left behind."""
+"""Scores of many videos as they are done: of windows along each, or of each as a whole. An unreadable video is reported and passed over."""
 
 import collections
 import contextlib
@@ -20,11 +20,11 @@ from vivit_jax.weights import Pretrained
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What was scored of a video since its last part.
+    """The scores of a video since its last part.
 
     Attributes:
       video: the file.
-      scores: of the next windows.
+      scores: those of the next windows.
       is_last: whether the video has no more parts.
       remark: one line about the video; only in the last part.
       error: one line that says why it cannot be read, or be read on; only in the last part.
@@ -43,7 +43,7 @@ def along(scorer: WindowScorer, videos: Iterable[str], *, smooth: float = 0.0, f
     Args:
       scorer: says which windows.
       videos: files, or `-`.
-      smooth: seconds; the probabilities of a window are the mean over all windows whose middle is at most half of that from its own.
+      smooth: seconds to average over: a window takes the mean of all windows whose middle is at most half of them from its own.
       first: the number of the first window to give of a video; 0 where it is not named.
 
     Yields:
@@ -111,4 +111,6 @@ def _middle(scores: WindowScores) -> float:
 
 def _averaged(scores: WindowScores, near: Iterable[WindowScores], reach: float) -> WindowScores:
     within = [other.probabilities for other in near if abs(_middle(other) - _middle(scores)) <= reach]
-    return dataclasses.replace(scores, probabilities={head: np.mean([of[head] for of in within], axis=0) for head in scores.probabilities})
+    return dataclasses.replace(
+        scores, probabilities={head: np.mean([by_head[head] for by_head in within], axis=0) for head in scores.probabilities}
+    )

@@ -8,16 +8,17 @@ import numpy as np
 
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
-from vivit_jax.data.pipeline import EvaluationBatches, evaluation_batches
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.label_spaces import Relabelled, agree
 from vivit_jax.inference.scores import Names, check_finite
+from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import averaged
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import Evaluation, outputs_of_batches, probabilities_of, score_batches
+from vivit_jax.training.evaluation import Evaluation, probabilities_of, score_batches
+from vivit_jax.training.forward import Watch, outputs_of_batches
 from vivit_jax.weights import Pretrained, from_pretrained
 
 
@@ -60,58 +61,17 @@ def evaluate(
         pretrained = from_pretrained(pretrained)
     if isinstance(dataset, str):
         dataset = ensure_dataset(dataset, data_dir)
-    asked = EvaluationPass(
-        pretrained=pretrained,
+    asked = SplitPass(
+        pretrained=dataclasses.replace(pretrained, average=average or pretrained.average),
         dataset=dataset,
         split=split,
         views=views,
         flip=flip,
-        average=average or pretrained.average,
         batch_size=batch_size,
         data=data or DataConfig(),
         parallel=parallel or ParallelConfig(),
     )
     return score_split(asked, agree(pretrained, dataset).labels, progress=progress)[0]
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluationPass:
-    """One pass of a model over the videos of a split, and how it sees each of them.
-
-    Attributes:
-      pretrained: the model.
-      dataset: the data set.
-      split: its split, by the data set's own name.
-      views: (temporal clips, spatial crops) of each video, whose logits become one.
-      flip: whether each view is also seen mirrored.
-      average: what is averaged over the views, `logits` or `probabilities`.
-      batch_size: videos at once.
-      data: readers and temporal order.
-      parallel: the devices.
-    """
-
-    pretrained: Pretrained
-    dataset: VideoDataset
-    split: str
-    views: Views
-    flip: bool
-    average: str
-    batch_size: int = 8
-    data: DataConfig = DataConfig()
-    parallel: ParallelConfig = ParallelConfig()
-
-    def batches(self, *, unlabelled: bool = False) -> EvaluationBatches:
-        """The videos in order; `unlabelled` takes a split without labels too."""
-        return evaluation_batches(
-            self.dataset,
-            self.split,
-            self.pretrained.preprocess,
-            self.data,
-            views=self.views,
-            flip=self.flip,
-            batch_size=self.batch_size,
-            unlabelled=unlabelled,
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +113,7 @@ def check_multi_label(pretrained: Pretrained, dataset: VideoDataset) -> None:
         )
 
 
-def score_split(asked: EvaluationPass, labels: Labels, *, progress: bool = True) -> tuple[Evaluation, Names]:
+def score_split(asked: SplitPass, labels: Labels, *, progress: bool = True) -> tuple[Evaluation, Names]:
     """Scores a model whose classes are known to be the data set's.
 
     Args:
@@ -167,39 +127,21 @@ def score_split(asked: EvaluationPass, labels: Labels, *, progress: bool = True)
     Raises:
       UserError: for a split without labels, a model of one class a video for a data set of several, or a model that gives NaN.
     """
-    pretrained = asked.pretrained
-    check_multi_label(pretrained, asked.dataset)
+    check_multi_label(asked.pretrained, asked.dataset)
     batches = asked.batches()
-    evaluation = score_batches(
-        pretrained.model,
-        pretrained.variables,
-        pretrained.preprocess,
-        Relabelled(batches, labels, asked.dataset.labels),
-        parallel=asked.parallel,
-        labels=labels,
-        multi_label=pretrained.multi_label,
-        average=asked.average,
-        progress=progress,
-        patience=LIMITS.seconds,
-    )
+    named = dataclasses.replace(asked.pretrained, labels=labels)
+    watch = Watch(shown=progress, patience=LIMITS.seconds)
+    evaluation = score_batches(named, Relabelled(batches, labels, asked.dataset.labels), asked.parallel, watch)
     check_finite(evaluation, batches.names)
     return evaluation, batches.names
 
 
-def predict_split(asked: EvaluationPass, labels: Labels, *, progress: bool = True) -> tuple[Unscored, Names]:
+def predict_split(asked: SplitPass, labels: Labels, *, progress: bool = True) -> tuple[Unscored, Names]:
     """Predicts a split without labels; arguments and result are those of `score_split`, with logits in place of scores."""
     pretrained, batches = asked.pretrained, asked.batches(unlabelled=True)
-    rows = outputs_of_batches(
-        pretrained.model,
-        pretrained.variables,
-        pretrained.preprocess,
-        batches,
-        parallel=asked.parallel,
-        over_views=functools.partial(averaged, average=asked.average, multi_label=pretrained.multi_label),
-        title=f"predicting {asked.split}",
-        progress=progress,
-        patience=LIMITS.seconds,
-    )
+    over_views = functools.partial(averaged, average=pretrained.average, multi_label=pretrained.multi_label)
+    watch = Watch(f"predicting {asked.split}", shown=progress, patience=LIMITS.seconds)
+    rows = outputs_of_batches(pretrained, batches, asked.parallel, over_views, watch)
     own = {head: tuple(names) for head, names in by_head(labels).items()}
     said = Unscored(rows["index"], by_head(rows["logits"]), own, pretrained.multi_label)
     check_finite(said, batches.names)

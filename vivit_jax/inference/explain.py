@@ -38,7 +38,7 @@ class Explanation:
 
     Attributes:
       label: the class.
-      probability: of the class, by the model, for this one clip.
+      probability: what the model gives the class for this one clip.
       relevance: what each token of the clip adds.
       frames: (t',) int64, numbers of the video's frames in the clip; where a short video starts over, the repeats are left out.
       part: (start, end) in seconds of the part of the video whose middle clip it is: `frames` then count from its start; None is the
@@ -62,8 +62,8 @@ class Explanation:
     def full_colour(self) -> float:
         """What a token of full colour adds to the log-odds; infinite where nothing speaks for the class.
 
-        It is the hottest token's share if the clip makes the class at least ten times as likely. Of a clip that says less, the colours are
-        as much paler as its rise in log-odds is smaller than that; one that speaks against the class as a whole has none.
+        It is the hottest token's share if the clip makes the class at least ten times as likely. For a clip with less evidence, the colours
+        are paler in proportion to its rise in log-odds; a clip that as a whole speaks against the class has none.
         """
         hottest = float(self.relevance.tokens.max())
         strength = min(1.0, self.rise / PLENTY)

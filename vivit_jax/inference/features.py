@@ -11,18 +11,18 @@ import numpy as np
 from vivit_jax import console
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
-from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.backbones import MEAN, seen
 from vivit_jax.inference.outputs import Output, outputs_of
+from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.probe.config import LAST
 from vivit_jax.preprocess import Views
 from vivit_jax.training.averaging import each_view, mean_of_views
 from vivit_jax.training.config import ParallelConfig
-from vivit_jax.training.evaluation import outputs_of_batches
+from vivit_jax.training.forward import Watch, outputs_of_batches
 from vivit_jax.weights import Pretrained, from_pretrained
 
 UNKNOWN = -1  # the label of a video file, whose class is not known
@@ -122,23 +122,26 @@ def features(
         return found
     if isinstance(dataset, str):
         dataset = ensure_dataset(dataset, data_dir)
-    backbone = seen(pretrained, time=time, layers=layers)
-    options = {"views": views, "batch_size": batch_size, "unlabelled": True}
-    batches = evaluation_batches(dataset, split, pretrained.preprocess, data or DataConfig(), **options)
-    rows = outputs_of_batches(
-        backbone.model,
-        backbone.variables,
-        backbone.preprocess,
-        batches,
+    asked = SplitPass(
+        pretrained=seen(pretrained, time=time, layers=layers),
+        dataset=dataset,
+        split=split,
+        views=views,
+        batch_size=batch_size,
+        data=data or DataConfig(),
         parallel=parallel or ParallelConfig(),
-        over_views=each_view if per_view else mean_of_views,
-        title=f"features of {split}",
-        progress=progress,
-        patience=LIMITS.seconds,
     )
+    return features_of_split(asked, per_view=per_view, progress=progress)
+
+
+def features_of_split(asked: SplitPass, *, per_view: bool = False, progress: bool = True) -> Features:
+    """What a model without a head gives for the videos of a split, labelled or not. `per_view` and the errors are as for `features`."""
+    batches = asked.batches(unlabelled=True)
+    watch = Watch(f"features of {asked.split}", shown=progress, patience=LIMITS.seconds)
+    rows = outputs_of_batches(asked.pretrained, batches, asked.parallel, each_view if per_view else mean_of_views, watch)
     names = tuple(batches.names[index] for index in rows["index"].tolist())
     _check_finite(rows["logits"], names)
-    return Features(rows["logits"], rows["label"], names, dataset.labels, views)
+    return Features(rows["logits"], rows["label"], names, asked.dataset.labels, asked.views)
 
 
 def features_of_files(

@@ -160,7 +160,7 @@ Gather = Callable[[], _Mean | _Each]
 
 
 def gatherer(pretrained: Pretrained) -> _Mean | _Each:
-    """Averages over views what the model says; features of a model without a head are averaged themselves."""
+    """What averages a model's outputs over views: its logits or probabilities, as the model says, or the features of one without a head."""
     if pretrained.average == LOGITS or not pretrained.model.config.heads:
         return _Mean()
     return _MeanProbabilities(multi_label=pretrained.multi_label)

@@ -1,23 +1,20 @@
 """Fits a head to the features that a frozen backbone gives for a data set, and makes a model of the two."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from vivit_jax.data.config import DataConfig
-from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.groups import grouping, without_segment
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
 from vivit_jax.inference.backbones import MEAN, as_probe, innermost, seen
-from vivit_jax.inference.features import Features, features
-from vivit_jax.inference.tokens import Tokens, tokens_of_splits
+from vivit_jax.inference.features import Features, features_of_split
+from vivit_jax.inference.split_pass import SplitPass
+from vivit_jax.inference.tokens import Tokens, tokens_of_passes
 from vivit_jax.models.probe.config import KINDS, LAST, ProbeConfig, described
 from vivit_jax.models.probe.family import pool_of
-from vivit_jax.preprocess import Views
-from vivit_jax.training.attentive import TokenRows, choose_attentive, fit_attentive
-from vivit_jax.training.config import ParallelConfig
+from vivit_jax.training.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive
 from vivit_jax.training.probes import KINDS as FITTED
 from vivit_jax.training.probes import Examples, Head, NearestHead, Setting, Tried, choose, folds
 from vivit_jax.weights import Pretrained
@@ -26,6 +23,8 @@ from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.parameters import variable_shapes
 
 HEAD_WIDTH = 64  # of an attention head
+
+GroupOf = Callable[[str], str]  # from a video's name to that of its group
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +37,39 @@ class Attention:
 
 
 @dataclasses.dataclass(frozen=True)
+class HeadConfig:
+    """The head to fit, and what it sees of the backbone.
+
+    Attributes:
+      kind: `linear`, `knn` or `attentive`.
+      time: for the kinds `linear` and `knn`, the statistics over time that make the features.
+      layers: the layers that make the features or tokens, counted back from -1.
+      attention: the size of an attentive head; None is `Attention()`.
+
+    Raises:
+      UserError: for an unknown kind, or a field that is for another kind.
+    """
+
+    kind: str = "linear"
+    time: tuple[str, ...] = MEAN
+    layers: tuple[int, ...] = LAST
+    attention: Attention | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown_name("--kind", self.kind, KINDS)
+        if self.kind == "attentive" and tuple(self.time) != MEAN:
+            raise UserError("--time is for kinds linear and knn: an attentive head sees the tokens of all times")
+        if self.kind != "attentive" and self.attention is not None:
+            raise UserError(f"--patches, --queries and --mlp_dim are for kind attentive, and the kind is {self.kind}: leave them out")
+
+
+@dataclasses.dataclass(frozen=True)
 class Fitted:
     """A head and how it was fitted.
 
     Attributes:
-      head: from features to logits; of kind `attentive`, its parameters.
+      head: the function from features to logits; for kind `attentive`, its parameters.
       tried: the settings with their held-out scores, the best first, which was taken.
       chosen_on: the videos or folds that the setting was chosen on, in words.
       fitted_to: number of examples that the head was fitted to.
@@ -70,72 +97,61 @@ class Probed:
 
 
 def probe(
-    pretrained: Pretrained,
-    dataset: VideoDataset,
+    asked: SplitPass,
+    head: HeadConfig | None = None,
     *,
-    kind: str = "linear",
-    time: tuple[str, ...] = MEAN,
-    layers: tuple[int, ...] = LAST,
-    attention: Attention | None = None,
-    train_split: str = "train",
     val_split: str | None = None,
     refit: bool = True,
     groups: str | None = None,
-    views: Views = (1, 1),
-    batch_size: int = 8,
-    data: DataConfig | None = None,
-    parallel: ParallelConfig | None = None,
     progress: bool = True,
 ) -> Probed:
     """Fits a head for the classes of a data set to what a frozen model gives. The model's own head, if any, is not used.
 
     Args:
-      pretrained: the backbone.
-      dataset: the videos and their classes.
-      kind: `linear`, `knn` or `attentive`.
-      time: of kinds `linear` and `knn`, the statistics over time that make the features.
-      layers: the layers that make the features or tokens, counted back from -1.
-      attention: of kind `attentive`, its size; None is that of `Attention()`.
-      train_split: the split to fit to.
-      val_split: the split to choose the head's setting on; None chooses by cross-validation within `train_split`.
+      asked: the backbone, the split to fit to, and how its videos are seen. Features are averaged over the views; an attentive head is
+        trained on each view, on one device.
+      head: the head; None is a linear one on the model's own feature.
+      val_split: the split to choose the head's setting on; None chooses by cross-validation within the split to fit to.
       refit: whether the head is fitted to both splits once its setting is chosen.
       groups: a regular expression for the part of a video's name (its first group, or all it matches) that videos of one group share;
         None takes the groups that the data set was prepared with. A video without one is of its own group, with its other segments.
-      views: (temporal clips, spatial crops) of each video, whose features are averaged; an attentive head is trained on each of them.
-      batch_size: videos at once.
-      data: readers and temporal order.
-      parallel: the devices; an attentive head is trained on one.
       progress: whether to show progress bars.
 
     Raises:
-      UserError: for an unknown kind, a split that does not exist, videos of one class or one group, or a family that takes no such head.
+      UserError: for a split that does not exist, videos of one class or one group, or a family that takes no such head.
     """
-    if kind not in KINDS:
-        raise unknown_name("--kind", kind, KINDS)
-    if kind == "attentive" and tuple(time) != MEAN:
-        raise UserError("--time is for kinds linear and knn: an attentive head sees the tokens of all times")
-    if kind != "attentive" and attention is not None:
-        raise UserError(f"--patches, --queries and --mlp_dim are for kind attentive, and the kind is {kind}: leave them out")
-    fitted_on = (train_split, val_split) if val_split and refit else (train_split,)
+    head, dataset = head or HeadConfig(), asked.dataset
     group_of = grouping(dataset, groups)
-    for split in (train_split, val_split) if val_split else (train_split,):
-        dataset.source(split)  # refuses one without labels, whose features can be had
-    reading = {"views": views, "batch_size": batch_size, "data": data, "progress": progress}
-    if kind == "attentive":
-        backbone, splits = innermost(pretrained), [train_split, *([val_split] if val_split else [])]
-        config = attentive_config(backbone, attention or Attention(), layers)
-        with tokens_of_splits(backbone, config, dataset, splits, **reading) as tokens:
-            heads = {"": fit_attentive_head(tokens, config, len(dataset.labels), refit=refit, group_of=group_of)}
-        config = dataclasses.replace(config, num_classes=len(dataset.labels))
-        model = as_probe(backbone, config, flatten(heads[""].head), dataset.labels, multi_label=dataset.multi_label)
-    else:
-        backbone = seen(pretrained, time=time, layers=layers)
-        train = features(backbone, dataset, train_split, parallel=parallel, **reading)
-        val = features(backbone, dataset, val_split, parallel=parallel, **reading) if val_split else None
-        heads = fit_heads(train, val, kind=kind, refit=refit, group_of=group_of)
-        model = _assembled(backbone, kind, heads, train, multi_label=dataset.multi_label)
-    provenance = _provenance(heads, kind, dataset, fitted_on, val_split, views, pretrained.provenance)
-    return Probed(dataclasses.replace(model, provenance=provenance, average=pretrained.average), heads, fitted_on)
+    passes = [asked, *([dataclasses.replace(asked, split=val_split)] if val_split else [])]
+    for one in passes:
+        dataset.source(one.split)  # refuses one without labels, whose features can be had
+    fit = _attentive_model if head.kind == "attentive" else _model_on_features
+    model, heads = fit(passes, head, refit=refit, group_of=group_of, progress=progress)
+    probed = Probed(model, heads, tuple(one.split for one in (passes if refit else passes[:1])))
+    provenance = _provenance(probed, head.kind, asked, val_split)
+    return dataclasses.replace(probed, pretrained=dataclasses.replace(model, provenance=provenance, average=asked.pretrained.average))
+
+
+def _attentive_model(
+    passes: Sequence[SplitPass], head: HeadConfig, *, refit: bool, group_of: GroupOf, progress: bool
+) -> tuple[Pretrained, dict[str, Fitted]]:
+    """The backbone with an attentive head, and how the head was fitted."""
+    backbone, dataset = innermost(passes[0].pretrained), passes[0].dataset
+    config = attentive_config(backbone, head.attention or Attention(), head.layers)
+    with tokens_of_passes(config, [dataclasses.replace(one, pretrained=backbone) for one in passes], progress=progress) as tokens:
+        fitted = fit_attentive_head(tokens, config, len(dataset.labels), refit=refit, group_of=group_of)
+    config = dataclasses.replace(config, num_classes=len(dataset.labels))
+    return as_probe(backbone, config, flatten(fitted.head), dataset.labels, multi_label=dataset.multi_label), {"": fitted}
+
+
+def _model_on_features(
+    passes: Sequence[SplitPass], head: HeadConfig, *, refit: bool, group_of: GroupOf, progress: bool
+) -> tuple[Pretrained, dict[str, Fitted]]:
+    """The backbone with a linear or nearest-neighbour head, and how each head was fitted."""
+    backbone, dataset = seen(passes[0].pretrained, time=head.time, layers=head.layers), passes[0].dataset
+    train, *rest = (features_of_split(dataclasses.replace(one, pretrained=backbone), progress=progress) for one in passes)
+    heads = fit_heads(train, rest[0] if rest else None, kind=head.kind, refit=refit, group_of=group_of)
+    return _assembled(backbone, head.kind, heads, train, multi_label=dataset.multi_label), heads
 
 
 def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[int, ...] = LAST) -> ProbeConfig:
@@ -147,7 +163,7 @@ def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[i
 
 
 def fit_attentive_head(
-    tokens: Tokens, config: ProbeConfig, classes: int, *, refit: bool = True, group_of: Callable[[str], str] = without_segment
+    tokens: Tokens, config: ProbeConfig, classes: int, *, refit: bool = True, group_of: GroupOf = without_segment
 ) -> Fitted:
     """Trains an attentive head on tokens of a train split, and maybe of a val split after it; its setting is chosen as in `fit_heads`.
 
@@ -161,11 +177,12 @@ def fit_attentive_head(
     everything = np.arange(len(rows.tokens))
     train, *rest = np.split(everything, np.cumsum(tokens.counts)[:-1])
     val = rest[0] if rest else None
-    tried = choose_attentive(pool_of(config), rows, train, val, classes)
+    head = AttentiveHead(pool_of(config), classes)
+    tried = choose_attentive(head, rows, train, val)
     fitted_to = everything if refit else train
-    head = fit_attentive(pool_of(config), rows, fitted_to, classes, tried[0].setting)
+    params = fit_attentive(head, rows, fitted_to, tried[0].setting)
     chosen_on = f"{len(val)} videos" if val is not None else _told_folds(rows.label, rows.groups)
-    return Fitted(head, tried, chosen_on, len(fitted_to))
+    return Fitted(params, tried, chosen_on, len(fitted_to))
 
 
 def fit_heads(
@@ -175,7 +192,7 @@ def fit_heads(
     kind: str = "linear",
     settings: tuple[Setting, ...] | None = None,
     refit: bool = True,
-    group_of: Callable[[str], str] = without_segment,
+    group_of: GroupOf = without_segment,
 ) -> dict[str, Fitted]:
     """Fits a head for each label of `train`. Its setting is chosen on `val`, or without one by cross-validation over groups.
 
@@ -196,7 +213,7 @@ def fit_heads(
     return fitted
 
 
-def _examples(found: Features, head: str, group_of: Callable[[str], str]) -> Examples:
+def _examples(found: Features, head: str, group_of: GroupOf) -> Examples:
     label = found.label[head] if isinstance(found.label, Mapping) else found.label
     return Examples(found.features, label, np.array([group_of(name) for name in found.names]))
 
@@ -226,27 +243,20 @@ def _with_memory(backbone: Pretrained, head: NearestHead, labels: tuple[str, ...
     return as_probe(innermost(backbone), dataclasses.replace(config, **setting), bank, labels)
 
 
-def _provenance(
-    heads: Mapping[str, Fitted],
-    kind: str,
-    dataset: VideoDataset,
-    fitted_on: tuple[str, ...],
-    val_split: str | None,
-    views: Views,
-    of_backbone: dict | None,
-) -> dict:
+def _provenance(probed: Probed, kind: str, asked: SplitPass, val_split: str | None) -> dict:
     by_name = {
         name: {
             "setting": fitted.tried[0].setting,
             "loss": fitted.tried[0].loss,
-            "mAP" if dataset.multi_label else "top1": fitted.tried[0].top1,
+            "mAP" if asked.dataset.multi_label else "top1": fitted.tried[0].top1,
             "chosen_on": f"{val_split}, {fitted.chosen_on}" if val_split else fitted.chosen_on,
             "videos": fitted.fitted_to,
         }
-        for name, fitted in heads.items()
+        for name, fitted in probed.heads.items()
     }
+    how = {"kind": kind, "fitted_on": list(probed.fitted_on), "views": list(asked.views)}
     return {
-        "probe": {"kind": kind, "fitted_on": list(fitted_on), "views": list(views), **(by_name.get("") or {"heads": by_name})},
-        "data": dict(dataset.identity),
-        "backbone": of_backbone,
+        "probe": how | (by_name.get("") or {"heads": by_name}),
+        "data": dict(asked.dataset.identity),
+        "backbone": asked.pretrained.provenance,
     }

@@ -1,6 +1,7 @@
 """The files that an evaluation writes: `evaluation.json`, and its predictions as csv."""
 
 import csv
+import dataclasses
 import io
 import json
 import pathlib
@@ -34,54 +35,61 @@ def check_finite(evaluation: Evaluation, names: Names) -> None:
             )
 
 
-def to_record(
-    evaluation: Evaluation,
-    *,
-    name: str,
-    split: str,
-    views: Views,
-    flip: bool = False,
-    average: str = "logits",
-    names: Names | None = None,
-    step: int | None = None,
-    labels_from: str = "model",
-    refused: int = 0,
-) -> dict:
-    """An evaluation as `evaluation.json` has it.
+@dataclasses.dataclass(frozen=True)
+class Conditions:
+    """What a model was scored on, and how it saw that.
 
-    Besides the scores it holds `predictions`, one for each example: its `index` in the split, the `video`'s name, the names of its `label`
-    (a list where it may have several) and of the most probable class, that class's probability, and the `probabilities` of all classes by
-    name. For several heads, each of the four is by head.
-
-    Args:
-      evaluation: the scores.
+    Attributes:
       name: name of the data set.
       split: name of its split.
       views: (temporal, spatial) views of each video.
-      flip: whether each view was also scored mirrored; the record then says `"flip": true`.
-      average: what was averaged over the views; where it was not the logits, the record says so.
-      names: names of the videos, by index.
-      step: the training step of the scored model; None if unknown.
+      flip: whether each view was also scored mirrored.
+      average: what was averaged over the views, `logits` or `probabilities`.
+      step: the training step of the model; None if unknown.
       labels_from: where the names of the model's classes come from.
-      refused: clips of the split that `vivit prepare` could not store; the record says how many, if any.
+      refused: clips of the split that `vivit prepare` could not store.
+    """
+
+    name: str
+    split: str
+    views: Views
+    flip: bool = False
+    average: str = "logits"
+    step: int | None = None
+    labels_from: str = "model"
+    refused: int = 0
+
+    def to_dict(self) -> dict:
+        """As `evaluation.json` has them after the scores; what is as usual is left out."""
+        return {
+            "temporal_views": self.views[0],
+            "spatial_views": self.views[1],
+            **({"flip": True} if self.flip else {}),
+            **({"average": self.average} if self.average != "logits" else {}),
+            "labels_from": self.labels_from,
+            **({"refused": self.refused} if self.refused else {}),
+        }
+
+
+def to_record(evaluation: Evaluation, conditions: Conditions, names: Names | None = None) -> dict:
+    """An evaluation as `evaluation.json` has it.
+
+    Besides the scores and the conditions it holds `predictions`, one for each example: its `index` in the split, the `video`'s name, the
+    names of its `label` (a list where it may have several) and of the most probable class, that class's probability, and the
+    `probabilities` of all classes by name. For several heads, each of the four is by head.
+
+    Args:
+      evaluation: the scores.
+      conditions: what was scored, and how.
+      names: names of the videos, by index.
 
     Raises:
       UserError: for a model that gives NaN or infinity.
     """
-    check_finite(evaluation, names or {})
-    return {
-        "name": name,
-        "split": split,
-        "step": step,
-        **evaluation.to_dict(),
-        "temporal_views": views[0],
-        "spatial_views": views[1],
-        **({"flip": True} if flip else {}),
-        **({"average": average} if average != "logits" else {}),
-        "labels_from": labels_from,
-        **({"refused": refused} if refused else {}),
-        "predictions": predictions(evaluation, names or {}),
-    }
+    names = names or {}
+    check_finite(evaluation, names)
+    of_what = {"name": conditions.name, "split": conditions.split, "step": conditions.step}
+    return of_what | evaluation.to_dict() | conditions.to_dict() | {"predictions": predictions(evaluation, names)}
 
 
 def predictions(evaluation: Evaluation, names: Names) -> list[dict]:
@@ -141,10 +149,9 @@ def table(record: dict) -> tuple[list[str], list[list]]:
     columns += [f"{titles[head]}{label}" for head, scores in heads.items() for label in scores["per_class"]]
     rows = []
     for row in record["predictions"]:
-        said = {head: {key: row[key][head] if head else row[key] for key in (*facts, "probabilities")} for head in heads}
-        labels = {head: ";".join(of["label"]) if isinstance(of["label"], list) else of["label"] for head, of in said.items()}
-        cells = [cell for head, of in said.items() for cell in (labels[head], of["prediction"], of["probability"])]
-        rows.append([row["video"], *cells, *(value for of in said.values() for value in of["probabilities"].values())])
+        by_head = [{key: row[key][head] if head else row[key] for key in (*facts, "probabilities")} for head in heads]
+        cells = [cell for said in by_head for cell in (_joined(said["label"]), said["prediction"], said["probability"])]
+        rows.append([row["video"], *cells, *(value for said in by_head for value in said["probabilities"].values())])
     return columns, rows
 
 
@@ -202,6 +209,10 @@ def _of_head(evaluation: Evaluation, head: str) -> list[dict]:
         best = labels[int(evaluation.logits[head][i].argmax())]
         rows.append({"label": truth, "prediction": best, "probability": said[best], "probabilities": said})
     return rows
+
+
+def _joined(label: str | list[str]) -> str:
+    return ";".join(label) if isinstance(label, list) else label
 
 
 def _rounded(value: float) -> float:

@@ -25,7 +25,7 @@ class Timeline:
     def __init__(self, labels: Labels) -> None:
         """`labels` are the model's."""
         self._labels = by_head(labels)
-        self._share = 1  # windows that a point stands for
+        self._share = 1  # windows that are averaged in a point
         self._waiting: list[WindowScores] = []
         self._points: list[tuple[float, dict[str, np.ndarray]]] = []
 
@@ -91,7 +91,7 @@ def leading(values: np.ndarray) -> list[int]:
 
 
 def _step(seconds: float) -> float:
-    """Seconds between ticks, such that there are few and each at a time that people name."""
+    """Seconds between ticks: a round time, and not too many ticks."""
     return next((step for step in STEPS if seconds / step <= TICKS), seconds / TICKS)
 
 

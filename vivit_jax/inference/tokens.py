@@ -13,14 +13,11 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from vivit_jax import console
-from vivit_jax.data.config import DataConfig
-from vivit_jax.data.dataset import VideoDataset
-from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.errors import UserError
+from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import build
 from vivit_jax.models.probe.config import ProbeConfig
 from vivit_jax.models.probe.family import tokens_of
-from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
 
 LARGEST = 65504  # in float16
@@ -34,7 +31,7 @@ class Tokens:
       values: float16 (n, v, tokens, d), in a file that is mapped into memory.
       index: (tokens,) the time index of each token; -1 for one of the whole clip.
       label: class numbers (n,), or (n, classes) of zeros and ones.
-      names: of the videos.
+      names: the videos' names.
       counts: videos of each split.
     """
 
@@ -46,54 +43,65 @@ class Tokens:
 
 
 @contextlib.contextmanager
-def tokens_of_splits(
-    backbone: Pretrained,
-    config: ProbeConfig,
-    dataset: VideoDataset,
-    splits: Sequence[str],
-    *,
-    views: Views = (1, 1),
-    batch_size: int = 8,
-    data: DataConfig | None = None,
-    progress: bool = True,
-) -> Iterator[Tokens]:
+def tokens_of_passes(config: ProbeConfig, passes: Sequence[SplitPass], *, progress: bool = True) -> Iterator[Tokens]:
     """The tokens that an attentive head of `config` sees. Their file lies in the system's folder for temporary files and goes with them.
+
+    Args:
+      config: the probe around the backbone, as `attentive_config` makes it.
+      passes: passes of the backbone, `config.model`, over splits of one data set, with equal views and batch sizes.
+      progress: whether to show progress bars.
 
     Raises:
       UserError: for several heads, a disk without room for the tokens, or a model that gives NaN.
     """
-    if isinstance(dataset.labels, Mapping):
-        raise UserError(f"kind attentive is for one head, but the data set has {', '.join(dataset.labels)}: use --kind linear")
-    data = data or DataConfig()
-    model, index = build(config.model), []
-
-    @jax.jit
-    def forward(variables: dict, pixels: UInt8[Array, "b t h w 3"]) -> Float[Array, "b n d"]:
-        video = backbone.preprocess.normalise(pixels)
-        tokens, times = model.apply(variables, video, method=lambda module, video: tokens_of(config, module, video))
-        index[:] = [times]  # known once the program is traced
-        return tokens
-
-    variables = jax.device_put(backbone.variables)
-    batches = [evaluation_batches(dataset, split, backbone.preprocess, data, views=views, batch_size=batch_size) for split in splits]
+    first = passes[0]
+    if isinstance(first.dataset.labels, Mapping):
+        raise UserError(f"kind attentive is for one head, but the data set has {', '.join(first.dataset.labels)}: use --kind linear")
+    forward, batches = _Forward(config, first.pretrained), [one.batches() for one in passes]
     counts = tuple(one.examples for one in batches)
-    pixels = jax.ShapeDtypeStruct((batch_size, *config.clip, 3), jnp.uint8)
-    shape = (sum(counts), views[0] * views[1], *jax.eval_shape(forward, variables, pixels).shape[1:])
+    shape = (sum(counts), first.views[0] * first.views[1], *forward.shape_of(first.batch_size))
     with tempfile.TemporaryDirectory(prefix="vivit-tokens-") as folder:
         _check_room(folder, shape)
         values = np.memmap(f"{folder}/tokens", np.float16, "w+", shape=shape)
         labels, names = {}, []
-        for split, of_split in zip(splits, batches, strict=True):
+        for split, of_split in zip((one.split for one in passes), batches, strict=True):
             start = len(names)
             for batch in console.tracked(of_split, f"tokens of {split}", len(of_split), shown=progress):
                 valid = batch["valid"]
                 rows = start + batch["index"][valid]
                 labels |= dict(zip(rows.tolist(), batch["label"][valid], strict=True))
                 for view in range(shape[1]):
-                    values[rows, view] = _in_range(np.asarray(forward(variables, batch["video"][:, view]))[valid], split)
+                    values[rows, view] = _in_range(forward(batch["video"][:, view])[valid], split)
             names += [of_split.names[number] for number in range(of_split.examples)]
         label = np.stack([labels[row] for row in range(len(names))])
-        yield Tokens(values, index[0], label, tuple(names), counts)
+        yield Tokens(values, forward.index, label, tuple(names), counts)
+
+
+class _Forward:
+    """The backbone, from pixels to tokens.
+
+    Attributes:
+      index: (tokens,) the time index of each token, known once the forward pass is traced, for which `shape_of` is enough.
+    """
+
+    def __init__(self, config: ProbeConfig, backbone: Pretrained) -> None:
+        self._config, self._preprocess, self._model = config, backbone.preprocess, build(config.model)
+        self._variables, self._compiled = jax.device_put(backbone.variables), jax.jit(self._tokens)
+        self.index = np.zeros(0, np.int32)
+
+    def __call__(self, pixels: UInt8[np.ndarray, "b t h w 3"]) -> Float[np.ndarray, "b n d"]:
+        """The tokens of clips."""
+        return np.asarray(self._compiled(self._variables, pixels))
+
+    def shape_of(self, batch_size: int) -> tuple[int, int]:
+        """(n, d): tokens of a clip, and the size of each."""
+        pixels = jax.ShapeDtypeStruct((batch_size, *self._config.clip, 3), jnp.uint8)
+        return jax.eval_shape(self._compiled, self._variables, pixels).shape[1:]
+
+    def _tokens(self, variables: dict, pixels: UInt8[Array, "b t h w 3"]) -> Float[Array, "b n d"]:
+        video = self._preprocess.normalise(pixels)
+        tokens, self.index = self._model.apply(variables, video, method=lambda module, video: tokens_of(self._config, module, video))
+        return tokens
 
 
 def _in_range(tokens: np.ndarray, split: str) -> np.ndarray:

@@ -31,10 +31,10 @@ class WindowScores:
     """What a model says of a window.
 
     Attributes:
-      number: of the windows of the video, from 0.
+      number: the window's place in the video, from 0.
       start: seconds from the video's first frame.
       end: seconds from the video's first frame.
-      probabilities: of the classes, float32 (classes,) by head; one head has the empty name.
+      probabilities: the classes' probabilities, float32 (classes,) by head; one head has the empty name.
     """
 
     number: int
@@ -67,11 +67,11 @@ def predict_windows(
       (start, end, prediction) of each window, in seconds from the first frame; the prediction is as `predict` gives it.
 
     Raises:
-      UserError: for a video that cannot be read, when that is found: the windows before it have been given. Or a model without a head.
+      UserError: for a model without a head; and where a video cannot be read on, after the windows before that place.
     """
     video = path_of(video)
     with WindowScorer(pretrained, window, every, views=views, standard_input=video == STANDARD_INPUT) as scorer:
-        for scores in scorer.of(video):
+        for scores in scorer.windows(video):
             yield scores.start, scores.end, ranked(pretrained, scores.probabilities, top_k)
 
 
@@ -107,17 +107,17 @@ class WindowScorer:
     def __exit__(self, *exception: object) -> None:
         self._streams.__exit__(*exception)
 
-    def of(self, video: Path, first: int = 0) -> Iterator[WindowScores]:
+    def windows(self, video: Path, first: int = 0) -> Iterator[WindowScores]:
         """The scores of a video's windows from window `first` on, each as soon as those decoded together with it are scored.
 
         Raises:
-          UserError: naming the video, for one that cannot be read, or of which the model gives NaN.
+          UserError: naming the video, if it cannot be read or the model gives NaN for it.
         """
         for batch in self.batches(video, first):
             yield from batch
 
     def batches(self, video: Path, first: int = 0) -> Iterator[list[WindowScores]]:
-        """`of` in lists, as windows are scored together."""
+        """The same in lists, one for the windows that are scored together."""
         name, self.remark = os.fspath(video), None
         parts = guarded_parts(self._streams, (name, first), name)
         with contextlib.closing(parts):
@@ -138,7 +138,7 @@ class WindowScorer:
         return scored
 
     def _logits(self, views: np.ndarray) -> dict[str, np.ndarray]:
-        """Of uint8 (v, t, h, w, 3), always through batches of one size: float32 (v, classes) by head."""
+        """The logits of views, uint8 (v, t, h, w, 3), computed in batches of one size: float32 (v, classes) by head."""
         batches = []
         for start in range(0, len(views), self.plan.at_once):
             batch = views[start : start + self.plan.at_once]

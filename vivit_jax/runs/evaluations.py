@@ -5,8 +5,10 @@ import pathlib
 
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.data.summary import refused_clips
 from vivit_jax.files import file_name
-from vivit_jax.inference.evaluate import EvaluationPass
+from vivit_jax.inference.scores import Conditions
+from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.record import RunRecord, open_run, step_of
@@ -26,12 +28,26 @@ class Planned:
       out: the file for the scores.
     """
 
-    asked: EvaluationPass
+    asked: SplitPass
     step: int | None
     out: pathlib.Path
 
+    def conditions(self, labels_from: str) -> Conditions:
+        """What the scores are of, as their file says; `labels_from` tells where the names of the model's classes come from."""
+        asked = self.asked
+        return Conditions(
+            name=asked.dataset.name,
+            split=asked.split,
+            views=asked.views,
+            flip=asked.flip,
+            average=asked.pretrained.average,
+            step=self.step,
+            labels_from=labels_from,
+            refused=refused_clips(asked.dataset, asked.split),
+        )
 
-def of_run(
+
+def plan_for_run(
     workdir: str | pathlib.Path,
     *,
     name: str | None = None,
@@ -78,20 +94,19 @@ def of_run(
     )
     pretrained = _after(run, step, dataset) if step else from_pretrained(str(run.model))
     exploration = _exploration(data.name if data != own else None, split, views, flip, average, step)
-    asked = EvaluationPass(
-        pretrained=pretrained,
+    asked = SplitPass(
+        pretrained=dataclasses.replace(pretrained, average=average),
         dataset=dataset,
         split=split,
         views=views,
         flip=flip,
-        average=average,
         data=data,
         parallel=run.experiment.parallel,
     )
     return Planned(asked, step or step_of(pretrained), run.path / (OWN if its_own else exploration))
 
 
-def of_model(
+def plan_for_model(
     path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool, average: str | None = None
 ) -> Planned:
     """A model directory on a data set; its scores go to `evaluation.json` in the current folder. `average` None is as the model says.
@@ -101,13 +116,12 @@ def of_model(
     """
     pretrained = from_pretrained(str(path))
     dataset = ensure_dataset(name, data_dir)
-    asked = EvaluationPass(
-        pretrained=pretrained,
+    asked = SplitPass(
+        pretrained=dataclasses.replace(pretrained, average=average or pretrained.average),
         dataset=dataset,
         split=dataset.resolve(split),
         views=views,
         flip=flip,
-        average=average or pretrained.average,
         data=DataConfig(name=name, data_dir=data_dir),
     )
     return Planned(asked, step_of(pretrained), pathlib.Path(OWN))

@@ -65,15 +65,15 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: FoldPl
     """Trains and tests a run for each fold in `workdir/fold-1` and so on, and writes `workdir/folds.json`. Called again, it goes on.
 
     Args:
-      experiment: of each run; the splits of its data are those of the folds.
+      experiment: what each run is, but for its splits, which are those of the folds.
       workdir: the folder of the runs.
       plan: how the data set is divided.
       **options: as for `train`.
 
     Returns:
-      What `folds.json` holds: `folds`, `group`, `seed`; `runs`, of each its `fold`, `workdir`, numbers of clips, and `scores`; the `mean`
-      of each score over the folds, its `std` (with n - 1), and the `interval` of the mean by Student's t; and `pooled`, the top-1 of all
-      clips as one test.
+      What `folds.json` holds: `folds`, `group`, `seed`; `runs`, each with its `fold`, `workdir`, numbers of clips, and `scores`; the
+      `mean` of each score over the folds, its `std` (with n - 1), and the `interval` of the mean by Student's t; and `pooled`, the top-1
+      over all clips as one test.
 
     Raises:
       UserError: for an experiment that cannot work, or folds that the data set does not have.

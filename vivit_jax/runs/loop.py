@@ -44,6 +44,7 @@ from vivit_jax.training.devices.compilation import watched
 from vivit_jax.training.devices.executors import check_batch_size
 from vivit_jax.training.evaluation import Evaluation, Evaluator, metrics_of
 from vivit_jax.training.feed import Feed
+from vivit_jax.training.forward import Watch
 from vivit_jax.training.metrics import is_better
 from vivit_jax.training.setup import set_up
 from vivit_jax.training.state import TrainState, saved_fields
@@ -74,8 +75,7 @@ class Loop:
         check_batch_size(experiment.training.batch_size, run.executor, accumulation=experiment.training.accumulation)
         self.run, self.workdir, self.interruption = run, workdir, interruption
         self.plan = Plan.of(experiment, run.examples)
-        options = {"multi_label": experiment.multi_label, "average": experiment.evaluation.average}
-        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.labels, **options)
+        self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.scoring)
         if experiment.best not in (known := (*metrics_of(by_head(run.labels), multi_label=experiment.multi_label), LAST)):
             raise unknown_name("evaluation.best", experiment.best, known)
         self._state, step = set_up(
@@ -242,7 +242,8 @@ class Loop:
         if self.run.val_batches is None:
             return False
         try:
-            scores = self.evaluator(self._state.model_variables, self.run.val_batches, title="validating", between=self._leave)
+            watch = Watch("validating", between=self._leave)
+            scores = self.evaluator(self._state.model_variables, self.run.val_batches, watch)
         except Interrupted:
             return True
         self._reached.evaluated = step

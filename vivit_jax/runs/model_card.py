@@ -5,6 +5,7 @@ import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
+import jax
 import numpy as np
 
 from vivit_jax import console
@@ -33,7 +34,7 @@ NOT_CLAIMED = (
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """One figure of an evaluation, by the hub's name for its kind; `low` and `high` are a 95 % interval where one can be had."""
+    """One figure of an evaluation, its `kind` as the hub calls it; `low` and `high` are a 95 % interval, None where there is none."""
 
     kind: str
     title: str
@@ -140,7 +141,7 @@ def _use(repository: str, pretrained: Pretrained) -> str:
 
 def _model(pretrained: Pretrained) -> str:
     config, preprocess = pretrained.model.config, pretrained.preprocess
-    count = sum(leaf.size for leaf in _leaves(pretrained.variables))
+    count = sum(leaf.size for leaf in jax.tree.leaves(pretrained.variables))
     frames, height, width = config.clip
     mean, std = list(preprocess.mean), list(preprocess.std)
     return "\n".join(
@@ -159,14 +160,6 @@ def _taken(preprocess: Preprocess) -> str:
         return "one from each of as many equal parts of the video"
     apart = f"{preprocess.rate:g} a second" if preprocess.rate else f"{preprocess.stride} frames of the video apart"
     return f"{apart}; a shorter video {'holds its last frame' if preprocess.padding == 'hold' else 'starts over'}"
-
-
-def _leaves(tree: object) -> Iterator[np.ndarray]:
-    if isinstance(tree, Mapping):
-        for child in tree.values():
-            yield from _leaves(child)
-    else:
-        yield tree
 
 
 def _training(pretrained: Pretrained, run: Mapping) -> str:

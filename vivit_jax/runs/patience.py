@@ -15,10 +15,10 @@ class Patience:
     """Counts the evaluations since the score last improved; its state goes into checkpoints, so that a resumed run ends at the same step.
 
     Attributes:
-      limit: how many end the run; None ends none early.
-      delta: by how much a score must be better than the best before, to count.
+      limit: how many evaluations without improvement end the run; None ends none early.
+      delta: how much better than the best a score must be to count as an improvement.
       best: the score that the others are compared with; None before the first.
-      waited: evaluations since then.
+      waited: evaluations since the best.
     """
 
     limit: int | None
@@ -37,9 +37,9 @@ class Patience:
         return self.limit is not None and self.waited >= self.limit
 
     def note(self, name: str, score: float) -> dict[str, float]:
-        """Takes in the score of an evaluation, where less is better of `loss` alone; returns what the metrics say of it.
+        """Takes in the score of an evaluation, and returns what its row of metrics adds. Less is better for `loss` alone.
 
-        NaN is never better: taken as the best, it would stay so, as no score is better than NaN.
+        NaN is never an improvement: as the best it would stay so, since no score is better than NaN.
         """
         gain = math.inf if self.best is None else self.best - score if name == "loss" else score - self.best
         if gain > self.delta and not math.isnan(score):

@@ -22,7 +22,7 @@ class Reached:
     Attributes:
       patience: when the run ends early.
       step: the last step done.
-      position: where the data of this host are after that step's batch, as JSON; None before the first.
+      position: the place in this host's data after that step's batch, as JSON; None before the first step.
       evaluated: the last step that was evaluated.
       best: step and validation score of the best model so far; empty before the first evaluation.
       interval: the metrics since the last row.

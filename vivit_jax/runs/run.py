@@ -10,6 +10,7 @@ from vivit_jax.config import Experiment
 from vivit_jax.heads import Labels
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.devices.executors import Executor
+from vivit_jax.training.evaluation import Scoring
 from vivit_jax.training.feed import Batches
 from vivit_jax.training.losses import ClassWeights
 
@@ -43,3 +44,8 @@ class Run:
     executor: Executor
     class_weights: ClassWeights | None = None
     identity: Mapping[str, Any] | None = None
+
+    @property
+    def scoring(self) -> Scoring:
+        """How the model's logits become scores."""
+        return Scoring(self.labels, self.experiment.multi_label, self.experiment.evaluation.average)

@@ -10,19 +10,19 @@ import jax
 import numpy as np
 
 from vivit_jax import console
-from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset
-from vivit_jax.data.pipeline import evaluation_batches
 from vivit_jax.errors import UserError
 from vivit_jax.inference.evaluate import check_multi_label
 from vivit_jax.inference.label_spaces import Relabelled, agree
 from vivit_jax.inference.scores import check_finite
+from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.restore import model_variables, verify
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.devices.executors import make_executor
-from vivit_jax.training.evaluation import Evaluator
+from vivit_jax.training.evaluation import Evaluator, Scoring
+from vivit_jax.training.forward import Watch
 from vivit_jax.weights import Pretrained, load_model_dir
 from vivit_jax.weights.layers import COLLECTION, flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import is_model_dir
@@ -37,7 +37,7 @@ class Ingredient:
 
     Attributes:
       name: its directory, and its step for a checkpoint.
-      model: the model directory that says what network it is of.
+      model: the model directory that tells its network.
       variables: reads its variables.
     """
 
@@ -52,9 +52,9 @@ class Soup:
 
     Attributes:
       pretrained: the model; its `provenance` records what it is made of.
-      scores: of each ingredient alone by name, the best first; empty for a uniform soup.
+      scores: each ingredient's own score by name, the best first; empty for a uniform soup.
       kept: names of the ingredients that are averaged.
-      score: of the soup, on the split that chose them; None for a uniform soup.
+      score: the soup's score on the split that chose them; None for a uniform soup.
     """
 
     pretrained: Pretrained
@@ -101,7 +101,7 @@ def greedy_soup(
         give NaN.
     """
     first = _common(ingredients)
-    score_of = _scorer(first, dataset, split, views, batch_size)
+    score_of = _scorer(SplitPass(first, dataset, split, views, batch_size=batch_size))
     alone = [(score_of(_flat(one), one.name), one) for one in ingredients]
     alone.sort(key=lambda pair: -pair[0])  # stable: among equals, the order given
     (best, start), *others = alone
@@ -153,18 +153,19 @@ def _plain(pretrained: Pretrained) -> Any:
     return family_of(pretrained.model.config).plain(pretrained.model.config)
 
 
-def _scorer(first: Pretrained, dataset: VideoDataset, split: str, views: Views, batch_size: int) -> Callable[[Flat, str], float]:
-    """Scores variables on the split; compiled once."""
+def _scorer(asked: SplitPass) -> Callable[[Flat, str], float]:
+    """Scores variables of the model on the split; compiled once."""
+    first, dataset = asked.pretrained, asked.dataset
     check_multi_label(first, dataset)
     agreement = agree(first, dataset)
     executor = make_executor(ParallelConfig())
-    options = {"multi_label": first.multi_label, "average": first.average}
-    evaluator = Evaluator(first.model, first.preprocess, executor, agreement.labels, **options)
-    batches = evaluation_batches(dataset, split, first.preprocess, DataConfig(), views=views, batch_size=batch_size)
+    scoring = Scoring(agreement.labels, first.multi_label, first.average)
+    evaluator = Evaluator(first.model, first.preprocess, executor, scoring)
+    batches = asked.batches()
 
     def score(flat: Flat, title: str) -> float:
         variables = executor.place_variables(_tree(first, flat))
-        evaluation = evaluator(variables, Relabelled(batches, agreement.labels, dataset.labels), title=f"scoring {title}")
+        evaluation = evaluator(variables, Relabelled(batches, agreement.labels, dataset.labels), Watch(f"scoring {title}"))
         check_finite(evaluation, batches.names)
         console.say(f"{title}: {evaluation.headline}")
         return float(evaluation.summary()["mAP" if first.multi_label else "top1"])

@@ -19,7 +19,7 @@ from vivit_jax.data.pipeline import evaluation_batches, training_batches
 from vivit_jax.data.summary import refused_clips
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.heads import Labels, by_head
-from vivit_jax.inference.scores import to_record, write_record
+from vivit_jax.inference.scores import Conditions, to_record, write_record
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.runs import overview
@@ -35,6 +35,7 @@ from vivit_jax.training.devices.compilation import use_cache
 from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.devices.hosts import join
 from vivit_jax.training.evaluation import Evaluation, Evaluator
+from vivit_jax.training.forward import Watch
 from vivit_jax.training.lora import with_adapters
 from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
 from vivit_jax.weights.groups import Group
@@ -234,14 +235,21 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
     if batches is None:
         return None
     model = load_model_dir(workdir.model)
-    options = {"multi_label": experiment.multi_label, "average": experiment.evaluation.average}
-    evaluator = Evaluator(model.model, run.preprocess, run.executor, run.labels, **options)
+    evaluator = Evaluator(model.model, run.preprocess, run.executor, run.scoring)
     leave = interruption.check if jax.process_count() == 1 else lambda: None
-    scores = evaluator(run.executor.place_variables(model.variables), batches, title="testing", between=leave)
+    scores = evaluator(run.executor.place_variables(model.variables), batches, Watch("testing", between=leave))
     loop.write(loop.step, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
-        said = {"name": data.name, "split": data.test_split, "views": views, "flip": flip, "average": experiment.evaluation.average}
-        record = to_record(scores, **said, names=batches.names, step=loop.model_step, refused=refused_clips(dataset, data.test_split))
+        conditions = Conditions(
+            name=data.name,
+            split=data.test_split,
+            views=views,
+            flip=flip,
+            average=experiment.evaluation.average,
+            step=loop.model_step,
+            refused=refused_clips(dataset, data.test_split),
+        )
+        record = to_record(scores, conditions, batches.names)
         write_record({"model": workdir.model.name} | record, workdir.path / "evaluation.json")
     return scores
 

@@ -6,45 +6,19 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from vivit_jax import console
-from vivit_jax.config import Experiment, resolve, to_dict
+from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
 from vivit_jax.files import first_free, is_url, lock, write_atomically, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
+from vivit_jax.runs.same_run import check_same_run, plain
 from vivit_jax.runs.stopping import Refused
-from vivit_jax.versions import versions_of
-
-# Keys that may change when a run is resumed: the training stays the same, up to rounding and the draws of dropout.
-HARMLESS = (
-    "name",
-    "data.data_dir",
-    "data.readers",
-    "data.processes",
-    "data.cache_gigabytes",
-    "data.test_split",
-    "model.remat",
-    "training.accumulation",
-    "training.log_every",
-    "training.prefetch",
-    "training.tensorboard",
-    "training.wandb",
-    "training.compilation_cache",
-    "training.profile_steps",
-    "evaluation.test_views",
-    "evaluation.test_flip",
-    "evaluation.batch_size",
-    "evaluation.patience",
-    "checkpoint",
-    "parallel",
-)
-
-LIBRARIES = ("vivit_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy")
+from vivit_jax.runs.surroundings import surroundings
 
 LOCK = ".lock"
 
@@ -122,7 +96,7 @@ class Workdir:
         """
         if self.has_checkpoints:
             if self.config.exists():
-                _check_same_run(_read(self.config), _json(experiment), self.path)
+                check_same_run(_read(self.config), plain(experiment), self.path)
             elif not any(read_facts(path).get("experiment") for path in self.checkpoints.iterdir()):
                 raise UserError(
                     f"{self.config} is gone, and nothing else says of which configuration the checkpoints beside it are: put back a copy, "
@@ -138,12 +112,12 @@ class Workdir:
           UserError: if it belongs to a run of another configuration; all differences are named.
         """
         if recorded := facts.get("experiment"):
-            _check_same_run(_of_today(recorded, self.checkpoints), _json(experiment), self.path)
+            check_same_run(_of_today(recorded, self.checkpoints), plain(experiment), self.path)
 
     def record(self, experiment: Experiment) -> None:
         """Writes `config.json`, which keeps the date of the run's first start."""
         if jax.process_index() == 0:
-            recorded = {"config": _json(experiment), "started": _first_start(self.config)} | _surroundings()
+            recorded = {"config": plain(experiment), "started": _first_start(self.config)} | surroundings()
             write_atomically(self.config, json.dumps(recorded, indent=2) + "\n")
 
     def note_saved(self) -> None:
@@ -236,10 +210,6 @@ def _locked(path: Path) -> tuple[Any, bool]:
     return file, alone
 
 
-def _json(experiment: Experiment) -> dict:
-    return json.loads(json.dumps(to_dict(experiment)))
-
-
 def _read(path: Path) -> dict:
     """The configuration in a `config.json`, with every key of today."""
     return _of_today(_recorded(path)["config"], path)
@@ -263,27 +233,9 @@ def _recorded(path: Path) -> dict:
 def _of_today(config: Any, path: Path) -> dict:
     """A configuration that an earlier version may have written, with every key of today."""
     try:
-        return _json(resolve(config))
+        return plain(resolve(config))
     except UserError as error:
         raise UserError(f"{path} is of a run that this version cannot go on with: {error}; give another --workdir") from None
-
-
-def _check_same_run(old: dict, new: dict, path: Path) -> None:
-    before, after = _flat(old), _flat(new)
-    changes = [
-        f"{key}: {before.get(key)!r} there, {after.get(key)!r} now"
-        for key in sorted(before | after)
-        if before.get(key) != after.get(key) and not key.startswith(HARMLESS)
-    ]
-    if changes:
-        raise UserError(f"--workdir {path} holds a run of another configuration ({'; '.join(changes)}): undo this, or give a new --workdir")
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one with dotted keys."""
-    if not isinstance(values, dict):
-        return {prefix: values}
-    return {key: value for name, inner in values.items() for key, value in _flat(inner, f"{prefix}.{name}" if prefix else name).items()}
 
 
 def _first_start(path: Path) -> str | None:
@@ -291,23 +243,3 @@ def _first_start(path: Path) -> str | None:
     if not path.exists():
         return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return _recorded(path).get("started")
-
-
-def _surroundings() -> dict:
-    """What a run depends on besides its configuration."""
-    return {
-        "versions": {"python": platform.python_version()} | versions_of(*LIBRARIES),
-        "devices": {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "hosts": jax.process_count()},
-        "git": _git_revision(),
-    }
-
-
-def _git_revision() -> str | None:
-    """The commit of the checkout this file is tracked in, marked where files are changed; None for an installed package."""
-    here = Path(__file__).parent
-    try:
-        subprocess.run(["git", "-C", here, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
-        described = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.decode().strip()

@@ -54,7 +54,7 @@ class ServedModel:
 
 
 def _clip(preprocess: Preprocess) -> dict:
-    """What a model's clip is; of `stride` and `rate` the other is null, and both are where a clip is taken from segments."""
+    """How a model's clip is taken: `stride` or `rate` is null, and where a clip is one frame from each segment, both are."""
     is_dense = preprocess.sampling == "dense"
     return {
         "frames": preprocess.frames,
@@ -133,7 +133,7 @@ def answer(models: list[ServedModel], reader: Reader, upload: Upload, question: 
     Raises:
       UserError: for a file that cannot be read.
     """
-    reading = reader.of(upload)
+    reading = reader.reading(upload)
     info = reading.probe()
     return {
         "video": {

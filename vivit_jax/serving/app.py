@@ -37,7 +37,7 @@ def application(models: list[ServedModel], *, access: Access, views: Views, limi
     Args:
       models: what to serve, in the order in which they answer.
       access: who may ask.
-      views: of each video, where a request does not say.
+      views: the views of each video, where a request does not say.
       limits: what a request may cost.
     """
     server = _Server(models, views, limits, document(limits, views, token=bool(access.token)))
@@ -127,7 +127,7 @@ async def _page(request: Request) -> Response:
 
 
 async def _examples(request: Request) -> Response:
-    return JSONResponse([{"name": name, "title": of.title} for name, of in EXAMPLES.items()])
+    return JSONResponse([{"name": name, "title": shown.title} for name, shown in EXAMPLES.items()])
 
 
 async def _example(request: Request) -> Response:

@@ -11,12 +11,12 @@ MEGABYTE = 10**6
 
 @dataclasses.dataclass(frozen=True)
 class ServingLimits:
-    """Bounds of a server that anybody may send anything.
+    """What a server takes from anybody who sends it something.
 
     Attributes:
-      upload_bytes: of a request's body.
+      upload_bytes: the most bytes of a request's body.
       waiting: requests that may wait for the model while it works on another; more are told to come back later.
-      upload_seconds: from the first byte of an upload to its last.
+      upload_seconds: how long an upload may take, from its first byte to its last.
       silence_seconds: how long an upload may pause.
       views: the most views of a video, temporal times spatial.
       windows: points of the score along a video.

@@ -11,7 +11,7 @@ def document(limits: ServingLimits, views: Views, *, token: bool) -> dict:
     """The OpenAPI document of a server.
 
     Args:
-      limits: of its requests.
+      limits: what its requests may cost.
       views: its default.
       token: whether a request must carry one.
     """

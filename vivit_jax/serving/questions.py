@@ -20,7 +20,7 @@ def question_of(query: QueryParams, views: Views, limits: ServingLimits) -> Ques
 
     Args:
       query: the parameters.
-      views: for a request that does not say.
+      views: the views of a video where the request does not say.
       limits: what it may ask for.
 
     Raises:

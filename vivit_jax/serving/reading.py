@@ -49,7 +49,7 @@ class Reader:
         self._done, self._closed = 0, False
         self._lock = threading.Lock()
 
-    def of(self, upload: Upload) -> "Reading":
+    def reading(self, upload: Upload) -> "Reading":
         """One upload, to be read a few times."""
         return Reading(self, upload, self._limits)
 

@@ -28,12 +28,12 @@ def serve(sources: list[str], *, host: str, port: int, token: str | None, public
     """Serves models until a signal comes; then answers what is under way, and removes what it has stored.
 
     Args:
-      sources: of the models, as for `from_pretrained`.
+      sources: where the models are, as for `from_pretrained`.
       host: where to listen.
       port: 0 takes a free one.
       token: what requests must carry; None makes one up if others than this machine can connect.
       public: whether nobody needs a token.
-      views: of each video, where a request does not say.
+      views: the views of each video, where a request does not say.
       limits: what a request may cost.
 
     Raises:

@@ -53,7 +53,7 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views,
     Args:
       folder: a new or empty folder.
       sources: model directories, which are copied, or `hf://org/name`, which the Space loads when it starts.
-      views: of each video, where a request does not say.
+      views: the views of each video, where a request does not say.
       options: other options of its `vivit serve`, by name.
 
     Returns:

@@ -26,7 +26,7 @@ class UploadError(Exception):
     """An upload that is refused, in one line.
 
     Attributes:
-      status: of the HTTP answer.
+      status: the HTTP status of the answer.
     """
 
     def __init__(self, status: int, message: str) -> None:

@@ -1,7 +1,7 @@
-"""Trains attentive heads on frozen tokens: several rates at once, on a CPU, the number of epochs chosen with the rate.
+"""Trains attentive heads on frozen tokens: several learning rates at once, on a CPU, the number of epochs chosen with the rate.
 
 The rate is constant after a short warm-up and the weights are averaged over steps, so that a shorter training is the beginning of a longer
-one: one pass through the epochs scores all their numbers. All draws are of one seed; the same data give the same bits.
+one: one pass through the epochs scores all their numbers. All draws use one seed: the same data give the same bits.
 """
 
 import dataclasses
@@ -28,6 +28,7 @@ EPOCHS = (2, 4, 8, 16, 32)
 BATCH = 32
 WARM_UP = 20  # steps
 AVERAGE = 0.99
+SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +60,7 @@ class AttentiveHead(nn.Module):
         return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(self.pool(tokens, index))
 
 
-def choose_attentive(
-    pool: AttentivePool, examples: TokenRows, train: np.ndarray, val: np.ndarray | None, classes: int, *, seed: int = 0
-) -> tuple[Tried, ...]:
+def choose_attentive(head: AttentiveHead, examples: TokenRows, train: np.ndarray, val: np.ndarray | None) -> tuple[Tried, ...]:
     """Trains with every rate and decay on the rows `train` and scores each after several numbers of epochs on the rows `val`.
 
     Returns:
@@ -79,52 +78,44 @@ def choose_attentive(
     logits: dict[int, list[np.ndarray]] = {epochs: [] for epochs in EPOCHS}
     for number, (fit, held) in enumerate(parts):
         title = "trying settings" + (f", fold {number + 1} of {len(parts)}" if len(parts) > 1 else "")
-        for epochs, params in _train(pool, examples, fit, classes, settings, EPOCHS, seed, title):
-            logits[epochs].append(_logits(pool, params, examples, held, classes))
+        for epochs, params in _train(head, examples, fit, settings, EPOCHS, title):
+            logits[epochs].append(_logits(head, params, examples, held))
     label = examples.label[np.concatenate([held for _, held in parts])]
     scored = [
         ({**setting, "epochs": epochs}, np.concatenate([part[number] for part in logits[epochs]]))
         for number, setting in enumerate(settings)
         for epochs in EPOCHS
     ]
-    return tried_in_order(scored, label, classes)
+    return tried_in_order(scored, label, head.classes)
 
 
-def fit_attentive(pool: AttentivePool, examples: TokenRows, rows: np.ndarray, classes: int, setting: Setting, *, seed: int = 0) -> Any:
-    """The parameters of an `AttentiveHead` that is trained on these rows."""
+def fit_attentive(head: AttentiveHead, examples: TokenRows, rows: np.ndarray, setting: Setting) -> Any:
+    """The parameters of the head, trained on these rows."""
     epochs = int(setting["epochs"])
-    ((_, params),) = _train(pool, examples, rows, classes, [setting], (epochs,), seed, "fitting")
+    ((_, params),) = _train(head, examples, rows, [setting], (epochs,), "fitting")
     return jax.tree.map(lambda leaf: np.asarray(leaf[0]), params)
 
 
-def logits_of(pool: AttentivePool, params: Any, examples: TokenRows, rows: np.ndarray, classes: int) -> Float[np.ndarray, "b classes"]:
+def logits_of(head: AttentiveHead, params: Any, examples: TokenRows, rows: np.ndarray) -> Float[np.ndarray, "b classes"]:
     """The logits of a trained head, averaged over the views."""
-    return _logits(pool, jax.tree.map(lambda leaf: leaf[None], params), examples, rows, classes)[0]
+    return _logits(head, jax.tree.map(lambda leaf: leaf[None], params), examples, rows)[0]
 
 
 def _train(
-    pool: AttentivePool,
-    examples: TokenRows,
-    rows: np.ndarray,
-    classes: int,
-    settings: Sequence[Setting],
-    marks: Sequence[int],
-    seed: int,
-    title: str,
+    head: AttentiveHead, examples: TokenRows, rows: np.ndarray, settings: Sequence[Setting], marks: Sequence[int], title: str
 ) -> Iterator[tuple[int, Any]]:
     """Yields (epochs, parameters averaged over steps), with a leading axis of settings, after each number of epochs in `marks`."""
     if examples.label.ndim == 1 and len(np.unique(examples.label[rows])) < 2:
         raise UserError("all videos to fit a head to are of one class, and it needs two or more: give a larger split")
-    model = AttentiveHead(pool, classes)
     optimizer = optax.inject_hyperparams(optax.adamw, static_args="mask")(0.0, weight_decay=0.0, mask=_decays)
     first = jnp.asarray(examples.tokens[rows[:1], 0], jnp.float32)
-    params = model.init(jax.random.key(seed), first, examples.index)["params"]
+    params = head.init(jax.random.key(SEED), first, examples.index)["params"]
     rates, decays = (jnp.asarray([setting[name] for setting in settings], jnp.float32) for name in ("rate", "decay"))
     carried = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(settings)), (params, optimizer.init(params), params))
-    step = _stepper(model, optimizer, examples.index)
+    step = _stepper(head, optimizer, examples.index)
     count, batch = 0, min(BATCH, len(rows))
     for epoch in console.tracked(range(1, marks[-1] + 1), title, marks[-1], shown=True):
-        rng = np.random.default_rng([seed, epoch])
+        rng = np.random.default_rng([SEED, epoch])
         order = np.resize(rng.permutation(rows), -(-len(rows) // batch) * batch)
         views = rng.integers(examples.tokens.shape[1], size=len(order))
         for start in range(0, len(order), batch):
@@ -166,13 +157,13 @@ def _decays(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key in ("kernel", "query"), params)
 
 
-def _logits(pool: AttentivePool, params: Any, examples: TokenRows, rows: np.ndarray, classes: int) -> Float[np.ndarray, "s b classes"]:
-    model, parts = AttentiveHead(pool, classes), []
+def _logits(head: AttentiveHead, params: Any, examples: TokenRows, rows: np.ndarray) -> Float[np.ndarray, "s b classes"]:
+    parts = []
     for start in range(0, len(rows), BATCH):
         taken = rows[start : start + BATCH]
         padded = np.resize(taken, BATCH)
         views = [
-            np.asarray(_forward(model, params, examples.tokens[padded, view], examples.index)) for view in range(examples.tokens.shape[1])
+            np.asarray(_forward(head, params, examples.tokens[padded, view], examples.index)) for view in range(examples.tokens.shape[1])
         ]
         parts.append(np.mean(views, axis=0, dtype=np.float64)[:, : len(taken)])
     return np.concatenate(parts, axis=1)

@@ -17,12 +17,12 @@ def averaged(logits: Float[Array, "v b classes"], average: str, *, multi_label: 
     """Averages over the views.
 
     Args:
-      logits: of each view, float32.
+      logits: each view's logits, float32.
       average: `logits` or `probabilities`.
       multi_label: whether a class's probability is the sigmoid of its logit, and not the softmax over all.
 
     Returns:
-      Logits: of the mean probabilities these are what gives them, by the same softmax or sigmoid.
+      Logits: the mean over views, or those whose softmax or sigmoid is the mean of the probabilities.
     """
     if average == "logits":
         return logits.mean(axis=0)

@@ -16,8 +16,8 @@ def check_duration(config: Any, section: str, prefix: str, *, zero: bool = False
 
     Args:
       config: has the keys of the duration.
-      section: of the experiment, for messages.
-      prefix: of the duration's keys, such as `warmup_`.
+      section: the name of the experiment's section, for messages.
+      prefix: how the names of the duration's keys begin, such as `warmup_`.
       zero: whether a duration of 0 is allowed.
 
     Raises:
@@ -39,7 +39,7 @@ def duration_in_steps(config: Any, prefix: str, *, examples: int, batch_size: in
 
     Args:
       config: has the keys of the duration.
-      prefix: of its keys.
+      prefix: how the names of its keys begin.
       examples: examples in an epoch.
       batch_size: examples in a step.
       total: steps of the run; needed for a duration in percent.

@@ -23,7 +23,7 @@ class Scores:
       hits: how many of them have the most probable class as their label.
       hits5: how many of them have a label among the five most probable classes.
       loss: mean cross-entropy.
-      aucs: of each class against all others, the area under the ROC curve; NaN where the examples all have the class, or none has.
+      aucs: the area under the ROC curve of each class against all others; NaN where the examples all have the class, or none has.
       labels: names of the classes.
     """
 
@@ -101,7 +101,7 @@ class MultiLabelScores(Scores):
 
     Attributes:
       positives: how many examples have each class.
-      average_precisions: of each class; NaN where no example has it.
+      average_precisions: each class's average precision; NaN where no example has it.
     """
 
     METRICS: ClassVar = ("mAP", "top1", "top5", "loss", "auc")
@@ -166,9 +166,9 @@ def score_multi_label(
 
 
 def joint_hits(logits: Mapping[str, np.ndarray], label: Mapping[str, np.ndarray]) -> tuple[int, int]:
-    """Of several heads, examples whose combination of labels is the most probable, and among the five most probable.
+    """Counts, for several heads, the examples whose combination of labels is the most probable, and is among the five most probable.
 
-    The probability of a combination is the product of the heads' (Sec. 4.1, the action score of Epic-Kitchens). Its five best combinations
+    The probability of a combination is the product of the heads' (Sec. 4.1, the action score of Epic-Kitchens). The five best combinations
     are made of each head's five best classes.
     """
     examples = len(next(iter(label.values())))

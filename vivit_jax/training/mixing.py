@@ -49,7 +49,7 @@ def partners(batch: Array, axis_name: str | None = None) -> Array:
 
 
 def pixel_weights(key: Array, mixup: float, cutmix: float, height: int, width: int) -> Float[Array, "h w"]:
-    """Draws the weight of a clip's own pixels: of mixup, of cutmix, or with both alphas above 0 of one by the toss of a coin."""
+    """Draws the weights of a clip's own pixels: mixup's or cutmix's, or where both alphas are above 0 those of one of them at random."""
     choice, share, place = jax.random.split(key, 3)
     is_cutmix = jax.random.bernoulli(choice, 0.5) if mixup and cutmix else bool(cutmix)
     alpha = jnp.where(is_cutmix, cutmix, mixup)

@@ -26,9 +26,9 @@ class Optimizer:
     """An optax transformation and what else the step asks of it.
 
     Attributes:
-      transform: from gradients to updates.
+      transform: makes updates of gradients.
       factors: what each parameter's learning rate is multiplied by; 0 where it is frozen.
-      learning_rate: of each step, before the factors.
+      learning_rate: the learning rate as a function of the step, before the factors.
       sam_rho: radius of sharpness-aware minimisation; 0 is off.
     """
 

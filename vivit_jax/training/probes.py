@@ -107,7 +107,7 @@ class Tried:
     Attributes:
       setting: values by name.
       loss: mean cross-entropy.
-      top1: in 0..1; mean average precision where an example may have several labels.
+      top1: the share that is right, in 0..1; mean average precision where an example may have several labels.
     """
 
     setting: Setting

@@ -56,7 +56,7 @@ def make_train_step(
       training: accumulation, mixing and averaging.
       axis_name: the axis of `pmap` to average over.
       gather: applied to the parameters before they are used, to say how they are laid out there.
-      class_weights: of the loss.
+      class_weights: the weight of each class in the loss, by head; None weights all by 1.
 
     Returns:
       (state, batch, seed) to (state, metrics). The seed, uint32 (), is that of every draw, together with the step's number: an input, so
@@ -86,24 +86,8 @@ def make_train_step(
         (value, (top1, collections)), gradients = gradients_of(state.params, state.collections, batch, dropout_key)
         updates, opt_state = optimizer.transform.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        norms = jnp.stack([jnp.sqrt(jnp.square(gradient).sum()) for gradient in jax.tree.leaves(gradients)])
-        metrics = {
-            "loss": value,
-            "top1": top1,
-            "grad_norm": jnp.linalg.norm(norms),
-            "learning_rate": optimizer.learning_rate(state.step),
-            "finite": jnp.isfinite(jnp.append(norms, value)),
-        }
-        decay = _decay(training, state.step)
-        new_state = state.replace(
-            step=state.step + 1,
-            params=params,
-            opt_state=opt_state,
-            average=_moved(state.average, params, decay),
-            collections=collections,
-            average_collections=_moved(state.average_collections, collections, decay),
-        )
-        return new_state, metrics
+        metrics = _metrics(value, top1, gradients, optimizer.learning_rate(state.step))
+        return _after(state, params, opt_state, collections, decay=_decay(training, state.step)), metrics
 
     return train_step
 
@@ -130,6 +114,30 @@ def _loss_of(
     return loss_of
 
 
+def _metrics(loss: jax.Array, top1: jax.Array, gradients: Any, learning_rate: jax.Array) -> dict[str, jax.Array]:
+    """The metrics of a step; the norm of each parameter's gradient tells whether all of it is finite."""
+    norms = jnp.stack([jnp.sqrt(jnp.square(gradient).sum()) for gradient in jax.tree.leaves(gradients)])
+    return {
+        "loss": loss,
+        "top1": top1,
+        "grad_norm": jnp.linalg.norm(norms),
+        "learning_rate": learning_rate,
+        "finite": jnp.isfinite(jnp.append(norms, loss)),
+    }
+
+
+def _after(state: TrainState, params: Any, opt_state: Any, collections: Any, *, decay: float | jax.Array) -> TrainState:
+    """The state after a step, whose averages keep the share `decay` of what they were."""
+    return state.replace(
+        step=state.step + 1,
+        params=params,
+        opt_state=opt_state,
+        average=_moved(state.average, params, decay),
+        collections=collections,
+        average_collections=_moved(state.average_collections, collections, decay),
+    )
+
+
 def make_eval_step(
     model: nn.Module,
     preprocess: Preprocess,
@@ -137,10 +145,11 @@ def make_eval_step(
     axis_name: str | None = None,
     over_views: OverViews = mean_of_views,
 ) -> EvalStep:
-    """The one eval step: (variables, batch) to the batch's `label`, `index`, `valid`, and `logits`, which `over_views` makes of those of
-    the views, float32 (v, b, classes).
+    """The one eval step.
 
-    The views (v) are computed one after another, so that memory does not depend on their number.
+    Returns:
+      (variables, batch) to the batch's `label`, `index` and `valid`, and `logits`. The views of a clip are computed one after another, so
+      that memory does not depend on their number; `over_views` then makes one output of their logits, float32 (v, b, classes).
     """
 
     def eval_step(variables: Any, batch: Batch) -> dict:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from vivit_jax.errors import unknown_name
 from vivit_jax.heads import Labels
 from vivit_jax.models.resnet3d.config import ARCHITECTURES as RESNETS
+from vivit_jax.models.vivit.config import ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.models.x3d.config import ARCHITECTURES as X3DS
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Asked, Conversion
@@ -24,23 +25,22 @@ from vivit_jax.weights.x3d import source as x3ds
 # The sources of convolutional networks, and how each becomes a model.
 CONVOLUTIONAL = ((resnets, resnet3d), (x3ds, x3d))
 FORMATS = ("auto", OWN_FORMAT, *VIT_FORMATS, *(name for source_of, _ in CONVOLUTIONAL for name in source_of.FORMATS))
-ARCHITECTURES = (*RESNETS, *X3DS)
 
-# What a caller may say about the model that a source becomes.
-MODEL_OPTIONS = (
-    "factorisation",
-    "tubelet",
-    "clip",
-    "num_classes",
-    "pool",
-    "tokenizer",
-    "sampled_frames",
-    "attention_order",
-    "temporal_layers",
-    "scan_layers",
-    "dtype",
-    "architecture",
-)
+# What a caller may say about the model that a source becomes, and the values of each where they are few.
+MODEL_OPTIONS: dict[str, tuple[str, ...] | None] = {
+    "factorisation": FACTORISATIONS,
+    "tubelet": None,
+    "clip": None,
+    "num_classes": None,
+    "pool": POOLS,
+    "tokenizer": TOKENIZERS,
+    "sampled_frames": None,
+    "attention_order": ATTENTION_ORDERS,
+    "temporal_layers": None,
+    "scan_layers": None,
+    "dtype": None,
+    "architecture": (*RESNETS, *X3DS),
+}
 
 
 def convert(

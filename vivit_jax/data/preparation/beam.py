@@ -37,7 +37,7 @@ def write(
       contents: what it is made of, given its `examples`.
       outcome: told of each clip, in order, when all are made.
       short_side: pixels; smaller videos keep their size.
-      options: of Beam's pipeline, as on a command line: `--runner=DirectRunner --direct_num_workers=2`.
+      options: those of Beam's pipeline, as on a command line: `--runner=DirectRunner --direct_num_workers=2`.
 
     Raises:
       UserError: if more clips were refused than are tolerated, or for options that are no words.

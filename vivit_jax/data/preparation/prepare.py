@@ -10,7 +10,6 @@ import pathlib
 import time
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 
 from vivit_jax import extras
 from vivit_jax.data.layouts import LAYOUTS, Annotations, Reading, check_layout, read_layout
@@ -91,10 +90,9 @@ def prepare(
     reading, shares = _asked(reading, options), _asked_shares(shares, split)
     workers = available_cpus() if workers is None else workers
     builder.check_name(name)
-    if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
-        raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")
+    _check_numbers(short_side, workers, tolerate)
     check_layout(layout, source)
-    beam = None if beam_options is None else _beam()
+    write = _by_beam(beam_options) if beam_options is not None else functools.partial(making.write, workers=workers, progress=progress)
     target = local_folder(data_dir) / name
     source = None if source is None else local_folder(source, "SOURCE")
     recover(target)
@@ -103,25 +101,23 @@ def prepare(
         reading = dataclasses.replace(reading or Reading(), tolerate=tolerate)
     annotations = read_layout(layout, source, reading, shares)
     check_apart(target, (path for clip in annotations.clips for path in read_by(clip.source)))
+    contents = _contents(annotations, f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.")
     summary = Summary(target, remarks=annotations.remarks)
     with staging(target) as folder:
         with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             outcome = Outcome(annotations, tolerated(tolerate, len(annotations.clips)), summary, Listing(file, _root(source, reading)))
-            contents = _contents(
-                annotations, f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels."
-            )
-            if beam is None:
-                path = making.write(name, folder, contents, outcome, short_side, workers, progress=progress)
-            else:
-                path = beam.write(name, folder, contents, outcome, short_side, beam_options)
+            path = write(name, folder, contents, outcome, short_side)
         (folder / CLIPS).rename(path / CLIPS)
-        if annotations.missing:
-            write_atomically(path / MISSING, _listed(annotations.missing))
-        write_json(path / REPORT, _report(summary, annotations, reading))
+        _write_reports(path, summary, annotations, reading)
         builder.finish(path, annotations.labels)
         move_into_place(folder / name, target, overwrite=overwrite)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _check_numbers(short_side: int, workers: int, tolerate: float) -> None:
+    if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
+        raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")
 
 
 def _asked(reading: Reading | None, options: Mapping[str, object]) -> Reading | None:
@@ -151,7 +147,8 @@ def _asked_shares(shares: Shares | None, split: str | None) -> Shares | None:
         raise UserError(f"split {error}") from None
 
 
-def _beam() -> ModuleType:
+def _by_beam(options: str) -> Callable[..., pathlib.Path]:
+    """The counterpart of `making.write` that makes the videos in an Apache Beam pipeline with these options."""
     logging.disable(logging.WARNING)  # of Google's clients that are not installed
     try:
         from vivit_jax.data.preparation import beam
@@ -161,7 +158,7 @@ def _beam() -> ModuleType:
         raise UserError(f"--beam needs the extra beam: {extras.install('beam')}") from None
     finally:
         logging.disable(logging.NOTSET)
-    return beam
+    return functools.partial(beam.write, options=options)
 
 
 def _contents(annotations: Annotations, description: str) -> "Callable[..., Contents]":
@@ -182,6 +179,13 @@ def _root(source: pathlib.Path | None, reading: Reading | None) -> pathlib.Path 
     if reading is not None and reading.root is not None:
         return reading.root
     return source if source is None or source.is_dir() else source.parent
+
+
+def _write_reports(path: pathlib.Path, summary: Summary, annotations: Annotations, reading: Reading | None) -> None:
+    """Writes what was done beside the data set: `preparation.json`, and the list of missing videos if there are any."""
+    if annotations.missing:
+        write_atomically(path / MISSING, _listed(annotations.missing))
+    write_json(path / REPORT, _report(summary, annotations, reading))
 
 
 def _report(summary: Summary, annotations: Annotations, reading: Reading | None) -> dict:

@@ -137,7 +137,7 @@ def _units(lineup: Lineup, dataset: VideoDataset | None, groups: str | os.PathLi
 
 
 def _with_ensemble(lineup: Lineup, costs: Mapping[str, Costs]) -> tuple[Lineup, dict[str, Costs]]:
-    """The same with one more run, the mean of all probabilities, which costs as much as all runs together."""
+    """Adds a run whose probabilities are the mean over all runs, and whose costs are their sum."""
     name = next(free for free in (ENSEMBLE, *(f"{ENSEMBLE} ({number})" for number in range(2, len(costs) + 3))) if free not in costs)
     return lineup.with_average(name, list(costs)), {**costs, name: sum_of(list(costs.values()))}
 

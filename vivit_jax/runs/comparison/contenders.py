@@ -181,13 +181,16 @@ def _model_in(folder: pathlib.Path) -> ModelConfig | None:
 def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None, views: Views | None, command: str) -> str:
     """The file with this split and these views: preferably the run's own test, else the one with the shortest name."""
 
-    def fits(of: Mapping) -> bool:
-        of_split = split is None or canonical(of["split"]) == canonical(split)
-        return of_split and (views is None or (of.get("temporal_views"), of.get("spatial_views")) == tuple(views))
+    def fits(evaluation: Mapping) -> bool:
+        of_split = split is None or canonical(evaluation["split"]) == canonical(split)
+        return of_split and (views is None or (evaluation.get("temporal_views"), evaluation.get("spatial_views")) == tuple(views))
 
-    fitting = [file for file, of in found.items() if fits(of)]
+    fitting = [file for file, evaluation in found.items() if fits(evaluation)]
     if not fitting:
-        there = ", ".join(f"{of['split']} {of.get('temporal_views', '?')}x{of.get('spatial_views', '?')}" for of in found.values())
+        there = ", ".join(
+            f"{evaluation['split']} {evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
+            for evaluation in found.values()
+        )
         raise UserError(f"{path} has no evaluation of {_asked(split, views)} (there: {there}): `{command}` makes it")
     shortest = min(len(file.split("-")) for file in fitting)
     plain = [file for file in fitting if len(file.split("-")) == shortest]

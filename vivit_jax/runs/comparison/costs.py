@@ -65,11 +65,11 @@ def sum_of(members: Sequence[Costs]) -> Costs:
         return None if None in rates else 1 / sum(1 / rate for rate in rates)
 
     return Costs(
-        parameters=total([of.parameters for of in members]),
-        gmac=total([of.gmac for of in members]),
-        gmac_video=total([of.gmac_video for of in members]),
-        videos_per_second=together([of.videos_per_second for of in members]),
-        training_seconds=total([of.training_seconds for of in members]),
+        parameters=total([member.parameters for member in members]),
+        gmac=total([member.gmac for member in members]),
+        gmac_video=total([member.gmac_video for member in members]),
+        videos_per_second=together([member.videos_per_second for member in members]),
+        training_seconds=total([member.training_seconds for member in members]),
     )
 
 

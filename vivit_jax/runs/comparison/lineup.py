@@ -74,7 +74,7 @@ class Lineup:
         return np.prod([probabilities[head][rows, label] for head, label in self.label.items()], axis=0)
 
     def with_average(self, name: str, members: Sequence[str]) -> "Lineup":
-        """The lineup with one run more: the mean of the members' probabilities."""
+        """The lineup with one more run, whose probabilities are the mean over its members."""
         probabilities = {head: np.mean([self.answers[member].probabilities[head] for member in members], axis=0) for head in self.classes}
         predicted = {head: values.argmax(axis=1) for head, values in probabilities.items()}
         return dataclasses.replace(self, answers={**self.answers, name: Answers(predicted, probabilities)})
@@ -98,11 +98,11 @@ def line_up(contenders: Sequence[Contender]) -> Lineup:
     """
     rows = [_by_video(contender) for contender in contenders]
     first, reference = contenders[0], rows[0]
-    for contender, of in zip(contenders[1:], rows[1:], strict=True):
+    for contender, predictions in zip(contenders[1:], rows[1:], strict=True):
         _check_same_split(first, contender)
-        _check_same_kind(first, reference, contender, of)
-        _check_same_videos(first, reference, contender, of)
-        _check_same_labels(first, reference, contender, of)
+        _check_same_kind(first, reference, contender, predictions)
+        _check_same_videos(first, reference, contender, predictions)
+        _check_same_labels(first, reference, contender, predictions)
     _warn_of_views(contenders)
     classes = {head: _classes(contenders, rows, head) for head in _heads(first)}
     numbers = {head: {name: number for number, name in enumerate(names)} for head, names in classes.items()}
@@ -119,8 +119,8 @@ def line_up(contenders: Sequence[Contender]) -> Lineup:
         multi_label=multi_label,
         label=label,
         answers={
-            contender.name: _answers(contender, [of[video] for video in reference], numbers)
-            for contender, of in zip(contenders, rows, strict=True)
+            contender.name: _answers(contender, [predictions[video] for video in reference], numbers)
+            for contender, predictions in zip(contenders, rows, strict=True)
         },
     )
 
@@ -188,7 +188,7 @@ def _check_same_kind(first: Contender, reference: Mapping, other: Contender, row
     heads = _heads(first), _heads(other)
     if set(heads[0]) != set(heads[1]):
         raise UserError(f"{first.name} has {_named(heads[0])} and {other.name} has {_named(heads[1])}: compare runs with the same heads")
-    lists = [isinstance(_of(next(iter(of.values())), "label", heads[0][0]), list) for of in (reference, rows)]
+    lists = [isinstance(_of(next(iter(predictions.values())), "label", heads[0][0]), list) for predictions in (reference, rows)]
     if lists[0] != lists[1] or _is_multi_label(first) != _is_multi_label(other):
         one, several = (other, first) if _is_multi_label(first) else (first, other)
         raise UserError(f"{one.name} was trained for one class a video and {several.name} for several: their scores cannot be compared")
@@ -207,7 +207,7 @@ def _check_same_labels(first: Contender, reference: Mapping, other: Contender, r
     heads = _heads(first)
     wrong = [video for video in reference if any(_told(reference[video], head) != _told(rows[video], head) for head in heads)]
     if wrong:
-        labels = [" and ".join(_told(of[wrong[0]], head) for head in heads) for of in (reference, rows)]
+        labels = [" and ".join(_told(predictions[wrong[0]], head) for head in heads) for predictions in (reference, rows)]
         raise UserError(
             f"{len(wrong)} of the {len(reference)} videos have other labels in {other.name} than in {first.name} ({_some(wrong)}): "
             f"{wrong[0]} is {labels[1]!r} there and {labels[0]!r} here"
@@ -222,7 +222,7 @@ def _told(row: Mapping, head: str) -> str:
 def _warn_of_views(contenders: Sequence[Contender]) -> None:
     views = {contender.name: f"{contender.views[0]}x{contender.views[1]}" for contender in contenders if contender.views}
     if len(set(views.values())) > 1:
-        warn(f"the runs were evaluated with different views ({', '.join(f'{name} {of}' for name, of in views.items())}): see --views")
+        warn(f"the runs were evaluated with different views ({', '.join(f'{name} {shape}' for name, shape in views.items())}): see --views")
     names = {contender.evaluation.get("name") for contender in contenders}
     if len(names) > 1:
         warn(f"the data sets have different names ({', '.join(sorted(map(str, names)))}); their videos and labels are the same, by name")
@@ -230,7 +230,7 @@ def _warn_of_views(contenders: Sequence[Contender]) -> None:
 
 def _classes(contenders: Sequence[Contender], rows: Sequence[Mapping], head: str) -> tuple[str, ...]:
     """The classes of a head in the order of the first contender's."""
-    found = [tuple(_of(next(iter(of.values())), "probabilities", head)) for of in rows]
+    found = [tuple(_of(next(iter(predictions.values())), "probabilities", head)) for predictions in rows]
     for contender, names in zip(contenders[1:], found[1:], strict=True):
         if different := sorted(set(names) ^ set(found[0])):
             raise UserError(

@@ -59,22 +59,28 @@ def _classes(comparison: Comparison) -> str:
     return text(", ".join(counts))
 
 
-def _table(of: Table, caption: str) -> str:
-    return table(of.columns, of.rows, caption, marked=of.marked) + meanings(of.columns)
+def _table(shown: Table, caption: str) -> str:
+    return table(shown.columns, shown.rows, caption, marked=shown.marked) + meanings(shown.columns)
 
 
 def _plots(comparison: Comparison) -> str:
     ranked, score = comparison.ranked, "mAP" if comparison.metric == "mAP" else "top-1"
-    by_rank = "; ".join(f"{n} {of.name} {percent(of.score)} ({percent(of.low)} to {percent(of.high)})" for n, of in enumerate(ranked, 1))
+    by_rank = "; ".join(
+        f"{n} {entry.name} {percent(entry.score)} ({percent(entry.low)} to {percent(entry.high)})" for n, entry in enumerate(ranked, 1)
+    )
     drawn = [figure(plots.intervals(ranked, score=score), _legend(comparison), alt=f"{score} by rank: {by_rank}")]
     for xlabel, caption, cost in (
         (
             "GMAC a video",
             "Score against arithmetic, with the Pareto front.",
-            lambda of: of.costs.gmac_video,
+            lambda entry: entry.costs.gmac_video,
         ),
-        ("ms a video", "Score against time on this device.", lambda of: _milliseconds(of.costs.videos_per_second)),
-        ("million parameters", "Score against size.", lambda of: None if of.costs.parameters is None else of.costs.parameters / 1e6),
+        ("ms a video", "Score against time on this device.", lambda entry: _milliseconds(entry.costs.videos_per_second)),
+        (
+            "million parameters",
+            "Score against size.",
+            lambda entry: None if entry.costs.parameters is None else entry.costs.parameters / 1e6,
+        ),
     ):
         uri = plots.against_cost(ranked, cost, xlabel=xlabel, score=score, joined=xlabel == "GMAC a video")
         if uri:
@@ -113,11 +119,11 @@ def _disagreements(comparison: Comparison, clips: "_Clips") -> Iterator[str]:
     """A part for each pair; the first are unfolded."""
     if not clips.playable:
         yield f"<p>{text(clips.why)}</p>"
-    found = disagreements(comparison)
-    if not found:
+    pairs = disagreements(comparison)
+    if not pairs:
         yield "<p>The runs are right about the same videos.</p>"
-    for number, (a, b) in enumerate(found):
-        inner = "".join(_disagreement(of, clips) for of in (a, b) if of.count)
+    for number, (a, b) in enumerate(pairs):
+        inner = "".join(_disagreement(found, clips) for found in (a, b) if found.count)
         title = f"{a.right} against {b.right}: {a.count} and {b.count} videos"
         opened = " open" if number < PAIRS_OPEN else ""
         yield f'<details class="pair"{opened}><summary>{text(title)}</summary><div class="grid">{inner}</div></details>'
@@ -139,7 +145,7 @@ def _hardest(comparison: Comparison, clips: "_Clips") -> str:
 
 def _method(comparison: Comparison) -> str:
     said = "".join(f"<li>{text(sentence)}</li>" for sentence in method(comparison))
-    runs = "".join(f"<dt>{text(of.name)}</dt><dd>{text(_origin(of))}</dd>" for of in comparison.entries)
+    runs = "".join(f"<dt>{text(entry.name)}</dt><dd>{text(_origin(entry))}</dd>" for entry in comparison.entries)
     return f"<ul>{said}</ul><details><summary>Where the runs lie</summary><dl>{runs}</dl></details>"
 
 

@@ -18,7 +18,9 @@ def intervals(ranked: Sequence[Entry], *, score: str) -> str:
         axes = figure.subplots()
         for y, entry in enumerate(ranked):
             _with_interval(axes, entry, (100 * entry.score, y), horizontal=True)
-        axes.set_yticks(range(len(ranked)), [f"{shortened(of.name, LETTERS)}  {n}" for n, of in enumerate(ranked, 1)], parse_math=False)
+        axes.set_yticks(
+            range(len(ranked)), [f"{shortened(entry.name, LETTERS)}  {n}" for n, entry in enumerate(ranked, 1)], parse_math=False
+        )
         axes.set_ylim(len(ranked) - 0.5, -0.5)
         axes.set_xlabel(f"{score} in per cent")
         axes.grid(True, axis="x")
@@ -30,7 +32,7 @@ def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None],
 
     Args:
       ranked: the best run first.
-      cost: of a run.
+      cost: gives the cost of a run.
       xlabel: what that is.
       score: what the score is.
       joined: whether a line joins the runs on the Pareto front.
@@ -77,7 +79,7 @@ def _with_interval(axes: Axes, entry: Entry, place: tuple[float, float], *, hori
 
 
 def _apart(values: Sequence[float]) -> list[float]:
-    """The same on a logarithmic axis, equal ones beside each other."""
+    """The places of values on a logarithmic axis, where those that differ by less than 2 % are drawn beside each other."""
     placed = []
     for i, value in enumerate(values):
         same = [j for j, other in enumerate(values) if abs(other / value - 1) < 0.02]

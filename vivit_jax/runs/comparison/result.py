@@ -21,7 +21,7 @@ class Entry:
 
     Attributes:
       name: its name, which no other has.
-      score: in 0..1: top-1 (with several heads, of all together), or mean average precision if videos may have several classes.
+      score: top-1 (with several heads, that of all together), or mean average precision if videos may have several classes; in 0..1.
       low: lower end of its interval.
       high: upper end.
       right: videos that the most probable class is right for.
@@ -101,7 +101,7 @@ class Comparison:
 
     def with_front(self, names: frozenset[str]) -> "Comparison":
         """The comparison with the runs of these names marked as on the front."""
-        return dataclasses.replace(self, entries=tuple(dataclasses.replace(of, on_front=of.name in names) for of in self.entries))
+        return dataclasses.replace(self, entries=tuple(dataclasses.replace(entry, on_front=entry.name in names) for entry in self.entries))
 
     def matrix(self) -> tuple[np.ndarray, list[list[float | None]]]:
         """For each run with each, the share of videos for which both predict the same, and Cohen's kappa."""

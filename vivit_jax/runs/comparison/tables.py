@@ -28,7 +28,7 @@ class Table:
 
 def runs_table(comparison: Comparison) -> Table:
     """A row for each run, the best first; those on the Pareto front are marked. Columns without any value are left out."""
-    columns = [(column, cell) for column, cell in _run_columns(comparison) if any(cell(of) != UNKNOWN for of in comparison.entries)]
+    columns = [(column, cell) for column, cell in _run_columns(comparison) if any(cell(entry) != UNKNOWN for entry in comparison.entries)]
     ranked = comparison.ranked
     rows = tuple(tuple(cell(entry) for _, cell in columns) for entry in ranked)
     return Table(tuple(column for column, _ in columns), rows, frozenset(i for i, entry in enumerate(ranked) if entry.on_front))
@@ -91,30 +91,35 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
         for head in comparison.lineup.classes
         if head
     ]
-    plain = [(Column("top-1", "Share of the videos whose most probable class is one of theirs."), lambda of: percent(of.right / examples))]
+    plain = [
+        (Column("top-1", "Share of the videos whose most probable class is one of theirs."), lambda entry: percent(entry.right / examples))
+    ]
     examples = len(comparison.lineup.videos)
     meaning = (
         "Mean average precision over the classes." if score == "mAP" else "Share of the videos that the most probable class is right for."
     )
     return [
-        (Column("run", "Its name; those on the Pareto front are bold.", number=False), lambda of: of.name),
-        (Column("#", "Its rank by score, and its number in the figures."), lambda of: rank[of.name]),
-        (Column(score, meaning), lambda of: percent(of.score)),
+        (Column("run", "Its name; those on the Pareto front are bold.", number=False), lambda entry: entry.name),
+        (Column("#", "Its rank by score, and its number in the figures."), lambda entry: rank[entry.name]),
+        (Column(score, meaning), lambda entry: percent(entry.score)),
         (Column(f"{comparison.level:.0%} interval", "How far the score could be off, had other videos been drawn."), _interval),
         *several,
         *(plain if score == "mAP" else []),
-        (Column("top-5", "Share of the videos with a label among the five most probable."), lambda of: percent(of.top5)),
-        (Column("M params", "Millions of parameters."), lambda of: _scaled(of.costs.parameters, 1e6)),
-        (Column("GMAC/video", "Billions of multiply-accumulates for a video, all its views."), lambda of: _scaled(of.costs.gmac_video, 1)),
+        (Column("top-5", "Share of the videos with a label among the five most probable."), lambda entry: percent(entry.top5)),
+        (Column("M params", "Millions of parameters."), lambda entry: _scaled(entry.costs.parameters, 1e6)),
+        (
+            Column("GMAC/video", "Billions of multiply-accumulates for a video, all its views."),
+            lambda entry: _scaled(entry.costs.gmac_video, 1),
+        ),
         (
             Column("views/s", "Views that the network computes in a second on this device."),
-            lambda of: _scaled(of.costs.clips_per_second, 1),
+            lambda entry: _scaled(entry.costs.clips_per_second, 1),
         ),
-        (Column("videos/s", "The same in videos, all their views."), lambda of: _scaled(of.costs.videos_per_second, 1)),
-        (Column("peak MB", "What the compiled batch takes of the device at most."), lambda of: _scaled(of.costs.memory_bytes, 1e6)),
+        (Column("videos/s", "The same in videos, all their views."), lambda entry: _scaled(entry.costs.videos_per_second, 1)),
+        (Column("peak MB", "What the compiled batch takes of the device at most."), lambda entry: _scaled(entry.costs.memory_bytes, 1e6)),
         (
             Column("trained", "Time of its training steps, without compiling and validating."),
-            lambda of: duration(of.costs.training_seconds),
+            lambda entry: duration(entry.costs.training_seconds),
         ),
     ]
 
@@ -123,20 +128,20 @@ def _pair_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Pair],
     single = not comparison.lineup.multi_label
     corrected = "The same, corrected for all tests of this table." if len(comparison.pairs) > 1 else "The same: there is one test."
     return [
-        (Column("a", "One run.", number=False), lambda of: of.a),
-        (Column("b", "The other.", number=False), lambda of: of.b),
-        (Column("a - b", "Score of a less that of b, in percentage points."), lambda of: _points(of.difference)),
+        (Column("a", "One run.", number=False), lambda pair: pair.a),
+        (Column("b", "The other.", number=False), lambda pair: pair.b),
+        (Column("a - b", "Score of a less that of b, in percentage points."), lambda pair: _points(pair.difference)),
         (
             Column(f"{comparison.level:.0%} interval", "Of the difference: both runs are scored on the same draws."),
-            lambda of: f"{_points(of.low)} to {_points(of.high)}",
+            lambda pair: f"{_points(pair.low)} to {_points(pair.high)}",
         ),
-        (Column("only a", "Videos that a alone is right about."), lambda of: str(of.only_a)),
-        (Column("only b", "Videos that b alone is right about."), lambda of: str(of.only_b)),
-        (Column("p", f"Chance of so uneven a result between runs that are equally good: {comparison.test}."), lambda of: _p(of.p)),
-        *([] if not single else [(Column("p bootstrap", "The same by the paired bootstrap."), lambda of: _p(of.bootstrap_p))]),
-        (Column("p Holm", corrected), lambda of: _p(of.p_holm)),
-        (Column("agree", "Share of the videos that both say the same of, right or wrong."), lambda of: percent(of.agreement)),
-        (Column("kappa", "The same beyond chance (Cohen): 1 is always, 0 as by chance."), lambda of: kappa_text(of.kappa)),
+        (Column("only a", "Videos that a alone is right about."), lambda pair: str(pair.only_a)),
+        (Column("only b", "Videos that b alone is right about."), lambda pair: str(pair.only_b)),
+        (Column("p", f"Chance of so uneven a result between runs that are equally good: {comparison.test}."), lambda pair: _p(pair.p)),
+        *([] if not single else [(Column("p bootstrap", "The same by the paired bootstrap."), lambda pair: _p(pair.bootstrap_p))]),
+        (Column("p Holm", corrected), lambda pair: _p(pair.p_holm)),
+        (Column("agree", "Share of the videos that both say the same of, right or wrong."), lambda pair: percent(pair.agreement)),
+        (Column("kappa", "The same beyond chance (Cohen): 1 is always, 0 as by chance."), lambda pair: kappa_text(pair.kappa)),
     ]
 
 

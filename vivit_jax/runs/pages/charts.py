@@ -9,9 +9,9 @@ from vivit_jax.runs.pages.page import text, visible
 from vivit_jax.runs.pages.tables import Cell, Column, table
 
 SCRIPT = "charts.js"
-POINTS = 2000  # of a line; of a longer one the lowest and the highest of every few are kept
-DOTS = 40  # a line of at most so many points shows them
-ROWS = 40  # of a chart's table
+POINTS = 2000  # the most that a line is drawn with; a longer one keeps the lowest and the highest of every few
+DOTS = 40  # the most points of a line that are marked
+ROWS = 40  # the most in a chart's table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Series:
     """A line of a chart.
 
     Attributes:
-      name: in the legend; empty for an only line.
+      name: its name in the legend; empty where there is one line alone.
       x: places along the horizontal axis.
       y: values there; None is a gap.
       low: the lower ends of the values' intervals; empty without.
@@ -89,27 +89,30 @@ class Chart:
     note: str = ""
 
 
-def chart(of: Chart, name: str) -> str:
+def chart(content: Chart, name: str) -> str:
     """A chart as HTML; `name` is its id on the page."""
-    longest = max(len(series.x) for series in of.series)
-    of = dataclasses.replace(of, series=[_thinned(series) for series in of.series])
-    told = [of.note] if of.note else []
+    longest = max(len(series.x) for series in content.series)
+    content = dataclasses.replace(content, series=[_thinned(series) for series in content.series])
+    told = [content.note] if content.note else []
     if longest > POINTS:
-        told.append(f"Of {longest:,} {of.x.name}s those are drawn where a line is highest or lowest among its neighbours.")
+        told.append(f"Of {longest:,} {content.x.name}s those are drawn where a line is highest or lowest among its neighbours.")
     note = f'<p class="note">{text(" ".join(told))}</p>' if told else ""
-    title = f'<figcaption class="head"><span id="title-{name}">{text(of.title)}</span></figcaption>'
+    title = f'<figcaption class="head"><span id="title-{name}">{text(content.title)}</span></figcaption>'
     return (
-        f'<figure class="chart" id="{name}" aria-labelledby="title-{name}">{title}{_legend(of)}<div class="drawing">{_drawn(of)}</div>'
-        f'{note}{_values(of)}<script type="application/json">{_json(of)}</script></figure>'
+        f'<figure class="chart" id="{name}" aria-labelledby="title-{name}">{title}{_legend(content)}'
+        f'<div class="drawing">{_drawn(content)}</div>{note}{_values(content)}'
+        f'<script type="application/json">{_json(content)}</script></figure>'
     )
 
 
-def _drawn(of: Chart) -> str:
-    drawing = Drawing(of.x.range or extent([value for series in of.series for value in series.x]), of.y.range or _room(of.series))
-    drawing.axes(of.x.name, share_x=of.x.share, share_y=of.y.share)
-    if of.diagonal:
-        drawing.line("diagonal", (drawing.x(0), drawing.y(of.diagonal[0])), (drawing.x(1), drawing.y(of.diagonal[1])))
-    for number, series in enumerate(of.series):
+def _drawn(chart: Chart) -> str:
+    drawing = Drawing(
+        chart.x.range or extent([value for series in chart.series for value in series.x]), chart.y.range or _room(chart.series)
+    )
+    drawing.axes(chart.x.name, share_x=chart.x.share, share_y=chart.y.share)
+    if chart.diagonal:
+        drawing.line("diagonal", (drawing.x(0), drawing.y(chart.diagonal[0])), (drawing.x(1), drawing.y(chart.diagonal[1])))
+    for number, series in enumerate(chart.series):
         points = list(zip(series.x, series.y, strict=True))
         if series.line:
             drawing.path(number, points, steps=series.steps)
@@ -117,7 +120,7 @@ def _drawn(of: Chart) -> str:
             drawing.dots(number, points, radius=4.5 if series.lone else 2.8)
         for x, low, high in zip(series.x, series.low, series.high, strict=False):
             drawing.line(f"whisker s{number % 4}", (drawing.x(x), drawing.y(low)), (drawing.x(x), drawing.y(high)))
-    return drawing.svg(f"{of.title}. {' '.join(_summary(of, series) for series in of.series)}")
+    return drawing.svg(f"{chart.title}. {' '.join(_summary(chart, series) for series in chart.series)}")
 
 
 def _room(series: Sequence[Series]) -> Range:
@@ -126,58 +129,63 @@ def _room(series: Sequence[Series]) -> Range:
     return (0.0 if low >= 0 else low - room), high + room
 
 
-def _summary(of: Chart, series: Series) -> str:
+def _summary(chart: Chart, series: Series) -> str:
     """What a line does, for readers who cannot see it."""
     if not series.known:
         return ""
     points = [(y, x) for x, y in zip(series.x, series.y, strict=True) if y is not None]
     if len(points) == 1:
         ((y, x),) = points
-        return f"{series.name or of.y.name}: {brief(y, of.y.share)} at {of.x.name} {brief(x, of.x.share)}."
+        return f"{series.name or chart.y.name}: {brief(y, chart.y.share)} at {chart.x.name} {brief(x, chart.x.share)}."
     (low, at_low), (high, at_high) = min(points), max(points)
-    ends = f"from {brief(points[0][0], of.y.share)} to {brief(points[-1][0], of.y.share)}"
-    lowest, highest = (f"{brief(y, of.y.share)} at {of.x.name} {brief(x, of.x.share)}" for y, x in ((low, at_low), (high, at_high)))
-    return f"{series.name or of.y.name}: {ends}, lowest {lowest}, highest {highest}."
+    ends = f"from {brief(points[0][0], chart.y.share)} to {brief(points[-1][0], chart.y.share)}"
+    lowest, highest = (
+        f"{brief(y, chart.y.share)} at {chart.x.name} {brief(x, chart.x.share)}" for y, x in ((low, at_low), (high, at_high))
+    )
+    return f"{series.name or chart.y.name}: {ends}, lowest {lowest}, highest {highest}."
 
 
-def _legend(of: Chart) -> str:
+def _legend(chart: Chart) -> str:
     keys = [
         f'<span class="entry"><span class="key s{number % 4}{" lone" if series.lone else ""}"></span>{text(series.name)}</span>'
-        for number, series in enumerate(of.series)
+        for number, series in enumerate(chart.series)
         if series.name
     ]
     return f'<div class="legend">{"".join(keys)}</div>'
 
 
-def _values(of: Chart) -> str:
+def _values(chart: Chart) -> str:
     """The values as a table: of many steps those where the line with the fewest points has one, and others evenly between."""
-    places = sorted({x for series in of.series for x in series.x})
+    places = sorted({x for series in chart.series for x in series.x})
     if len(places) > ROWS:
-        few = [set(series.x) for series in of.series if len(series.x) <= ROWS // 2]
+        few = [set(series.x) for series in chart.series if len(series.x) <= ROWS // 2]
         places = sorted(set().union(*few) | {places[round(i * (len(places) - 1) / (ROWS // 2 - 1))] for i in range(ROWS // 2)})
-    by_place = [dict(zip(series.x, series.y, strict=True)) for series in of.series]
+    by_place = [dict(zip(series.x, series.y, strict=True)) for series in chart.series]
     rows = [
-        [Cell(_number(x, of.x.share), x), *(Cell("" if (y := values.get(x)) is None else _number(y, of.y.share), y) for values in by_place)]
+        [
+            Cell(_number(x, chart.x.share), x),
+            *(Cell("" if (y := values.get(x)) is None else _number(y, chart.y.share), y) for values in by_place),
+        ]
         for x in places
     ]
-    columns = [Column(of.x.name), *(Column(series.name or of.y.name) for series in of.series)]
-    return f"<details><summary>Values</summary>{table(columns, rows, of.title + ': values', hidden_caption=True)}</details>"
+    columns = [Column(chart.x.name), *(Column(series.name or chart.y.name) for series in chart.series)]
+    return f"<details><summary>Values</summary>{table(columns, rows, chart.title + ': values', hidden_caption=True)}</details>"
 
 
 def _number(value: float, share: bool) -> str:
     return f"{value:.2%}" if share else f"{value:.6g}"
 
 
-def _json(of: Chart) -> str:
+def _json(chart: Chart) -> str:
     """The data for the script, with all digits. No `<` can end the element that holds it."""
     series = [
         {"name": visible(one.name), "x": list(one.x), "y": list(one.y), "steps": one.steps, "dots": one.dots, "line": one.line}
         | ({"low": list(one.low), "high": list(one.high)} if one.low else {})
         | ({"beside": dict(one.beside)} if one.beside else {})
-        for one in of.series
+        for one in chart.series
     ]
-    axes = {name: dataclasses.asdict(axis) for name, axis in (("x", of.x), ("y", of.y))}
-    return json.dumps({**axes, "series": series, "log": of.log, "diagonal": of.diagonal}, allow_nan=False).replace("<", "\\u003c")
+    axes = {name: dataclasses.asdict(axis) for name, axis in (("x", chart.x), ("y", chart.y))}
+    return json.dumps({**axes, "series": series, "log": chart.log, "diagonal": chart.diagonal}, allow_nan=False).replace("<", "\\u003c")
 
 
 def _thinned(series: Series) -> Series:
@@ -191,8 +199,8 @@ def _thinned(series: Series) -> Series:
         kept |= {min(known, key=series.y.__getitem__), max(known, key=series.y.__getitem__)} if known else {first}
     chosen = sorted(kept)
 
-    def of(values: Sequence) -> list:
+    def kept(values: Sequence) -> list:
         return [values[i] for i in chosen] if len(values) else []
 
-    beside = {name: of(values) for name, values in series.beside.items()}
-    return dataclasses.replace(series, x=of(series.x), y=of(series.y), low=of(series.low), high=of(series.high), beside=beside)
+    beside = {name: kept(values) for name, values in series.beside.items()}
+    return dataclasses.replace(series, x=kept(series.x), y=kept(series.y), low=kept(series.low), high=kept(series.high), beside=beside)

@@ -72,12 +72,12 @@ class Drawing:
         self.parts.append(f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text(shown)}</text>')
 
 
-def ticks(of: Range, count: int) -> Iterator[float]:
+def ticks(span: Range, count: int) -> Iterator[float]:
     """Round places for marks in a range, about `count` of them."""
-    rough = (of[1] - of[0]) / count
+    rough = (span[1] - span[0]) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
-    for i in range(math.ceil(of[0] / step - 1e-9), math.floor(of[1] / step + 1e-9) + 1):
+    for i in range(math.ceil(span[0] / step - 1e-9), math.floor(span[1] / step + 1e-9) + 1):
         yield float(f"{i * step:.12g}")
 
 

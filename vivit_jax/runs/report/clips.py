@@ -29,7 +29,7 @@ def clips(run: RunRecord, evaluation: dict, examples: Sequence[Example], room: i
     }
     try:
         dataset = open_dataset(evaluation.get("name", data.name), data.data_dir)
-        return "".join(_group(title, _cards(dataset, evaluation["split"], of, room // 2)) for title, of in groups.items() if of)
+        return "".join(_group(title, _cards(dataset, evaluation["split"], chosen, room // 2)) for title, chosen in groups.items() if chosen)
     except UserError as error:
         return f"<p>The clips cannot be shown: {text(str(error))}</p>"
 
@@ -56,17 +56,17 @@ def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room:
         if room < 0:
             yield f"<p>{len(examples) - number} more would make the page too large.</p>"
             return
-        said = "".join(_said(head, of) for head, of in example.said.items())
+        answers = "".join(_said(head, said) for head, said in example.said.items())
         title = f'<span class="soft" title="{text(cut(name, 1000))}">{text(short(name.rsplit("/", 1)[-1], LETTERS))}</span>'
-        yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{said}</figcaption></figure>'
+        yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{answers}</figcaption></figure>'
 
 
 def _said(head: str, said: Said) -> str:
     """The label, and the most probable classes with their probabilities."""
-    of = f"{text(short(head, LETTERS))}: " if head else ""
+    prefix = f"{text(short(head, LETTERS))}: " if head else ""
     label = ", ".join(map(_name, said.labels)) or "none"
     said_so = f"<strong>{_name(said.prediction)}</strong>"
-    verdict = f"{RIGHT} {of}{said_so}" if said.right else f"{WRONG} {of}{said_so}, but it is <strong>{label}</strong>"
+    verdict = f"{RIGHT} {prefix}{said_so}" if said.right else f"{WRONG} {prefix}{said_so}, but it is <strong>{label}</strong>"
     ranked = sorted(said.probabilities.items(), key=lambda item: -item[1])[:RANKED] or [(said.prediction, said.probability)]
     bars = "".join(_bar(name, value, of_label=name in said.labels) for name, value in ranked)
     return f'<p>{verdict}</p><ol class="ranking">{bars}</ol>'
@@ -78,6 +78,6 @@ def _bar(name: str, value: float, *, of_label: bool) -> str:
     return f'<li{css}><span title="{title}">{text(short(name, LETTERS))}</span><span>{value:.1%}</span>{bar}</li>'
 
 
-def _name(of: str) -> str:
+def _name(name: str) -> str:
     """A class's name, which a narrow card breaks where words of it end."""
-    return text(short(of, LETTERS)).replace("_", "_<wbr>")
+    return text(short(name, LETTERS)).replace("_", "_<wbr>")

@@ -23,25 +23,26 @@ def explorations(own: dict | None, found: dict[str, dict]) -> str:
     """A table of the evaluations by file name; nothing where there is none but the run's own test."""
     if not found:
         return ""
-    rows = [_row(name, of) for name, of in [*({"evaluation.json": own} if own else {}).items(), *found.items()][:FILES]]
+    evaluations = ({"evaluation.json": own} if own else {}) | found
+    rows = [_row(file, evaluation) for file, evaluation in list(evaluations.items())[:FILES]]
     caption = "The run's own test, in bold, and what was tried besides." if own else "What was tried; the run's own test is not there yet."
     left_out = f" {len(found) - FILES:,} more files are left out." if len(found) > FILES else ""
     return table(COLUMNS, rows, caption + left_out, sortable=True, marked={0} if own else ())
 
 
-def _row(file: str, of: dict) -> list[Cell]:
-    mirrored = " and mirrored" if of.get("flip") else ""
-    views = f"{of.get('temporal_views', '?')}x{of.get('spatial_views', '?')}{mirrored}"
-    step = of.get("step")
-    score = of.get("mAP", of["top1"])
+def _row(file: str, evaluation: dict) -> list[Cell]:
+    mirrored = " and mirrored" if evaluation.get("flip") else ""
+    views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}{mirrored}"
+    step = evaluation.get("step")
+    score = evaluation.get("mAP", evaluation["top1"])
     return [
         Cell(cut(file, LETTERS)),
-        Cell(cut(of.get("name", ""), LETTERS)),
-        Cell(cut(of["split"], LETTERS)),
+        Cell(cut(evaluation.get("name", ""), LETTERS)),
+        Cell(cut(evaluation["split"], LETTERS)),
         Cell(views),
         Cell("unknown" if step is None else f"{step}", step),
-        Cell(f"{of['examples']}", of["examples"]),
-        Cell(f"{'mAP' if 'mAP' in of else 'top-1'} {share(score)}", score),
-        Cell(share(of["top5"]), of["top5"]),
-        Cell(f"{of['loss']:.4f}", of["loss"]),
+        Cell(f"{evaluation['examples']}", evaluation["examples"]),
+        Cell(f"{'mAP' if 'mAP' in evaluation else 'top-1'} {share(score)}", score),
+        Cell(share(evaluation["top5"]), evaluation["top5"]),
+        Cell(f"{evaluation['loss']:.4f}", evaluation["loss"]),
     ]

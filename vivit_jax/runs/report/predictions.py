@@ -13,8 +13,8 @@ class Said:
     Attributes:
       labels: the names of the example's classes.
       prediction: the name of the most probable class.
-      probability: of that class, in 0..1.
-      probabilities: of all classes, by name; empty where they are not known.
+      probability: that class's probability, in 0..1.
+      probabilities: those of all classes, by name; empty where they are not known.
     """
 
     labels: tuple[str, ...]
@@ -34,7 +34,7 @@ class Example:
 
     Attributes:
       index: its number in the split.
-      said: by head; the only head of a model has the name of the empty string.
+      said: what each head says, by its name; a single head has the empty name.
     """
 
     index: int
@@ -47,7 +47,7 @@ class Example:
 
     @property
     def probability(self) -> float:
-        """Of what all heads said together."""
+        """The probability of what all heads predict together: the product of theirs."""
         return math.prod(said.probability for said in self.said.values())
 
 
@@ -87,11 +87,11 @@ def _said(facts: dict[str, Any], classes: tuple[str, ...]) -> Said:
     )
 
 
-def _name(of: Any, classes: tuple[str, ...]) -> str:
+def _name(label: Any, classes: tuple[str, ...]) -> str:
     """The name of a class, which earlier versions wrote as its number."""
-    if isinstance(of, str):
-        return of
-    return classes[of] if of < len(classes) else str(of)
+    if isinstance(label, str):
+        return label
+    return classes[label] if label < len(classes) else str(label)
 
 
 def _probability(value: Any) -> float:
