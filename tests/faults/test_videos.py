@@ -43,10 +43,10 @@ def test_a_rate_beyond_the_time_base_is_read(tmp_path):
 
 def test_a_matroska_that_begins_late_is_whole(tmp_path):
     """Its header tells when it ends, as FFmpeg writes it, and not how long it is."""
-    path = films.write(tmp_path / "late.mkv", films.scene(20), times=range(5000, 5800, 40))
-    assert (stored(path).frames, stored(path).changes) == (20, ())
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    with pytest.raises(UserError, match=r"late\.mkv: (it is cut off|cannot be read)"):
+    path = films.write(tmp_path / "late.mkv", films.scene(60), times=range(5000, 7400, 40))
+    assert (stored(path).frames, stored(path).changes) == (60, ())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"late\.mkv: it is cut off"):
         stored(path)
 
 
