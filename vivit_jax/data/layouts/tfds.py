@@ -27,6 +27,7 @@ from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading
 from vivit_jax.data.layouts.frames import as_rgb, rate
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.layouts.published_lists import json_of, lines_of, whole_number
+from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.tf_examples import FORMATS, places, read_example, read_whole_example
 from vivit_jax.data.video.geometry import resize
@@ -97,7 +98,7 @@ def images(path: pathlib.Path, file_format: str, place: int, key: str, fps: Frac
     """
     encoded = read_whole_example(path, file_format, place, (key,)).get(key, ())
     if len(encoded) < 2:
-        raise UserError(f"it has {len(encoded)} frame{'' if encoded else 's'}, which is no video")
+        raise UserError(too_few_frames(len(encoded)))
     return _decoded(encoded), fps
 
 

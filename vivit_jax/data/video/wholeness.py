@@ -79,8 +79,8 @@ def _ends_as_gif(source: Source) -> bool:
 def _promised_seconds(stream: av.VideoStream) -> float | None:
     """How long the stream is by its header, if that says.
 
-    Matroska has it as text, such as `00:00:05.280000000`. FFmpeg writes there when the stream ends, and other programs how long it is, which
-    differs for one that does not begin at 0.
+    Matroska has it as text, such as `00:00:05.280000000`. FFmpeg writes there when the stream ends, and other programs how long it is,
+    which differs for one that does not begin at 0.
     """
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
