@@ -5,9 +5,11 @@ import json
 import films
 import numpy as np
 import pytest
+from PIL import Image
 from published_sets import refused
 
 from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.layouts import read_layout
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
@@ -115,3 +117,26 @@ def test_slips_of_epic_are_refused_by_line(tmp_path, shared_data):
     ):
         path.write_text(whole.replace(before, after))
         refused("epic", root, message)
+
+
+def test_a_video_without_a_rate_in_the_list_is_refused_only_where_its_rate_is_needed(tmp_path):
+    (tmp_path / "EPIC_100_train.csv").write_text(
+        EPIC_HEADER + "P01_01_0,P01,P01_01,0,00:00:00.00,00:00:00.20,8,202,open door,open,3,door,3,['door'],[3]\n"
+        "P01_02_0,P01,P01_02,0,00:00:00.00,00:00:00.20,8,202,open door,open,3,door,3,['door'],[3]\n"
+    )
+    frames = films.scene(20, 32, 48, 1)
+    films.write(tmp_path / "P01_02.MP4", frames)
+    (tmp_path / "P01_01").mkdir()
+    for number, frame in enumerate(frames, start=1):
+        Image.fromarray(frame).save(tmp_path / f"P01_01/frame_{number:010d}.jpg")
+    info = tmp_path / "EPIC_100_video_info.csv"
+    info.write_text("video_id,duration,fps,resolution\nP01_01,0.4,50.0,48x32\nP01_02,0.8,,48x32\n")
+    found = {clip.name: clip.source for clip in read_layout("epic", tmp_path).clips}
+    assert found["P01_01_0"]()[1] == 50
+    assert found["P01_02_0"].name == "P01_02.MP4"
+    for cell, message in (
+        ("", "line 2: .*does not say how many frames a second P01_01 has"),
+        ("n/a", "line 2: fps must be frames a second"),
+    ):
+        info.write_text(f"video_id,duration,fps,resolution\nP01_01,0.4,{cell},48x32\nP01_02,0.8,25.0,48x32\n")
+        refused("epic", tmp_path, message)

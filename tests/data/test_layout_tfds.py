@@ -1,5 +1,6 @@
 """Data sets of TensorFlow Datasets, written here byte by byte as its files are, since TensorFlow is not there to write them."""
 
+import contextlib
 import io
 import json
 import struct
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from published_sets import refused, remark
+from tensorboardX.crc32c import crc32c as crc32c_by_bytes
+from tensorboardX.record_writer import RecordWriter
 
+from vivit_jax.data.crc32c import crc32c, masked_crc32c
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.layouts import Reading, read_layout
 from vivit_jax.data.preparation.prepare import prepare
@@ -48,7 +52,9 @@ def example(**values):
 
 
 def records(path, examples):
-    path.write_bytes(b"".join(struct.pack("<QI", len(content), 0) + content + b"\0\0\0\0" for content in examples))
+    with contextlib.closing(RecordWriter(str(path))) as writer:
+        for content in examples:
+            writer.write(content)
 
 
 def images(seed, count=6):
@@ -132,7 +138,8 @@ def test_slips_and_damage_are_refused_by_name(tmp_path, clips):
     for content, why in (
         (whole[:-5], "it ends within an example"),
         (whole[:12] + b"\xff" * 20 + whole[32:], "is damaged, or no file of TensorFlow Datasets"),
-        (struct.pack("<QI", 1 << 60, 0) + whole[12:], "it ends within an example"),
+        (struct.pack("<QI", 1 << 60, masked_crc32c(struct.pack("<Q", 1 << 60))) + whole[12:], "it ends within an example"),
+        (bytes([whole[0] ^ 1]) + whole[1:], "the checksum of the length at byte 0 is wrong"),
     ):
         path.write_bytes(content)
         refused("tfds", folder, why, fps=25.0)
@@ -144,6 +151,25 @@ def test_slips_and_damage_are_refused_by_name(tmp_path, clips):
     info["splits"][0]["filepathTemplate"] = "../{DATASET}"
     (folder / "dataset_info.json").write_text(json.dumps(info))
     refused("tfds", folder, "names files outside its folder", fps=25.0)
+
+
+def test_a_flipped_bit_in_an_example_is_that_clips_error(tmp_path, clips):
+    """The pixel that it changes would be stored, and the label that it changes be learnt."""
+    path = clips / "some_form/2.0.0/clips-train.tfrecord-00000-of-00002"
+    whole = path.read_bytes()
+    first = struct.unpack_from("<Q", whole)[0] + 16
+    label = whole.index(example(label=[0])[-4:], first)
+    for place in (label + 3, len(whole) - 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        summary = prepare("tfds", clips / "some_form", name=f"at_{place}", data_dir=tmp_path, workers=1, fps=25.0, tolerate=1)
+        assert [(split, name) for split, name, _ in summary.refused] == [("train", "train/000001")]
+        assert f"the checksum of the example at byte {first} is wrong" in summary.refused[0][2]
+
+
+def test_checksums_are_those_of_a_loop_over_bytes():
+    for size in (*range(40), 1023, 1024, 1025, 4092, 4093, 65532, 65533):
+        content = np.random.default_rng(size).bytes(size)
+        assert crc32c(content) == crc32c_by_bytes(content)
 
 
 def test_values_of_every_kind_are_read_past_those_not_asked_for(tmp_path):

@@ -29,7 +29,7 @@ def test_a_replacement_goes_before_the_broken_video_that_it_replaces(tmp_path, f
     found = read_layout("kinetics", tmp_path)
     assert sorted(sources(found, tmp_path).values()) == names
     assert remark(found, "1 videos are those in the publisher's folder replacement_for_corrupted")
-    assert remark(found, "lists without a header are left aside", "k400_train_path.txt")
+    assert remark(found, "lists of addresses are left aside", "k400_train_path.txt")
 
 
 def test_a_video_of_another_class_or_split_is_not_taken_for_a_missing_one(tmp_path, film):
@@ -85,6 +85,20 @@ def test_videos_elsewhere_links_that_lead_nowhere_and_a_test_list_of_names(tmp_p
     refused("kinetics", tmp_path / "set", r"train\.csv line 2: the label is empty")
 
 
+def test_a_list_of_archives_to_download_is_no_list_of_videos(tmp_path, film):
+    lists = {
+        "kinetics400_train_list_videos.txt": "a.mp4 0\n",
+        "k400_train_path.txt": "https://s3.amazonaws.com/kinetics/400/train/part_0.tar.gz\n",
+    }
+    lay(tmp_path, film, ["a.mp4"], **lists)
+    assert told(read_layout("kinetics", tmp_path)) == {("train", "a.mp4", "0")}
+    film(tmp_path / "aaaaaaaaaaa_000001_000011.mp4", 1)
+    (tmp_path / "train.csv").write_text(KINETICS_HEADER + "air drumming,aaaaaaaaaaa,1,11,train\n")
+    found = read_layout("kinetics", tmp_path)
+    assert told(found) == {("train", "aaaaaaaaaaa_000001_000011", "air drumming")}
+    assert remark(found, "lists without a header are left aside", "kinetics400_train_list_videos.txt")
+
+
 def test_lists_from_windows_in_another_order_of_columns(tmp_path, film):
     text = "split;is_cc;time_end;time_start;youtube_id;label\ntrain;0;11;1;aaaaaaaaaaa;air drumming\n"
     film(tmp_path / "aaaaaaaaaaa_1_11.mp4", 0)
@@ -120,6 +134,10 @@ def test_frames_in_folders_are_videos_at_the_rate_that_the_publisher_or_the_user
         shown = [decode_frames(record["video"], range(count), stored=True).astype(float) for record in records]
         distances = np.abs(shown[0][:, None] - shown[1][None]).mean(axis=(2, 3, 4))
         assert distances.argmin(axis=1).tolist() == list(range(count))
+    late = of_frames / "EPIC_100_train.csv"
+    late.write_text(late.read_text().replace("00:00:02.00,00:00:03.00", "00:00:03.00,00:00:04.00"))
+    summary = prepare("epic", of_frames, name="late", data_dir=of_frames / "data", workers=1, tolerate=1)
+    assert summary.refused == [("train", "P01_01_1", "it ends at 2.40 s, and from 3 s to 4 s it has 0 frames")]
     report = json.loads((of_frames / "data/epic/1.0.0/preparation.json").read_text())
     assert report["groups"] == {"P01_01_0": "P01", "P01_01_1": "P01"}
 

@@ -27,7 +27,7 @@ def test_a_long_video_is_opened_once_for_its_segments(tmp_path, shared_data, mon
     (job,) = transcode.of_one_video(clips)
     results = transcode.transcode_together(job, 256)
     assert [getattr(result, "frames", None) for result in results] == [10, 10, 10, None]
-    assert results[3].reason == "late: it has 0 frames, which is no video"
+    assert results[3].reason == "late: it ends at 20.00 s, and from 100 s to 101 s it has 0 frames"
     assert len(indexed) == 1
     assert len(decoded) < 4 * 35
     alone = [transcode.transcode(clip, 256) for clip in clips[:3]]

@@ -185,3 +185,35 @@ def test_a_header_of_a_million_columns_is_a_short_line(tmp_path):
     path.write_text(",".join(f"c{i}" for i in range(1_000_000)) + "\n")
     with pytest.raises(UserError, match=r"c19 and 999,980 more$"):
         read_layout("csv", path, Reading())
+
+
+def test_a_test_split_without_labels_is_to_be_predicted(listed, tmp_path):
+    """As the publishers' lists of Kinetics and Something-Something are."""
+    rows = "path,label,verb,noun,split\na.mp4,run,take,cup,train\nb.mp4,sit,put,pan,train\n"
+    found = listed(f"{rows}c.mp4,,put,,test\nd.mp4, ,,,test\n")
+    assert [(clip.split, clip.label) for clip in found.clips[2:]] == [("test", None), ("test", None)]
+    assert (found.unlabelled, found.labels) == (("test",), ("run", "sit"))
+    assert any("list.csv has no labels: split test is to be predicted" in line for line in found.remarks)
+    prepare("csv", tmp_path / "list.csv", name="mine", data_dir=tmp_path, workers=1)
+    dataset = open_dataset("mine", tmp_path)
+    assert [(record["name"], record["label"]) for record in dataset.any_source("test")] == [("c.mp4", -1), ("d.mp4", -1)]
+    with pytest.raises(UserError, match="split test of data set mine has no labels"):
+        dataset.source("test")
+    both = listed(f"{rows}c.mp4,run,put,,test\n", heads=("verb", "noun"))
+    assert both.clips[2].label == {"verb": "put", "noun": None}
+    assert both.labels == {"verb": ("put", "take"), "noun": ("cup", "pan")}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a.mp4,run,train\nb.mp4,,train\nc.mp4,,test\n", r"line 3: the label is empty$"),
+        ("a.mp4,run,train\nb.mp4,,validation\n", r"line 3: the label is empty$"),
+        ("a.mp4,run,train\nb.mp4,run,test\nc.mp4,,test\n", "line 4: the label is empty, as on 1 of 2 lines of test"),
+        ("a.mp4,,test\n", "no video has a label"),
+    ],
+)
+def test_an_empty_label_elsewhere_is_refused_in_one_line(listed, rows, message):
+    with pytest.raises(UserError, match=message) as error:
+        listed(f"path,label,split\n{rows}")
+    one_line(error, "list.csv")

@@ -41,6 +41,15 @@ def test_a_rate_beyond_the_time_base_is_read(tmp_path):
     assert len(decode_frames(path, [0, 19])) == 2
 
 
+def test_a_matroska_that_begins_late_is_whole(tmp_path):
+    """Its header tells when it ends, as FFmpeg writes it, and not how long it is."""
+    path = films.write(tmp_path / "late.mkv", films.scene(60), times=range(5000, 7400, 40))
+    assert (stored(path).frames, stored(path).changes) == (60, ())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"late\.mkv: it is cut off"):
+        stored(path)
+
+
 def test_a_loop_of_links_is_no_file(tmp_path):
     loop = tmp_path / "loop.mp4"
     loop.symlink_to(loop)

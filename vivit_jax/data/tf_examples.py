@@ -3,8 +3,11 @@
 Both are formats of protocol buffers' kind, and only the values that are asked for are read: a label beside a video of many megabytes costs
 a few bytes. A TFRecord is 8 bytes of length, 4 of checksum, the example, 4 of checksum. An example is a map from names to lists of bytes,
 floats or whole numbers.
+
+The checksum of an example covers all of it, so that only `read_whole_example` can check it. ArrayRecord checks its own.
 """
 
+import contextlib
 import functools
 import io
 import os
@@ -15,11 +18,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from vivit_jax.data.crc32c import masked_crc32c
 from vivit_jax.errors import UserError
 
 FORMATS = ("tfrecord", "array_record")
-LENGTH = struct.Struct("<Q")
-CHECKSUM = 4  # bytes
+LENGTH, CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 BYTES, FLOATS, WHOLE_NUMBERS = 1, 2, 3  # how a feature numbers the kinds of lists
 
 Values = Sequence[bytes] | Sequence[float] | Sequence[int]
@@ -29,7 +32,7 @@ def places(path: pathlib.Path, file_format: str) -> Iterator[int]:
     """Where the examples of a file begin, in order: what `read_example` takes.
 
     Raises:
-      UserError: if the file is missing or cut off.
+      UserError: if the file is missing, cut off or damaged where it tells the lengths of its examples.
     """
     if file_format == "array_record":
         yield from range(len(_array_record(path)))
@@ -40,25 +43,49 @@ def places(path: pathlib.Path, file_format: str) -> Iterator[int]:
             file.seek(place)
             size = _size(file, path, end)
             yield place
-            place = file.tell() + size + CHECKSUM
+            place = file.tell() + size + CHECKSUM.size
 
 
 def read_example(path: pathlib.Path, file_format: str, place: int, names: Collection[str]) -> dict[str, Values]:
-    """The values of the example at a place, for those of `names` that it has.
+    """The values of the example at a place, for those of `names` that it has; the rest of the example is not read.
 
     Raises:
       UserError: naming the file, if there is no example.
     """
+    if file_format == "array_record":
+        return read_whole_example(path, file_format, place, names)
+    with _opened(path) as file, _told(path):
+        file.seek(place)
+        size = _size(file, path, os.fstat(file.fileno()).st_size)
+        return _values(file, file.tell() + size, names)
+
+
+def read_whole_example(path: pathlib.Path, file_format: str, place: int, names: Collection[str]) -> dict[str, Values]:
+    """What `read_example` returns, from an example whose checksum is right.
+
+    Raises:
+      UserError: naming the file, if there is no example, or another than was written.
+    """
+    with _told(path):
+        example = _array_record(path)[place] if file_format == "array_record" else _checked(path, place)
+        return _values(io.BytesIO(example), len(example), names)
+
+
+@contextlib.contextmanager
+def _told(path: pathlib.Path) -> Iterator[None]:
     try:
-        if file_format == "array_record":
-            record = _array_record(path)[place]
-            return _values(io.BytesIO(record), len(record), names)
-        with _opened(path) as file:
-            file.seek(place)
-            size = _size(file, path, os.fstat(file.fileno()).st_size)
-            return _values(file, file.tell() + size, names)
+        yield
     except (ValueError, IndexError, RuntimeError) as error:
         raise _damaged(path, str(error)) from None
+
+
+def _checked(path: pathlib.Path, place: int) -> bytes:
+    with _opened(path) as file:
+        file.seek(place)
+        content = file.read(_size(file, path, os.fstat(file.fileno()).st_size))
+        if CHECKSUM.unpack(file.read(CHECKSUM.size))[0] != masked_crc32c(content):
+            raise _damaged(path, f"the checksum of the example at byte {place} is wrong")
+    return content
 
 
 @functools.lru_cache(maxsize=1)
@@ -78,9 +105,12 @@ def _opened(path: pathlib.Path) -> BinaryIO:
 
 
 def _size(file: BinaryIO, path: pathlib.Path, end: int) -> int:
-    header = file.read(LENGTH.size + CHECKSUM)
-    size = LENGTH.unpack_from(header)[0] if len(header) == LENGTH.size + CHECKSUM else end
-    if file.tell() + size + CHECKSUM > end:
+    place, header = file.tell(), file.read(LENGTH.size + CHECKSUM.size)
+    is_whole = len(header) == LENGTH.size + CHECKSUM.size
+    if is_whole and CHECKSUM.unpack_from(header, LENGTH.size)[0] != masked_crc32c(header[: LENGTH.size]):
+        raise _damaged(path, f"the checksum of the length at byte {place} is wrong")
+    size = LENGTH.unpack_from(header)[0] if is_whole else end
+    if file.tell() + size + CHECKSUM.size > end:
         raise _damaged(path, "it ends within an example")
     return size
 

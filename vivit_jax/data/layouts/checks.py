@@ -29,7 +29,9 @@ def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str
     if not annotations.clips:
         raise UserError("there are no videos")
     check_splits(annotations.splits)
-    for names in by_head(annotations.labels).values():
+    for head, names in by_head(annotations.labels).items():
+        if not names:
+            raise UserError(f"no video has a {head or 'label'}: there are no classes to learn")
         check_class_names(names)
     if not annotations.published:
         _check_unique(annotations.clips)

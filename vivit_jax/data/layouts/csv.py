@@ -1,7 +1,9 @@
 """A list of videos: a table with a header, or Kinetics-style lines of path and label."""
 
+import dataclasses
 import pathlib
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from vivit_jax.data.layouts.base import (
@@ -11,16 +13,19 @@ from vivit_jax.data.layouts.base import (
     MissingFileError,
     Reading,
     class_names,
+    is_known,
     locate,
     sorted_labels,
     tolerated,
 )
 from vivit_jax.data.layouts.checks import groups_in_several_splits
 from vivit_jax.data.layouts.csv_tables import BY_FRAMES, DOCUMENTED, Table, table_of, text_of
+from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 
+LABELLED = ("train", "val")  # splits that are of no use without labels
 LAST_NUMBER = 10**9  # of a frame
 SHOWN = 10  # missing files named in an error
 
@@ -35,7 +40,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
       Other usual spellings, see `csv_tables.COLUMNS`, are taken and named, and columns that are not used are named too. Several that
       would do, such as two that name files, are refused, unless they name the same classes twice, as by number and word. Under `labels`
       stand all classes of a video, with `;` or `|` between them, or none. With `reading.heads` each of those columns is a label of its
-      own;
+      own. In a split other than train and val, all labels may be empty: it is to be predicted and not scored;
     - no header: `path label` or `path,label` on each line.
 
     Cells are separated by commas, semicolons or tabs. Without a split, all clips are `train`. Labels that are all whole numbers are ordered
@@ -58,13 +63,15 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     torn = groups_in_several_splits(clips)
     if torn:
         remarks.append(f"warning: {len(torn)} groups of column {reading.group} are in several splits: {', '.join(torn[:10])}")
-    return Annotations(clips, _labels(clips, table.heads), (*remarks, *_remarks(table, reading)))
+    annotations = Annotations(clips, _labels(clips, table.heads), (*remarks, *_remarks(table, reading)))
+    told = [UNSCORED.format(source.name, split) for split in annotations.unlabelled]
+    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *told))
 
 
 def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> tuple[str, ...] | dict[str, tuple[str, ...]]:
     if heads:
-        return {head: sorted_labels({clip.label[head] for clip in clips}) for head in heads}
-    return sorted_labels({name for clip in clips for name in class_names(clip.label)})
+        return {head: sorted_labels({clip.label[head] for clip in clips} - {None}) for head in heads}
+    return sorted_labels({name for clip in clips for name in class_names(clip.label)} - {None})
 
 
 def _remarks(table: Table, reading: Reading) -> Iterator[str]:
@@ -92,6 +99,7 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
 def _clips(table: Table, reading: Reading) -> list[Clip]:
     missing: list[str] = []
     clips = [_clip(table, line, row, reading, missing) for line, row in table.rows]
+    _check_unlabelled(table, clips)
     allowed = tolerated(reading.tolerate, len(clips))
     if len(missing) <= allowed:
         return clips
@@ -105,6 +113,19 @@ def _clips(table: Table, reading: Reading) -> list[Clip]:
     raise UserError(f"{table.source}: {len(missing)} of {len(clips)} files are missing, {allowed} tolerated ({way_out}): {listed}")
 
 
+def _check_unlabelled(table: Table, clips: Sequence[Clip]) -> None:
+    """Refuses a split of which some clips have labels, which could then neither be learnt from nor scored."""
+    lines = defaultdict(lambda: ([], []))
+    for (line, _), clip in zip(table.rows, clips, strict=True):
+        lines[clip.split][is_known(clip.label)].append(line)
+    for split, (unlabelled, labelled) in lines.items():
+        if unlabelled and labelled:
+            raise UserError(
+                f"{table.source} line {unlabelled[0]}: the label is empty, as on {len(unlabelled)} of "
+                f"{len(unlabelled) + len(labelled)} lines of {split}: give {split} all of its labels, or none, to be predicted"
+            )
+
+
 def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing: list[str]) -> Clip:
     """The clip of a line; if its file is not there, that is added to `missing`."""
     where = f"{table.source} line {line}"
@@ -116,7 +137,8 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing
     for what, value in (("path", cells["path"]), ("split", cells.get("split")), (reading.group, group)):
         if value == "":
             raise UserError(f"{where}: the {what} is empty")
-    label = _label(where, table, cells, by_name)
+    split = canonical(cells.get("split", "train"))
+    label = _label(where, table, cells, by_name, may_be_empty=split not in LABELLED)
     by_frames = {*BY_FRAMES} <= cells.keys()
     start, end = _frames(where, cells, reading) if by_frames else _times(where, cells, comma=table.comma)
     try:
@@ -127,7 +149,7 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     name = path if not start and end is None else f"{path}@{'frame' * by_frames}{number(start)}-{'' if end is None else number(end)}"
-    return Clip(name, canonical(cells.get("split", "train")), label, file, start, end, group, by_frames=by_frames)
+    return Clip(name, split, label, file, start, end, group, by_frames=by_frames)
 
 
 def _times(where: str, cells: Mapping[str, str], *, comma: bool) -> tuple[float, float | None]:
@@ -158,18 +180,15 @@ def _frame(where: str, what: str, cell: str) -> int | None:
     return int(float(cell))
 
 
-def _label(where: str, table: Table, cells: Mapping[str, str], by_name: Mapping[str, str]) -> Label:
-    if table.heads:
-        empty = next((head for head in table.heads if not by_name[head]), None)
-        if empty:
-            raise UserError(f"{where}: the {empty} is empty")
-        return {head: by_name[head] for head in table.heads}
-    cell = cells["label"]
-    if table.taken["label"] == "labels":
-        return tuple(sorted({name.strip() for name in re.split("[;|]", cell)} - {""}))
-    if not cell:
-        raise UserError(f"{where}: the label is empty")
-    return cell
+def _label(where: str, table: Table, cells: Mapping[str, str], by_name: Mapping[str, str], *, may_be_empty: bool) -> Label:
+    found = {head: by_name[head] for head in table.heads} or {"label": cells["label"]}
+    if not table.heads and table.taken["label"] == "labels":
+        return tuple(sorted({name.strip() for name in re.split("[;|]", found["label"])} - {""}))
+    empty = next((what for what, name in found.items() if not name), None)
+    if empty and not may_be_empty:
+        raise UserError(f"{where}: the {empty} is empty")
+    known = {what: name or None for what, name in found.items()}
+    return known if table.heads else known["label"]
 
 
 def _file(source: pathlib.Path, path: str, reading: Reading) -> tuple[str, pathlib.Path]:

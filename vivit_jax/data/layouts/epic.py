@@ -46,7 +46,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication = Publication(source, reading)
     publication.needed(*LISTS.values(), TEST)
     labels, gathered = {head: _labels(publication, head) for head in HEADS}, Gathered(publication.fps)
-    rates = {} if publication.fps else _rates(publication)
+    rates = _rates(publication) if publication.has_unread_frames else {}
     publication.takes_frames |= bool(rates)
     remarks = [
         f"EPIC_100_{head}_classes.csv is not there: classes are called by their numbers"
@@ -84,17 +84,23 @@ def _add(
         raise UserError(f"{where}: stop_timestamp {row['stop_timestamp']!r} is not after start_timestamp {row['start_timestamp']!r}")
     video = publication.video(row["video_id"], split=split)
     fps = rates.get(row["video_id"])
+    if rates and fps is None and video is not None and video.is_dir():
+        raise UserError(f"{where}: {INFO} does not say how many frames a second {row['video_id']} has: write its fps there")
     gathered.add(row["narration_id"], split, label, video, start=start, end=end, group=row["participant_id"], fps=fps)
 
 
 def _rates(publication: Publication) -> dict[str, Fraction]:
-    """Frames a second of each video, as the publisher tells them; without that list, none."""
+    """Frames a second of each video of which the publisher's list tells it; without that list, none."""
     path = publication.file(INFO)
     rows = rows_of(path, "video_id", "fps") if path else ()
+    return {row["video_id"]: _rate(where, row["fps"]) for where, row in rows if row["fps"]}
+
+
+def _rate(where: str, cell: str) -> Fraction:
     try:
-        return {row["video_id"]: rate(float(row["fps"])) for _, row in rows}
-    except ValueError:
-        raise UserError(f"{path}: fps must be frames a second") from None
+        return rate(float(cell))
+    except ValueError:  # a UserError too
+        raise UserError(f"{where}: fps must be frames a second, above 0 and at most 1000, got {cell[:50]!r}") from None
 
 
 def _labels(publication: Publication, head: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_utf8, locate, sorted_labels
 from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside, told
+from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.errors import UserError, in_one_line
@@ -87,7 +88,7 @@ def film(files: tuple[pathlib.Path, ...], fps: Fraction) -> tuple[Iterator[np.nd
       UserError: if there are fewer than two files; and, as the pictures are read, naming a file that is damaged or too large.
     """
     if len(files) < 2:
-        raise UserError(f"it has {len(files)} frame{'' if files else 's'}, which is no video")
+        raise UserError(too_few_frames(len(files)))
     return _pictures(files), fps
 
 
@@ -118,7 +119,10 @@ def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
 
 def segment(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:
     """The pictures in a folder from `start` to `end` in seconds, as `film` gives them."""
-    return film(segment_files(folder, start, end, fps), fps)
+    files = segment_files(folder, start, end, fps)
+    if len(files) < 2:
+        raise UserError(too_few_frames(len(files), start, end, float(len(images_in(folder)) / fps)))
+    return film(files, fps)
 
 
 def segment_files(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[pathlib.Path, ...]:

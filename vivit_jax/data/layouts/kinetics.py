@@ -47,19 +47,21 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
       UserError: naming the file and line.
     """
     publication = Publication(source, reading)
-    official, plain, remarks = [], [], []
+    official, plain, archives, remarks = [], [], [], []
     patterns = [f"*{name}*.{suffix}" for suffix in ("csv", "txt") for name in ("train", "val", "test", "kinetics")]
     for path in dict.fromkeys([*publication.named, *publication.files(*patterns)]):
         _, first = next(cells_of(path), (None, []))
         if {*COLUMNS[1:]} <= set(first):
             official.append(path)
         elif SPLIT.search(path.stem):
-            plain.append(path)
+            (archives if any("://" in cell for cell in first[:1]) else plain).append(path)  # such as k400_train_path.txt
     if not official and not plain:
         publication.needed("train.csv", "validate.csv", "test.csv")
         raise UserError(f"{source}: its lists have neither the header {','.join(COLUMNS)} nor lines `path label`")
     if official and plain:
         remarks.append(f"lists without a header are left aside beside the publisher's: {', '.join(path.name for path in plain)}")
+    if archives:
+        remarks.append(f"lists of addresses are left aside: {', '.join(path.name for path in archives)}")
     return _official(publication, official, remarks) if official else _plain(publication, plain, remarks)
 
 

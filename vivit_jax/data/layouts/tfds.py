@@ -9,6 +9,7 @@ SOURCE is its name, such as `ucf101` or `ucf101/ucf101_1_256`, below `$TFDS_DATA
       "video": {"pythonClassName": "tensorflow_datasets.core.features.video_feature.Video", "video": {"encodingFormat": "png", ...}}}}}
 
 A video is a list of encoded images there, whose rate nothing tells: `--fps` must. Where it is the bytes of a video file, the file tells.
+Labels are listed without reading the videos beside them; an example whose checksum is wrong is refused when its video is made.
 """
 
 import dataclasses
@@ -26,8 +27,9 @@ from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading
 from vivit_jax.data.layouts.frames import as_rgb, rate
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.layouts.published_lists import json_of, lines_of, whole_number
+from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.splits import canonical
-from vivit_jax.data.tf_examples import FORMATS, places, read_example
+from vivit_jax.data.tf_examples import FORMATS, places, read_example, read_whole_example
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.errors import UserError
 
@@ -94,9 +96,9 @@ def images(path: pathlib.Path, file_format: str, place: int, key: str, fps: Frac
     Raises:
       UserError: if there are fewer than two, or one cannot be read.
     """
-    encoded = read_example(path, file_format, place, (key,)).get(key, ())
+    encoded = read_whole_example(path, file_format, place, (key,)).get(key, ())
     if len(encoded) < 2:
-        raise UserError(f"it has {len(encoded)} frame{'' if encoded else 's'}, which is no video")
+        raise UserError(too_few_frames(len(encoded)))
     return _decoded(encoded), fps
 
 
@@ -106,7 +108,7 @@ def video_file(path: pathlib.Path, file_format: str, place: int, key: str) -> by
     Raises:
       UserError: if there is none.
     """
-    content = read_example(path, file_format, place, (key,)).get(key, ())
+    content = read_whole_example(path, file_format, place, (key,)).get(key, ())
     if len(content) != 1:
         raise UserError(f"it has no {key}")
     return content[0]

@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from vivit_jax.data.layouts.base import Clip
+from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.video.container import LIMITS, Limits
 from vivit_jax.data.video.decoder import OpenVideo, named, opened
 from vivit_jax.data.video.encoder import Encoder
@@ -170,7 +171,8 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
         fps = video.fps
         numbers, constant = constant_rate(video.times, fps, clip.start, clip.end)
     if len(numbers) < 2:
-        raise UserError(f"it has {len(numbers)} frame{'s' if len(numbers) != 1 else ''}, which is no video")
+        of_seconds = () if clip.by_frames else (clip.start, clip.end, float(video.times[-1] + 1 / video.fps))
+        raise UserError(too_few_frames(len(numbers), *of_seconds))
     if len(numbers) > limits.frames:
         raise UserError(f"it has more frames than the limit of {limits.frames}")
     changes = [*video.changes, *([] if constant else ["made constant in rate"])]

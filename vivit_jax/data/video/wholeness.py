@@ -77,11 +77,17 @@ def _ends_as_gif(source: Source) -> bool:
 
 
 def _promised_seconds(stream: av.VideoStream) -> float | None:
-    """How long the stream is by its header, if that says; Matroska has it as text, such as `00:00:05.280000000`."""
+    """How long the stream is by its header, if that says.
+
+    Matroska has it as text, such as `00:00:05.280000000`. FFmpeg writes there when the stream ends, and other programs how long it is,
+    which differs for one that does not begin at 0.
+    """
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     parts = stream.metadata.get("DURATION", "").split(":")
     try:
-        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if len(parts) == 3 else None
+        promised = sum(float(part) * 60**power for power, part in enumerate(reversed(parts))) if len(parts) == 3 else None
     except ValueError:
         return None
+    begin = float((stream.start_time or 0) * stream.time_base)
+    return promised - begin if promised is not None and promised > begin else promised
