@@ -398,6 +398,14 @@ def test_hugging_face_vivit_there_and_back(tmp_path, tubelet, frames, activation
     jax.tree.map(np.testing.assert_array_equal, back.variables, pretrained.variables)
 
 
+def test_class_names_whose_numbers_are_not_those_of_the_classes_are_refused(tmp_path):
+    vivit(tmp_path)
+    path = tmp_path / "vivit" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": {"0": "a", "1": "b", "3": "c"}}))
+    with pytest.raises(ValueError, match="id2label must number its 3 classes from 0 to 2, got 3"):
+        from_pretrained(tmp_path / "vivit")
+
+
 def test_frames_that_are_not_square_go_to_hugging_face_and_back(tmp_path):
     config = transformers.VivitConfig(**WIDTHS, image_size=[16, 24], num_frames=4, tubelet_size=[2, 8, 8], num_labels=3)
     model = randomise(transformers.VivitForVideoClassification(config))

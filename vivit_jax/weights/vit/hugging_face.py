@@ -129,7 +129,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         origin=translation.origin,
         dropped=translation.dropped,
         headless=headless,
-        labels=labels_of(config, params),
+        labels=labels_of(config, params, name),
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or default[0],
         std=pixels.std or default[1],
