@@ -107,11 +107,13 @@ def test_timesformers_joint_attention_is_model_1(tmp_path):
         np.testing.assert_allclose(logits, model(video).logits.numpy(), **TOLERANCE)
 
 
-def test_hugging_face_dinov2_with_its_layer_scale_folded_and_positions_resized(tmp_path):
-    config = transformers.Dinov2Config(**{k: v for k, v in WIDTHS.items() if k != "intermediate_size"}, image_size=40, patch_size=8)
+@pytest.mark.parametrize(("size", "frame"), [(40, (24, 16)), ([16, 64], (16, 64))])
+def test_hugging_face_dinov2_with_its_layer_scale_folded_and_positions_resized(tmp_path, size, frame):
+    """Its own code resizes a grid of 5 x 5 to 3 x 2, bicubic; and 16 positions as those of 4 x 4, even where image_size says 2 x 8."""
+    config = transformers.Dinov2Config(**{k: v for k, v in WIDTHS.items() if k != "intermediate_size"}, image_size=size, patch_size=8)
     model = randomise(transformers.Dinov2Model(config))
     model.save_pretrained(tmp_path / "dino")
-    image = torch.randn(2, 3, 24, 16)  # its own code resizes the 5 x 5 grid to 3 x 2, bicubic
+    image = torch.randn(2, 3, *frame)
     features, pretrained = image_logits(tmp_path / "dino", image, None)
     assert pretrained.preprocess.mean == (0.485, 0.456, 0.406)
     with torch.no_grad():
