@@ -72,7 +72,7 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
         raise UserError(f"{tensors.path}: no known ResNet has these names: {', '.join(list(tensors)[:4])}, ...")
     if asked in FORMATS and asked != format:
         raise UserError(f"{tensors.path} is of format {format}, not {asked}: set format to {format} or auto")
-    tensors = tensors.renamed({re.sub(f"^{WRAPPERS}", "", name): name for name in tensors})
+    tensors = tensors.renamed(_bare_names(tensors, name))
     shapes = tensors.shapes
     if format == IMAGE:
         _refuse_other_networks(tensors, name)
@@ -83,6 +83,17 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
     if not shapes.get(first):
         raise UserError(f"{name}: {first}, which tells the width, must be a tensor of at least one axis, got {shapes.get(first, 'none')}")
     return Source(name, format, architectures, shapes[first][0], head[0] if head else None, mean, std, said, tensors)
+
+
+def _bare_names(tensors: Tensors, name: str) -> dict[str, str]:
+    """torchvision's names of the tensors, {that: the one given}."""
+    bare = {}
+    for given in tensors:
+        its = re.sub(f"^{WRAPPERS}", "", given)
+        if its in bare:
+            raise UserError(f"{name}: two tensors claim {its}: {bare[its]} and {given}; save the state_dict of one model alone")
+        bare[its] = given
+    return bare
 
 
 def _video_architecture(tensors: Tensors, name: str) -> str:
