@@ -121,11 +121,19 @@ def test_relatives_of_the_resnet_are_refused_by_what_they_are(tmp_path, name, to
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("field", "value"), [("act_layer", "silu"), ("aa_layer", "blurpc"), ("norm_layer", "groupnorm")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("act_layer", "silu"), ("aa_layer", "blurpc"), ("norm_layer", "groupnorm"), ("output_stride", 8)]
+)
 def test_arguments_of_timm_that_change_a_resnet_are_refused(tmp_path, field, value):
     resnets.write(torchvision.models.resnet18(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "model_args": {field: value}}))
     with pytest.raises(UserError, match=f"config.json says {field} '{value}'"):
+        convert(tmp_path, {"clip": (1, 32, 32), "architecture": "c2d_18"}, InitConfig())
+
+
+def test_another_pooling_is_refused_as_timm_itself_writes_it(tmp_path):
+    timm.models.save_for_hf(timm.create_model("resnet18", global_pool="max"), tmp_path)
+    with pytest.raises(UserError, match=r"config\.json says global_pool 'max'"):
         convert(tmp_path, {"clip": (1, 32, 32), "architecture": "c2d_18"}, InitConfig())
 
 
