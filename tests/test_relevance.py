@@ -12,6 +12,7 @@ from vivit_jax.models.vivit.family import cells
 from vivit_jax.models.vivit.model import ViViT
 
 GRID = (2, 4, 4)
+CELLS = cells(ViViTConfig(clip=(2, 4, 4), tubelet=(1, 2, 2), size="Ti"))
 
 
 def clips_with_a_striped_block(seed, count):
@@ -88,3 +89,13 @@ def test_frames_that_are_not_sampled_carry_no_heat():
 def test_log_odds_are_of_one_class_against_all_others():
     probabilities = jnp.asarray([[0.5, 0.3, 0.2]])
     assert log_odds(jnp.log(probabilities) + 4.0, 1)[0] == pytest.approx(np.log(0.3 / 0.7), rel=1e-5)
+
+
+def test_there_is_no_evidence_for_the_only_class_of_a_model():
+    """It is certain whatever the clip shows, at log-odds that have no end."""
+
+    def score(clips):
+        return log_odds(clips.sum(axis=(1, 2, 3))[:, :1], 0)
+
+    relevance = integrated_gradients(score, jax.random.normal(jax.random.key(0), (2, 4, 4, 3)), CELLS)
+    assert (relevance.score, relevance.blank, np.abs(relevance.tokens).max()) == (0, 0, 0)

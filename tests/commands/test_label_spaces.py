@@ -73,6 +73,15 @@ def test_names_that_differ_in_spelling_alone_are_pointed_out(spelt, tmp_path, vi
     assert f"did you mean 'big cat' by {spelt!r}?" in err
 
 
+def test_two_classes_of_one_name_are_never_scored_as_one(data_dir, tmp_path, vivit):
+    """Hugging Face's id2label may have them, as that of ImageNet has two cranes."""
+    model = save_pretrained(tmp_path / "model", CONFIG, random_variables(CONFIG), PREPROCESS, (LABELS[0], *LABELS[1:2] * 2))
+    write_dataset("two", tmp_path, LABELS[:2])
+    code, _, err = vivit("evaluate", "--model", model, "--name", "two", "--data_dir", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"calls two classes {LABELS[1]!r}, numbers 1 and 2" in err
+
+
 def test_a_model_that_gives_nan_has_no_score(model_dir, data_dir, tmp_path):
     from vivit_jax.data.dataset import open_dataset
     from vivit_jax.errors import UserError

@@ -107,11 +107,13 @@ def test_timesformers_joint_attention_is_model_1(tmp_path):
         np.testing.assert_allclose(logits, model(video).logits.numpy(), **TOLERANCE)
 
 
-def test_hugging_face_dinov2_with_its_layer_scale_folded_and_positions_resized(tmp_path):
-    config = transformers.Dinov2Config(**{k: v for k, v in WIDTHS.items() if k != "intermediate_size"}, image_size=40, patch_size=8)
+@pytest.mark.parametrize(("size", "frame"), [(40, (24, 16)), ([16, 64], (16, 64))])
+def test_hugging_face_dinov2_with_its_layer_scale_folded_and_positions_resized(tmp_path, size, frame):
+    """Its own code resizes a grid of 5 x 5 to 3 x 2, bicubic; and 16 positions as those of 4 x 4, even where image_size says 2 x 8."""
+    config = transformers.Dinov2Config(**{k: v for k, v in WIDTHS.items() if k != "intermediate_size"}, image_size=size, patch_size=8)
     model = randomise(transformers.Dinov2Model(config))
     model.save_pretrained(tmp_path / "dino")
-    image = torch.randn(2, 3, 24, 16)  # its own code resizes the 5 x 5 grid to 3 x 2, bicubic
+    image = torch.randn(2, 3, *frame)
     features, pretrained = image_logits(tmp_path / "dino", image, None)
     assert pretrained.preprocess.mean == (0.485, 0.456, 0.406)
     with torch.no_grad():
@@ -286,23 +288,31 @@ def test_the_architectures_of_timm_with_tanh_gelu_are_all_listed():
     assert set(listed.values()) == {True, False}
 
 
-@pytest.mark.parametrize(("field", "value"), [("act_layer", "quick_gelu"), ("norm_layer", "rmsnorm")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("act_layer", "quick_gelu"), ("norm_layer", "rmsnorm"), ("attn_layer", "diff"), ("use_rot_pos_emb", True)]
+)
 def test_arguments_of_timms_models_that_a_vivit_cannot_express_are_refused_by_name(tmp_path, field, value):
     from safetensors.torch import save_file
 
     save_file(timm.create_model("vit_tiny_patch16_224", depth=1).state_dict(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "vit_tiny_patch16_224", "model_args": {field: value}}))
-    with pytest.raises(ValueError, match=f"config.json says {field} '{value}', and a ViViT"):
+    with pytest.raises(ValueError, match=rf"config\.json says {field} '?{value}'?, (and|which) a ViViT"):
         read_source(tmp_path, SourceOptions())
 
 
-def test_timms_res_post_norm_is_refused_by_its_architecture(tmp_path):
-    from safetensors.torch import save_file
-
-    save_file(timm.create_model("vit_tiny_patch16_224", depth=1).state_dict(), tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({"architecture": "vit_base_patch16_rpn_224"}))
-    with pytest.raises(ValueError, match="normalises after each residual branch"):
+@pytest.mark.parametrize(
+    ("architecture", "told"),
+    [
+        ("vit_base_patch16_rpn_224", "normalises after each residual branch"),
+        ("vit_small_patch16_rope_ape_224", "turns queries and keys by their places"),
+    ],
+)
+def test_what_timm_computes_with_the_weights_of_a_plain_vit_is_refused_by_the_architecture(tmp_path, architecture, told):
+    model = timm.create_model(architecture, depth=1, embed_dim=32, num_heads=4, img_size=32)
+    timm.models.save_for_hf(model, tmp_path, model_args={"num_heads": 4, "img_size": 32})
+    with pytest.raises(ValueError, match=told) as error:
         read_source(tmp_path, SourceOptions())
+    assert "\n" not in str(error.value)
 
 
 REFUSED = {
@@ -388,6 +398,14 @@ def test_hugging_face_vivit_there_and_back(tmp_path, tubelet, frames, activation
     back = from_pretrained(tmp_path / "exported")
     assert (back.model.config, back.preprocess, back.labels) == (pretrained.model.config, pretrained.preprocess, pretrained.labels)
     jax.tree.map(np.testing.assert_array_equal, back.variables, pretrained.variables)
+
+
+def test_class_names_whose_numbers_are_not_those_of_the_classes_are_refused(tmp_path):
+    vivit(tmp_path)
+    path = tmp_path / "vivit" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": {"0": "a", "1": "b", "3": "c"}}))
+    with pytest.raises(ValueError, match="id2label must number its 3 classes from 0 to 2, got 3"):
+        from_pretrained(tmp_path / "vivit")
 
 
 def test_frames_that_are_not_square_go_to_hugging_face_and_back(tmp_path):

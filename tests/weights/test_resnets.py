@@ -121,11 +121,19 @@ def test_relatives_of_the_resnet_are_refused_by_what_they_are(tmp_path, name, to
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("field", "value"), [("act_layer", "silu"), ("aa_layer", "blurpc"), ("norm_layer", "groupnorm")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("act_layer", "silu"), ("aa_layer", "blurpc"), ("norm_layer", "groupnorm"), ("output_stride", 8)]
+)
 def test_arguments_of_timm_that_change_a_resnet_are_refused(tmp_path, field, value):
     resnets.write(torchvision.models.resnet18(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "model_args": {field: value}}))
     with pytest.raises(UserError, match=f"config.json says {field} '{value}'"):
+        convert(tmp_path, {"clip": (1, 32, 32), "architecture": "c2d_18"}, InitConfig())
+
+
+def test_another_pooling_is_refused_as_timm_itself_writes_it(tmp_path):
+    timm.models.save_for_hf(timm.create_model("resnet18", global_pool="max"), tmp_path)
+    with pytest.raises(UserError, match=r"config\.json says global_pool 'max'"):
         convert(tmp_path, {"clip": (1, 32, 32), "architecture": "c2d_18"}, InitConfig())
 
 
@@ -153,12 +161,15 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, capsys, theirs):
     del state["layer1.0.conv2.1.weight"]
     torch.save(state, tmp_path / "narrow.pth")
     resnets.write(torchvision.models.resnet34(), tmp_path / "resnet34.pth")
+    both = {f"{part}.{name}": tensor for part in ("model", "backbone") for name, tensor in theirs["mc3_18"].state_dict().items()}
+    torch.save(both, tmp_path / "both.pth")
     image = resnets.write(torchvision.models.resnet18(), tmp_path / "image.pth")
     resnets.write(theirs["mc3_18"], tmp_path / "whole.pth")
     for source, options, told in (
         ("lost.pth", (), "1 missing: layer3.0.downsample.1.running_var (256,)"),
         ("more.pth", (), "1 left over: layer3.0.attention.weight (256,)"),
         ("narrow.pth", (), "layer1.0.conv2.1.weight, which tells the width, must be a tensor"),
+        ("both.pth", (), "two tensors claim stem.0.weight: model.stem.0.weight and backbone.stem.0.weight"),
         ("resnet34.pth", ("--clip", "4,32,32"), "only ResNet-18 and ResNet-50"),
         (image.name, ("--architecture", "c2d_18"), "give clip"),
         (image.name, ("--clip", "4,32,32"), "give architecture, c2d_18 or i3d_18"),

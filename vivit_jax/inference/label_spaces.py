@@ -40,7 +40,7 @@ def agree(pretrained: Pretrained, dataset: VideoDataset, *, from_file: bool = Fa
       from_file: whether the model's class names were read from a file.
 
     Raises:
-      UserError: if the heads differ, or the data set has a class that the model does not have.
+      UserError: if the heads differ, the model calls two classes the same, or the data set has a class that the model does not have.
     """
     of_model, of_data = dict(by_head(pretrained.labels)), by_head(dataset.labels)
     if of_model.keys() != of_data.keys():
@@ -53,6 +53,7 @@ def agree(pretrained: Pretrained, dataset: VideoDataset, *, from_file: bool = Fa
         if tuple(of_model[head]) == tuple(unnamed[head]) and tuple(names) != tuple(unnamed[head]):
             _check_as_many(len(unnamed[head]), len(names), dataset.name, head)
             of_model[head], assumed = names, True
+        _check_distinct(of_model[head], head)
         _check_known(names, of_model[head], dataset.name, head)
     return Agreement(of_model.get("", of_model), ASSUMED if assumed else OF_FILE if from_file else OF_MODEL)
 
@@ -121,6 +122,18 @@ def _check_as_many(of_model: int, of_data: int, dataset: str, head: str) -> None
             f"the model{f' head {head!r}' if head else ''} has {of_model} classes without names, and data set {dataset} has {of_data}: "
             "give their names with --labels FILE, one a line, in the order of the model's classes"
         )
+
+
+def _check_distinct(of_model: Sequence[str], head: str) -> None:
+    """Refuses two classes of one name, one of which would count all examples of both."""
+    number = {}
+    for i, name in enumerate(of_model):
+        if name in number:
+            raise UserError(
+                f"the model{f' of head {head!r}' if head else ''} calls two classes {name!r}, numbers {number[name]} and {i}, and which of "
+                "them a video shows cannot be told: " + ("correct its config.json" if head else "give them names by --labels FILE")
+            )
+        number[name] = i
 
 
 def _check_known(names: Sequence[str], of_model: Sequence[str], dataset: str, head: str) -> None:

@@ -40,7 +40,12 @@ class Relevance:
 
 
 def log_odds(logits: Float[Array, "b classes"], label: int | Int[Array, ""]) -> Float[Array, " b"]:
-    """log(p / (1 - p)) of a class. Unlike the logit it counts evidence against the other classes; unlike p it does not level off."""
+    """log(p / (1 - p)) of a class. Unlike the logit it counts evidence against the other classes; unlike p it does not level off.
+
+    The only class of a model is certain whatever the clip shows, for which there is no evidence: 0.
+    """
+    if logits.shape[-1] == 1:
+        return jnp.zeros_like(logits[:, 0])
     others = jnp.where(jnp.arange(logits.shape[-1]) == label, -jnp.inf, logits)
     return logits[:, label] - jax.nn.logsumexp(others, axis=-1)
 

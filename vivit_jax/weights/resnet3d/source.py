@@ -15,6 +15,15 @@ DEEP_STEM = "conv1.0.weight"
 STEMS = ("conv1.weight", DEEP_STEM)
 WRAPPERS = r"(?:module\.|model\.|backbone\.)*"
 
+# timm's arguments that change what the same weights compute, with the values that mean a plain ResNet.
+PLAIN_ARGUMENTS = {
+    "act_layer": ("relu",),
+    "aa_layer": (),
+    "norm_layer": ("batchnorm", "batchnorm2d"),
+    "global_pool": ("avg", "fast", "fastavg"),
+    "output_stride": (32,),
+}
+
 # Pixel statistics of torchvision's weights: Kinetics-400 for videos, ImageNet for images.
 MEANS: dict[str, Triple] = {VIDEO: (0.43216, 0.394666, 0.37645), IMAGE: (0.485, 0.456, 0.406)}
 STDS: dict[str, Triple] = {VIDEO: (0.22803, 0.22145, 0.216989), IMAGE: (0.229, 0.224, 0.225)}
@@ -72,7 +81,7 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
         raise UserError(f"{tensors.path}: no known ResNet has these names: {', '.join(list(tensors)[:4])}, ...")
     if asked in FORMATS and asked != format:
         raise UserError(f"{tensors.path} is of format {format}, not {asked}: set format to {format} or auto")
-    tensors = tensors.renamed({re.sub(f"^{WRAPPERS}", "", name): name for name in tensors})
+    tensors = tensors.renamed(_bare_names(tensors, name))
     shapes = tensors.shapes
     if format == IMAGE:
         _refuse_other_networks(tensors, name)
@@ -83,6 +92,17 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
     if not shapes.get(first):
         raise UserError(f"{name}: {first}, which tells the width, must be a tensor of at least one axis, got {shapes.get(first, 'none')}")
     return Source(name, format, architectures, shapes[first][0], head[0] if head else None, mean, std, said, tensors)
+
+
+def _bare_names(tensors: Tensors, name: str) -> dict[str, str]:
+    """torchvision's names of the tensors, {that: the one given}."""
+    bare = {}
+    for given in tensors:
+        its = re.sub(f"^{WRAPPERS}", "", given)
+        if its in bare:
+            raise UserError(f"{name}: two tensors claim {its}: {bare[its]} and {given}; save the state_dict of one model alone")
+        bare[its] = given
+    return bare
 
 
 def _video_architecture(tensors: Tensors, name: str) -> str:
@@ -124,8 +144,9 @@ def _refuse_other_networks(tensors: Tensors, name: str) -> None:
     architecture, arguments = config.get("architecture"), config.get("model_args")
     if re.match(r"(resnetblur|resnetaa)", str(architecture)):
         raise UserError(f"{name}: {architecture} smooths before it strides, which a ResNet over time and space does not")
-    for field, plain in (("act_layer", ("relu",)), ("aa_layer", ()), ("norm_layer", ("batchnorm", "batchnorm2d"))):
-        value = arguments.get(field) if isinstance(arguments, dict) else None
+    said = {"global_pool": config.get("global_pool")} | (arguments if isinstance(arguments, dict) else {})
+    for field, plain in PLAIN_ARGUMENTS.items():
+        value = said.get(field)
         if value not in (None, "", *plain):
             raise UserError(f"{name}: config.json says {field} {str(value)[:80]!r}, which a ResNet over time and space does not have")
 

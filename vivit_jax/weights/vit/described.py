@@ -118,12 +118,19 @@ def image_size_of(config: Mapping) -> tuple[int, int] | None:
     return tuple(size) if isinstance(size, list | tuple) and len(size) == 2 else None
 
 
-def labels_of(config: Mapping, params: Mapping) -> tuple[str, ...] | None:
-    """The class names, if config.json has as many as the head has classes."""
-    id2label = config.get("id2label")
-    if not id2label or "head/kernel" not in params or len(id2label) != params["head/kernel"].shape[-1]:
+def labels_of(config: Mapping, params: Mapping, name: str) -> tuple[str, ...] | None:
+    """The class names, if config.json has as many as the head has classes.
+
+    Raises:
+      UserError: for as many names whose numbers are not those of the classes, 0, 1, 2, ...
+    """
+    id2label = {int(index): str(label) for index, label in config.get("id2label", {}).items()}
+    if not id2label or "head/kernel" not in params or len(id2label) != (classes := params["head/kernel"].shape[-1]):
         return None
-    return tuple(str(id2label[index]) for index in sorted(id2label, key=int))
+    if id2label.keys() != set(range(classes)):
+        other = min(id2label.keys() - set(range(classes)))
+        raise UserError(f"{name}: config.json: id2label must number its {classes} classes from 0 to {classes - 1}, got {other}: correct it")
+    return tuple(id2label[index] for index in range(classes))
 
 
 def check_depth(params: Mapping, config: Mapping, name: str) -> None:

@@ -10,7 +10,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.model_json import MULTI_LABEL
 from vivit_jax.weights.tensor_files import Tensors
-from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
+from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width, square_grid
 from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, said_by_config
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
@@ -114,6 +114,8 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     check_depth(params, config, name)
     headless = _drop_wide_head(params)
     has_times = TIMES in params
+    if _is_dino(tensors) and _is_square(params):
+        config.pop("image_size", None)
     layout = _video_layout if is_video else _timesformer_layout if has_times else _image_layout
     facts = layout(params, config, options, name)
     pixels = read_processors(metadata.get("pixels", {}), name)
@@ -129,7 +131,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         origin=translation.origin,
         dropped=translation.dropped,
         headless=headless,
-        labels=labels_of(config, params),
+        labels=labels_of(config, params, name),
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or default[0],
         std=pixels.std or default[1],
@@ -195,6 +197,11 @@ def _drop_wide_head(params: dict) -> str | None:
         del params["head/kernel"], params["head/bias"]
         return "its head reads the cls token joined to the mean of the others"
     return None
+
+
+def _is_square(params: dict) -> bool:
+    """Whether positions form a square, as which DINOv2's class resizes them to all frames that are not square, whatever image_size says."""
+    return square_grid(len(params["position"]) - ("cls" in params)) is not None
 
 
 def _is_dino(tensors: Tensors) -> bool:

@@ -5,6 +5,7 @@ architecture stands in timm's code alone; those that differ from the default are
 """
 
 import re
+from collections.abc import Mapping
 
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
@@ -68,6 +69,15 @@ POOLS = {"token": "token", "avg": "mean", "max": "max"}
 
 # Architectures whose code has tanh GELU.
 TANH = r"vit_(base_patch32_siglip|giantopt_|large_patch16_siglip_gap_512|so400m_patch16_siglip)"
+# Arguments that change what the same weights compute, with the values that mean a plain ViT.
+PLAIN_ARGUMENTS = {
+    "attn_layer": ("", "attn", "attention"),
+    "attn_type": ("eva",),
+    "block_fn": ("", "Block"),
+    "mlp_layer": ("", "mlp", "Mlp"),
+    "use_post_norm": (False,),
+    "use_rot_pos_emb": (False,),
+}
 # Our names of timm's values of `act_layer`.
 ACTIVATIONS = {"gelu": "gelu", "gelu_erf": "gelu", "gelu_tanh": "gelu_tanh"}
 
@@ -83,7 +93,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     config = described(metadata.get("config", {}), name)
     architecture = config.get("architecture", "")
     refuse(tensors, REFUSED, name)
-    _refuse_by_architecture(architecture, name)
+    _refuse_by_architecture(architecture, metadata.get("config", {}).get("model_args") or {}, name)
     _refuse_gated(tensors, name)
     heads = options.num_heads or config.get("model_args", {}).get("num_heads") or _heads(tensors, options, name)
     translation = translate(tensors, TABLE, heads)
@@ -131,10 +141,18 @@ def _activation(config: dict, architecture: str, name: str) -> str:
     return ACTIVATIONS[activation]
 
 
-def _refuse_by_architecture(architecture: str, name: str) -> None:
-    for part, reason in (("quickgelu", "has QuickGELU"), ("_rpn_", "normalises after each residual branch (res-post-norm)")):
+def _refuse_by_architecture(architecture: str, arguments: Mapping, name: str) -> None:
+    """Refuses what config.json alone tells: the weights have the names and shapes of a plain ViT's."""
+    for part, reason in (
+        ("quickgelu", "has QuickGELU"),
+        ("_rpn_", "normalises after each residual branch (res-post-norm)"),
+        ("_rope_", "turns queries and keys by their places (rotary positions) beside adding learned ones"),
+    ):
         if part in architecture:
             raise UserError(f"{name}: {architecture} {reason}, which a ViViT does not")
+    for field, plain in PLAIN_ARGUMENTS.items():
+        if arguments.get(field) not in (None, *plain):
+            raise UserError(f"{name}: config.json says {field} {str(arguments[field])[:80]!r}, which a ViViT does not have")
 
 
 def _refuse_gated(tensors: Tensors, name: str) -> None:

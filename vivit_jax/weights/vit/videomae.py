@@ -120,7 +120,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         clip=clip,
         pool="mean_then_norm" if normalises_mean else "mean",
         headless=None if normalises_mean else FIRST_TOKEN,
-        labels=labels_of(config, params),
+        labels=labels_of(config, params, name),
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or IMAGENET_MEAN,
         std=pixels.std or IMAGENET_STD,
