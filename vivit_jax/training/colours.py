@@ -24,8 +24,9 @@ def recoloured(video: UInt8[Array, "b t h w 3"], colours: Float[Array, "b 5"]) -
 
     Args:
       video: the clips, 0..255.
-      colours: each clip's changes, in Scenic's order: brightness, added to pixels in [0, 1]; a factor on the saturation, which stays at most
-        1; a factor on each channel's distance from its mean over the frame; hue, added, in turns of the colour wheel; whether it is grey.
+      colours: each clip's changes, in Scenic's order: brightness, added to pixels in [0, 1]; a factor on the saturation, which stays at
+        most 1; a factor on each channel's distance from its mean over the frame; hue, added, in turns of the colour wheel; whether it is
+        grey.
     """
     brightness, saturation, contrast, hue, grey = (column[:, None, None, None] for column in colours.T)
     pixels = tuple(video[..., channel].astype(jnp.float32) / 255 + brightness for channel in range(3))
