@@ -5,10 +5,12 @@ only those runs' test scores count. A run that is finished is not done again, so
 `--seconds` it begins no run after that time. Several runs go side by side, each on one of the GPUs that are there.
 
 `--variants` changes one thing at a time, each model at the rate it got on the whole set: a part of the training clips in as many steps,
-frames in random order, or another number of frames over the same time.
+frames in random order, or another number of frames over the same time. With `--rates_from` they take the rates of a study that is written
+down, so that its runs on the whole sets need not be there.
 
   python benchmarks/cnn_or_vivit.py --data_dir data --workdir runs/cnn_or_vivit --jobs 8 --json docs/cnn_or_vivit.json
   python benchmarks/cnn_or_vivit.py --data_dir data --workdir runs/cnn_or_vivit --jobs 8 --variants whole half quarter tenth
+  python benchmarks/cnn_or_vivit.py --data_dir data --workdir runs/variants --jobs 8 --variants shuffled --rates_from docs/cnn_or_vivit.json
   python benchmarks/cnn_or_vivit.py --workdir runs/cnn_or_vivit --write docs/cnn_or_vivit.md --json docs/cnn_or_vivit.json --jobs 0
 """
 
@@ -89,6 +91,14 @@ def best_validation(job: Job, root: pathlib.Path) -> float | None:
     return max(row[f"val/{job.score}"] for row in rows if f"val/{job.score}" in row)
 
 
+def chosen_rates(arguments: argparse.Namespace) -> dict[tuple[str, str], str]:
+    """The learning rate of each data set and model: that of the study written down, or the best of those tried, once all are tried."""
+    if arguments.rates_from:
+        return {(row["data"], row["model"]): row["rate"] for row in json.loads(arguments.rates_from.read_text())}
+    cells = itertools.product(arguments.sets, arguments.models)
+    return {cell: rate for cell in cells if (rate := best_rate(*cell, arguments.rates, arguments.workdir))}
+
+
 def best_rate(data: str, model: str, rates: Sequence[str], root: pathlib.Path) -> str | None:
     """The rate of the highest validation score with seed 0, once all are tried."""
     found = {rate: best_validation(Job(data, model, rate, 0), root) for rate in rates}
@@ -117,23 +127,24 @@ def measure(arguments: argparse.Namespace) -> None:
     def run(wanted: list[Job]) -> None:
         jobs.run_all([as_run(job, arguments) for job in wanted], arguments.jobs, arguments.gpus, end - time.monotonic())
 
-    run([Job(*cell, rate, 0) for rate in arguments.rates for cell in cells])
-    chosen = {cell: best_rate(*cell, arguments.rates, arguments.workdir) for cell in cells}
+    if not arguments.rates_from:
+        run([Job(*cell, rate, 0) for rate in arguments.rates for cell in cells])
+    chosen = chosen_rates(arguments)
     wanted = [
-        Job(*cell, rate, seed, variant)
+        Job(*cell, chosen[cell], seed, variant)
         for seed in range(arguments.seeds)
         for variant in arguments.variants
-        for cell, rate in chosen.items()
-        if rate
+        for cell in cells
+        if cell in chosen
     ]
     run([job for job in wanted if job.overrides() is not None])
 
 
 def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each variant, data set and model whose runs are finished."""
-    rows = []
+    rows, chosen = [], chosen_rates(arguments)
     for variant, data, model in itertools.product(arguments.variants, arguments.sets, arguments.models):
-        rate = best_rate(data, model, arguments.rates, arguments.workdir)
+        rate = chosen.get((data, model))
         seeds = [Job(data, model, rate, seed, variant) for seed in range(arguments.seeds)]
         if rate is None or any(best_validation(job, arguments.workdir) is None for job in seeds):
             continue
@@ -208,6 +219,7 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="NAME")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["whole"], metavar="NAME", help=" ".join(VARIANTS))
     parser.add_argument("--rates", nargs="+", default=RATES, metavar="RATE", help=f"learning rates (default {' '.join(RATES)})")
+    parser.add_argument("--rates_from", type=pathlib.Path, metavar="FILE.json", help="the figures of a study: take its rates and try none")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each at its rate (default 3)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side; 0 only makes the table (default 1)")
     parser.add_argument("--gpus", type=lambda text: text.split(","), default=[], metavar="N,...", help="GPUs to spread them over")
