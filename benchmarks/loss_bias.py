@@ -12,14 +12,12 @@ What follows `--` goes to `train.py` each time. `--at_once` runs share a GPU: no
 import argparse
 import concurrent.futures
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
 import scipy.stats
+from loss_runs import LossRun
 
 ROOT = pathlib.Path(__file__).parents[1]
 PATHS = {
@@ -53,19 +51,11 @@ def main() -> None:
 
 def losses_of(arguments: argparse.Namespace, path: str, seed: int, folder: pathlib.Path) -> list[float]:
     """The loss of each step of one run."""
-    workdir = folder / f"{path}_{seed}"
-    command = [sys.executable, ROOT / "train.py", f"--config={arguments.config}", f"--workdir={workdir}", *arguments.flags]
-    command += [f"--config.model.{key}={value}" for key, value in PATHS[path].items()]
-    command += [f"--config.seed={seed}", f"--config.training.steps={arguments.steps}", "--config.training.log_every=1"]
-    command += ["--config.training.tensorboard=False", "--config.data.val_split=None", "--config.data.test_split=None"]
-    share = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / arguments.at_once:.2f}"}
-    precision = {} if path == "fast" else {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}
-    run = subprocess.run(command, stdout=subprocess.DEVNULL, env=os.environ | share | precision)
-    if run.returncode:
-        raise SystemExit(f"train.py ended with {run.returncode} for {path}, seed {seed}")
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    flags = [*arguments.flags, f"--config.seed={seed}"]
+    run = LossRun(arguments.config, PATHS[path], arguments.steps, flags, exact=path != "fast")
+    losses = run.losses(folder / f"{path}_{seed}", {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / arguments.at_once:.2f}"})
     print(f"{path} {seed} done", flush=True)
-    return [row["train/loss"] for row in rows if "train/loss" in row]
+    return losses
 
 
 def bias(losses: dict[str, list[float]], path: str, arguments: argparse.Namespace) -> dict:

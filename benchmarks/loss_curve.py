@@ -16,17 +16,14 @@ cuDNN pads an odd number of tokens, dropout draws another mask: compare with `--
 
 import argparse
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 from typing import Any
 
 import numpy as np
+from loss_runs import LossRun
 
 ROOT = pathlib.Path(__file__).parents[1]
-TRAIN = ROOT / "train.py"
 PATHS = {
     "fast": {"dtype": "bfloat16", "attention": "auto"},
     "plain": {"dtype": "float32", "attention": "xla"},
@@ -65,9 +62,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The losses of all runs, and how far they are from the plain one's."""
     losses = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in PATHS:
+        for name, model in PATHS.items():
             workdir = pathlib.Path(folder) / name
-            losses[name] = train(arguments, name, workdir)
+            print(f"{name}: {', '.join(map(str, model.values()))}", flush=True)
+            losses[name] = LossRun(arguments.config, model, arguments.steps, arguments.flags, exact=name != "fast").losses(workdir)
             ran = json.loads((workdir / "config.json").read_text())
     return {
         "config": pathlib.Path(arguments.config).name,
@@ -77,21 +75,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "differences": {path: differences(losses[path], losses["plain"], arguments.window) for path in COMPARED},
         "losses": losses,
     }
-
-
-def train(arguments: argparse.Namespace, name: str, workdir: pathlib.Path) -> list[float]:
-    """The loss of each step of one path."""
-    command = [sys.executable, TRAIN, f"--config={arguments.config}", f"--workdir={workdir}", *arguments.flags]
-    command += [f"--config.model.{key}={value}" for key, value in PATHS[name].items()]
-    command += [f"--config.training.steps={arguments.steps}", "--config.training.log_every=1", "--config.training.tensorboard=False"]
-    command += ["--config.data.val_split=None", "--config.data.test_split=None"]
-    precision = {} if name == "fast" else {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}
-    print(f"{name}: {', '.join(map(str, PATHS[name].values()))}", flush=True)
-    run = subprocess.run(command, stdout=subprocess.DEVNULL, env=os.environ | precision)
-    if run.returncode:
-        raise SystemExit(f"train.py ended with {run.returncode}")
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [row["train/loss"] for row in rows if "train/loss" in row]
 
 
 def differences(other: list[float], plain: list[float], window: int) -> dict[str, dict[str, float]]:

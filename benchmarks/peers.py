@@ -12,11 +12,15 @@ a warm-up. On a machine with torch, timm, transformers and jax:
 import dataclasses
 import functools
 import sys
+import typing
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from side_by_side import Case, compare, make_parser, parse, report, time_ours, time_torch, write
+
+if typing.TYPE_CHECKING:
+    from vivit_jax.models.vivit.config import ViViTConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,15 +44,11 @@ class Size:
 SIZES = {"B/16x2": Size(), "tiny": Size((4, 16, 16), (2, 8, 8), width=16, layers=2, heads=2, hidden=32, classes=5)}
 
 
-def measure_ours(case: Case) -> dict[str, Any]:
-    """Ours, and how many parameters it has."""
-    import jax
-
-    from vivit_jax.analysis.random_input import random_variables
+def our_config(size: Size, **options: Any) -> "ViViTConfig":
+    """The config of our model of a size."""
     from vivit_jax.models.vivit.config import ViViTConfig
 
-    size = SIZES[case.size]
-    model = ViViTConfig(
+    return ViViTConfig(
         clip=size.clip,
         tubelet=size.tubelet,
         hidden_size=size.width,
@@ -56,8 +56,17 @@ def measure_ours(case: Case) -> dict[str, Any]:
         num_heads=size.heads,
         mlp_dim=size.hidden,
         num_classes=size.classes,
-        dtype="bfloat16",
+        **options,
     )
+
+
+def measure_ours(case: Case) -> dict[str, Any]:
+    """Ours, and how many parameters it has."""
+    import jax
+
+    from vivit_jax.analysis.random_input import random_variables
+
+    model = our_config(SIZES[case.size], dtype="bfloat16")
     row = time_ours(model, case)
     return row | {"parameters": sum(leaf.size for leaf in jax.tree.leaves(random_variables(model)["params"]))}
 

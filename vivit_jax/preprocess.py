@@ -35,8 +35,8 @@ class Preprocess:
       stride: distance in source frames between two frames of a clip.
       resize: short side in pixels that a frame is scaled to before the crop.
       crop: (height, width) of the crop, in pixels.
-      mean: per RGB channel, of pixels in [0, 1].
-      std: per RGB channel, of pixels in [0, 1]. Mean and std of 0.5 give Scenic's range [-1, 1].
+      mean: the mean of each RGB channel, for pixels in [0, 1].
+      std: the standard deviation of each RGB channel, for pixels in [0, 1]. Mean and std of 0.5 give Scenic's range [-1, 1].
       rate: frames a second of a clip, whatever those of its video; where given, it replaces `stride`.
       sampling: `dense`, frames `stride` or 1 / `rate` apart; or `segments`, one of each of as many equal parts of the whole video.
       padding: what a video shorter than a clip does: `loop` or `hold` its last frame.
@@ -100,7 +100,7 @@ class Preprocess:
         return (video.astype(jnp.float32) * scale + shift).astype(dtype or jnp.float32)
 
     def to_dict(self) -> dict:
-        """Plain values for JSON. The last three fields are only there if they are not the defaults, which older versions know alone."""
+        """Plain values for JSON. The last three fields are there only where they are not the defaults: older versions do not know them."""
         values = dataclasses.asdict(self) | {
             "crop": list(self.crop),
             "mean": list(self.mean),

@@ -5,6 +5,7 @@ import json
 import pathlib
 import sys
 
+import loss_runs
 import numpy as np
 import pytest
 
@@ -26,7 +27,7 @@ def test_differences_are_of_steps_and_of_means_of_a_window():
 
 @pytest.mark.slow
 def test_runs_that_differ_by_more_than_the_bound_fail_and_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(loss_curve, "TRAIN", TESTS / "training" / "tiny.py")
+    monkeypatch.setattr(loss_runs, "TRAIN", TESTS / "training" / "tiny.py")
     monkeypatch.setenv("PYTHONPATH", str(TESTS.parent), prepend=":")
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
     report, image = tmp_path / "report.json", tmp_path / "plot.svg"

@@ -29,19 +29,9 @@ def tiny_case():
 
 def test_all_peers_are_the_same_network(tiny_case):
     from vivit_jax.analysis import complexity
-    from vivit_jax.models.vivit.config import ViViTConfig
 
     pytest.importorskip("torch")
-    size = peers.SIZES["tiny"]
-    config = ViViTConfig(
-        clip=size.clip,
-        tubelet=size.tubelet,
-        hidden_size=size.width,
-        num_layers=size.layers,
-        num_heads=size.heads,
-        mlp_dim=size.hidden,
-        num_classes=size.classes,
-    )
+    config = peers.our_config(peers.SIZES["tiny"])
     for library, make in (("timm", peers.make_timm), ("transformers", peers.make_hugging_face)):
         pytest.importorskip(library)
         parameters = sum(parameter.numel() for parameter in make(tiny_case).parameters())

@@ -112,43 +112,24 @@ def run(arguments: argparse.Namespace) -> None:
 def _planned(arguments: argparse.Namespace) -> "Planned":
     """What the options ask for, with the class names of --labels and the file of --out."""
     from vivit_jax.inference.label_spaces import with_labels
+    from vivit_jax.runs.evaluations import Wanted, plan_for_model, plan_for_run
 
-    planned = _of_run_or_model(arguments)
+    wanted = Wanted(
+        name=arguments.name,
+        data_dir=arguments.data_dir,
+        split=arguments.split,
+        views=arguments.views,
+        flip=arguments.flip,
+        average=arguments.average,
+        step=arguments.checkpoint,
+        relabelled=bool(arguments.labels),
+    )
+    planned = plan_for_run(arguments.workdir, wanted) if arguments.workdir else plan_for_model(arguments.model, wanted)
     asked = dataclasses.replace(planned.asked, batch_size=arguments.batch_size)
     if arguments.labels:
         asked = dataclasses.replace(asked, pretrained=with_labels(asked.pretrained, pathlib.Path(arguments.labels)))
     out = arguments.out if arguments.out and not _is_table(arguments.out) else planned.out
     return dataclasses.replace(planned, asked=asked, out=out)
-
-
-def _of_run_or_model(arguments: argparse.Namespace) -> "Planned":
-    from vivit_jax.runs.evaluations import plan_for_model, plan_for_run
-
-    if arguments.workdir:
-        return plan_for_run(
-            arguments.workdir,
-            name=arguments.name,
-            data_dir=arguments.data_dir,
-            split=arguments.split,
-            views=arguments.views,
-            flip=arguments.flip,
-            average=arguments.average,
-            step=arguments.checkpoint,
-            relabelled=bool(arguments.labels),
-        )
-    if not arguments.name:
-        raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, the folder it is in)")
-    if arguments.checkpoint:
-        raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
-    return plan_for_model(
-        arguments.model,
-        arguments.name,
-        arguments.data_dir,
-        split=arguments.split or "test",
-        views=arguments.views or (4, 3),
-        flip=bool(arguments.flip),
-        average=arguments.average,
-    )
 
 
 def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:

@@ -84,7 +84,7 @@ class DecodedRecords(Sequence):
 
 
 def show_frames(record: Record, indices: np.ndarray, framer: Framer) -> np.ndarray:
-    """The frames of a record at `indices`, as `video.decode_frames` gives them with `framer`."""
+    """The frames of a record at `indices`, int64 (t,), as `video.decode_frames` gives them with `framer`: uint8 (t, h, w, 3)."""
     frames = record["video"]
     if isinstance(frames, bytes):
         return video.decode_frames(frames, indices, framer=framer, stored=True, name=record["name"])

@@ -1,4 +1,4 @@
-"""Chooses who reads a data set, threads of this process or worker processes, and how many, from the machine unless the config says.
+"""Chooses how many threads or worker processes read a data set: what the config says, or else what suits the machine.
 
 Threads start at once and share everything, but only so many of them keep a CPU busy each: between two calls into FFmpeg or OpenCV all wait
 for the interpreter's one lock. Processes do not, and each takes seconds to start and a part of the machine's memory: they are for feeding

@@ -85,7 +85,7 @@ def centre_clip(video_frames: int, preprocess: Preprocess, fps: float | None = N
 
 
 def frames_once(video_frames: int, preprocess: Preprocess, fps: float | None = None) -> np.ndarray:
-    """Frame numbers of the middle clip, ascending, without what is repeated because the video ends before the clip."""
+    """Frame numbers of the middle clip, int64 (t,), ascending, without what is repeated because the video ends before the clip."""
     clip = centre_clip(video_frames, preprocess, fps)
     if preprocess.sampling == "segments":
         return clip
@@ -93,7 +93,7 @@ def frames_once(video_frames: int, preprocess: Preprocess, fps: float | None = N
 
 
 def reorder(indices: np.ndarray, order: str, generator: np.random.Generator) -> np.ndarray:
-    """A clip's frame numbers in a `temporal_order` of `DataConfig`: `forward`, `shuffled`, or `one_frame` of them repeated."""
+    """A clip's frame numbers (t,) in a `temporal_order` of `DataConfig`: `forward`, `shuffled`, or `one_frame` of them repeated."""
     if order == "shuffled":
         return generator.permutation(indices)
     if order == "one_frame":

@@ -64,7 +64,7 @@ class WindowPlan:
         return judged_clips(self.views[0] if self.views else self._covering(frames, fps), self.preprocess, frames, fps)
 
     def _covering(self, frames: int, fps: float) -> int:
-        """How many clips cover a window; of segments one does."""
+        """How many clips cover a window; one does if it takes a frame from each segment."""
         if self.preprocess.sampling == "segments":
             return 1
         stride = fps / self.preprocess.rate if self.preprocess.rate else self.preprocess.stride
@@ -91,15 +91,15 @@ class Window:
 def cut(task: tuple[str | os.PathLike, int], plan: WindowPlan) -> Iterator[list[Window] | str]:
     """The windows of a video in order, some at a time.
 
-    A frame belongs to a window if it is first shown within it. Windows during which no frame is have none and are left out, and there are
-    no windows after the first that reaches the video's end; a rest of less than a tenth of a window gets none either.
+    A frame belongs to a window if it is first shown within it. A window within which no frame is first shown is left out, and
+    so are windows after the first that reaches the video's end. A rest of less than a tenth of a window gets none either.
 
     Args:
       task: a video file, or `-` for standard input; and the number of the first window to give.
       plan: how to cut.
 
     Yields:
-      As many windows as have at most `plan.at_once` views altogether, but one at least; of standard input what is there after a second.
+      As many windows as have at most `plan.at_once` views altogether, but one at least; for standard input, what is there after a second.
       An empty list, each second, says that a file is still being decoded. A last line of text says what was damaged, if anything was.
 
     Raises:

@@ -6,6 +6,7 @@ import pathlib
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.summary import refused_clips
+from vivit_jax.errors import UserError
 from vivit_jax.files import file_name
 from vivit_jax.inference.scores import Conditions
 from vivit_jax.inference.split_pass import SplitPass
@@ -47,82 +48,88 @@ class Planned:
         )
 
 
-def plan_for_run(
-    workdir: str | pathlib.Path,
-    *,
-    name: str | None = None,
-    data_dir: str | None = None,
-    split: str | None = None,
-    views: Views | None = None,
-    flip: bool | None = None,
-    average: str | None = None,
-    step: int | None = None,
-    relabelled: bool = False,
-) -> Planned:
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What an evaluation is to score, and how; None is as in the run's own test, or for a model directory as `plan_for_model` says.
+
+    Attributes:
+      name: the data set.
+      data_dir: the folder of prepared data sets.
+      split: the split.
+      views: (temporal, spatial) views of each video.
+      flip: whether each view is also scored mirrored.
+      average: what is averaged over the views, `logits` or `probabilities`.
+      step: scores a run's parameters after this step; None scores the model that the run kept.
+      relabelled: whether the classes are given other names than the model's.
+    """
+
+    name: str | None = None
+    data_dir: str | None = None
+    split: str | None = None
+    views: Views | None = None
+    flip: bool | None = None
+    average: str | None = None
+    step: int | None = None
+    relabelled: bool = False
+
+
+def plan_for_run(workdir: str | pathlib.Path, wanted: Wanted) -> Planned:
     """A run's model on the run's own test, or with other data, split, views or step (an exploration).
 
     Only the run's own test is written to `evaluation.json`; an exploration goes to a file named by what differs.
-
-    Args:
-      workdir: the run's work directory.
-      name: the data set; None is the run's.
-      data_dir: the folder of prepared data sets; None is the run's.
-      split: the split; None is that of the run's test.
-      views: (temporal, spatial) views; None is those of the run's test.
-      flip: whether each view is also scored mirrored; None is as in the run's test.
-      average: what is averaged over the views; None is as in the run's test.
-      step: scores the parameters after this step; None scores the model that the run kept.
-      relabelled: whether the classes are given other names than the model's.
 
     Raises:
       UserError: for a run, a checkpoint, a data set or a split that does not exist.
     """
     run = open_run(workdir)
     own, own_test = run.experiment.data, run.experiment.evaluation
-    data = dataclasses.replace(own, name=name or own.name, data_dir=data_dir or own.data_dir)
+    data = dataclasses.replace(own, name=wanted.name or own.name, data_dir=wanted.data_dir or own.data_dir)
     dataset = ensure_dataset(data.name, data.data_dir)
-    wanted, views = split or own.test_split or "test", views or own_test.test_views
-    flip = own_test.test_flip if flip is None else flip
-    average = average or own_test.average
-    split = dataset.resolve(wanted)
-    its_own = (
-        data == own
-        and step is None
-        and not relabelled
-        and split == dataset.resolve(own.test_split or wanted)
-        and (tuple(views), flip, average) == (tuple(own_test.test_views), own_test.test_flip, own_test.average)
-    )
-    pretrained = _after(run, step, dataset) if step else from_pretrained(str(run.model))
-    exploration = _exploration(data.name if data != own else None, split, views, flip, average, step)
+    own_split = own.test_split or wanted.split or "test"
+    split = dataset.resolve(wanted.split or own_split)
+    pretrained = _after(run, wanted.step, dataset) if wanted.step else from_pretrained(str(run.model))
     asked = SplitPass(
-        pretrained=dataclasses.replace(pretrained, average=average),
+        pretrained=dataclasses.replace(pretrained, average=wanted.average or own_test.average),
         dataset=dataset,
         split=split,
-        views=views,
-        flip=flip,
+        views=wanted.views or own_test.test_views,
+        flip=own_test.test_flip if wanted.flip is None else wanted.flip,
         data=data,
         parallel=run.experiment.parallel,
     )
-    return Planned(asked, step or step_of(pretrained), run.path / (OWN if its_own else exploration))
+    is_own = (
+        data == own
+        and wanted.step is None
+        and not wanted.relabelled
+        and split == dataset.resolve(own_split)
+        and (tuple(asked.views), asked.flip) == (tuple(own_test.test_views), own_test.test_flip)
+        and asked.pretrained.average == own_test.average
+    )
+    out = OWN if is_own else _exploration(asked, wanted.step, other_data=data != own)
+    return Planned(asked, wanted.step or step_of(pretrained), run.path / out)
 
 
-def plan_for_model(
-    path: str | pathlib.Path, name: str, data_dir: str | None, *, split: str, views: Views, flip: bool, average: str | None = None
-) -> Planned:
-    """A model directory on a data set; its scores go to `evaluation.json` in the current folder. `average` None is as the model says.
+def plan_for_model(path: str | pathlib.Path, wanted: Wanted) -> Planned:
+    """A model directory on the data set that is named; its scores go to `evaluation.json` in the current folder.
+
+    Unless something else is wanted, the split is `test`, in 4x3 views, averaged as the model says.
 
     Raises:
-      UserError: for a model, a data set or a split that does not exist.
+      UserError: for a model, a data set or a split that does not exist, a data set that is not named, or a step.
     """
+    if not wanted.name:
+        raise UserError("--model needs --name, the data set to evaluate on (and --data_dir, the folder it is in)")
+    if wanted.step:
+        raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
     pretrained = from_pretrained(str(path))
-    dataset = ensure_dataset(name, data_dir)
+    dataset = ensure_dataset(wanted.name, wanted.data_dir)
     asked = SplitPass(
-        pretrained=dataclasses.replace(pretrained, average=average or pretrained.average),
+        pretrained=dataclasses.replace(pretrained, average=wanted.average or pretrained.average),
         dataset=dataset,
-        split=dataset.resolve(split),
-        views=views,
-        flip=flip,
-        data=DataConfig(name=name, data_dir=data_dir),
+        split=dataset.resolve(wanted.split or "test"),
+        views=wanted.views or (4, 3),
+        flip=bool(wanted.flip),
+        data=DataConfig(name=wanted.name, data_dir=wanted.data_dir),
     )
     return Planned(asked, step_of(pretrained), pathlib.Path(OWN))
 
@@ -143,8 +150,9 @@ def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:
     )
 
 
-def _exploration(dataset: str | None, split: str, views: Views, flip: bool, average: str, step: int | None) -> str:
+def _exploration(asked: SplitPass, step: int | None, *, other_data: bool) -> str:
     """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in the name if they are not the run's own."""
-    seen = f"{views[0]}x{views[1]}{'-flip' if flip else ''}{f'-{average}' if average != 'logits' else ''}"
-    parts = ["evaluation", *([dataset] if dataset else []), split, seen, *([f"step{step}"] if step else [])]
+    average = asked.pretrained.average
+    seen = f"{asked.views[0]}x{asked.views[1]}{'-flip' if asked.flip else ''}{f'-{average}' if average != 'logits' else ''}"
+    parts = ["evaluation", *([asked.data.name] if other_data else []), asked.split, seen, *([f"step{step}"] if step else [])]
     return file_name("-".join(parts)) + ".json"

@@ -115,7 +115,7 @@ class Reading:
         return self._read(functools.partial(probe, self._upload.path, name=self._upload.name, limits=self._limits))
 
     def decode(self, group: range, preprocess: Preprocess, views: Views) -> np.ndarray:
-        """Some of the video's views, see `decode_group`; this is a `Decode`.
+        """Some of the video's views, uint8 (v, t, h, w, 3), as `decode_group` gives them; this is a `Decode`.
 
         Raises:
           UserError: naming the upload, if it cannot be read.

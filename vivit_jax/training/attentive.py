@@ -61,7 +61,13 @@ class AttentiveHead(nn.Module):
 
 
 def choose_attentive(head: AttentiveHead, examples: TokenRows, train: np.ndarray, val: np.ndarray | None) -> tuple[Tried, ...]:
-    """Trains with every rate and decay on the rows `train` and scores each after several numbers of epochs on the rows `val`.
+    """Trains with every rate and decay on some rows of the examples, and scores each after several numbers of epochs on others.
+
+    Args:
+      head: what is trained.
+      examples: the tokens and labels of all rows.
+      train: (m,) the numbers of the rows to train on.
+      val: (k,) those to score on; None scores on folds of `train`, groups kept together.
 
     Returns:
       All that was tried, the best first; see `training.probes.choose`.
@@ -90,14 +96,14 @@ def choose_attentive(head: AttentiveHead, examples: TokenRows, train: np.ndarray
 
 
 def fit_attentive(head: AttentiveHead, examples: TokenRows, rows: np.ndarray, setting: Setting) -> Any:
-    """The parameters of the head, trained on these rows."""
+    """The parameters of the head, trained on the rows with these numbers, (m,)."""
     epochs = int(setting["epochs"])
     ((_, params),) = _train(head, examples, rows, [setting], (epochs,), "fitting")
     return jax.tree.map(lambda leaf: np.asarray(leaf[0]), params)
 
 
 def logits_of(head: AttentiveHead, params: Any, examples: TokenRows, rows: np.ndarray) -> Float[np.ndarray, "b classes"]:
-    """The logits of a trained head, averaged over the views."""
+    """The logits of a trained head for the rows with these numbers, (b,), averaged over the views."""
     return _logits(head, jax.tree.map(lambda leaf: leaf[None], params), examples, rows)[0]
 
 

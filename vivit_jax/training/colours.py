@@ -20,12 +20,13 @@ def seen_video(batch: dict[str, Any]) -> UInt8[Array, "b t h w 3"]:
 
 
 def recoloured(video: UInt8[Array, "b t h w 3"], colours: Float[Array, "b 5"]) -> UInt8[Array, "b t h w 3"]:
-    """Clips in other colours. Only what comes out of the first four steps is rounded and cut to 0..255, and then made grey.
+    """Clips in other colours. The result of the first four changes is rounded and cut to 0..255, and only then made grey.
 
     Args:
       video: the clips, 0..255.
-      colours: of each clip, in Scenic's order: brightness, added to pixels in [0, 1]; a factor on the saturation, which stays at most
-        1; a factor on each channel's distance from its mean over the frame; hue, added, in turns of the colour wheel; whether it is grey.
+      colours: each clip's changes, in Scenic's order: brightness, added to pixels in [0, 1]; a factor on the saturation, which stays at
+        most 1; a factor on each channel's distance from its mean over the frame; hue, added, in turns of the colour wheel; whether it is
+        grey.
     """
     brightness, saturation, contrast, hue, grey = (column[:, None, None, None] for column in colours.T)
     pixels = tuple(video[..., channel].astype(jnp.float32) / 255 + brightness for channel in range(3))
@@ -36,7 +37,7 @@ def recoloured(video: UInt8[Array, "b t h w 3"], colours: Float[Array, "b 5"]) -
 
 
 def _saturated(pixels: Pixels, factor: Array) -> Pixels:
-    """With the saturation of HSV, (highest - lowest) / highest, times a factor."""
+    """The pixels with their saturation in HSV, (highest - lowest) / highest, multiplied by a factor."""
     highest, lowest = _extremes(pixels)
     spread = highest - lowest
     most = jnp.where((highest > 0) & (spread > 0), highest / spread, jnp.inf)
@@ -49,7 +50,7 @@ def _contrasted(pixels: Pixels, factor: Array) -> Pixels:
 
 
 def _turned(pixels: Pixels, turns: Array) -> Pixels:
-    """With the hue of HSV moved along the colour wheel."""
+    """The pixels with their hue in HSV moved along the colour wheel."""
     red, green, blue = pixels
     highest, lowest = _extremes(pixels)
     spread = highest - lowest

@@ -1,11 +1,11 @@
-"""LoRA (Hu et al. 2022): kernels stay as they are, and the sum of each with a product of two thin matrices is used in their place.
+"""LoRA (Hu et al. 2022): a kernel stays as it is, and its sum with the product of two thin matrices is used in its place.
 
 The adapters lie beside their kernel in the tree of parameters, as `kernel` W and `lora` with `a` (*in, r), `b` (r, *out) and `scale` ();
 for scanned layers each has a leading axis of layers. Every model takes `merged` parameters, W + scale a b with scale = alpha / r, and the
 model directory holds these, so that nobody outside training sees an adapter. `b` begins as zero: the first step starts from W.
 
-The gradient of a whole kernel is still computed, a layer at a time, before it becomes that of `a` and `b`. What is saved is the optimiser's
-memory, and the gradients': not that of activations.
+The gradient of a whole kernel is still computed, a layer at a time, before it becomes that of `a` and `b`. This saves memory for
+the optimiser and the gradients, not for activations.
 """
 
 import re

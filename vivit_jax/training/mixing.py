@@ -57,8 +57,8 @@ def pixel_weights(key: Array, mixup: float, cutmix: float, height: int, width: i
     return jnp.where(is_cutmix, box_weights(place, own, height, width), own)
 
 
-def box_weights(key: Array, own: Array, height: int, width: int) -> Float[Array, "h w"]:
-    """0 in a box of the frame's aspect that covers 1 - `own` of it before it is cut at the edges, 1 elsewhere."""
+def box_weights(key: Array, own: Float[Array, ""], height: int, width: int) -> Float[Array, "h w"]:
+    """0 in a box of the frame's aspect, 1 elsewhere. Before it is cut at the edges, it covers 1 - `own` of the frame."""
     centre = jax.random.uniform(key, (2,)) * jnp.array([height, width])
     half = jnp.sqrt(1 - own) * jnp.array([height, width]) / 2
     low, high = jnp.round(centre - half), jnp.round(centre + half)

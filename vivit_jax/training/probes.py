@@ -47,7 +47,7 @@ class Examples:
         return len(self.features)
 
     def take(self, rows: np.ndarray) -> "Examples":
-        """The examples with these indices."""
+        """The examples with these numbers, (m,)."""
         return Examples(self.features[rows], self.label[rows], self.groups[rows])
 
     def joined(self, other: "Examples") -> "Examples":
@@ -179,7 +179,13 @@ def choose(kind: Kind, train: Examples, val: Examples | None, classes: int) -> t
 
 
 def tried_in_order(scored: Sequence[tuple[Setting, np.ndarray]], label: np.ndarray, classes: int) -> tuple[Tried, ...]:
-    """Settings with the logits that their heads give for held-out examples, scored, the best first."""
+    """Scores settings, and gives them the best first.
+
+    Args:
+      scored: settings, each with the logits (b, classes) that its head gives for the held-out examples.
+      label: class numbers (b,), or (b, classes) of zeros and ones where an example may have several.
+      classes: the number of classes.
+    """
     names = [str(number) for number in range(classes)]
     tried = []
     for setting, logits in scored:

@@ -42,7 +42,7 @@ class Box:
     """A part of the frame with some area. Where it would not fit in one direction, it is cut to the frame.
 
     Attributes:
-      area: as a share of the frame's.
+      area: its share of the frame's area.
       aspect: width over height, in pixels.
       corner: where the box lies within the room it has to move, (down, right), each in [0, 1).
     """

@@ -59,7 +59,7 @@ def resize(frame: np.ndarray, height: int, width: int, out: np.ndarray | None = 
 
 
 def spread(extent: int, length: int, count: int) -> np.ndarray:
-    """Starts of `count` windows of `length` spread evenly over `extent`, ends included; the middle one if there is only one. int64."""
+    """Starts of `count` windows of `length` over `extent`, int64 (count,): evenly spread from end to end, or one in the middle."""
     room = max(0, extent - length)
     return np.array([room // 2]) if count == 1 else np.round(np.linspace(0, room, count)).astype(np.int64)
 

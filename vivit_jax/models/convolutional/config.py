@@ -15,7 +15,7 @@ class ConvolutionalConfig(BaseConfig):
 
     Attributes:
       architecture: one of the family's published networks.
-      width: channels of the first stage; the next three have 2, 4 and 8 times as many.
+      width: channels of the first stage; the next three have 2, 4 and 8 times as many. All published networks have the default.
       clip: (t, h, w) of the input video, in frames and pixels.
       num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
         then returns its features.

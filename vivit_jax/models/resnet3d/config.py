@@ -103,7 +103,6 @@ class ResNet3DConfig(ConvolutionalConfig):
     Attributes:
       architecture: `r3d_18`, `mc3_18` or `r2plus1d_18` (Tran et al. 2018, as torchvision has them); or an image ResNet applied to videos,
         `c2d_18` or `c2d_50` (each frame alone, averaged), `i3d_18` or `i3d_50` (Wang et al. 2018: convolutions over three frames too).
-      width: channels of the first stage; the next three have 2, 4 and 8 times as many. All published ones have 64.
       convolutions: how the network is computed: `3d`, as it is written; `2d`, rearranged for GPUs, with 2-D convolutions or matrix products
         where a kernel spans one frame or one pixel; or `auto`, which is `2d` on a GPU. The results are the same but for rounding.
 

@@ -1,10 +1,8 @@
 """ResNets over time and space as a family: what the rest of the package asks of one."""
 
-import dataclasses
-import re
-
 import numpy as np
 
+from vivit_jax.models.convolutional.residual_family import edges, height_below_head, plain
 from vivit_jax.models.families import Cells, Family
 from vivit_jax.models.resnet3d.config import WIDTH, ResNet3DConfig
 from vivit_jax.models.resnet3d.model import ResNet3D
@@ -12,19 +10,10 @@ from vivit_jax.models.resnet3d.model import ResNet3D
 NAMES = {"r3d": "R3D", "mc3": "MC3", "r2plus1d": "R(2+1)D", "c2d": "C2D", "i3d": "I3D"}
 
 
-def plain(config: ResNet3DConfig) -> ResNet3DConfig:
-    """The model as it is published, without what only changes how it is computed."""
-    return dataclasses.replace(config, dtype="float32", convolutions="3d")
-
-
 def height(config: ResNet3DConfig, path: str) -> int:
     """0 for the stem, 1 for the first block, the largest for the head."""
-    if path.startswith("stem"):
-        return 0
-    if place := re.search(r"stage_(\d)/block_(\d+)/", path):
-        stage, block = int(place[1]), int(place[2])
-        return sum(config.plan.depths[: stage - 1]) + block + 1
-    return len(config.blocks) + 1
+    below = height_below_head(config.plan.depths, path)
+    return len(config.blocks) + 1 if below is None else below
 
 
 def cells(config: ResNet3DConfig) -> Cells:
@@ -35,10 +24,7 @@ def cells(config: ResNet3DConfig) -> Cells:
     """
     n_t, n_h, n_w = config.grid
     frames = tuple(tuple(map(int, part)) for part in np.array_split(np.arange(config.clip[0]), n_t))
-    rows, columns = (
-        tuple(round(i * extent / count) for i in range(count + 1)) for extent, count in zip(config.clip[1:], (n_h, n_w), strict=True)
-    )
-    return Cells(frames, rows, columns)
+    return Cells(frames, edges(config.clip[1], n_h), edges(config.clip[2], n_w))
 
 
 def describe(config: ResNet3DConfig) -> str:

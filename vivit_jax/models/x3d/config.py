@@ -52,7 +52,6 @@ class X3DConfig(ConvolutionalConfig):
     Attributes:
       architecture: `x3d_xs`, `x3d_s`, `x3d_m` or `x3d_l`. The first three are one network, published for clips of 4 x 160 x 160,
         13 x 160 x 160 and 16 x 224 x 224; `x3d_l` is deeper, for 16 x 312 x 312.
-      width: channels of the first stage; the next three have 2, 4 and 8 times as many. All published ones have 24.
       convolutions: how depthwise convolutions are computed: `3d`, as convolutions; `shifts`, as sums of shifted features; or `auto`, which
         is `shifts` on a CPU and a GPU. The results are the same but for rounding.
 
