@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, locate
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, is_hidden, locate
 from vivit_jax.data.layouts.frames import images_in, is_image, rate, segment
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.video.reader import SUFFIXES
@@ -167,8 +167,8 @@ def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (pathlib.Path(base, name) for name in sorted(names) if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield from (pathlib.Path(base, name) for name in sorted(names) if not is_hidden(name))
 
 
 @dataclasses.dataclass
