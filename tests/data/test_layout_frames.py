@@ -2,6 +2,7 @@
 
 import pathlib
 
+import cv2
 import films
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from vivit_jax import cli
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.layouts import Reading, read_layout
-from vivit_jax.data.layouts.frames import images_in
+from vivit_jax.data.layouts.frames import as_rgb, images_in
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
@@ -128,3 +129,16 @@ def test_frames_of_one_number_are_in_the_order_of_their_names(tmp_path, monkeypa
     for order in (listed, listed[::-1]):
         monkeypatch.setattr(pathlib.Path, "iterdir", lambda folder, order=order: iter(order))
         assert [path.name for path in images_in(tmp_path)] == ["img_01.png", "img_1.jpg", "img_1.png", "img_2.png"]
+
+
+def test_frames_of_16_bits_keep_their_upper_8(tmp_path):
+    """Thermal cameras and depth sensors write them; Pillow by itself makes nearly all of them white."""
+    grey = np.random.default_rng(0).integers(0, 1 << 16, (32, 48), np.uint16)
+    for suffix in (".png", ".tiff"):
+        cv2.imwrite(str(path := tmp_path / f"grey{suffix}"), grey)
+        assert np.array_equal(as_rgb(path, "grey"), cv2.imread(str(path), cv2.IMREAD_COLOR))
+    (tmp_path / "grey.ppm").write_bytes(b"P5 48 32 65535\n" + grey.astype(">u2").tobytes())
+    assert np.array_equal(as_rgb(tmp_path / "grey.ppm", "grey"), np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, -1))
+    Image.fromarray(grey.astype(np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(UserError, match=r"^warm: its pixels have 32 bits"):
+        as_rgb(tmp_path / "float.tiff", "warm")

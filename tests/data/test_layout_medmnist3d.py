@@ -66,8 +66,8 @@ def test_volumes_of_noise_come_back_too(tmp_path, name, size):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train_images": None}, "train_images must be uint8"),
-        ({"val_labels": None}, r"val_labels must be whole numbers \(2, 1\)"),
+        ({"train_images": None}, "holds no train_images: it has train_labels, val_images"),
+        ({"val_labels": None}, "holds no val_labels"),
         ({"test_images": np.zeros((3, 28, 28, 28), np.float32)}, "test_images must be uint8 .* got float32"),
         ({"train_labels": np.full((6, 1), 2, np.uint8)}, r"train_labels must be in 0..1, got 2..2"),
         ({"train_labels": np.zeros((5, 1), np.uint8)}, r"train_labels must be whole numbers \(6, 1\)"),
@@ -79,6 +79,13 @@ def test_arrays_that_are_not_the_publishers_are_refused(tmp_path, change, messag
     made = {name: value for name, value in (arrays() | change).items() if value is not None}
     with pytest.raises(UserError, match=message):
         read_layout("medmnist3d", write(tmp_path / "adrenalmnist3d.npz", made))
+
+
+def test_a_class_without_volumes_keeps_its_number(tmp_path):
+    """In a part of a set, as a person tries things out on."""
+    found = read_layout("medmnist3d", write(tmp_path / "organmnist3d.npz", arrays() | {"train_labels": np.full((6, 1), 10, np.uint8)}))
+    assert (len(found.labels), {clip.label for clip in found.clips if clip.split == "train"}) == (11, {"pancreas"})
+    assert "10 of 11 classes have no training video here" in found.remarks
 
 
 def lying(shape):

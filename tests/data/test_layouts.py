@@ -38,7 +38,15 @@ def refused(layout, source, message):
 
 def test_folder_lists_videos_by_split_and_class(folder):
     (folder / "train/run/notes.txt").write_text("left aside")
-    (folder / "train/run/.hidden.mp4").write_text("")
+    for hidden in (
+        "train/run/.hidden.mp4",
+        "train/run/@eaDir/a.mp4/thumb.jpg",
+        "__MACOSX/train/run/._a.mp4",
+        "train/__MACOSX/x",
+        "@eaDir/x",
+    ):
+        (folder / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (folder / hidden).write_text("")
     found = read_layout("folder", folder)
     assert [(clip.split, clip.label, clip.name) for clip in found.clips] == [
         ("train", "run", "train/run/a.mp4"),
@@ -193,6 +201,12 @@ def test_csv_takes_lines_of_path_and_label(folder, text):
     ]
     assert found.labels == ("9", "10")
     assert found.remarks == ("list.csv names no split: all 2 videos are train; --split 70,15,15 would make val and test",)
+
+
+def test_classes_that_are_numbers_are_in_their_order(folder):
+    """A table program writes `10.0` where a column also has empty cells."""
+    rows = "train/run/a.mp4,10.0,train\ntrain/sit/c.mp4,-1.5,train\ntrain/run/b.MP4,9.0,train\ntest/sit/e.mp4,,test\n"
+    assert read_layout("csv", listing(folder, f"path,label,split\n{rows}")).labels == ("-1.5", "9.0", "10.0")
 
 
 def test_csv_tells_all_missing_files_at_once(folder):

@@ -1,5 +1,7 @@
 """UCF-101, HMDB-51, Moments in Time and Sports-1M as their publishers hand them out, and what all published layouts share."""
 
+import gzip
+
 import pytest
 from published_sets import UCF, UCF_VIDEOS, lay, refused, remark, told
 
@@ -68,13 +70,13 @@ def test_moments_takes_the_video_of_its_split(tmp_path, film):
     assert found.missing == (("val", "clapping/gone_1.mp4"),)
 
 
-@pytest.mark.parametrize("form", ["txt", "json"])
+@pytest.mark.parametrize("form", ["txt", "gz", "json"])
 def test_sports1m_keeps_all_labels(tmp_path, film, form):
     rows = {"train": [("Rzyb0ClmcB0", [1]), ("GtSMxi0kJMM", [0, 2])], "test": [("2WkOvqe-asM", [2])]}
-    if form == "txt":
+    if form != "json":
         url = "https://www.youtube.com/watch?v="
         lists = {
-            f"cross-validation/{split}_partition.txt": "".join(f"{url}{name} {','.join(map(str, numbers))}\n" for name, numbers in of)
+            f"original/{split}_partition.txt": "".join(f"{url}{name} {','.join(map(str, numbers))}\n" for name, numbers in of)
             for split, of in rows.items()
         }
     else:
@@ -84,6 +86,9 @@ def test_sports1m_keeps_all_labels(tmp_path, film, form):
         }
     videos = [f"videos/{name}.mp4" for of in rows.values() for name, _ in of]
     lay(tmp_path, film, videos, **lists, **{"labels.txt": "aquabike\naquathlon (ancient)\nyoyo\n"})
+    for path in (tmp_path / "original").glob("*.txt") if form == "gz" else ():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
     found = read_layout("sports1m", tmp_path)
     assert told(found) == {
         ("train", "Rzyb0ClmcB0", ("aquathlon (ancient)",)),
@@ -91,6 +96,21 @@ def test_sports1m_keeps_all_labels(tmp_path, film, form):
         ("test", "2WkOvqe-asM", ("yoyo",)),
     }
     assert found.multi_label
+
+
+def test_two_lists_of_one_name_that_differ_are_refused(tmp_path, film):
+    """UCF-101 has other lists of the same names for another task, in a folder that comes first."""
+    lay(tmp_path, film, UCF_VIDEOS, **UCF)
+    other = tmp_path / "UCF101TrainTestSplits-DetectionTask/testlist01.txt"
+    other.parent.mkdir()
+    other.write_text("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi\n")
+    refused("ucf101", tmp_path, r"DetectionTask/testlist01\.txt and .*ucfTrainTestlist/testlist01\.txt differ: name .* by --annotations")
+    assert len(read_layout("ucf101", tmp_path, Reading(annotations=(tmp_path / "ucfTrainTestlist",))).clips) == 4
+    other.write_bytes(UCF["ucfTrainTestlist/testlist01.txt"].replace("\n", "\r\n").encode())
+    assert len(read_layout("ucf101", tmp_path).clips) == 4
+    (tmp_path / "ucfTrainTestlist/classInd.txt").unlink()
+    (tmp_path / "classInd.txt.gz").write_bytes(b"no gzip")
+    refused("ucf101", tmp_path, r"classInd\.txt\.gz: cannot be unpacked")
 
 
 def test_a_published_copy_of_a_video_is_told_and_a_foreign_option_refused(tmp_path, film):

@@ -117,6 +117,16 @@ def test_a_source_is_split_by_class_and_the_same_way_for_ever(tmp_path, contents
         splits()
 
 
+def test_a_split_that_each_class_is_too_small_for_gets_its_share_of_all(tmp_path):
+    for number, name in enumerate(f"{label}/{number}.mp4" for label in "abcde" for number in range(4)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"video %2d" % number)
+    found = read_layout("folder", tmp_path, None, Shares(percentages("70,15,15")))
+    assert {split: sum(clip.split == split for clip in found.clips) for split in found.splits} == {"train": 14, "val": 3, "test": 3}
+    assert {clip.label for clip in found.clips if clip.split == "train"} == {*"abcde"}
+    assert all(len({clip.label for clip in found.clips if clip.split == split}) == 3 for split in ("val", "test"))
+
+
 def test_groups_copies_and_segments_stay_together(tmp_path, contents, listed):
     for number in range(30):
         (tmp_path / f"{number}.mp4").write_bytes(b"%3d" % (number // 2 if number < 4 else number))

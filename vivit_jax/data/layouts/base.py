@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
@@ -14,6 +15,9 @@ from vivit_jax.errors import UserError
 
 Label = str | None | tuple[str, ...] | Mapping[str, str | None]
 """A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head. None if not known."""
+
+OF_SYSTEMS = {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
+"""Folders that macOS, Synology, Linux and Windows leave beside files."""
 
 Generated = Callable[[], tuple[Iterable[np.ndarray], Fraction] | bytes]
 """A picklable function that makes frames, each uint8 (h, w, 3), and their rate in frames a second; or the bytes of a video file."""
@@ -146,8 +150,15 @@ def tolerated(tolerate: float, total: int) -> int:
 
 
 def sorted_labels(names: set[str]) -> tuple[str, ...]:
-    """Class names in order: as numbers if all of them are, else by name."""
-    return tuple(sorted(names, key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else str))
+    """Class names in order: as numbers if all of them are, such as `10` or the `10.0` that a spreadsheet makes of it, else by name."""
+    numbers = {name: _number(name) for name in names}
+    return tuple(sorted(names, key=str if None in numbers.values() else lambda name: (numbers[name], name)))
+
+
+def _number(name: str) -> float | None:
+    if name.isdecimal():
+        return int(name)
+    return float(name) if re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", name, re.ASCII) else None
 
 
 def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path | None = None) -> pathlib.Path:
@@ -187,6 +198,11 @@ def _problem(path: pathlib.Path) -> str | None:
 def resolved(path: pathlib.Path) -> pathlib.Path:
     """`path` with its links followed, as far as they can be."""
     return pathlib.Path(os.path.realpath(path))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is not the user's, or is not meant to be seen: `.DS_Store`, `._clip.mp4`, `__MACOSX`."""
+    return name.startswith(".") or name in OF_SYSTEMS
 
 
 def is_utf8(text: str) -> bool:

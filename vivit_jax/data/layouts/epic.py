@@ -30,7 +30,7 @@ from vivit_jax.data.layouts.published_lists import header_of, rows_of, whole_num
 from vivit_jax.data.layouts.times import seconds
 from vivit_jax.errors import UserError
 
-LISTS = {"train": "EPIC_100_train.csv", "val": "EPIC_100_validation.csv"}
+LISTS = {"train": ("EPIC_100_train.csv",), "val": ("EPIC_100_validation.csv",)}
 INFO = "EPIC_100_video_info.csv"
 TEST = "EPIC_100_test_*timestamps.csv"
 HEADS = {"verb": 97, "noun": 300}
@@ -44,7 +44,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
       UserError: naming the file and line.
     """
     publication = Publication(source, reading)
-    publication.needed(*LISTS.values(), TEST)
+    publication.needed(*(name for names in LISTS.values() for name in names), TEST)
     labels, gathered = {head: _labels(publication, head) for head in HEADS}, Gathered(publication.fps)
     rates = _rates(publication) if publication.has_unread_frames else {}
     publication.takes_frames |= bool(rates)
@@ -53,20 +53,17 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
         for head in HEADS
         if not publication.file(f"EPIC_100_{head}_classes*.csv")
     ]
-    for split, name in LISTS.items():
-        for path in publication.files(name)[:1]:
-            for where, row in rows_of(path, *COLUMNS, *(f"{head}_class" for head in HEADS)):
-                label = {
-                    head: names[whole_number(where, f"{head}_class", row[f"{head}_class"], len(names))] for head, names in labels.items()
-                }
-                _add(gathered, publication, where, row, split, label, rates)
-    for path in publication.files(TEST)[:1]:
+    for split, path in publication.by_split(LISTS):
+        for where, row in rows_of(path, *COLUMNS, *(f"{head}_class" for head in HEADS)):
+            label = {head: names[whole_number(where, f"{head}_class", row[f"{head}_class"], len(names))] for head, names in labels.items()}
+            _add(gathered, publication, where, row, split, label, rates)
+    for split, path in publication.by_split({"test": (TEST,)}):
         if unread := [column for column in COLUMNS if column not in header_of(path)]:
             remarks.append(f"{path.name} has no labels and no {unread[0]}, and is left aside")
             continue
-        remarks.append(UNSCORED.format(path.name, "test"))
+        remarks.append(UNSCORED.format(path.name, split))
         for where, row in rows_of(path, *COLUMNS):
-            _add(gathered, publication, where, row, "test", dict.fromkeys(HEADS), rates)
+            _add(gathered, publication, where, row, split, dict.fromkeys(HEADS), rates)
     return gathered.annotations(labels, publication, *remarks)
 
 

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterable
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_utf8, locate, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, is_utf8, locate, sorted_labels
 from vivit_jax.data.splits import USUAL, canonical
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
@@ -76,7 +76,7 @@ def _check_splits(source: pathlib.Path, folders: list[pathlib.Path], *, of_class
 
 def left_aside(source: pathlib.Path, paths: Iterable[pathlib.Path]) -> list[str]:
     """How a remark names paths below `source`; hidden ones are left out."""
-    names = (path.relative_to(source).as_posix() for path in paths if not path.name.startswith("."))
+    names = (path.relative_to(source).as_posix() for path in paths if not is_hidden(path.name))
     return [name if is_utf8(name) else repr(name) for name in names]
 
 
@@ -87,11 +87,11 @@ def told(what: str, names: list[str]) -> str:
 
 def folders_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """The folders in a folder, sorted by name, without hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
 def _is_video(path: pathlib.Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+    return path.suffix.lower() in SUFFIXES and not is_hidden(path.name) and not path.is_dir()
 
 
 def _class_clips(source: pathlib.Path, folder: pathlib.Path, split: str, aside: list[str], reading: Reading) -> list[Clip]:
@@ -100,7 +100,7 @@ def _class_clips(source: pathlib.Path, folder: pathlib.Path, split: str, aside: 
     clips = []
     for path in sorted(folder.iterdir()):
         name = path.relative_to(source)
-        if path.name.startswith("."):
+        if is_hidden(path.name):
             continue
         if path.is_dir() and any(inner.suffix.lower() in SUFFIXES for inner in path.rglob("*")):
             raise UserError(f"{path}: a folder of videos inside a class; move them up into {folder.name}, or out of {source}")

@@ -1,7 +1,7 @@
 """Videos whose frames lie as image files: `SOURCE/{train,val,test}/CLASS/VIDEO/*.jpg`, or to be split, `SOURCE/CLASS/VIDEO/*.jpg`.
 
 Frames are in the order of the numbers in their names (`img_2.jpg` before `img_10.jpg`). Image files do not tell their
-rate, so `--fps` must. Files that are no frames are named in a remark, but for hidden ones.
+rate, so `--fps` must. Files that are no frames are named in a remark, but for hidden ones. Of 16 bits a pixel the upper 8 are kept.
 """
 
 import functools
@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_utf8, locate, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, is_utf8, locate, sorted_labels
 from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside, told
 from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.video.container import LIMITS
@@ -23,6 +23,7 @@ from vivit_jax.data.video.geometry import resize
 from vivit_jax.errors import UserError, in_one_line
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}
+OF_16_BITS = ("PNG", "PPM")  # which may have 16 bits a pixel and no more, though Pillow may have them as 32
 FLOW = "flow_"
 JITTER = Fraction(1, 5)  # of a frame's duration, as for times in a video file
 
@@ -78,7 +79,7 @@ def rate(fps: float | None) -> Fraction | None:
 
 def is_image(name: str) -> bool:
     """Whether a file is an image by its name."""
-    return pathlib.PurePath(name).suffix.lower() in FORMATS and not name.startswith(".")
+    return pathlib.PurePath(name).suffix.lower() in FORMATS and not is_hidden(name)
 
 
 def film(files: tuple[pathlib.Path, ...], fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:
@@ -109,12 +110,25 @@ def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
     try:
         with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
             if image.width * image.height > LIMITS.pixels:
-                raise UserError(f"{name}: {image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except UserError:
-        raise
+                raise UserError(f"{image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
+            return np.asarray(_of_8_bits(ImageOps.exif_transpose(image), of_16_bits=image.format in OF_16_BITS).convert("RGB"))
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
     except Exception as error:  # Pillow raises many kinds for a damaged file
         raise UserError(f"{name}: cannot be read as a picture ({in_one_line(error)})") from None
+
+
+def _of_8_bits(image: Image.Image, *, of_16_bits: bool) -> Image.Image:
+    """Grey of 16 bits as the upper 8, as FFmpeg and OpenCV show it; Pillow by itself makes all from 256 on white.
+
+    Raises:
+      UserError: for pixels of 32 bits.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and of_16_bits):
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UserError("its pixels have 32 bits, and nothing tells which of their values is white: save it with 8 or 16 bits")
+    return image
 
 
 def segment(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[Iterator[np.ndarray], Fraction]:

@@ -26,7 +26,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication = Publication(source, reading)
     ending = f"_test_split{reading.split_number}.txt"
     publication.needed(f"*{ending}")
-    lists = {path.name[: -len(ending)]: path for path in publication.files(f"*{ending}")}
+    labels = {path.name[: path.name.lower().rindex(ending)] for path in publication.files(f"*{ending}")}
+    lists = {label: publication.needed(f"{label}{ending}") for label in labels}
     gathered, neither = Gathered(publication.fps), 0
     for label, path in sorted(lists.items()):
         for where, line in lines_of(path):

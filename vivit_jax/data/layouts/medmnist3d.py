@@ -53,7 +53,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
             Clip(f"{split}/{index:05d}", split, labels[number], functools.partial(volume, path, split, index), lossless=True)
             for index, number in enumerate(numbers)
         ]
-    return Annotations(clips, labels)
+    return Annotations(clips, labels, published=True)
 
 
 def volume(path: pathlib.Path, split: str, index: int) -> tuple[np.ndarray, Fraction]:
@@ -87,17 +87,23 @@ def _set_of(path: pathlib.Path) -> str:
 
 
 def _check_images(path: pathlib.Path, shapes: dict, split: str) -> None:
-    shape, dtype = shapes.get(f"{split}_images", ((), None))
+    shape, dtype = _known(path, shapes, f"{split}_images")
     if len(shape) != 4 or dtype != np.uint8 or min(shape) < 1:
         raise UserError(f"{path}: {split}_images must be uint8 (volumes, depth, height, width), got {dtype} {shape}")
     if shape[1] < 2 or shape[2] % 2 or shape[3] % 2:
         raise UserError(f"{path}: {split}_images must have at least 2 slices of even sides, got {shape}")
 
 
+def _known(path: pathlib.Path, shapes: dict, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    if name not in shapes:
+        raise UserError(f"{path}: holds no {name}: it has {', '.join(shapes) or 'nothing'}")
+    return shapes[name]
+
+
 def _numbers(path: pathlib.Path, shapes: dict, split: str, classes: int) -> np.ndarray:
     """The class of each volume, (volumes,)."""
     name, volumes = f"{split}_labels", shapes[f"{split}_images"][0][0]
-    shape, dtype = shapes.get(name, ((), None))
+    shape, dtype = _known(path, shapes, name)
     if shape not in ((volumes,), (volumes, 1)) or dtype.kind not in "ui":
         raise UserError(f"{path}: {name} must be whole numbers ({volumes}, 1), got {dtype} {shape}")
     numbers = read_array(path, name).reshape(-1)

@@ -14,7 +14,7 @@ from vivit_jax.data.layouts.published import Gathered, Publication
 from vivit_jax.data.layouts.published_lists import cells_of, in_order, known_class, whole_number
 from vivit_jax.errors import UserError
 
-LISTS = {"train": "trainingSet.csv", "val": "validationSet.csv"}
+LISTS = {"train": ("trainingSet.csv",), "val": ("validationSet.csv",)}
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
@@ -25,14 +25,13 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     publication = Publication(source, reading)
     labels = _labels(publication.needed("moments_categories.txt", "category_moments*.txt"))
-    publication.needed(*LISTS.values())
+    publication.needed(*(name for names in LISTS.values() for name in names))
     gathered = Gathered(publication.fps)
-    for split, name in LISTS.items():
-        for path in publication.files(name)[:1]:
-            for where, cells in cells_of(path):
-                if len(cells) < 2:
-                    raise UserError(f"{where}: expected CLASS/VIDEO,CLASS, got {','.join(cells)[:100]!r}")
-                gathered.add(cells[0], split, known_class(where, cells[1], labels), publication.video(cells[0], split=split))
+    for split, path in publication.by_split(LISTS):
+        for where, cells in cells_of(path):
+            if len(cells) < 2:
+                raise UserError(f"{where}: expected CLASS/VIDEO,CLASS, got {','.join(cells)[:100]!r}")
+            gathered.add(cells[0], split, known_class(where, cells[1], labels), publication.video(cells[0], split=split))
     return gathered.annotations(labels, publication)
 
 

@@ -15,8 +15,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, locate
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, is_hidden, locate
 from vivit_jax.data.layouts.frames import images_in, is_image, rate, segment
+from vivit_jax.data.layouts.published_lists import PACKED, text_of
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
@@ -79,20 +80,33 @@ class Publication:
         return not self.takes_frames and bool(self._by_name[1])
 
     def files(self, *patterns: str) -> list[pathlib.Path]:
-        """Lists whose names match one of `patterns`, in the order of the patterns; case does not matter."""
-        named = [(path, path.name.lower()) for path in self._files]
+        """Lists whose names match one of `patterns`, in the order of the patterns; case does not matter, nor does `.gz` after a name."""
+        named = [(path, path.name.lower().removesuffix(PACKED)) for path in self._files]
         found = [path for pattern in patterns for path, name in named if fnmatch.fnmatchcase(name, pattern.lower())]
         return list(dict.fromkeys(found))
 
     def file(self, *patterns: str) -> pathlib.Path | None:
-        """The first list that matches one of `patterns`, or None."""
-        return next(iter(self.files(*patterns)), None)
+        """The first list that matches one of `patterns`, or None.
+
+        Raises:
+          UserError: if there is another of that name that says something else.
+        """
+        found = self.files(*patterns)
+        for path in found[1:]:
+            if path.name.removesuffix(PACKED) == found[0].name.removesuffix(PACKED) and text_of(path) != text_of(found[0]):
+                raise UserError(f"{found[0]} and {path} differ: name the one that is meant, or its folder, by --annotations")
+        return found[0] if found else None
+
+    def by_split(self, patterns: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, pathlib.Path]]:
+        """The splits that have a list, each with it, given what the list of each may be called."""
+        found = ((split, self.file(*names)) for split, names in patterns.items())
+        yield from ((split, path) for split, path in found if path)
 
     def needed(self, *patterns: str) -> pathlib.Path:
         """The first list that matches one of `patterns`.
 
         Raises:
-          UserError: if there is none, naming where it was searched for.
+          UserError: if there is none, naming where it was searched for, or as `file` does.
         """
         found = self.file(*patterns)
         if found is None:
@@ -167,8 +181,8 @@ def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (pathlib.Path(base, name) for name in sorted(names) if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield from (pathlib.Path(base, name) for name in sorted(names) if not is_hidden(name))
 
 
 @dataclasses.dataclass

@@ -1,24 +1,28 @@
 """Reads the lists of published sets: text, lines, tables and JSON, each entry with its place, which errors name."""
 
 import csv
+import gzip
 import json
 import pathlib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vivit_jax.errors import UserError, in_one_line
 
 DELIMITERS = ",;\t"
+PACKED = ".gz"
+LONGEST = 1 << 30  # bytes of a list once it is unpacked
 
 
 def text_of(path: pathlib.Path) -> str:
-    """A list's text, whose lines end in `\\n`.
+    """A list's text, whose lines end in `\\n`. It may be packed by gzip.
 
     Raises:
       UserError: if it cannot be read, or is not UTF-8.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = _unpacked(path).decode("utf-8-sig")
     except OSError as error:
         raise UserError(in_one_line(error)) from None
     except UnicodeDecodeError as error:
@@ -26,6 +30,19 @@ def text_of(path: pathlib.Path) -> str:
     if "\0" in text:
         raise UserError(f"{path}: not a text file (it holds zero bytes)")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unpacked(path: pathlib.Path) -> bytes:
+    if not path.name.lower().endswith(PACKED):
+        return path.read_bytes()
+    try:
+        with gzip.open(path) as file:
+            content = file.read(LONGEST + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be unpacked ({in_one_line(error)})") from None
+    if len(content) > LONGEST:
+        raise UserError(f"{path}: unpacked, the list is longer than {LONGEST:,} bytes")
+    return content
 
 
 def lines_of(path: pathlib.Path) -> Iterator[tuple[str, str]]:

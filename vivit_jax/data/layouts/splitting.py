@@ -50,6 +50,7 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
 
     Clips of one group, segments of one video and files of equal contents stay together. Clips are taken in the order of a hash of the seed
     and their names. Without groups each class is cut in that order, so that one more clip moves at most one other clip across each border.
+    Where that leaves a split empty, because no class has enough clips for it, the shares are those of all clips and not of each class.
 
     Raises:
       UserError: if a split is left without a clip.
@@ -57,7 +58,10 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
     units = _units(annotations.clips)
     labels = {key: Counter(name for clip in clips for name in _classes(clip)) for key, clips in units.items()}
     single = all(len(clips) == 1 and labels[key].total() == 1 for key, clips in units.items())
-    chosen = (_cut if single else _fill)(sorted(units, key=lambda key: _order(shares.seed, units[key])), labels, shares.percent)
+    keys = sorted(units, key=lambda key: _order(shares.seed, units[key]))
+    chosen = (_cut if single else _fill)(keys, labels, shares.percent)
+    if single and len(set(chosen.values())) < len(shares.percent):
+        chosen = _spread(keys, labels, shares.percent)
     splits = {id(clip): chosen[key] for key, clips in units.items() for clip in clips}
     clips = [dataclasses.replace(clip, split=splits[id(clip)]) for clip in annotations.clips]
     counts = Counter(clip.split for clip in clips)
@@ -100,10 +104,8 @@ def _order(seed: int, clips: Sequence[Clip]) -> bytes:
 
 def _cut(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: Mapping[str, float]) -> dict[Hashable, str]:
     """Cuts each class at its shares; the first clip of each class always goes to the first split, train."""
-    by_class, chosen = defaultdict(list), {}
-    for key in keys:
-        by_class[next(iter(labels[key]))].append(key)
-    for members in by_class.values():
+    chosen = {}
+    for members in _by_class(keys, labels):
         start, total = 0, 0.0
         for split, share in percent.items():
             total += share
@@ -112,6 +114,24 @@ def _cut(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: 
             start = end
         chosen |= dict.fromkeys(members[start:], split)
     return chosen
+
+
+def _spread(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: Mapping[str, float]) -> dict[Hashable, str]:
+    """Deals the clips of one class after another to the split that lacks most of its share so far; the first of each class to train."""
+    chosen, counts = {}, Counter()
+    for members in _by_class(keys, labels):
+        for position, key in enumerate(members):
+            lacking = {split: share / 100 * (len(chosen) + 1) - counts[split] for split, share in percent.items()}
+            chosen[key] = max(lacking, key=lacking.get) if position else next(iter(percent))
+            counts[chosen[key]] += 1
+    return chosen
+
+
+def _by_class(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter]) -> list[list[Hashable]]:
+    by_class = defaultdict(list)
+    for key in keys:
+        by_class[next(iter(labels[key]))].append(key)
+    return list(by_class.values())
 
 
 def _fill(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: Mapping[str, float]) -> dict[Hashable, str]:

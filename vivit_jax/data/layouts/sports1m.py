@@ -1,6 +1,6 @@
 """Sports-1M (Karpathy et al. 2014): lists of YouTube videos with one or several of 487 sports, and videos `ID.mp4`.
 
-`train_partition.txt` and `test_partition.txt` (in `cross-validation/` of the original release) have the address and the numbers of the
+`original/train_partition.txt` and `original/test_partition.txt`, which come as `.txt.gz`, have the address and the numbers of the
 classes, counted from 0, on each line; `labels.txt` has the classes' names, one a line:
 
     https://www.youtube.com/watch?v=Rzyb0ClmcB0 110                         aquabike
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from vivit_jax.data.layouts.base import Annotations, Reading
 from vivit_jax.data.layouts.published import Gathered, Publication
-from vivit_jax.data.layouts.published_lists import entries_of, lines_of, whole_number
+from vivit_jax.data.layouts.published_lists import PACKED, entries_of, lines_of, whole_number
 from vivit_jax.errors import UserError
 
 LISTS = {
@@ -36,17 +36,16 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     labels = tuple(line for _, line in lines_of(publication.needed("labels.txt", "sports1m_labels.txt")))
     publication.needed(*(name for names in LISTS.values() for name in names))
     gathered = Gathered(publication.fps)
-    for split, names in LISTS.items():
-        for path in publication.files(*names)[:1]:
-            for where, video, numbers in _listed(path):
-                classes = {labels[whole_number(where, "the class", number, len(labels))] for number in numbers}
-                gathered.add(video, split, tuple(sorted(classes)), publication.video(video, split=split))
+    for split, path in publication.by_split(LISTS):
+        for where, video, numbers in _listed(path):
+            classes = {labels[whole_number(where, "the class", number, len(labels))] for number in numbers}
+            gathered.add(video, split, tuple(sorted(classes)), publication.video(video, split=split))
     return gathered.annotations(labels, publication)
 
 
 def _listed(path: pathlib.Path) -> Iterator[tuple[str, str, list]]:
     """Where each video is listed, its ID, and the numbers of its classes."""
-    if path.suffix.lower() == ".json":
+    if path.name.lower().removesuffix(PACKED).endswith(".json"):
         for where, entry in entries_of(path, "id", "label487"):
             if not isinstance(entry["label487"], list):
                 raise UserError(f"{where}: label487 must be a list, got {str(entry['label487'])[:50]!r}")

@@ -37,11 +37,10 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     labels = _labels(publication.needed("*-v2-labels.json", "labels.json"))
     gathered = Gathered(publication.fps)
     publication.needed(*(pattern for patterns in LISTS.values() for pattern in patterns), *TEST, ANSWERS)
-    for split, patterns in LISTS.items():
-        for path in publication.files(*patterns)[:1]:
-            for where, entry in entries_of(path, "id", "template"):
-                label = known_class(where, str(entry["template"]).replace("[", "").replace("]", ""), labels)
-                gathered.add(str(entry["id"]), split, label, publication.video(str(entry["id"]), split=split))
+    for split, path in publication.by_split(LISTS):
+        for where, entry in entries_of(path, "id", "template"):
+            label = known_class(where, str(entry["template"]).replace("[", "").replace("]", ""), labels)
+            gathered.add(str(entry["id"]), split, label, publication.video(str(entry["id"]), split=split))
     remarks = _test(publication, labels, gathered)
     return gathered.annotations(labels, publication, *remarks)
 
