@@ -97,6 +97,14 @@ def test_of_two_classes_area_and_f1_are_those_of_the_second():
     assert score(logits, np.zeros(50, int), ("no", "yes")).auc is None
 
 
+def test_the_area_of_a_model_sure_of_all_it_says_counts_no_ties_of_probabilities_rounded_to_1():
+    generator = np.random.default_rng(0)
+    label = generator.integers(0, 2, 400)
+    logits = (40 * (generator.normal(size=(400, 2)) + 0.5 * np.eye(2)[label])).astype(np.float32)
+    expected = sklearn_metrics.roc_auc_score(label, logits[:, 1].astype(np.float64) - logits[:, 0])
+    assert score(logits, label, ("no", "yes")).aucs == pytest.approx([expected, expected], abs=1e-12)
+
+
 def test_the_loss_of_one_class_is_zero_without_a_sign():
     assert str(score(np.zeros((3, 1)), np.zeros(3, int), ("only",)).loss) == "0.0"
 

@@ -11,9 +11,9 @@ from vivit_jax.weights import from_pretrained
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convert import convert
 from vivit_jax.weights.export import export
-from vivit_jax.weights.vit.backbone import SourceOptions
+from vivit_jax.weights.vit.backbone import HEADS_OF_WIDTH, SourceOptions
 from vivit_jax.weights.vit.source import read_source
-from vivit_jax.weights.vit.timm import TANH
+from vivit_jax.weights.vit.timm import HEADS_OF_ARCHITECTURE, TANH
 from vivit_jax.weights.wrappers import state_dict_in
 
 torch = pytest.importorskip("torch", reason="parity needs the extra `parity`: pip install -e '.[parity]'")
@@ -288,6 +288,27 @@ def test_the_architectures_of_timm_with_tanh_gelu_are_all_listed():
     assert set(listed.values()) == {True, False}
 
 
+@pytest.mark.slow
+def test_the_architectures_of_timm_with_unusual_heads_are_all_listed():
+    """Of those that can be read: no registers, no norm before the first block as CLIP's, no attention pooling."""
+    unusual = {}
+    for architecture in timm.list_models(["vit_*", "deit*", "flexivit*"], module=["vision_transformer", "deit"]):
+        if re.search(r"_reg\d|clip|_pe_|rpn|distilled|dinov3|siglip(?!_gap)|siglip2|parallel|18x2|mci", architecture):
+            continue
+        with torch.device("meta"):
+            model = timm.create_model(architecture, depth=1)
+        heads, usual = model.blocks[0].attn.num_heads, HEADS_OF_WIDTH.get(model.embed_dim)
+        if usual not in (None, heads):
+            unusual[architecture] = heads
+    assert unusual == HEADS_OF_ARCHITECTURE
+
+
+def test_timms_architecture_says_how_many_heads_attend(tmp_path):
+    model = timm.create_model("vit_base_patch16_gap_224", depth=1, img_size=32)
+    timm.models.save_for_hf(model, tmp_path, model_args={"img_size": 32})
+    assert read_source(tmp_path, SourceOptions()).num_heads == model.blocks[0].attn.num_heads == 16
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("act_layer", "quick_gelu"), ("norm_layer", "rmsnorm"), ("attn_layer", "diff"), ("use_rot_pos_emb", True)]
 )
@@ -406,6 +427,17 @@ def test_class_names_whose_numbers_are_not_those_of_the_classes_are_refused(tmp_
     path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": {"0": "a", "1": "b", "3": "c"}}))
     with pytest.raises(ValueError, match="id2label must number its 3 classes from 0 to 2, got 3"):
         from_pretrained(tmp_path / "vivit")
+
+
+@pytest.mark.parametrize("name", ["vivit", "videomae"])
+def test_a_head_for_regression_is_not_taken_for_classes(tmp_path, name):
+    tubelet = {"tubelet_size": [2, 8, 8]} if name == "vivit" else {"patch_size": 8}
+    config = transformers.AutoConfig.for_model(
+        name, image_size=16, num_frames=2, num_labels=1, problem_type="regression", **tubelet, **WIDTHS
+    )
+    transformers.AutoModelForVideoClassification.from_config(config).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="trained for regression, whose outputs are no classes; give num_classes"):
+        from_pretrained(tmp_path)
 
 
 def test_frames_that_are_not_square_go_to_hugging_face_and_back(tmp_path):

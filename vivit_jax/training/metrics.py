@@ -141,7 +141,7 @@ def score(logits: Float[np.ndarray, "b classes"], label: Int[np.ndarray, " b"], 
         hits=int((ranked[:, 0] == label).sum()),
         hits5=int((ranked[:, :5] == label[:, None]).any(axis=1).sum()),
         loss=float(0 - log_probability[np.arange(len(label)), label].mean()),  # not the negative, which may be -0
-        aucs=_areas(np.exp(log_probability), label[:, None] == np.arange(classes)),
+        aucs=_areas(_ranking(logits, log_probability), label[:, None] == np.arange(classes)),
         labels=tuple(labels),
         confusion=confusion,
     )
@@ -196,6 +196,14 @@ def sigmoid(logits: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b clas
 
 def _ranked(scores: Float[np.ndarray, "b n"]) -> Int[np.ndarray, "b n"]:
     return np.argsort(-scores, axis=1, kind="stable")
+
+
+def _ranking(logits: Float[np.ndarray, "b classes"], log_probability: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b classes"]:
+    """What examples are ranked by for each class: its probability; of two classes their log-odds, which never round to 1 and tie."""
+    if logits.shape[1] != 2:
+        return np.exp(log_probability)
+    odds = logits[:, 1].astype(np.float64) - logits[:, 0]
+    return np.stack([-odds, odds], axis=1)
 
 
 def _areas(scores: Float[np.ndarray, "b classes"], present: Bool[np.ndarray, "b classes"]) -> Float[np.ndarray, " classes"]:

@@ -133,6 +133,11 @@ def labels_of(config: Mapping, params: Mapping, name: str) -> tuple[str, ...] | 
     return tuple(id2label[index] for index in range(classes))
 
 
+def regression_of(config: Mapping) -> str | None:
+    """Why a head cannot be kept that gives amounts, and no classes; None for any other."""
+    return "its head was trained for regression, whose outputs are no classes" if config.get("problem_type") == "regression" else None
+
+
 def check_depth(params: Mapping, config: Mapping, name: str) -> None:
     """Refuses weights that do not have the layers that config.json says."""
     blocks = {path.split("/")[1] for path in params if path.startswith("encoder/block_")}

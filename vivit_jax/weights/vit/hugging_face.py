@@ -11,7 +11,7 @@ from vivit_jax.preprocess import HALF
 from vivit_jax.weights.model_json import MULTI_LABEL
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width, square_grid
-from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, said_by_config
+from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, regression_of, said_by_config
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -112,7 +112,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     translation = translate(tensors, VIDEO_TABLE if is_video else IMAGE_TABLE, heads)
     params = fold_layer_scale(check_complete(translation, name, heads, optional_biases=True))
     check_depth(params, config, name)
-    headless = _drop_wide_head(params)
+    headless = _drop_wide_head(params) or regression_of(config)
     has_times = TIMES in params
     if _is_dino(tensors) and _is_square(params):
         config.pop("image_size", None)

@@ -67,6 +67,8 @@ REFUSED = (
 # Our names of timm's values of `global_pool`; a ViViT has no others.
 POOLS = {"token": "token", "avg": "mean", "max": "max"}
 
+# Architectures that have not the attention heads of other models of their width.
+HEADS_OF_ARCHITECTURE = {"vit_base_patch16_gap_224": 16}
 # Architectures whose code has tanh GELU.
 TANH = r"vit_(base_patch32_siglip|giantopt_|large_patch16_siglip_gap_512|so400m_patch16_siglip)"
 # Arguments that change what the same weights compute, with the values that mean a plain ViT.
@@ -95,7 +97,8 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     refuse(tensors, REFUSED, name)
     _refuse_by_architecture(architecture, metadata.get("config", {}).get("model_args") or {}, name)
     _refuse_gated(tensors, name)
-    heads = options.num_heads or config.get("model_args", {}).get("num_heads") or _heads(tensors, options, name)
+    told = options.num_heads or config.get("model_args", {}).get("num_heads") or HEADS_OF_ARCHITECTURE.get(architecture)
+    heads = told or _heads(tensors, options, name)
     translation = translate(tensors, TABLE, heads)
     params = fold_layer_scale(check_complete(translation, name, heads, optional_biases=True))
     has_cls = "cls" in params

@@ -13,7 +13,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.weights.model_json import MULTI_LABEL
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Params, SourceOptions, heads_of_width
-from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, said_by_config
+from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, regression_of, said_by_config
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -119,7 +119,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         factorisation="spatio_temporal_attention",
         clip=clip,
         pool="mean_then_norm" if normalises_mean else "mean",
-        headless=None if normalises_mean else FIRST_TOKEN,
+        headless=regression_of(config) if normalises_mean else FIRST_TOKEN,
         labels=labels_of(config, params, name),
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or IMAGENET_MEAN,
