@@ -96,6 +96,11 @@ def run(arguments: argparse.Namespace) -> None:
             f"{arguments.subject} is a data set: vivit inspect --name {folder.name} --data_dir {shlex.quote(str(folder.parent))}"
         )
     elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
+        if not (folder / "config.json").exists():
+            raise UserError(
+                f"{arguments.subject} is neither a run, nor a model directory, nor a prepared data set; "
+                "`vivit prepare` makes a data set of a folder of videos"
+            )
         _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
         pretrained = load_model_dir(arguments.subject)

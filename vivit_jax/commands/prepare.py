@@ -13,6 +13,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, refuse_unused
+from vivit_jax.console import counted
 from vivit_jax.data.layouts import LAYOUTS, Reading
 from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.place import REPORT, local_folder
@@ -119,6 +120,8 @@ def run(arguments: argparse.Namespace) -> None:
         progress=True,
     )
     print_summary(summary)
+    if arguments.split and not arguments.heads:
+        _warn_of_lacking(summary)
 
 
 def _beam_options(arguments: argparse.Namespace) -> str | None:
@@ -155,6 +158,16 @@ def _folder(text: str | None, option: str) -> pathlib.Path | None:
     return folder
 
 
+def _warn_of_lacking(summary: Summary) -> None:
+    """Warns of classes of which --split left no clip in a split: its scores then say nothing about them."""
+    classes = sorted(set().union(*summary.counts.values()))
+    for split, counts in summary.counts.items():
+        lacking = [label for label in classes if not counts[label]]
+        if lacking:
+            some = f"{', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}"
+            console.warn(f"{split} has no clip of {some}: give it a larger share by --split, or more clips of the class")
+
+
 def print_summary(summary: Summary) -> None:
     """Prints counts by split and class, sizes, and what was left out or changed, by name."""
     splits = list(summary.counts)
@@ -181,6 +194,6 @@ def print_summary(summary: Summary) -> None:
     if summary.resumed:
         console.say(f"{summary.resumed} of them were finished by a preparation that was interrupted")
     console.say(
-        f"{summary.path}: {summary.clips} videos, {summary.seconds_of_video:.0f} s of video, "
+        f"{summary.path}: {counted(summary.clips, 'video')}, {summary.seconds_of_video:.0f} s of video, "
         f"{summary.bytes / 1e6:.1f} MB, made in {summary.seconds:.1f} s"
     )

@@ -24,6 +24,7 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output, positive, whole
+from vivit_jax.console import counted
 from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
@@ -33,6 +34,7 @@ if typing.TYPE_CHECKING:
 KINDS = ("linear", "attentive", "knn")
 PATCHES = 4
 SHOWN = 5
+FEW = 20  # videos, of which one more or less right moves top-1 by 0.05 or more
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +88,10 @@ def run(arguments: argparse.Namespace) -> None:
     val_split = _val_split(arguments.val_split, dataset)
     if arguments.groups and val_split:
         console.warn(f"--groups is for cross-validation, and settings are chosen on {val_split}: to cross-validate give --val_split none")
+    if val_split and 0 < (held_out := len(dataset.source(val_split))) < FEW:
+        console.warn(
+            f"{val_split} has only {counted(held_out, 'video')} to choose a setting on: --val_split none cross-validates within train"
+        )
     sizes = {name: value for name in ("patches", "queries", "mlp_dim") if (value := getattr(arguments, name)) is not None}
     done = probe(
         pretrained,
@@ -129,5 +135,7 @@ def _tell(done: "Probed", arguments: argparse.Namespace, val_split: str | None) 
         for end in at_an_end(fitted.tried):
             console.say(f"{end} {best.setting[end]:g} is at an end of what was tried: a better one may lie beyond{instead}")
     count = next(iter(done.heads.values())).fitted_to
-    console.say(f"the head is fitted to {count} videos of {' and '.join(done.fitted_on)}: scores on these say nothing", style="bold")
+    console.say(
+        f"the head is fitted to {counted(count, 'video')} of {' and '.join(done.fitted_on)}: scores on these say nothing", style="bold"
+    )
     console.say(f"model written to {arguments.to}")
