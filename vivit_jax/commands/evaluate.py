@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also average each view mirrored (default: as the run, or no)",
     )
     parser.add_argument("--average", choices=AVERAGES, help="what is averaged over the views of a video (default: as in training)")
-    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default: 8)")
     parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, instead of its own")
     parser.add_argument(
         "--out",

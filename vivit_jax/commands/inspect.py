@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit inspect`."""
     parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
-    parser.add_argument("--sheet", type=output_file, metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
+    parser.add_argument("--sheet", type=output_file, metavar="FILE.png", help="file for a data set's contact sheet (default: NAME.png)")
     parser.add_argument("--originals", metavar="DIR", help="with --name: the folder that the set was made of, to compare its files too")
     parser.add_argument(
         "--keys",

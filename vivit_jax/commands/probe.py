@@ -42,19 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_dataset(parser)
     parser.add_argument("--to", required=True, metavar="DIR", type=output, help="the model directory to write")
-    parser.add_argument("--kind", choices=KINDS, default="linear", help="kind of head (default linear)")
+    parser.add_argument("--kind", choices=KINDS, default="linear", help="kind of head (default: linear)")
     add_outputs(parser)
     parser.add_argument(
         "--patches",
         type=whole,
         metavar="N",
-        help=f"of kind attentive: average the patches of each frame to N x N; 0 keeps them all (default {PATCHES})",
+        help=f"of kind attentive: average the patches of each frame to N x N; 0 keeps them all (default: {PATCHES})",
     )
-    parser.add_argument("--queries", type=positive, metavar="N", help="of kind attentive: learned queries (default 1)")
-    parser.add_argument("--mlp_dim", type=whole, metavar="N", help="of kind attentive: hidden units of an MLP (default 0, none)")
-    parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default train)")
+    parser.add_argument("--queries", type=positive, metavar="N", help="of kind attentive: learned queries (default: 1)")
+    parser.add_argument("--mlp_dim", type=whole, metavar="N", help="of kind attentive: hidden units of an MLP (default: 0, none)")
+    parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default: train)")
     parser.add_argument(
-        "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default val, if there is one)"
+        "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default: val, if there is one)"
     )
     parser.add_argument("--train_only", action="store_true", help="do not fit to the val split as well once the setting is chosen")
     parser.add_argument(
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "prepared with, and the segments of one video)",
     )
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
-    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default: 8)")
 
 
 def run(arguments: argparse.Namespace) -> None:
