@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from vivit_jax import console
+from vivit_jax.extras import install
 
 # Where NVIDIA's driver shows its GPUs.
 GPUS = ("/dev/nvidia0", "/proc/driver/nvidia/gpus")
@@ -21,6 +22,6 @@ def tell_of_unused_gpu() -> None:
 
     if jax.default_backend() == "cpu":
         console.warn(
-            f"this machine has a GPU ({found}), but jax computes on the CPU: pip install 'jax[cuda13]' (or jax[cuda12]) to use it, or set "
+            f"this machine has a GPU ({found}), but jax computes on the CPU: {install('cuda')} to use it, or set "
             "JAX_PLATFORMS=cpu if this is meant"
         )

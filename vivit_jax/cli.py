@@ -16,6 +16,7 @@ import os
 import pathlib
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -25,6 +26,7 @@ from vivit_jax.errors import EXIT_BAD_INPUT, Stopped, UserError, in_one_line, un
 from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
+PROSE_WIDTH = 100  # of help, in characters, on a terminal that is wider
 COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completing
 
 # Each command's module, and its line in the overview.
@@ -122,7 +124,7 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
     parser = _Parser(
         prog=f"vivit {name}",
         description=inspect.getdoc(module),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     module.add_arguments(parser)
     parser.set_defaults(program=program, argv=tuple(argv))
@@ -154,6 +156,18 @@ def _given(parser: argparse.ArgumentParser, argv: Sequence[str]) -> frozenset[st
     return frozenset(action.dest for action in parser._actions if typed.intersection(action.option_strings))
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Fits prose to the terminal; a paragraph with an indented line, such as an example or a list, stays as it is written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(self._fill_paragraph(paragraph, min(width, PROSE_WIDTH)) for paragraph in text.split("\n\n"))
+
+    def _fill_paragraph(self, text: str, width: int) -> str:
+        if any(line.startswith(" ") for line in text.splitlines()):
+            return text
+        return textwrap.fill(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
+
+
 def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
     """The arguments. argparse does not check that the help it printed was written, so that is done here: an OSError if it was not."""
     try:
@@ -164,9 +178,7 @@ def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namesp
 
 
 def _overview() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="vivit", description="Video classification with ViViT and CNNs.", formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(prog="vivit", description="Video classification with ViViT and CNNs.", formatter_class=_Help)
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
     width = max(map(len, COMMANDS))
     lines = "\n".join(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items())

@@ -50,6 +50,15 @@ def warn(text: str) -> None:
     say(f"warning: {text}", style="bold yellow")
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun.
+
+    >>> print(counted(1, "file"), counted(1200, "video"), counted(2, "class", "classes"), sep=", ")
+    1 file, 1,200 videos, 2 classes
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def show(table: Table, *, file_width: int | None = None) -> None:
     """Prints a table; in a log file each row is one line.
 

@@ -37,7 +37,7 @@ def test_every_command_explains_itself_with_an_example(name, vivit):
     assert (code, err) == (0, "")
     if name != "train":
         assert f"usage: vivit {name}" in out
-        assert importlib.import_module(cli.COMMANDS[name][0]).__doc__.splitlines()[0] in out
+        assert importlib.import_module(cli.COMMANDS[name][0]).__doc__.splitlines()[0] in " ".join(out.split())
     assert name in out.split("Example:")[1]
 
 
@@ -140,3 +140,11 @@ def test_control_c_ends_with_130():
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, b"vivit: interrupted\n")
+
+
+def test_prose_of_help_fits_the_terminal_and_examples_stay_as_they_are(vivit, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = vivit("predict", "--help")
+    examples = [line for line in out.splitlines() if line.startswith("  vivit predict")]
+    assert max(map(len, examples)) > 80  # a command is not broken, so that it can be pasted
+    assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("  "))

@@ -189,8 +189,8 @@ def changed(path, to, change):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda of: of["predictions"].pop(4), r"changed lacks 1 videos of good \(test4\), 90 and 89 in all"),
-        (lambda of: of["predictions"][4].update(video="other"), r"changed lacks 1 videos of good \(test4\) and good lacks 1 .* \(other\)"),
+        (lambda of: of["predictions"].pop(4), r"changed lacks 1 video of good \(test4\), 90 and 89 in all"),
+        (lambda of: of["predictions"][4].update(video="other"), r"changed lacks 1 video of good \(test4\) and good lacks 1 .* \(other\)"),
         (
             lambda of: [of["predictions"][i].update(label="owl") for i in (3, 4)],
             r"2 of the 90 videos have other labels in changed than in good \(test3, test4\): test3 is 'owl' there and 'cat' here",

@@ -214,7 +214,7 @@ def test_smoothed_rows_are_gone_on_with(model_dir, videos, tmp_path, vivit):
 def test_a_plot_has_the_leading_classes_and_times_as_read(model_dir, videos, tmp_path, vivit):
     out = tmp_path / "plots" / "scores.svg"
     code, text, err = vivit("predict", "--model", model_dir, videos[0], "--window", "0.5", "--every", "0.1", "--plot", out)
-    assert (code, err) == (0, f"vivit: scores over time drawn in {out}\n")
+    assert (code, err) == (0, f"scores over time drawn in {out}\n")
     assert "0:00 - 0:00.5" in text
     timeline = Timeline(("cat", "dog", "owl"))
     for i in range(10_000):

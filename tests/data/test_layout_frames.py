@@ -71,7 +71,7 @@ def test_stray_files_are_counted_and_named(source):
     (source / "val/sit/d/small").mkdir()
     assert read_layout("frames", source, Reading(fps=10.0)).remarks == (
         "2 files left aside, in no class: readme.txt, train/loose.png",
-        "1 files left aside, in no video's folder: train/run/cover.jpg",
+        "1 file left aside, in no video's folder: train/run/cover.jpg",
         "2 files and folders left aside, no frames by their name: train/run/a/Thumbs.db, val/sit/d/small",
     )
 

@@ -57,9 +57,9 @@ def test_folder_lists_videos_by_split_and_class(folder):
     ]
     assert found.labels == ("run", "sit")
     assert found.splits == ("train", "val", "test")
-    assert found.remarks == ("1 files left aside, not videos by their name: train/run/notes.txt",)
+    assert found.remarks == ("1 file left aside, not videos by their name: train/run/notes.txt",)
     (folder / "train/outside.mp4").write_text("in no class")
-    assert "1 files left aside, in no class: train/outside.mp4" in read_layout("folder", folder).remarks
+    assert "1 file left aside, in no class: train/outside.mp4" in read_layout("folder", folder).remarks
 
 
 def test_folder_needs_no_val(folder):
@@ -81,7 +81,7 @@ def test_folder_refuses_by_name(folder, contents):
     refused("csv", folder, "a folder; give the list in it, or another layout")
     loose = folder / "train" / "run"
     refused("folder", loose, r"expected the folders train, val and test .*; found \d videos in no folder")
-    with pytest.raises(UserError, match=r"a folder for each class, with its videos in it; \d videos lie in .*run itself, such as a\.mp4"):
+    with pytest.raises(UserError, match=r"a folder for each class, with its videos in it; \d videos in .*run itself, such as a\.mp4"):
         read_layout("folder", loose, shares=Shares({"train": 50, "test": 50}))
     (folder / "trainings").mkdir()
     refused("folder", folder, "expected the folders train, val and test.*found trainings")

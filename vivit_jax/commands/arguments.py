@@ -138,14 +138,14 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
         default=("mean",),
         metavar="NAMES",
         help="statistics over time that make the features: mean (the model's own feature), deviation, difference, or several, such as "
-        "mean,deviation (default mean)",
+        "mean,deviation (default: mean)",
     )
     parser.add_argument(
         "--layers",
         type=layers,
         default=(-1,),
         metavar="LAYERS",
-        help="the layers to take, counted back from the last, as --layers=-1,-4 (default -1)",
+        help="the layers to take, counted back from the last, as --layers=-1,-4 (default: -1)",
     )
 
 
@@ -168,11 +168,11 @@ def add_views(parser: argparse.ArgumentParser, default: Views | None = (4, 3), o
         type=views,
         default=default,
         metavar="TxS",
-        help=f"temporal clips x spatial crops whose {over} are averaged (default {otherwise})",
+        help=f"temporal clips x spatial crops whose {over} are averaged (default: {otherwise})",
     )
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
     """Adds `--name` and `--data_dir`."""
     parser.add_argument("--name", help="data set, as named by `vivit prepare --name`")
-    parser.add_argument("--data_dir", metavar="DIR", help="folder of prepared data sets (default $TFDS_DATA_DIR or ~/tensorflow_datasets)")
+    parser.add_argument("--data_dir", metavar="DIR", help="folder of prepared data sets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)")

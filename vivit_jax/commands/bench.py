@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch_size", type=positive, metavar="N", help=f"clips a step (default: the config's, or {MODEL_BATCH_SIZE} with --model)"
     )
-    parser.add_argument("--steps", type=positive, default=20, metavar="N", help="steps to time, after a warm-up (default 20)")
+    parser.add_argument("--steps", type=positive, default=20, metavar="N", help="steps to time, after a warm-up (default: 20)")
     parser.add_argument(
         "--sweep", type=sweep, metavar="KEY=N,N,...", help="measure a row for each batch_size, or for each clip length in frames"
     )

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_model(model: argparse._ArgumentGroup) -> None:
-    model.add_argument("--factorisation", choices=MODEL_OPTIONS["factorisation"])
+    model.add_argument("--factorisation", choices=MODEL_OPTIONS["factorisation"], help="Model 1, 2, 3 or 4 of the paper, in this order")
     model.add_argument(
         "--tubelet",
         type=_extents,
@@ -76,8 +76,8 @@ def _add_model(model: argparse._ArgumentGroup) -> None:
     )
     model.add_argument("--clip", type=_extents, metavar="T,H,W", help="size of the input in frames and pixels")
     model.add_argument("--num_classes", type=_classes, metavar="N", help="number of classes; for several heads, such as verb=97,noun=300")
-    model.add_argument("--pool", choices=MODEL_OPTIONS["pool"])
-    model.add_argument("--tokenizer", choices=MODEL_OPTIONS["tokenizer"])
+    model.add_argument("--pool", choices=MODEL_OPTIONS["pool"], help="what the head sees: the cls token, or the tokens pooled")
+    model.add_argument("--tokenizer", choices=MODEL_OPTIONS["tokenizer"], help="tubelets of several frames, or patches of sampled frames")
     model.add_argument(
         "--sampled_frames",
         type=positive,
@@ -98,19 +98,39 @@ def _add_model(model: argparse._ArgumentGroup) -> None:
 
 
 def _add_init(init: argparse._ArgumentGroup) -> None:
-    init.add_argument("--tubelet_init", choices=choices.TUBELET_INITS, default="central_frame")
-    init.add_argument("--temporal_attention", choices=choices.TEMPORAL_ATTENTION_INITS, default="zero_output")
-    init.add_argument("--position_resize", choices=choices.POSITION_RESIZES, help="default: as the source's own code does")
-    init.add_argument("--head", choices=("fresh", "keep"), help="default: a video model's head is kept if the classes are the same")
-    init.add_argument("--seed", type=whole, default=0, help="seed of parameters that no source has (default 0)")
+    init.add_argument(
+        "--tubelet_init",
+        choices=choices.TUBELET_INITS,
+        default="central_frame",
+        help="where an image model's patch kernel goes in a tubelet's: into its central frame, an equal share into each, or nowhere "
+        "(default: central_frame)",
+    )
+    init.add_argument(
+        "--temporal_attention",
+        choices=choices.TEMPORAL_ATTENTION_INITS,
+        default="zero_output",
+        help="how factorised_self_attention begins its attention over time: with an output of zero, as all zeros, or as a copy of that "
+        "over space (default: zero_output)",
+    )
+    init.add_argument(
+        "--position_resize",
+        choices=choices.POSITION_RESIZES,
+        help="how positions are fitted to another grid (default: as the source's own code does)",
+    )
+    init.add_argument(
+        "--head",
+        choices=("fresh", "keep"),
+        help="draw the head anew, or keep the source's (default: a video model's is kept if the classes are the same)",
+    )
+    init.add_argument("--seed", type=whole, default=0, metavar="N", help="seed of parameters that no source has (default: 0)")
 
 
 def _add_source(source: argparse._ArgumentGroup) -> None:
     source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="the clip that a ViViT's positions are for")
     source.add_argument("--image_size", type=_size, metavar="H,W", help="the image that an image model's positions are for")
-    source.add_argument("--num_heads", type=positive, metavar="N")
-    source.add_argument("--activation", choices=choices.ACTIVATIONS)
-    source.add_argument("--norm_eps", type=_above_zero, metavar="X")
+    source.add_argument("--num_heads", type=positive, metavar="N", help="attention heads")
+    source.add_argument("--activation", choices=choices.ACTIVATIONS, help="the GELU it was trained with: by tanh, or exact")
+    source.add_argument("--norm_eps", type=_above_zero, metavar="X", help="epsilon of LayerNorm, such as 1e-6")
     source.add_argument("--mean", type=_triple, metavar="R,G,B", help="mean of pixels in [0, 1]")
     source.add_argument("--std", type=_triple, metavar="R,G,B", help="standard deviation of pixels in [0, 1]")
     source.add_argument("--labels", type=pathlib.Path, metavar="FILE", help="class names, one a line")
@@ -156,6 +176,8 @@ def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> N
     """Prints a table: each group of parameters, where it came from, what was done to it."""
     title = escape(printable(f"{source} -> {target}"))
     table = Table("parameters", "from", "what was done", title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        column.overflow = "fold"  # on a narrow terminal a cut name could not be told from its neighbours
     for group in conversion.report:
         table.add_row(*(escape(printable(cell)) for cell in (group.name, group.source, group.done)))
     config = conversion.pretrained.model.config

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also average each view mirrored (default: as the run, or no)",
     )
     parser.add_argument("--average", choices=AVERAGES, help="what is averaged over the views of a video (default: as in training)")
-    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default: 8)")
     parser.add_argument("--labels", metavar="FILE", help="names of the model's classes, one a line or as JSON, instead of its own")
     parser.add_argument(
         "--out",
@@ -200,6 +200,11 @@ def _levels(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+def _says_something(metric: str, evaluation: "Evaluation") -> bool:
+    """Whether a metric could be below 1: among five classes or fewer, the right one is always one of the five best."""
+    return metric != "top5" or any(len(scores.labels) > 5 for scores in evaluation.heads.values())
+
+
 def _print(evaluation: "Evaluation", planned: "Planned") -> None:
     metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
@@ -216,7 +221,8 @@ def _print(evaluation: "Evaluation", planned: "Planned") -> None:
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
     asked = planned.asked
     views = f"{asked.views[0]}x{asked.views[1]} views{', each mirrored too' if asked.flip else ''}"
-    others = "".join(f", {name} {value:.4f}" for name, value in list(evaluation.summary().items())[1:])
+    shown = [(name, value) for name, value in list(evaluation.summary().items())[1:] if _says_something(name, evaluation)]
+    others = "".join(f", {name} {value:.4f}" for name, value in shown)
     of_step = f", model of step {planned.step}" if planned.step is not None else ""
     console.say(
         f"{asked.dataset.name} {asked.split}: {evaluation.headline}{others}, {views}{of_step}",

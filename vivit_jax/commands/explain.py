@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--window", type=duration, metavar="TIME", help="how long the part is")
     length.add_argument("--end", type=duration, metavar="TIME", help="where the part ends")
     parser.add_argument("--label", help="the class to explain (default: the most probable)")
-    parser.add_argument("--max_steps", type=positive, default=64, metavar="N", help="most gradients to compute (default 64)")
+    parser.add_argument("--max_steps", type=positive, default=64, metavar="N", help="most gradients to compute (default: 64)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit export`."""
     parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
     parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
-    parser.add_argument("--batch", type=positive, metavar="N", help="for onnx: clips that the model takes at once (default any number)")
+    parser.add_argument("--batch", type=positive, metavar="N", help="for onnx: clips that the model takes at once (default: any number)")
     parser.add_argument(
         "out",
         type=output,

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit features`."""
     add_model(parser)
     add_dataset(parser)
-    parser.add_argument("--split", default="test", help="split of the data set (default test)")
+    parser.add_argument("--split", default="test", help="split of the data set (default: test)")
     parser.add_argument(
         "videos", nargs="*", metavar="VIDEO", help="instead of a data set: video files, folders of them, or patterns in quotes"
     )
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
     add_outputs(parser)
     parser.add_argument("--per_view", action="store_true", help="keep the features of each view, as (n, views, d)")
-    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos of a data set at once (default 8)")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos of a data set at once (default: 8)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit inspect`."""
     parser.add_argument("subject", nargs="?", metavar="CONFIG.py[:ARG] | RUN | MODEL_DIR", help="an experiment, a run or a model directory")
     add_dataset(parser)
-    parser.add_argument("--sheet", type=output_file, metavar="FILE.png", help="file for a data set's contact sheet (default NAME.png)")
+    parser.add_argument("--sheet", type=output_file, metavar="FILE.png", help="file for a data set's contact sheet (default: NAME.png)")
     parser.add_argument("--originals", metavar="DIR", help="with --name: the folder that the set was made of, to compare its files too")
     parser.add_argument(
         "--keys",
@@ -96,6 +96,11 @@ def run(arguments: argparse.Namespace) -> None:
             f"{arguments.subject} is a data set: vivit inspect --name {folder.name} --data_dir {shlex.quote(str(folder.parent))}"
         )
     elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
+        if not (folder / "config.json").exists():
+            raise UserError(
+                f"{arguments.subject} is neither a run, nor a model directory, nor a prepared data set; "
+                "`vivit prepare` makes a data set of a folder of videos"
+            )
         _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
         pretrained = load_model_dir(arguments.subject)

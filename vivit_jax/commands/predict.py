@@ -13,7 +13,7 @@ from the first frame. Unless --views says otherwise, as many clips as cover the 
 a clip starts over, as a short video does. A rest of the video shorter than a tenth of a window has no row. The video is decoded once, and
 memory does not grow with its length.
 
---out has a row a window (or a video): video, start, end, label, probability; for several heads also head. Rows of .csv and .jsonl are
+--out gets a row for each window (or video): video, start, end, label, probability; for several heads also head. Rows of .csv and .jsonl are
 written as they are done. The same command again goes on where it was interrupted, and does again only what failed; FILE.json beside the
 file says how its rows were made, and a command that would make others is refused. A .parquet file (extra parquet) appears when all is done.
 
@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit predict`."""
     add_model(parser)
     parser.add_argument("videos", nargs="*", metavar="VIDEO", help="video files, folders of them, patterns in quotes, or -")
-    parser.add_argument("--list", action="append", default=[], metavar="FILE", help="a text file with a VIDEO a line")
-    parser.add_argument("--top_k", type=positive, metavar="K", help="classes to give (default 5; 1 with --window or --out)")
+    parser.add_argument("--list", action="append", default=[], metavar="FILE", help="a text file with one VIDEO on each line")
+    parser.add_argument("--top_k", type=positive, metavar="K", help="classes to give (default: 5; 1 with --window or --out)")
     parser.add_argument(
         "--views",
         type=views,
         metavar="TxS",
-        help="temporal clips x spatial crops that are averaged (default 4x3; with --window as many clips as cover it x 1)",
+        help="temporal clips x spatial crops that are averaged (default: 4x3; with --window as many clips as cover it x 1)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of tables; with --window, an object a line")
     parser.add_argument("--window", type=duration, metavar="TIME", help="score windows this long, such as 2s, 500ms or 0:30")

@@ -116,7 +116,7 @@ def _drawn(parts: Iterable[Part], timeline: Timeline, out: pathlib.Path) -> Iter
             timeline.add(scores)
         yield part
         if part.is_last and timeline.save(out, pathlib.PurePath(part.video).name):
-            print(f"vivit: scores over time drawn in {printable(str(out))}", file=sys.stderr)
+            print(f"scores over time drawn in {printable(str(out))}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Makes a data set of videos, once: reads their labels, transcodes every clip, and writes a tfds data set for training to read at random.
+"""Turns videos into a data set, once: reads their labels, transcodes every clip, and writes what training then reads in any order.
 
 Example:
   vivit prepare folder my_videos --name my_videos --data_dir data
@@ -7,12 +7,14 @@ Example:
 
 import argparse
 import pathlib
+import textwrap
 
 from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, refuse_unused
+from vivit_jax.console import counted
 from vivit_jax.data.layouts import LAYOUTS, Reading
 from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.place import REPORT, local_folder
@@ -24,25 +26,26 @@ FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit prepare`."""
-    sources = "; ".join(f"{name}: {layout.source or 'none'}" for name, layout in LAYOUTS.items())
-    parser.add_argument("layout", metavar="LAYOUT", help=f"how the videos are labelled: {', '.join(LAYOUTS)}")
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"where they are ({sources})".replace("%", "%%"))
-    parser.add_argument("--name", required=True, help="name of the data set: lower-case letters, digits, underscores")
-    parser.add_argument("--data_dir", required=True, help="the folder of prepared data sets")
+    parser.epilog = f"layouts, and what SOURCE is:\n{_layouts()}"
+    parser.add_argument("layout", metavar="LAYOUT", help="how the videos are labelled: one of the layouts below")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="where they are, see below")
+    parser.add_argument("--name", required=True, metavar="NAME", help="name of the data set: lower-case letters, digits, underscores")
+    parser.add_argument("--data_dir", required=True, metavar="DIR", help="folder of prepared data sets")
     parser.add_argument(
         "--short_side",
         type=int,
         default=SHORT_SIDE,
+        metavar="N",
         help="short side of stored videos in pixels; smaller ones keep their size (default: %(default)s)",
     )
-    parser.add_argument("--workers", type=int, help="processes that transcode (default: one for each CPU core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that transcode (default: one for each CPU core)")
     parser.add_argument(
         "--tolerate",
         type=float,
         default=0,
         metavar="N",
-        help="how many videos may be left out that cannot be read, or that a csv names and are missing (default 0); below 1, as a share of "
-        "all",
+        help="how many videos may be left out that cannot be read, or that a csv names and are missing (default: 0); below 1, as a share "
+        "of all",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name; nothing else is ever replaced")
     _add_reading(parser)
@@ -58,6 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--within", metavar="DIR", help="for a list you do not trust: refuse files outside DIR, with links resolved")
 
 
+def _layouts() -> str:
+    """A list of the layouts, each with the form of its source."""
+    width = max(map(len, LAYOUTS))
+    return "\n".join(
+        textwrap.fill(
+            layout.source or "none: the videos are made", 78, initial_indent=f"  {name:{width}}  ", subsequent_indent=" " * (width + 4)
+        )
+        for name, layout in LAYOUTS.items()
+    )
+
+
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     """Adds the options that say how the labels are read, and clips assigned to splits."""
     parser.add_argument(
@@ -65,7 +79,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         type=percentages,
         metavar="70,15,15",
         help="for a source without splits: percentages of train, val and test (two numbers are train and test); each class is divided as "
-        "nearly so as possible, and always in the same way for the same names and seed",
+        "nearly in these shares as possible, and the same names and seed always give the same splits",
     )
     parser.add_argument(
         "--group", metavar="COLUMN", help="column of a csv: clips with the same value have one origin, and stay in one split"
@@ -95,7 +109,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="for such a csv: the frame that ends a segment is its last, and not the one after",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of --split (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of --split (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -119,6 +133,8 @@ def run(arguments: argparse.Namespace) -> None:
         progress=True,
     )
     print_summary(summary)
+    if arguments.split and not arguments.heads:
+        _warn_of_lacking(summary)
 
 
 def _beam_options(arguments: argparse.Namespace) -> str | None:
@@ -155,6 +171,16 @@ def _folder(text: str | None, option: str) -> pathlib.Path | None:
     return folder
 
 
+def _warn_of_lacking(summary: Summary) -> None:
+    """Warns of classes of which --split left no clip in a split: its scores then say nothing about them."""
+    classes = sorted(set().union(*summary.counts.values()))
+    for split, counts in summary.counts.items():
+        lacking = [label for label in classes if not counts[label]]
+        if lacking:
+            some = f"{', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}"
+            console.warn(f"{split} has no clip of {some}: give it a larger share by --split, or more clips of the class")
+
+
 def print_summary(summary: Summary) -> None:
     """Prints counts by split and class, sizes, and what was left out or changed, by name."""
     splits = list(summary.counts)
@@ -181,6 +207,6 @@ def print_summary(summary: Summary) -> None:
     if summary.resumed:
         console.say(f"{summary.resumed} of them were finished by a preparation that was interrupted")
     console.say(
-        f"{summary.path}: {summary.clips} videos, {summary.seconds_of_video:.0f} s of video, "
+        f"{summary.path}: {counted(summary.clips, 'video')}, {summary.seconds_of_video:.0f} s of video, "
         f"{summary.bytes / 1e6:.1f} MB, made in {summary.seconds:.1f} s"
     )

@@ -24,6 +24,7 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output, positive, whole
+from vivit_jax.console import counted
 from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
@@ -33,6 +34,7 @@ if typing.TYPE_CHECKING:
 KINDS = ("linear", "attentive", "knn")
 PATCHES = 4
 SHOWN = 5
+FEW = 20  # videos, of which one more or less right moves top-1 by 0.05 or more
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,19 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_dataset(parser)
     parser.add_argument("--to", required=True, metavar="DIR", type=output, help="the model directory to write")
-    parser.add_argument("--kind", choices=KINDS, default="linear", help="kind of head (default linear)")
+    parser.add_argument("--kind", choices=KINDS, default="linear", help="kind of head (default: linear)")
     add_outputs(parser)
     parser.add_argument(
         "--patches",
         type=whole,
         metavar="N",
-        help=f"of kind attentive: average the patches of each frame to N x N; 0 keeps them all (default {PATCHES})",
+        help=f"of kind attentive: average the patches of each frame to N x N; 0 keeps them all (default: {PATCHES})",
     )
-    parser.add_argument("--queries", type=positive, metavar="N", help="of kind attentive: learned queries (default 1)")
-    parser.add_argument("--mlp_dim", type=whole, metavar="N", help="of kind attentive: hidden units of an MLP (default 0, none)")
-    parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default train)")
+    parser.add_argument("--queries", type=positive, metavar="N", help="of kind attentive: learned queries (default: 1)")
+    parser.add_argument("--mlp_dim", type=whole, metavar="N", help="of kind attentive: hidden units of an MLP (default: 0, none)")
+    parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default: train)")
     parser.add_argument(
-        "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default val, if there is one)"
+        "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default: val, if there is one)"
     )
     parser.add_argument("--train_only", action="store_true", help="do not fit to the val split as well once the setting is chosen")
     parser.add_argument(
@@ -62,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "prepared with, and the segments of one video)",
     )
     add_views(parser, default=(1, 1), otherwise="1x1, the middle clip", over="features")
-    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default: 8)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -89,6 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
     val_split = _val_split(arguments.val_split, dataset)
     if arguments.groups and val_split:
         console.warn(f"--groups is for cross-validation, and settings are chosen on {val_split}: to cross-validate give --val_split none")
+    if val_split and 0 < (held_out := len(dataset.source(val_split))) < FEW:
+        console.warn(
+            f"{val_split} has only {counted(held_out, 'video')} to choose a setting on: --val_split none cross-validates within train"
+        )
     asked = SplitPass(pretrained, dataset, arguments.train_split, arguments.views, batch_size=arguments.batch_size)
     done = probe(asked, head, val_split=val_split, refit=not arguments.train_only, groups=arguments.groups)
     done.pretrained.save(arguments.to)
@@ -119,5 +125,7 @@ def _tell(done: "Probed", arguments: argparse.Namespace, val_split: str | None) 
         for end in at_an_end(fitted.tried):
             console.say(f"{end} {best.setting[end]:g} is at an end of what was tried: a better one may lie beyond{instead}")
     count = next(iter(done.heads.values())).fitted_to
-    console.say(f"the head is fitted to {count} videos of {' and '.join(done.fitted_on)}: scores on these say nothing", style="bold")
+    console.say(
+        f"the head is fitted to {counted(count, 'video')} of {' and '.join(done.fitted_on)}: scores on these say nothing", style="bold"
+    )
     console.say(f"model written to {arguments.to}")

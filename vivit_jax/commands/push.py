@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
     parser.add_argument("repository", metavar="ORG/NAME", help="the repository, made if there is none")
     parser.add_argument("--private", action="store_true", help="make a new repository private; an older one must be so")
-    parser.add_argument("--revision", metavar="BRANCH", help="branch to push to, made if there is none (default main)")
+    parser.add_argument("--revision", metavar="BRANCH", help="branch to push to, made if there is none (default: main)")
     parser.add_argument("--message", metavar="TEXT", help="message of the commit")
     parser.add_argument("--card", type=pathlib.Path, metavar="FILE", help="write the card to this new file to look at, and push nothing")
 

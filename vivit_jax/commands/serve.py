@@ -1,4 +1,4 @@
-"""Serves models on a page where one drops a video, and as a JSON endpoint. It needs the extra `serve`.
+"""Shows what models make of a video on a page to drop it on, and answers programs in JSON. It needs the extra `serve`.
 
 Example:
   vivit serve --model runs/digits/model
@@ -28,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="DIR", action="append", required=True, help="model directory, such as a run's model/; two are shown side by side"
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="where to listen (default 127.0.0.1, this machine alone; 0.0.0.0 is everywhere)"
+        "--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1, this machine alone; 0.0.0.0 is everywhere)"
     )
-    parser.add_argument("--port", type=whole, default=8000, help="default 8000; 0 takes a free one")
+    parser.add_argument("--port", type=whole, default=8000, metavar="N", help="port to listen on; 0 takes a free one (default: 8000)")
     parser.add_argument("--token", help="what requests must carry (default: none on this machine alone, else one that is made up)")
     parser.add_argument("--public", action="store_true", help="let anybody ask without a token, as in a public Space")
     add_views(parser)
-    parser.add_argument("--max_upload", type=positive, default=200, metavar="MB", help="largest upload (default 200)")
-    parser.add_argument("--max_waiting", type=positive, default=8, metavar="N", help="most requests that wait for the models (default 8)")
+    parser.add_argument("--max_upload", type=positive, default=200, metavar="MB", help="largest upload, in MB (default: 200)")
+    parser.add_argument("--max_waiting", type=positive, default=8, metavar="N", help="most requests that wait for the models (default: 8)")
     parser.add_argument("--space", metavar="DIR", help="write a Hugging Face Space of these models, and serve nothing")
 
 

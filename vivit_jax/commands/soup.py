@@ -32,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's work directory, whose model/ is taken, or a model directory")
     parser.add_argument("--to", required=True, metavar="DIR", type=output, help="the model directory to write")
     add_dataset(parser)
-    parser.add_argument("--split", default="val", help="split that decides which models are kept (default val)")
+    parser.add_argument("--split", default="val", help="split that decides which models are kept (default: val)")
     parser.add_argument("--checkpoints", action="store_true", help="take every whole checkpoint of the runs instead of their model/")
     parser.add_argument("--uniform", action="store_true", help="average all of them, without scores; needs no data set")
     add_views(parser, default=(1, 1), otherwise="1x1")
-    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default 8)")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="videos at once (default: 8)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -72,5 +72,6 @@ def _tell(soup: "Soup", arguments: argparse.Namespace) -> None:
             table.add_row(escape(printable(name)), f"{score:.4f}", "kept" if name in soup.kept else "left out")
         console.show(table)
     on_split = "" if soup.score is None else f": {soup.score:.4f} on {arguments.split}"
-    console.say(f"the average of {len(soup.kept)} models{on_split}", style="bold")
+    averaged = f"the average of {len(soup.kept)} models" if len(soup.kept) > 1 else f"no average scores higher than {soup.kept[0]} alone"
+    console.say(f"{averaged}{on_split}", style="bold")
     console.say(f"model written to {arguments.to}")

@@ -174,7 +174,9 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
         if not folder.is_dir():
             raise UserError(f"no data set {name!r} in {folder}: there is no such folder; --data_dir is that of `vivit prepare`")
         present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path))
-        raise UserError(f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`")
+        raise UserError(
+            f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`, or give its --data_dir"
+        )
     listed = manifest.read(versions[-1])
     builder = open_builder(versions[-1])
     counts = {split: info.num_examples for split, info in builder.info.splits.items()}

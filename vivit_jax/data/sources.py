@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
+from vivit_jax.console import counted
 from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
@@ -38,8 +39,7 @@ class Found:
         if not self.aside:
             return ""
         some = ", ".join(sorted(pathlib.PurePath(path).name for path in self.aside)[:5])
-        count = "1 file" if len(self.aside) == 1 else f"{len(self.aside)} files"
-        return f"{count} left aside, not videos by their name: {some}{', ...' if len(self.aside) > 5 else ''}"
+        return f"{counted(len(self.aside), 'file')} left aside, not videos by their name: {some}{', ...' if len(self.aside) > 5 else ''}"
 
 
 def find_videos(sources: Sequence[Path], lists: Sequence[Path] = ()) -> Found:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from vivit_jax.console import counted
 from vivit_jax.data.groups import grouping, without_segment
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
@@ -181,7 +182,7 @@ def fit_attentive_head(
     tried = choose_attentive(head, rows, train, val)
     fitted_to = everything if refit else train
     params = fit_attentive(head, rows, fitted_to, tried[0].setting)
-    chosen_on = f"{len(val)} videos" if val is not None else _told_folds(rows.label, rows.groups)
+    chosen_on = counted(len(val), "video") if val is not None else _told_folds(rows.label, rows.groups)
     return Fitted(params, tried, chosen_on, len(fitted_to))
 
 
@@ -208,7 +209,7 @@ def fit_heads(
         tried = choose(method, examples, held_out, len(classes))
         everything = examples.joined(held_out) if held_out is not None and refit else examples
         head = method.fit(everything, len(classes), tried[0].setting)
-        chosen_on = f"{len(held_out)} videos" if held_out is not None else _told_folds(examples.label, examples.groups)
+        chosen_on = counted(len(held_out), "video") if held_out is not None else _told_folds(examples.label, examples.groups)
         fitted[name] = Fitted(head, tried, chosen_on, len(everything))
     return fitted
 

@@ -11,6 +11,8 @@ from vivit_jax import console
 from vivit_jax.analysis import complexity
 from vivit_jax.analysis.parameter_table import parameter_table
 from vivit_jax.analysis.training_memory import trained_parameters
+from vivit_jax.config import Experiment
+from vivit_jax.console import counted
 from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.run import Run
@@ -19,6 +21,7 @@ from vivit_jax.training.state import TrainState
 from vivit_jax.weights.groups import Group
 
 SMALL = ("norm", "position", "cls")
+WORTH_SAYING = 0.5  # GB of batches on the host
 
 
 def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
@@ -30,15 +33,19 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
       origin: where each group of initial weights came from.
     """
     experiment, mesh, model = run.experiment, run.executor.mesh, run.experiment.model
+    count = run.executor.batch_shards if mesh is None else mesh.size
+    devices = f"{count} x {jax.devices()[0].device_kind} ({experiment.parallel.mode})"
     console.say(
-        f"{experiment.name}: {run.examples} training clips, {loop.plan.total} steps of {experiment.training.batch_size} on "
-        f"{run.executor.batch_shards if mesh is None else mesh.size} x {jax.devices()[0].device_kind} ({experiment.parallel.mode})",
+        f"{experiment.name}{_of_other_data(experiment)}: {counted(run.examples, 'training clip')}, "
+        f"{loop.plan.total} steps of {experiment.training.batch_size} on {devices}",
         style="bold",
     )
     if experiment.training.batch_size > run.examples:
+        held = _host_bytes(run) / 1e9
+        memory = f"; the host holds about {held:,.1f} GB of batches" if held >= WORTH_SAYING else ""
         console.warn(
-            f"training.batch_size {experiment.training.batch_size} is more than the {run.examples} clips of an epoch, so a batch repeats "
-            f"clips; the host holds about {_host_bytes(run) / 1e9:,.1f} GB of batches"
+            f"training.batch_size {experiment.training.batch_size} is more than the {counted(run.examples, 'clip')} of an epoch, so a "
+            f"batch repeats clips{memory}"
         )
     console.show(parameter_table(_groups(run.variables["params"], model), tensors=False))
     family = family_of(model)
@@ -57,6 +64,11 @@ def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
         console.say(f"weights from {experiment.init.source}")
         for group in origin:
             console.say(f"  {group.name}: {group.done}")
+
+
+def _of_other_data(experiment: Experiment) -> str:
+    """The data set, where it is not the one that the config is named after."""
+    return "" if experiment.data.name == experiment.name else f" on {experiment.data.name}"
 
 
 def _groups(params: Any, model: ModelConfig) -> list[complexity.ParameterGroup]:

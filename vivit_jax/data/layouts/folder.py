@@ -1,12 +1,15 @@
-"""`SOURCE/{train,val,test}/CLASS/*.mp4`: a folder a split, in it a folder a class, in it the videos; to be split, `SOURCE/CLASS/*.mp4`."""
+"""`SOURCE/{train,val,test}/CLASS/*.mp4`: folders of splits, in them classes, in these the videos; to be split, `SOURCE/CLASS/*.mp4`."""
 
 import pathlib
 from collections.abc import Iterable
 
+from vivit_jax.console import counted
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, is_utf8, locate, sorted_labels
 from vivit_jax.data.splits import USUAL, canonical
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
+
+SHOWN = 10  # names in a remark
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
@@ -25,10 +28,11 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     clips = [clip for split, folder in classes for clip in _class_clips(source, folder, split, aside, reading)]
     if not clips:
         loose = sorted(path.name for path in source.iterdir() if _is_video(path))
-        held = f"; {len(loose)} videos lie in {source} itself, such as {loose[0]}, with no class" if loose else ""
-        raise UserError(f"{source}: expected a folder for each class, with its videos in it{held}")
+        held = f"; {counted(len(loose), 'video')} in {source} itself, such as {loose[0]}, with no class" if loose else ""
+        way_out = ": sort them into folders, or list paths and labels for `vivit prepare csv`" if loose else ""
+        raise UserError(f"{source}: expected a folder for each class, with its videos in it{held}{way_out}")
     if aside:
-        remarks.append(told("files left aside, not videos by their name", aside))
+        remarks.append(told("file", "left aside, not videos by their name", aside))
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
 
 
@@ -46,7 +50,7 @@ def class_folders(source: pathlib.Path, reading: Reading, *, of_classes: bool) -
     folders = folders_in(source)
     parents = [source] if reading.split else [source, *folders]
     outside = left_aside(source, (path for parent in parents for path in parent.iterdir() if not path.is_dir()))
-    remarks = [told("files left aside, in no class", outside)] if outside else []
+    remarks = [told("file", "left aside, in no class", outside)] if outside else []
     if reading.split:
         if folders and not of_classes and all(canonical(folder.name) in USUAL for folder in folders):
             raise UserError(f"{source} has the splits {', '.join(folder.name for folder in folders)} already: leave --split out")
@@ -70,7 +74,8 @@ def _check_splits(source: pathlib.Path, folders: list[pathlib.Path], *, of_class
         found = ", ".join(unexpected[:5]) or (f"{videos} videos in no folder" if videos else "nothing")
         hint = "; for folders of classes without splits give --split 70,15,15" if of_classes else ""
         raise UserError(
-            f"{source}: expected the folders train, val and test (val and test optional), each with a folder a class; found {found}{hint}"
+            f"{source}: expected the folders train, val and test (val and test optional), and in them a folder for each class; "
+            f"found {found}{hint}"
         )
 
 
@@ -80,9 +85,10 @@ def left_aside(source: pathlib.Path, paths: Iterable[pathlib.Path]) -> list[str]
     return [name if is_utf8(name) else repr(name) for name in names]
 
 
-def told(what: str, names: list[str]) -> str:
+def told(noun: str, what: str, names: list[str], plural: str | None = None) -> str:
     """A remark that counts `names` and shows the first of them."""
-    return f"{len(names)} {what}: {', '.join(sorted(names)[:10])}"
+    shown = ", ".join(sorted(names)[:SHOWN])
+    return f"{counted(len(names), noun, plural)} {what}: {shown}{', ...' if len(names) > SHOWN else ''}"
 
 
 def folders_in(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -58,9 +58,9 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
             files = tuple(locate(source, image.relative_to(source), reading.within) for image in images)
             clips.append(Clip(name.as_posix(), split, folder.name, functools.partial(film, files, fps)))
     if beside:
-        remarks.append(told("files left aside, in no video's folder", beside))
+        remarks.append(told("file", "left aside, in no video's folder", beside))
     if among:
-        remarks.append(told("files and folders left aside, no frames by their name", among))
+        remarks.append(told("file or folder", "left aside, no frames by their name", among, "files and folders"))
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vivit_jax.console import warn
+from vivit_jax.console import counted, warn
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 from vivit_jax.runs.comparison.contenders import Contender
@@ -196,7 +196,11 @@ def _check_same_kind(first: Contender, reference: Mapping, other: Contender, row
 
 def _check_same_videos(first: Contender, reference: Mapping, other: Contender, rows: Mapping) -> None:
     lacking = [(other, first, [video for video in reference if video not in rows]), (first, other, [v for v in rows if v not in reference])]
-    told = [f"{one.name} lacks {len(missing)} videos of {whole.name} ({_some(missing)})" for one, whole, missing in lacking if missing]
+    told = [
+        f"{one.name} lacks {counted(len(missing), 'video')} of {whole.name} ({_some(missing)})"
+        for one, whole, missing in lacking
+        if missing
+    ]
     if told:
         raise UserError(
             f"{' and '.join(told)}, {len(reference)} and {len(rows)} in all: evaluate them on the same videos of the same data set"

@@ -106,7 +106,7 @@ def _matrix(comparison: Comparison) -> str:
     for i, run in enumerate(names):
         cells = "".join(_agreement(equal[i, j], kappas[i][j]) if i != j else "<td></td>" for j in range(len(names)))
         rows.append(f'<tr><th scope="row">{name(run)}</th>{cells}</tr>')
-    caption = "Share of the videos that two runs predict the same of, right or wrong; below it Cohen's kappa."
+    caption = "Share of the videos for which two runs predict the same class, right or wrong; below it Cohen's kappa."
     head = f"<caption><span>{caption}</span></caption><thead><tr><td></td>{head}</tr></thead>"
     return scrolling(f"<table>{head}<tbody>{''.join(rows)}</tbody></table>", caption)
 
@@ -139,7 +139,8 @@ def _hardest(comparison: Comparison, clips: "_Clips") -> str:
     if not hardest:
         return "<p>None: each video is right in some run.</p>"
     shown = min(HARDEST, len(hardest))
-    said = f"{len(hardest)} of {len(comparison.lineup.videos):,}; these {shown} are those whose label the runs believe in least."
+    which = "" if shown == len(hardest) else f" Shown are the {shown} whose right class got the lowest probability."
+    said = f"{len(hardest):,} of {len(comparison.lineup.videos):,}.{which}"
     return f"<p>{said}</p>{clips.cards(hardest[:shown], tuple(entry.name for entry in comparison.entries))}"
 
 

@@ -4,12 +4,16 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from vivit_jax.runs.comparison.result import Entry
 from vivit_jax.runs.plots import COLOURS, INK, new_figure, shortened, uri
 
 FRONT, OTHER = COLOURS[1], COLOURS[0]
 LETTERS = 20  # of a run's name beside its interval
+SAME = 1.001  # a ratio of costs that no figure would tell from 1
+NEAR = 0.02  # costs that differ by less are drawn beside each other
+STEP = 9  # points from one of them to the next
 
 
 def intervals(ranked: Sequence[Entry], *, score: str) -> str:
@@ -28,7 +32,7 @@ def intervals(ranked: Sequence[Entry], *, score: str) -> str:
 
 
 def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None], *, xlabel: str, score: str, joined: bool) -> str | None:
-    """Scores with their intervals over what a run costs; None where fewer than two costs are known.
+    """Scores with their intervals over what a run costs; None where fewer than two costs are known, or all are the same.
 
     Args:
       ranked: the best run first.
@@ -39,19 +43,21 @@ def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None],
     """
     known = [(number, entry, cost(entry)) for number, entry in enumerate(ranked, start=1)]
     known = [(number, entry, value) for number, entry, value in known if value]
-    if len(known) < 2:
+    costs = [value for *_, value in known]
+    if len(known) < 2 or max(costs) / min(costs) < SAME:
         return None
-    places = _apart([value for *_, value in known])
     with new_figure() as figure:
         axes = figure.subplots()
-        for (number, entry, _), x in zip(known, places, strict=True):
-            _with_interval(axes, entry, (x, 100 * entry.score), horizontal=False)
-            axes.annotate(str(number), (x, 100 * entry.score), (5, 4), textcoords="offset points", fontsize=8)
+        for (number, entry, x), aside in zip(known, _aside(costs), strict=True):
+            moved = axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans)
+            _with_interval(axes, entry, (x, 100 * entry.score), horizontal=False, transform=moved)
+            axes.update_datalim([(x, 100 * entry.low), (x, 100 * entry.high)])  # a moved artist does not
+            axes.annotate(str(number), (x, 100 * entry.score), (5 + aside, 4), textcoords="offset points", fontsize=8)
         if joined:
-            front = sorted((x, 100 * entry.score) for (_, entry, _), x in zip(known, places, strict=True) if entry.on_front)
+            front = sorted((x, 100 * entry.score) for _, entry, x in known if entry.on_front)
             axes.plot([x for x, _ in front], [y for _, y in front], color=FRONT, linewidth=1, linestyle="--", zorder=1)
         axes.set_xscale("log")
-        wide = max(places) / min(places) > 100
+        wide = max(costs) / min(costs) > 100
         axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))  # a narrow axis may hold no power of ten
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -62,7 +68,7 @@ def against_cost(ranked: Sequence[Entry], cost: Callable[[Entry], float | None],
         return uri(figure)
 
 
-def _with_interval(axes: Axes, entry: Entry, place: tuple[float, float], *, horizontal: bool) -> None:
+def _with_interval(axes: Axes, entry: Entry, place: tuple[float, float], *, horizontal: bool, **options: object) -> None:
     around = [[max(0.0, 100 * (entry.score - entry.low))], [max(0.0, 100 * (entry.high - entry.score))]]
     axes.errorbar(
         *place,
@@ -75,13 +81,14 @@ def _with_interval(axes: Axes, entry: Entry, place: tuple[float, float], *, hori
         capsize=2.5,
         markersize=5,
         zorder=2,
+        **options,
     )
 
 
-def _apart(values: Sequence[float]) -> list[float]:
-    """The places of values on a logarithmic axis, where those that differ by less than 2 % are drawn beside each other."""
-    placed = []
+def _aside(values: Sequence[float]) -> list[float]:
+    """How far each point is drawn from its place, in points: those of nearly the same cost would hide each other."""
+    moved = []
     for i, value in enumerate(values):
-        same = [j for j, other in enumerate(values) if abs(other / value - 1) < 0.02]
-        placed.append(value * 1.03 ** (same.index(i) - (len(same) - 1) / 2))
-    return placed
+        near = [j for j, other in enumerate(values) if abs(other / value - 1) < NEAR]
+        moved.append(STEP * (near.index(i) - (len(near) - 1) / 2))
+    return moved

@@ -94,6 +94,7 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
     plain = [
         (Column("top-1", "Share of the videos whose most probable class is one of theirs."), lambda entry: percent(entry.right / examples))
     ]
+    top5 = [(Column("top-5", "Share of the videos with a label among the five most probable."), lambda entry: percent(entry.top5))]
     examples = len(comparison.lineup.videos)
     meaning = (
         "Mean average precision over the classes." if score == "mAP" else "Share of the videos that the most probable class is right for."
@@ -105,7 +106,7 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
         (Column(f"{comparison.level:.0%} interval", "How far the score could be off, had other videos been drawn."), _interval),
         *several,
         *(plain if score == "mAP" else []),
-        (Column("top-5", "Share of the videos with a label among the five most probable."), lambda entry: percent(entry.top5)),
+        *(top5 if any(len(names) > 5 for names in comparison.lineup.classes.values()) else []),
         (Column("M params", "Millions of parameters."), lambda entry: _scaled(entry.costs.parameters, 1e6)),
         (
             Column("GMAC/video", "Billions of multiply-accumulates for a video, all its views."),

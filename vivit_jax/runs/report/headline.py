@@ -24,6 +24,7 @@ NAMES = {
     "auc": "AUC",
     "f1": "F1",
 }
+SHARES = ("top1", "top5", "mAP", "mean_class")
 
 
 def headline(run: RunRecord, metrics: list[dict], evaluation: dict | None) -> str:
@@ -63,7 +64,7 @@ def _validated(run: RunRecord, metrics: list[dict]) -> str:
     if best is None:
         return "<p>Not evaluated yet.</p>"
     step, value = best
-    shown = f"{value:.4f}" if name == "loss" else share(value)
+    shown = _shown(name, value)
     said = f"{which} validation {NAMES.get(name, name)}, at step {step}; not tested yet"
     return f'<div class="headline">{shown}</div><p class="lead">{text(said)}</p>'
 
@@ -103,7 +104,8 @@ def _facts(run: RunRecord, metrics: list[dict], evaluation: dict | None) -> str:
     seconds, best = training_seconds(run), best_validation(run.experiment.best, metrics)
     started = run.surroundings.get("started")
     facts = {
-        "best validation": best and f"{NAMES.get(run.experiment.best, run.experiment.best)} {best[1]:.4f} at step {best[0]}",
+        "best validation": best
+        and f"{NAMES.get(run.experiment.best, run.experiment.best)} {_shown(run.experiment.best, best[1])} at step {best[0]}",
         "steps": max((row["step"] for row in metrics), default=None),
         "training time": seconds and duration(seconds),
         "trained on": devices(run),
@@ -114,11 +116,16 @@ def _facts(run: RunRecord, metrics: list[dict], evaluation: dict | None) -> str:
     return (_pairs(_scores(evaluation), "facts scores") if evaluation else "") + _pairs(facts, "facts")
 
 
+def _shown(name: str, value: float) -> str:
+    """A score as people write it: shares of the videos in per cent."""
+    return share(value) if name in SHARES else f"{value:.4f}"
+
+
 def _scores(evaluation: dict) -> dict[str, object]:
     several = any(len(scores["per_class"]) > 5 for scores in heads_of(evaluation).values())
     keys = [*(["top1"] if "mAP" in evaluation else []), *(["top5"] if several else []), "mean_class", "auc", "f1", "loss"]
     numbers = {key: evaluation.get(key) for key in keys}
-    shown = {NAMES.get(key, key): f"{value:.4f}" for key, value in numbers.items() if isinstance(value, float | int)}
+    shown = {NAMES.get(key, key): _shown(key, value) for key, value in numbers.items() if isinstance(value, float | int)}
     views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
     step = evaluation.get("step")
     return shown | {

@@ -22,7 +22,8 @@ def target_model(backbone: Backbone, model: Mapping[str, object], init: InitConf
     asked = dict(model)
     factorisation = asked.setdefault("factorisation", backbone.factorisation)
     if factorisation is None:
-        raise UserError(f"{backbone.name} is an image model: give factorisation, one of {', '.join(FACTORISATIONS)}")
+        and_clip = "" if "clip" in asked else ", and clip, the (frames, height, width) of the videos"
+        raise UserError(f"{backbone.name} is an image model: give factorisation, one of {', '.join(FACTORISATIONS)}{and_clip}")
     if "clip" not in asked and backbone.clip is None:
         raise UserError(f"{backbone.name} is an image model{_image_size(backbone)}: give clip, the (frames, height, width) of the videos")
     asked.setdefault("clip", backbone.clip)
