@@ -4,17 +4,24 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import glob
 import hashlib
 import itertools
 import json
 import os
 import pathlib
 import re
+import shutil
+import stat
+import tempfile
+import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
 
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+STALE = 24 * 3600  # seconds without a change after which what a killed process left half made is removed
 
 LONGEST_NAME = 200  # bytes of a file's name; systems allow 255, and a temporary one is somewhat longer
 
@@ -76,6 +83,35 @@ def told(number: int, remedies: Mapping[int, str] = REMEDIES) -> str:
     return "; ".join([os.strerror(number), *([remedies[number]] if number in remedies else [])])
 
 
+def read_bytes(path: pathlib.Path) -> bytes:
+    """The contents of a file. Anything else in its place is refused: reading a pipe that nobody writes to, or a device, may never end.
+
+    Raises:
+      OSError: that names the path.
+    """
+    check_file(path)
+    return path.read_bytes()
+
+
+def check_file(path: pathlib.Path) -> None:
+    """Raises an OSError that names the path unless there is a file."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a file", os.fspath(path))
+
+
+def read_json(path: pathlib.Path) -> typing.Any:
+    """The value that a JSON file in UTF-8 holds.
+
+    Raises:
+      OSError: if it cannot be read, or is no file.
+      ValueError: if it is not JSON in UTF-8, or nested too deep.
+    """
+    try:
+        return json.loads(read_bytes(path).decode())
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
     """Writes a file whole or not at all: a reader sees the old contents or the new ones, after a crash too.
 
@@ -100,6 +136,56 @@ def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
             raise
 
 
+@contextlib.contextmanager
+def appearing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives another path to make a file or folder at, which then appears at `path`, whole or not at all: no process sees half of it.
+
+    There must be nothing at `path`, or an empty folder where a folder is made.
+
+    Raises:
+      OSError: that names `path`, with what to do.
+    """
+    target = path.resolve()
+    with writing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with folder_beside(target) as temporary:
+            new = temporary / f"new{path.suffix}"
+            yield new
+            for made in (*new.rglob("*"), new):
+                sync(made)
+            new.rename(target)
+        sync(target.parent)
+
+
+@contextlib.contextmanager
+def folder_beside(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A temporary folder in that of `path`, for what is made there as `new` and then renamed.
+
+    If the process is killed it stays, and is removed when something is made at the same path a day later.
+
+    Raises:
+      OSError: that names `path`, with what to do.
+    """
+    _clear_leftovers(path)
+    with (
+        writing(path),
+        tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary,
+    ):
+        yield pathlib.Path(temporary)
+
+
+def _clear_leftovers(path: pathlib.Path) -> None:
+    """Removes what processes that were killed left beside `path`, once it is too old to be of one that still runs."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}-????????"):
+        try:
+            inside = {file.name for file in left.iterdir()} if left.is_dir() and not left.is_symlink() else {"a file"}
+            latest = max(file.stat().st_mtime for file in (left, *left.rglob("*")))
+            if inside <= {"new", f"new{path.suffix}", "old"} and time.time() - latest > STALE:
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:  # another process clears it
+            continue
+
+
 def write_json(path: pathlib.Path, values: object) -> None:
     """Writes plain values as JSON, whole or not at all.
 
@@ -110,7 +196,8 @@ def write_json(path: pathlib.Path, values: object) -> None:
 
 
 def sha256(path: pathlib.Path) -> str:
-    """The SHA-256 of a file's contents, in hexadecimal."""
+    """The SHA-256 of a file's contents, in hexadecimal; an OSError if it is no file, as `read_bytes` says."""
+    check_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

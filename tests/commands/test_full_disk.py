@@ -19,6 +19,7 @@ COMMANDS = {
     "again": (3000, "soup", "MODEL", "MODEL2", "--uniform", "--to", "OUT/old"),
     "program": (1000, "export", "--model", "MODEL", "--to", "stablehlo", "OUT/there"),
     "sheet": (1000, "inspect", "--name", "toys", "--data_dir", "DATA", "--sheet", "OUT/old.png"),
+    "space": (1000, "serve", "--model", "MODEL", "--space", "OUT/space"),
     "card": (1000, "push", "--model", "MODEL", "me/model", "--card", "OUT/card.md"),
 }
 
@@ -29,9 +30,9 @@ def contents(folder):
 
 @pytest.mark.fault(
     promise="A disk that fills up under a command costs nothing that was there, and leaves nothing half written",
-    provoked="a limit on the size of files under predict, soup, export, inspect and push, over old files and new ones",
+    provoked="a limit on the size of files under predict, soup, export, inspect, serve --space and push, over old files and new ones",
     seen="one line with the name that was given, the system's reason and what to do; exit code 1",
-    trials=6,
+    trials=7,
 )
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in ("again", "program") else ()) for name in COMMANDS])
 def test_a_full_disk_is_one_line(name, vivit, model_dir, data_dir, videos, tmp_path):

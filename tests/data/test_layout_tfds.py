@@ -1,81 +1,20 @@
 """Data sets of TensorFlow Datasets, written here byte by byte as its files are, since TensorFlow is not there to write them."""
 
-import contextlib
-import io
 import json
 import struct
 
 import films
 import numpy as np
 import pytest
-from PIL import Image
 from published_sets import refused, remark
-from tensorboardX.crc32c import crc32c as crc32c_by_bytes
-from tensorboardX.record_writer import RecordWriter
+from stored_by_tfds import LABEL, VIDEO, example, images, lay, records
 
-from vivit_jax.data.crc32c import crc32c, masked_crc32c
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.layouts import Reading, read_layout
 from vivit_jax.data.preparation.prepare import prepare
-from vivit_jax.data.tf_examples import places, read_example
+from vivit_jax.data.tf_examples import masked_crc32c, places, read_example
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
-
-FEATURE = "tensorflow_datasets.core.features."
-LABEL = {"pythonClassName": f"{FEATURE}class_label_feature.ClassLabel", "classLabel": {"numClasses": "3"}}
-VIDEO = {"pythonClassName": f"{FEATURE}video_feature.Video", "video": {"encodingFormat": "png"}}
-
-
-def varint(number):
-    parts = []
-    number &= (1 << 64) - 1
-    while number >= 128:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def part(number, content):
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def feature(values):
-    if isinstance(values[0], bytes):
-        return part(1, b"".join(part(1, value) for value in values))
-    if isinstance(values[0], float):
-        return part(2, part(1, np.array(values, "<f4").tobytes()))
-    return part(3, part(1, b"".join(map(varint, values))))
-
-
-def example(**values):
-    return part(1, b"".join(part(1, part(1, key.encode()) + part(2, feature(value))) for key, value in values.items()))
-
-
-def records(path, examples):
-    with contextlib.closing(RecordWriter(str(path))) as writer:
-        for content in examples:
-            writer.write(content)
-
-
-def images(seed, count=6):
-    pictures = []
-    for frame in films.scene(count, 32, 48, seed):
-        Image.fromarray(frame).save(buffer := io.BytesIO(), "PNG")
-        pictures.append(buffer.getvalue())
-    return pictures
-
-
-def lay(folder, shards, features, names):
-    """A data set's version: for each split its shards, lists of examples."""
-    folder.mkdir(parents=True)
-    for split, parts in shards.items():
-        for number, examples in enumerate(parts):
-            records(folder / f"clips-{split}.tfrecord-{number:05d}-of-{len(parts):05d}", examples)
-    splits = [{"name": split, "shardLengths": [str(len(part)) for part in parts]} for split, parts in shards.items()]
-    (folder / "dataset_info.json").write_text(json.dumps({"name": "clips", "fileFormat": "tfrecord", "splits": splits, "version": "2.0.0"}))
-    (folder / "features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
-    for key, classes in names.items():
-        (folder / f"{key}.labels.txt").write_text("".join(f"{name}\n" for name in classes))
 
 
 @pytest.fixture
@@ -164,12 +103,6 @@ def test_a_flipped_bit_in_an_example_is_that_clips_error(tmp_path, clips):
         summary = prepare("tfds", clips / "some_form", name=f"at_{place}", data_dir=tmp_path, workers=1, fps=25.0, tolerate=1)
         assert [(split, name) for split, name, _ in summary.refused] == [("train", "train/000001")]
         assert f"the checksum of the example at byte {first} is wrong" in summary.refused[0][2]
-
-
-def test_checksums_are_those_of_a_loop_over_bytes():
-    for size in (*range(40), 1023, 1024, 1025, 4092, 4093, 65532, 65533):
-        content = np.random.default_rng(size).bytes(size)
-        assert crc32c(content) == crc32c_by_bytes(content)
 
 
 def test_values_of_every_kind_are_read_past_those_not_asked_for(tmp_path):

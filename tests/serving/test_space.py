@@ -63,3 +63,20 @@ def test_what_is_no_model_makes_no_space(tmp_path, capsys):
 def test_models_are_named_by_what_tells_them_apart(tmp_path):
     assert names_of(["runs/vivit/model", "runs/cnn/model/"]) == ["vivit", "cnn"]
     assert names_of(["a/same", "b/same", "hf://org/name"]) == ["same (1)", "same (2)", "name"]
+
+
+@pytest.mark.fault(
+    promise="A damaged model makes no Space, which would find it out on the hub",
+    provoked="one bit flipped in the weights of a model that `vivit serve --space` copies",
+    seen="one line that names the file; exit code 2; no folder is made",
+    trials=1,
+)
+def test_a_damaged_model_makes_no_space(model_dirs, tmp_path, capsys):
+    shutil.copytree(model_dirs[0], tmp_path / "model")
+    weights = tmp_path / "model/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert cli.main(["serve", "--model", str(tmp_path / "model"), "--space", str(tmp_path / "space")]) == 2
+    assert "does not have the SHA-256" in capsys.readouterr().err
+    assert not (tmp_path / "space").exists()

@@ -1,7 +1,6 @@
 """Which videos share an origin, and so are not independent evidence: as `vivit prepare` stored it, or as a list says."""
 
 import csv
-import json
 import pathlib
 import re
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from collections.abc import Callable, Mapping
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.errors import UserError
+from vivit_jax.files import read_json
 
 NAMES = ("name", "path", "file", "video")  # columns that may hold the videos' names, the likeliest first
 GROUP = "group"
@@ -54,8 +54,8 @@ def without_segment(name: str) -> str:
 def stored_groups(dataset: VideoDataset) -> Mapping[str, str] | None:
     """Maps the name of each video to its group, as `vivit prepare` stored them; None if the data set has no groups."""
     try:
-        groups = json.loads((dataset.path / REPORT).read_text(encoding="utf-8")).get("groups")
-    except (OSError, ValueError, AttributeError, RecursionError):
+        groups = read_json(dataset.path / REPORT).get("groups")
+    except (OSError, ValueError, AttributeError):
         return None
     valid = isinstance(groups, dict) and groups and all(isinstance(group, str) for group in groups.values())
     return groups if valid else None

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vivit_jax.errors import UserError
-from vivit_jax.files import sha256, write_json
+from vivit_jax.files import read_json, sha256, write_json
 from vivit_jax.heads import Labels
 
 MANIFEST = "manifest.json"
@@ -83,16 +83,16 @@ def read(folder: pathlib.Path) -> Manifest | None:
     if not path.exists():
         _check_never_had_one(folder)
         return None
-    if not path.is_file():  # a pipe or a device, which may never end
-        raise damaged(path, "it is not a file")
     try:
-        outer = json.loads(path.read_bytes())
+        outer = read_json(path)
         contents, whole = outer["contents"], outer["sha256"] == _digest(outer["contents"])
         labels = contents["labels"]
         labels = {head: tuple(names) for head, names in labels.items()} if isinstance(labels, dict) else tuple(labels)
         files = {name: (size, digest) for name, (size, digest) in contents["files"].items()}
         manifest = Manifest(labels, contents["splits"], contents["shards"], files)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except OSError as error:
+        raise damaged(path, error.strerror or "it cannot be read") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
         raise damaged(path, "it is not what `vivit prepare` wrote")
@@ -135,8 +135,8 @@ def damaged(path: pathlib.Path, what: str) -> UserError:
 def _check_never_had_one(folder: pathlib.Path) -> None:
     """`preparation.json` says whether there was a manifest."""
     try:
-        had = json.loads((folder / "preparation.json").read_bytes()).get("manifest")
-    except (OSError, ValueError, AttributeError, RecursionError):
+        had = read_json(folder / "preparation.json").get("manifest")
+    except (OSError, ValueError, AttributeError):
         had = (folder / HASHES).exists()
     if had or (folder / HASHES).exists():
         raise damaged(folder / MANIFEST, "the file is gone")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from vivit_jax.data.manifest import damaged
 from vivit_jax.errors import UserError
+from vivit_jax.files import read_bytes
 from vivit_jax.heads import Labels
 
 if typing.TYPE_CHECKING:
@@ -78,10 +79,8 @@ def _heads(feature: "tfds.features.FeatureConnector") -> Mapping[str, "tfds.feat
 
 
 def _read_text(path: pathlib.Path) -> str:
-    if path.exists() and not path.is_file():  # a pipe or a device, which may never end
-        raise damaged(path, "it is not a file")
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bytes(path).decode()
     except OSError as error:
         raise damaged(path, error.strerror or "it cannot be read") from None
     except UnicodeDecodeError:

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,6 +14,7 @@ from vivit_jax.data.preparation.outcome import NO_LABEL
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
+from vivit_jax.files import read_json
 
 SHEET_ROWS = 24
 
@@ -71,9 +71,9 @@ def _some_frames(record: dict) -> np.ndarray:
 def refused_clips(dataset: VideoDataset, split: str) -> int:
     """How many clips of a split, or of the splits in an expression, were refused when the data set was prepared; 0 if nothing says."""
     try:
-        refused = json.loads((dataset.path / REPORT).read_text(encoding="utf-8"))["refused"]
+        refused = read_json(dataset.path / REPORT)["refused"]
         of_splits = [row[0] for row in refused]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         return 0
     names = {part.partition("[")[0] for part in parted(dataset.resolve(split))[0].split("+")}
     return sum("all" in names or name in names for name in of_splits)

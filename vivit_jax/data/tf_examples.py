@@ -16,13 +16,14 @@ import struct
 from collections.abc import Collection, Iterator, Sequence
 from typing import BinaryIO
 
+import google_crc32c
 import numpy as np
 
-from vivit_jax.data.crc32c import masked_crc32c
 from vivit_jax.errors import UserError
 
 FORMATS = ("tfrecord", "array_record")
 LENGTH, CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+MASK = 0xA282EAD8
 BYTES, FLOATS, WHOLE_NUMBERS = 1, 2, 3  # how a feature numbers the kinds of lists
 
 Values = Sequence[bytes] | Sequence[float] | Sequence[int]
@@ -35,7 +36,8 @@ def places(path: pathlib.Path, file_format: str) -> Iterator[int]:
       UserError: if the file is missing, cut off or damaged where it tells the lengths of its examples.
     """
     if file_format == "array_record":
-        yield from range(len(_array_record(path)))
+        with _told(path):
+            yield from range(len(_array_record(path)))
         return
     with _opened(path) as file:
         end, place = os.fstat(file.fileno()).st_size, 0
@@ -75,7 +77,7 @@ def read_whole_example(path: pathlib.Path, file_format: str, place: int, names: 
 def _told(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, IndexError, RuntimeError) as error:
+    except (ValueError, IndexError, RuntimeError, OSError) as error:
         raise _damaged(path, str(error)) from None
 
 
@@ -86,6 +88,12 @@ def _checked(path: pathlib.Path, place: int) -> bytes:
         if CHECKSUM.unpack(file.read(CHECKSUM.size))[0] != masked_crc32c(content):
             raise _damaged(path, f"the checksum of the example at byte {place} is wrong")
     return content
+
+
+def masked_crc32c(content: bytes) -> int:
+    """The CRC-32C of `content` as TFRecord stores it: turned by 15 bits, and moved."""
+    crc = google_crc32c.value(content)
+    return ((crc >> 15 | crc << 17) + MASK) & 0xFFFFFFFF
 
 
 @functools.lru_cache(maxsize=1)
@@ -102,6 +110,8 @@ def _opened(path: pathlib.Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # a name with a zero byte
+        raise UserError(f"{str(path)!r}: {error}") from None
 
 
 def _size(file: BinaryIO, path: pathlib.Path, end: int) -> int:

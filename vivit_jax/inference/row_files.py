@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vivit_jax import extras
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import lock, write_atomically, writing
+from vivit_jax.files import lock, read_json, write_atomically, writing
 from vivit_jax.inference.rows import Row, RowsOfModel
 
 ROW_GROUP = 10_000  # rows of a parquet file's group
@@ -144,9 +144,9 @@ class _Growing(RowFile):
 
     def _check_same(self) -> None:
         try:
-            found = json.loads(self._record.read_text(encoding="utf-8"))
+            found = read_json(self._record)
             made, self._failed = dict(found["made"]), dict(found["failed"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             told = f"{self.path} is there already, and {self._record.name} beside it does not say how to go on with it"
             raise UserError(f"{told}: give another --out, or --overwrite to begin anew") from None
         for key in self._made | made:
@@ -221,8 +221,8 @@ def _number(start: float, every: float) -> int:
 def _is_record(path: pathlib.Path) -> bool:
     """Whether a file says how rows come to be."""
     try:
-        return "made" in json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return "made" in read_json(path)
+    except (OSError, ValueError, TypeError):
         return False
 
 

@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from vivit_jax.files import sha256, write_atomically
+from vivit_jax.files import read_json, sha256, write_atomically
 
 FACTS_FILE = Path("facts") / "metadata"
 
@@ -40,7 +40,7 @@ def write_manifest(step_dir: Path) -> None:
 def replace_facts(step_dir: Path, facts: dict) -> None:
     """Replaces the facts of a whole step, which stays whole throughout: meanwhile its manifest allows both the old and the new facts."""
     name, path = str(FACTS_FILE), step_dir / FACTS_FILE
-    entries = json.loads(manifest_path(step_dir).read_text())
+    entries = read_json(manifest_path(step_dir))
     new = path.with_name(f".{path.name}.new")
     write_atomically(new, json.dumps(facts))
     entries[name] = [entries[name], _entry(new)]
@@ -53,7 +53,7 @@ def replace_facts(step_dir: Path, facts: dict) -> None:
 def read_facts(step_dir: Path) -> dict:
     """The facts of a step, which may be damaged; empty where they cannot be read."""
     try:
-        facts = json.loads((step_dir / FACTS_FILE).read_text())
+        facts = read_json(step_dir / FACTS_FILE)
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
@@ -68,7 +68,7 @@ def damage(step_dir: Path) -> str | None:
     if not manifest.is_file():
         return f"its manifest {manifest.name} is missing"
     try:
-        entries = json.loads(manifest.read_text())
+        entries = read_json(manifest)
         files = _files(step_dir)
         if not entries:
             return f"its manifest {manifest.name} lists no files"
@@ -85,7 +85,7 @@ def damage(step_dir: Path) -> str | None:
             return f"its manifest {manifest.name} does not list {', '.join(others)}"
         if (step := read_facts(step_dir).get("step", int(step_dir.name))) != int(step_dir.name):
             return f"it is the checkpoint of step {step} under another name"
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return f"its manifest {manifest.name} cannot be read"
     return None
 

@@ -9,8 +9,10 @@ from typing import Any
 from vivit_jax import console
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
+from vivit_jax.files import read_bytes, read_json
 
 LARGEST_STEP = 2**53  # in a row of metrics: a figure's axis cannot show larger ones
+ROUNDING = 1e-9  # by which a share, such as a mean of precisions, may exceed one
 LARGEST_NUMBER = 1e30  # as a score or a metric: a figure cannot show larger ones
 
 
@@ -39,7 +41,7 @@ class RunRecord:
         """The rows of `metrics.jsonl`, in order. Lines that are no rows of metrics are left out, with a warning that counts them."""
         path = self.path / "metrics.jsonl"
         try:
-            lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+            lines = [line for line in read_bytes(path).split(b"\n") if line.strip()]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -92,9 +94,9 @@ def read_config(path: pathlib.Path) -> dict:
       UserError: if it is not the work directory of a run.
     """
     try:
-        recorded = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        recorded = read_json(path / "config.json")
         _ = recorded["config"]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         if not path.exists():
             raise UserError(f"{path} does not exist") from None
         raise UserError(f"{path} is not the work directory of a run: it has no config.json with a `config`") from None
@@ -125,8 +127,8 @@ def read_evaluation(path: pathlib.Path) -> dict:
       UserError: if it is anything else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        value = read_json(path)
+    except (OSError, ValueError):
         value = None
     if not (isinstance(value, dict) and _is_evaluation(value)):
         raise UserError(f"{path} is not what `vivit evaluate` writes: it was damaged or changed; move it away, and evaluate again")
@@ -139,8 +141,10 @@ def _is_evaluation(value: dict) -> bool:
         isinstance(value.get("split"), str)
         and isinstance(value.get("name", ""), str)
         and all(_is_count(value.get(key)) for key in ("views", "examples", "hits"))
-        and all(_is_number(value.get(key)) for key in ("top1", "top5", "loss"))
-        and _is_number_or_none(value.get("mAP"))
+        and all(_is_share(value.get(key)) for key in ("top1", "top5"))
+        and math.isclose(value["top1"] * value["examples"], value["hits"], abs_tol=0.01)
+        and _is_number(value.get("loss"))
+        and _is_share_or_none(value.get("mAP"))
         and (value.get("step") is None or (_is_count(value["step"]) and value["step"] <= LARGEST_STEP))
         and isinstance(heads, dict)
         and bool(heads)
@@ -153,7 +157,9 @@ def _are_scores(scores: dict) -> bool:
     rows, confusion = scores.get("per_class"), scores.get("confusion")
     if not isinstance(rows, dict) or not all(isinstance(row, dict) and _is_count(row.get("examples")) for row in rows.values()):
         return False
-    if not all(_is_number_or_none(row.get(key)) for row in rows.values() for key in ("top1", "average_precision")):
+    if not all(_is_share_or_none(scores.get(key)) for key in ("top1", "top5", "mean_class", "auc")):
+        return False
+    if not all(_is_share_or_none(row.get(key)) for row in rows.values() for key in ("top1", "average_precision")):
         return False
     if any("top1" in row and row["top1"] is None and row["examples"] for row in rows.values()):
         return False
@@ -192,5 +198,9 @@ def _is_number(value: object) -> bool:
     return abs(value) < LARGEST_NUMBER or (isinstance(value, float) and not math.isfinite(value))
 
 
-def _is_number_or_none(value: object) -> bool:
-    return value is None or _is_number(value)
+def _is_share(value: object) -> bool:
+    return _is_number(value) and 0 <= value <= 1 + ROUNDING
+
+
+def _is_share_or_none(value: object) -> bool:
+    return value is None or _is_share(value)

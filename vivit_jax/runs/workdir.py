@@ -14,7 +14,7 @@ import jax
 from vivit_jax import console
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
-from vivit_jax.files import first_free, is_url, lock, write_atomically, writing
+from vivit_jax.files import first_free, is_url, lock, read_json, write_atomically, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.same_run import check_same_run, plain
 from vivit_jax.runs.stopping import Refused
@@ -222,10 +222,10 @@ def _recorded(path: Path) -> dict:
       UserError: if it is none.
     """
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
+        recorded = read_json(path)
         if not isinstance(recorded["config"], dict):
             raise TypeError(recorded)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not the config.json of a run, or is damaged: put back a copy, or give another --workdir") from None
     return recorded
 

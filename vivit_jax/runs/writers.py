@@ -22,7 +22,7 @@ import jax
 from vivit_jax import console, extras
 from vivit_jax.config import Experiment, to_dict
 from vivit_jax.errors import UserError, in_one_line
-from vivit_jax.files import write_atomically
+from vivit_jax.files import read_bytes, write_atomically
 
 # For a writer in its own thread: how many rows may wait for it, and how long the end of a run waits.
 ROWS_WAITING, CLOSE_SECONDS = 10_000, 30.0
@@ -81,7 +81,7 @@ class JsonLines:
     def __init__(self, path: Path, step: int, evaluated: int | None = None) -> None:
         self._path = path
         evaluated = step if evaluated is None else evaluated
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        lines = read_bytes(path).decode(errors="replace").splitlines() if path.exists() else []
         rows = [line for line in lines if _is_kept(line, step, evaluated)]
         write_atomically(path, "".join(f"{row}\n" for row in rows))
 

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Mapping
 
 from vivit_jax.errors import UserError
+from vivit_jax.files import appearing
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.answers import names_of
 from vivit_jax.serving.limits import ServingLimits
-from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, WEIGHTS
+from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, WEIGHTS, load_model_dir
+from vivit_jax.weights.vit.source import HUB
 
 PORT = 7860  # where Spaces look for a server
 SERVER = ("starlette", "uvicorn", "python-multipart")
@@ -48,7 +50,7 @@ ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 
 
 def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views, options: Mapping[str, int] | None = None) -> list[str]:
-    """Writes a Space that serves models to everybody, on a CPU.
+    """Writes a Space that serves models to everybody, on a CPU: whole, or not at all.
 
     Args:
       folder: a new or empty folder.
@@ -60,8 +62,8 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views,
       The files written, relative to the folder, sorted.
 
     Raises:
-      UserError: for more views than a server takes, a folder that holds something, a model that is neither, or a package that is not
-        installed.
+      UserError: for more views than a server takes, a folder that holds something, a model that is neither or is damaged, or a package
+        that is not installed.
     """
     ServingLimits().check_views(views)
     folder = pathlib.Path(folder)
@@ -69,18 +71,27 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views,
         raise UserError(f"{folder} holds something already: give a new folder")
     for source in sources:
         _check_source(source)
-    requirements = pinned()
-    served = []
     names = [name.replace(" ", "_") for name in names_of(sources)]
-    for source, name in zip(sources, names, strict=True):
-        served.append(source if source.startswith("hf://") else f"models/{name}")
-        if not source.startswith("hf://"):
-            _copy_model(pathlib.Path(source), folder / served[-1])
-    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"), dirs_exist_ok=True)
+    served = [source if source.startswith(HUB) else f"models/{name}" for source, name in zip(sources, names, strict=True)]
+    written = _texts(served, names, views, options or {})
+    with appearing(folder) as new:
+        new.mkdir()
+        for source, name in zip(sources, served, strict=True):
+            if name != source:
+                _copy_model(pathlib.Path(source), new / name)
+        shutil.copytree(PACKAGE, new / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        for name, contents in written.items():
+            (new / name).write_text(contents, encoding="utf-8")
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _texts(served: list[str], names: list[str], views: Views, options: Mapping[str, int]) -> dict[str, str]:
+    """The files of a Space but for models and package, by name."""
+    requirements = pinned()
     command = ["python", "-m", PACKAGE.name, "serve", "--host", "0.0.0.0", "--port", str(PORT), "--public"]
     command += [part for model in served for part in ("--model", model)] + ["--views", f"{views[0]}x{views[1]}"]
-    command += [part for name, value in (options or {}).items() for part in (f"--{name}", str(value))]
-    written = {
+    command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    return {
         "README.md": README.format(title=" and ".join(names)[:60], port=PORT, models=" and ".join(f"`{name}`" for name in names)),
         "Dockerfile": DOCKERFILE.format(
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -90,9 +101,6 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views,
         "requirements.txt": "\n".join(requirements) + "\n",
         ".gitattributes": ATTRIBUTES,
     }
-    for name, contents in written.items():
-        (folder / name).write_text(contents, encoding="utf-8")
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def pinned() -> list[str]:
@@ -129,11 +137,13 @@ def _applies(requirement: object, extras: set[str]) -> bool:
 
 
 def _check_source(source: str) -> None:
+    """Refuses a folder that is no model, and a model that is damaged: else it would be found out on the hub."""
+    if source.startswith(HUB):
+        return
     missing = [name for name in MODEL if not (pathlib.Path(source) / name).is_file()]
-    if missing and not source.startswith("hf://"):
-        raise UserError(
-            f"{source} is no model directory (it has no {missing[0]}): make one by vivit convert, or name a model by hf://org/name"
-        )
+    if missing:
+        raise UserError(f"{source} is no model directory (it has no {missing[0]}): make one by vivit convert, or name one by {HUB}org/name")
+    load_model_dir(source)
 
 
 def _copy_model(source: pathlib.Path, to: pathlib.Path) -> None:

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import pathlib
 import re
-import tempfile
 from collections.abc import Callable
 
 import jax
@@ -20,7 +19,7 @@ from jax import export as jax_export
 
 from vivit_jax import extras
 from vivit_jax.errors import UserError
-from vivit_jax.files import is_url, writing
+from vivit_jax.files import appearing, is_url
 from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
@@ -64,12 +63,8 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | N
         raise UserError(f"--batch is for onnx, and what is exported to {to} takes any number of clips: leave it out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with writing(out), tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as temporary:
-        new = pathlib.Path(temporary) / f"new{out.suffix}"
-        told = FORMATS[to](pretrained, new, **({} if batch is None else {"batch": batch}))
-        new.rename(out)
-    return told
+    with appearing(out) as new:
+        return FORMATS[to](pretrained, new, **({} if batch is None else {"batch": batch}))
 
 
 def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:

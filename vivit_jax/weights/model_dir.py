@@ -6,12 +6,8 @@ layer whatever `scan_layers` is.
 """
 
 import dataclasses
-import glob
 import os
 import pathlib
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
@@ -20,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vivit_jax.errors import UserError
-from vivit_jax.files import exchange, is_url, sha256, sync, write_json, writing
+from vivit_jax.files import exchange, folder_beside, is_url, sha256, sync, write_json
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import Preprocess
@@ -32,7 +28,6 @@ from vivit_jax.weights.tensor_files import check_header
 from vivit_jax.weights.tensors import write_safetensors
 
 REPLACED = 10  # how often a model is read again because it was replaced meanwhile
-STALE = 24 * 3600  # seconds without a change after which a leftover is removed
 LARGEST_CLIP = 2**30  # bytes; finding the shapes of a model with larger clips would take gigabytes
 LARGEST_WEIGHT = 1e30  # above it a product overflows; weights of a model that works are nowhere near
 
@@ -136,17 +131,13 @@ def save_pretrained(
     check_replaceable(path)
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(path)
-    with (
-        writing(path),
-        tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True) as temporary,
-    ):
-        new = pathlib.Path(temporary) / "new"
+    with folder_beside(path) as temporary:
+        new = temporary / "new"
         _write_files(new, flat, config, preprocess.to_dict())
         if not path.exists():
             new.rename(path)
         elif not exchange(new, path):
-            path.rename(pathlib.Path(temporary) / "old")
+            path.rename(temporary / "old")
             new.rename(path)
     sync(path.parent)
     return given
@@ -258,17 +249,6 @@ def _check_finite(name: str, values: np.ndarray, where: str) -> None:
     """Refuses weights that no model computes with."""
     if values.size and not max(abs(float(values.min())), abs(float(values.max()))) <= LARGEST_WEIGHT:  # false for NaN too
         raise UserError(f"{where}: {name} {values.shape} holds NaN, infinity or numbers above {LARGEST_WEIGHT:g}: the model has diverged")
-
-
-def _clear_leftovers(path: pathlib.Path) -> None:
-    """Removes what saves that were killed left beside `path`, once it is too old to be of a save that still runs."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}-????????"):
-        try:
-            inside = {file.name for file in left.iterdir()} if left.is_dir() and not left.is_symlink() else {"a file"}
-            if inside <= {"new", "old"} and time.time() - max(file.stat().st_mtime for file in (left, *left.rglob("*"))) > STALE:
-                shutil.rmtree(left, ignore_errors=True)
-        except OSError:  # another process clears it
-            continue
 
 
 def check_replaceable(path: pathlib.Path) -> None:

@@ -24,9 +24,13 @@ LOGITS, PROBABILITIES = "logits", "probabilities"
 
 
 def is_model_dir(path: str | os.PathLike) -> bool:
-    """Whether a directory is one of ours."""
+    """Whether a directory is one of ours.
+
+    Raises:
+      UserError: if it has a config.json that cannot be read, so that nobody knows.
+    """
     config = pathlib.Path(path) / CONFIG
-    return config.is_file() and read_json(config).get("architecture") == ARCHITECTURE
+    return os.path.lexists(config) and read_json(config).get("architecture") == ARCHITECTURE
 
 
 def read_json(path: pathlib.Path) -> dict:

@@ -44,13 +44,13 @@ class Stored:
     Attributes:
       folder: of one version.
       features: what an example holds, as `features.json` has it.
-      splits: the files of each split, in order.
+      splits: the files of each split in order, each with its number of examples.
       file_format: one of `FORMATS`.
     """
 
     folder: pathlib.Path
     features: Mapping[str, Any]
-    splits: Mapping[str, tuple[pathlib.Path, ...]]
+    splits: Mapping[str, tuple[tuple[pathlib.Path, int], ...]]
     file_format: str
 
 
@@ -70,13 +70,16 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     if fps is not None and not of_images:
         raise UserError(f"{stored.folder}: its videos are files, which say how many frames are a second: leave --fps out")
     heads = _heads(stored, reading.heads)
-    names = {head: tuple(line for _, line in lines_of(_labels_file(stored.folder, key))) for head, (key, _) in heads.items()}
+    names = {head: _class_names(stored, key) for head, (key, _) in heads.items()}
     groups, wanted = _groups(stored.folder), {*(key for key, _ in heads.values()), *NAMES}
     clips = []
     for split, files in stored.splits.items():
         found = []
-        for path in files:
-            for place in places(path, stored.file_format):
+        for path, count in files:
+            places_of_file = list(places(path, stored.file_format))
+            if len(places_of_file) != count:
+                raise UserError(f"{path} holds {len(places_of_file)} examples, and dataset_info.json says {count}: get it again")
+            for place in places_of_file:
                 example = read_example(path, stored.file_format, place, wanted)
                 label = _label(f"{path} at {place}", example, heads, names)
                 film = functools.partial(images if of_images else video_file, path, stored.file_format, place, video, *([fps] * of_images))
@@ -146,27 +149,44 @@ def _stored(folder: pathlib.Path) -> Stored:
         raise UserError(f"{folder}: its files are {file_format}; known are {' and '.join(FORMATS)}")
     try:
         fields = features["featuresDict"]["features"]
+        for feature in fields.values():
+            for one in (feature, *feature.get("featuresDict", {}).get("features", {}).values(), _inner(feature) or feature):
+                _check_feature(one)
         splits = {split["name"]: tuple(_files(folder, info["name"], split, file_format)) for split in info["splits"]}
-    except (KeyError, TypeError, AttributeError):
+    except UserError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise UserError(
             f"{folder}: dataset_info.json and features.json are not those of a data set that this version of tfds writes"
         ) from None
     return Stored(folder, fields, splits, file_format)
 
 
-def _files(folder: pathlib.Path, name: str, split: Mapping[str, Any], file_format: str) -> Iterator[pathlib.Path]:
+def _files(folder: pathlib.Path, name: str, split: Mapping[str, Any], file_format: str) -> Iterator[tuple[pathlib.Path, int]]:
     count = len(split["shardLengths"])
     template = split.get("filepathTemplate") or "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-    for number in range(count):
+    for number, length in enumerate(split["shardLengths"]):
         parts = {"DATASET": name, "SPLIT": split["name"], "FILEFORMAT": file_format, "SHARD_X_OF_Y": f"{number:05d}-of-{count:05d}"}
         path = folder / re.sub(r"\{(\w+)\}", lambda match: parts[match[1]], template)  # noqa: B023 (used at once)
         if path.parent != folder:
             raise UserError(f"{folder}: dataset_info.json names files outside its folder")
-        yield path
+        yield path, int(length)
 
 
 def _kind(feature: Mapping[str, Any]) -> str:
     return feature["pythonClassName"].rpartition(".")[2]
+
+
+def _check_feature(feature: Mapping[str, Any]) -> None:
+    """Raises whatever the values of a feature that tfds did not write lead to."""
+    _kind(feature)
+    _classes(feature)
+
+
+def _classes(feature: Mapping[str, Any]) -> int | None:
+    """How many classes a feature has, if it says so."""
+    count = feature.get("classLabel", {}).get("numClasses")
+    return None if count is None else int(count)
 
 
 def _inner(feature: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -211,11 +231,17 @@ def _heads(stored: Stored, asked: tuple[str, ...]) -> dict[str, tuple[str, bool]
     )
 
 
-def _labels_file(folder: pathlib.Path, key: str) -> pathlib.Path:
-    path = folder / f"{key.replace('/', '-')}.labels.txt"
+def _class_names(stored: Stored, key: str) -> tuple[str, ...]:
+    path = stored.folder / f"{key.replace('/', '-')}.labels.txt"
     if not path.is_file():
         raise UserError(f"{path}: no such file, and it must name the classes")
-    return path
+    names = tuple(line for _, line in lines_of(path))
+    outer, _, inner = key.partition("/")
+    feature = stored.features[outer]
+    count = _classes(feature["featuresDict"]["features"][inner] if inner else _inner(feature) or feature)
+    if count not in (None, len(names)):
+        raise UserError(f"{path} names {len(names)} classes, and features.json says {count}: get it again")
+    return names
 
 
 def _label(where: str, example: Mapping, heads: Mapping[str, tuple[str, bool]], names: Mapping[str, tuple[str, ...]]) -> Label:

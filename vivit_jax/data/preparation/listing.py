@@ -1,7 +1,6 @@
 """`clips.csv`, the list of what a data set was made of: for each clip its origin with the SHA-256, and its length or why it was refused."""
 
 import csv
-import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
@@ -10,6 +9,7 @@ from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.preparation.place import CLIPS, REPORT
 from vivit_jax.data.preparation.transcode import Facts
 from vivit_jax.errors import UserError
+from vivit_jax.files import check_file, read_json
 
 COLUMNS = (
     *("split", "name", "group", "source", "sha256", "start", "end"),
@@ -75,8 +75,8 @@ def unlabelled_in(folder: pathlib.Path) -> frozenset[str]:
 
 def _reported(folder: pathlib.Path, key: str) -> object:
     try:
-        return json.loads((folder / REPORT).read_text(encoding="utf-8")).get(key)
-    except (OSError, ValueError, AttributeError, RecursionError):
+        return read_json(folder / REPORT).get(key)
+    except (OSError, ValueError, AttributeError):
         return None
 
 
@@ -89,8 +89,14 @@ def read(folder: pathlib.Path) -> Iterator[Mapping[str, str]]:
     path = folder / CLIPS
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if tuple(rows.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path} is not what `vivit prepare` wrote: its columns are {', '.join(rows.fieldnames or ()) or 'none'}")
-        yield from rows
+    try:
+        check_file(path)
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            if tuple(rows.fieldnames or ()) != COLUMNS:
+                raise UserError(f"{path} is not what `vivit prepare` wrote: its columns are {', '.join(rows.fieldnames or ()) or 'none'}")
+            yield from rows
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not what `vivit prepare` wrote: {error}") from None

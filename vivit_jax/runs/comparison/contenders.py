@@ -119,9 +119,11 @@ def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None,
         raise UserError(f"{path}: no such run, model directory or evaluation file")
     if is_run(path):
         return _of_run(path, name, split, views)
-    if (path / CONFIG).is_file() and is_model_dir(path):
+    if is_model_dir(path):
         return _of_model(path, name, split, views, data)
     if (path / EVALUATION).is_file():
+        if (path / "metrics.jsonl").exists():
+            warn(f"{path} has metrics.jsonl, but no {CONFIG} of a run: its network and what it costs are not known")
         return _of_file(path / EVALUATION, name, split, views)
     raise UserError(f"{path} is neither a run nor a model directory, and holds no {EVALUATION}: `vivit evaluate` writes one")
 
@@ -175,7 +177,7 @@ def _of_file(path: pathlib.Path, name: str, split: str | None, views: Views | No
 
 
 def _model_in(folder: pathlib.Path) -> ModelConfig | None:
-    return model_config_of(folder) if (folder / CONFIG).is_file() and is_model_dir(folder) else None
+    return model_config_of(folder) if is_model_dir(folder) else None
 
 
 def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None, views: Views | None, command: str) -> str:
