@@ -21,15 +21,19 @@ from vivit_jax.config import base_config
 from vivit_jax.errors import UserError, unknown_name
 
 SETS = ("organ", "nodule", "fracture", "adrenal", "vessel", "synapse")
-WITH_LATERALITY = ("organ",)
+MODELS = ("keras", "small_tubelets")
+
+# The axes along which a volume may be flipped, (first, second, third), where these are not all. Left and right are classes of `organ`. The
+# left and right glands of `adrenal` mirror each other along the first axis, and all lie the same way along the other two.
+FLIPS = {"organ": (False, False, False), "adrenal": (True, False, False)}
 
 
 def get_config(argument="adrenal"):
     which, *options = argument.split(",")
     if which not in SETS:
         raise unknown_name("set", which, SETS)
-    if not set(options) <= {"keras", "64"}:
-        raise UserError(f"after the set may come 64 and keras, got {','.join(options)}")
+    if not set(options) <= {"64", *MODELS} or set(options) >= set(MODELS):
+        raise UserError(f"after the set may come 64 and one of {' '.join(MODELS)}, got {','.join(options)}")
     size = 64 if "64" in options else 28
     config = base_config()
     config.name = "_".join([f"{which}mnist3d", *options])
@@ -44,7 +48,10 @@ def get_config(argument="adrenal"):
     config.training.batch_size = 32
     config.training.epochs = 60.0
     config.evaluation.best = "auc"
-    (keras if "keras" in options else small_tubelets)(config, which, size)
+    if "small_tubelets" in options:
+        small_tubelets(config, which, size)
+    else:
+        keras(config, size)
     return config
 
 
@@ -61,10 +68,10 @@ def small_tubelets(config, which, size):
     config.model.stochastic_depth = 0.1
     config.model.dtype = "auto"
 
-    flips = 0.0 if which in WITH_LATERALITY else 0.5
-    config.augment.flip = flips
-    config.augment.flip_vertical = flips
-    config.augment.flip_time = flips
+    first, second, third = FLIPS.get(which, (True, True, True))
+    config.augment.flip_time = 0.5 * first
+    config.augment.flip_vertical = 0.5 * second
+    config.augment.flip = 0.5 * third
     config.augment.shift = size // 14
 
     config.optimizer.name = "adamw"
@@ -75,7 +82,7 @@ def small_tubelets(config, which, size):
     config.loss.label_smoothing = 0.1
 
 
-def keras(config, which, size):
+def keras(config, size):
     """The example's numbers: https://keras.io/examples/vision/vivit, whose batches, epochs and pooling are those above."""
     side = size // 8 * 8  # its convolution leaves out what does not fill a tubelet
     config.model.clip = (side, side, side)
