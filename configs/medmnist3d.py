@@ -1,4 +1,4 @@
-"""A ViViT of small tubelets on the six sets of volumes of MedMNIST v2: organ, nodule, fracture, adrenal, vessel and synapse.
+"""A small ViViT on the six sets of volumes of MedMNIST v2: organ, nodule, fracture, adrenal, vessel and synapse.
 
   vivit prepare medmnist3d adrenalmnist3d.npz --name adrenalmnist3d --data_dir data
   python train.py --config=configs/medmnist3d.py:adrenal --workdir=runs/adrenal --config.data.data_dir=data
@@ -7,14 +7,17 @@ The model that is kept has the best area under the ROC curve on `val`, by which 
 where most volumes are of one class. The first argument is the set. Others follow after commas:
 
 - `64` is for the volumes of 64 voxels a side (`vivit prepare medmnist3d adrenalmnist3d_64.npz --name adrenalmnist3d_64 ...`);
-- `keras` is the model and the recipe of the Keras example "Video Vision Transformer": 27 tubelets of 8 voxels, and no augmentation but the
-  place of the crop. The example takes the first 24 of 28 voxels a side; here training takes any 24, and evaluation the middle ones.
+- `keras`, the default, is the model and the recipe of the Keras example "Video Vision Transformer": 27 tubelets of 8 voxels, and no
+  augmentation but the place of the crop. The example takes the first 24 of 28 voxels a side; here training takes any 24, and evaluation the
+  middle ones;
+- `small_tubelets` has tubelets of 4 voxels a side (8 of 64), shifts the volume, and flips it along the axes that its set allows: none of
+  `organ`, where left and right are classes, the first of `adrenal`, along which left and right glands mirror each other, and all three of
+  the others.
 
-A volume is shifted, and flipped along each of its three axes; those of `organ` are not flipped, because left and right are classes there.
-
-AdrenalMNIST3D, all 298 test volumes, five seeds, one H200: the Keras example's model has an AUC of 0.854 with a standard deviation of 0.005
-(accuracy 0.807), **the small tubelets 0.819 with 0.025** (0.795), and are behind on `val` too. Take `adrenal,keras` there. A 3-D ResNet is
-better than either (docs/cnn_or_vivit.md).
+AdrenalMNIST3D, all 298 test volumes, five seeds, one H200: the default has an AUC of 0.854 with a standard deviation of 0.005 (accuracy
+0.807). `small_tubelets` had 0.819 with 0.025 (0.795), and was behind on `val` too; those runs still flipped along all three axes. A 3-D
+ResNet is better than either (docs/cnn_or_vivit.md). docs/choosing.md says what else was tried, and what the flips cost. The other five sets
+were not run.
 """
 
 from vivit_jax.config import base_config
