@@ -1,4 +1,4 @@
-"""A ViViT of small tubelets on the six sets of volumes of MedMNIST v2: organ, nodule, fracture, adrenal, vessel and synapse.
+"""A small ViViT on the six sets of volumes of MedMNIST v2: organ, nodule, fracture, adrenal, vessel and synapse.
 
   vivit prepare medmnist3d adrenalmnist3d.npz --name adrenalmnist3d --data_dir data
   python train.py --config=configs/medmnist3d.py:adrenal --workdir=runs/adrenal --config.data.data_dir=data
@@ -7,29 +7,36 @@ The model that is kept has the best area under the ROC curve on `val`, by which 
 where most volumes are of one class. The first argument is the set. Others follow after commas:
 
 - `64` is for the volumes of 64 voxels a side (`vivit prepare medmnist3d adrenalmnist3d_64.npz --name adrenalmnist3d_64 ...`);
-- `keras` is the model and the recipe of the Keras example "Video Vision Transformer": 27 tubelets of 8 voxels, and no augmentation but the
-  place of the crop. The example takes the first 24 of 28 voxels a side; here training takes any 24, and evaluation the middle ones.
+- `keras`, the default, is the model and the recipe of the Keras example "Video Vision Transformer": 27 tubelets of 8 voxels, and no
+  augmentation but the place of the crop. The example takes the first 24 of 28 voxels a side; here training takes any 24, and evaluation the
+  middle ones;
+- `small_tubelets` has tubelets of 4 voxels a side (8 of 64), shifts the volume, and flips it along the axes that its set allows: none of
+  `organ`, where left and right are classes, the first of `adrenal`, along which left and right glands mirror each other, and all three of
+  the others.
 
-A volume is shifted, and flipped along each of its three axes; those of `organ` are not flipped, because left and right are classes there.
-
-AdrenalMNIST3D, all 298 test volumes, five seeds, one H200: the Keras example's model has an AUC of 0.854 with a standard deviation of 0.005
-(accuracy 0.807), **the small tubelets 0.819 with 0.025** (0.795), and are behind on `val` too. Take `adrenal,keras` there. A 3-D ResNet is
-better than either (docs/cnn_or_vivit.md).
+AdrenalMNIST3D, all 298 test volumes, five seeds, one H200: the default has an AUC of 0.854 with a standard deviation of 0.005 (accuracy
+0.807). `small_tubelets` had 0.819 with 0.025 (0.795), and was behind on `val` too; those runs still flipped along all three axes. A 3-D
+ResNet is better than either (docs/cnn_or_vivit.md). docs/choosing.md says what else was tried, and what the flips cost. The other five sets
+were not run.
 """
 
 from vivit_jax.config import base_config
 from vivit_jax.errors import UserError, unknown_name
 
 SETS = ("organ", "nodule", "fracture", "adrenal", "vessel", "synapse")
-WITH_LATERALITY = ("organ",)
+MODELS = ("keras", "small_tubelets")
+
+# The axes along which a volume may be flipped, (first, second, third), where these are not all. Left and right are classes of `organ`. The
+# left and right glands of `adrenal` mirror each other along the first axis, and all lie the same way along the other two.
+FLIPS = {"organ": (False, False, False), "adrenal": (True, False, False)}
 
 
 def get_config(argument="adrenal"):
     which, *options = argument.split(",")
     if which not in SETS:
         raise unknown_name("set", which, SETS)
-    if not set(options) <= {"keras", "64"}:
-        raise UserError(f"after the set may come 64 and keras, got {','.join(options)}")
+    if not set(options) <= {"64", *MODELS} or set(options) >= set(MODELS):
+        raise UserError(f"after the set may come 64 and one of {' '.join(MODELS)}, got {','.join(options)}")
     size = 64 if "64" in options else 28
     config = base_config()
     config.name = "_".join([f"{which}mnist3d", *options])
@@ -44,7 +51,10 @@ def get_config(argument="adrenal"):
     config.training.batch_size = 32
     config.training.epochs = 60.0
     config.evaluation.best = "auc"
-    (keras if "keras" in options else small_tubelets)(config, which, size)
+    if "small_tubelets" in options:
+        small_tubelets(config, which, size)
+    else:
+        keras(config, size)
     return config
 
 
@@ -61,10 +71,10 @@ def small_tubelets(config, which, size):
     config.model.stochastic_depth = 0.1
     config.model.dtype = "auto"
 
-    flips = 0.0 if which in WITH_LATERALITY else 0.5
-    config.augment.flip = flips
-    config.augment.flip_vertical = flips
-    config.augment.flip_time = flips
+    first, second, third = FLIPS.get(which, (True, True, True))
+    config.augment.flip_time = 0.5 * first
+    config.augment.flip_vertical = 0.5 * second
+    config.augment.flip = 0.5 * third
     config.augment.shift = size // 14
 
     config.optimizer.name = "adamw"
@@ -75,7 +85,7 @@ def small_tubelets(config, which, size):
     config.loss.label_smoothing = 0.1
 
 
-def keras(config, which, size):
+def keras(config, size):
     """The example's numbers: https://keras.io/examples/vision/vivit, whose batches, epochs and pooling are those above."""
     side = size // 8 * 8  # its convolution leaves out what does not fill a tubelet
     config.model.clip = (side, side, side)
