@@ -48,7 +48,7 @@ GIGABYTE = 1e9
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="the folder for fewer_tokens.json and fewer_tokens.md")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="the folder for fewer_tokens.json and .md, or fewer_tokens_scores")
     parser.add_argument("--models", default="1,2,3,4", help="the paper's models, by number (default all)")
     parser.add_argument("--size", choices=SIZES, default="B/16x2")
     parser.add_argument("--batch_size", type=int, default=32)

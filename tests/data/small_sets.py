@@ -6,6 +6,9 @@ import pathlib
 import films
 import numpy as np
 
+from vivit_jax.data import motion_digits
+from vivit_jax.data.preparation.prepare import prepare
+
 EPIC_HEADER = (
     "narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame,narration,verb,"
     "verb_class,noun,noun_class,all_nouns,all_noun_classes\n"
@@ -121,3 +124,12 @@ def medmnist3d(root: pathlib.Path, name: str, classes: int) -> pathlib.Path:
         arrays[f"{split}_labels"] = (np.arange(count) % classes).astype(np.uint8)[:, None]
     np.savez_compressed(root / f"{name}.npz", **arrays)
     return root / f"{name}.npz"
+
+
+def digits(data_dir: pathlib.Path, counts: dict[str, int] | None = None) -> None:
+    """The embedded data set with so many videos of each split, prepared where a command finds it made."""
+    splits, motion_digits.SPLITS = motion_digits.SPLITS, counts or {"train": 16, "val": 8, "test": 8}
+    try:
+        prepare("motion_digits", None, name="motion_digits", data_dir=data_dir, workers=1)
+    finally:
+        motion_digits.SPLITS = splits

@@ -1,14 +1,18 @@
 """The Python, the JSON and the scripts' command lines of the pages: run, compared or looked up, so that no block is only prose."""
 
 import json
+import os
 import pathlib
 import re
 import shlex
+import shutil
+import subprocess
 
 import jax
 import numpy as np
 import optax
 import pytest
+from terminal import in_blocks
 from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video
 
 import vivit_jax
@@ -90,18 +94,33 @@ def test_scripts_are_there_and_take_the_options_that_pages_give_them():
         assert all((ROOT / name).is_file() for name in configs), f"{page.name}: {configs}"
 
 
-def test_the_endpoint_answers_as_its_page_says(pretrained, tmp_path):
-    """The keys of the JSON in docs/serving.md, at every depth, are those of an answer to the query above it."""
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize("access", ["open", "with a token"])
+def test_the_endpoint_answers_as_its_page_says(pretrained, tmp_path, access):
+    """By the page's own curl; the keys of its JSON, at every depth, are those of the answer to the query above it."""
     pytest.importorskip("starlette")
     from client import serving
 
+    from vivit_jax.serving.access import Access
     from vivit_jax.serving.answers import load_models
 
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    openly, by_token = (line for line in in_blocks(page) if line.startswith("curl "))
     (told,) = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    query = re.search(r"^curl -F file=@clip\.mp4 'http://localhost:8000/api/predict\?(.*)'$", page, re.MULTILINE)[1]
-    with serving(load_models([str(tmp_path / "models" / "fe_k400")])) as server:
-        assert shape(server.predict(random_video(0, frames=24), query).json) == shape(json.loads(told))
+    (tmp_path / "clip.mp4").write_bytes(random_video(0, frames=24))
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    environment |= {"HOME": str(tmp_path), "TOKEN": "of the test"}
+    by = {"open": (openly, Access()), "with a token": (by_token, Access(local=False, token=environment["TOKEN"]))}
+    line, guarded = by[access]
+    with serving(load_models([str(tmp_path / "models" / "fe_k400")]), access=guarded) as server:
+        hosts = ("localhost", "example.org")  # of the page, whose port 8000 may be another's here
+        (tmp_path / ".curlrc").write_text("".join(f'connect-to = "{host}:8000:127.0.0.1:{server.port}"\n' for host in hosts))
+        asked = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    answer = json.loads(asked.stdout)
+    if access == "open":
+        assert shape(answer) == shape(json.loads(told))
+    else:
+        assert len(answer["results"][0]["predictions"]) == len(LABELS)
 
 
 def shape(value):
