@@ -50,6 +50,13 @@ def test_a_matroska_that_begins_late_is_whole(tmp_path):
         stored(path)
 
 
+def test_a_last_frame_that_is_shown_for_longer_does_not_slow_the_others(tmp_path):
+    """The file names 48.39 frames a second, the number of frames over its duration, and 29 frames come at 50."""
+    path = films.write(tmp_path / "last.mp4", films.scene(30), times=range(0, 600, 20))
+    video = stored(path)
+    assert (video.frames, video.fps, video.changes) == (30, 50, ())
+
+
 def test_a_loop_of_links_is_no_file(tmp_path):
     loop = tmp_path / "loop.mp4"
     loop.symlink_to(loop)

@@ -77,6 +77,8 @@ def read_whole_example(path: pathlib.Path, file_format: str, place: int, names: 
 def _told(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
+    except UserError:  # which is a ValueError
+        raise
     except (ValueError, IndexError, RuntimeError, OSError) as error:
         raise _damaged(path, str(error)) from None
 

@@ -13,7 +13,7 @@ import numpy as np
 from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.video.container import LIMITS, Limits
-from vivit_jax.data.video.decoder import OpenVideo, named, opened
+from vivit_jax.data.video.decoder import JITTER, OpenVideo, is_constant, named, opened
 from vivit_jax.data.video.encoder import Encoder
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.data.workers import Failure
@@ -24,7 +24,6 @@ TOGETHER = 32  # the most clips of one video that a worker makes in one go; they
 SEGMENTED = 10  # how many times the limit of frames a video may have if only segments of it are stored
 
 SHORTER = 0.1  # seconds that a segment may lack without a word: lists and containers round times
-JITTER = 0.2  # of a frame's duration that frame times may be off a constant rate's: containers round them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,10 +205,8 @@ def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: flo
       Frame numbers, int64 (ticks,), and whether the frames were at a constant rate to begin with; then each is shown once.
     """
     period = float(1 / fps)
-    ticks = np.arange(len(times)) * period
-    constant = bool(np.abs(times - ticks).max() <= JITTER * period)
-    if not constant:
-        ticks = np.arange(round(times[-1] / period) + 1) * period
+    constant = is_constant(times, fps)
+    ticks = np.arange(len(times) if constant else round(times[-1] / period) + 1) * period
     ticks = ticks[(ticks >= start - JITTER * period) & (ticks < (np.inf if end is None else end - JITTER * period))]
     middles = (times[1:] + times[:-1]) / 2
     return np.searchsorted(middles, ticks, side="right"), constant

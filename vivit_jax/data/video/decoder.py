@@ -26,6 +26,8 @@ BROADCAST = ("mpegts", "mpeg")
 STEADY, MOSTLY = 0.1, 0.8
 GAP_SECONDS, GAP_FRAMES = 0.4, 4
 
+JITTER = 0.2  # of a frame's duration that frame times may be off a constant rate's: containers round them
+
 # A jump to a keyframe pays if it skips more frames than this: after a jump the decoder refills the frames that it reorders.
 JUMP = 4
 
@@ -67,14 +69,26 @@ def frame_rate(ticks: Sequence[int], time_base: Fraction, nominal: Fraction | No
     """
     if len(ticks) < 2:
         return nominal or Fraction(1)
-    gaps = np.diff(np.asarray(ticks, np.int64)) * float(time_base)
-    if nominal and np.mean(np.abs(gaps * float(nominal) - 1) < STEADY) >= MOSTLY:  # pictures are missing here and there
-        return nominal
+    times = (np.asarray(ticks, np.int64) - ticks[0]) * float(time_base)
     span = (ticks[-1] - ticks[0]) * time_base
     if not span:  # a time base too coarse for its rate gives all frames one time
         return nominal or Fraction(len(ticks))
     mean = simple_rate((len(ticks) - 1) / span)
+    if nominal and np.mean(np.abs(np.diff(times) * float(nominal) - 1) < STEADY) >= MOSTLY:
+        # Else pictures are missing here and there. A last frame that is shown for longer makes a file name a lower rate than all have.
+        return mean if is_constant(times, mean) and not is_constant(times, nominal) else nominal
     return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
+
+
+def is_constant(times: np.ndarray, fps: Fraction) -> bool:
+    """Whether frames come at a rate.
+
+    Args:
+      times: seconds of each frame, float64 (frames,), from 0, ascending.
+      fps: frames a second.
+    """
+    period = float(1 / fps)
+    return bool(np.abs(times - np.arange(len(times)) * period).max() <= JITTER * period)
 
 
 def _reason(error: Exception) -> str:
