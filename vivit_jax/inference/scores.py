@@ -60,7 +60,7 @@ class Conditions:
     refused: int = 0
 
     def to_dict(self) -> dict:
-        """As `evaluation.json` has them after the scores; what is as usual is left out."""
+        """As `evaluation.json` has them after the scores: `flip`, `average` and `refused` only where they are not the default."""
         return {
             "temporal_views": self.views[0],
             "spatial_views": self.views[1],
