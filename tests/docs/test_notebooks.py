@@ -18,7 +18,8 @@ def test_a_notebook_runs(notebook, tmp_path):
     pytest.importorskip("nbconvert")
     target = tmp_path / f"{notebook.stem}.ipynb"
     command = [sys.executable, "-m", "jupytext", "--to", "ipynb", "--execute", "--output", target, notebook]
-    # As on the machine of a reader: one device, and programs that are optimised, since these run for minutes. What they write goes with the test.
+    # As on the machine of a reader: one device, and programs that are optimised, since these run for minutes.
+    # What they write goes with the test.
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"TMPDIR": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
