@@ -3,6 +3,12 @@
 import pathlib
 import shutil
 
+import pytest
+
+from vivit_jax.data.config import DataConfig
+from vivit_jax.data.dataset import check_splits, open_dataset
+from vivit_jax.errors import UserError
+
 
 def test_split_names_the_classes_that_it_left_without_a_clip(vivit, videos, tmp_path):
     for path in videos:
@@ -35,3 +41,11 @@ def test_top5_of_three_classes_is_not_printed(vivit, model_dir, data_dir, tmp_pa
     )
     assert code == 0
     assert "top1 " in out and ", top5" not in out and '"top5"' in (tmp_path / "s.json").read_text()
+
+
+def test_training_on_val_without_one_says_how_to_do_without(data_dir):
+    dataset = open_dataset("toys", data_dir)
+    present = next(iter(dataset.splits))
+    lacking = next(split for split in ("val", "test", "train") if split not in dataset.splits)
+    with pytest.raises(UserError, match=rf"has no split {lacking}.*: give --config.data.train_split={present}"):
+        check_splits(dataset, DataConfig(train_split=f"{present}+{lacking}"))

@@ -72,6 +72,6 @@ def _tell(soup: "Soup", arguments: argparse.Namespace) -> None:
             table.add_row(escape(printable(name)), f"{score:.4f}", "kept" if name in soup.kept else "left out")
         console.show(table)
     on_split = "" if soup.score is None else f": {soup.score:.4f} on {arguments.split}"
-    averaged = f"the average of {len(soup.kept)} models" if len(soup.kept) > 1 else f"no average scores higher than {soup.kept[0]} alone"
+    averaged = f"the average of {len(soup.kept)} models" if len(soup.kept) > 1 else f"{soup.kept[0]} alone, which no average came up to"
     console.say(f"{averaged}{on_split}", style="bold")
     console.say(f"model written to {arguments.to}")

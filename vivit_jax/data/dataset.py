@@ -224,6 +224,7 @@ def check_splits(dataset: VideoDataset, data: DataConfig) -> None:
     Raises:
       UserError: for a split that the data set does not have, or that is empty.
     """
+    _check_joined(dataset, data.train_split)
     dataset.source(data.train_split)
     for field, use in (("val_split", "nothing is validated during training"), ("test_split", "nothing is tested at the end")):
         split = getattr(data, field)
@@ -233,6 +234,18 @@ def check_splits(dataset: VideoDataset, data: DataConfig) -> None:
             console.warn(f"data set {dataset.name} has {lacks}: {use} (--config.data.{field})")
         elif split is not None:
             dataset.source(split)
+
+
+def _check_joined(dataset: VideoDataset, train_split: str) -> None:
+    """Refuses a config that trains on `train+val` where there is no `val`, and says how to do without."""
+    parts = [part.strip() for part in train_split.split("+")]
+    missing = [part for part in parts if part in splits.USUAL and not splits.find(part, dataset.splits)]
+    rest = [part for part in parts if part not in missing]
+    if missing and rest:
+        raise UserError(
+            f"data set {dataset.name} has no split {', '.join(missing)}, which the config trains on beside {', '.join(rest)}: "
+            f"give --config.data.train_split={'+'.join(rest)}"
+        )
 
 
 def _check_not_damaged(path: pathlib.Path) -> None:

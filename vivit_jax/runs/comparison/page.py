@@ -140,7 +140,7 @@ def _hardest(comparison: Comparison, clips: "_Clips") -> str:
         return "<p>None: each video is right in some run.</p>"
     shown = min(HARDEST, len(hardest))
     which = "" if shown == len(hardest) else f" Shown are the {shown} whose right class got the lowest probability."
-    said = f"{len(hardest):,} of {len(comparison.lineup.videos):,}.{which}"
+    said = f"{len(hardest):,} of {len(comparison.lineup.videos):,} videos.{which}"
     return f"<p>{said}</p>{clips.cards(hardest[:shown], tuple(entry.name for entry in comparison.entries))}"
 
 
