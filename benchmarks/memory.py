@@ -76,6 +76,7 @@ def measure(clips: int, steps: int, videos: int, folder: pathlib.Path) -> Iterat
         f"--workdir={folder / 'run'}",
     ]
     train += ["--config.data.name=many", f"--config.data.data_dir={folder / 'data'}", f"--config.training.steps={steps}"]
+    train += ["--config.data.cache_gigabytes=0"]  # which fills as clips are first read
     train += [
         "--config.data.val_split=None",
         "--config.data.test_split=None",

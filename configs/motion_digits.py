@@ -36,7 +36,7 @@ def get_config(factorisation="factorised_encoder"):
     config.data.name = "motion_digits"
     config.data.stride = 2
     config.data.resize = 48
-    config.data.cache_gigabytes = 1.0  # 0.9 of them hold the training split: decoding a clip takes as long as training on it
+    config.data.cache_gigabytes = 1.0  # 0.9 of them hold the training split, which is then decoded once, not in each epoch
     config.augment.flip = 0.0  # left and right are classes
 
     config.optimizer.name = "adamw"

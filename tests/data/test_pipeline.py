@@ -180,7 +180,7 @@ class Watched:
 
 def test_a_record_is_decoded_once_whoever_asks(dataset):
     watched = Watched(dataset.source("train"))
-    decoded = DecodedRecords(watched, 0.01, "train")
+    decoded = DecodedRecords(watched)
     watched.asked.clear()
     kept = [decoded[index]["video"] for index in (3, 7, 3, -4)]
     assert not any(frames.flags.writeable for frames in kept)
@@ -200,19 +200,22 @@ def test_the_memory_is_given_back_with_the_records_that_lie_in_it(dataset):
 
     gc.collect()
     before = files_of_frames()
-    decoded = DecodedRecords(dataset.source("train"), 0.01, "train")
+    decoded = DecodedRecords(dataset.source("train"))
     assert files_of_frames() > before
     del decoded
     gc.collect()
     assert files_of_frames() == before
 
 
-def test_a_split_that_does_not_fit_into_memory_is_refused(dataset):
+def test_a_split_that_does_not_fit_into_memory_is_decoded_anew_and_said_so(dataset, capsys):
     """Its 11 videos of 14 to 24 frames of 32 x 40 are 0.8 MB decoded."""
     needed = sum(3 * 32 * 40 * (14 + number) for number in range(COUNT))
-    train(dataset, 1, data=DataConfig(cache_gigabytes=1.001e-9 * needed))
-    with pytest.raises(UserError, match=r"cache_gigabytes 0\.0007 does not hold the 11 videos of split train"):
-        train(dataset, 1, data=DataConfig(cache_gigabytes=0.0007))
+    fitting = train(dataset, 1, data=DataConfig(cache_gigabytes=1.001e-9 * needed))
+    assert not capsys.readouterr().err
+    larger = train(dataset, 1, data=DataConfig(cache_gigabytes=0.0007))
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "cache_gigabytes 0.0007 does not hold the 11 videos of split train" in told
+    np.testing.assert_array_equal(fitting[0]["video"], larger[0]["video"])
     with pytest.raises(UserError, match="cache_gigabytes must be at least 0"):
         DataConfig(cache_gigabytes=-1.0)
 

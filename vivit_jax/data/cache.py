@@ -8,10 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from vivit_jax import console
 from vivit_jax.data.dataset import Record
 from vivit_jax.data.video import reader as video
 from vivit_jax.data.video.geometry import Framer
-from vivit_jax.errors import UserError
+
+
+def kept_decoded(records: Sequence[Record], gigabytes: float, split: str) -> Sequence[Record]:
+    """`DecodedRecords` of a split; its records as they are, told in a warning, if their frames take more than `gigabytes` (10^9 bytes)."""
+    taken = 0
+    for number, record in enumerate(records, start=1):
+        taken += _frame_bytes(record)
+        if taken > 1e9 * gigabytes:
+            console.warn(
+                f"data.cache_gigabytes {gigabytes:g} does not hold the {len(records)} videos of split {split}, which take about "
+                f"{1e-9 * taken / number * len(records):.3g} decoded: each clip is decoded anew; raise it, or set it to 0"
+            )
+            return records
+    return DecodedRecords(records)
 
 
 class DecodedRecords(Sequence):
@@ -20,29 +34,13 @@ class DecodedRecords(Sequence):
     The memory is taken as it fills, and given back once no process holds it, however each ends.
     """
 
-    def __init__(self, records: Sequence[Record], gigabytes: float, split: str) -> None:
-        """Sets memory aside.
-
-        Args:
-          records: the records of the split.
-          gigabytes: the most memory that it may take, in units of 10^9 bytes.
-          split: the split's name, for the error.
-
-        Raises:
-          UserError: if the frames of all records do not fit.
-        """
+    def __init__(self, records: Sequence[Record]) -> None:
+        """Sets memory aside for the frames of the records."""
         self._records, self._known = records, []
         self._starts = [len(records)]  # one byte for each record, at the front, tells whether it is decoded
-        for number, record in enumerate(records):
+        for record in records:
             self._known.append(record | {"video": b""})
-            self._starts.append(self._starts[-1] + 3 * record["frames"] * record["height"] * record["width"])
-            taken = 1e-9 * (self._starts[-1] - len(records))
-            if taken > gigabytes:
-                needed = taken / (number + 1) * len(records)
-                raise UserError(
-                    f"data.cache_gigabytes {gigabytes:g} does not hold the {len(records)} videos of split {split}, which take about "
-                    f"{needed:.3g} decoded: raise it, or set it to 0 to decode each clip anew"
-                )
+            self._starts.append(self._starts[-1] + _frame_bytes(record))
         # A file without a name or a place on a disk, on Linux; elsewhere each process has a memory of its own.
         file = os.memfd_create("frames") if hasattr(os, "memfd_create") else None
         self._path = None if file is None else f"/proc/{os.getpid()}/fd/{file}"
@@ -81,6 +79,10 @@ class DecodedRecords(Sequence):
         if file is not None:
             os.ftruncate(file, size)
         self._memory = mmap.mmap(-1 if file is None else file, size)
+
+
+def _frame_bytes(record: Record) -> int:
+    return 3 * record["frames"] * record["height"] * record["width"]
 
 
 def show_frames(record: Record, indices: np.ndarray, framer: Framer) -> np.ndarray:

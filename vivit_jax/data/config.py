@@ -34,7 +34,7 @@ class DataConfig:
         enough shared memory and no `readers` given, for clips to train on, unless from the cache, and for a split of 1,000 clips or more
         to evaluate; and 0 for everything else.
       cache_gigabytes: memory for the frames of the training split, kept once decoded and shared by threads and processes; 0 decodes each
-        clip anew. The pixels are the same. A split that does not fit is refused.
+        clip anew, as does a split that does not fit, which a warning tells. The pixels are the same.
     """
 
     name: str = "motion_digits"

@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from vivit_jax.data import sampling
-from vivit_jax.data.cache import DecodedRecords
+from vivit_jax.data.cache import DecodedRecords, kept_decoded
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.loading import Batch, EvaluationViews, TrainingClip
@@ -56,17 +56,18 @@ def training_batches(
       Where colours change, `colours` float32 (b, 5) says how, and `training.colours.recoloured` makes it so.
 
     Raises:
-      UserError: for a global batch that `augment.repeats` does not divide, or a split that `data.cache_gigabytes` does not hold.
+      UserError: for a global batch that `augment.repeats` does not divide.
     """
     if batch_size * shard[1] % augment.repeats:
         raise UserError(f"a batch of {batch_size * shard[1]} clips does not divide into augment.repeats {augment.repeats}")
     records = dataset.source(split)
     if data.cache_gigabytes:
-        records = DecodedRecords(records, data.cache_gigabytes, split)
+        records = kept_decoded(records, data.cache_gigabytes, split)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
     load = TrainingClip(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
-    return TrainingBatches(clips, training_readers(data, batch_size, preprocess.clip_bytes), batch_size)
+    readers = training_readers(data, batch_size, preprocess.clip_bytes, decoding=not isinstance(records, DecodedRecords))
+    return TrainingBatches(clips, readers, batch_size)
 
 
 class TrainingBatches(Iterator):

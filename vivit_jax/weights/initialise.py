@@ -1,6 +1,7 @@
 """The weights that training starts from: random ones, those of a model directory, or those of another model made to fit."""
 
 import dataclasses
+import functools
 import importlib
 from collections.abc import Iterable
 
@@ -72,7 +73,10 @@ def random_variables(model: ModelConfig, key: jax.Array, paths: Iterable[str] | 
         return {}
     module = build(family_of(model).plain(model))
 
-    @jax.jit
+    # The program runs once. With few of LLVM's passes it is compiled in three fifths of the time on a CPU, and draws the same bits.
+    options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+
+    @functools.partial(jax.jit, compiler_options=options)
     def draw(key: jax.Array) -> dict[str, jax.Array]:
         flat = flatten_variables(module.init(key, jnp.zeros((1, *model.clip, 3))))
         return {path: flat[path] for path in paths}
