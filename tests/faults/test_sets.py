@@ -182,3 +182,27 @@ def test_a_pipe_in_the_place_of_metadata_is_not_waited_for(request, kind, name):
     os.mkfifo(folder / name)
     with pytest.raises(UserError, match=rf"{name} is damaged \(it is not a file\)"):
         open_dataset("mine", folder.parents[1])
+
+
+@pytest.mark.fault(
+    promise="A damaged list of clips is one line where it divides a data set into folds, never a traceback nor a wait",
+    provoked="clips.csv of a set without a manifest: not UTF-8, empty, of other columns, cut within a row and after one, a folder, a pipe",
+    seen="one line that names the file; exit code 2",
+    trials=7,
+)
+@pytest.mark.parametrize("damage", ["latin", "empty", "foreign", "cut", "lost", "folder", "pipe"])
+def test_a_damaged_list_of_clips_makes_no_folds(stored_before, damage):
+    path = stored_before / "clips.csv"
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "folder":
+        path.mkdir()
+    elif damage == "pipe":
+        os.mkfifo(path)
+    else:
+        last = whole.rstrip().rfind(b"\n") + 1
+        torn = {"cut": whole[: last + 20], "lost": whole[:last]}
+        path.write_bytes(({"latin": whole + b"\xe9\n", "empty": b"", "foreign": b"a,b\n1,2\n"} | torn)[damage])
+    with pytest.raises(UserError) as error:
+        open_dataset("mine", stored_before.parents[1]).source("all@fold1of2")
+    one_line(error, "clips.csv")

@@ -54,8 +54,15 @@ class Listing:
 
 
 def clips_of(folder: pathlib.Path, names: Sequence[tuple[str, str]]) -> list[Mapping[str, str]]:
-    """The rows of a data set's list; of a set that has none, those of `names` (split and name of each clip) and the groups known."""
+    """The rows of a data set's list; of a set that has none, those of `names` (split and name of each clip) and the groups known.
+
+    Raises:
+      UserError: if the file is not a list of ours, or lacks one of `names`.
+    """
     if rows := list(read(folder)):
+        listed = {(row["split"], row["name"]) for row in rows}
+        if lost := next((name for name in names if name not in listed), None):
+            raise UserError(f"{folder / CLIPS} is damaged: it does not list {'/'.join(lost)}")
         return rows
     groups = _reported(folder, "groups")
     groups = groups if isinstance(groups, dict) else {}
@@ -95,7 +102,10 @@ def read(folder: pathlib.Path) -> Iterator[Mapping[str, str]]:
             rows = csv.DictReader(file)
             if tuple(rows.fieldnames or ()) != COLUMNS:
                 raise UserError(f"{path} is not what `vivit prepare` wrote: its columns are {', '.join(rows.fieldnames or ()) or 'none'}")
-            yield from rows
+            for row in rows:
+                if None in row or None in row.values():
+                    raise UserError(f"{path} is damaged: line {rows.line_num} has not as many cells as the header")
+                yield row
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
