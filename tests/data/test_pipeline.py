@@ -211,9 +211,9 @@ def test_a_split_that_does_not_fit_into_memory_is_decoded_anew_and_said_so(datas
     """Its 11 videos of 14 to 24 frames of 32 x 40 are 0.8 MB decoded."""
     needed = sum(3 * 32 * 40 * (14 + number) for number in range(COUNT))
     fitting = train(dataset, 1, data=DataConfig(cache_gigabytes=1.001e-9 * needed))
-    assert not capsys.readouterr().err
+    assert not capsys.readouterr().out
     larger = train(dataset, 1, data=DataConfig(cache_gigabytes=0.0007))
-    told = capsys.readouterr().err.replace("\n", " ")
+    told = capsys.readouterr().out.replace("\n", " ")
     assert "cache_gigabytes 0.0007 does not hold the 11 videos of split train" in told
     np.testing.assert_array_equal(fitting[0]["video"], larger[0]["video"])
     with pytest.raises(UserError, match="cache_gigabytes must be at least 0"):
