@@ -210,7 +210,7 @@ def image_vit(name):
 def resnets_of_torch(root):
     import resnets
 
-    resnets.write(resnets.randomise(resnets.NarrowResNet("r3d_18", 400)), root / "r3d_18-b3b3357e.pth")
+    resnets.write(resnets.randomise(resnets.torchvision.models.video.r3d_18()), root / "r3d_18-b3b3357e.pth")
     resnets.write(resnets.randomise(resnets.torchvision.models.resnet50()), root / "resnet50.pth")
 
 
