@@ -41,6 +41,8 @@ ELSEWHERE = {
     "VIVIT_FUZZ=N python -m pytest tests/fuzz*": "hours; tests/fuzz runs with the other tests",
     'eval "$(vivit completion zsh)"': "zsh; tests/commands/test_completion.py has its code printed",
     "vivit prepare kinetics k400 --name k400 --data_dir /shared/data --beam*": "the extra beam; tests/data/test_prepare_by_beam.py",
+    "srun*": "a cluster; tests/training/test_runs.py has two processes that train as one",
+    "python train.py*--coordinator=host0:1234*": "two hosts; the same",
     "ffmpeg -i rtsp://camera*": "a camera; tests/commands/test_predict_windows.py reads standard input",
     "python train.py --config=configs/sports1m_cnn.py*": "tests/test_recipes_run.py, which trains the network and this one from it",
     "python train.py --config=configs/ucf101_cnn.py*": "the same",
@@ -92,6 +94,7 @@ TINY = (
 )
 
 ON_EIGHT = f"{TINY} --config.training.batch_size=8"
+ON_EIGHT_DEVICES = {"XLA_FLAGS": f"{FEW_PASSES} --xla_force_host_platform_device_count=8"}
 
 
 # What lies in the reader's folder before the page begins, each a function of the folder.
@@ -257,7 +260,7 @@ RUN = {
             "CUDA_VISIBLE_DEVICES=0,1 python train.py": f"{ON_EIGHT} --config.init.source=None",
             "python train.py --config=configs/vivit_kinetics400.py": f"{ON_EIGHT} --config.init.source=None",
         },
-        environment={"XLA_FLAGS": f"{FEW_PASSES} --xla_force_host_platform_device_count=8"},  # eight devices, as its last command asks for
+        environment=ON_EIGHT_DEVICES,  # as its last command asks for
     ),
     "docs/coming_from_pytorch.md": Page(made=("exported/model.safetensors",)),
     "docs/comparing.md": Page(
@@ -268,12 +271,20 @@ RUN = {
     "docs/probes.md": Page((prepared, image_vit("vit.npz"), clips), ("models/probe",), {"vivit convert": "--clip 8,32,32"}),
     "docs/training.md": Page(
         (prepared, digits, runs("seed0", "seed1", "seed2")),
-        ("runs/five/folds.json", "figures/fewer_tokens_scores.md", "models/soup"),
+        ("runs/mine/report.html", "runs/five/folds.json", "figures/fewer_tokens_scores.md", "models/soup"),
         {
+            "python train.py --config=configs/video_folder.py": f"{TINY} --config.init.source=None",
             "vivit train --config=configs/video_folder.py": TINY,
             "vivit train --config=configs/motion_digits.py": f"{SHORT} --config.model.num_layers=1",
         },
     ),
+    "docs/devices.md": Page(
+        (kinetics,),
+        ("runs/k400/report.html", "runs/large/report.html"),
+        {"python train.py --config=configs/vivit_kinetics400.py": f"{ON_EIGHT} --config.init.source=None"},
+        environment=ON_EIGHT_DEVICES,
+    ),
+    "docs/troubleshooting.md": Page((prepared,), ("clips.png",)),
     "docs/weights.md": Page(
         (image_vit("vit_b16.npz"), scenic_checkpoint("checkpoint_200000"), names_of_kinetics, x3d_of_torch, prepared, runs("clips")),
         ("models/fe_long", "exported", "fe_k400.onnx", "exported_fe/model.stablehlo"),

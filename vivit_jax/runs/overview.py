@@ -21,7 +21,7 @@ from vivit_jax.training.state import TrainState
 from vivit_jax.weights.groups import Group
 
 SMALL = ("norm", "position", "cls")
-WORTH_SAYING = 0.5  # GB of batches on the host
+WORTH_SAYING = 0.1  # GB of batches on the host
 
 
 def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
