@@ -12,7 +12,7 @@ import films
 import numpy as np
 import pytest
 
-from vivit_jax.data.cache import DecodedRecords
+from vivit_jax.data.cache import kept_decoded
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import evaluation_batches, training_batches
@@ -180,7 +180,7 @@ class Watched:
 
 def test_a_record_is_decoded_once_whoever_asks(dataset):
     watched = Watched(dataset.source("train"))
-    decoded = DecodedRecords(watched)
+    decoded = kept_decoded(watched, 0.01, "train")
     watched.asked.clear()
     kept = [decoded[index]["video"] for index in (3, 7, 3, -4)]
     assert not any(frames.flags.writeable for frames in kept)
@@ -200,7 +200,7 @@ def test_the_memory_is_given_back_with_the_records_that_lie_in_it(dataset):
 
     gc.collect()
     before = files_of_frames()
-    decoded = DecodedRecords(dataset.source("train"))
+    decoded = kept_decoded(dataset.source("train"), 0.01, "train")
     assert files_of_frames() > before
     del decoded
     gc.collect()

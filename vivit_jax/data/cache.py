@@ -1,5 +1,6 @@
 """The decoded videos of a small split, kept in memory that all reading threads and processes share."""
 
+import itertools
 import mmap
 import os
 import weakref
@@ -16,16 +17,17 @@ from vivit_jax.data.video.geometry import Framer
 
 def kept_decoded(records: Sequence[Record], gigabytes: float, split: str) -> Sequence[Record]:
     """`DecodedRecords` of a split; its records as they are, told in a warning, if their frames take more than `gigabytes` (10^9 bytes)."""
-    taken = 0
-    for number, record in enumerate(records, start=1):
+    known, taken = [], 0
+    for record in records:
+        known.append(record | {"video": b""})
         taken += _frame_bytes(record)
         if taken > 1e9 * gigabytes:
             console.warn(
                 f"data.cache_gigabytes {gigabytes:g} does not hold the {len(records)} videos of split {split}, which take about "
-                f"{1e-9 * taken / number * len(records):.3g} decoded: each clip is decoded anew; raise it, or set it to 0"
+                f"{1e-9 * taken / len(known) * len(records):.3g} decoded: each clip is decoded anew; raise it, or set it to 0"
             )
             return records
-    return DecodedRecords(records)
+    return DecodedRecords(records, known)
 
 
 class DecodedRecords(Sequence):
@@ -34,13 +36,11 @@ class DecodedRecords(Sequence):
     The memory is taken as it fills, and given back once no process holds it, however each ends.
     """
 
-    def __init__(self, records: Sequence[Record]) -> None:
-        """Sets memory aside for the frames of the records."""
-        self._records, self._known = records, []
-        self._starts = [len(records)]  # one byte for each record, at the front, tells whether it is decoded
-        for record in records:
-            self._known.append(record | {"video": b""})
-            self._starts.append(self._starts[-1] + _frame_bytes(record))
+    def __init__(self, records: Sequence[Record], known: Sequence[Record]) -> None:
+        """Sets memory aside for the frames of the records; `known` are these without their videos, which to read takes the time."""
+        self._records, self._known = records, known
+        # One byte for each record, at the front, tells whether it is decoded.
+        self._starts = list(itertools.accumulate(map(_frame_bytes, known), initial=len(records)))
         # A file without a name or a place on a disk, on Linux; elsewhere each process has a memory of its own.
         file = os.memfd_create("frames") if hasattr(os, "memfd_create") else None
         self._path = None if file is None else f"/proc/{os.getpid()}/fd/{file}"
