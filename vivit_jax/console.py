@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
@@ -57,6 +57,15 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     1 file, 1,200 videos, 2 classes
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list, with dots where there are more.
+
+    >>> print(first_of(["a", "b", "c"]), first_of(["a", "b", "c"], 2), sep="; ")
+    a, b, c; a, b, ...
+    """
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def show(table: Table, *, file_width: int | None = None) -> None:

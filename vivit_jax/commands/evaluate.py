@@ -24,6 +24,7 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
+from vivit_jax.heads import top5_tells
 
 if typing.TYPE_CHECKING:
     from vivit_jax.heads import Labels
@@ -200,11 +201,6 @@ def _levels(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _says_something(metric: str, evaluation: "Evaluation") -> bool:
-    """Whether a metric could be below 1: among five classes or fewer, the right one is always one of the five best."""
-    return metric != "top5" or any(len(scores.labels) > 5 for scores in evaluation.heads.values())
-
-
 def _print(evaluation: "Evaluation", planned: "Planned") -> None:
     metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
@@ -221,7 +217,8 @@ def _print(evaluation: "Evaluation", planned: "Planned") -> None:
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
     asked = planned.asked
     views = f"{asked.views[0]}x{asked.views[1]} views{', each mirrored too' if asked.flip else ''}"
-    shown = [(name, value) for name, value in list(evaluation.summary().items())[1:] if _says_something(name, evaluation)]
+    tells = top5_tells(scores.labels for scores in evaluation.heads.values())
+    shown = [(name, value) for name, value in list(evaluation.summary().items())[1:] if name != "top5" or tells]
     others = "".join(f", {name} {value:.4f}" for name, value in shown)
     of_step = f", model of step {planned.step}" if planned.step is not None else ""
     console.say(

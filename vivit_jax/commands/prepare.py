@@ -14,7 +14,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, refuse_unused
-from vivit_jax.console import counted
+from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts import LAYOUTS, Reading
 from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.place import REPORT, local_folder
@@ -177,8 +177,7 @@ def _warn_of_lacking(summary: Summary) -> None:
     for split, counts in summary.counts.items():
         lacking = [label for label in classes if not counts[label]]
         if lacking:
-            some = f"{', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}"
-            console.warn(f"{split} has no clip of {some}: give it a larger share by --split, or more clips of the class")
+            console.warn(f"{split} has no clip of {first_of(lacking)}: give it a larger share by --split, or more clips of the class")
 
 
 def print_summary(summary: Summary) -> None:

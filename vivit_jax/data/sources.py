@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from vivit_jax.console import counted
+from vivit_jax.console import counted, first_of
 from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
@@ -38,8 +38,8 @@ class Found:
         """One line about the files left aside; empty if there are none."""
         if not self.aside:
             return ""
-        some = ", ".join(sorted(pathlib.PurePath(path).name for path in self.aside)[:5])
-        return f"{counted(len(self.aside), 'file')} left aside, not videos by their name: {some}{', ...' if len(self.aside) > 5 else ''}"
+        names = sorted(pathlib.PurePath(path).name for path in self.aside)
+        return f"{counted(len(names), 'file')} left aside, not videos by their name: {first_of(names)}"
 
 
 def find_videos(sources: Sequence[Path], lists: Sequence[Path] = ()) -> Found:

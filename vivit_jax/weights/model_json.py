@@ -7,6 +7,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
+from vivit_jax import files
 from vivit_jax.errors import UserError, in_one_line, unknown_name
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
@@ -44,12 +45,12 @@ def read_json(path: pathlib.Path) -> dict:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise UserError(f"{path} has {path.stat().st_size:,} bytes, and {LARGEST_JSON:,} are the most: refused")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = files.read_json(path)
     except UserError:
         raise
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} must hold a JSON object, got {type(value).__name__}")

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterable
 
-from vivit_jax.console import counted
+from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, is_utf8, locate, sorted_labels
 from vivit_jax.data.splits import USUAL, canonical
 from vivit_jax.data.video.reader import SUFFIXES
@@ -87,8 +87,7 @@ def left_aside(source: pathlib.Path, paths: Iterable[pathlib.Path]) -> list[str]
 
 def told(noun: str, what: str, names: list[str], plural: str | None = None) -> str:
     """A remark that counts `names` and shows the first of them."""
-    shown = ", ".join(sorted(names)[:SHOWN])
-    return f"{counted(len(names), noun, plural)} {what}: {shown}{', ...' if len(names) > SHOWN else ''}"
+    return f"{counted(len(names), noun, plural)} {what}: {first_of(sorted(names), SHOWN)}"
 
 
 def folders_in(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vivit_jax.console import counted, warn
+from vivit_jax.console import counted, first_of, warn
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
 from vivit_jax.runs.comparison.contenders import Contender
@@ -197,7 +197,7 @@ def _check_same_kind(first: Contender, reference: Mapping, other: Contender, row
 def _check_same_videos(first: Contender, reference: Mapping, other: Contender, rows: Mapping) -> None:
     lacking = [(other, first, [video for video in reference if video not in rows]), (first, other, [v for v in rows if v not in reference])]
     told = [
-        f"{one.name} lacks {counted(len(missing), 'video')} of {whole.name} ({_some(missing)})"
+        f"{one.name} lacks {counted(len(missing), 'video')} of {whole.name} ({first_of(missing, SHOWN)})"
         for one, whole, missing in lacking
         if missing
     ]
@@ -213,7 +213,8 @@ def _check_same_labels(first: Contender, reference: Mapping, other: Contender, r
     if wrong:
         labels = [" and ".join(_told(predictions[wrong[0]], head) for head in heads) for predictions in (reference, rows)]
         raise UserError(
-            f"{len(wrong)} of the {len(reference)} videos have other labels in {other.name} than in {first.name} ({_some(wrong)}): "
+            f"{len(wrong)} of the {len(reference)} videos have other labels in {other.name} than in {first.name} "
+            f"({first_of(wrong, SHOWN)}): "
             f"{wrong[0]} is {labels[1]!r} there and {labels[0]!r} here"
         )
 
@@ -239,7 +240,7 @@ def _classes(contenders: Sequence[Contender], rows: Sequence[Mapping], head: str
         if different := sorted(set(names) ^ set(found[0])):
             raise UserError(
                 f"{contender.name} and {contenders[0].name} do not know the same classes{f' of {head}' if head else ''}: "
-                f"{len(different)} are of one alone ({_some(different)})"
+                f"{len(different)} are of one alone ({first_of(different, SHOWN)})"
             )
     return found[0]
 
@@ -270,7 +271,3 @@ def _answers(contender: Contender, rows: Sequence[Mapping], numbers: Mapping[str
 
 def _named(heads: Sequence[str]) -> str:
     return "one head without a name" if list(heads) == [""] else f"heads {', '.join(sorted(heads))}"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

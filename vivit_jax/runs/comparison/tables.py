@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from vivit_jax.heads import top5_tells
 from vivit_jax.runs.comparison.pairs import Pair
 from vivit_jax.runs.comparison.result import Comparison, Entry
 from vivit_jax.runs.effort import UNKNOWN, duration
@@ -106,7 +107,7 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
         (Column(f"{comparison.level:.0%} interval", "How far the score could be off, had other videos been drawn."), _interval),
         *several,
         *(plain if score == "mAP" else []),
-        *(top5 if any(len(names) > 5 for names in comparison.lineup.classes.values()) else []),
+        *(top5 if top5_tells(comparison.lineup.classes.values()) else []),
         (Column("M params", "Millions of parameters."), lambda entry: _scaled(entry.costs.parameters, 1e6)),
         (
             Column("GMAC/video", "Billions of multiply-accumulates for a video, all its views."),

@@ -3,6 +3,7 @@
 from vivit_jax.analysis.proportions import LEVEL, wilson
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.errors import UserError
+from vivit_jax.heads import top5_tells
 from vivit_jax.inference.label_spaces import ASSUMED
 from vivit_jax.models.families import family_of
 from vivit_jax.runs.effort import devices, duration, training_seconds
@@ -122,8 +123,8 @@ def _shown(name: str, value: float) -> str:
 
 
 def _scores(evaluation: dict) -> dict[str, object]:
-    several = any(len(scores["per_class"]) > 5 for scores in heads_of(evaluation).values())
-    keys = [*(["top1"] if "mAP" in evaluation else []), *(["top5"] if several else []), "mean_class", "auc", "f1", "loss"]
+    tells = top5_tells(scores["per_class"] for scores in heads_of(evaluation).values())
+    keys = [*(["top1"] if "mAP" in evaluation else []), *(["top5"] if tells else []), "mean_class", "auc", "f1", "loss"]
     numbers = {key: evaluation.get(key) for key in keys}
     shown = {NAMES.get(key, key): _shown(key, value) for key, value in numbers.items() if isinstance(value, float | int)}
     views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
