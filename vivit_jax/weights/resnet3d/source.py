@@ -8,6 +8,7 @@ from vivit_jax.models.resnet3d.config import ARCHITECTURES, DEPTHS_18, DEPTHS_50
 from vivit_jax.weights.config import Triple
 from vivit_jax.weights.model_json import CONFIG, read_json
 from vivit_jax.weights.tensor_files import Tensors
+from vivit_jax.weights.timm_arguments import refuse_others
 
 VIDEO, IMAGE = "video_resnet", "image_resnet"
 FORMATS = (VIDEO, IMAGE)
@@ -17,11 +18,11 @@ WRAPPERS = r"(?:module\.|model\.|backbone\.)*"
 
 # timm's arguments that change what the same weights compute, with the values that mean a plain ResNet.
 PLAIN_ARGUMENTS = {
-    "act_layer": ("relu",),
-    "aa_layer": (),
-    "norm_layer": ("batchnorm", "batchnorm2d"),
-    "global_pool": ("avg", "fast", "fastavg"),
-    "output_stride": (32,),
+    "act_layer": ("", "relu"),
+    "aa_layer": ("",),
+    "norm_layer": ("", "batchnorm", "batchnorm2d"),
+    "global_pool": ("", "avg", "fast", "fastavg"),
+    "output_stride": ("", 32),
 }
 
 # Pixel statistics of torchvision's weights: Kinetics-400 for videos, ImageNet for images.
@@ -145,10 +146,7 @@ def _refuse_other_networks(tensors: Tensors, name: str) -> None:
     if re.match(r"(resnetblur|resnetaa)", str(architecture)):
         raise UserError(f"{name}: {architecture} smooths before it strides, which a ResNet over time and space does not")
     said = {"global_pool": config.get("global_pool")} | (arguments if isinstance(arguments, dict) else {})
-    for field, plain in PLAIN_ARGUMENTS.items():
-        value = said.get(field)
-        if value not in (None, "", *plain):
-            raise UserError(f"{name}: config.json says {field} {str(value)[:80]!r}, which a ResNet over time and space does not have")
+    refuse_others(said, PLAIN_ARGUMENTS, name, "a ResNet over time and space")
 
 
 def _config_beside(tensors: Tensors) -> dict:

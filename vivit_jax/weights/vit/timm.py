@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.tensor_files import Tensors
+from vivit_jax.weights.timm_arguments import refuse_others
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
 from vivit_jax.weights.vit.described import described
 from vivit_jax.weights.vit.names import (
@@ -153,9 +154,7 @@ def _refuse_by_architecture(architecture: str, arguments: Mapping, name: str) ->
     ):
         if part in architecture:
             raise UserError(f"{name}: {architecture} {reason}, which a ViViT does not")
-    for field, plain in PLAIN_ARGUMENTS.items():
-        if arguments.get(field) not in (None, *plain):
-            raise UserError(f"{name}: config.json says {field} {str(arguments[field])[:80]!r}, which a ViViT does not have")
+    refuse_others(arguments, PLAIN_ARGUMENTS, name, "a ViViT")
 
 
 def _refuse_gated(tensors: Tensors, name: str) -> None:
