@@ -105,6 +105,24 @@ def count_arithmetic(config: ModelConfig, *, as_run: bool = False) -> Arithmetic
     return arithmetic(jax.make_jaxpr(apply)(variable_tree(config), _video(config, batch=1)).jaxpr)
 
 
+def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1) -> int:
+    """Multiply-accumulates in the matrix products of a forward pass over `clips` clips as training computes it.
+
+    Training leaves out the patches that `patch_dropout` drops and, under `stochastic_depth_skips`, examples: as many in each of the `parts`
+    of the batch.
+    """
+    plain = family_of(config).plain(config)
+    if getattr(config, "stochastic_depth_skips", False):  # to the plain model this is a way to compute it
+        plain = dataclasses.replace(plain, stochastic_depth_skips=True)
+    variables = variable_tree(plain)
+    collections = [name for name in variables if name != "params"]
+
+    def forward(variables: dict, video: jax.Array, key: jax.Array) -> object:
+        return build(plain, batch_parts=parts).apply(variables, video, train=True, rngs={"dropout": key}, mutable=collections)
+
+    return arithmetic(jax.make_jaxpr(forward)(variables, _video(plain, clips), jax.random.key(0)).jaxpr).products
+
+
 def arithmetic(jaxpr: core.Jaxpr) -> Arithmetic:
     """The work of a traced program, through every call, scan and branch in it (the dearest branch of a `cond`).
 

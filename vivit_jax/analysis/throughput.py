@@ -30,8 +30,8 @@ from vivit_jax.training.step import make_eval_step
 MODES = ("train", "infer")
 WARM_UP_STEPS = 5
 
-# How many times the forward pass's matrix products a step computes: a backward pass has two for each.
-PASSES = {"train": 3, "infer": 1}
+# How many times the forward pass's matrix products a training step computes: a backward pass has two for each.
+PASSES = 3
 
 # The learning rate stays in the first steps of a long warm-up, so that random labels can spoil nothing.
 SCHEDULE_STEPS, SCHEDULE_WARM_UP = 10**6, 10**5
@@ -80,7 +80,8 @@ class Timing:
       devices: how many the step ran on.
       seconds: time of each timed step.
       compile_seconds: time of tracing, lowering and compiling it.
-      tflop: TFLOP of the matrix products that a step needs, over all devices; what `remat` computes again is not counted.
+      tflop: TFLOP of the matrix products that a step needs, over all devices, where every parameter is trained; what `remat` computes again
+        is not counted.
       program_bytes: most memory of one device that the compiled step takes, arguments included; None if XLA does not tell.
       peak_bytes: most memory of one device that this process has held so far; None if the device does not tell.
     """
@@ -174,7 +175,7 @@ def _timing(mode: str, subject: Subject, prepared: "Prepared", seconds: Sequence
         devices=prepared.devices,
         seconds=tuple(seconds),
         compile_seconds=prepared.compile_seconds,
-        tflop=2e-12 * PASSES[mode] * subject.batch_size * complexity.count_arithmetic(subject.model, as_run=True).products,
+        tflop=2e-12 * prepared.products,
         program_bytes=_program_bytes(prepared.compiled),
         peak_bytes=(jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
     )
@@ -189,12 +190,14 @@ class Prepared:
       compiled: the program.
       compile_seconds: how long tracing, lowering and compiling it took.
       devices: how many it runs on.
+      products: multiply-accumulates of the matrix products that it needs, over all devices.
     """
 
     call: Callable[[], Any]
     compiled: Any
     compile_seconds: float
     devices: int
+    products: int
 
 
 def prepare(mode: str, subject: Subject) -> Prepared:
@@ -218,7 +221,7 @@ def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
         state, metrics = compiled(state, batch, seed)
         return metrics
 
-    return Prepared(call, compiled, seconds, _device_count(batch))
+    return Prepared(call, compiled, seconds, _device_count(batch), _training_products(subject, executor))
 
 
 def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
@@ -228,7 +231,16 @@ def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
     extra = {"index": np.arange(subject.batch_size), "valid": np.ones(subject.batch_size, bool)}
     batch = executor.to_devices(rows | extra | {"video": rows["video"][:, None]})
     compiled, seconds = _compile(executor.compile_eval_on_devices(step, variables), variables, batch)
-    return Prepared(lambda: compiled(variables, batch), compiled, seconds, _device_count(batch))
+    products = subject.batch_size * complexity.count_arithmetic(subject.model, as_run=True).products
+    return Prepared(lambda: compiled(variables, batch), compiled, seconds, _device_count(batch), products)
+
+
+def _training_products(subject: Subject, executor: Executor) -> int:
+    """The matrix products of a training step, in all its programs and microbatches; sharpness-aware steps are two in one."""
+    programs, accumulation = executor.batch_shards // executor.batch_parts, subject.training.accumulation
+    clips = subject.batch_size // programs // accumulation
+    forward = complexity.count_training_products(subject.model, clips, parts=executor.batch_parts)
+    return PASSES * (2 if subject.optimizer.sam_rho else 1) * programs * accumulation * forward
 
 
 def _preprocess(subject: Subject) -> Preprocess:
