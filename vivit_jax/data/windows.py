@@ -60,9 +60,16 @@ class WindowPlan:
         """When window `number` ends, in seconds; before 0 for the one before the first."""
         return number * self.every + self.window if number >= 0 else Fraction(-1)
 
-    def clips(self, frames: int, fps: float) -> np.ndarray:
-        """Which of the frames of a window make its clips, int64 (clips, t), where they come at a constant rate of `fps`."""
-        return judged_clips(self.views[0] if self.views else self._covering(frames, fps), self.preprocess, frames, fps)
+    def clips(self, times: np.ndarray, fps: Fraction) -> np.ndarray:
+        """Which of the frames of a window make its clips, int64 (clips, t).
+
+        Args:
+          times: seconds from the window's first frame to each, float64 (frames,).
+          fps: frames a second; the mean if the rate varies.
+        """
+        ticks, rate = tick_count(times, fps), float(fps)
+        count = self.views[0] if self.views else min(self._covering(ticks, rate), len(times))
+        return shown_at(judged_clips(count, self.preprocess, ticks, rate), times, fps)
 
     def _covering(self, frames: int, fps: float) -> int:
         """How many clips cover a window; one does if it takes a frame from each segment."""
@@ -192,8 +199,7 @@ def _crops(frame: np.ndarray, plan: WindowPlan) -> np.ndarray:
 
 def _window(number: int, plan: WindowPlan, held: Held, end: Fraction, nominal: Fraction) -> Window:
     inside = [(seconds, crops) for seconds, crops in held if seconds < plan.end(number)]
-    times, rate = _times(inside), _rate(inside, nominal)
-    clips = shown_at(plan.clips(tick_count(times, rate), float(rate)), times, rate)
+    clips = plan.clips(_times(inside), _rate(inside, nominal))
     views = [np.stack([inside[i][1] for i in clip], axis=1) for clip in clips]  # (crops, t, h, w, 3)
     return Window(number, float(plan.start(number)), float(end), np.concatenate(views))
 
