@@ -100,6 +100,12 @@ def test_the_work_of_a_step_leaves_out_the_patches_it_drops_and_counts_both_pass
     assert timing.tflop == pytest.approx(2e-12 * 2 * 3 * 8 * multiply_accumulates_of_model(tokens=6))
 
 
+def test_the_work_of_a_step_that_trains_the_head_alone_is_little_more_than_a_forward_pass():
+    frozen = OptimizerConfig(multipliers=(("^(tokenizer|transformer)", 0.0),))
+    timing = throughput.measure("train", subject(optimizer=frozen), steps=1)
+    assert timing.tflop == pytest.approx(2e-12 * 8 * (multiply_accumulates_of_model() + 16 * 3))
+
+
 def test_figures_follow_from_the_median():
     timing = Timing("train", 8, (4, 16, 16), 2, (0.5, 0.1, 0.2), 1.0, 3.0, None, None)
     row = timing.to_row(Ceiling(64, "float32", 30.0))

@@ -23,15 +23,14 @@ from vivit_jax.models.families import ModelConfig, build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.devices.executors import Executor, check_batch_size, make_executor
-from vivit_jax.training.lora import with_adapters
+from vivit_jax.training.lora import trained_by, with_adapters
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.paths import named_leaves
 from vivit_jax.training.setup import set_up
 from vivit_jax.training.step import make_eval_step
 
 MODES = ("train", "infer")
 WARM_UP_STEPS = 5
-
-# How many times the forward pass's matrix products a training step computes: a backward pass has two for each.
-PASSES = 3
 
 # The learning rate stays in the first steps of a long warm-up, so that random labels can spoil nothing.
 SCHEDULE_STEPS, SCHEDULE_WARM_UP = 10**6, 10**5
@@ -80,8 +79,7 @@ class Timing:
       devices: how many the step ran on.
       seconds: time of each timed step.
       compile_seconds: time of tracing, lowering and compiling it.
-      tflop: TFLOP of the matrix products that a step needs, over all devices, where every parameter is trained; what `remat` computes again
-        is not counted.
+      tflop: TFLOP of the matrix products that a step needs, over all devices; what `remat` computes again is not counted.
       program_bytes: most memory of one device that the compiled step takes, arguments included; None if XLA does not tell.
       peak_bytes: most memory of one device that this process has held so far; None if the device does not tell.
     """
@@ -239,8 +237,17 @@ def _training_products(subject: Subject, executor: Executor) -> int:
     """The matrix products of a training step, in all its programs and microbatches; sharpness-aware steps are two in one."""
     programs, accumulation = executor.batch_shards // executor.batch_parts, subject.training.accumulation
     clips = subject.batch_size // programs // accumulation
-    forward = complexity.count_training_products(subject.model, clips, parts=executor.batch_parts)
-    return PASSES * (2 if subject.optimizer.sam_rho else 1) * programs * accumulation * forward
+    products = complexity.count_training_products(subject.model, clips, parts=executor.batch_parts, frozen=_frozen(subject))
+    return (2 if subject.optimizer.sam_rho else 1) * programs * accumulation * products
+
+
+def _frozen(subject: Subject) -> Callable[[str], bool]:
+    """Whether no gradient of a parameter is needed, by its path; that of a kernel with an adapter is."""
+    plain, lora = complexity.as_trained(subject.model), subject.training.lora
+    params = with_adapters(complexity.parameter_tree(plain), lora, 0)
+    factors = make_optimizer(subject.optimizer, lambda step: 0.0, params, plain, trained_by(lora)).factors
+    needed = {path for path, factor in named_leaves(factors) if np.any(factor)}
+    return lambda path: path not in needed and path.removesuffix("kernel") + "lora/a" not in needed
 
 
 def _preprocess(subject: Subject) -> Preprocess:
