@@ -220,7 +220,7 @@ def _rounded(value: float) -> float:
     """A probability to the digits that float32 has; near 1, to as many of what is missing: else videos would tie that the model ranks."""
     missing = 1 - value
     if 0 < missing < 0.1:
-        return float(round(value, 6 - math.floor(math.log10(missing))))
+        return round(float(value), 6 - math.floor(math.log10(missing)))
     return float(f"{value:.7g}")
 
 
