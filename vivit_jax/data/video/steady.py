@@ -20,18 +20,23 @@ def is_constant(times: np.ndarray, fps: Fraction) -> bool:
 
 def tick_count(times: np.ndarray, fps: Fraction) -> int:
     """How many ticks of a rate a video lasts; arguments are those of `is_constant`."""
-    return len(times) if is_constant(times, fps) else round(times[-1] / float(1 / fps)) + 1
+    return len(times) if _in_order(times, fps) else round(times[-1] / float(1 / fps)) + 1
 
 
 def shown_at(ticks: np.ndarray, times: np.ndarray, fps: Fraction) -> np.ndarray:
-    """The number of the frame that each tick shows, in the shape of `ticks`; at a constant rate each frame has one tick.
+    """The number of the frame that each tick shows, in the shape of `ticks`.
 
     Args:
       ticks: numbers of ticks, int64, below `tick_count`.
       times: as in `is_constant`.
       fps: ticks a second.
     """
-    if is_constant(times, fps):
+    if _in_order(times, fps):
         return ticks
     middles = (times[1:] + times[:-1]) / 2
     return np.searchsorted(middles, ticks * float(1 / fps), side="right")
+
+
+def _in_order(times: np.ndarray, fps: Fraction) -> bool:
+    """Whether each frame has one tick: at a constant rate, and where a time base that is too coarse gives all frames one time."""
+    return not times[-1] or is_constant(times, fps)
