@@ -41,4 +41,4 @@ def _breakable(name: str) -> str:
 
 def _mathematics(text: str) -> str:
     text = BLOCK.sub(lambda found: EQUATION.format(convert(found[1].strip(), display="block")), text)
-    return INLINE.sub(lambda found: convert(found[1]), text)
+    return INLINE.sub(lambda found: f"<span>{convert(found[1])}</span>", text)  # a bare <math> at a line's start would be a block
