@@ -16,6 +16,7 @@ OUTWARD = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?!docs/)(?:README|tests|configs|
 
 CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
 CODE = re.compile(r"<code>([^<]{26,})</code>")
+COMMAND = re.compile(r"(?<!<pre>)<code>([^<\n]{50,})</code>")
 LONG_NAME = re.compile(r"\b\w{26,}\b(?=[^<>]*<)")  # not within a tag
 
 
@@ -27,7 +28,8 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Lets long code and long names in the cells of tables be broken, at blanks and after underscores, slashes and commas."""
+    """Lets long code in sentences, and long code and long names in tables, be broken at blanks and after underscores, slashes and commas."""
+    html = COMMAND.sub(_long_code, html)
     return CELL.sub(lambda cell: LONG_NAME.sub(lambda name: _breakable(name[0]), CODE.sub(_long_code, cell[0])), html)
 
 
