@@ -28,7 +28,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Lets long code in sentences, and long code and long names in tables, be broken at blanks and after underscores, slashes and commas."""
+    """Lets long code, and in tables long names too, be broken at blanks and after underscores, slashes and commas."""
     html = COMMAND.sub(_long_code, html)
     return CELL.sub(lambda cell: LONG_NAME.sub(lambda name: _breakable(name[0]), CODE.sub(_long_code, cell[0])), html)
 
