@@ -1,4 +1,4 @@
-"""What a conversion is asked for, and what it gives: shared by the converters of all families."""
+"""What a conversion takes besides the source and the model, and what it gives: shared by the converters of all families."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from vivit_jax.weights.model_dir import Pretrained
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class ConversionOptions:
     """What a caller asks for besides the fields of the model.
 
     Attributes:

@@ -1,0 +1,33 @@
+"""Lines of the report of a transfer that every CNN has: batch statistics and torch's counters."""
+
+from collections.abc import Iterable
+
+from vivit_jax.weights.convolutional.state_dict import COUNTER, STATISTICS, counters
+from vivit_jax.weights.groups import Group
+from vivit_jax.weights.tensor_files import Tensors
+
+UNUSED = "left out: torch uses these counters only where momentum is None, and the running statistics do not depend on them"
+
+
+def notes_of(tensors: Tensors) -> list[Group]:
+    """What is to be said of where the tensors were."""
+    return [Group(name, "-", note) for name, note in tensors.notes]
+
+
+def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[Group]:
+    """The lines on batch statistics, which are copied, and on the counters of batches beside them, which are not.
+
+    Args:
+      tensors: the source's.
+      names: torch's name of each variable that is read, by our path.
+    """
+    copied = sum(path.startswith(STATISTICS) for path in names)
+    groups = [Group("batch statistics", "*.running_mean, *.running_var", f"copied, {copied} tensors")]
+    left = [name for name in counters(names.values()) if name in tensors]
+    return [*groups, Group("-", f"*.{COUNTER} ({len(left)})", UNUSED)] if left else groups
+
+
+def parts_of(names: dict[str, str], part: str, depth: int) -> str:
+    """What torch calls a part of our network: the first `depth` words of its tensors' names, each once."""
+    words: Iterable[str] = {".".join(name.split(".")[:depth]) for path, name in names.items() if path.startswith(part)}
+    return ", ".join(f"{word}.*" for word in sorted(words))
