@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.kernels.attention import dot_product_attention, time_attention
-from vivit_jax.models.kernels.platform import multiplies_matrices
+from vivit_jax.models.kernels.platform import prefers_matrix_products
 from vivit_jax.models.kernels.shared_parameters import add_shared
 
 # What the tokens of a head attend to. SPACE: the last token axis (all tokens in Model 1, else the places of one time index).
@@ -98,7 +98,7 @@ class ToHeads(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (count, head_dim))
         bias = bias if self.bias_learns else jax.lax.stop_gradient(bias)
         kernel, bias = kernel[:, heads].astype(self.dtype), bias[heads]
-        if multiplies_matrices():
+        if prefers_matrix_products():
             return add_shared(x @ kernel.reshape(width, -1), bias.reshape(-1)).reshape(*x.shape[:-1], -1, head_dim)
         return add_shared(jnp.tensordot(x, kernel, axes=1), bias)
 
@@ -116,7 +116,7 @@ class FromHeads(nn.Module):
         kernel = self.param("kernel", _xavier_of_flat(count * head_dim), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (width,))
         kernels = jnp.split(kernel.astype(self.dtype), len(mixed))
-        if multiplies_matrices():
+        if prefers_matrix_products():
             mixed, kernels = [group.reshape(*group.shape[:-2], -1) for group in mixed], [part.reshape(-1, width) for part in kernels]
         axes = kernels[0].ndim - 1
         return add_shared(sum(jnp.tensordot(group, part, axes) for group, part in zip(mixed, kernels, strict=True)), bias)

@@ -197,7 +197,7 @@ class MLP(nn.Module):
         config = self.config
         dtype = config.compute_dtype
         dropout = nn.Dropout(config.dropout, deterministic=not self.train)
-        gelu = functools.partial(biased_gelu, activation=config.activation, attention=config.attention)
+        gelu = functools.partial(biased_gelu, activation=config.activation, backend=config.attention)
         hidden = dropout(Dense(config.mlp_dim, dtype, add_bias=gelu, name="in")(x))
         return dropout(Dense(x.shape[-1], dtype, name="out")(hidden))
 
