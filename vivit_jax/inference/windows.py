@@ -20,7 +20,8 @@ from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.windows import DIGITS, Window, WindowPlan, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
-from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, check_head, forward, mean_over_views
+from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, check_head, forward
+from vivit_jax.inference.over_views import mean_over_views
 from vivit_jax.inference.predict import Prediction, path_of, probabilities_of, ranked
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
