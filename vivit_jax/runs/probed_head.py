@@ -17,7 +17,7 @@ from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.groups import grouping
 from vivit_jax.errors import UserError
 from vivit_jax.inference.features import features
-from vivit_jax.inference.probe import fit_heads
+from vivit_jax.inference.fitted_heads import fit_heads
 from vivit_jax.models.families import build
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.groups import Group
