@@ -1,1 +1,1 @@
-"""What a trained model says: scores on a split, predictions and features of videos, explanations."""
+"""The uses of a trained model: scores on a split, predictions and features of videos, explanations."""

@@ -76,7 +76,7 @@ def evaluate(
 
 @dataclasses.dataclass(frozen=True)
 class Unscored:
-    """What a model says of videos whose classes are not known.
+    """A model's outputs for videos whose classes are not known.
 
     Attributes:
       index: the videos' numbers in the split, int64 (b,), ascending.

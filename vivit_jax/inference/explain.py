@@ -1,4 +1,4 @@
-"""Where in a video a model finds the evidence for a class: heat over the frames of the clip in the middle of it, or of a part of it."""
+"""Finds the evidence for a class in the clip in the middle of a video, or of a part of it."""
 
 import dataclasses
 import functools
@@ -27,7 +27,7 @@ PLENTY = math.log(10)  # of a rise in log-odds: the clip makes the class ten tim
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """Where the evidence for a class lies in a video.
+    """The evidence for a class in a video.
 
     Attributes:
       label: the class.
@@ -53,7 +53,7 @@ class Explanation:
 
     @property
     def full_colour(self) -> float:
-        """What a token of full colour adds to the log-odds; infinite where nothing speaks for the class.
+        """The log-odds that a token of full colour stands for; infinite where nothing speaks for the class.
 
         It is the hottest token's share if the clip makes the class at least ten times as likely. For a clip with less evidence, the colours
         are paler in proportion to its rise in log-odds; a clip that as a whole speaks against the class has none.

@@ -136,7 +136,7 @@ def features(
 
 
 def features_of_split(split_pass: SplitPass, *, per_view: bool = False, progress: bool = True) -> Features:
-    """What a model without a head gives for the videos of a split, labelled or not. `per_view` and the errors are as for `features`."""
+    """The outputs of a model without a head for the videos of a split, labelled or not. `per_view` and the errors are as for `features`."""
     batches = split_pass.batches(unlabelled=True)
     watch = Watch(f"features of {split_pass.split}", shown=progress, patience=LIMITS.seconds)
     rows = outputs_of_batches(split_pass.pretrained, batches, split_pass.parallel, each_view if per_view else mean_of_views, watch)

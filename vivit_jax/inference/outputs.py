@@ -1,4 +1,4 @@
-"""What a model gives for videos, view by view or averaged over the views: logits by head, or features.
+"""A model's outputs for videos, view by view or averaged over the views: logits by head, or features.
 
 Files are decoded in separate processes, so that one that takes too long or too much memory can be stopped.
 """
@@ -35,7 +35,7 @@ Decode = Callable[[range, Preprocess, Views], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """What a model gives for one video: values by head (features under the empty name), or one line that says why there are none."""
+    """A model's outputs for one video: values by head (features under the empty name), or one line that says why there are none."""
 
     video: str
     values: dict[str, np.ndarray] | None

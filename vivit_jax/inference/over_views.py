@@ -70,7 +70,7 @@ Gather = Callable[[], Gatherer]
 
 
 def gatherer(pretrained: Pretrained) -> Gatherer:
-    """What averages a model's outputs over views: its logits or probabilities, as the model says, or the features of one without a head."""
+    """A new average over views for a model: of its logits or probabilities, as the model says, or of the features of one without a head."""
     if pretrained.average == LOGITS or not pretrained.model.config.heads:
         return Mean()
     return MeanProbabilities(multi_label=pretrained.multi_label)

@@ -55,7 +55,7 @@ def table(record: dict) -> tuple[list[str], list[list]]:
 def table_without_labels(
     videos: Sequence[str], probabilities: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[str]]
 ) -> tuple[list[str], list[list]]:
-    """As `table`, of videos whose classes are not known: the columns of labels are left out.
+    """The table for videos whose classes are not known: as `table` gives it, without the columns of labels.
 
     Args:
       videos: their names.

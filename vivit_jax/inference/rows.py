@@ -19,7 +19,7 @@ Row = dict[str, str | float]
 
 @dataclasses.dataclass(frozen=True)
 class RowsOfModel:
-    """Which rows a model's scores become: the most probable classes of each window, the most probable first.
+    """Makes rows of a model's scores: the most probable classes of each window, the most probable first.
 
     Attributes:
       pretrained: the model.

@@ -29,7 +29,7 @@ def check_finite(evaluation: Evaluation, names: Names) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
-    """What a model was scored on, and how it saw that.
+    """The conditions of an evaluation: the videos, and how the model saw them.
 
     Attributes:
       name: name of the data set.
@@ -52,7 +52,7 @@ class Conditions:
     refused: int = 0
 
     def to_dict(self) -> dict:
-        """As `evaluation.json` has them after the scores: `flip`, `average` and `refused` only where they are not the default."""
+        """The fields of `evaluation.json` after the scores: `flip`, `average` and `refused` only where they are not the default."""
         return {
             "temporal_views": self.views[0],
             "spatial_views": self.views[1],
@@ -85,7 +85,7 @@ def to_record(evaluation: Evaluation, conditions: Conditions, names: Names | Non
 
 
 def predictions(evaluation: Evaluation, names: Names) -> list[dict]:
-    """What the model said of each example, in the order of their indices; see `to_record`."""
+    """The predictions for each example, in the order of their indices; see `to_record`."""
     heads = {head: _of_head(evaluation, head) for head in evaluation.heads}
     rows = []
     for i, index in enumerate(evaluation.index.tolist()):

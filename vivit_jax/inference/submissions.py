@@ -32,7 +32,7 @@ GUESSES = 5
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """What is submitted.
+    """The contents of a submission.
 
     Attributes:
       evaluation: the model's logits, of videos that were scored or are not known.

@@ -1,4 +1,4 @@
-"""What a model sees along a video of any length: probabilities of its classes in one window of time after another.
+"""Scores a video of any length in one window of time after another.
 
 A window is scored as a video that holds nothing else would be. The video is decoded once, in a process of its own, and memory does not grow
 with its length.
@@ -29,7 +29,7 @@ from vivit_jax.weights import Pretrained
 
 @dataclasses.dataclass(frozen=True)
 class WindowScores:
-    """What a model says of a window.
+    """The scores of a window.
 
     Attributes:
       number: the window's place in the video, from 0.

@@ -1,4 +1,4 @@
-"""The families of models, and all that the rest of the package asks of one.
+"""The families of models, and the interface by which the rest of the package uses one.
 
 A family is added by one folder here, whose module holds a `FAMILY`, and one line in `FAMILIES`. Every command then works with it: nothing
 outside its folder says its name.
@@ -51,7 +51,7 @@ class ModelConfig(Protocol):
         """The type of the computation on the device at hand."""
 
     def to_dict(self) -> dict:
-        """Plain values for JSON; the config of these is the same model."""
+        """Plain values for JSON, from which the same config can be made."""
 
 
 @dataclasses.dataclass(frozen=True)

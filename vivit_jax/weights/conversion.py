@@ -1,4 +1,4 @@
-"""What a conversion takes besides the source and the model, and what it gives: shared by the converters of all families."""
+"""The options and the result of a conversion, shared by the converters of all families."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from vivit_jax.weights.model_dir import Pretrained
 
 @dataclasses.dataclass(frozen=True)
 class ConversionOptions:
-    """What a caller asks for besides the fields of the model.
+    """The options of a conversion besides the fields of the model.
 
     Attributes:
       head: `keep` or `fresh`; None keeps a video model's if the classes are the same.

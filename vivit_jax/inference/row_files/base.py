@@ -1,4 +1,4 @@
-"""What every file of rows does, whatever its format."""
+"""The interface of a file of rows, whatever its format."""
 
 import abc
 import pathlib

@@ -1,4 +1,4 @@
-"""The CNNs of Karpathy et al. 2014 as a family: what the rest of the package asks of one."""
+"""The CNNs of Karpathy et al. 2014 as a family of models."""
 
 import dataclasses
 

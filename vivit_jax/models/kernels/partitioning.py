@@ -27,7 +27,7 @@ def per_device(function: Callable, axes: str, divided: str = "b") -> Callable:
     arguments, results = (side.split() for side in axes.split("->"))
 
     def shardings(arrays: Sequence[str], mesh: jax.sharding.Mesh, first: NamedSharding) -> tuple[NamedSharding, ...]:
-        """Of arrays with these letters, where the first argument has the sharding `first`, whose spec may leave out its last axes."""
+        """The shardings of arrays with these letters, from that of the first argument, whose spec may leave out its last axes."""
         spec = (*first.spec, *(None,) * (len(arguments[0]) - len(first.spec)))
         parts = {letter: part for letter, part in zip(arguments[0], spec, strict=True) if letter in divided}
         return tuple(NamedSharding(mesh, PartitionSpec(*map(parts.get, array))) for array in arrays)

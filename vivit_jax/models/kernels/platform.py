@@ -1,4 +1,4 @@
-"""Which kernels the machine that computes a model can run."""
+"""Finds out which kernels this machine can run."""
 
 import dataclasses
 

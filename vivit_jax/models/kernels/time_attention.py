@@ -111,7 +111,7 @@ def _rows(ref: Array) -> Float[Array, "n f"]:
 
 
 def _same_place(ref: Array) -> Bool[Array, "n n"]:
-    """Which rows of `_rows` are of one place: only these attend to each other."""
+    """Tells which pairs of rows are of one place: only these attend to each other."""
     places = jnp.arange(ref.shape[0] * ref.shape[1]) % ref.shape[1]
     return places[:, None] == places[None, :]
 

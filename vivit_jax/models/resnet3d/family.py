@@ -1,4 +1,4 @@
-"""ResNets over time and space as a family: what the rest of the package asks of one."""
+"""ResNets over time and space as a family of models."""
 
 import numpy as np
 

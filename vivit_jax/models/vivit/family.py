@@ -1,4 +1,4 @@
-"""ViViT as a family: what the rest of the package asks of one."""
+"""ViViT as a family of models."""
 
 import dataclasses
 import re

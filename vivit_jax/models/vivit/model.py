@@ -70,7 +70,7 @@ class ViViT(nn.Module):
         return self.transformer(self.tokenizer(video), train).astype(jnp.float32)
 
     def layer_outputs(self, video: Float[Array, "b t h w 3"], layers: tuple[int, ...]) -> tuple[LayerOutput, ...]:
-        """What each of these layers gives, counted back from -1, the last; all are normalised as the last is.
+        """The outputs of some layers, counted back from -1, the last; all are normalised as the last is.
 
         The layers of a temporal encoder stand on those of the spatial one.
         """
@@ -225,7 +225,7 @@ def _blocks(layers: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 
 def _parts(config: ViViTConfig, encoded: Encoded) -> tuple[Array, Array, Array]:
-    """Of encoded sequences (b, ..., n, d): the pooled feature (b, ..., d), the tokens without cls, and the cls tokens alone."""
+    """The pooled feature (b, ..., d) of encoded sequences (b, ..., n, d), their tokens without cls, and their cls tokens alone."""
     tokens, mean = encoded
     own = int(config.pool == "token")
     pooled = mean if mean is not None else tokens[..., 0, :] if own else POOLINGS[config.pool](tokens, axis=-2)

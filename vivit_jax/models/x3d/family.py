@@ -1,4 +1,4 @@
-"""X3D as a family: what the rest of the package asks of one."""
+"""X3D as a family of models."""
 
 from vivit_jax.models.convolutional.residual_family import edges, height_below_head, plain
 from vivit_jax.models.families import Cells, Family

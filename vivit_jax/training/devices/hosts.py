@@ -50,7 +50,7 @@ def of_first_host(decide: Callable[[], int]) -> int:
 
 
 def surroundings(environment: Environment) -> str | None:
-    """What started this process as one of several, by name; None for a process of its own.
+    """The name of what started this process as one of several; None for a process of its own.
 
     Asks for what jax's own detection asks for, and that there be more than one process: within `sbatch` or `salloc`, but not under `srun`,
     there is one, whatever the job's number of tasks.

@@ -1,1 +1,1 @@
-"""What reading and writing the weights of CNNs has in common, whatever the family: `resnet3d/` and `x3d/` hold what differs."""
+"""Reads and writes the weights of CNNs as far as this is the same for all families; `resnet3d/` and `x3d/` hold what differs."""

@@ -1,4 +1,4 @@
-"""What every conversion of a CNN ends with: the sampling of its videos, the model and the report."""
+"""The last steps of every conversion of a CNN: the sampling of its videos, the model and the report."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Which options of a conversion or of the section `init` mean something to a CNN; the others are refused by name."""
+"""Refuses options of a conversion, or of the section `init`, that mean nothing to a CNN."""
 
 import dataclasses
 from collections.abc import Collection, Iterable

@@ -10,7 +10,7 @@ UNUSED = "left out: torch uses these counters only where momentum is None, and t
 
 
 def notes_of(tensors: Tensors) -> list[Group]:
-    """What is to be said of where the tensors were."""
+    """Lines on where in the file the tensors were."""
     return [Group(name, "-", note) for name, note in tensors.notes]
 
 
@@ -28,6 +28,6 @@ def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[Group]:
 
 
 def parts_of(names: dict[str, str], part: str, depth: int) -> str:
-    """What torch calls a part of our network: the first `depth` words of its tensors' names, each once."""
+    """Torch's names for a part of our network: the first `depth` words of its tensors' names, each once."""
     words: Iterable[str] = {".".join(name.split(".")[:depth]) for path, name in names.items() if path.startswith(part)}
     return ", ".join(f"{word}.*" for word in sorted(words))

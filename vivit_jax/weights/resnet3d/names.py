@@ -1,4 +1,4 @@
-"""What torch's libraries call the variables of a ResNet: a table for each kind, read in both directions.
+"""The names that torch's libraries have for the variables of a ResNet: a table for each kind, read in both directions.
 
 Video ResNets have torchvision's names (`stem.0.weight`), image ResNets those of torchvision and timm (`conv1.weight`), which agree.
 """

@@ -75,7 +75,7 @@ def _read(
 
 
 def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOptions:
-    """What is known of the source from what is asked for."""
+    """The facts about the source that follow from what the caller asks for."""
     clip = model.get("clip")
     return SourceOptions(
         format=init.format,
@@ -114,5 +114,5 @@ def _preprocess(backbone: Backbone, started: Initialisation, options: Conversion
 
 
 def _origin(given: int | None, said: str | None) -> str:
-    """Where a value in the report comes from."""
+    """The origin of a value, for the report: `given`, the file that says it, or `assumed`."""
     return "given" if given else said or "assumed"

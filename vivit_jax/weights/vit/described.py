@@ -146,5 +146,5 @@ def check_depth(params: Mapping, config: Mapping, name: str) -> None:
 
 
 def said_by_config(config: Mapping) -> dict[str, str]:
-    """Which of a backbone's fields config.json says, as `Backbone.said` has it."""
+    """The fields of a backbone that config.json sets, as `Backbone.said` holds them."""
     return {ours: "config.json" for theirs, ours in (("hidden_act", "activation"), ("layer_norm_eps", "norm_eps")) if theirs in config}

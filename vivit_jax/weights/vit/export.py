@@ -95,7 +95,7 @@ def _torch_tensor(path: str, array: np.ndarray) -> tuple[str, np.ndarray]:
 
 
 def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...], problem_type: str) -> dict:
-    """Theirs. A single label of one class is left unsaid: transformers refuses it."""
+    """The config.json of their class. It leaves out `problem_type` for a single label of one class, which transformers refuses."""
     unsaid = problem_type == SINGLE_LABEL and len(labels) == 1
     return {
         "architectures": ["VivitForVideoClassification"],
@@ -120,7 +120,7 @@ def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...], problem_t
 
 
 def _hugging_face_processor(preprocess: Preprocess) -> dict:
-    """What both of their processors take to the pixels that we make.
+    """A processor's config with which both of their classes make the pixels that we make.
 
     `VivitVideoProcessor`, which transformers 5 prefers, always subtracts 1 after scaling and knows no `offset`; `VivitImageProcessor` does
     so if asked. So pixels lie in [-1, 1] first, and mean and std are those of that range.

@@ -103,7 +103,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     name = f"{tensors.path} (hugging_face)"
     config = described(metadata.get("config", {}), name)
     refuse(tensors, REFUSED, name)
-    _refuse_spaces_only(tensors, name)
+    _refuse_space_only(tensors, name)
     kernel = next((shape for path, shape in tensors.shapes.items() if re.fullmatch(PATCH + r"\.weight", path)), None)
     if kernel is None:
         raise UserError(f"{name}: no patch embedding (embeddings.patch_embeddings.projection.weight) was found")
@@ -147,8 +147,8 @@ IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 KINETICS = ((0.45,) * 3, (0.225,) * 3)  # TimeSformer's
 
 
-def _refuse_spaces_only(tensors: Tensors, name: str) -> None:
-    """What a whole tree tells, and no single name."""
+def _refuse_space_only(tensors: Tensors, name: str) -> None:
+    """Refuses TimeSformer's space_only attention, which only the tree as a whole shows."""
     is_fused, has_times = (any(part in path for path in tensors) for part in ("attention.attention.qkv.", "embeddings.time_embeddings"))
     if is_fused and not has_times:
         raise UserError(

@@ -57,7 +57,7 @@ def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dic
 
 
 def _options(model: ViViTConfig, init: InitConfig) -> SourceOptions:
-    """What is known of the source from the model it is to become."""
+    """The facts about the source that follow from the model it is to become."""
     return SourceOptions(
         format=init.format,
         num_heads=init.num_heads,

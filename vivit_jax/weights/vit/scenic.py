@@ -146,7 +146,7 @@ def _oversamples(frames: int, asked: int, found: int) -> bool:
 
 
 def _factorisation(tensors: Tensors, params: dict, options: SourceOptions, name: str) -> str:
-    """By the tree; Model 1 without a cls token and Model 4 have the same one."""
+    """The factorisation, from the names in the tree; Model 1 without a cls token and Model 4 have the same names."""
     if any(path.startswith("SpatialTransformer/") for path in tensors):
         return "factorised_encoder"
     if any("/temporal_attention/" in path for path in params):

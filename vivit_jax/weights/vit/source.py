@@ -50,7 +50,7 @@ def read_source(source: str | os.PathLike, options: SourceOptions, tensors: Tens
 
 
 def _metadata(path: pathlib.Path) -> dict[str, dict]:
-    """What lies beside the weights and describes them.
+    """The JSON files that describe the weights they lie beside, as {"config": ..., "pixels": {file: ...}}.
 
     As in transformers 5, the first of these that exists says how pixels are prepared: processor_config.json (which may nest the others),
     video_preprocessor_config.json, preprocessor_config.json.

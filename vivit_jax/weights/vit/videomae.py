@@ -138,7 +138,7 @@ def sine_cosine_positions(grid: tuple[int, int, int], width: int) -> np.ndarray:
 
 
 def _fill_in(params: Params, notes: list[tuple[str, str]]) -> None:
-    """What a VideoMAE has not: biases of keys, those of queries and values in some, and a last LayerNorm before it is fine-tuned."""
+    """Fills in what a VideoMAE lacks: biases of keys, in some also of queries and values, and before fine-tuning the last LayerNorm."""
     for path in [path for path in params if re.search(r"attention/(query|key|value)/kernel$", path)]:
         params.setdefault(path.replace("kernel", "bias"), np.zeros(params[path].shape[1:], np.float32))
     if "encoder/norm/scale" not in params and "tokenizer/bias" in params:

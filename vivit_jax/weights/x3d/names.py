@@ -1,4 +1,4 @@
-"""What pytorchvideo calls the variables of an X3D: one table, read in both directions."""
+"""pytorchvideo's names for the variables of an X3D: one table, read in both directions."""
 
 import re
 
