@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vivit_jax.models.families import Cells
+from vivit_jax.models.cells import Cells
 
 FIRST_PARTS = 4
 

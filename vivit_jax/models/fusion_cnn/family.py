@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from vivit_jax.models.families import Cells, Family
+from vivit_jax.models.cells import Cells
+from vivit_jax.models.families import Family
 from vivit_jax.models.fusion_cnn.config import FusionCNNConfig
 from vivit_jax.models.fusion_cnn.model import FusionCNN
 

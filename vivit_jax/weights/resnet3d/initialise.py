@@ -12,7 +12,7 @@ from vivit_jax.weights.convolutional.report import notes_of, parts_of, statistic
 from vivit_jax.weights.convolutional.state_dict import counters, from_torch, torch_names
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.hub_cache import local_path
-from vivit_jax.weights.initialise import Initialisation, from_model_dir, random_variables
+from vivit_jax.weights.initialise import Initialisation, fresh_variables, from_model_dir
 from vivit_jax.weights.layers import unflatten_variables
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import Shapes, check_parameters, listing, variable_shapes
@@ -47,7 +47,7 @@ def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key
     names = torch_names(kept, table_of(model.plan))
     _check_whole(source, {names[path]: shape_in_torch(path, shape, model.plan) for path, shape in kept.items()})
     values = {path: from_torch(source.tensors[names[path]], shape) for path, shape in kept.items()}
-    values |= random_variables(model, key, [path for path in ours if path not in kept])
+    values |= fresh_variables(model, key, [path for path in ours if path not in kept])
     variables = unflatten_variables({path: values[path] for path in ours})
     return Initialisation(model, variables, init.mean or source.mean, init.std or source.std, tuple(_report(source, ours, names, init)))
 

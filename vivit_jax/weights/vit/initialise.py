@@ -7,7 +7,7 @@ import jax
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.groups import Group
-from vivit_jax.weights.initialise import Initialisation, random_variables
+from vivit_jax.weights.initialise import Initialisation, fresh_variables
 from vivit_jax.weights.layers import unflatten
 from vivit_jax.weights.parameters import check_parameters, parameter_shapes
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
@@ -39,7 +39,7 @@ def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, ke
     params, groups = transfer(backbone, model, init)
     expected = parameter_shapes(model)
     absent = [path for path in expected if path not in params and any(name in path for name in RANDOM)]
-    params |= random_variables(model, key, absent)
+    params |= fresh_variables(model, key, absent)
     check_parameters({path: array.shape for path, array in params.items()}, expected, backbone.name)
     variables = {"params": unflatten({path: params[path] for path in expected}, scan_layers=model.scan_layers)}
     return Initialisation(model, variables, mean, std, (*groups, *_facts(backbone, model, init, {"mean": mean, "std": std})))

@@ -13,7 +13,7 @@ from vivit_jax.weights.convolutional.report import notes_of, parts_of, statistic
 from vivit_jax.weights.convolutional.state_dict import counters, from_torch, torch_names
 from vivit_jax.weights.groups import Group
 from vivit_jax.weights.hub_cache import local_path
-from vivit_jax.weights.initialise import Initialisation, from_model_dir, random_variables
+from vivit_jax.weights.initialise import Initialisation, fresh_variables, from_model_dir
 from vivit_jax.weights.layers import unflatten_variables
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
@@ -55,7 +55,7 @@ def initialise_from(source: Source, model: X3DConfig, init: InitConfig, key: jax
     spare = {*counters(expected), *HEAD} - expected.keys()
     check_parameters({name: shape for name, shape in source.tensors.shapes.items() if name not in spare}, expected, source.name)
     values = {path: from_torch(_flat(source.tensors[names[path]], shape), shape) for path, shape in kept.items()}
-    values |= random_variables(model, key, [path for path in ours if path not in kept])
+    values |= fresh_variables(model, key, [path for path in ours if path not in kept])
     variables = unflatten_variables({path: values[path] for path in ours})
     return Initialisation(model, variables, init.mean or MEAN, init.std or STD, tuple(_report(source, names, init)))
 
