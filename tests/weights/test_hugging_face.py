@@ -15,7 +15,7 @@ from vivit_jax.weights.vit.source import read_source
 
 
 @pytest.mark.parametrize(("size", "patch", "bias"), [(24, 8, True), ((16, 24), 8, True), (16, 4, False)])
-def test_hugging_face_vit(tmp_path, size, patch, bias):
+def test_a_vit_has_the_logits_of_transformers(tmp_path, size, patch, bias):
     config = transformers.ViTConfig(**WIDTHS, image_size=size, patch_size=patch, num_labels=5, qkv_bias=bias)
     model = randomise(transformers.ViTForImageClassification(config))
     model.save_pretrained(tmp_path / "vit")
@@ -28,7 +28,7 @@ def test_hugging_face_vit(tmp_path, size, patch, bias):
 
 
 @pytest.mark.parametrize("form", ["sharded", "bin"])
-def test_hugging_face_in_shards_and_as_bin(tmp_path, form):
+def test_weights_in_shards_and_as_bin_are_read(tmp_path, form):
     model = randomise(transformers.ViTModel(transformers.ViTConfig(**WIDTHS, image_size=16, patch_size=8)))
     model.save_pretrained(tmp_path / "vit", max_shard_size="20KB")
     assert len(list((tmp_path / "vit").glob("*.safetensors"))) > 1
@@ -76,7 +76,7 @@ def test_timesformers_joint_attention_is_model_1(tmp_path):
 
 
 @pytest.mark.parametrize(("size", "frame"), [(40, (24, 16)), ([16, 64], (16, 64))])
-def test_hugging_face_dinov2_with_its_layer_scale_folded_and_positions_resized(tmp_path, size, frame):
+def test_dinov2_has_its_layer_scale_folded_and_its_positions_resized(tmp_path, size, frame):
     """Its own code resizes a grid of 5 x 5 to 3 x 2, bicubic; and 16 positions as those of 4 x 4, even where image_size says 2 x 8."""
     config = transformers.Dinov2Config(**{k: v for k, v in WIDTHS.items() if k != "intermediate_size"}, image_size=size, patch_size=8)
     model = randomise(transformers.Dinov2Model(config))
@@ -101,7 +101,7 @@ def test_hugging_face_dinov2_with_its_layer_scale_folded_and_positions_resized(t
         ("siglip_vision_model", {}, "SigLIP pools by attention"),
     ],
 )
-def test_hugging_face_models_without_an_exact_map_are_refused_by_name(tmp_path, name, options, reason):
+def test_models_without_an_exact_map_are_refused_by_name(tmp_path, name, options, reason):
     config = transformers.AutoConfig.for_model(name, image_size=16, patch_size=8, **options, **WIDTHS)
     transformers.AutoModel.from_config(config).save_pretrained(tmp_path / name)
     with pytest.raises(ValueError, match=reason) as error:
@@ -127,7 +127,7 @@ def vivit(tmp_path, tubelet=(2, 8, 8), frames=4, activation="gelu_fast"):
 @pytest.mark.parametrize(
     ("tubelet", "frames", "activation"), [((2, 8, 8), 4, "gelu_fast"), ((1, 4, 4), 2, "gelu"), ((4, 8, 8), 8, "gelu_fast")]
 )
-def test_hugging_face_vivit_there_and_back(tmp_path, tubelet, frames, activation):
+def test_a_vivit_has_the_logits_of_transformers_there_and_back(tmp_path, tubelet, frames, activation):
     model = vivit(tmp_path, tubelet, frames, activation)
     transformers.VivitImageProcessor(size={"shortest_edge": 20}, crop_size={"height": 16, "width": 16}).save_pretrained(tmp_path / "vivit")
     pretrained = from_pretrained(tmp_path / "vivit")

@@ -24,7 +24,7 @@ TIMM = {
 
 @pytest.mark.parametrize("name", TIMM)
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_timm_vit(tmp_path, name, suffix):
+def test_a_vit_has_the_logits_of_timm(tmp_path, name, suffix):
     model = randomise(
         timm.models.VisionTransformer(img_size=24, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5, **TIMM[name])
     )
@@ -36,7 +36,7 @@ def test_timm_vit(tmp_path, name, suffix):
         np.testing.assert_allclose(logits, model(image).numpy(), **TOLERANCE)
 
 
-def test_timm_average_pooling_with_its_own_norm_keeps_the_tokens_and_refuses_the_head(tmp_path):
+def test_average_pooling_with_its_own_norm_keeps_the_tokens_and_refuses_the_head(tmp_path):
     model = randomise(
         timm.models.VisionTransformer(img_size=24, patch_size=8, embed_dim=32, depth=1, num_heads=4, num_classes=5, global_pool="avg")
     )

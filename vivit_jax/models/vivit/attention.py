@@ -55,16 +55,19 @@ class MultiHeadAttention(nn.Module):
         """
         width = x.shape[-1]
         shape = (width, self.num_heads, width // self.num_heads)
-        projections = [ToHeads(shape, self.dtype, bias_learns=name != "key", name=name) for name in ("query", "key", "value")]
-        inputs = copies(x, len(projections) * len(self.axes))
+        query, key, value = (ToHeads(shape, self.dtype, bias_learns=name != "key", name=name) for name in ("query", "key", "value"))
+        inputs = copies(x, 3 * len(self.axes))
         share = self.num_heads // len(self.axes)
         mixed = []
         for number, axis in enumerate(self.axes):
             heads = slice(number * share, (number + 1) * share)
+            for_query, for_key, for_value = inputs[3 * number : 3 * (number + 1)]
             attended = queries if axis == TIME else None
-            taken = inputs[number * len(projections) : (number + 1) * len(projections)]
-            counts = (queries, attended, attended)
-            projected = (project(x[..., :count, :], heads) for project, x, count in zip(projections, taken, counts, strict=True))
+            projected = (
+                query(for_query[..., :queries, :], heads),
+                key(for_key[..., :attended, :], heads),
+                value(for_value[..., :attended, :], heads),
+            )
             mixed.append(self._attend(axis, *projected))
         return FromHeads((*shape[1:], width), self.dtype, name="out")(mixed)
 

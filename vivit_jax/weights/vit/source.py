@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 
+from vivit_jax.console import first_of
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.weights.hub_cache import PROCESSORS, local_path
 from vivit_jax.weights.model_json import CONFIG, is_model_dir, read_json
@@ -42,7 +43,7 @@ def read_source(source: str | os.PathLike, options: SourceOptions, tensors: Tens
     if options.format == "auto":
         module = next((module for module in FORMATS.values() if module.recognises(tensors, metadata)), None)
         if module is None:
-            raise UserError(f"{path}: no known vision transformer has these names: {', '.join(list(tensors)[:4])}, ...")
+            raise UserError(f"{path}: no known vision transformer has these names: {first_of(list(tensors), 4)}")
     else:
         module = FORMATS[options.format]
     backbone = module.read(tensors, metadata, options)
