@@ -3,8 +3,8 @@
 import dataclasses
 
 from vivit_jax.heads import Labels
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.report import ReportLine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,4 +33,4 @@ class Conversion:
     """A converted model and, for each group of its parameters, where it came from and what was done to it."""
 
     pretrained: Pretrained
-    report: tuple[Group, ...]
+    report: tuple[ReportLine, ...]

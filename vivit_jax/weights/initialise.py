@@ -13,11 +13,11 @@ from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.config import InitConfig, Triple
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import load_model_dir
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
+from vivit_jax.weights.report import ReportLine
 
 # For each family whose weights can come from other formats, the module that reads and fits them, by an `initialise` like the one here.
 SOURCES = {
@@ -43,7 +43,7 @@ class Initialisation:
     variables: dict
     mean: Triple
     std: Triple
-    report: tuple[Group, ...]
+    report: tuple[ReportLine, ...]
 
 
 def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
@@ -63,7 +63,7 @@ def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initiali
         return from_model_dir(model, init, key)
     model = _with_overrides(model, init)
     variables = unflatten_variables(fresh_variables(model, key), scan_layers=getattr(model, "scan_layers", False))
-    return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (Group("all", "-", "random"),))
+    return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (ReportLine("all", "-", "random"),))
 
 
 def fresh_variables(model: ModelConfig, key: jax.Array, paths: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -112,5 +112,8 @@ def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Init
     values |= fresh_variables(model, key, fresh)
     check_parameters({path: array.shape for path, array in values.items()}, expected, str(init.source))
     variables = unflatten_variables({path: values[path] for path in expected}, scan_layers=getattr(model, "scan_layers", False))
-    groups = (Group("all but the head" if fresh else "all", str(init.source), "copied"), *([Group("head", "-", "random")] if fresh else []))
-    return Initialisation(model, variables, init.mean or source.preprocess.mean, init.std or source.preprocess.std, groups)
+    lines = (
+        ReportLine("all but the head" if fresh else "all", str(init.source), "copied"),
+        *([ReportLine("head", "-", "random")] if fresh else []),
+    )
+    return Initialisation(model, variables, init.mean or source.preprocess.mean, init.std or source.preprocess.std, lines)

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.conversion import Conversion, ConversionOptions
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import Initialisation
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.model_json import default_labels
+from vivit_jax.weights.report import ReportLine
 
-UNNAMED = Group("(labels)", "-", "the file does not name its classes: LABEL_0, LABEL_1, ...; give their names by --labels")
+UNNAMED = ReportLine("(labels)", "-", "the file does not name its classes: LABEL_0, LABEL_1, ...; give their names by --labels")
 
 
 def preprocess_of(started: Initialisation, options: ConversionOptions, *, stride: int, resize: int) -> Preprocess:
@@ -27,7 +27,7 @@ def preprocess_of(started: Initialisation, options: ConversionOptions, *, stride
 
 
 def conversion_of(
-    started: Initialisation, preprocess: Preprocess, options: ConversionOptions, facts: Iterable[Group], *, keeps_head: bool
+    started: Initialisation, preprocess: Preprocess, options: ConversionOptions, facts: Iterable[ReportLine], *, keeps_head: bool
 ) -> Conversion:
     """The converted model and its report.
 

@@ -3,18 +3,18 @@
 from collections.abc import Iterable
 
 from vivit_jax.weights.convolutional.state_dict import COUNTER, STATISTICS, counters
-from vivit_jax.weights.groups import Group
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
 
 UNUSED = "left out: torch uses these counters only where momentum is None, and the running statistics do not depend on them"
 
 
-def notes_of(tensors: Tensors) -> list[Group]:
+def notes_of(tensors: Tensors) -> list[ReportLine]:
     """Lines on where in the file the tensors were."""
-    return [Group(name, "-", note) for name, note in tensors.notes]
+    return [ReportLine(name, "-", note) for name, note in tensors.notes]
 
 
-def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[Group]:
+def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[ReportLine]:
     """The lines on batch statistics, which are copied, and on the counters of batches beside them, which are not.
 
     Args:
@@ -22,9 +22,9 @@ def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[Group]:
       names: torch's name of each variable that is read, by our path.
     """
     copied = sum(path.startswith(STATISTICS) for path in names)
-    groups = [Group("batch statistics", "*.running_mean, *.running_var", f"copied, {copied} tensors")]
+    lines = [ReportLine("batch statistics", "*.running_mean, *.running_var", f"copied, {copied} tensors")]
     left = [name for name in counters(names.values()) if name in tensors]
-    return [*groups, Group("-", f"*.{COUNTER} ({len(left)})", UNUSED)] if left else groups
+    return [*lines, ReportLine("-", f"*.{COUNTER} ({len(left)})", UNUSED)] if left else lines
 
 
 def parts_of(names: dict[str, str], part: str, depth: int) -> str:

@@ -12,7 +12,7 @@ from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Conversion, ConversionOptions
 from vivit_jax.weights.convolutional.convert import conversion_of, preprocess_of
 from vivit_jax.weights.convolutional.options import check_init_options, check_model_options
-from vivit_jax.weights.groups import Group
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.resnet3d.initialise import initialise_from
 from vivit_jax.weights.resnet3d.source import FORMATS, Source, read
 from vivit_jax.weights.tensor_files import Tensors
@@ -67,7 +67,7 @@ def _target(source: Source, fields: dict[str, object]) -> ResNet3DConfig:
     return ResNet3DConfig(width=source.width, **fields)
 
 
-def _sampling(preprocess: Preprocess, options: ConversionOptions) -> list[Group]:
+def _sampling(preprocess: Preprocess, options: ConversionOptions) -> list[ReportLine]:
     """The stride and the resizing, which the file does not say, and whether they were given."""
     squeezed = ", the short side; torchvision squeezes every video to 128 x 171, which is the same for 4:3 only"
     return [
@@ -76,5 +76,5 @@ def _sampling(preprocess: Preprocess, options: ConversionOptions) -> list[Group]
     ]
 
 
-def _fact(given: int | None, fact: str, why_assumed: str) -> Group:
-    return Group("(config)", "given", fact) if given else Group("(config)", "assumed", fact + why_assumed)
+def _fact(given: int | None, fact: str, why_assumed: str) -> ReportLine:
+    return ReportLine("(config)", "given", fact) if given else ReportLine("(config)", "assumed", fact + why_assumed)

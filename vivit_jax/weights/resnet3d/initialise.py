@@ -10,12 +10,12 @@ from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convolutional.options import check_init_options
 from vivit_jax.weights.convolutional.report import notes_of, parts_of, statistics_of
 from vivit_jax.weights.convolutional.state_dict import counters, from_torch, torch_names
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.hub_cache import local_path
 from vivit_jax.weights.initialise import Initialisation, fresh_variables, from_model_dir
 from vivit_jax.weights.layers import unflatten_variables
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import Shapes, check_parameters, listing, variable_shapes
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.resnet3d.names import shape_in_torch, table_of
 from vivit_jax.weights.resnet3d.source import FORMATS, Source, read
 from vivit_jax.weights.tensors import read_tensors
@@ -74,19 +74,19 @@ def _check_whole(source: Source, expected: Shapes) -> None:
     check_parameters(given, expected, source.name)
 
 
-def _report(source: Source, ours: Shapes, names: dict[str, str], init: InitConfig) -> list[Group]:
-    groups = notes_of(source.tensors)
+def _report(source: Source, ours: Shapes, names: dict[str, str], init: InitConfig) -> list[ReportLine]:
+    lines = notes_of(source.tensors)
     for part in PARTS:
         spans = sorted({ours[path][0] for path in names if path.startswith(part) and len(ours[path]) == 5} - {1})
         inflated = source.is_image and spans
         done = f"inflated: kernels repeated over {listing(map(str, spans))} frames, and divided by them" if inflated else "copied"
-        groups.append(Group(part, parts_of(names, part, depth=1), done))
-    groups += statistics_of(source.tensors, names)
+        lines.append(ReportLine(part, parts_of(names, part, depth=1), done))
+    lines += statistics_of(source.tensors, names)
     if heads := sorted({path.split("/")[0] for path in ours if path.startswith("head")}):
         kept = init.head == "keep"
-        groups.append(Group(", ".join(heads), "fc.*" if kept else "-", "copied" if kept else "random"))
+        lines.append(ReportLine(", ".join(heads), "fc.*" if kept else "-", "copied" if kept else "random"))
     if source.classes is not None and init.head != "keep":
-        groups.append(Group("-", "fc.*", f"left out: its {source.classes} classes are not the model's"))
+        lines.append(ReportLine("-", "fc.*", f"left out: its {source.classes} classes are not the model's"))
     origin = "given" if init.mean or init.std else source.said
-    groups.append(Group("(config)", origin, f"pixel mean {init.mean or source.mean}, std {init.std or source.std}"))
-    return groups
+    lines.append(ReportLine("(config)", origin, f"pixel mean {init.mean or source.mean}, std {init.std or source.std}"))
+    return lines

@@ -12,10 +12,10 @@ from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Conversion, ConversionOptions
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import Initialisation
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.model_json import LOGITS, default_labels
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 from vivit_jax.weights.vit.initialise import initialise_from
@@ -91,7 +91,7 @@ def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOpti
     )
 
 
-def _preprocess(backbone: Backbone, started: Initialisation, options: ConversionOptions) -> tuple[Preprocess, list[Group]]:
+def _preprocess(backbone: Backbone, started: Initialisation, options: ConversionOptions) -> tuple[Preprocess, list[ReportLine]]:
     """How videos are prepared for the model, and where stride and resizing come from. The source's resizing is for its crop only."""
     config: ViViTConfig = started.model
     crop = config.clip[1:]
@@ -108,8 +108,8 @@ def _preprocess(backbone: Backbone, started: Initialisation, options: Conversion
     stride_origin = _origin(options.stride, backbone.said.get("stride"))
     resize_origin = _origin(options.resize, same_crop and backbone.said.get("resize"))
     return preprocess, [
-        Group("(config)", stride_origin, f"stride {preprocess.stride}"),
-        Group("(config)", resize_origin, f"resize {preprocess.resize}"),
+        ReportLine("(config)", stride_origin, f"stride {preprocess.stride}"),
+        ReportLine("(config)", resize_origin, f"resize {preprocess.resize}"),
     ]
 
 

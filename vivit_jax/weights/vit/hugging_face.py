@@ -37,6 +37,8 @@ MODEL = r"(?:(?:vit|deit|dinov2|ijepa|vivit|timesformer)\.)?"
 BLOCK = MODEL + r"(?:encoder\.layer|layers)\.(\d+)\."
 OUR_BLOCK = "encoder/block_{0:02d}/"
 QUERY_KEY_VALUE = ("query", "key", "value")
+IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
+KINETICS = ((0.45,) * 3, (0.225,) * 3)  # TimeSformer's
 TIMES = "time_position"  # TimeSformer's, which are added to those of the places
 POOLER = "the pooler of a model without a classifier, which a ViViT does not have"
 
@@ -141,10 +143,6 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         notes=tuple(("(pixels)", note) for note in pixels.notes),
         **facts,
     )
-
-
-IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
-KINETICS = ((0.45,) * 3, (0.225,) * 3)  # TimeSformer's
 
 
 def _refuse_space_only(tensors: Tensors, name: str) -> None:

@@ -74,8 +74,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     dropped = dict.fromkeys(state, "training state")
     if not (len(tensors.shapes["embedding/kernel"]) == 5 or _is_video(tensors) or _samples_frames(tensors, options)):
         backbone = google_vit.read(tensors, metadata, options)
-        backbone.dropped.update(dropped)
-        return backbone
+        return dataclasses.replace(backbone, dropped={**backbone.dropped, **dropped})
     query = next((shape for key, shape in tensors.shapes.items() if key.endswith("/query/kernel")), None)
     if query is None or len(query) != 3:
         raise UserError(f"{name}: no attention kernel of shape (width, heads, head width) was found")

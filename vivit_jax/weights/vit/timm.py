@@ -65,6 +65,7 @@ REFUSED = (
     (r"attn\.[qv]_bias", "its attention is that of BEiT or EVA, whose positions a ViViT does not have"),
     (r"patch_embed\.backbone\.", "its patches are features of a ResNet (a hybrid), a ViViT's are pixels"),
 )
+NORM_AFTER_POOL = "its head normalises after averaging tokens that have attended to a cls token, and a ViViT that does so has none"
 # Our names of timm's values of `global_pool`; a ViViT has no others.
 POOLS = {"token": "token", "avg": "mean", "max": "max"}
 
@@ -163,9 +164,6 @@ def _refuse_gated(tensors: Tensors, name: str) -> None:
         out = tensors.shapes.get(path.replace("mlp.fc1.weight", "mlp.fc2.weight"))
         if path.endswith("mlp.fc1.weight") and out and shape[0] == 2 * out[-1]:
             raise UserError(f"{name}: its MLPs are gated (SwiGLU), a ViViT's are not (it holds {path} {shape})")
-
-
-NORM_AFTER_POOL = "its head normalises after averaging tokens that have attended to a cls token, and a ViViT that does so has none"
 
 
 def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:

@@ -12,7 +12,7 @@ from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Conversion, ConversionOptions
 from vivit_jax.weights.convolutional.convert import conversion_of, preprocess_of
 from vivit_jax.weights.convolutional.options import check_init_options, check_model_options
-from vivit_jax.weights.groups import Group
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.x3d.initialise import initialise_from
 from vivit_jax.weights.x3d.source import FORMATS, Source, read
@@ -61,8 +61,8 @@ def _target(source: Source, model: Mapping[str, object]) -> X3DConfig:
     return X3DConfig(width=source.width, **({"architecture": architecture, "clip": SAMPLING[architecture][0]} | classes | dict(model)))
 
 
-def _sampling(preprocess: Preprocess, architecture: str, source: Source, *, given: bool) -> Group:
+def _sampling(preprocess: Preprocess, architecture: str, source: Source, *, given: bool) -> ReportLine:
     """The line on stride and resizing, which the architecture tells, and the file does not where several have the same tensors."""
     one_of_several = "" if len(source.architectures) == 1 else "; XS, S and M are one network"
     fact = f"{architecture}: stride {preprocess.stride}, resize {preprocess.resize}{one_of_several}"
-    return Group("(config)", "given" if given else "assumed", fact)
+    return ReportLine("(config)", "given" if given else "assumed", fact)

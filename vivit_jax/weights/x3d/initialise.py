@@ -11,12 +11,12 @@ from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convolutional.options import check_init_options
 from vivit_jax.weights.convolutional.report import notes_of, parts_of, statistics_of
 from vivit_jax.weights.convolutional.state_dict import counters, from_torch, torch_names
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.hub_cache import local_path
 from vivit_jax.weights.initialise import Initialisation, fresh_variables, from_model_dir
 from vivit_jax.weights.layers import unflatten_variables
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensors import read_tensors
 from vivit_jax.weights.x3d.names import NECK, TABLE, shape_in_torch
 from vivit_jax.weights.x3d.source import FORMATS, MEAN, STD, Source, read
@@ -65,14 +65,14 @@ def _flat(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return array.reshape(array.shape[:2]) if len(shape) == 2 and array.ndim == 5 else array
 
 
-def _report(source: Source, names: dict[str, str], init: InitConfig) -> list[Group]:
-    groups = notes_of(source.tensors)
-    groups += [Group(part, parts_of(names, part, depth=2), "copied") for part in PARTS]
-    groups += statistics_of(source.tensors, names)
+def _report(source: Source, names: dict[str, str], init: InitConfig) -> list[ReportLine]:
+    lines = notes_of(source.tensors)
+    lines += [ReportLine(part, parts_of(names, part, depth=2), "copied") for part in PARTS]
+    lines += statistics_of(source.tensors, names)
     kept = init.head == "keep"
-    groups.append(Group("head", f"{NECK}.proj.*" if kept else "-", "copied" if kept else "random"))
+    lines.append(ReportLine("head", f"{NECK}.proj.*" if kept else "-", "copied" if kept else "random"))
     if source.classes is not None and not kept:
-        groups.append(Group("-", f"{NECK}.proj.*", f"left out: its {source.classes} classes are not the model's"))
+        lines.append(ReportLine("-", f"{NECK}.proj.*", f"left out: its {source.classes} classes are not the model's"))
     origin = "given" if init.mean or init.std else "pytorchvideo's"
-    groups.append(Group("(config)", origin, f"pixel mean {init.mean or MEAN}, std {init.std or STD}"))
-    return groups
+    lines.append(ReportLine("(config)", origin, f"pixel mean {init.mean or MEAN}, std {init.std or STD}"))
+    return lines
