@@ -112,8 +112,6 @@ def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Init
     values |= fresh_variables(model, key, fresh)
     check_parameters({path: array.shape for path, array in values.items()}, expected, str(init.source))
     variables = unflatten_variables({path: values[path] for path in expected}, scan_layers=getattr(model, "scan_layers", False))
-    lines = (
-        ReportLine("all but the head" if fresh else "all", str(init.source), "copied"),
-        *([ReportLine("head", "-", "random")] if fresh else []),
-    )
-    return Initialisation(model, variables, init.mean or source.preprocess.mean, init.std or source.preprocess.std, lines)
+    copied = ReportLine("all but the head" if fresh else "all", str(init.source), "copied")
+    report = (copied, ReportLine("head", "-", "random")) if fresh else (copied,)
+    return Initialisation(model, variables, init.mean or source.preprocess.mean, init.std or source.preprocess.std, report)

@@ -158,9 +158,8 @@ def temporal_encoder(backbone: Backbone, model: ViViTConfig, init: InitConfig) -
     name = "transformer/temporal_encoder"
     has, wants = backbone.temporal_layers, model.temporal_layers if model.factorisation == "factorised_encoder" else 0
     if not wants:
-        return {}, [
-            ReportLine("(temporal_encoder)", backbone.called("temporal_encoder/block_"), "left out: the model has none")
-        ] if has else []
+        left = ReportLine("(temporal_encoder)", backbone.called("temporal_encoder/block_"), "left out: the model has none")
+        return {}, [left] if has else []
     if not has:
         return {}, [ReportLine(name, "-", "random")]
     _check_temporal_widths(backbone, model)
