@@ -16,7 +16,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.backbones import MEAN, feature_model
-from vivit_jax.inference.finite import check_finite, not_finite
+from vivit_jax.inference.finite import check_outputs, not_finite
 from vivit_jax.inference.outputs import Output, outputs_of
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.probe.config import LAST
@@ -141,7 +141,7 @@ def features_of_split(split_pass: SplitPass, *, per_view: bool = False, progress
     watch = Watch(f"features of {split_pass.split}", shown=progress, patience=LIMITS.seconds)
     rows = outputs_of_batches(split_pass.pretrained, batches, split_pass.parallel, each_view if per_view else mean_of_views, watch)
     names = tuple(batches.names[index] for index in rows["index"].tolist())
-    check_finite(rows["logits"], names.__getitem__)
+    check_outputs(rows["logits"], names.__getitem__)
     return Features(rows["logits"], rows["label"], names, split_pass.dataset.labels, split_pass.views)
 
 

@@ -9,7 +9,7 @@ from vivit_jax.errors import UserError
 AT_FAULT = "its weights or its dtype are at fault"
 
 
-def check_finite(values: np.ndarray, name_of: Callable[[int], str], *, so: str = "") -> None:
+def check_outputs(values: np.ndarray, name_of: Callable[[int], str], *, so: str = "") -> None:
     """Refuses outputs that are not all finite.
 
     Args:

@@ -38,7 +38,14 @@ class Fitted:
 def fit_attentive_head(
     tokens: Tokens, config: ProbeConfig, classes: int, *, refit: bool = True, group_of: GroupOf = without_segment
 ) -> Fitted:
-    """Trains an attentive head on tokens of a train split, and maybe of a val split after it; its setting is chosen as in `fit_heads`.
+    """Trains an attentive head; its setting is chosen as in `fit_heads`.
+
+    Args:
+      tokens: those of a train split, and maybe of a val split after it.
+      config: the probe around the backbone.
+      classes: how many there are.
+      refit: whether the head is trained on both splits once its setting is chosen.
+      group_of: the group of a video, by its name.
 
     Returns:
       What was fitted; its `head` are the parameters of `pool` and `head`.
@@ -54,7 +61,7 @@ def fit_attentive_head(
     tried = choose_attentive(head, rows, train, val)
     fitted_to = everything if refit else train
     params = fit_attentive(head, rows, fitted_to, tried[0].setting)
-    chosen_on = counted(len(val), "video") if val is not None else _told_folds(rows.label, rows.groups)
+    chosen_on = counted(len(val), "video") if val is not None else _folds_in_words(rows.label, rows.groups)
     return Fitted(params, tried, chosen_on, len(fitted_to))
 
 
@@ -67,9 +74,18 @@ def fit_heads(
     refit: bool = True,
     group_of: GroupOf = without_segment,
 ) -> dict[str, Fitted]:
-    """Fits a head for each label of `train`. Its setting is chosen on `val`, or without one by cross-validation over groups.
+    """Fits a head for each label of `train`, by the setting that does best on videos it was not fitted to.
 
-    With `refit` the head is then fitted to both. `settings` are those to choose from, in place of the kind's own.
+    Args:
+      train: the features to fit to.
+      val: those to choose the setting on; None chooses it by cross-validation over groups of `train`.
+      kind: `linear` or `knn`.
+      settings: those to choose from; None is the kind's own.
+      refit: whether the head is fitted to both once its setting is chosen.
+      group_of: the group of a video, by its name.
+
+    Returns:
+      The fitted heads by name; a single head has the empty name.
 
     Raises:
       UserError: for videos of one class or one group, or names without a group.
@@ -81,7 +97,7 @@ def fit_heads(
         tried = choose(method, examples, held_out, len(classes))
         everything = examples.joined(held_out) if held_out is not None and refit else examples
         head = method.fit(everything, len(classes), tried[0].setting)
-        chosen_on = counted(len(held_out), "video") if held_out is not None else _told_folds(examples.label, examples.groups)
+        chosen_on = counted(len(held_out), "video") if held_out is not None else _folds_in_words(examples.label, examples.groups)
         fitted[name] = Fitted(head, tried, chosen_on, len(everything))
     return fitted
 
@@ -91,5 +107,5 @@ def _examples(found: Features, head: str, group_of: GroupOf) -> Examples:
     return Examples(found.features, label, np.array([group_of(name) for name in found.names]))
 
 
-def _told_folds(label: np.ndarray, groups: np.ndarray) -> str:
+def _folds_in_words(label: np.ndarray, groups: np.ndarray) -> str:
     return f"{len(folds(label, groups))} folds of {len(np.unique(groups))} groups"

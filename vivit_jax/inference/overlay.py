@@ -1,5 +1,6 @@
 """An explanation as a video: heat over the frames that the model saw, under a caption."""
 
+import itertools
 import pathlib
 from collections.abc import Iterator
 from fractions import Fraction
@@ -32,19 +33,26 @@ def frame_rate(video: str | pathlib.Path, explanation: Explanation) -> Fraction:
 
 def _frames_of(video: str | pathlib.Path, explanation: Explanation) -> Iterator[tuple[int, np.ndarray]]:
     """The frames from the first to the last of the clip, each with its number."""
-    first, last = int(explanation.frames[0]), int(explanation.frames[-1])
-    if explanation.part is not None:
-        start = exact(explanation.part[0])
-        with passing(video) as passage:
-            part = (frame for seconds, frame in passage.frames(start) if seconds >= start)
-            for number, frame in enumerate(part):
-                if number >= first:
-                    yield number, passage.rgb.read(frame)
-                if number == last:
-                    return
-    for start in range(first, last + 1, FRAMES_AT_ONCE):
-        numbers = range(start, min(start + FRAMES_AT_ONCE, last + 1))
-        yield from zip(numbers, decode_frames(video, numbers), strict=True)
+    numbers = range(int(explanation.frames[0]), int(explanation.frames[-1]) + 1)
+    if explanation.part is None:
+        yield from _frames_of_video(video, numbers)
+    else:
+        yield from _frames_of_part(video, exact(explanation.part[0]), numbers)
+
+
+def _frames_of_video(video: str | pathlib.Path, numbers: range) -> Iterator[tuple[int, np.ndarray]]:
+    for start in range(0, len(numbers), FRAMES_AT_ONCE):
+        together = numbers[start : start + FRAMES_AT_ONCE]
+        yield from zip(together, decode_frames(video, together), strict=True)
+
+
+def _frames_of_part(video: str | pathlib.Path, start: Fraction, numbers: range) -> Iterator[tuple[int, np.ndarray]]:
+    """Frames by their numbers from `start`, in seconds."""
+    with passing(video) as passage:
+        part = (frame for seconds, frame in passage.frames(start) if seconds >= start)
+        for number, frame in enumerate(itertools.islice(part, numbers.stop)):
+            if number in numbers:
+                yield number, passage.rgb.read(frame)
 
 
 def heat_at(explanation: Explanation, number: int) -> np.ndarray:

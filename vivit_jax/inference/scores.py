@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from vivit_jax.files import write_atomically
-from vivit_jax.inference import finite
 from vivit_jax.inference.digits import float32_digits
+from vivit_jax.inference.finite import check_outputs
 from vivit_jax.preprocess import Views
 from vivit_jax.training.evaluation import Evaluation
 
@@ -24,7 +24,7 @@ def check_finite(evaluation: Evaluation, names: Names) -> None:
       UserError: naming the first video whose logits are not all finite.
     """
     for logits in evaluation.logits.values():
-        finite.check_finite(logits, lambda row: _name_of(names, int(evaluation.index[row])), so=", and there is no score")
+        check_outputs(logits, lambda row: _name_of(names, int(evaluation.index[row])), so=", and there is no score")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Lines of the report of a transfer that every CNN has: batch statistics and torch's counters."""
 
-from collections.abc import Iterable
-
 from vivit_jax.weights.convolutional.state_dict import COUNTER, STATISTICS, counters
 from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
@@ -29,5 +27,5 @@ def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[ReportLine]:
 
 def parts_of(names: dict[str, str], part: str, depth: int) -> str:
     """Torch's names for a part of our network: the first `depth` words of its tensors' names, each once."""
-    words: Iterable[str] = {".".join(name.split(".")[:depth]) for path, name in names.items() if path.startswith(part)}
+    words = {".".join(name.split(".")[:depth]) for path, name in names.items() if path.startswith(part)}
     return ", ".join(f"{word}.*" for word in sorted(words))
