@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from closeness import relative
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from vivit_jax.models.kernels import attention as backends
@@ -33,11 +34,6 @@ def definition(query, key, value, length=None):
 
 def draw(shape, dtype=jnp.float32, count=4):
     return [jax.random.normal(key, shape, dtype) for key in jax.random.split(jax.random.key(0), count)]
-
-
-def relative(actual, expected):
-    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("tokens", [6, 261, 512])
