@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from vivit_jax.models.kernels.partitioning import per_device
 
-LETTERS = "btnkd"  # of axes in front of the width, the batch first; the last is the width's
+LETTERS = "btnkd"  # names of axes for `per_device`: the first is the batch, the last the width
 
 
 def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
