@@ -11,7 +11,15 @@ from vivit_jax.preprocess import HALF
 from vivit_jax.weights.model_json import MULTI_LABEL
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width, square_grid
-from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, regression_of, said_by_config
+from vivit_jax.weights.vit.config_json import (
+    activation_of,
+    check_depth,
+    checked_fields,
+    image_size_of,
+    labels_of,
+    regression_of,
+    said_by_config,
+)
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -103,7 +111,7 @@ def recognises(tensors: Tensors, metadata: dict) -> bool:
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     """An image ViT, or a ViViT of Model 1."""
     name = f"{tensors.path} (hugging_face)"
-    config = described(metadata.get("config", {}), name)
+    config = checked_fields(metadata.get("config", {}), name)
     refuse(tensors, REFUSED, name)
     _refuse_space_only(tensors, name)
     kernel = next((shape for path, shape in tensors.shapes.items() if re.fullmatch(PATCH + r"\.weight", path)), None)

@@ -12,7 +12,7 @@ from vivit_jax.preprocess import HALF
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.timm_arguments import refuse_others
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
-from vivit_jax.weights.vit.described import described
+from vivit_jax.weights.vit.config_json import checked_fields
 from vivit_jax.weights.vit.names import (
     Row,
     check_complete,
@@ -94,7 +94,7 @@ def recognises(tensors: Tensors, metadata: dict) -> bool:
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     """An image ViT. timm's ViTs have an epsilon of 1e-6, and exact GELU unless their architecture is listed with another."""
     name = f"{tensors.path} (timm)"
-    config = described(metadata.get("config", {}), name)
+    config = checked_fields(metadata.get("config", {}), name)
     architecture = config.get("architecture", "")
     refuse(tensors, REFUSED, name)
     _refuse_by_architecture(architecture, metadata.get("config", {}).get("model_args") or {}, name)

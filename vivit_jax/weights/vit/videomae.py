@@ -13,7 +13,15 @@ from vivit_jax.errors import UserError
 from vivit_jax.weights.model_json import MULTI_LABEL
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Params, SourceOptions, heads_of_width
-from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, regression_of, said_by_config
+from vivit_jax.weights.vit.config_json import (
+    activation_of,
+    check_depth,
+    checked_fields,
+    image_size_of,
+    labels_of,
+    regression_of,
+    said_by_config,
+)
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -94,7 +102,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
       UserError: for tensors that are not those of a VideoMAE, or a clip that is neither told nor asked for.
     """
     name = f"{tensors.path} (videomae)"
-    config = described(metadata.get("config", {}), name)
+    config = checked_fields(metadata.get("config", {}), name)
     kernel = next(shape for path, shape in tensors.shapes.items() if KERNEL.fullmatch(path))
     heads = options.num_heads or config.get("num_attention_heads") or heads_of_width(kernel[0], options, name)
     translation = translate(tensors, TABLE, heads)

@@ -68,7 +68,7 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
 NESTED = ("model_args", "pretrained_cfg")
 
 
-def described(config: Mapping, name: str) -> dict:
+def checked_fields(config: Mapping, name: str) -> dict:
     """The fields that we read and that are not null, those of nested objects checked too.
 
     Args:
@@ -83,7 +83,7 @@ def described(config: Mapping, name: str) -> dict:
         expected, is_right = FIELDS[field]
         if not is_right(value):
             raise UserError(f"{name}: config.json: {field} must be {expected}, got {repr(value)[:80]}")
-    return said | {field: described(said[field], name) for field in NESTED if field in said}
+    return said | {field: checked_fields(said[field], name) for field in NESTED if field in said}
 
 
 # Hugging Face's activations under our names.
