@@ -70,8 +70,8 @@ class Encoder(nn.Module):
           layers: numbers of blocks, from 0.
 
         Returns:
-          The first `outputs` tokens after the last block; or with `layers`, for each of them all tokens after that block, normalised as
-          those after the last.
+          The normalised tokens after the last block, or their mean, normalised, where `config.pool` is `mean_then_norm`. With `layers`,
+          for each of them all tokens after that block, normalised as those after the last.
         """
         config = self.config
         dtype = config.compute_dtype
