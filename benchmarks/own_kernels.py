@@ -55,7 +55,7 @@ def cases() -> dict[str, tuple[dict[str, Callable], list[jax.Array]]]:
             [draw(0, tokens), draw(1, (WIDTH,), jnp.float32), draw(2, (WIDTH,), jnp.float32)],
         ),
         "GELU after a bias": (
-            {"ours": functools.partial(gelu, attention="auto"), "XLA": functools.partial(gelu, attention="xla")},
+            {"ours": functools.partial(gelu, backend="auto"), "XLA": functools.partial(gelu, backend="xla")},
             [draw(0, hidden), draw(1, (HIDDEN,), jnp.float32)],
         ),
         "attention over time": (

@@ -23,7 +23,8 @@ from PIL import Image, ImageDraw, ImageFont
 import vivit_jax
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import lay_heat
-from vivit_jax.inference.explain import Explanation, explain, heat_at, seen_box
+from vivit_jax.inference.explain import Explanation, explain
+from vivit_jax.inference.overlay import heat_at, seen_box
 from vivit_jax.preprocess import Preprocess
 
 SIDE, GAP, STRIP = 220, 12, 46  # pixels of a clip, between clips, and of the text under it

@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -113,3 +114,12 @@ def test_importing_the_package_imports_no_library():
             if isinstance(node, ast.Import | ast.ImportFrom)
         }
         assert not modules & {"jax", "flax", "numpy", "grain", "av", "cv2"}, name
+
+
+@pytest.mark.parametrize("room", ["weights", "training", "inference"])
+def test_a_rooms_first_lines_name_modules_that_are_there(room):
+    docstring = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
+    named = re.findall(r"`([a-z_0-9/]+)`", docstring)
+    folders = (PACKAGE / room, PACKAGE)
+    assert named
+    assert not [name for name in named if not any((folder / name).is_dir() or (folder / f"{name}.py").is_file() for folder in folders)]

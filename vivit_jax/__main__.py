@@ -8,7 +8,7 @@ def main() -> int:
     process.begin("vivit")
     from vivit_jax.cli import main as run
 
-    return process.left(run())
+    return process.finish(run())
 
 
 if __name__ == "__main__":

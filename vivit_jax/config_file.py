@@ -107,7 +107,7 @@ def _override(config: ConfigDict, key: str, value: object) -> None:
 
 
 def _readings(text: str) -> list[object]:
-    """What a text may mean, the likeliest first: a Python literal or a word such as `true`, else the text itself."""
+    """The possible meanings of a text, the likeliest first: a Python literal or a word such as `true`, else the text itself."""
     try:
         return [ast.literal_eval(text), text]
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a person sees while a command runs: lines, and progress bars where there is a terminal.
+"""Prints for a person who watches a command: lines, and progress bars where there is a terminal.
 
 Of several hosts only the first prints; the others are muted.
 """

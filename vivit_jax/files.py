@@ -71,13 +71,13 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
     except OSError as error:
         if not error.errno or isinstance(error, BrokenPipeError):
             raise
-        raise OSError(error.errno, told(error.errno), os.fspath(path)) from error
+        raise OSError(error.errno, explained(error.errno), os.fspath(path)) from error
 
 
-def told(number: int, remedies: Mapping[int, str] = REMEDIES) -> str:
+def explained(number: int, remedies: Mapping[int, str] = REMEDIES) -> str:
     """An error number of the system in words, with what to do where there is something.
 
-    >>> told(errno.ENOSPC)
+    >>> explained(errno.ENOSPC)
     'No space left on device; free some space'
     """
     return "; ".join([os.strerror(number), *([remedies[number]] if number in remedies else [])])

@@ -88,8 +88,8 @@ def interruptible() -> Iterator[None]:
         _raises = False
 
 
-def left(code: int) -> int:
-    """Returns the exit code of a command. If it failed and left threads, exits at once: one of them may hang in a read.
+def finish(code: int) -> int:
+    """Returns the exit code of a command that ends. If it failed and threads are left, exits at once: one of them may hang in a read.
 
     After Ctrl-C it also exits here: if that came while source code in a string was executed, which is how dataclasses are made, the
     interpreter of `python -m` would end itself by SIGINT, whatever its exit code.

@@ -1,4 +1,4 @@
-"""Which versions of libraries are installed, for the records of what was made by them."""
+"""The installed versions of libraries, for the records of what was made by them."""
 
 from importlib import metadata
 

@@ -8,7 +8,8 @@ import pytest
 from vivit_jax.data.video.encoder import Encoder
 from vivit_jax.data.video.reader import probe, stream_frames
 from vivit_jax.drawing import captioned, lay_heat
-from vivit_jax.inference.explain import Explanation, explain, frames_once, heat_at, seen_box
+from vivit_jax.inference.explain import Explanation, explain, frames_once
+from vivit_jax.inference.overlay import heat_at, seen_box
 from vivit_jax.inference.pretrained import from_pretrained
 from vivit_jax.inference.relevance import Relevance
 from vivit_jax.preprocess import Preprocess

@@ -10,7 +10,7 @@ from system_limits import largest_file
 
 from vivit_jax.inference.row_files import open_rows
 from vivit_jax.inference.rows import RowsOfModel
-from vivit_jax.weights.resnet3d.export import write_state_dict
+from vivit_jax.weights.convolutional.state_dict import write_state_dict
 
 # Each with what the system refuses first: bytes beyond these.
 COMMANDS = {

@@ -15,8 +15,8 @@ from toys import random_video
 
 from vivit_jax import from_pretrained
 from vivit_jax.data.video.reader import stream_frames
-from vivit_jax.inference.along import smoothed
 from vivit_jax.inference.predict import predict
+from vivit_jax.inference.smoothing import smoothed
 from vivit_jax.inference.timeline import Timeline
 from vivit_jax.inference.windows import WindowScores
 

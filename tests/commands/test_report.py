@@ -222,6 +222,16 @@ def test_thresholds_and_calibration_are_those_of_scikit_learn_and_a_direct_count
     assert page.charts["head-0-calibration"]["series"][0]["y"] == [np.mean([hit for _, hit in bins[key]]) for key in sorted(bins)]
 
 
+def test_clips_that_a_model_is_sure_of_are_ranked_among_each_other(workdir):
+    """To the seven digits of evaluation.json, all these probabilities of the drone are 1."""
+    label = np.arange(40) % 2
+    logits = np.stack([np.zeros(40), 20 + 0.1 * np.arange(40) + label], axis=1)
+    scores = evaluation(label, logits.astype(np.float32), ("bird", "drone"))
+    page = scored(workdir, scores)
+    assert len(page.charts["head-0-roc"]["series"][0]["x"]) > 3
+    assert f"AUC {scores.heads[''].auc:.3f}" in page.text
+
+
 def test_the_area_under_the_drawn_precision_is_the_average_precision(workdir):
     labels, label = ("bird", "drone"), np.arange(60) % 2
     logits = np.round(random_logits(label, 2, 1.0, 4))  # few thresholds, so that the steps are wide

@@ -11,8 +11,8 @@ import pytest
 from vivit_jax.analysis import throughput
 from vivit_jax.cli import COMMANDS
 from vivit_jax.commands import bench, compare, evaluate, export, probe
-from vivit_jax.inference import scores, submissions
-from vivit_jax.inference.probe import Attention
+from vivit_jax.inference import prediction_tables, submissions
+from vivit_jax.inference.probe import AttentiveSize
 from vivit_jax.models.probe.config import KINDS
 from vivit_jax.runs.comparison.compare import BATCH_SIZE
 from vivit_jax.training.config import AVERAGES
@@ -115,11 +115,11 @@ def test_garbage_is_looked_for_late_at_first_and_then_among_what_is_new():
 def test_what_help_lists_is_what_there_is():
     assert sorted(export.FORMATS) == sorted(FORMATS)
     assert set(probe.KINDS) == set(KINDS)
-    assert Attention().patches == probe.PATCHES
+    assert AttentiveSize().patches == probe.PATCHES
     assert set(bench.MODES) == {*throughput.MODES, "data"}
     assert compare.BATCH_SIZE == BATCH_SIZE
     assert set(evaluate.CHALLENGES) == set(submissions.CHALLENGES)
-    assert set(evaluate.TABLES) == set(scores.TABLES)
+    assert set(evaluate.TABLES) == set(prediction_tables.TABLES)
     assert evaluate.AVERAGES == AVERAGES
 
 

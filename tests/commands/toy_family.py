@@ -6,7 +6,8 @@ from typing import ClassVar
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vivit_jax.models.families import Cells, Family
+from vivit_jax.models.cells import Cells
+from vivit_jax.models.families import Family
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """What the tests of the commands are made of: a small model, its labels, random videos, data sets of them."""
 
-import jax
 import numpy as np
+from random_variables import random_variables
 
 from vivit_jax.data.preparation import builder
 from vivit_jax.data.video.reader import encode
-from vivit_jax.models.families import build
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
+
+__all__ = ["CONFIG", "LABELS", "PREPROCESS", "TEST_VIDEOS", "random_variables", "random_video", "write_dataset"]
 
 LABELS = ("cat", "dog", "owl")
 CONFIG = ViViTConfig(
@@ -23,13 +24,6 @@ CONFIG = ViViTConfig(
 )
 PREPROCESS = Preprocess(frames=4, stride=2, resize=20, crop=(16, 16))
 TEST_VIDEOS = 7
-
-
-def random_variables(config, seed=0):
-    """Parameters that differ from video to video in what they predict: a fresh head is zero."""
-    shapes = jax.eval_shape(build(config).init, jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), shapes)
 
 
 def random_video(seed, frames=12):

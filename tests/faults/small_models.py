@@ -1,12 +1,13 @@
 """A small model with weights of its own, and one that is saved over and over by a process that imports this module."""
 
-import jax
 import numpy as np
+from random_variables import random_variables
 
-from vivit_jax.models.families import create_model
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import save_pretrained
+
+__all__ = ["LABELS", "ODD", "PREPROCESS", "SQUARE", "random_variables", "save_again_and_again"]
 
 SQUARE = ViViTConfig(
     factorisation="spatio_temporal_attention",
@@ -21,13 +22,6 @@ SQUARE = ViViTConfig(
 LABELS = ("ant", "bée", "cat")
 ODD = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.25)}
 PREPROCESS = Preprocess(frames=4, stride=2, resize=20, crop=(16, 16), **ODD)
-
-
-def random_variables(config):
-    model = create_model(**config.to_dict())
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *config.clip, 3), np.float32))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) * 0.3, shapes)
 
 
 def save_again_and_again(path, stop):

@@ -66,7 +66,7 @@ try:
     with process.interruptible():
         exec("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
 except KeyboardInterrupt:
-    raise SystemExit(process.left(process.ended_by(2)))
+    raise SystemExit(process.finish(process.ended_by(2)))
 """
 
 

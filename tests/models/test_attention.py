@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from closeness import relative
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from vivit_jax.models.kernels import attention as backends
@@ -33,11 +34,6 @@ def definition(query, key, value, length=None):
 
 def draw(shape, dtype=jnp.float32, count=4):
     return [jax.random.normal(key, shape, dtype) for key in jax.random.split(jax.random.key(0), count)]
-
-
-def relative(actual, expected):
-    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("tokens", [6, 261, 512])
@@ -84,7 +80,7 @@ def over_time(query, key, value):
 
 @pytest.mark.parametrize("grid", [(16, 4), *(pytest.param(grid, marks=pytest.mark.slow) for grid in ((8, 12), (32, 3))), (2, 8)])
 def test_the_kernel_over_time_is_the_definition_with_its_gradients(grid):
-    assert time_attention.fits(*grid, 16)
+    assert time_attention.takes_grid(*grid, 16)
     query, key, value, gradient = draw((2, *grid, 2, 16))
     out, backward = jax.vjp(lambda *x: time_attention.attend_over_time(*x, jax.default_backend() != "gpu"), query, key, value)
     expected, plain = jax.vjp(over_time, query, key, value)
@@ -95,7 +91,7 @@ def test_the_kernel_over_time_is_the_definition_with_its_gradients(grid):
 
 @pytest.mark.parametrize(("times", "places", "head_dim"), [(12, 196, 64), (4, 3, 64), (256, 4, 64), (16, 196, 80)])
 def test_the_kernel_over_time_leaves_other_grids_to_the_rest(times, places, head_dim):
-    assert not time_attention.fits(times, places, head_dim)
+    assert not time_attention.takes_grid(times, places, head_dim)
 
 
 @pytest.mark.parametrize("axes", [(SPACE,), (TIME,), (TIME, SPACE)])
@@ -142,7 +138,7 @@ def test_cudnn_is_asked_for_even_lengths_and_by_every_token(monkeypatch):
 @NEEDS_GPU
 @pytest.mark.parametrize("grid", [(5, 4), (12, 6), (65, 3)])
 def test_cudnn_takes_the_grids_that_the_kernel_over_time_does_not(grid):
-    assert not time_attention.fits(*grid, 16)
+    assert not time_attention.takes_grid(*grid, 16)
     query, key, value, gradient = draw((2, *grid, 2, 16), jnp.bfloat16)
     out, backward = jax.vjp(functools.partial(backends.time_attention, backend="cudnn"), query, key, value)
     expected, plain = jax.vjp(over_time, *(x.astype(jnp.float32) for x in (query, key, value)))

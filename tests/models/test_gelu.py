@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from closeness import relative
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from test_attention import relative
 
 from vivit_jax.models.kernels.gelu import TOKENS, biased_gelu, gelu_gradients
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from test_vivit import random_parameters, random_video
+from vivits import random_parameters, random_video
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import create_model

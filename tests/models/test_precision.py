@@ -6,7 +6,7 @@ import flax
 import jax
 import numpy as np
 import pytest
-from test_vivit import random_video
+from vivits import random_video
 
 from vivit_jax.models.families import create_model
 from vivit_jax.models.vivit.config import FACTORISATIONS

@@ -17,7 +17,7 @@ def test_products_of_matrices_and_products_with_heads_are_the_same(axes, monkeyp
     variables = jax.tree.map(lambda leaf: generator.normal(0, 0.3, leaf.shape).astype(np.float32), shapes)
 
     def computed(as_matrices):
-        monkeypatch.setattr(attention, "multiplies_matrices", lambda: as_matrices)
+        monkeypatch.setattr(attention, "prefers_matrix_products", lambda: as_matrices)
         program = jax.jit(jax.value_and_grad(lambda variables, x: (module.apply(variables, x) ** 2).sum(), argnums=(0, 1)))
         return str(program.trace(variables, x).jaxpr), program(variables, x)
 

@@ -4,17 +4,10 @@ import jax
 import numpy as np
 import pytest
 import reference
-from test_vivit import random_parameters, random_video
+from vivits import ATTENTIONS, SMALL, random_parameters, random_video
 
 from vivit_jax.models.families import create_model
 
-SMALL = {"hidden_size": 8, "num_layers": 3, "num_heads": 2, "mlp_dim": 12, "tubelet": (2, 4, 4), "clip": (4, 8, 8), "num_classes": 3}
-ATTENTIONS = {
-    "spatio_temporal_attention": ("attention",),
-    "factorised_encoder": ("attention",),
-    "factorised_self_attention": ("spatial_attention", "temporal_attention"),
-    "factorised_dot_product_attention": ("attention",),
-}
 DROPOUT, DEPTH = 0.3, 0.6
 
 

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from test_regularisation import ATTENTIONS, SMALL
-from test_vivit import random_parameters, random_video
+from vivits import ATTENTIONS, SMALL, random_parameters, random_video
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import create_model

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from vivits import random_parameters, random_video
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import create_model
@@ -30,18 +31,6 @@ CASES = {
     "dot product, more times than places": {"factorisation": "factorised_dot_product_attention", "clip": (12, 4, 12)},
     "dot product, sum, erf": {"factorisation": "factorised_dot_product_attention", "pool": "sum", "activation": "gelu"},
 }
-
-
-def random_parameters(model: ViViT, seed: int = 0) -> dict:
-    """Random values everywhere, biases, scales and the head included, so that no part of the model is a no-op."""
-    video = jnp.zeros((1, *model.config.clip, 3))
-    shapes = jax.eval_shape(model.init, jax.random.key(0), video)["params"]
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), shapes)
-
-
-def random_video(model: ViViT, batch: int = 2, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(-1, 1, (batch, *model.config.clip, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize("case", CASES)

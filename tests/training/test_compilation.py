@@ -11,7 +11,7 @@ import tiny
 from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import NamedSharding, PartitionSpec
 
-from vivit_jax.models.kernels.partitioning import over_batch
+from vivit_jax.models.kernels.partitioning import per_device
 from vivit_jax.training.devices.compilation import use_cache, watched
 
 
@@ -64,7 +64,7 @@ def test_several_devices_find_a_program_whose_partitioning_lies_elsewhere_in_mem
     x = jax.device_put(np.ones((4, 3), np.float32), rows)
 
     def compiled():
-        function = over_batch(lambda x: jnp.tanh(x) * 2.5, "bn -> bn")
+        function = per_device(lambda x: jnp.tanh(x) * 2.5, "bn -> bn")
         with watched() as compilation:
             jax.jit(function)(x).block_until_ready()
         return compilation

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from brightness import VARIABLES, Brightness
 from sklearn import metrics as sklearn_metrics
 
 from vivit_jax.errors import UserError
@@ -15,18 +16,7 @@ from vivit_jax.training.forward import Watch
 from vivit_jax.training.metrics import score
 from vivit_jax.weights import Pretrained
 
-
-class Brightness(nn.Module):
-    """Logits by the distance of a clip's brightness from each class's."""
-
-    @nn.compact
-    def __call__(self, video, train=False):
-        offset = self.param("offset", nn.initializers.zeros, (4,))
-        return -jnp.abs(video.mean(axis=(1, 2, 3, 4))[:, None] - jnp.linspace(-0.6, 0.9, 4) - offset)
-
-
 PARALLEL = ParallelConfig(data=1)
-VARIABLES = {"params": {"offset": np.array([0.3, 0.0, 0.1, 0.0], np.float32)}}
 
 
 def evaluated(model, batches, parallel=PARALLEL, variables=VARIABLES, labels=tiny.CLASSES):

@@ -36,4 +36,4 @@ def test_a_read_that_never_returns_is_given_up():
 
 def test_a_command_that_failed_waits_for_no_thread():
     hangs = "import sys, threading; from vivit_jax import process; threading.Thread(target=threading.Event().wait).start(); "
-    assert subprocess.run([sys.executable, "-c", hangs + "sys.exit(process.left(2))"], timeout=60).returncode == 2
+    assert subprocess.run([sys.executable, "-c", hangs + "sys.exit(process.finish(2))"], timeout=60).returncode == 2

@@ -39,16 +39,16 @@ INDEXED_POD = POD | {"JOB_COMPLETION_INDEX": "0"}
 )
 def test_several_processes_are_told_from_one(monkeypatch, environment, expected):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "kubernetes" or None)
-    assert hosts.surroundings(environment) == expected
+    assert hosts.launcher_in(environment) == expected
 
 
 @pytest.mark.parametrize(("chip", "library"), [(True, True), (True, False), (False, True)])
 def test_a_machine_with_tpus_asks_for_the_others(monkeypatch, tmp_path, chip, library):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: library or None)
     monkeypatch.setattr(hosts, "TPU_CHIPS", (str(tmp_path if chip else tmp_path / "none"),))
-    assert hosts.surroundings({}) == ("a TPU slice" if chip and library else None)
-    assert hosts.surroundings({"JAX_PLATFORMS": "cpu"}) is None
-    assert hosts.surroundings({"TPU_SKIP_MDS_QUERY": "1"}) is None
+    assert hosts.launcher_in({}) == ("a TPU slice" if chip and library else None)
+    assert hosts.launcher_in({"JAX_PLATFORMS": "cpu"}) is None
+    assert hosts.launcher_in({"TPU_SKIP_MDS_QUERY": "1"}) is None
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_machine_with_tpus_asks_for_the_others(monkeypatch, tmp_path, chip, li
 def test_others_that_cannot_be_found_are_an_error_not_a_run_alone(monkeypatch, environment, told):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError) as error:
-        hosts.surroundings(environment)
+        hosts.launcher_in(environment)
     assert told in str(error.value)
 
 
@@ -104,6 +104,6 @@ def test_jax_joins_what_was_found():
 
 
 def test_what_jax_says_when_it_cannot_is_one_line(monkeypatch):
-    monkeypatch.setattr(hosts, "surroundings", lambda environment: "Kubernetes")  # where jax finds none
+    monkeypatch.setattr(hosts, "launcher_in", lambda environment: "Kubernetes")  # where jax finds none
     with pytest.raises(UserError, match=r"cannot join the other processes \(Kubernetes\): .*; give --coordinator"):
         hosts.join(None, None, None)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from test_executors import EIGHT_DEVICES, SGD, assert_close, initial_params, sgd, train
+from steps import EIGHT_DEVICES, SGD, assert_close, initial_params, sgd, train
 
 from vivit_jax.models.families import build
 from vivit_jax.training.devices.executors import make_executor

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from test_executors import initial_params
+from steps import initial_params
 
 from vivit_jax.analysis.training_memory import trained_parameters, training_bytes
 from vivit_jax.errors import UserError

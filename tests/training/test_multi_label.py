@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import tiny
+from brightness import VARIABLES, Brightness
 from sklearn import metrics as sklearn_metrics
-from test_evaluation import VARIABLES, Brightness
 
 from vivit_jax.errors import UserError
 from vivit_jax.runs import train as launch

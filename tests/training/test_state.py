@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 import tiny
-from test_evaluation import VARIABLES, Brightness
+from brightness import VARIABLES, Brightness
 
 from vivit_jax.training.config import LossConfig, OptimizerConfig, TrainingConfig
 from vivit_jax.training.optimizer import make_optimizer

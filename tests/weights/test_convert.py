@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from image_vit import random_vit
-from random_params import random_variables
+from random_variables import random_variables
 
 from vivit_jax.commands import convert as command
 from vivit_jax.errors import UserError

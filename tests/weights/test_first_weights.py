@@ -8,7 +8,7 @@ import numpy as np
 
 from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
-from vivit_jax.weights.initialise import random_variables
+from vivit_jax.weights.initialise import fresh_variables
 from vivit_jax.weights.layers import flatten_variables
 
 EVERY_PASS = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}  # XLA's default, which conftest.py changes
@@ -18,7 +18,7 @@ def test_a_hurried_compilation_draws_the_same_bits():
     widths = {"hidden_size": 24, "num_layers": 1, "num_heads": 2, "mlp_dim": 40, "temporal_layers": 0}
     model = ViViTConfig("factorised_encoder", tubelet=(2, 8, 8), clip=(4, 16, 16), num_classes=5, **widths)
     key, video = jax.random.key(3), jnp.zeros((1, *model.clip, 3))
-    drawn, module = random_variables(model, key), build(family_of(model).plain(model))
+    drawn, module = fresh_variables(model, key), build(family_of(model).plain(model))
 
     @functools.partial(jax.jit, compiler_options=EVERY_PASS)
     def draw(key):

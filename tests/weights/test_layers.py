@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_params import random_variables
+from random_variables import random_variables
 
 from vivit_jax.models.families import create_model
 from vivit_jax.weights.layers import flatten, stack_layers, unflatten, unstack_layers

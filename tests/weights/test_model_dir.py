@@ -5,7 +5,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from random_params import random_variables
+from random_variables import random_variables
 from safetensors.numpy import load_file, save_file
 
 from vivit_jax.errors import UserError

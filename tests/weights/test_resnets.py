@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import resnets
+from closeness import relative_error
 from resnets import torch, torchvision
 from safetensors.torch import save_file
 
@@ -23,10 +24,6 @@ timm = pytest.importorskip("timm", reason="parity needs the extra `parity`: pip 
 
 VIDEO = ("r3d_18", "mc3_18", "r2plus1d_18")
 CLIP = (6, 32, 40)
-
-
-def relative_error(actual, expected):
-    return np.abs(np.asarray(actual) - expected).max() / np.abs(expected).max()
 
 
 @pytest.fixture(scope="module")

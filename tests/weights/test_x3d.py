@@ -10,6 +10,7 @@ import optax
 import pytest
 import resnets
 import x3d_in_torch
+from closeness import relative_error
 from resnets import torch
 
 import vivit_jax
@@ -36,10 +37,6 @@ RATE, MOMENTUM, STEPS = 0.002, 0.9, 3
 def theirs():
     """An X3D-S of seven classes, randomised."""
     return resnets.randomise(x3d_in_torch.X3D(CLASSES))
-
-
-def relative_error(actual, expected):
-    return np.abs(np.asarray(actual) - expected).max() / np.abs(expected).max()
 
 
 def test_the_twin_is_pytorchvideos(theirs):

@@ -1,4 +1,4 @@
-"""What a model costs, counted without running it: parameters, arithmetic, and memory.
+"""Counts what a model costs without running it: parameters, arithmetic, and memory.
 
 Arithmetic is counted on the traced program, so it is that of the code that runs, with its loops, scans and rematerialisation. Nothing is
 allocated, so a model that would not fit into memory can be counted.

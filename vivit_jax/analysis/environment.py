@@ -1,4 +1,4 @@
-"""What measured figures depend on besides what is measured: devices, CPUs and versions."""
+"""The surroundings that measured figures depend on: devices, CPUs and versions."""
 
 import os
 import platform

@@ -38,7 +38,7 @@ SCHEDULE_STEPS, SCHEDULE_WARM_UP = 10**6, 10**5
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is timed: the sections of an experiment that its step depends on.
+    """A step to be timed: the sections of an experiment that it depends on.
 
     Attributes:
       model: the network, with a number of classes.
@@ -70,7 +70,7 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """What was measured of a step.
+    """The measurements of a step.
 
     Attributes:
       mode: `train` or `infer`.

@@ -160,7 +160,8 @@ def _agreement(asked: "SplitPass", *, from_file: bool) -> "Agreement":
 
 def _keep(arguments: argparse.Namespace, planned: "Planned", evaluation: "Evaluation", names: "Names", labels_from: str) -> None:
     """Writes the scores, and prints them."""
-    from vivit_jax.inference.scores import to_record, write_record, write_table
+    from vivit_jax.inference.prediction_tables import write_table
+    from vivit_jax.inference.scores import to_record, write_record
 
     record = to_record(evaluation, planned.conditions(labels_from), names)
     write_record(record, planned.out)
@@ -174,7 +175,7 @@ def _keep(arguments: argparse.Namespace, planned: "Planned", evaluation: "Evalua
 
 def _keep_predictions(arguments: argparse.Namespace, said: "Unscored", names: "Names") -> None:
     """Writes what the model says of videos without labels to the table of --out."""
-    from vivit_jax.inference.scores import table_without_labels, write_rows
+    from vivit_jax.inference.prediction_tables import table_without_labels, write_rows
 
     if not arguments.out:
         return

@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
     part = _part(arguments)
     from vivit_jax.data.layouts.times import clock
     from vivit_jax.data.video.reader import encode
-    from vivit_jax.inference.explain import explain, frame_rate, overlay
+    from vivit_jax.inference.explain import explain
+    from vivit_jax.inference.overlay import frame_rate, overlay
     from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
 

@@ -11,10 +11,10 @@ from vivit_jax import console
 from vivit_jax.data.layouts.times import clock
 from vivit_jax.errors import UserError, in_one_line, printable
 from vivit_jax.heads import by_head
-from vivit_jax.inference.along import Part
 from vivit_jax.inference.predict import Outcome, Prediction, plain, ranked
 from vivit_jax.inference.row_files import RowFile
 from vivit_jax.inference.rows import RowsOfModel, rounded
+from vivit_jax.inference.video_scores import Part
 
 
 def print_videos(outcomes: Iterable[Outcome], *, total: int, as_json: bool) -> list[str]:

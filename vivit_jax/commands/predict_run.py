@@ -12,11 +12,11 @@ from vivit_jax.commands.predict_output import print_videos, print_windows, tell_
 from vivit_jax.data.sources import check_standard_input, find_videos, standard_input_as_file
 from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.errors import UserError, printable
-from vivit_jax.inference.along import Part, along, whole
 from vivit_jax.inference.predict import Outcome, predict_many
 from vivit_jax.inference.row_files import RowFile, check_suffix, open_rows
 from vivit_jax.inference.rows import RowsOfModel, fingerprint
 from vivit_jax.inference.timeline import Timeline, check_format
+from vivit_jax.inference.video_scores import Part, score_along, score_whole
 from vivit_jax.inference.windows import WindowScorer
 from vivit_jax.training.devices.compilation import use_usual_cache
 from vivit_jax.weights import Pretrained, from_pretrained
@@ -65,7 +65,7 @@ def _along(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequen
         again = {} if arguments.plot else first
         left = [video for video in videos if again.get(video, 0) is not None]
         scorer = WindowScorer(pretrained, arguments.window, every, views=arguments.views, standard_input=STANDARD_INPUT in videos)
-        parts = along(stack.enter_context(scorer), left, smooth=arguments.smooth, first=again)
+        parts = score_along(stack.enter_context(scorer), left, smooth=arguments.smooth, first=again)
         if arguments.plot:
             parts = _drawn(parts, Timeline(pretrained.labels), arguments.plot)
         if file:
@@ -79,7 +79,7 @@ def _whole(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequen
     with _opened(arguments, table, {"views": views}, None) as file:
         left = [video for video, first in _first(file, videos).items() if first is not None]
         with _as_files(left) as (files, names):
-            scored = whole(pretrained, files, views=views)
+            scored = score_whole(pretrained, files, views=views)
             parts = (_renamed(part, names) for part in scored)
             return write_rows(file, table, parts, {}, total=len(videos), done=len(videos) - len(left))
 

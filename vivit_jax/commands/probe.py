@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for a model, data set or split that does not exist or does not fit.
     """
     from vivit_jax.data.dataset import ensure_dataset
-    from vivit_jax.inference.probe import Attention, HeadConfig, probe
+    from vivit_jax.inference.probe import AttentiveSize, HeadConfig, probe
     from vivit_jax.inference.split_pass import SplitPass
     from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.name:
         raise UserError("a probe needs --name, the data set to fit to (and --data_dir, the folder it is in)")
     sizes = {name: value for name in ("patches", "queries", "mlp_dim") if (value := getattr(arguments, name)) is not None}
-    head = HeadConfig(arguments.kind, arguments.time, arguments.layers, Attention(**sizes) if sizes else None)
+    head = HeadConfig(arguments.kind, arguments.time, arguments.layers, AttentiveSize(**sizes) if sizes else None)
     tell_of_unused_gpu()
     use_usual_cache()
     check_replaceable(arguments.to)

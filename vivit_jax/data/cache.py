@@ -17,17 +17,18 @@ from vivit_jax.data.video.geometry import Framer
 
 def kept_decoded(records: Sequence[Record], gigabytes: float, split: str) -> Sequence[Record]:
     """`DecodedRecords` of a split; its records as they are, told in a warning, if their frames take more than `gigabytes` (10^9 bytes)."""
-    known, taken = [], 0
+    known, sizes, taken = [], [], 0
     for record in records:
         known.append(record | {"video": b""})
-        taken += _frame_bytes(record)
+        sizes.append(3 * record["frames"] * record["height"] * record["width"])
+        taken += sizes[-1]
         if taken > 1e9 * gigabytes:
             console.warn(
                 f"data.cache_gigabytes {gigabytes:g} does not hold the {len(records)} videos of split {split}, which take about "
                 f"{1e-9 * taken / len(known) * len(records):.3g} decoded: each clip is decoded anew; raise it, or set it to 0"
             )
             return records
-    return DecodedRecords(records, known)
+    return DecodedRecords(records, known, sizes)
 
 
 class DecodedRecords(Sequence):
@@ -36,11 +37,17 @@ class DecodedRecords(Sequence):
     The memory is taken as it fills, and given back once no process holds it, however each ends.
     """
 
-    def __init__(self, records: Sequence[Record], known: Sequence[Record]) -> None:
-        """Sets memory aside for the frames of the records; `known` are these without their videos, which to read takes the time."""
+    def __init__(self, records: Sequence[Record], known: Sequence[Record], sizes: Sequence[int]) -> None:
+        """Sets memory aside for the frames.
+
+        Args:
+          records: the records, each of which is read once more when its video is decoded.
+          known: the same records without their videos, which are held from the start.
+          sizes: the bytes of each record's frames.
+        """
         self._records, self._known = records, known
         # One byte for each record, at the front, tells whether it is decoded.
-        self._starts = list(itertools.accumulate(map(_frame_bytes, known), initial=len(records)))
+        self._starts = list(itertools.accumulate(sizes, initial=len(records)))
         # A file without a name or a place on a disk, on Linux; elsewhere each process has a memory of its own.
         file = os.memfd_create("frames") if hasattr(os, "memfd_create") else None
         self._path = None if file is None else f"/proc/{os.getpid()}/fd/{file}"
@@ -79,10 +86,6 @@ class DecodedRecords(Sequence):
         if file is not None:
             os.ftruncate(file, size)
         self._memory = mmap.mmap(-1 if file is None else file, size)
-
-
-def _frame_bytes(record: Record) -> int:
-    return 3 * record["frames"] * record["height"] * record["width"]
 
 
 def show_frames(record: Record, indices: np.ndarray, framer: Framer) -> np.ndarray:

@@ -16,11 +16,11 @@ MEAN = ("mean",)
 BACKBONE = "backbone/"
 
 
-def seen(pretrained: Pretrained, *, time: tuple[str, ...] = MEAN, layers: tuple[int, ...] = LAST) -> Pretrained:
-    """The model without its head, which gives the features (b, d) that a linear or nearest-neighbour head is to see.
+def feature_model(pretrained: Pretrained, *, time: tuple[str, ...] = MEAN, layers: tuple[int, ...] = LAST) -> Pretrained:
+    """The model whose outputs (b, d) a linear or nearest-neighbour head takes: without a head of its own.
 
     Args:
-      pretrained: a model with or without a head; of a probe whose own features are not asked for, its backbone is taken.
+      pretrained: a model with or without a head; of a probe, the backbone is taken where other features than its own are asked for.
       time: statistics over time, of `models.layer_outputs.STATISTICS`.
       layers: counted back from -1; the features are those of the first layer, all its statistics, then those of the next.
 
@@ -29,12 +29,12 @@ def seen(pretrained: Pretrained, *, time: tuple[str, ...] = MEAN, layers: tuple[
     """
     if (tuple(time), tuple(layers)) == (MEAN, LAST):
         return without_head(pretrained)
-    backbone = innermost(pretrained)
+    backbone = bare_backbone(pretrained)
     return as_probe(backbone, ProbeConfig(described(backbone.model.config), kind="linear", time=tuple(time), layers=tuple(layers)))
 
 
-def innermost(pretrained: Pretrained) -> Pretrained:
-    """The model without its head, and of a probe the backbone in it."""
+def bare_backbone(pretrained: Pretrained) -> Pretrained:
+    """The model without its head; for a probe, the backbone inside it."""
     config = pretrained.model.config
     if not isinstance(config, ProbeConfig):
         return without_head(pretrained)

@@ -61,7 +61,7 @@ def evaluate(
         pretrained = from_pretrained(pretrained)
     if isinstance(dataset, str):
         dataset = ensure_dataset(dataset, data_dir)
-    asked = SplitPass(
+    split_pass = SplitPass(
         pretrained=dataclasses.replace(pretrained, average=average or pretrained.average),
         dataset=dataset,
         split=split,
@@ -71,12 +71,12 @@ def evaluate(
         data=data or DataConfig(),
         parallel=parallel or ParallelConfig(),
     )
-    return score_split(asked, agree(pretrained, dataset).labels, progress=progress)[0]
+    return score_split(split_pass, agree(pretrained, dataset).labels, progress=progress)[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Unscored:
-    """What a model says of videos whose classes are not known.
+    """A model's outputs for videos whose classes are not known.
 
     Attributes:
       index: the videos' numbers in the split, int64 (b,), ascending.
@@ -113,11 +113,11 @@ def check_multi_label(pretrained: Pretrained, dataset: VideoDataset) -> None:
         )
 
 
-def score_split(asked: SplitPass, labels: Labels, *, progress: bool = True) -> tuple[Evaluation, Names]:
+def score_split(split_pass: SplitPass, labels: Labels, *, progress: bool = True) -> tuple[Evaluation, Names]:
     """Scores a model whose classes are known to be the data set's.
 
     Args:
-      asked: the model, the videos and how they are seen.
+      split_pass: the model, the videos and how they are seen.
       labels: the model's class names in the order of its logits, or those of each head, as `agree` finds them.
       progress: whether to show a progress bar.
 
@@ -127,21 +127,21 @@ def score_split(asked: SplitPass, labels: Labels, *, progress: bool = True) -> t
     Raises:
       UserError: for a split without labels, a model of one class a video for a data set of several, or a model that gives NaN.
     """
-    check_multi_label(asked.pretrained, asked.dataset)
-    batches = asked.batches()
-    named = dataclasses.replace(asked.pretrained, labels=labels)
+    check_multi_label(split_pass.pretrained, split_pass.dataset)
+    batches = split_pass.batches()
+    named = dataclasses.replace(split_pass.pretrained, labels=labels)
     watch = Watch(shown=progress, patience=LIMITS.seconds)
-    evaluation = score_batches(named, Relabelled(batches, labels, asked.dataset.labels), asked.parallel, watch)
+    evaluation = score_batches(named, Relabelled(batches, labels, split_pass.dataset.labels), split_pass.parallel, watch)
     check_finite(evaluation, batches.names)
     return evaluation, batches.names
 
 
-def predict_split(asked: SplitPass, labels: Labels, *, progress: bool = True) -> tuple[Unscored, Names]:
+def predict_split(split_pass: SplitPass, labels: Labels, *, progress: bool = True) -> tuple[Unscored, Names]:
     """Predicts a split without labels; arguments and result are those of `score_split`, with logits in place of scores."""
-    pretrained, batches = asked.pretrained, asked.batches(unlabelled=True)
+    pretrained, batches = split_pass.pretrained, split_pass.batches(unlabelled=True)
     over_views = functools.partial(averaged, average=pretrained.average, multi_label=pretrained.multi_label)
-    watch = Watch(f"predicting {asked.split}", shown=progress, patience=LIMITS.seconds)
-    rows = outputs_of_batches(pretrained, batches, asked.parallel, over_views, watch)
+    watch = Watch(f"predicting {split_pass.split}", shown=progress, patience=LIMITS.seconds)
+    rows = outputs_of_batches(pretrained, batches, split_pass.parallel, over_views, watch)
     own = {head: tuple(names) for head, names in by_head(labels).items()}
     said = Unscored(rows["index"], by_head(rows["logits"]), own, pretrained.multi_label)
     check_finite(said, batches.names)

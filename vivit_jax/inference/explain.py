@@ -1,10 +1,9 @@
-"""Where in a video a model finds the evidence for a class: heat over the frames of the clip in the middle of it, or of a part of it."""
+"""Finds the evidence for a class in the clip in the middle of a video, or of a part of it."""
 
 import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Iterator
 from fractions import Fraction
 
 import flax.linen as nn
@@ -15,27 +14,21 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from vivit_jax.data.guard import guarded
 from vivit_jax.data.sampling import frames_once, views_of_video
-from vivit_jax.data.video.geometry import scaled_size, spatial_crops
-from vivit_jax.data.video.passage import passing
-from vivit_jax.data.video.reader import decode_frames, probe
+from vivit_jax.data.video.reader import probe
 from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.data.windows import middle_clip
-from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
 from vivit_jax.inference.relevance import Relevance, integrated_gradients, log_odds
-from vivit_jax.inference.windows import exact
 from vivit_jax.models.families import family_of
-from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import Pretrained
 
-FRAMES_AT_ONCE = 16
 PLENTY = math.log(10)  # of a rise in log-odds: the clip makes the class ten times as likely, and heat has its full colour
 
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """Where the evidence for a class lies in a video.
+    """The evidence for a class in a video.
 
     Attributes:
       label: the class.
@@ -61,7 +54,7 @@ class Explanation:
 
     @property
     def full_colour(self) -> float:
-        """What a token of full colour adds to the log-odds; infinite where nothing speaks for the class.
+        """The log-odds that a token of full colour stands for; infinite where nothing speaks for the class.
 
         It is the hottest token's share if the clip makes the class at least ten times as likely. For a clip with less evidence, the colours
         are paler in proportion to its rise in log-odds; a clip that as a whole speaks against the class has none.
@@ -135,55 +128,6 @@ def explain_clip(
     return Explanation(names[number], float(probabilities[number]), relevance, frames)
 
 
-def overlay(video: str | pathlib.Path, explanation: Explanation, preprocess: Preprocess) -> Iterator[np.ndarray]:
-    """The video's frames from the first to the last of the clip, uint8 (h, w, 3) with even sides, under heat and a caption."""
-    caption = f"{explanation.label}  {explanation.probability:.1%}"
-    for number, frame in _frames_of(video, explanation):
-        heated = lay_heat(frame, heat_at(explanation, number), seen_box(frame.shape[:2], preprocess))
-        yield captioned(heated[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2], caption, full_colour=explanation.full_colour)
-
-
-def frame_rate(video: str | pathlib.Path, explanation: Explanation) -> Fraction:
-    """Frames a second of `overlay`: those of the video, or of the part of it."""
-    return explanation.rate or probe(video).fps
-
-
-def _frames_of(video: str | pathlib.Path, explanation: Explanation) -> Iterator[tuple[int, np.ndarray]]:
-    """The frames from the first to the last of the clip, each with its number."""
-    first, last = int(explanation.frames[0]), int(explanation.frames[-1])
-    if explanation.part is not None:
-        start = exact(explanation.part[0])
-        with passing(video) as passage:
-            part = (frame for seconds, frame in passage.frames(start) if seconds >= start)
-            for number, frame in enumerate(part):
-                if number >= first:
-                    yield number, passage.rgb.read(frame)
-                if number == last:
-                    return
-    for start in range(first, last + 1, FRAMES_AT_ONCE):
-        numbers = range(start, min(start + FRAMES_AT_ONCE, last + 1))
-        yield from zip(numbers, decode_frames(video, numbers), strict=True)
-
-
-def heat_at(explanation: Explanation, number: int) -> np.ndarray:
-    """(n_h, n_w) heat in [0, 1] at one of the video's frames, interpolated in time between tokens; 1 is full colour."""
-    tokens = np.maximum(explanation.relevance.tokens, 0) / explanation.full_colour
-    position = np.interp(number, explanation.frames, np.arange(len(explanation.frames)))
-    times = explanation.relevance.times
-    after = int(np.clip(np.searchsorted(times, position), 1, len(times) - 1)) if len(times) > 1 else 0
-    before = max(after - 1, 0)
-    span = times[after] - times[before]
-    share = float(np.clip((position - times[before]) / span, 0, 1)) if span else 0.0
-    return (1 - share) * tokens[before] + share * tokens[after]
-
-
-def seen_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[slice, slice]:
-    """The part of a frame of `size` (height, width) that the model sees: its centre crop, in the frame's own pixels."""
-    height, width = scaled_size(*size, preprocess.resize, preprocess.crop)
-    rows, columns = spatial_crops(height, width, preprocess.crop, 1)[0]
-    return _scaled(rows, size[0] / height, size[0]), _scaled(columns, size[1] / width, size[1])
-
-
 @dataclasses.dataclass(frozen=True)
 class _LogitsOfHead:
     """The logits of a model's head for clips. Two for the same model and head compare equal, so that JAX compiles them once."""
@@ -225,8 +169,3 @@ def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ..
     if not heads:
         raise unknown_name("--label", label, sorted(set().union(*labels.values())))
     return heads[0]
-
-
-def _scaled(span: slice, factor: float, limit: int) -> slice:
-    start = min(round(span.start * factor), limit - 1)
-    return slice(start, max(start + 1, min(round(span.stop * factor), limit)))

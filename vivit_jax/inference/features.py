@@ -15,7 +15,8 @@ from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
-from vivit_jax.inference.backbones import MEAN, seen
+from vivit_jax.inference.backbones import MEAN, feature_model
+from vivit_jax.inference.finite import check_outputs, not_finite
 from vivit_jax.inference.outputs import Output, outputs_of
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.probe.config import LAST
@@ -122,8 +123,8 @@ def features(
         return found
     if isinstance(dataset, str):
         dataset = ensure_dataset(dataset, data_dir)
-    asked = SplitPass(
-        pretrained=seen(pretrained, time=time, layers=layers),
+    split_pass = SplitPass(
+        pretrained=feature_model(pretrained, time=time, layers=layers),
         dataset=dataset,
         split=split,
         views=views,
@@ -131,17 +132,17 @@ def features(
         data=data or DataConfig(),
         parallel=parallel or ParallelConfig(),
     )
-    return features_of_split(asked, per_view=per_view, progress=progress)
+    return features_of_split(split_pass, per_view=per_view, progress=progress)
 
 
-def features_of_split(asked: SplitPass, *, per_view: bool = False, progress: bool = True) -> Features:
-    """What a model without a head gives for the videos of a split, labelled or not. `per_view` and the errors are as for `features`."""
-    batches = asked.batches(unlabelled=True)
-    watch = Watch(f"features of {asked.split}", shown=progress, patience=LIMITS.seconds)
-    rows = outputs_of_batches(asked.pretrained, batches, asked.parallel, each_view if per_view else mean_of_views, watch)
+def features_of_split(split_pass: SplitPass, *, per_view: bool = False, progress: bool = True) -> Features:
+    """The outputs of a model without a head for the videos of a split, labelled or not. `per_view` and the errors are as for `features`."""
+    batches = split_pass.batches(unlabelled=True)
+    watch = Watch(f"features of {split_pass.split}", shown=progress, patience=LIMITS.seconds)
+    rows = outputs_of_batches(split_pass.pretrained, batches, split_pass.parallel, each_view if per_view else mean_of_views, watch)
     names = tuple(batches.names[index] for index in rows["index"].tolist())
-    _check_finite(rows["logits"], names)
-    return Features(rows["logits"], rows["label"], names, asked.dataset.labels, asked.views)
+    check_outputs(rows["logits"], names.__getitem__)
+    return Features(rows["logits"], rows["label"], names, split_pass.dataset.labels, split_pass.views)
 
 
 def features_of_files(
@@ -160,10 +161,10 @@ def features_of_files(
       UserError: if none has.
     """
     videos = [os.fspath(video) for video in videos]
-    outputs = outputs_of(seen(pretrained, time=time, layers=layers), videos, views=views, per_view=per_view)
+    outputs = outputs_of(feature_model(pretrained, time=time, layers=layers), videos, views=views, per_view=per_view)
     done = list(console.tracked(outputs, "features", len(videos), shown=progress))
-    told = [output.error or _unusable(output) for output in done]
-    errors, read = [error for error in told if error], [output for output, error in zip(done, told, strict=True) if not error]
+    faults = [_fault(output) for output in done]
+    errors, read = [fault for fault in faults if fault], [output for output, fault in zip(done, faults, strict=True) if not fault]
     if not read:
         raise UserError(errors[0] if errors else "no videos are given")
     names = tuple(output.video for output in read)
@@ -171,17 +172,6 @@ def features_of_files(
     return Features(values, np.full(len(read), UNKNOWN, np.int32), names, (), views), errors
 
 
-def _unusable(output: Output) -> str | None:
-    """What is wrong with the features of a file."""
-    if np.isfinite(output.values[""]).all():
-        return None
-    return f"{output.video}: the model gives NaN or infinity for this video: its weights or its dtype are at fault"
-
-
-def _check_finite(values: np.ndarray, names: Sequence[str]) -> None:
-    wrong = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
-    if len(wrong):
-        raise UserError(
-            f"the model gives NaN or infinity for {len(wrong)} of {len(values)} videos, the first is {names[wrong[0]]}: its weights or its "
-            "dtype are at fault"
-        )
+def _fault(output: Output) -> str | None:
+    """Why a file has no features that can be used; None where it has."""
+    return output.error or (None if np.isfinite(output.values[""]).all() else not_finite(output.video))

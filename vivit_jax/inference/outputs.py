@@ -1,4 +1,4 @@
-"""What a model gives for videos, view by view or averaged over the views: logits by head, or features.
+"""A model's outputs for videos, view by view or averaged over the views: logits by head, or features.
 
 Files are decoded in separate processes, so that one that takes too long or too much memory can be stopped.
 """
@@ -19,11 +19,10 @@ from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
+from vivit_jax.inference.over_views import EachView, Gather, gatherer
 from vivit_jax.inference.views import decode_task, groups
 from vivit_jax.preprocess import Preprocess, Views
-from vivit_jax.training.averaging import averaged
 from vivit_jax.weights import Pretrained
-from vivit_jax.weights.model_json import LOGITS
 
 VIEWS_AT_ONCE = 12
 SECONDS_A_GROUP = 120.0  # the longest a group of views may take to decode; a decoder that takes longer is stopped
@@ -36,7 +35,7 @@ Decode = Callable[[range, Preprocess, Views], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """What a model gives for one video: values by head (features under the empty name), or one line that says why there are none."""
+    """A model's outputs for one video: values by head (features under the empty name), or one line that says why there are none."""
 
     video: str
     values: dict[str, np.ndarray] | None
@@ -61,7 +60,7 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
     Other processes decode ahead, and one compiled function takes several files at once. A file that cannot be read, or whose decoder is
     stopped, gives an output with its error, and does not hold up the others. Memory does not grow with the number of files or views.
     """
-    gather = _Each if per_view else functools.partial(gatherer, pretrained)
+    gather = EachView if per_view else functools.partial(gatherer, pretrained)
     parts = groups(views, VIEWS_AT_ONCE)
     together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
     logits = _Logits(pretrained, together, views)
@@ -113,64 +112,6 @@ class _Logits:
         rows = jax.device_get(logits)
         ends = np.cumsum([len(video) for video in videos])
         return [{head: x[end - len(video) : end] for head, x in rows.items()} for end, video in zip(ends, videos, strict=True)]
-
-
-class _Mean:
-    """The mean logits of all views, where views come in groups."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, np.ndarray] = {}
-        self._count = 0
-
-    def add(self, logits: dict[str, Float[np.ndarray, "v classes"]]) -> None:
-        for head, x in logits.items():
-            self._sums[head] = self._sums.get(head, 0) + x.sum(axis=0, dtype=np.float64)
-            self._count += len(x) if head == next(iter(logits)) else 0
-
-    def gathered(self) -> dict[str, Float[np.ndarray, " classes"]]:
-        return {head: total / self._count for head, total in self._sums.items()}
-
-
-class _Each:
-    """The logits of every view, where views come in groups."""
-
-    def __init__(self) -> None:
-        self._groups: list[dict[str, np.ndarray]] = []
-
-    def add(self, logits: dict[str, Float[np.ndarray, "v classes"]]) -> None:
-        self._groups.append(logits)
-
-    def gathered(self) -> dict[str, Float[np.ndarray, "v classes"]]:
-        return {head: np.concatenate([group[head] for group in self._groups]) for head in self._groups[0]}
-
-
-class _MeanProbabilities(_Each):
-    """The logits that give the mean probabilities of all views, where views come in groups."""
-
-    def __init__(self, *, multi_label: bool) -> None:
-        super().__init__()
-        self._multi_label = multi_label
-
-    def gathered(self) -> dict[str, Float[np.ndarray, " classes"]]:
-        over_views = functools.partial(averaged, average="probabilities", multi_label=self._multi_label)
-        return {head: np.asarray(over_views(jnp.asarray(x)[:, None]))[0] for head, x in super().gathered().items()}
-
-
-Gather = Callable[[], _Mean | _Each]
-
-
-def gatherer(pretrained: Pretrained) -> _Mean | _Each:
-    """What averages a model's outputs over views: its logits or probabilities, as the model says, or the features of one without a head."""
-    if pretrained.average == LOGITS or not pretrained.model.config.heads:
-        return _Mean()
-    return _MeanProbabilities(multi_label=pretrained.multi_label)
-
-
-def mean_over_views(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, "v classes"]]) -> dict[str, Float[np.ndarray, " classes"]]:
-    """The logits of a video or window from those of its views: their mean or, as the model says, what gives the mean probabilities."""
-    total = gatherer(pretrained)
-    total.add(logits)
-    return total.gathered()
 
 
 def _output_of_groups(

@@ -11,7 +11,9 @@ from jaxtyping import Float, UInt8
 
 from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
-from vivit_jax.inference.outputs import Decode, Path, check_head, gatherer, logits_of_views, outputs_of
+from vivit_jax.inference.finite import not_finite
+from vivit_jax.inference.outputs import Decode, Path, check_head, logits_of_views, outputs_of
+from vivit_jax.inference.over_views import gatherer
 from vivit_jax.inference.views import decode_group, views_of_frames
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
@@ -113,11 +115,14 @@ def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"
 def probabilities_of(
     pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], video: str | None = None
 ) -> dict[str, Float[np.ndarray, " classes"]]:
-    """Probabilities of the classes by head, or an error about the `video` (`this video`) whose logits are not finite."""
+    """Probabilities of the classes by head.
+
+    Raises:
+      UserError: naming the video, where it is given, if its logits are not finite.
+    """
     probabilities = {head: np.asarray(pretrained.activation(jnp.asarray(x, jnp.float32))) for head, x in logits.items()}
     if not all(np.isfinite(of_head).all() for of_head in probabilities.values()):
-        where = f"{video}: " if video else ""
-        raise UserError(f"{where}the model gives NaN or infinity for this video: its weights or its dtype are at fault")
+        raise UserError(not_finite(video))
     return probabilities
 
 

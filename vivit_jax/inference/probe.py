@@ -1,23 +1,19 @@
 """Fits a head to the features that a frozen backbone gives for a data set, and makes a model of the two."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vivit_jax.console import counted
-from vivit_jax.data.groups import grouping, without_segment
+from vivit_jax.data.groups import grouping
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.heads import by_head
-from vivit_jax.inference.backbones import MEAN, as_probe, innermost, seen
+from vivit_jax.inference.backbones import MEAN, as_probe, bare_backbone, feature_model
 from vivit_jax.inference.features import Features, features_of_split
+from vivit_jax.inference.fitted_heads import Fitted, GroupOf, fit_attentive_head, fit_heads
 from vivit_jax.inference.split_pass import SplitPass
-from vivit_jax.inference.tokens import Tokens, tokens_of_passes
+from vivit_jax.inference.tokens import tokens_of_passes
 from vivit_jax.models.probe.config import KINDS, LAST, ProbeConfig, described
-from vivit_jax.models.probe.family import pool_of
-from vivit_jax.training.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive
-from vivit_jax.training.probes import KINDS as FITTED
-from vivit_jax.training.probes import Examples, Head, NearestHead, Setting, Tried, choose, folds
+from vivit_jax.training.probes import NearestHead
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.headless import with_heads
 from vivit_jax.weights.layers import flatten
@@ -25,12 +21,16 @@ from vivit_jax.weights.parameters import variable_shapes
 
 HEAD_WIDTH = 64  # of an attention head
 
-GroupOf = Callable[[str], str]  # from a video's name to that of its group
-
 
 @dataclasses.dataclass(frozen=True)
-class Attention:
-    """The size of an attentive head; see `ProbeConfig`."""
+class AttentiveSize:
+    """The size of an attentive head.
+
+    Attributes:
+      patches: the side of the grid that the patches of each time index are averaged to; 0 keeps them all.
+      queries: the number of learned queries.
+      mlp_dim: the hidden units of an MLP after the attention; 0 has none.
+    """
 
     patches: int = 4
     queries: int = 1
@@ -45,7 +45,7 @@ class HeadConfig:
       kind: `linear`, `knn` or `attentive`.
       time: for the kinds `linear` and `knn`, the statistics over time that make the features.
       layers: the layers that make the features or tokens, counted back from -1.
-      attention: the size of an attentive head; None is `Attention()`.
+      attention: the size of an attentive head; None is `AttentiveSize()`.
 
     Raises:
       UserError: for an unknown kind, or a field that is for another kind.
@@ -54,7 +54,7 @@ class HeadConfig:
     kind: str = "linear"
     time: tuple[str, ...] = MEAN
     layers: tuple[int, ...] = LAST
-    attention: Attention | None = None
+    attention: AttentiveSize | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -63,23 +63,6 @@ class HeadConfig:
             raise UserError("--time is for kinds linear and knn: an attentive head sees the tokens of all times")
         if self.kind != "attentive" and self.attention is not None:
             raise UserError(f"--patches, --queries and --mlp_dim are for kind attentive, and the kind is {self.kind}: leave them out")
-
-
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A head and how it was fitted.
-
-    Attributes:
-      head: the function from features to logits; for kind `attentive`, its parameters.
-      tried: the settings with their held-out scores, the best first, which was taken.
-      chosen_on: the videos or folds that the setting was chosen on, in words.
-      fitted_to: number of examples that the head was fitted to.
-    """
-
-    head: Head | Mapping
-    tried: tuple[Tried, ...]
-    chosen_on: str
-    fitted_to: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +81,7 @@ class Probed:
 
 
 def probe(
-    asked: SplitPass,
+    split_pass: SplitPass,
     head: HeadConfig | None = None,
     *,
     val_split: str | None = None,
@@ -109,7 +92,7 @@ def probe(
     """Fits a head for the classes of a data set to what a frozen model gives. The model's own head, if any, is not used.
 
     Args:
-      asked: the backbone, the split to fit to, and how its videos are seen. Features are averaged over the views; an attentive head is
+      split_pass: the backbone, the split to fit to, and how its videos are seen. Features are averaged over the views; an attentive head is
         trained on each view, on one device.
       head: the head; None is a linear one on the model's own feature.
       val_split: the split to choose the head's setting on; None chooses by cross-validation within the split to fit to.
@@ -121,24 +104,24 @@ def probe(
     Raises:
       UserError: for a split that does not exist, videos of one class or one group, or a family that takes no such head.
     """
-    head, dataset = head or HeadConfig(), asked.dataset
+    head, dataset = head or HeadConfig(), split_pass.dataset
     group_of = grouping(dataset, groups)
-    passes = [asked, *([dataclasses.replace(asked, split=val_split)] if val_split else [])]
+    passes = [split_pass, *([dataclasses.replace(split_pass, split=val_split)] if val_split else [])]
     for one in passes:
         dataset.source(one.split)  # refuses one without labels, whose features can be had
     fit = _attentive_model if head.kind == "attentive" else _model_on_features
     model, heads = fit(passes, head, refit=refit, group_of=group_of, progress=progress)
     probed = Probed(model, heads, tuple(one.split for one in (passes if refit else passes[:1])))
-    provenance = _provenance(probed, head.kind, asked, val_split)
-    return dataclasses.replace(probed, pretrained=dataclasses.replace(model, provenance=provenance, average=asked.pretrained.average))
+    provenance = _provenance(probed, head.kind, split_pass, val_split)
+    return dataclasses.replace(probed, pretrained=dataclasses.replace(model, provenance=provenance, average=split_pass.pretrained.average))
 
 
 def _attentive_model(
     passes: Sequence[SplitPass], head: HeadConfig, *, refit: bool, group_of: GroupOf, progress: bool
 ) -> tuple[Pretrained, dict[str, Fitted]]:
     """The backbone with an attentive head, and how the head was fitted."""
-    backbone, dataset = innermost(passes[0].pretrained), passes[0].dataset
-    config = attentive_config(backbone, head.attention or Attention(), head.layers)
+    backbone, dataset = bare_backbone(passes[0].pretrained), passes[0].dataset
+    config = attentive_config(backbone, head.attention or AttentiveSize(), head.layers)
     with tokens_of_passes(config, [dataclasses.replace(one, pretrained=backbone) for one in passes], progress=progress) as tokens:
         fitted = fit_attentive_head(tokens, config, len(dataset.labels), refit=refit, group_of=group_of)
     config = dataclasses.replace(config, num_classes=len(dataset.labels))
@@ -149,78 +132,18 @@ def _model_on_features(
     passes: Sequence[SplitPass], head: HeadConfig, *, refit: bool, group_of: GroupOf, progress: bool
 ) -> tuple[Pretrained, dict[str, Fitted]]:
     """The backbone with a linear or nearest-neighbour head, and how each head was fitted."""
-    backbone, dataset = seen(passes[0].pretrained, time=head.time, layers=head.layers), passes[0].dataset
+    backbone, dataset = feature_model(passes[0].pretrained, time=head.time, layers=head.layers), passes[0].dataset
     train, *rest = (features_of_split(dataclasses.replace(one, pretrained=backbone), progress=progress) for one in passes)
     heads = fit_heads(train, rest[0] if rest else None, kind=head.kind, refit=refit, group_of=group_of)
     return _assembled(backbone, head.kind, heads, train, multi_label=dataset.multi_label), heads
 
 
-def attentive_config(backbone: Pretrained, attention: Attention, layers: tuple[int, ...] = LAST) -> ProbeConfig:
+def attentive_config(backbone: Pretrained, attention: AttentiveSize, layers: tuple[int, ...] = LAST) -> ProbeConfig:
     """The config of an attentive probe without a head around a backbone without one."""
     sizes = dataclasses.asdict(attention)
     config = ProbeConfig(described(backbone.model.config), kind="attentive", layers=tuple(layers), **sizes)
     width = variable_shapes(config)["pool/time"][1]
     return dataclasses.replace(config, num_heads=next(heads for heads in range(max(1, width // HEAD_WIDTH), 0, -1) if width % heads == 0))
-
-
-def fit_attentive_head(
-    tokens: Tokens, config: ProbeConfig, classes: int, *, refit: bool = True, group_of: GroupOf = without_segment
-) -> Fitted:
-    """Trains an attentive head on tokens of a train split, and maybe of a val split after it; its setting is chosen as in `fit_heads`.
-
-    Returns:
-      What was fitted; its `head` are the parameters of `pool` and `head`.
-
-    Raises:
-      UserError: for videos of one class or one group, or names without a group.
-    """
-    rows = TokenRows(tokens.values, tokens.index, tokens.label, np.array([group_of(name) for name in tokens.names]))
-    everything = np.arange(len(rows.tokens))
-    train, *rest = np.split(everything, np.cumsum(tokens.counts)[:-1])
-    val = rest[0] if rest else None
-    head = AttentiveHead(pool_of(config), classes)
-    tried = choose_attentive(head, rows, train, val)
-    fitted_to = everything if refit else train
-    params = fit_attentive(head, rows, fitted_to, tried[0].setting)
-    chosen_on = counted(len(val), "video") if val is not None else _told_folds(rows.label, rows.groups)
-    return Fitted(params, tried, chosen_on, len(fitted_to))
-
-
-def fit_heads(
-    train: Features,
-    val: Features | None,
-    *,
-    kind: str = "linear",
-    settings: tuple[Setting, ...] | None = None,
-    refit: bool = True,
-    group_of: GroupOf = without_segment,
-) -> dict[str, Fitted]:
-    """Fits a head for each label of `train`. Its setting is chosen on `val`, or without one by cross-validation over groups.
-
-    With `refit` the head is then fitted to both. `settings` are those to choose from, in place of the kind's own.
-
-    Raises:
-      UserError: for videos of one class or one group, or names without a group.
-    """
-    fitted = {}
-    for name, classes in by_head(train.label_names).items():
-        examples, held_out = _examples(train, name, group_of), None if val is None else _examples(val, name, group_of)
-        method = FITTED[kind]() if settings is None else FITTED[kind](settings)
-        tried = choose(method, examples, held_out, len(classes))
-        everything = examples.joined(held_out) if held_out is not None and refit else examples
-        head = method.fit(everything, len(classes), tried[0].setting)
-        chosen_on = counted(len(held_out), "video") if held_out is not None else _told_folds(examples.label, examples.groups)
-        fitted[name] = Fitted(head, tried, chosen_on, len(everything))
-    return fitted
-
-
-def _examples(found: Features, head: str, group_of: GroupOf) -> Examples:
-    label = found.label[head] if isinstance(found.label, Mapping) else found.label
-    return Examples(found.features, label, np.array([group_of(name) for name in found.names]))
-
-
-def _told_folds(label: np.ndarray, groups: np.ndarray) -> str:
-    return f"{len(folds(label, groups))} folds of {len(np.unique(groups))} groups"
 
 
 def _assembled(backbone: Pretrained, kind: str, heads: Mapping[str, Fitted], train: Features, *, multi_label: bool) -> Pretrained:
@@ -241,23 +164,23 @@ def _with_memory(backbone: Pretrained, head: NearestHead, labels: tuple[str, ...
         return as_probe(backbone, ProbeConfig(described(config), **setting), bank, labels)
     if config.kind == "attentive":
         raise UserError("kind knn cannot stand on an attentive probe: give the model that the probe was made from")
-    return as_probe(innermost(backbone), dataclasses.replace(config, **setting), bank, labels)
+    return as_probe(bare_backbone(backbone), dataclasses.replace(config, **setting), bank, labels)
 
 
-def _provenance(probed: Probed, kind: str, asked: SplitPass, val_split: str | None) -> dict:
+def _provenance(probed: Probed, kind: str, split_pass: SplitPass, val_split: str | None) -> dict:
     by_name = {
         name: {
             "setting": fitted.tried[0].setting,
             "loss": fitted.tried[0].loss,
-            "mAP" if asked.dataset.multi_label else "top1": fitted.tried[0].top1,
+            "mAP" if split_pass.dataset.multi_label else "top1": fitted.tried[0].top1,
             "chosen_on": f"{val_split}, {fitted.chosen_on}" if val_split else fitted.chosen_on,
             "videos": fitted.fitted_to,
         }
         for name, fitted in probed.heads.items()
     }
-    how = {"kind": kind, "fitted_on": list(probed.fitted_on), "views": list(asked.views)}
+    how = {"kind": kind, "fitted_on": list(probed.fitted_on), "views": list(split_pass.views)}
     return {
         "probe": how | (by_name.get("") or {"heads": by_name}),
-        "data": dict(asked.dataset.identity),
-        "backbone": asked.pretrained.provenance,
+        "data": dict(split_pass.dataset.identity),
+        "backbone": split_pass.pretrained.provenance,
     }

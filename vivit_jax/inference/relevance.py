@@ -1,4 +1,4 @@
-"""Which parts of a clip speak for a class: integrated gradients of its log-odds, one number a token (Sundararajan et al., ICML 2017).
+"""Finds the parts of a clip that speak for a class: integrated gradients of its log-odds, one number a token (Sundararajan et al. 2017).
 
 Attention weights alone tell little here: the factorisations attend over different axes, and Models 3 and 4 have no token whose attention
 could be followed. Integrated gradients need only the function from video to score, so that one method serves all four models, and they are
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vivit_jax.models.families import Cells
+from vivit_jax.models.cells import Cells
 
 FIRST_PARTS = 4
 

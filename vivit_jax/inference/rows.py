@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from vivit_jax.heads import by_head
+from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.predict import ranked
 from vivit_jax.inference.windows import WindowScores
 from vivit_jax.weights import Pretrained
@@ -18,7 +19,7 @@ Row = dict[str, str | float]
 
 @dataclasses.dataclass(frozen=True)
 class RowsOfModel:
-    """Which rows a model's scores become: the most probable classes of each window, the most probable first.
+    """Makes rows of a model's scores: the most probable classes of each window, the most probable first.
 
     Attributes:
       pretrained: the model.
@@ -43,7 +44,7 @@ class RowsOfModel:
         """The rows of one window."""
         where = {"video": video, "start": rounded(scores.start), "end": rounded(scores.end)}
         return [
-            {**where, **({"head": head} if head else {}), "label": label, "probability": float(f"{probability:.7g}")}
+            {**where, **({"head": head} if head else {}), "label": label, "probability": float32_digits(probability)}
             for head, ranking in by_head(ranked(self.pretrained, scores.probabilities, self.top_k)).items()
             for label, probability in ranking
         ]

@@ -21,6 +21,7 @@ import numpy as np
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
+from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.evaluate import Unscored
 from vivit_jax.inference.scores import Names
 from vivit_jax.training.evaluation import Evaluation
@@ -31,7 +32,7 @@ GUESSES = 5
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """What is submitted.
+    """The contents of a submission.
 
     Attributes:
       evaluation: the model's logits, of videos that were scored or are not known.
@@ -84,7 +85,7 @@ def epic(submission: Submission) -> bytes:
     """`test.json` in a zip."""
     scores = {head: submission.logits(head).astype(np.float64) for head in EPIC_HEADS}
     results = {
-        name: {head: {str(number): _digits(value) for number, value in enumerate(scores[head][row])} for head in EPIC_HEADS}
+        name: {head: {str(number): float32_digits(value) for number, value in enumerate(scores[head][row])} for head in EPIC_HEADS}
         for row, name in enumerate(submission.clips)
     }
     levels = dict(zip(("sls_pt", "sls_tl", "sls_td"), submission.supervision, strict=True))
@@ -114,11 +115,6 @@ def write_submission(challenge: str, submission: Submission, path: pathlib.Path)
     contents = CHALLENGES[challenge](submission)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, contents)
-
-
-def _digits(value: float) -> float:
-    """A number with the digits that float32 has."""
-    return float(f"{value:.7g}")
 
 
 def _heads(labels: Labels) -> str:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, UInt8
 
 from vivit_jax import console
 from vivit_jax.errors import UserError
+from vivit_jax.inference.finite import AT_FAULT
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import build
 from vivit_jax.models.probe.config import ProbeConfig
@@ -107,7 +108,7 @@ class _Forward:
 def _in_range(tokens: np.ndarray, split: str) -> np.ndarray:
     """The tokens, or an error where float16 does not hold them."""
     if not np.abs(tokens).max(initial=0) <= LARGEST:  # false for NaN too
-        raise UserError(f"the model gives NaN or numbers above {LARGEST} for videos of {split}: its weights or its dtype are at fault")
+        raise UserError(f"the model gives NaN or numbers above {LARGEST} for videos of {split}: {AT_FAULT}")
     return tokens
 
 

@@ -1,4 +1,4 @@
-"""What a model sees along a video of any length: probabilities of its classes in one window of time after another.
+"""Scores a video of any length in one window of time after another.
 
 A window is scored as a video that holds nothing else would be. The video is decoded once, in a process of its own, and memory does not grow
 with its length.
@@ -20,7 +20,8 @@ from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.windows import DIGITS, Window, WindowPlan, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
-from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, check_head, forward, mean_over_views
+from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, check_head, forward
+from vivit_jax.inference.over_views import mean_over_views
 from vivit_jax.inference.predict import Prediction, path_of, probabilities_of, ranked
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
@@ -28,7 +29,7 @@ from vivit_jax.weights import Pretrained
 
 @dataclasses.dataclass(frozen=True)
 class WindowScores:
-    """What a model says of a window.
+    """The scores of a window.
 
     Attributes:
       number: the window's place in the video, from 0.

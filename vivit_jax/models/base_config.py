@@ -1,4 +1,4 @@
-"""What the configs of all families have in common: the type of the computation, the heads, plain values for JSON."""
+"""The base of the configs of all families: the type of the computation, the heads, plain values for JSON."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ DTYPES = ("auto", "float32", "bfloat16")
 
 
 class BaseConfig:
-    """What a frozen dataclass with the fields `dtype` and `num_classes` gains by inheriting from it."""
+    """The base of a config, a frozen dataclass with the fields `dtype` and `num_classes`."""
 
     @property
     def compute_dtype(self) -> jnp.dtype:
@@ -28,7 +28,7 @@ class BaseConfig:
         return {} if self.num_classes is None else by_head(self.num_classes)
 
     def to_dict(self) -> dict:
-        """Plain values for JSON; the config of these is the same model."""
+        """Plain values for JSON, from which the same config can be made."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         if isinstance(self.num_classes, Mapping):
             values["num_classes"] = dict(self.num_classes)

@@ -1,4 +1,4 @@
-"""The families of models, and all that the rest of the package asks of one.
+"""The families of models, and the interface by which the rest of the package uses one.
 
 A family is added by one folder here, whose module holds a `FAMILY`, and one line in `FAMILIES`. Every command then works with it: nothing
 outside its folder says its name.
@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Protocol
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.models.cells import Cells
 from vivit_jax.models.layer_outputs import LayerOutput
 
 DEFAULT = "vivit"
@@ -51,38 +51,7 @@ class ModelConfig(Protocol):
         """The type of the computation on the device at hand."""
 
     def to_dict(self) -> dict:
-        """Plain values for JSON; the config of these is the same model."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Cells:
-    """How a model's features lie over the pixels of its clip: a grid of (n_t, n_h, n_w) boxes.
-
-    Attributes:
-      frames: for each feature along time, the clip's frames that it is made of.
-      rows: (n_h + 1,) edges along the height, in pixels.
-      columns: (n_w + 1,) edges along the width, in pixels.
-    """
-
-    frames: tuple[tuple[int, ...], ...]
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(n_t, n_h, n_w)."""
-        return len(self.frames), len(self.rows) - 1, len(self.columns) - 1
-
-    @property
-    def times(self) -> np.ndarray:
-        """(n_t,) float64, the clip's frame at each feature's centre."""
-        return np.array([np.mean(frames) for frames in self.frames])
-
-    def sums(self, pixels: np.ndarray) -> np.ndarray:
-        """The sum over each box, (n_t, n_h, n_w), of values (t, h, w)."""
-        by_time = np.stack([pixels[list(frames)].sum(0) for frames in self.frames])
-        by_row = np.add.reduceat(by_time, self.rows[:-1], axis=1)
-        return np.add.reduceat(by_row, self.columns[:-1], axis=2)
+        """Plain values for JSON, from which the same config can be made."""
 
 
 @dataclasses.dataclass(frozen=True)

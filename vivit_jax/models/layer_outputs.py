@@ -1,4 +1,4 @@
-"""What a layer of a frozen backbone gives to a probe: a feature of the clip, one of each time index, and all tokens."""
+"""The outputs of a frozen backbone's layer, as a probe takes them: a feature of the clip, one of each time index, and all tokens."""
 
 from typing import NamedTuple
 

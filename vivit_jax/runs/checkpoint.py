@@ -20,7 +20,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from vivit_jax import console
-from vivit_jax.files import REMEDIES, first_free, told
+from vivit_jax.files import REMEDIES, explained, first_free
 from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, replace_facts, step_dirs, write_manifest
 from vivit_jax.runs.stopping import Refused, Stopped
 from vivit_jax.training.devices.hosts import of_first_host
@@ -254,5 +254,5 @@ def _in_one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     for number in (*REMEDIES, errno.ESTALE, errno.EMFILE):
         if os.strerror(number) in text:
-            return told(number)
+            return explained(number)
     return f"{type(error).__name__}: {text[:200]}"

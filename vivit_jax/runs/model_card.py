@@ -18,8 +18,8 @@ from vivit_jax.runs.comparison.units import FEW, by_video
 from vivit_jax.runs.evaluations import OWN
 from vivit_jax.runs.record import read_config, read_evaluation, step_of
 from vivit_jax.versions import versions_of
+from vivit_jax.weights.hub_cache import HUB
 from vivit_jax.weights.model_dir import Pretrained
-from vivit_jax.weights.vit.source import HUB
 
 TASK = "video-classification"
 CLASSES_SHOWN = 50

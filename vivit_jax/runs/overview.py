@@ -18,13 +18,13 @@ from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.run import Run
 from vivit_jax.training.devices.placement import bytes_per_device, placed
 from vivit_jax.training.state import TrainState
-from vivit_jax.weights.groups import Group
+from vivit_jax.weights.report import ReportLine
 
 SMALL = ("norm", "position", "cls")
 WORTH_SAYING = 0.1  # GB of batches on the host
 
 
-def tell(run: Run, loop: Loop, origin: Sequence[Group]) -> None:
+def tell(run: Run, loop: Loop, origin: Sequence[ReportLine]) -> None:
     """Prints the overview, on the first host.
 
     Args:

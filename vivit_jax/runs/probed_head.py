@@ -17,17 +17,17 @@ from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.groups import grouping
 from vivit_jax.errors import UserError
 from vivit_jax.inference.features import features
-from vivit_jax.inference.probe import fit_heads
+from vivit_jax.inference.fitted_heads import fit_heads
 from vivit_jax.models.families import build
 from vivit_jax.weights import Pretrained
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.headless import head_variables
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
+from vivit_jax.weights.report import ReportLine
 
 STRENGTH = {"C": 0.1}
 
 
-def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: Any) -> tuple[Any, Group]:
+def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: Any) -> tuple[Any, ReportLine]:
     """Fits a linear head to the training split, and scores it on the validation split, or without one by cross-validation.
 
     Returns:
@@ -55,4 +55,5 @@ def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: A
     layers = {name: fitted.head.layer for name, fitted in heads.items()}
     flat = flatten_variables(variables) | head_variables(experiment.model, layers)
     done = f"logistic regression on the features of {len(train.features)} videos"
-    return unflatten_variables(flat, scan_layers=getattr(experiment.model, "scan_layers", False)), Group("head", data.train_split, done)
+    variables = unflatten_variables(flat, scan_layers=getattr(experiment.model, "scan_layers", False))
+    return variables, ReportLine("head", data.train_split, done)

@@ -38,9 +38,9 @@ from vivit_jax.training.evaluation import Evaluation, Evaluator
 from vivit_jax.training.forward import Watch
 from vivit_jax.training.lora import with_adapters
 from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.model_dir import load_model_dir
+from vivit_jax.weights.report import ReportLine
 
 
 def train(
@@ -161,7 +161,7 @@ def _class_weights(experiment: Experiment, dataset: VideoDataset, examples: int)
     return explicit_class_weights(loss, {head: len(names) for head, names in by_head(dataset.labels).items()})
 
 
-def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Sequence[Group]]:
+def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Sequence[ReportLine]]:
     """The experiment completed by the data set and the initial weights; the initial variables; and where each group of them came from."""
     model = _with_classes(experiment, labels)
     start = initialise(model, experiment.init, jax.random.key(experiment.seed))

@@ -12,8 +12,8 @@ from vivit_jax.files import appearing
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.answers import names_of
 from vivit_jax.serving.limits import ServingLimits
+from vivit_jax.weights.hub_cache import HUB
 from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, WEIGHTS, load_model_dir
-from vivit_jax.weights.vit.source import HUB
 
 PORT = 7860  # where Spaces look for a server
 SERVER = ("starlette", "uvicorn", "python-multipart")

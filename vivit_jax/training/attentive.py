@@ -159,7 +159,7 @@ def _stepper(model: nn.Module, optimizer: optax.GradientTransformation, index: n
 
 
 def _decays(params: Any) -> Any:
-    """Which parameters weight decay applies to: kernels and queries."""
+    """Marks the parameters that weight decay applies to: kernels and queries."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key in ("kernel", "query"), params)
 
 

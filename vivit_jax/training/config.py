@@ -33,12 +33,12 @@ class LossConfig:
     class_weights: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        _named("loss.name", self.name, LOSSES)
+        _check_name("loss.name", self.name, LOSSES)
         if isinstance(self.class_weights, str):
-            _named("loss.class_weights", self.class_weights, ("balanced",))
+            _check_name("loss.class_weights", self.class_weights, ("balanced",))
         elif any(weight < 0 for weight in self.class_weights or ()):
             raise UserError(f"loss.class_weights must be at least 0, got {self.class_weights}")
-        _within("loss.label_smoothing", self.label_smoothing, 0.0, 1.0)
+        _check_within("loss.label_smoothing", self.label_smoothing, 0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,17 +79,17 @@ class OptimizerConfig:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        _named("optimizer.name", self.name, OPTIMIZERS)
+        _check_name("optimizer.name", self.name, OPTIMIZERS)
         for field in ("learning_rate", "weight_decay", "sam_rho"):
-            _at_least(f"optimizer.{field}", getattr(self, field), 0)
+            _check_at_least(f"optimizer.{field}", getattr(self, field), 0)
         for field in ("momentum", "b1", "b2"):
-            _within(f"optimizer.{field}", getattr(self, field), 0.0, 1.0)
+            _check_within(f"optimizer.{field}", getattr(self, field), 0.0, 1.0)
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise UserError(f"optimizer.clip_norm must be above 0, or None to not clip, got {self.clip_norm}")
         if not 0 < self.layer_decay <= 1:
             raise UserError(f"optimizer.layer_decay must be in (0, 1], got {self.layer_decay}")
         for pattern, factor in self.multipliers:
-            _at_least(f"optimizer.multipliers {pattern!r}", factor, 0)
+            _check_at_least(f"optimizer.multipliers {pattern!r}", factor, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ class ScheduleConfig:
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        _named("schedule.name", self.name, SCHEDULES)
+        _check_name("schedule.name", self.name, SCHEDULES)
         check_duration(self, "schedule", "warmup_", zero=True)
         if any(not 0 < milestone < 1 for milestone in self.milestones):
             raise UserError(f"schedule.milestones are shares of the run, each between 0 and 1, got {self.milestones}")
@@ -143,8 +143,8 @@ class LoraConfig:
     full: str | None = r"^head"
 
     def __post_init__(self) -> None:
-        _at_least("training.lora.rank", self.rank, 0)
-        _at_least("training.lora.alpha", self.alpha, 0)
+        _check_at_least("training.lora.rank", self.rank, 0)
+        _check_at_least("training.lora.alpha", self.alpha, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,11 +195,11 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "accumulation", "log_every", "prefetch"):
-            _at_least(f"training.{field}", getattr(self, field), 1)
+            _check_at_least(f"training.{field}", getattr(self, field), 1)
         for field in ("mixup", "cutmix"):
-            _at_least(f"training.{field}", getattr(self, field), 0)
-        _named("training.mix_per", self.mix_per, MIXED_PER)
-        _within("training.ema_decay", self.ema_decay, 0.0, 1.0)
+            _check_at_least(f"training.{field}", getattr(self, field), 0)
+        _check_name("training.mix_per", self.mix_per, MIXED_PER)
+        _check_within("training.ema_decay", self.ema_decay, 0.0, 1.0)
         if self.ema_percent is not None and not 0 < self.ema_percent <= 1000:
             raise UserError(f"training.ema_percent must be above 0 and at most 1000, got {self.ema_percent}")
         check_duration(self, "training", "")
@@ -260,12 +260,12 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         check_duration(self, "evaluation", "every_")
-        _named("evaluation.average", self.average, AVERAGES)
-        _at_least("evaluation.patience", self.patience, 1)
+        _check_name("evaluation.average", self.average, AVERAGES)
+        _check_at_least("evaluation.patience", self.patience, 1)
         if self.best == LAST and self.patience is not None:
             raise UserError("evaluation.patience waits for a better score, and evaluation.best is last: set it to a score")
-        _at_least("evaluation.patience_delta", self.patience_delta, 0)
-        _at_least("evaluation.batch_size", self.batch_size, 1)
+        _check_at_least("evaluation.patience_delta", self.patience_delta, 0)
+        _check_at_least("evaluation.batch_size", self.batch_size, 1)
         if min(*self.views, *self.test_views) < 1:
             raise UserError(f"evaluation.views and test_views count at least 1 each way, got {self.views} and {self.test_views}")
 
@@ -296,7 +296,7 @@ class CheckpointConfig:
 
     def __post_init__(self) -> None:
         check_duration(self, "checkpoint", "every_")
-        _at_least("checkpoint.keep", self.keep, 1)
+        _check_at_least("checkpoint.keep", self.keep, 1)
         check_duration(self, "checkpoint", "keep_every_")
 
 
@@ -317,25 +317,25 @@ class ParallelConfig:
     tensor: int = 1
 
     def __post_init__(self) -> None:
-        _named("parallel.mode", self.mode, MODES)
+        _check_name("parallel.mode", self.mode, MODES)
         if self.data != -1:
-            _at_least("parallel.data", self.data, 1)
-        _at_least("parallel.fsdp", self.fsdp, 1)
-        _at_least("parallel.tensor", self.tensor, 1)
+            _check_at_least("parallel.data", self.data, 1)
+        _check_at_least("parallel.fsdp", self.fsdp, 1)
+        _check_at_least("parallel.tensor", self.tensor, 1)
         if self.mode == "pmap" and (self.fsdp, self.tensor) != (1, 1):
             raise UserError(f"parallel.mode pmap divides the batch alone: fsdp {self.fsdp} and tensor {self.tensor} need mode jit")
 
 
-def _named(field: str, value: str, known: tuple[str, ...]) -> None:
+def _check_name(field: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise unknown_name(field, value, known)
 
 
-def _at_least(field: str, value: float | None, least: int) -> None:
+def _check_at_least(field: str, value: float | None, least: int) -> None:
     if value is not None and value < least:
         raise UserError(f"{field} must be at least {least}, got {value}")
 
 
-def _within(field: str, value: float, low: float, high: float) -> None:
+def _check_within(field: str, value: float, low: float, high: float) -> None:
     if not low <= value < high:
         raise UserError(f"{field} must be in [{low:g}, {high:g}), got {value}")

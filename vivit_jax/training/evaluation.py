@@ -125,7 +125,7 @@ def metrics_of(labels: Mapping[str, Sequence[str]], *, multi_label: bool) -> tup
 
 @dataclasses.dataclass(frozen=True)
 class Scoring:
-    """What the logits of a model mean, and so how they become scores.
+    """The meaning of a model's logits, by which they become scores.
 
     Attributes:
       labels: names of the classes in the order of the logits, or those of each head.

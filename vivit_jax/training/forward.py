@@ -1,4 +1,4 @@
-"""What a model gives for every example of a split, once each, on any number of devices and hosts."""
+"""Computes a model's outputs for every example of a split, once each, on any number of devices and hosts."""
 
 import dataclasses
 import itertools

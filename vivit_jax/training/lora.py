@@ -96,7 +96,7 @@ def trained_by(config: LoraConfig) -> Callable[[str], bool] | None:
 
 
 def _adapter(name: str, shape: tuple[int, ...], config: LoraConfig, seed: int) -> dict[str, np.ndarray]:
-    """A fresh adapter of a kernel; of scanned layers, what each would have by itself."""
+    """A fresh adapter of a kernel; for scanned layers, those that each would have by itself, stacked."""
     layers, shape = (shape[:1], shape[1:]) if "/blocks/" in name else ((), shape)
     inputs = 1 if TO_HEADS.search(f"/{name}") else len(shape) - 1
     bound = 1 / np.sqrt(np.prod(shape[:inputs]))
@@ -112,7 +112,7 @@ def _adapter(name: str, shape: tuple[int, ...], config: LoraConfig, seed: int) -
 
 
 def _product(adapter: Mapping) -> Array:
-    """scale a b, with all dimensions in and all dimensions out flat; whatever axes `scale` has lead: of layers, of devices."""
+    """scale a b as (..., in, out), all dimensions in and all out made one each. The axes of `scale`, of layers or devices, come first."""
     scale = jnp.asarray(adapter["scale"])
     a = jnp.asarray(adapter["a"])
     a = a.reshape(*scale.shape, -1, a.shape[-1])

@@ -199,7 +199,7 @@ def _ranked(scores: Float[np.ndarray, "b n"]) -> Int[np.ndarray, "b n"]:
 
 
 def _ranking(logits: Float[np.ndarray, "b classes"], log_probability: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b classes"]:
-    """What examples are ranked by for each class: its probability; of two classes their log-odds, which never round to 1 and tie."""
+    """The scores that rank examples for each class: its probability; for two classes the log-odds, which cannot tie by rounding to 1."""
     if logits.shape[1] != 2:
         return np.exp(log_probability)
     odds = logits[:, 1].astype(np.float64) - logits[:, 0]

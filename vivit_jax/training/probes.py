@@ -20,7 +20,7 @@ from vivit_jax.weights.headless import Linear
 
 FOLDS = 5
 STRENGTHS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-12, 9))  # 1e-6, 3.16e-6, ... 10,000
-ENDLESS = ("C", "rate", "epochs")  # settings whose values have no natural end
+UNBOUNDED = ("C", "rate", "epochs")  # settings whose values have no natural end
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
 TOLERANCE, ITERATIONS = 1e-6, 5_000
@@ -117,7 +117,7 @@ class Tried:
 
 
 @dataclasses.dataclass(frozen=True)
-class Linearly:
+class LinearKind:
     """The kind `linear`: multinomial logistic regression on standardised features, by scikit-learn."""
 
     settings: tuple[Setting, ...] = tuple({"C": strength} for strength in STRENGTHS)
@@ -143,7 +143,7 @@ class Linearly:
 
 
 @dataclasses.dataclass(frozen=True)
-class Nearest:
+class NearestKind:
     """The kind `knn`: nothing is fitted; the head keeps the features themselves."""
 
     settings: tuple[Setting, ...] = tuple({"neighbours": n, "temperature": t} for n, t in itertools.product(NEIGHBOURS, TEMPERATURES))
@@ -162,8 +162,8 @@ class Nearest:
         return NearestHead(keys, one_hot, min(int(setting["neighbours"]), len(keys)), setting["temperature"])
 
 
-KINDS = {"linear": Linearly, "knn": Nearest}
-Kind = Linearly | Nearest
+KINDS = {"linear": LinearKind, "knn": NearestKind}
+Kind = LinearKind | NearestKind
 
 
 def choose(kind: Kind, train: Examples, val: Examples | None, classes: int) -> tuple[Tried, ...]:
@@ -202,7 +202,12 @@ def tried_in_order(scored: Sequence[tuple[Setting, np.ndarray]], label: np.ndarr
 def at_an_end(tried: Sequence[Tried]) -> list[str]:
     """The settings whose best value is the least or the largest that was tried, so that a better one may lie beyond."""
     best = tried[0].setting
-    return [name for name in ENDLESS if name in best and best[name] in (f(one.setting[name] for one in tried) for f in (min, max))]
+
+    def is_at_an_end(name: str) -> bool:
+        values = [one.setting[name] for one in tried]
+        return best[name] in (min(values), max(values))
+
+    return [name for name in UNBOUNDED if name in best and is_at_an_end(name)]
 
 
 def folds(label: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -46,7 +46,7 @@ class TrainState:
 
     @property
     def model_variables(self) -> dict[str, Any]:
-        """What is evaluated and saved as the model: `params`, adapters merged into them, and its other collections by name."""
+        """The variables that are evaluated and saved: `params`, adapters merged into them, and the model's other collections by name."""
         if self.average is None:
             return {"params": merged(self.params), **self.collections}
         return {"params": merged(self.average), **self.average_collections}

@@ -1,15 +1,15 @@
-"""What a conversion is asked for, and what it gives: shared by the converters of all families."""
+"""The options and the result of a conversion, shared by the converters of all families."""
 
 import dataclasses
 
 from vivit_jax.heads import Labels
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.report import ReportLine
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """What a caller asks for besides the fields of the model.
+class ConversionOptions:
+    """The options of a conversion besides the fields of the model.
 
     Attributes:
       head: `keep` or `fresh`; None keeps a video model's if the classes are the same.
@@ -33,4 +33,4 @@ class Conversion:
     """A converted model and, for each group of its parameters, where it came from and what was done to it."""
 
     pretrained: Pretrained
-    report: tuple[Group, ...]
+    report: tuple[ReportLine, ...]

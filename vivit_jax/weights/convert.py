@@ -10,7 +10,8 @@ from vivit_jax.models.resnet3d.config import ARCHITECTURES as RESNETS
 from vivit_jax.models.vivit.config import ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.models.x3d.config import ARCHITECTURES as X3DS
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.conversion import Asked, Conversion
+from vivit_jax.weights.conversion import Conversion, ConversionOptions
+from vivit_jax.weights.hub_cache import local_path
 from vivit_jax.weights.model_dir import Pretrained, load_model_dir
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.resnet3d import convert as resnet3d
@@ -18,7 +19,7 @@ from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.tensors import read_tensors
 from vivit_jax.weights.vit import convert as vit
 from vivit_jax.weights.vit.source import FORMATS as VIT_FORMATS
-from vivit_jax.weights.vit.source import OWN_FORMAT, local_path
+from vivit_jax.weights.vit.source import OWN_FORMAT
 from vivit_jax.weights.x3d import convert as x3d
 from vivit_jax.weights.x3d import source as x3ds
 
@@ -72,13 +73,13 @@ def convert(
       UserError: naming what cannot be read, what the caller must say, or what does not fit.
     """
     model = {name: value for name, value in model.items() if value is not None}
-    asked = Asked(head=head, stride=stride, resize=resize, labels=labels, seed=seed, image_models=image_models)
+    options = ConversionOptions(head=head, stride=stride, resize=resize, labels=labels, seed=seed, image_models=image_models)
     path = local_path(source)
     tensors = None if init.format == OWN_FORMAT or is_model_dir(path) else read_tensors(path)
     for source_of, family in CONVOLUTIONAL:
         if init.format in source_of.FORMATS or (init.format == "auto" and tensors is not None and source_of.format_of(tensors)):
-            return family.convert(tensors, model, init, asked)
-    return vit.convert(path, tensors, model, init, asked)
+            return family.convert(tensors, model, init, options)
+    return vit.convert(path, tensors, model, init, options)
 
 
 def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:

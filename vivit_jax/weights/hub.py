@@ -1,4 +1,4 @@
-"""Puts a model directory onto the Hugging Face hub; `hf://org/name` reads it back (`vivit_jax.weights.vit.source`).
+"""Puts a model directory onto the Hugging Face hub; `hf://org/name` reads it back (`vivit_jax.weights.hub_cache`).
 
 It makes one commit of exactly the directory's files and the card, as `HfApi.upload_folder` would of a folder that held the card too.
 `ModelHubMixin.push_to_hub` would write the weights a second time to a temporary folder, under a class of ours, with a card of its own
@@ -9,8 +9,8 @@ import pathlib
 import re
 
 from vivit_jax.errors import UserError, in_one_line
+from vivit_jax.weights.hub_cache import HUB, why_unreachable
 from vivit_jax.weights.model_json import CONFIG, PREPROCESS, WEIGHTS
-from vivit_jax.weights.vit.source import HUB, why_unreachable
 
 CARD = "README.md"
 NAME = re.compile(r"[\w.-]+/[\w.-]+")

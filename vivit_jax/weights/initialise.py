@@ -13,11 +13,11 @@ from vivit_jax.errors import UserError
 from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.config import InitConfig, Triple
-from vivit_jax.weights.groups import Group
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import load_model_dir
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
+from vivit_jax.weights.report import ReportLine
 
 # For each family whose weights can come from other formats, the module that reads and fits them, by an `initialise` like the one here.
 SOURCES = {
@@ -43,7 +43,7 @@ class Initialisation:
     variables: dict
     mean: Triple
     std: Triple
-    report: tuple[Group, ...]
+    report: tuple[ReportLine, ...]
 
 
 def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
@@ -62,11 +62,11 @@ def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initiali
             return importlib.import_module(SOURCES[model.family]).initialise(model, init, key)
         return from_model_dir(model, init, key)
     model = _with_overrides(model, init)
-    variables = unflatten_variables(random_variables(model, key), scan_layers=getattr(model, "scan_layers", False))
-    return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (Group("all", "-", "random"),))
+    variables = unflatten_variables(fresh_variables(model, key), scan_layers=getattr(model, "scan_layers", False))
+    return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (ReportLine("all", "-", "random"),))
 
 
-def random_variables(model: ModelConfig, key: jax.Array, paths: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+def fresh_variables(model: ModelConfig, key: jax.Array, paths: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """The variables at `paths` (all by default) of a freshly initialised model, by path; no others are computed."""
     paths = tuple(variable_shapes(model) if paths is None else paths)
     if not paths:
@@ -109,8 +109,9 @@ def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Init
     model, expected = _with_overrides(model, init), variable_shapes(model)
     values = flatten_variables(source.variables)
     fresh = [path for path in expected if path.startswith("head")] if init.head != "keep" else []
-    values |= random_variables(model, key, fresh)
+    values |= fresh_variables(model, key, fresh)
     check_parameters({path: array.shape for path, array in values.items()}, expected, str(init.source))
     variables = unflatten_variables({path: values[path] for path in expected}, scan_layers=getattr(model, "scan_layers", False))
-    groups = (Group("all but the head" if fresh else "all", str(init.source), "copied"), *([Group("head", "-", "random")] if fresh else []))
-    return Initialisation(model, variables, init.mean or source.preprocess.mean, init.std or source.preprocess.std, groups)
+    copied = ReportLine("all but the head" if fresh else "all", str(init.source), "copied")
+    report = (copied, ReportLine("head", "-", "random")) if fresh else (copied,)
+    return Initialisation(model, variables, init.mean or source.preprocess.mean, init.std or source.preprocess.std, report)

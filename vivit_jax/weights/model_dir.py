@@ -62,12 +62,12 @@ class Pretrained:
 
     @property
     def activation(self) -> Callable[[jax.Array], jax.Array]:
-        """From logits (b, classes) to probabilities."""
+        """The function from logits (b, classes) to probabilities: softmax, or sigmoid."""
         return jax.nn.sigmoid if self.multi_label else jax.nn.softmax
 
     @property
     def problem_type(self) -> str:
-        """What the logits mean, in the words of Hugging Face's configs."""
+        """The meaning of the logits by its name in Hugging Face's configs."""
         return MULTI_LABEL if self.multi_label else SINGLE_LABEL
 
     def save(self, path: str | os.PathLike) -> pathlib.Path:
@@ -174,7 +174,7 @@ def load_model_dir(path: str | os.PathLike) -> Pretrained:
 
 
 def _identity(path: pathlib.Path) -> tuple[int, int] | None:
-    """What changes when another directory takes the place of this one."""
+    """A value that changes when another directory takes the place of this one; None if there is none."""
     try:
         now = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the two JSON files of a model directory say: config.json about the network and its classes, preprocess.json about its input."""
+"""The two JSON files of a model directory: config.json on the network and its classes, preprocess.json on its input."""
 
 import dataclasses
 import hashlib
@@ -58,7 +58,7 @@ def read_json(path: pathlib.Path) -> dict:
 
 
 def read_config(path: pathlib.Path) -> dict:
-    """What the config.json in a model directory says; refuses that of anything else, and keys that are not known."""
+    """The contents of a model directory's config.json; refuses that of anything else, and unknown keys."""
     config = read_json(path / CONFIG)
     if config.get("architecture") != ARCHITECTURE:
         raise UserError(
@@ -126,7 +126,7 @@ def labels_in(model_config: ModelConfig, id2label: object, path: pathlib.Path) -
 
 
 def is_multi_label(config: Mapping, path: pathlib.Path) -> bool:
-    """Whether a video may have several classes by a config.json; `path` is the file, for errors."""
+    """Whether a video may have several classes, by a config.json; `path` is the file, for errors."""
     problem_type = config.get("problem_type", SINGLE_LABEL)  # models saved by older versions do not say
     if problem_type not in (SINGLE_LABEL, MULTI_LABEL):
         raise unknown_name(f"problem_type in {path}", str(problem_type), (SINGLE_LABEL, MULTI_LABEL))
@@ -134,7 +134,7 @@ def is_multi_label(config: Mapping, path: pathlib.Path) -> bool:
 
 
 def average_in(config: Mapping, path: pathlib.Path) -> str:
-    """What is averaged over the views by a config.json, which does not say so of logits; `path` is the file, for errors."""
+    """`logits` or `probabilities`, whichever a config.json averages over the views; it omits the default, logits. `path` is for errors."""
     average = config.get("average", LOGITS)
     if average not in (LOGITS, PROBABILITIES):
         raise unknown_name(f"average in {path}", str(average), (LOGITS, PROBABILITIES))

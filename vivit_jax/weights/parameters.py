@@ -1,4 +1,4 @@
-"""What parameters a model has, and the check that a set of parameters is exactly those."""
+"""The shapes of a model's parameters, and the check that a set of parameters is exactly the model's."""
 
 import functools
 from collections.abc import Iterable, Mapping

@@ -87,7 +87,7 @@ class Tensors(Mapping[str, np.ndarray]):
 
     @property
     def notes(self) -> tuple[tuple[str, str], ...]:
-        """What a report should say of where they were, as `Backbone.notes`."""
+        """Facts for the report on where the tensors were, as in `Backbone.notes`."""
         return (("(weights)", f"those under {self.taken!r}: the checkpoint holds others too"),) if self.taken else ()
 
     def renamed(self, names: Mapping[str, str]) -> "Tensors":
@@ -192,5 +192,5 @@ def leaves_of(path: pathlib.Path, tree: object, separator: str) -> dict:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of a library says, without its explanations; its type if it says nothing."""
+    """The first line of a library's error; its type if it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -64,7 +64,7 @@ def _read_file(path: pathlib.Path) -> Tensors:
 
 
 def _kind(path: pathlib.Path) -> str | None:
-    """What a file is, by its first bytes: names say little (`checkpoint_200000`)."""
+    """The key of `READERS` for a file, by its first bytes, since names say little (`checkpoint_200000`); None if it is of no known kind."""
     with path.open("rb") as file:
         head = file.read(9)
     if zipfile.is_zipfile(path):

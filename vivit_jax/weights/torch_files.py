@@ -62,7 +62,7 @@ def _check_torch(path: pathlib.Path, name: str, tensor: "torch.Tensor") -> None:
 
 
 def _oddity(tensor: "torch.Tensor") -> str | None:
-    """What keeps a tensor from being numbers that NumPy can take as they lie in memory."""
+    """The reason why NumPy cannot take a tensor's numbers as they lie in memory; None if it can."""
     if tensor.is_quantized:
         return "quantised"
     if tensor.is_nested:

@@ -1,4 +1,4 @@
-"""What training code wraps a state dict in: keys of a checkpoint around it, and words in front of all its names."""
+"""Unwraps the state dicts that training code saves: from keys of a checkpoint around them, and words in front of all names."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
+from vivit_jax.console import first_of
 from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, is_hidden, locate
 from vivit_jax.data.layouts.frames import images_in, is_image, rate, segment
 from vivit_jax.data.layouts.published_lists import PACKED, text_of
@@ -257,8 +258,7 @@ class Gathered:
         for split, count in Counter(split for split, _ in self.missing).items():
             names = [name for other, name in self.missing if other == split]
             total = count + sum(clip.split == split for clip in self.clips)
-            more = ", ..." if count > SHOWN else ""
-            told.append(f"{count} of {total} {split} videos are missing, listed in missing.csv: {', '.join(names[:SHOWN])}{more}")
+            told.append(f"{count} of {total} {split} videos are missing, listed in missing.csv: {first_of(names, SHOWN)}")
         if self.again:
             told.append(f"{self.again} lines list a clip again and were left aside")
         order = sorted(range(len(self.clips)), key=lambda index: (str(self._videos[index]), self.clips[index].start))

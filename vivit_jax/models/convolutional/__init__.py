@@ -1,1 +1,1 @@
-"""What networks of convolutions over time and space are made of, and how it is computed fast."""
+"""Layers of CNNs over time and space, and the ways to compute them fast."""

@@ -1,4 +1,4 @@
-"""How a network is computed. Each choice gives the same function, and other numbers only by rounding; parameters never depend on it."""
+"""Ways to compute a CNN. All of them are the same function but for rounding, and take the same parameters."""
 
 import dataclasses
 
@@ -32,6 +32,6 @@ FOR_GPUS = Computation(as_2d=True, in_eights=True, in_blocks=True, one_pass=True
 
 
 def computation_of(convolutions: str) -> Computation:
-    """What a model's `convolutions` means on the device at hand: `3d` as it is written, `2d` for GPUs, `auto` what is faster there."""
+    """The computation that a model's `convolutions` names: `3d` as written, `2d` for GPUs, `auto` the faster of the two on this device."""
     for_gpus = convolutions == "2d" or (convolutions == "auto" and jax.default_backend() == "gpu")
     return FOR_GPUS if for_gpus else AS_WRITTEN

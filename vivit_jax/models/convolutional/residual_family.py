@@ -1,4 +1,4 @@
-"""What families of residual networks over time and space have in common, besides their config: stages of blocks on a stem."""
+"""Functions that the families of residual networks share: their networks are stages of blocks on a stem."""
 
 import dataclasses
 import re

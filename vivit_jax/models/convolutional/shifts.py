@@ -30,7 +30,7 @@ def _padded(x: Array, kernel: Extents) -> tuple[Array, list[Extents]]:
 
 
 def _seen(padded: Array, shape: tuple[int, ...], at: Sequence[int | Array], stride: Extents) -> Array:
-    """What a place of the kernel sees at each place of the output, in float32."""
+    """The features that place `at` of the kernel is multiplied with, for each place of the output, in float32."""
     window = jax.lax.dynamic_slice(padded, (0, *at, 0), shape)
     return window[:, :: stride[0], :: stride[1], :: stride[2]].astype(jnp.float32)
 

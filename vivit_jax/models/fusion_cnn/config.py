@@ -1,4 +1,4 @@
-"""What a CNN of Karpathy et al. 2014 is: one frozen dataclass, checked when it is made."""
+"""The config of a CNN of Karpathy et al. 2014: one frozen dataclass, checked when it is made."""
 
 import dataclasses
 import itertools

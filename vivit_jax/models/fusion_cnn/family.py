@@ -1,10 +1,11 @@
-"""The CNNs of Karpathy et al. 2014 as a family: what the rest of the package asks of one."""
+"""The CNNs of Karpathy et al. 2014 as a family of models."""
 
 import dataclasses
 
 import numpy as np
 
-from vivit_jax.models.families import Cells, Family
+from vivit_jax.models.cells import Cells
+from vivit_jax.models.families import Family
 from vivit_jax.models.fusion_cnn.config import FusionCNNConfig
 from vivit_jax.models.fusion_cnn.model import FusionCNN
 

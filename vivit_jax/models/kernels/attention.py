@@ -2,7 +2,7 @@
 
 xla      the definition; its attention matrix goes through memory. Any platform, any length; the only one with dropout.
 chunked  the definition for some queries at a time, computed again in the backward pass: memory grows linearly with the tokens.
-cudnn    cuDNN's flash attention: NVIDIA GPUs, 16-bit types. Over time our own kernels take its place (`time_attention`).
+cudnn    cuDNN's flash attention: NVIDIA GPUs, 16-bit types. Over time our kernels take its place (`kernels/time_attention.py`).
 fa3      FlashAttention-3: Hopper GPUs, 16-bit types, any length, by the extra `fa3`. Over time as `cudnn`.
 auto     the fastest of these for the platform, the type, the length and the head dimension (docs/performance_history.md has the figures).
 """
@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.kernels import time_attention as kernels
 from vivit_jax.models.kernels.flash_attention_3 import flash_attention_3
 from vivit_jax.models.kernels.platform import HALF_PRECISION, Machine, runs_our_kernels, this_machine
+from vivit_jax.models.kernels.time_attention import attend_over_time, takes_grid
 
 # Below this many tokens cuDNN's fused kernel loses to XLA's batched products, whose attention matrix is small.
 CUDNN_MIN_TOKENS = 64
@@ -59,7 +59,7 @@ def dot_product_attention(
             return {"cudnn": _cudnn_attention, "fa3": _flash_attention_3}[chosen](query, key, value, length)
         if chosen == "chunked":
             return _chunked_attention(query, key, value, length)
-    return _attention(query, key, value, length, dropout, dropout_key)
+    return _plain_attention(query, key, value, length, dropout, dropout_key)
 
 
 def time_attention(
@@ -73,8 +73,8 @@ def time_attention(
 ) -> Float[Array, "b t s k f"]:
     """Attention of each place of a grid to itself at all times. Arguments are those of `dot_product_attention`."""
     _, times, places, _, head_dim = query.shape
-    if dropout_key is None and runs_our_kernels(backend, query.dtype) and kernels.fits(times, places, head_dim):
-        return kernels.attend_over_time(query, key, value)
+    if dropout_key is None and runs_our_kernels(backend, query.dtype) and takes_grid(times, places, head_dim):
+        return attend_over_time(query, key, value)
     padding = padded_length(times, backend, head_dim, query.dtype) - times
     query, key, value = (_padded(x.swapaxes(-4, -3), padding) for x in (query, key, value))
     length = times if padding else None
@@ -154,13 +154,15 @@ def _flash_attention_3(query: Array, key: Array, value: Array, length: int | Non
 
 def _chunked_attention(query: Array, key: Array, value: Array, length: int | None) -> Array:
     @jax.checkpoint
-    def of_one(query: Float[Array, "*b k f"]) -> Float[Array, "*b k f"]:
-        return _attention(query[..., None, :, :], key, value, length)[..., 0, :, :]
+    def of_one_query(query: Float[Array, "*b k f"]) -> Float[Array, "*b k f"]:
+        return _plain_attention(query[..., None, :, :], key, value, length)[..., 0, :, :]
 
-    return jnp.moveaxis(jax.lax.map(of_one, jnp.moveaxis(query, -3, 0), batch_size=QUERIES_TOGETHER), 0, -3)
+    return jnp.moveaxis(jax.lax.map(of_one_query, jnp.moveaxis(query, -3, 0), batch_size=QUERIES_TOGETHER), 0, -3)
 
 
-def _attention(query: Array, key: Array, value: Array, length: int | None, dropout: float = 0.0, dropout_key: Array | None = None) -> Array:
+def _plain_attention(
+    query: Array, key: Array, value: Array, length: int | None, dropout: float = 0.0, dropout_key: Array | None = None
+) -> Array:
     weights = jnp.einsum("...qkf,...skf->...kqs", query * query.shape[-1] ** -0.5, key, preferred_element_type=jnp.float32)
     if length is not None:
         weights = jnp.where(jnp.arange(key.shape[-3]) < length, weights, -jnp.inf)

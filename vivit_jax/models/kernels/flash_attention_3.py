@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vivit_jax import console, extras
-from vivit_jax.models.kernels.partitioning import over_batch
+from vivit_jax.models.kernels.partitioning import per_device
 
 PACKAGE, LIBRARY = "dew_flash_attn", "libdew_flash_attn3.so"
 FORWARD, BACKWARD = "dew_flash3_mha_fwd", "dew_flash3_mha_bwd"
@@ -51,7 +51,7 @@ def flash_attention_3(query: Heads, key: Heads, value: Heads) -> Heads:
 
 
 def _forward(query: Heads, key: Heads, value: Heads) -> tuple[Heads, Sums]:
-    return over_batch(_forward_part, "bnkf bmkf bmkf -> bnkf bkn", divided="bk")(query, key, value)
+    return per_device(_forward_part, "bnkf bmkf bmkf -> bnkf bkn", divided="bk")(query, key, value)
 
 
 def _forward_rule(query: Heads, key: Heads, value: Heads) -> tuple[Heads, tuple[Array, ...]]:
@@ -60,7 +60,7 @@ def _forward_rule(query: Heads, key: Heads, value: Heads) -> tuple[Heads, tuple[
 
 
 def _backward_rule(saved: tuple[Array, ...], gradient: Heads) -> tuple[Heads, Heads, Heads]:
-    return over_batch(_backward_part, "bnkf bmkf bmkf bnkf bkn bnkf -> bnkf bmkf bmkf", divided="bk")(*saved, gradient)
+    return per_device(_backward_part, "bnkf bmkf bmkf bnkf bkn bnkf -> bnkf bmkf bmkf", divided="bk")(*saved, gradient)
 
 
 flash_attention_3.defvjp(_forward_rule, _backward_rule)

@@ -1,4 +1,4 @@
-"""GELU of tokens and a bias, whose gradients are taken in one pass, on NVIDIA GPUs by a Triton kernel written in Pallas.
+"""GELU after a bias, both of whose gradients one pass computes: on NVIDIA GPUs a Triton kernel written in Pallas.
 
 Forward, XLA has cuBLAS add the bias and apply the tanh form as it writes a product, its argument beside it. Backward, XLA's fusion of the
 slope and of the sum over all tokens, the bias's gradient, rounds each of its twenty operations to 16 bits and is bound by them, not by
@@ -15,11 +15,11 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
-from vivit_jax.models.kernels.partitioning import flat, over_batch
+from vivit_jax.models.kernels.partitioning import flat, per_device
 from vivit_jax.models.kernels.platform import runs_our_kernels
 from vivit_jax.models.kernels.shared_parameters import summed
 
-# A program takes so many hidden units of so many tokens, some tokens at a time.
+# A program takes up to UNITS hidden units of TOKENS tokens, TOKENS_TOGETHER of them at a time.
 UNITS, TOKENS, TOKENS_TOGETHER = 256, 64, 8
 
 Hidden = Float[Array, "b *n m"]
@@ -28,26 +28,26 @@ GELU = {name: jax.checkpoint(functools.partial(nn.gelu, approximate=name == "gel
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def biased_gelu(x: Hidden, bias: Float[Array, " m"], activation: str, attention: str) -> Hidden:
+def biased_gelu(x: Hidden, bias: Float[Array, " m"], activation: str, backend: str) -> Hidden:
     """GELU(x + bias) in the type of x.
 
     Args:
       x: the product of tokens and a matrix.
       bias: of each hidden unit.
       activation: as `ViViTConfig.activation`; our kernel is for `gelu_tanh`, the other's gradient is XLA's.
-      attention: as `ViViTConfig.attention`; it decides who computes the gradients.
+      backend: as `ViViTConfig.attention`, which also decides whether our kernel computes the gradients.
     """
     return GELU[activation](x + bias.astype(x.dtype))
 
 
-def _forward_rule(x: Hidden, bias: Array, activation: str, attention: str) -> tuple[Hidden, tuple[Hidden, Array]]:
+def _forward_rule(x: Hidden, bias: Array, activation: str, backend: str) -> tuple[Hidden, tuple[Hidden, Array]]:
     argument = x + bias.astype(x.dtype)
     return GELU[activation](argument), (argument, bias)
 
 
-def _backward_rule(activation: str, attention: str, saved: tuple[Hidden, Array], gradient: Hidden) -> tuple[Hidden, Array]:
+def _backward_rule(activation: str, backend: str, saved: tuple[Hidden, Array], gradient: Hidden) -> tuple[Hidden, Array]:
     argument, bias = saved
-    if activation == "gelu_tanh" and runs_our_kernels(attention, argument.dtype):
+    if activation == "gelu_tanh" and runs_our_kernels(backend, argument.dtype):
         dx, dbias = gelu_gradients(argument, gradient)
         return dx, dbias.astype(bias.dtype)
     (dx,) = jax.vjp(GELU[activation], argument)[1](gradient)
@@ -66,7 +66,7 @@ def gelu_gradients(argument: Hidden, gradient: Hidden, interpret: bool = False) 
         units, programs = math.gcd(UNITS, hidden), pl.cdiv(count, TOKENS)
         block = pl.BlockSpec((None, TOKENS, units), lambda b, p, m: (b, p, m))
         return pl.pallas_call(
-            functools.partial(_kernel, count=count),
+            functools.partial(_backward_kernel, count=count),
             out_shape=[
                 jax.ShapeDtypeStruct(arrays[0].shape, arrays[0].dtype),
                 jax.ShapeDtypeStruct((batch, programs, hidden), jnp.float32),
@@ -79,11 +79,11 @@ def gelu_gradients(argument: Hidden, gradient: Hidden, interpret: bool = False) 
             name="gelu_backward",
         )(*arrays)
 
-    dx, parts = over_batch(call, "bnm bnm -> bnm bpm", divided="bm")(flat(argument), flat(gradient))
+    dx, parts = per_device(call, "bnm bnm -> bnm bpm", divided="bm")(flat(argument), flat(gradient))
     return dx.reshape(argument.shape), parts.sum((0, 1))
 
 
-def _kernel(argument_ref: Array, gradient_ref: Array, dx_ref: Array, sum_ref: Array, *, count: int) -> None:
+def _backward_kernel(argument_ref: Array, gradient_ref: Array, dx_ref: Array, sum_ref: Array, *, count: int) -> None:
     first = pl.program_id(1) * TOKENS
 
     def of_some(number: Array, total: Array) -> Array:
@@ -100,7 +100,7 @@ def _kernel(argument_ref: Array, gradient_ref: Array, dx_ref: Array, sum_ref: Ar
 
 
 def _slope(x: Array) -> Array:
-    """The derivative of x s, where s = (1 + tanh(c (x + 0.044715 x^3))) / 2 and c = sqrt(2 / pi); s is a sigmoid of twice that argument."""
+    """GELU'(x) of GELU(x) = x s, s = (1 + tanh(c (x + 0.044715 x^3))) / 2, c = sqrt(2 / pi); s is the sigmoid of twice tanh's argument."""
     c, cubic = math.sqrt(2 / math.pi), 0.044715
     s = 1 / (1 + jnp.exp2(-2 * c * math.log2(math.e) * x * (1 + cubic * x * x)))
     return s * (1 + 2 * c * x * (1 - s) * (1 + 3 * cubic * x * x))

@@ -15,12 +15,12 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
-from vivit_jax.models.kernels.partitioning import flat, over_batch
+from vivit_jax.models.kernels.partitioning import flat, per_device
 from vivit_jax.models.kernels.platform import runs_our_kernels
 
-# Tokens that one program of the backward pass sums the gradients of scale and bias over, one after the other.
+# One program of the backward pass takes so many tokens, one after the other, and sums the gradients of scale and bias over them.
 TOKENS_TOGETHER = 32
-# A token then is summed without waiting for another warp.
+# One warp sums over a token without waiting for another.
 ONE_WARP = triton.CompilerParams(num_warps=1, num_stages=1)
 
 Tokens = Float[Array, "b *n d"]
@@ -32,27 +32,27 @@ class LayerNorm(nn.Module):
 
     Attributes:
       epsilon: added to the variance.
-      attention: as `ViViTConfig.attention`; it decides who computes this too.
+      backend: as `ViViTConfig.attention`, which also decides whether our kernels compute this.
       dtype: of the tokens.
     """
 
     epsilon: float
-    attention: str
+    backend: str
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Tokens) -> tuple[Tokens, Tokens]:
-        """The tokens in `dtype`, for the residual, and normalised."""
+        """The tokens in `dtype`, for the residual, and the normalised tokens, for the branch."""
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
         x = x.astype(self.dtype)
-        if runs_our_kernels(self.attention, self.dtype):
+        if runs_our_kernels(self.backend, self.dtype):
             return fork(x, scale, bias, self.epsilon)
         return x, normalised(x, scale, bias, self.epsilon)
 
 
 def normalised(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float) -> Tokens:
-    """The definition."""
+    """LayerNorm over the width in the type of x, as XLA computes it: what the kernels are held to."""
     wide = x.astype(jnp.float32)
     mean = wide.mean(axis=-1, keepdims=True)
     variance = jnp.maximum((wide * wide).mean(axis=-1, keepdims=True) - mean * mean, 0)
@@ -61,7 +61,7 @@ def normalised(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float) -> 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def fork(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, interpret: bool = False) -> tuple[Tokens, Tokens]:
-    """x and `normalised`, by the kernels; `interpret` runs them in Python, on any platform."""
+    """x and `normalised` of x, by the kernels, which add the gradients of both; `interpret` runs them in Python, on any platform."""
     return x, _forward(x, scale, bias, epsilon, interpret)
 
 
@@ -96,7 +96,7 @@ def _forward(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, inter
             name="normalise_forward",
         )(x, scale, bias)
 
-    return over_batch(call, "bnd d d -> bnd")(flat(x), scale, bias).reshape(x.shape)
+    return per_device(call, "bnd d d -> bnd")(flat(x), scale, bias).reshape(x.shape)
 
 
 def _backward(x: Tokens, scale: Parameter, branch: Tokens, residual: Tokens, epsilon: float, interpret: bool) -> tuple:
@@ -119,12 +119,12 @@ def _backward(x: Tokens, scale: Parameter, branch: Tokens, residual: Tokens, eps
             name="normalise_backward",
         )(x, scale, *gradients)
 
-    dx, dscale, dbias = over_batch(call, "bnd d bnd bnd -> bnd bpd bpd")(flat(x), scale, flat(branch), flat(residual))
+    dx, dscale, dbias = per_device(call, "bnd d bnd bnd -> bnd bpd bpd")(flat(x), scale, flat(branch), flat(residual))
     return dx.reshape(x.shape), *(parts.sum((0, 1)).astype(scale.dtype) for parts in (dscale, dbias))
 
 
 def _forward_kernel(x_ref: Array, scale_ref: Array, bias_ref: Array, y_ref: Array, *, width: int, epsilon: float) -> None:
-    load, inside = _loader(x_ref, width)
+    load, inside = _row_loader(x_ref, width)
     x, _ = _standardised(load(x_ref), inside, width, epsilon)
     triton.store(y_ref, (x * load(scale_ref) + load(bias_ref)).astype(y_ref.dtype), mask=inside)
 
@@ -142,12 +142,12 @@ def _backward_kernel(
     width: int,
     epsilon: float,
 ) -> None:
-    load, inside = _loader(x_ref, width)
+    load, inside = _row_loader(x_ref, width)
     scale = load(scale_ref)
     tokens = jnp.minimum(TOKENS_TOGETHER, count - pl.program_id(1) * TOKENS_TOGETHER)
 
     def read(n: Array) -> tuple[Array, ...]:
-        """A token and its gradients as they are stored; past the last, the last again."""
+        """Token n and its two gradients as they are stored; past the last, the last again."""
         n = jnp.minimum(n, tokens - 1)
         return tuple(triton.load(ref.at[n], mask=inside, other=0.0) for ref in (x_ref, branch_ref, residual_ref))
 
@@ -167,14 +167,18 @@ def _backward_kernel(
     triton.store(dbias_ref, dbias, mask=inside)
 
 
-def _loader(ref: Array, width: int) -> tuple[Callable[[Array], Parameter], Array]:
-    """How to read a token in float32, and which of its places are inside it: Triton's blocks are powers of two."""
-    inside = jnp.arange(ref.shape[-1]) < width
-    return lambda ref: triton.load(ref, mask=inside, other=0.0).astype(jnp.float32), inside
+def _row_loader(x_ref: Array, width: int) -> tuple[Callable[[Array], Parameter], Array]:
+    """A function that reads a row of `width` numbers as float32, and which places of a block, a power of two, lie inside the row."""
+    inside = jnp.arange(x_ref.shape[-1]) < width
+
+    def load(ref: Array) -> Parameter:
+        return triton.load(ref, mask=inside, other=0.0).astype(jnp.float32)
+
+    return load, inside
 
 
 def _standardised(x: Parameter, inside: Array, width: int, epsilon: float) -> tuple[Parameter, Array]:
-    """A token with mean 0 and variance 1, and the deviation that it had."""
+    """The token scaled to mean 0 and variance 1, and its standard deviation before."""
     centred = jnp.where(inside, x - x.sum() / width, 0.0)
     deviation = jnp.sqrt((centred * centred).sum() / width + epsilon)
     return centred / deviation, deviation

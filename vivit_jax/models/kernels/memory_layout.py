@@ -4,9 +4,9 @@ import jax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Float
 
-from vivit_jax.models.kernels.partitioning import over_batch
+from vivit_jax.models.kernels.partitioning import per_device
 
-LETTERS = "btnkd"
+LETTERS = "btnkd"  # names of axes for `per_device`: the first is the batch, the last the width
 
 
 def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
@@ -20,9 +20,9 @@ def row_major(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
 
 @jax.custom_vjp
 def constrained(x: Float[Array, "b *n d"]) -> Float[Array, "b *n d"]:
-    """The same array, laid out as it is indexed, and so its gradient."""
+    """The same array in row-major order, and so is its gradient."""
     axes = LETTERS[: x.ndim - 1] + LETTERS[-1]
-    return over_batch(lambda x: with_layout_constraint(x, Layout(tuple(range(x.ndim)))), f"{axes} -> {axes}")(x)
+    return per_device(lambda x: with_layout_constraint(x, Layout(tuple(range(x.ndim)))), f"{axes} -> {axes}")(x)
 
 
 constrained.defvjp(lambda x: (constrained(x), None), lambda _, gradient: (constrained(gradient),))

@@ -1,4 +1,4 @@
-"""Which kernels the machine under a model can run."""
+"""Finds out which kernels this machine can run."""
 
 import dataclasses
 
@@ -43,18 +43,13 @@ def this_machine() -> Machine:
     return dataclasses.replace(machine, fa3_obstacle=flash_attention_3.obstacle()) if machine.is_hopper else machine
 
 
-def half_precision_on_gpu(dtype: jnp.dtype) -> bool:
-    """Whether this is a GPU, and `dtype` one of the 16-bit types that its fast kernels are for."""
-    return dtype in HALF_PRECISION and jax.default_backend() == "gpu"
+def runs_our_kernels(backend: str, dtype: jnp.dtype) -> bool:
+    """Whether our kernels take the place of XLA's: on a GPU, in 16 bits, under a `ViViTConfig.attention` that allows them."""
+    return backend in ("auto", "cudnn", "fa3") and dtype in HALF_PRECISION and jax.default_backend() == "gpu"
 
 
-def runs_our_kernels(attention: str, dtype: jnp.dtype) -> bool:
-    """Whether kernels of our own take the place of XLA's, under this `ViViTConfig.attention`."""
-    return attention in ("auto", "cudnn", "fa3") and half_precision_on_gpu(dtype)
-
-
-def multiplies_matrices() -> bool:
-    """Whether projections to heads and back are best written as products of matrices: cuBLAS then adds biases and residuals as it writes.
+def prefers_matrix_products() -> bool:
+    """Whether projections to heads and back are faster as products of matrices: cuBLAS then adds biases and residuals as it writes.
 
     XLA for CPUs is 5 to 8 % of a small model's training step faster if the product has heads from the start.
     """

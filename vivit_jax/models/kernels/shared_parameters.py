@@ -1,4 +1,4 @@
-"""A parameter that all tokens share, added to each: a bias, learned positions."""
+"""Adds a parameter that tokens share, such as a bias or learned positions, with a gradient that is summed in float32."""
 
 import jax
 import jax.numpy as jnp

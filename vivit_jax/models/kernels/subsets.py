@@ -1,4 +1,4 @@
-"""Some of the rows along an axis, each example's own, and these put back among all.
+"""Takes some rows along an axis, other ones for each example, and puts them back among all rows.
 
 Both ways, and so their gradients, are gathers: every result is read from one place, so that nothing is added up in an order that may change
 from run to run, and XLA fuses the reading with what follows.
@@ -24,32 +24,32 @@ class Subset(NamedTuple):
 
 
 def draw(key: Array, shape: tuple[int, ...], count: int) -> Bool[Array, "*l n"]:
-    """`count` places of the last axis, each choice as likely as any other, drawn anew along the other axes."""
+    """True at `count` places of the last axis of `shape`, drawn uniformly and independently along the other axes."""
     first = jnp.broadcast_to(jnp.arange(shape[-1]) < count, shape)
     return jax.random.permutation(key, first, axis=-1, independent=True)
 
 
 def subset_of(chosen: Bool[Array, "*l n"], count: int) -> Subset:
-    """The subset of the places that are true, of which there are `count` everywhere."""
+    """The subset of the places that are true; there must be `count` of them along every last axis."""
     rows = jnp.argsort(~chosen, axis=-1, stable=True)[..., :count]
     return Subset(rows, jnp.where(chosen, jnp.cumsum(chosen, axis=-1) - 1, -1))
 
 
 @jax.custom_vjp
 def take(x: Array, subset: Subset) -> Array:
-    """The rows of the subset: of (*l, n, ...), (*l, k, ...)."""
+    """The rows of the subset, (*l, k, ...), of all rows, (*l, n, ...)."""
     return _gathered(x, subset.rows)
 
 
 @jax.custom_vjp
 def spread(taken: Array, subset: Subset) -> Array:
-    """What was taken, (*l, k, ...), each row at its place again and zeros between: (*l, n, ...)."""
+    """The inverse of `take`: rows (*l, k, ...) at their places in (*l, n, ...), with zeros in between."""
     places = _aligned(subset.places, taken)
     return jnp.where(places < 0, jnp.zeros((), taken.dtype), _gathered(taken, jnp.maximum(subset.places, 0)))
 
 
 def put(taken: Array, among: Array, subset: Subset) -> Array:
-    """The rows of `among`, (*l, n, ...), with what was taken at its places."""
+    """All rows `among`, (*l, n, ...), with those of the subset replaced by `taken`, (*l, k, ...)."""
     return jnp.where(_aligned(subset.places, among) < 0, among, spread(taken, subset))
 
 

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from vivit_jax.models.kernels.partitioning import over_batch
+from vivit_jax.models.kernels.partitioning import per_device
 
 # Rows of one program's matrices: tensor cores multiply at least 16, and 64 keep one busy.
 LEAST_ROWS, USUAL_ROWS, MOST_ROWS = 16, 64, 128
@@ -25,8 +25,8 @@ HEAD_DIMS = (16, 32, 64, 128)
 Grid = Float[Array, "b t s k f"]
 
 
-def fits(times: int, places: int, head_dim: int) -> bool:
-    """Whether the kernels take a grid of these extents: Triton's blocks are powers of two."""
+def takes_grid(times: int, places: int, head_dim: int) -> bool:
+    """Whether the kernels can compute a grid of these extents: Triton's blocks are powers of two."""
     rows = times * _places_together(times, places)
     return times & (times - 1) == 0 and LEAST_ROWS <= rows <= MOST_ROWS and head_dim in HEAD_DIMS
 
@@ -36,12 +36,12 @@ def attend_over_time(query: Grid, key: Grid, value: Grid, interpret: bool = Fals
     """softmax(query key^T / sqrt(f)) value, each head and each place alone over its times.
 
     Args:
-      query: the queries, of extents that `fits` accepts.
+      query: the queries, of extents that `takes_grid` accepts.
       key: the keys.
       value: the values.
       interpret: run the kernels in Python, on any platform.
     """
-    return _run(_forward, 1, interpret, query, key, value)
+    return _launch(_forward_kernel, "attend_over_time_forward", 1, interpret, query, key, value)
 
 
 def _forward_rule(query: Grid, key: Grid, value: Grid, interpret: bool) -> tuple[Grid, tuple[Grid, Grid, Grid]]:
@@ -49,14 +49,14 @@ def _forward_rule(query: Grid, key: Grid, value: Grid, interpret: bool) -> tuple
 
 
 def _backward_rule(interpret: bool, saved: tuple[Grid, Grid, Grid], gradient: Grid) -> tuple[Grid, Grid, Grid]:
-    return tuple(_run(_backward, 3, interpret, *saved, gradient))
+    return tuple(_launch(_backward_kernel, "attend_over_time_backward", 3, interpret, *saved, gradient))
 
 
 attend_over_time.defvjp(_forward_rule, _backward_rule)
 
 
-def _run(kernel: Callable, outputs: int, interpret: bool, *grids: Grid) -> Grid | list[Grid]:
-    """Runs a kernel over all heads and places of some grids; it gives `outputs` grids."""
+def _launch(kernel: Callable, name: str, outputs: int, interpret: bool, *grids: Grid) -> Grid | list[Grid]:
+    """Runs a kernel over all heads and places of the grids; it gives `outputs` grids like them."""
 
     def call(*grids: Grid) -> Grid | list[Grid]:
         """Runs the kernel on one device's part of the grids: a program for every few places of a head."""
@@ -72,20 +72,20 @@ def _run(kernel: Callable, outputs: int, interpret: bool, *grids: Grid) -> Grid 
             out_specs=block if outputs == 1 else [block] * outputs,
             compiler_params=triton.CompilerParams(num_warps=4, num_stages=1),
             interpret=interpret,
-            name=f"attend_over_time{kernel.__name__}",
+            name=name,
         )(*grids)
 
     axes = " ".join([*["btskf"] * len(grids), "->", *["btskf"] * outputs])
-    return over_batch(call, axes, divided="bk")(*grids)
+    return per_device(call, axes, divided="bk")(*grids)
 
 
-def _forward(query_ref: Array, key_ref: Array, value_ref: Array, out_ref: Array) -> None:
+def _forward_kernel(query_ref: Array, key_ref: Array, value_ref: Array, out_ref: Array) -> None:
     query, key, value = (_rows(ref) for ref in (query_ref, key_ref, value_ref))
     weights = _weights(query, key, _same_place(query_ref))
     out_ref[...] = triton.dot(weights.astype(value.dtype), value).astype(out_ref.dtype).reshape(out_ref.shape)
 
 
-def _backward(query_ref: Array, key_ref: Array, value_ref: Array, gradient_ref: Array, *results: Array) -> None:
+def _backward_kernel(query_ref: Array, key_ref: Array, value_ref: Array, gradient_ref: Array, *results: Array) -> None:
     query, key, value, gradient = (_rows(ref) for ref in (query_ref, key_ref, value_ref, gradient_ref))
     weights = _weights(query, key, _same_place(query_ref))
     dvalue = triton.dot(weights.astype(value.dtype).T, gradient)
@@ -97,8 +97,8 @@ def _backward(query_ref: Array, key_ref: Array, value_ref: Array, gradient_ref: 
         ref[...] = result.astype(ref.dtype).reshape(ref.shape)
 
 
-def _weights(query: Float[Array, "n f"], key: Float[Array, "n f"], attended: Array) -> Float[Array, "n n"]:
-    """The softmax in float32, by powers of two, which the hardware has."""
+def _weights(query: Float[Array, "n f"], key: Float[Array, "n f"], attended: Bool[Array, "n n"]) -> Float[Array, "n n"]:
+    """The softmax in float32 of the scores where `attended`, by powers of two, which the hardware has."""
     scores = triton.dot(query, key.T) * (query.shape[-1] ** -0.5 * math.log2(math.e))
     scores = jnp.where(attended, scores, -1e30)
     weights = jnp.exp2(scores - scores.max(axis=-1)[:, None])
@@ -106,17 +106,18 @@ def _weights(query: Float[Array, "n f"], key: Float[Array, "n f"], attended: Arr
 
 
 def _rows(ref: Array) -> Float[Array, "n f"]:
-    """The tokens of a program, times before places."""
+    """The tokens of a program as rows, those of one time next to each other."""
     return ref[...].reshape(-1, ref.shape[-1])
 
 
-def _same_place(ref: Array) -> Array:
+def _same_place(ref: Array) -> Bool[Array, "n n"]:
+    """Tells which pairs of rows are of one place: only these attend to each other."""
     places = jnp.arange(ref.shape[0] * ref.shape[1]) % ref.shape[1]
     return places[:, None] == places[None, :]
 
 
 def _places_together(times: int, places: int) -> int:
-    """How many places a program takes: a power of two that divides all, of no more than the usual rows."""
+    """How many places a program takes: the largest power of two that divides `places` and makes no more than `USUAL_ROWS` rows."""
     together = 1
     while places % (2 * together) == 0 and 2 * together * times <= USUAL_ROWS:
         together *= 2

@@ -58,7 +58,7 @@ class AttentivePool(nn.Module):
 
 
 class _Kernel(nn.Module):
-    """A kernel, and a bias where it has one, of which the first `inputs` dimensions are summed over."""
+    """A kernel whose first `inputs` dimensions are summed over, and maybe a bias in the shape of the others."""
 
     shape: tuple[int, ...]
     inputs: int = 1
@@ -78,5 +78,5 @@ class _Kernel(nn.Module):
 
 
 def _normalised(x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-    """Of mean 0 and variance 1; scale and shift would be absorbed by the next projection."""
+    """Scales each token to mean 0 and variance 1. A scale and a shift of its own would be absorbed by the next projection."""
     return (x - x.mean(axis=-1, keepdims=True)) / jnp.sqrt(x.var(axis=-1, keepdims=True) + EPSILON)

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.families import Cells, Family, build, family_of
+from vivit_jax.models.cells import Cells
+from vivit_jax.models.families import Family, build, family_of
 from vivit_jax.models.head import Logits, classified
 from vivit_jax.models.layer_outputs import sequence, statistic
 from vivit_jax.models.probe.attentive import AttentivePool

@@ -1,4 +1,4 @@
-"""What a ResNet over time and space is: one frozen dataclass, checked when it is made, and the table of architectures."""
+"""The config of a ResNet over time and space: one frozen dataclass, checked when it is made, and the table of architectures."""
 
 import dataclasses
 import math

@@ -1,9 +1,10 @@
-"""ResNets over time and space as a family: what the rest of the package asks of one."""
+"""ResNets over time and space as a family of models."""
 
 import numpy as np
 
+from vivit_jax.models.cells import Cells
 from vivit_jax.models.convolutional.residual_family import edges, height_below_head, plain
-from vivit_jax.models.families import Cells, Family
+from vivit_jax.models.families import Family
 from vivit_jax.models.resnet3d.config import WIDTH, ResNet3DConfig
 from vivit_jax.models.resnet3d.model import ResNet3D
 

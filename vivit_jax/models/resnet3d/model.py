@@ -52,7 +52,7 @@ class ResNet3D(nn.Module):
 
 
 class Stem(nn.Module):
-    """From pixels to the first stage: a 3x7x7 convolution, its two halves (R(2+1)D), or an image ResNet's 7x7 and pooling (C2D, I3D)."""
+    """The layers in front of the stages: a 3x7x7 convolution, its two halves (R(2+1)D), or an image ResNet's 7x7 and pooling (C2D, I3D)."""
 
     config: ResNet3DConfig
     axis_name: str | None = None

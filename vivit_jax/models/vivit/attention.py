@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.kernels.attention import dot_product_attention, time_attention
-from vivit_jax.models.kernels.platform import multiplies_matrices
+from vivit_jax.models.kernels.platform import prefers_matrix_products
 from vivit_jax.models.kernels.shared_parameters import add_shared
 
 # What the tokens of a head attend to. SPACE: the last token axis (all tokens in Model 1, else the places of one time index).
@@ -55,16 +55,19 @@ class MultiHeadAttention(nn.Module):
         """
         width = x.shape[-1]
         shape = (width, self.num_heads, width // self.num_heads)
-        projections = [ToHeads(shape, self.dtype, bias_learns=name != "key", name=name) for name in ("query", "key", "value")]
-        inputs = copies(x, len(projections) * len(self.axes))
+        query, key, value = (ToHeads(shape, self.dtype, bias_learns=name != "key", name=name) for name in ("query", "key", "value"))
+        inputs = copies(x, 3 * len(self.axes))
         share = self.num_heads // len(self.axes)
         mixed = []
         for number, axis in enumerate(self.axes):
             heads = slice(number * share, (number + 1) * share)
+            for_query, for_key, for_value = inputs[3 * number : 3 * (number + 1)]
             attended = queries if axis == TIME else None
-            taken = inputs[number * len(projections) : (number + 1) * len(projections)]
-            counts = (queries, attended, attended)
-            projected = (project(x[..., :count, :], heads) for project, x, count in zip(projections, taken, counts, strict=True))
+            projected = (
+                query(for_query[..., :queries, :], heads),
+                key(for_key[..., :attended, :], heads),
+                value(for_value[..., :attended, :], heads),
+            )
             mixed.append(self._attend(axis, *projected))
         return FromHeads((*shape[1:], width), self.dtype, name="out")(mixed)
 
@@ -98,7 +101,7 @@ class ToHeads(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (count, head_dim))
         bias = bias if self.bias_learns else jax.lax.stop_gradient(bias)
         kernel, bias = kernel[:, heads].astype(self.dtype), bias[heads]
-        if multiplies_matrices():
+        if prefers_matrix_products():
             return add_shared(x @ kernel.reshape(width, -1), bias.reshape(-1)).reshape(*x.shape[:-1], -1, head_dim)
         return add_shared(jnp.tensordot(x, kernel, axes=1), bias)
 
@@ -116,7 +119,7 @@ class FromHeads(nn.Module):
         kernel = self.param("kernel", _xavier_of_flat(count * head_dim), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (width,))
         kernels = jnp.split(kernel.astype(self.dtype), len(mixed))
-        if multiplies_matrices():
+        if prefers_matrix_products():
             mixed, kernels = [group.reshape(*group.shape[:-2], -1) for group in mixed], [part.reshape(-1, width) for part in kernels]
         axes = kernels[0].ndim - 1
         return add_shared(sum(jnp.tensordot(group, part, axes) for group, part in zip(mixed, kernels, strict=True)), bias)

@@ -1,4 +1,4 @@
-"""What a ViViT is: one frozen dataclass, checked when it is made.
+"""The config of a ViViT: one frozen dataclass, checked when it is made.
 
 A `ViViTConfig` that exists is possible to build: every combination that cannot work is refused here, with the values, so that the modules
 need no checks of their own. Everything else in the package (weights, training, commands) describes a model by this class.

@@ -60,10 +60,18 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(
         self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool, layers: tuple[int, ...] = ()
-    ) -> Float[Array, "b *m d"] | tuple["Encoded", ...]:
-        """Encodes tokens; `positions` are the trailing token axes, each place of which has a learned position of its own.
+    ) -> Float[Array, "b *m d"] | tuple[Encoded, ...]:
+        """Encodes tokens.
 
-        With `layers`, the numbers of blocks from 0, all tokens as they are after each of these, normalised as those after the last.
+        Args:
+          tokens: sequences of them.
+          positions: the extents of the last token axes, each place of which has a learned position.
+          train: whether to draw dropout, stochastic depth and the patches to leave out.
+          layers: numbers of blocks, from 0.
+
+        Returns:
+          The normalised tokens after the last block, or their mean, normalised, where `config.pool` is `mean_then_norm`. With `layers`,
+          for each of them all tokens after that block, normalised as those after the last.
         """
         config = self.config
         dtype = config.compute_dtype
@@ -114,7 +122,7 @@ class Encoder(nn.Module):
         return x, after
 
     def _laid_out(self, x: Array) -> Array:
-        """A plain model says nothing about memory, so that it can be exported from any platform for any other."""
+        """The tokens in row-major order on a GPU. A plain model says nothing about memory, so that it can be exported for any platform."""
         return x if self.config.attention == "xla" else row_major(x)
 
 
@@ -197,7 +205,7 @@ class MLP(nn.Module):
         config = self.config
         dtype = config.compute_dtype
         dropout = nn.Dropout(config.dropout, deterministic=not self.train)
-        gelu = functools.partial(biased_gelu, activation=config.activation, attention=config.attention)
+        gelu = functools.partial(biased_gelu, activation=config.activation, backend=config.attention)
         hidden = dropout(Dense(config.mlp_dim, dtype, add_bias=gelu, name="in")(x))
         return dropout(Dense(x.shape[-1], dtype, name="out")(hidden))
 

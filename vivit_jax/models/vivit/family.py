@@ -1,9 +1,10 @@
-"""ViViT as a family: what the rest of the package asks of one."""
+"""ViViT as a family of models."""
 
 import dataclasses
 import re
 
-from vivit_jax.models.families import Cells, Family
+from vivit_jax.models.cells import Cells
+from vivit_jax.models.families import Family
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.models.vivit.tokenizer import uniform_frames

@@ -70,7 +70,7 @@ class ViViT(nn.Module):
         return self.transformer(self.tokenizer(video), train).astype(jnp.float32)
 
     def layer_outputs(self, video: Float[Array, "b t h w 3"], layers: tuple[int, ...]) -> tuple[LayerOutput, ...]:
-        """What each of these layers gives, counted back from -1, the last; all are normalised as the last is.
+        """The outputs of some layers, counted back from -1, the last; all are normalised as the last is.
 
         The layers of a temporal encoder stand on those of the spatial one.
         """
@@ -89,7 +89,7 @@ class SpatioTemporalAttention(nn.Module):
     def __call__(self, tokens: Float[Array, "b t s d"], train: bool, layers: tuple[int, ...] = ()) -> Outputs:
         """Encodes all tokens of a clip as one sequence."""
         b, t, s, d = tokens.shape
-        blocks = _blocks(layers, self.config.num_layers)
+        blocks = _block_numbers(layers, self.config.num_layers)
         encoded = _encode_and_pool(self, "encoder", self.config, tokens.reshape(b, t * s, d), train, blocks)
         if not layers:
             return encoded
@@ -133,15 +133,16 @@ class FactorisedEncoder(nn.Module):
     def _outputs_of(self, layers: tuple[int, ...], tokens: Float[Array, "b t s d"]) -> tuple[LayerOutput, ...]:
         config, above = self.config, self.config.temporal_layers
         last = config.num_layers - 1
-        spatial = _blocks(tuple(layer + above for layer in layers if layer < -above), config.num_layers)
-        found = {}
+        spatial = _block_numbers(tuple(layer + above for layer in layers if layer < -above), config.num_layers)
+        found = {}  # by layer, counted back
         encoded = _encode_and_pool(self, "spatial_encoder", config, tokens, False, (*spatial, last))
-        for layer, one in zip((*(block - config.num_layers - above for block in spatial), None), encoded, strict=True):
+        for block, one in zip((*spatial, last), encoded, strict=True):
             frames, grid, cls = _parts(config, one)
-            found[layer] = _output(config, frames.mean(axis=1), grid, frames, cls.reshape(cls.shape[0], -1, cls.shape[-1]))
+            output = _output(config, frames.mean(axis=1), grid, frames, cls.reshape(cls.shape[0], -1, cls.shape[-1]))
+            found[block - config.num_layers - above] = output
         if above:
-            temporal = _blocks(tuple(layer for layer in layers if layer >= -above), above) or (above - 1,)
-            encoded = _encode_and_pool(self, "temporal_encoder", self._temporal(), found[None].times, False, temporal)
+            temporal = _block_numbers(tuple(layer for layer in layers if layer >= -above), above) or (above - 1,)
+            encoded = _encode_and_pool(self, "temporal_encoder", self._temporal(), found[-1 - above].times, False, temporal)
             for block, one in zip(temporal, encoded, strict=True):
                 pooled, times, cls = _parts(config, one)
                 found[block - above] = LayerOutput(pooled, times, times[:, :, None, None], cls)
@@ -208,7 +209,7 @@ def _encode_and_pool_grid(module: nn.Module, attentions: tuple, tokens: Array, t
     """(b, t, s, d) to (b, d) by an encoder that sees the grid, or what each of `layers` gives."""
     config = module.config
     encoder = Encoder(config, attentions, batch_parts=module.batch_parts, name="encoder")
-    encoded = encoder(tokens, positions=tokens.shape[1:3], train=train, layers=_blocks(layers, config.num_layers))
+    encoded = encoder(tokens, positions=tokens.shape[1:3], train=train, layers=_block_numbers(layers, config.num_layers))
     if layers:
         none = jnp.zeros((tokens.shape[0], 0, tokens.shape[-1]))
         pooled = [mean if mean is not None else POOLINGS[config.pool](grid, axis=(1, 2)) for grid, mean in encoded]
@@ -219,13 +220,13 @@ def _encode_and_pool_grid(module: nn.Module, attentions: tuple, tokens: Array, t
     return POOLINGS[config.pool](encoded, axis=(1, 2))
 
 
-def _blocks(layers: tuple[int, ...], count: int) -> tuple[int, ...]:
+def _block_numbers(layers: tuple[int, ...], count: int) -> tuple[int, ...]:
     """The numbers of blocks, from 0, of layers that are counted back from -1."""
     return tuple(count + layer for layer in layers)
 
 
 def _parts(config: ViViTConfig, encoded: Encoded) -> tuple[Array, Array, Array]:
-    """Of encoded sequences (b, ..., n, d): the pooled feature (b, ..., d), the tokens without cls, and the cls tokens alone."""
+    """The pooled feature (b, ..., d) of encoded sequences (b, ..., n, d), their tokens without cls, and their cls tokens alone."""
     tokens, mean = encoded
     own = int(config.pool == "token")
     pooled = mean if mean is not None else tokens[..., 0, :] if own else POOLINGS[config.pool](tokens, axis=-2)
@@ -233,5 +234,5 @@ def _parts(config: ViViTConfig, encoded: Encoded) -> tuple[Array, Array, Array]:
 
 
 def _output(config: ViViTConfig, pooled: Array, grid: Array, times: Array, cls: Array) -> LayerOutput:
-    """The output of a layer whose grid of tokens is (b, t, s, d)."""
+    """A layer's output, whose grid of tokens (b, t, s, d) becomes (b, t, h, w, d)."""
     return LayerOutput(pooled, times, grid.reshape(*grid.shape[:2], *config.grid[1:], grid.shape[-1]), cls)

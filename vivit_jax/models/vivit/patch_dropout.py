@@ -10,7 +10,7 @@ from vivit_jax.models.kernels.subsets import draw, subset_of, take
 
 @dataclasses.dataclass(frozen=True)
 class PatchDropout:
-    """Which tokens of a sequence are kept: as many for every clip, so that all shapes are known beforehand.
+    """The choice of the tokens that are kept: as many for every clip, so that all shapes are known beforehand.
 
     A sequence holds `own` tokens that are always kept, then its places `repeats` times.
 

@@ -28,7 +28,7 @@ class KeptExamples:
         return self.kept / self.examples
 
     def draw(self, key: Array) -> Subset:
-        """Which examples a residual keeps."""
+        """Draws the examples that a residual is computed for."""
         return subset_of(draw(key, (self.parts, self.examples), self.kept), self.kept)
 
     def take(self, x: Float[Array, "b *n d"], subset: Subset) -> Float[Array, "k *n d"]:

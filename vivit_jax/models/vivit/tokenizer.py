@@ -1,4 +1,4 @@
-"""From a video to a grid of tokens (Sec. 3.2): tubelet embedding and uniform frame sampling."""
+"""Makes a grid of tokens from a video (Sec. 3.2): tubelet embedding and uniform frame sampling."""
 
 import flax.linen as nn
 import numpy as np

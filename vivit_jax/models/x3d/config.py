@@ -1,4 +1,4 @@
-"""What an X3D is: one frozen dataclass, checked when it is made, and the depths of the published networks."""
+"""The config of an X3D: one frozen dataclass, checked when it is made, and the depths of the published networks."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -63,7 +63,7 @@ class _Layers:
 
 
 class Stem(nn.Module):
-    """From pixels to the first stage: a convolution over space, one of each channel over five frames, a normalisation and a ReLU."""
+    """The layers in front of the stages: a convolution over space, a depthwise one over five frames, a normalisation and a ReLU."""
 
     width: int
     layers: _Layers
@@ -136,7 +136,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Neck(nn.Module):
-    """From the last stage to the features of a clip: wider, averaged over all places, and wider again."""
+    """The layers behind the stages: they widen the features, average them over all places, and widen them again."""
 
     inner: int
     features: int

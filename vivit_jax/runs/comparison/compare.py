@@ -14,7 +14,8 @@ from vivit_jax.preprocess import Views
 from vivit_jax.runs.comparison.contenders import Contender, open_contenders
 from vivit_jax.runs.comparison.costs import Costs, costs_of, sum_of
 from vivit_jax.runs.comparison.entries import make_entry, score
-from vivit_jax.runs.comparison.lineup import Lineup, line_up
+from vivit_jax.runs.comparison.lineup import Lineup
+from vivit_jax.runs.comparison.lining_up import line_up
 from vivit_jax.runs.comparison.pairs import compare_pairs
 from vivit_jax.runs.comparison.pareto import on_front
 from vivit_jax.runs.comparison.result import Comparison

@@ -52,7 +52,7 @@ def _keep_in(folder: Path) -> None:
 
 @dataclasses.dataclass
 class Compilation:
-    """What was compiled while it was watched.
+    """The compilations that happened while `watched` was entered.
 
     Attributes:
       seconds: how long it took, tracing included.

@@ -262,7 +262,7 @@ def _mesh(config: ParallelConfig) -> Mesh:
 
 
 def _compiler_options() -> dict[str, bool] | None:
-    """What XLA would choose otherwise on a GPU.
+    """Options for XLA on a GPU, where its defaults are slower; None elsewhere.
 
     Matrix products are all cuBLAS's, which adds biases and residuals as it writes; XLA's own Triton products leave them apart. 3-D
     convolutions keep the channels last, as 2-D ones do: XLA puts them first, and copies before and after (docs/resnet3d.md).

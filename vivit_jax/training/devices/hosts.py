@@ -37,7 +37,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         if not coordinator or processes is None or process is None:
             raise UserError(f"--coordinator, --processes and --process go together: {FLAGS}")
         _initialise("--coordinator", coordinator, processes, process)
-    elif name := surroundings(os.environ):
+    elif name := launcher_in(os.environ):
         _initialise(name)
 
 
@@ -49,8 +49,8 @@ def of_first_host(decide: Callable[[], int]) -> int:
     return int(multihost_utils.broadcast_one_to_all(np.asarray(decision)))
 
 
-def surroundings(environment: Environment) -> str | None:
-    """What started this process as one of several, by name; None for a process of its own.
+def launcher_in(environment: Environment) -> str | None:
+    """The name of what started this process as one of several; None for a process of its own.
 
     Asks for what jax's own detection asks for, and that there be more than one process: within `sbatch` or `salloc`, but not under `srun`,
     there is one, whatever the job's number of tasks.
@@ -58,7 +58,7 @@ def surroundings(environment: Environment) -> str | None:
     Raises:
       UserError: where there are others that jax cannot find.
     """
-    return next((name for name, started in STARTERS.items() if started(environment)), None)
+    return next((name for name, started in LAUNCHERS.items() if started(environment)), None)
 
 
 def _under_slurm(environment: Environment) -> bool:
@@ -91,7 +91,7 @@ def _on_a_tpu_slice(environment: Environment) -> bool:
     return of_a_machine and wanted and importlib.util.find_spec("libtpu") is not None and any(Path(chip).exists() for chip in TPU_CHIPS)
 
 
-STARTERS: dict[str, Callable[[Environment], bool]] = {
+LAUNCHERS: dict[str, Callable[[Environment], bool]] = {
     "a TPU slice": _on_a_tpu_slice,
     "Slurm": _under_slurm,
     "Open MPI": _under_open_mpi,

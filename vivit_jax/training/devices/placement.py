@@ -31,7 +31,7 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 
 
 def rule_of(path: str) -> int:
-    """Which of `RULES` places a parameter."""
+    """The number of the rule in `RULES` that places a parameter."""
     return next(number for number, (pattern, _) in enumerate(RULES) if re.search(pattern, path))
 
 

@@ -79,7 +79,7 @@ def _write(proto: onnx.ModelProto, out: pathlib.Path, size: int) -> pathlib.Path
 
 
 def _metadata(pretrained: Pretrained) -> dict[str, str]:
-    """What a user of the file must know, as JSON by name."""
+    """The facts that a user of the file needs, as JSON by name."""
     values = {
         "preprocess": pretrained.preprocess.to_dict() | {"value_range": _value_range(pretrained.preprocess), "channels": "RGB"},
         "labels": pretrained.labels,

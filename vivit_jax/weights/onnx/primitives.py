@@ -87,7 +87,7 @@ def _convert(e: Equation) -> list[Value]:
 
 
 def _broadcast_in_dim(e: Equation) -> list[Value]:
-    """The axes alone: every operator of two tensors broadcasts."""
+    """Only adds the axes, with size 1: every operator of two tensors broadcasts."""
     x, sizes = e.inputs[0], [1] * len(e.shapes[0])
     for axis, size in zip(e.params["broadcast_dimensions"], x.shape, strict=True):
         sizes[axis] = size
@@ -198,7 +198,7 @@ def _top_k(e: Equation) -> list[Value]:
 
 
 def _gather(e: Equation) -> list[Value]:
-    """What lies at some numbers along one axis, `table[:, numbers]`; no other gather."""
+    """Rows of a table by number along one axis, `table[:, numbers]`; no other gather."""
     (table, numbers), layout, taken = e.inputs, e.params["dimension_numbers"], e.shapes[0]
     (axis, *others), several = layout.start_index_map, len(numbers.shape) - 1
     offsets = (*range(axis), *range(axis + several, len(taken)))

@@ -1,26 +1,21 @@
 """Writes a state dict that torchvision's video ResNets load strictly."""
 
-import io
 import pathlib
-from collections.abc import Mapping
 
 import numpy as np
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.resnet3d.config import WIDTH, ResNet3DConfig
+from vivit_jax.weights.convolutional.state_dict import to_torch, torch_names, write_state_dict
 from vivit_jax.weights.layers import flatten_variables
 from vivit_jax.weights.model_dir import Pretrained
-from vivit_jax.weights.resnet3d.names import counters, to_torch, torch_names
-from vivit_jax.weights.tensors import write_safetensors
-
-SUFFIXES = (".pth", ".safetensors")
+from vivit_jax.weights.resnet3d.names import table_of
 
 
 def export_torchvision(pretrained: Pretrained, out: pathlib.Path) -> None:
     """Writes a file for `torchvision.models.video.r3d_18(num_classes=...).load_state_dict`, or `mc3_18`, or `r2plus1d_18`.
 
-    It includes the batch statistics. Torch's counters of batches are 0: we keep none, and torch does not need them. Class names and
-    preprocessing have no place in a state dict.
+    It includes the batch statistics. Class names and preprocessing have no place in a state dict.
 
     Raises:
       UserError: for a model that torchvision does not have, or a file that is neither .pth nor .safetensors.
@@ -28,30 +23,8 @@ def export_torchvision(pretrained: Pretrained, out: pathlib.Path) -> None:
     config = pretrained.model.config
     _check_expressible(config)
     flat = flatten_variables(pretrained.variables)
-    names = torch_names(flat, config.plan)
-    tensors = {names[path]: to_torch(path, np.asarray(array, np.float32)) for path, array in flat.items()}
-    write_state_dict(tensors | dict.fromkeys(counters(tensors), np.zeros((), np.int64)), out, "torchvision")
-
-
-def write_state_dict(tensors: Mapping[str, np.ndarray], out: pathlib.Path, library: str) -> None:
-    """Writes tensors as torch has them.
-
-    Raises:
-      UserError: for a file that is neither .pth nor .safetensors, or a .pth without torch.
-      OSError: where the system refuses.
-    """
-    if out.suffix not in SUFFIXES:
-        raise UserError(f"a {library} state dict is a {' or '.join(SUFFIXES)} file, got the suffix {out.suffix!r}")
-    if out.suffix == ".safetensors":
-        write_safetensors(out, tensors, metadata={"format": "pt"})
-        return
-    try:
-        import torch
-    except ImportError:
-        raise UserError(f"writing {out.suffix} needs torch: pip install torch, or write .safetensors") from None
-    archive = io.BytesIO()  # torch itself ends in an error of its own where the system refuses, as on a full disk
-    torch.save({name: torch.from_numpy(array.copy()) for name, array in tensors.items()}, archive)
-    out.write_bytes(archive.getbuffer())
+    names = torch_names(flat, table_of(config.plan))
+    write_state_dict({names[path]: to_torch(path, np.asarray(array, np.float32)) for path, array in flat.items()}, out, "torchvision")
 
 
 def _check_expressible(config: object) -> None:

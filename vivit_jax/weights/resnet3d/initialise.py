@@ -7,18 +7,19 @@ import jax
 from vivit_jax.errors import UserError
 from vivit_jax.models.resnet3d.config import ResNet3DConfig
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.groups import Group
-from vivit_jax.weights.initialise import Initialisation, from_model_dir, random_variables
+from vivit_jax.weights.convolutional.options import check_init_options
+from vivit_jax.weights.convolutional.report import notes_of, parts_of, statistics_of
+from vivit_jax.weights.convolutional.state_dict import counters, from_torch, torch_names
+from vivit_jax.weights.hub_cache import local_path
+from vivit_jax.weights.initialise import Initialisation, fresh_variables, from_model_dir
 from vivit_jax.weights.layers import unflatten_variables
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import Shapes, check_parameters, listing, variable_shapes
-from vivit_jax.weights.resnet3d.names import STATISTICS, counters, from_torch, shape_in_torch, torch_names
+from vivit_jax.weights.report import ReportLine
+from vivit_jax.weights.resnet3d.names import shape_in_torch, table_of
 from vivit_jax.weights.resnet3d.source import FORMATS, Source, read
 from vivit_jax.weights.tensors import read_tensors
-from vivit_jax.weights.vit.source import local_path
 
-# The keys of the `init` section that apply to a ResNet.
-OPTIONS = ("source", "format", "head", "mean", "std")
 PARTS = ("stem", "stage_1", "stage_2", "stage_3", "stage_4")
 
 
@@ -28,7 +29,7 @@ def initialise(model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initi
     Raises:
       UserError: if the source cannot be read or cannot become `model`.
     """
-    check_options(init)
+    check_init_options(init, FORMATS)
     path = local_path(init.source)
     if is_model_dir(path):
         return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
@@ -43,25 +44,12 @@ def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key
     if init.head == "keep":
         _check_head(source, model)
         kept = ours
-    names = torch_names(kept, model.plan)
+    names = torch_names(kept, table_of(model.plan))
     _check_whole(source, {names[path]: shape_in_torch(path, shape, model.plan) for path, shape in kept.items()})
     values = {path: from_torch(source.tensors[names[path]], shape) for path, shape in kept.items()}
-    values |= random_variables(model, key, [path for path in ours if path not in kept])
+    values |= fresh_variables(model, key, [path for path in ours if path not in kept])
     variables = unflatten_variables({path: values[path] for path in ours})
     return Initialisation(model, variables, init.mean or source.mean, init.std or source.std, tuple(_report(source, ours, names, init)))
-
-
-def check_options(init: InitConfig, formats: tuple[str, ...] = FORMATS) -> None:
-    """Refuses options that do not apply to a CNN whose files have one of these formats.
-
-    Raises:
-      UserError: naming the option.
-    """
-    for field in dataclasses.fields(init):
-        if field.name not in OPTIONS and getattr(init, field.name) != field.default:
-            raise UserError(f"init.{field.name} is set, but applies to vision transformers only, and the source is a CNN: leave it out")
-    if init.format not in ("auto", "vivit_jax", *formats):
-        raise UserError(f"init.format must be auto, {' or '.join(formats)} for this CNN, got {init.format}")
 
 
 def _check_same_network(source: Source, model: ResNet3DConfig) -> None:
@@ -86,24 +74,19 @@ def _check_whole(source: Source, expected: Shapes) -> None:
     check_parameters(given, expected, source.name)
 
 
-def _report(source: Source, ours: Shapes, names: dict[str, str], init: InitConfig) -> list[Group]:
-    groups = [Group(name, "-", note) for name, note in source.tensors.notes]
+def _report(source: Source, ours: Shapes, names: dict[str, str], init: InitConfig) -> list[ReportLine]:
+    lines = notes_of(source.tensors)
     for part in PARTS:
-        theirs = sorted({names[path].split(".")[0] for path in names if path.startswith(part)})
         spans = sorted({ours[path][0] for path in names if path.startswith(part) and len(ours[path]) == 5} - {1})
         inflated = source.is_image and spans
         done = f"inflated: kernels repeated over {listing(map(str, spans))} frames, and divided by them" if inflated else "copied"
-        groups.append(Group(part, ", ".join(f"{name}.*" for name in theirs), done))
-    statistics = sum(path.startswith(STATISTICS) for path in names)
-    groups.append(Group("batch statistics", "*.running_mean, *.running_var", f"copied, {statistics} tensors"))
-    if counted := [name for name in counters(names.values()) if name in source.tensors]:
-        reason = "left out: torch uses these counters only where momentum is None, and the running statistics do not depend on them"
-        groups.append(Group("-", f"*.num_batches_tracked ({len(counted)})", reason))
+        lines.append(ReportLine(part, parts_of(names, part, depth=1), done))
+    lines += statistics_of(source.tensors, names)
     if heads := sorted({path.split("/")[0] for path in ours if path.startswith("head")}):
         kept = init.head == "keep"
-        groups.append(Group(", ".join(heads), "fc.*" if kept else "-", "copied" if kept else "random"))
+        lines.append(ReportLine(", ".join(heads), "fc.*" if kept else "-", "copied" if kept else "random"))
     if source.classes is not None and init.head != "keep":
-        groups.append(Group("-", "fc.*", f"left out: its {source.classes} classes are not the model's"))
+        lines.append(ReportLine("-", "fc.*", f"left out: its {source.classes} classes are not the model's"))
     origin = "given" if init.mean or init.std else source.said
-    groups.append(Group("(config)", origin, f"pixel mean {init.mean or source.mean}, std {init.std or source.std}"))
-    return groups
+    lines.append(ReportLine("(config)", origin, f"pixel mean {init.mean or source.mean}, std {init.std or source.std}"))
+    return lines

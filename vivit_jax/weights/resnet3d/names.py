@@ -1,19 +1,10 @@
-"""What torch's libraries call the parameters of a ResNet: one table, read in both directions.
+"""The names that torch's libraries have for the variables of a ResNet: a table for each kind, read in both directions.
 
 Video ResNets have torchvision's names (`stem.0.weight`), image ResNets those of torchvision and timm (`conv1.weight`), which agree.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-
-import numpy as np
-
 from vivit_jax.models.resnet3d.config import Architecture
-from vivit_jax.weights.layers import COLLECTION
-
-STATISTICS = f"batch_stats{COLLECTION}"
-COUNTER = "num_batches_tracked"
-LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+from vivit_jax.weights.convolutional.state_dict import Table
 
 BLOCK = r"stage_(\d)/block_(\d+)/"
 SHORTCUT = (
@@ -23,7 +14,7 @@ SHORTCUT = (
 HEAD = ((r"head", "fc"),)
 
 # Our module and torch's; the last numbers are places in a `Sequential`, where ReLUs have a place too.
-WHOLE = (
+WHOLE: Table = (
     (r"stem/conv", "stem.0"),
     (r"stem/norm", "stem.1"),
     (BLOCK + r"conv_(\d)", "layer{0}.{1}.conv{2}.0"),
@@ -31,7 +22,7 @@ WHOLE = (
     *SHORTCUT,
     *HEAD,
 )
-FACTORISED = (
+FACTORISED: Table = (
     (r"stem/conv/spatial", "stem.0"),
     (r"stem/conv/norm", "stem.1"),
     (r"stem/conv/temporal", "stem.3"),
@@ -43,7 +34,7 @@ FACTORISED = (
     *SHORTCUT,
     *HEAD,
 )
-IMAGE = (
+IMAGE: Table = (
     (r"stem/conv", "conv1"),
     (r"stem/norm", "bn1"),
     (BLOCK + r"conv_(\d)", "layer{0}.{1}.conv{2}"),
@@ -53,30 +44,9 @@ IMAGE = (
 )
 
 
-def torch_names(paths: Iterable[str], plan: Architecture) -> dict[str, str]:
-    """Torch's name of each of our variables, by its path as `flatten_variables` gives it."""
-    table = IMAGE if plan.inflated else FACTORISED if plan.kinds[0] == "factorised" else WHOLE
-    return {path: _name(path, table) for path in paths}
-
-
-def _name(path: str, table: tuple[tuple[str, str], ...]) -> str:
-    module, _, leaf = path.removeprefix(STATISTICS).rpartition("/")
-    for ours, theirs in table:
-        if match := re.fullmatch(ours, module):
-            return f"{theirs.format(*map(int, match.groups()))}.{LEAVES[leaf]}"
-    raise AssertionError(f"no name for {path}")
-
-
-def counters(names: Mapping[str, object] | Iterable[str]) -> list[str]:
-    """The names of the counters of batches that torch keeps beside each running mean."""
-    return [name.replace("running_mean", COUNTER) for name in names if name.endswith("running_mean")]
-
-
-def to_torch(path: str, array: np.ndarray) -> np.ndarray:
-    """One of our variables in torch's layout."""
-    if not path.endswith("kernel"):
-        return array
-    return np.ascontiguousarray(array.T if array.ndim == 2 else array.transpose(4, 3, 0, 1, 2))
+def table_of(plan: Architecture) -> Table:
+    """The table of an architecture."""
+    return IMAGE if plan.inflated else FACTORISED if plan.kinds[0] == "factorised" else WHOLE
 
 
 def shape_in_torch(path: str, shape: tuple[int, ...], plan: Architecture) -> tuple[int, ...]:
@@ -84,17 +54,3 @@ def shape_in_torch(path: str, shape: tuple[int, ...], plan: Architecture) -> tup
     if not path.endswith("kernel"):
         return shape
     return shape[::-1] if len(shape) == 2 else (shape[4], shape[3], *(shape[1:3] if plan.inflated else shape[:3]))
-
-
-def from_torch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A tensor of torch's in our layout, of `shape`.
-
-    An image model's kernel is repeated over time and divided by the number of frames (Carreau and Zisserman 2017).
-    """
-    if array.ndim == 2:
-        return np.ascontiguousarray(array.T)
-    if array.ndim == 5:
-        return np.ascontiguousarray(array.transpose(2, 3, 4, 1, 0))
-    if array.ndim == 4:
-        return np.ascontiguousarray(np.broadcast_to(array.transpose(2, 3, 1, 0) / np.float32(shape[0]), shape))
-    return array

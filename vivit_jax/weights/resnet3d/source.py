@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+from vivit_jax.console import first_of
 from vivit_jax.errors import UserError
 from vivit_jax.models.resnet3d.config import ARCHITECTURES, DEPTHS_18, DEPTHS_50
 from vivit_jax.weights.config import Triple
@@ -79,7 +80,7 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
     format = format_of(tensors)
     name = f"{tensors.path} ({format})"
     if format is None:
-        raise UserError(f"{tensors.path}: no known ResNet has these names: {', '.join(list(tensors)[:4])}, ...")
+        raise UserError(f"{tensors.path}: no known ResNet has these names: {first_of(list(tensors), 4)}")
     if asked in FORMATS and asked != format:
         raise UserError(f"{tensors.path} is of format {format}, not {asked}: set format to {format} or auto")
     tensors = tensors.renamed(_bare_names(tensors, name))

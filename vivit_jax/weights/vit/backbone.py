@@ -1,4 +1,4 @@
-"""What every format is read into: a vision transformer under our names, an image model being a video model of one frame.
+"""The common form that every format is read into: a vision transformer under our names. An image model is a video model of one frame.
 
 Parameters lie flat, by path:
 
@@ -36,7 +36,7 @@ HEADS_OF_WIDTH = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 
 @dataclasses.dataclass(frozen=True)
 class SourceOptions:
-    """What the user says about a source where its files cannot.
+    """Facts about a source that its files do not hold, from the user.
 
     Attributes:
       format: the format by name, or `auto`.
@@ -126,7 +126,7 @@ class Backbone:
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def called(self, part: str) -> str:
-        """What the source calls the parameters whose paths begin with `part`: one name, or what all of theirs begin with."""
+        """The source's name for the parameters whose paths begin with `part`: one name, or the common beginning of theirs."""
         names = sorted(name for path, name in self.origin.items() if path.startswith(part))
         if not names:
             return f"{part}*" if part.endswith(("/", "_")) else part

@@ -11,11 +11,11 @@ from vivit_jax.models.families import build
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.conversion import Asked, Conversion
-from vivit_jax.weights.groups import Group
+from vivit_jax.weights.conversion import Conversion, ConversionOptions
 from vivit_jax.weights.initialise import Initialisation
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.model_json import LOGITS, default_labels
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 from vivit_jax.weights.vit.initialise import initialise_from
@@ -27,7 +27,9 @@ STRIDE = 2
 RESIZE_RATIO = 256 / 224
 
 
-def convert(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, object], init: InitConfig, asked: Asked) -> Conversion:
+def convert(
+    path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, object], init: InitConfig, options: ConversionOptions
+) -> Conversion:
     """The ViViT and its report.
 
     Args:
@@ -35,17 +37,17 @@ def convert(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, obj
       tensors: its tensors; None for a model directory, which is read here.
       model: the fields of `ViViTConfig` that are asked for.
       init: how the source is read and made to fit.
-      asked: what else is asked for.
+      options: what else the caller asks for.
 
     Raises:
       UserError: naming what cannot be read, what the caller must say, or what does not fit.
     """
-    backbone = _read(path, tensors, model, init, asked)
+    backbone = _read(path, tensors, model, init, options)
     config = target_model(backbone, model, init)
-    head = asked.head or ("keep" if same_classes(backbone, config) else "fresh")
-    started = initialise_from(backbone, config, dataclasses.replace(init, head=head), jax.random.key(asked.seed))
-    preprocess, sampling = _preprocess(backbone, started, asked)
-    labels = asked.labels or (backbone.labels if head == "keep" and not isinstance(config.num_classes, Mapping) else None)
+    head = options.head or ("keep" if same_classes(backbone, config) else "fresh")
+    started = initialise_from(backbone, config, dataclasses.replace(init, head=head), jax.random.key(options.seed))
+    preprocess, sampling = _preprocess(backbone, started, options)
+    labels = options.labels or (backbone.labels if head == "keep" and not isinstance(config.num_classes, Mapping) else None)
     pretrained = Pretrained(
         build(started.model),
         started.variables,
@@ -57,11 +59,13 @@ def convert(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, obj
     return Conversion(pretrained, (*started.report, *sampling))
 
 
-def _read(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, object], init: InitConfig, asked: Asked) -> Backbone:
+def _read(
+    path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, object], init: InitConfig, options: ConversionOptions
+) -> Backbone:
     if "architecture" in model:
         raise UserError(f"architecture applies to ResNets only, and {path} is not one: leave it out")
     backbone = read_source(path, _source_options(model, init), tensors)
-    if backbone.is_image and not asked.image_models:
+    if backbone.is_image and not options.image_models:
         raise UserError(
             f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or give tokenizer for one of sampled frames)"
         )
@@ -71,7 +75,7 @@ def _read(path: pathlib.Path, tensors: Tensors | None, model: Mapping[str, objec
 
 
 def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOptions:
-    """What is known of the source from what is asked for."""
+    """The facts about the source that follow from what the caller asks for."""
     clip = model.get("clip")
     return SourceOptions(
         format=init.format,
@@ -87,28 +91,28 @@ def _source_options(model: Mapping[str, object], init: InitConfig) -> SourceOpti
     )
 
 
-def _preprocess(backbone: Backbone, started: Initialisation, asked: Asked) -> tuple[Preprocess, list[Group]]:
+def _preprocess(backbone: Backbone, started: Initialisation, options: ConversionOptions) -> tuple[Preprocess, list[ReportLine]]:
     """How videos are prepared for the model, and where stride and resizing come from. The source's resizing is for its crop only."""
     config: ViViTConfig = started.model
     crop = config.clip[1:]
     same_crop = backbone.clip is not None and backbone.clip[1:] == crop
     preprocess = Preprocess(
         frames=config.clip[0],
-        stride=asked.stride or backbone.stride or STRIDE,
-        resize=asked.resize or (same_crop and backbone.resize) or round(min(crop) * RESIZE_RATIO),
+        stride=options.stride or backbone.stride or STRIDE,
+        resize=options.resize or (same_crop and backbone.resize) or round(min(crop) * RESIZE_RATIO),
         crop=crop,
         mean=started.mean,
         std=started.std,
-        **({} if asked.stride else backbone.sampling),
+        **({} if options.stride else backbone.sampling),
     )
-    stride_origin = _origin(asked.stride, backbone.said.get("stride"))
-    resize_origin = _origin(asked.resize, same_crop and backbone.said.get("resize"))
+    stride_origin = _origin(options.stride, backbone.said.get("stride"))
+    resize_origin = _origin(options.resize, same_crop and backbone.said.get("resize"))
     return preprocess, [
-        Group("(config)", stride_origin, f"stride {preprocess.stride}"),
-        Group("(config)", resize_origin, f"resize {preprocess.resize}"),
+        ReportLine("(config)", stride_origin, f"stride {preprocess.stride}"),
+        ReportLine("(config)", resize_origin, f"resize {preprocess.resize}"),
     ]
 
 
 def _origin(given: int | None, said: str | None) -> str:
-    """Where a value in the report comes from."""
+    """The origin of a value, for the report: `given`, the file that says it, or `assumed`."""
     return "given" if given else said or "assumed"

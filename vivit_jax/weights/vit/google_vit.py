@@ -3,6 +3,7 @@
 https://github.com/google-research/vision_transformer, https://github.com/google-research/big_vision
 """
 
+import dataclasses
 import re
 
 import numpy as np
@@ -60,8 +61,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     check_positions(tensors, name)
     heads = query[1]
     backbone = image_backbone(name, translate(tensors, TABLE, heads), heads, options, activation="gelu_tanh", position_resize="linear")
-    backbone.dropped.update(dropped)
-    return backbone
+    return dataclasses.replace(backbone, dropped={**backbone.dropped, **dropped})
 
 
 def check_positions(tensors: Tensors, name: str) -> None:

@@ -11,7 +11,15 @@ from vivit_jax.preprocess import HALF
 from vivit_jax.weights.model_json import MULTI_LABEL
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width, square_grid
-from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, regression_of, said_by_config
+from vivit_jax.weights.vit.config_json import (
+    activation_of,
+    check_depth,
+    checked_fields,
+    image_size_of,
+    labels_of,
+    regression_of,
+    said_by_config,
+)
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -37,6 +45,8 @@ MODEL = r"(?:(?:vit|deit|dinov2|ijepa|vivit|timesformer)\.)?"
 BLOCK = MODEL + r"(?:encoder\.layer|layers)\.(\d+)\."
 OUR_BLOCK = "encoder/block_{0:02d}/"
 QUERY_KEY_VALUE = ("query", "key", "value")
+IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
+KINETICS = ((0.45,) * 3, (0.225,) * 3)  # TimeSformer's
 TIMES = "time_position"  # TimeSformer's, which are added to those of the places
 POOLER = "the pooler of a model without a classifier, which a ViViT does not have"
 
@@ -101,9 +111,9 @@ def recognises(tensors: Tensors, metadata: dict) -> bool:
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     """An image ViT, or a ViViT of Model 1."""
     name = f"{tensors.path} (hugging_face)"
-    config = described(metadata.get("config", {}), name)
+    config = checked_fields(metadata.get("config", {}), name)
     refuse(tensors, REFUSED, name)
-    _refuse_spaces_only(tensors, name)
+    _refuse_space_only(tensors, name)
     kernel = next((shape for path, shape in tensors.shapes.items() if re.fullmatch(PATCH + r"\.weight", path)), None)
     if kernel is None:
         raise UserError(f"{name}: no patch embedding (embeddings.patch_embeddings.projection.weight) was found")
@@ -143,12 +153,8 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     )
 
 
-IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
-KINETICS = ((0.45,) * 3, (0.225,) * 3)  # TimeSformer's
-
-
-def _refuse_spaces_only(tensors: Tensors, name: str) -> None:
-    """What a whole tree tells, and no single name."""
+def _refuse_space_only(tensors: Tensors, name: str) -> None:
+    """Refuses TimeSformer's space_only attention, which only the tree as a whole shows."""
     is_fused, has_times = (any(part in path for path in tensors) for part in ("attention.attention.qkv.", "embeddings.time_embeddings"))
     if is_fused and not has_times:
         raise UserError(

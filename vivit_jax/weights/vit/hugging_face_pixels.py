@@ -1,4 +1,4 @@
-"""What Hugging Face's processors do to pixels, from the files beside a model."""
+"""Reads from the files beside a model how Hugging Face's processors prepare pixels."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ BILINEAR = 2  # PIL's number
 
 @dataclasses.dataclass(frozen=True)
 class Pixels:
-    """What the files say; None where they do not.
+    """The preparation of pixels; None where the files do not say.
 
     Attributes:
       mean: per RGB channel, of pixels in [0, 1].

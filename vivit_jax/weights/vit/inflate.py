@@ -10,11 +10,11 @@ import numpy as np
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import SIZES, ViViTConfig
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.groups import Group
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.vit.backbone import Backbone, Params
 from vivit_jax.weights.vit.positions import resize_positions
 
-Part = tuple[Params, list[Group]]
+Part = tuple[Params, list[ReportLine]]
 
 
 def transfer(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
@@ -32,10 +32,10 @@ def transfer(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
         head(backbone, model, init),
     )
     params = {path: array for part, _ in parts for path, array in part.items()}
-    groups = [group for _, lines in parts for group in lines]
-    left = [Group(f"({name})", name, f"left out: {reason}") for name, reason in _by_group(backbone.dropped).items()]
-    notes = [Group(name, "-", note) for name, note in backbone.notes]
-    return params, groups + notes + left
+    lines = [line for _, part_lines in parts for line in part_lines]
+    left = [ReportLine(f"({name})", name, f"left out: {reason}") for name, reason in _by_group(backbone.dropped).items()]
+    notes = [ReportLine(name, "-", note) for name, note in backbone.notes]
+    return params, lines + notes + left
 
 
 def inflate_kernel(kernel: np.ndarray, length: int, method: str) -> np.ndarray:
@@ -55,18 +55,18 @@ def tokenizer(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     kernel, bias = backbone.params["tokenizer/kernel"], backbone.params["tokenizer/bias"]
     length = 1 if model.tokenizer == "frames" else model.tubelet[0]
     if kernel.shape[0] == length:
-        return {"tokenizer/kernel": kernel, "tokenizer/bias": bias}, [Group("tokenizer", backbone.called("tokenizer/"), "copied")]
+        return {"tokenizer/kernel": kernel, "tokenizer/bias": bias}, [ReportLine("tokenizer", backbone.called("tokenizer/"), "copied")]
     if init.tubelet == "random":
         return {"tokenizer/bias": bias}, [
-            Group("tokenizer/kernel", "-", "random"),
-            Group("tokenizer/bias", backbone.called("tokenizer/bias"), "copied"),
+            ReportLine("tokenizer/kernel", "-", "random"),
+            ReportLine("tokenizer/bias", backbone.called("tokenizer/bias"), "copied"),
         ]
     # Summed over time, a tubelet kernel is the image kernel that it is on a still clip.
     inflated = inflate_kernel(kernel.sum(axis=0), length, init.tubelet)
     where = f"in slice {length // 2} of {length}, zeros elsewhere" if init.tubelet == "central_frame" else f"1/{length} in each slice"
     return (
         {"tokenizer/kernel": inflated, "tokenizer/bias": bias},
-        [Group("tokenizer", backbone.called("tokenizer/"), f"{kernel.shape[0]} to {length} frames, {init.tubelet}: {where}")],
+        [ReportLine("tokenizer", backbone.called("tokenizer/"), f"{kernel.shape[0]} to {length} frames, {init.tubelet}: {where}")],
     )
 
 
@@ -79,21 +79,21 @@ def positions(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     encoder = "transformer/spatial_encoder" if is_factorised else "transformer/encoder"
     rows = grid.reshape(n_t, n_h * n_w, -1) if not model.has_cls else grid.reshape(-1, source.shape[-1])
     grid_of_source = " x ".join(map(str, source.shape[:-1]))
-    groups = [Group(f"{encoder}/position", f"{backbone.called('position')} ({grid_of_source})", done)]
+    lines = [ReportLine(f"{encoder}/position", f"{backbone.called('position')} ({grid_of_source})", done)]
     for n_h, n_w in sorted(set(backbone.grids) - {model.grid[1:]}):
-        groups.append(Group("(position)", backbone.called(f"grids/{n_h}x{n_w}"), f"left out: ready for a grid of {n_h} x {n_w} only"))
+        lines.append(ReportLine("(position)", backbone.called(f"grids/{n_h}x{n_w}"), f"left out: ready for a grid of {n_h} x {n_w} only"))
     if model.pool != "token":
         if "cls" in backbone.params:
-            groups.append(Group("(cls)", backbone.called("cls"), "left out: the model has no cls token"))
-        return {f"{encoder}/position": rows}, groups
+            lines.append(ReportLine("(cls)", backbone.called("cls"), "left out: the model has no cls token"))
+        return {f"{encoder}/position": rows}, lines
     if "cls" not in backbone.params:
         # A cls token that the source lacks starts at zero, as in a fresh model.
         params = {f"{encoder}_cls": np.zeros(source.shape[-1], np.float32)}
         rows = np.concatenate([np.zeros_like(rows[:1]), rows])
-        return params | {f"{encoder}/position": rows}, [*groups, Group(f"{encoder}_cls", "-", "zeros: the source has no cls token")]
+        return params | {f"{encoder}/position": rows}, [*lines, ReportLine(f"{encoder}_cls", "-", "zeros: the source has no cls token")]
     rows = np.concatenate([backbone.params["cls_position"][None], rows])
-    groups.append(Group(f"{encoder}_cls", backbone.called("cls"), "copied, with its position"))
-    return {f"{encoder}/position": rows, f"{encoder}_cls": backbone.params["cls"]}, groups
+    lines.append(ReportLine(f"{encoder}_cls", backbone.called("cls"), "copied, with its position"))
+    return {f"{encoder}/position": rows, f"{encoder}_cls": backbone.params["cls"]}, lines
 
 
 def blocks(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
@@ -113,21 +113,21 @@ def blocks(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
             path = path.replace("spatial_attention", "attention")
         params[path] = array
     renamed = "as the spatial one" if wants_two and not has_two else "from the spatial one" if has_two and not wants_two else ""
-    groups = [Group(f"{target}/block_*", backbone.called("encoder/block_"), f"copied{', attention ' + renamed if renamed else ''}")]
+    lines = [ReportLine(f"{target}/block_*", backbone.called("encoder/block_"), f"copied{', attention ' + renamed if renamed else ''}")]
     if wants_two:
         inner, line = (temporal, "copied") if has_two else temporal_attention(params, init.temporal_attention)
         params |= inner
-        groups.append(
-            Group(
+        lines.append(
+            ReportLine(
                 f"{target}/block_*/temporal_attention",
                 backbone.called("encoder/block_") if has_two or init.temporal_attention == "copy" else "-",
                 line,
             )
         )
     elif temporal:
-        groups.append(Group("(temporal_attention)", backbone.called("encoder/block_"), f"left out: {model.factorisation} has none"))
-    groups.append(Group(f"{target}/norm", backbone.called("encoder/norm"), "copied"))
-    return {f"{target}/{path}": array for path, array in params.items()}, groups
+        lines.append(ReportLine("(temporal_attention)", backbone.called("encoder/block_"), f"left out: {model.factorisation} has none"))
+    lines.append(ReportLine(f"{target}/norm", backbone.called("encoder/norm"), "copied"))
+    return {f"{target}/{path}": array for path, array in params.items()}, lines
 
 
 def temporal_attention(blocks: Params, method: str) -> tuple[Params, str]:
@@ -145,12 +145,12 @@ def temporal_attention(blocks: Params, method: str) -> tuple[Params, str]:
             params[path.replace("spatial", "temporal")] = array
         elif method == "zero" or "/out/" in path:
             params[path.replace("spatial", "temporal")] = np.zeros_like(array)
-    lines = {
+    done = {
         "zero_output": "output projection zero; query, key and value random",
         "zero": "zero",
         "copy": "copied from the spatial one, its LayerNorm fresh",
     }
-    return params, lines[method]
+    return params, done[method]
 
 
 def temporal_encoder(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
@@ -158,9 +158,10 @@ def temporal_encoder(backbone: Backbone, model: ViViTConfig, init: InitConfig) -
     name = "transformer/temporal_encoder"
     has, wants = backbone.temporal_layers, model.temporal_layers if model.factorisation == "factorised_encoder" else 0
     if not wants:
-        return {}, [Group("(temporal_encoder)", backbone.called("temporal_encoder/block_"), "left out: the model has none")] if has else []
+        left = ReportLine("(temporal_encoder)", backbone.called("temporal_encoder/block_"), "left out: the model has none")
+        return {}, [left] if has else []
     if not has:
-        return {}, [Group(name, "-", "random")]
+        return {}, [ReportLine(name, "-", "random")]
     _check_temporal_widths(backbone, model)
     inner = {
         path.removeprefix("temporal_encoder/"): array for path, array in backbone.params.items() if path.startswith("temporal_encoder/")
@@ -176,7 +177,7 @@ def temporal_encoder(backbone: Backbone, model: ViViTConfig, init: InitConfig) -
         params[f"{name}_cls"] = cls if has_cls else np.zeros(rows.shape[-1], np.float32)
         resized = np.concatenate([(cls_position if has_cls else np.zeros_like(rows[0]))[None], resized])
         done += "" if has_cls else "; cls zeros"
-    return params | {f"{name}/position": resized}, [Group(name, backbone.called("temporal_encoder/block_"), done)]
+    return params | {f"{name}/position": resized}, [ReportLine(name, backbone.called("temporal_encoder/block_"), done)]
 
 
 def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
@@ -184,14 +185,14 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     kernels = {path: array for path, array in backbone.params.items() if path.startswith("head")}
     if init.head != "keep":
         reason = backbone.headless or "the head is fresh"
-        left = [Group("(head)", backbone.called("head"), f"left out: {reason}")] if kernels or backbone.headless else []
-        return {}, [*([Group("head", "-", "zeros")] if model.heads else []), *left]
+        left = [ReportLine("(head)", backbone.called("head"), f"left out: {reason}")] if kernels or backbone.headless else []
+        return {}, [*([ReportLine("head", "-", "zeros")] if model.heads else []), *left]
     if backbone.headless or not kernels:
         raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless or 'the source has none'}; let head be fresh")
     wanted = {f"head_{name}" if name else "head": count for name, count in model.heads.items()}
     given = {path.split("/")[0]: array.shape[-1] for path, array in kernels.items()}
     if given == wanted:
-        return kernels, [Group(name, backbone.called(f"{name}/"), "copied") for name in wanted]
+        return kernels, [ReportLine(name, backbone.called(f"{name}/"), "copied") for name in wanted]
     if set(given) == {"head"} and given["head"] == sum(wanted.values()) and len(wanted) > 1:
         ends = np.cumsum(list(wanted.values()))[:-1]
         split = {
@@ -199,7 +200,7 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
             for leaf in ("kernel", "bias")
             for name, part in zip(wanted, np.split(kernels[f"head/{leaf}"], ends, axis=-1), strict=True)
         }
-        return split, [Group(name, backbone.called("head/"), "split off, in the order of the heads") for name in wanted]
+        return split, [ReportLine(name, backbone.called("head/"), "split off, in the order of the heads") for name in wanted]
     raise UserError(f"{backbone.name}: the head cannot be kept: it has {given}, the model {wanted} classes; let head be fresh")
 
 

@@ -6,10 +6,10 @@ import jax
 
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.groups import Group
-from vivit_jax.weights.initialise import Initialisation, random_variables
+from vivit_jax.weights.initialise import Initialisation, fresh_variables
 from vivit_jax.weights.layers import unflatten
 from vivit_jax.weights.parameters import check_parameters, parameter_shapes
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 from vivit_jax.weights.vit.inflate import transfer
 from vivit_jax.weights.vit.source import read_source
@@ -36,16 +36,16 @@ def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, ke
         last_norm_eps=None if init.norm_eps else backbone.last_norm_eps,
     )
     mean, std = init.mean or backbone.mean, init.std or backbone.std
-    params, groups = transfer(backbone, model, init)
+    params, lines = transfer(backbone, model, init)
     expected = parameter_shapes(model)
     absent = [path for path in expected if path not in params and any(name in path for name in RANDOM)]
-    params |= random_variables(model, key, absent)
+    params |= fresh_variables(model, key, absent)
     check_parameters({path: array.shape for path, array in params.items()}, expected, backbone.name)
     variables = {"params": unflatten({path: params[path] for path in expected}, scan_layers=model.scan_layers)}
-    return Initialisation(model, variables, mean, std, (*groups, *_facts(backbone, model, init, {"mean": mean, "std": std})))
+    return Initialisation(model, variables, mean, std, (*lines, *_facts(backbone, model, init, {"mean": mean, "std": std})))
 
 
-def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dict) -> list[Group]:
+def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dict) -> list[ReportLine]:
     """A line for each place where what weights cannot show was read, given or assumed."""
     last = f" (last {model.last_norm_eps:g})" if model.last_norm_eps else ""
     values = {"activation": model.activation, "norm_eps": f"{model.norm_eps:g}{last}", **pixels}
@@ -53,11 +53,11 @@ def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dic
     for name, value in values.items():
         origin = "given" if getattr(init, name) else backbone.said.get(name, "assumed")
         by_origin.setdefault(origin, []).append(f"{'pixel ' if name in pixels else ''}{name} {value}")
-    return [Group("(config)", origin, ", ".join(facts)) for origin, facts in by_origin.items()]
+    return [ReportLine("(config)", origin, ", ".join(facts)) for origin, facts in by_origin.items()]
 
 
 def _options(model: ViViTConfig, init: InitConfig) -> SourceOptions:
-    """What is known of the source from the model it is to become."""
+    """The facts about the source that follow from the model it is to become."""
     return SourceOptions(
         format=init.format,
         num_heads=init.num_heads,

@@ -74,8 +74,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     dropped = dict.fromkeys(state, "training state")
     if not (len(tensors.shapes["embedding/kernel"]) == 5 or _is_video(tensors) or _samples_frames(tensors, options)):
         backbone = google_vit.read(tensors, metadata, options)
-        backbone.dropped.update(dropped)
-        return backbone
+        return dataclasses.replace(backbone, dropped={**backbone.dropped, **dropped})
     query = next((shape for key, shape in tensors.shapes.items() if key.endswith("/query/kernel")), None)
     if query is None or len(query) != 3:
         raise UserError(f"{name}: no attention kernel of shape (width, heads, head width) was found")
@@ -146,7 +145,7 @@ def _oversamples(frames: int, asked: int, found: int) -> bool:
 
 
 def _factorisation(tensors: Tensors, params: dict, options: SourceOptions, name: str) -> str:
-    """By the tree; Model 1 without a cls token and Model 4 have the same one."""
+    """The factorisation, from the names in the tree; Model 1 without a cls token and Model 4 have the same names."""
     if any(path.startswith("SpatialTransformer/") for path in tensors):
         return "factorised_encoder"
     if any("/temporal_attention/" in path for path in params):

@@ -12,7 +12,7 @@ from vivit_jax.preprocess import HALF
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.timm_arguments import refuse_others
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, SourceOptions, heads_of_width
-from vivit_jax.weights.vit.described import described
+from vivit_jax.weights.vit.config_json import checked_fields
 from vivit_jax.weights.vit.names import (
     Row,
     check_complete,
@@ -65,6 +65,7 @@ REFUSED = (
     (r"attn\.[qv]_bias", "its attention is that of BEiT or EVA, whose positions a ViViT does not have"),
     (r"patch_embed\.backbone\.", "its patches are features of a ResNet (a hybrid), a ViViT's are pixels"),
 )
+NORM_AFTER_POOL = "its head normalises after averaging tokens that have attended to a cls token, and a ViViT that does so has none"
 # Our names of timm's values of `global_pool`; a ViViT has no others.
 POOLS = {"token": "token", "avg": "mean", "max": "max"}
 
@@ -93,7 +94,7 @@ def recognises(tensors: Tensors, metadata: dict) -> bool:
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     """An image ViT. timm's ViTs have an epsilon of 1e-6, and exact GELU unless their architecture is listed with another."""
     name = f"{tensors.path} (timm)"
-    config = described(metadata.get("config", {}), name)
+    config = checked_fields(metadata.get("config", {}), name)
     architecture = config.get("architecture", "")
     refuse(tensors, REFUSED, name)
     _refuse_by_architecture(architecture, metadata.get("config", {}).get("model_args") or {}, name)
@@ -163,9 +164,6 @@ def _refuse_gated(tensors: Tensors, name: str) -> None:
         out = tensors.shapes.get(path.replace("mlp.fc1.weight", "mlp.fc2.weight"))
         if path.endswith("mlp.fc1.weight") and out and shape[0] == 2 * out[-1]:
             raise UserError(f"{name}: its MLPs are gated (SwiGLU), a ViViT's are not (it holds {path} {shape})")
-
-
-NORM_AFTER_POOL = "its head normalises after averaging tokens that have attended to a cls token, and a ViViT that does so has none"
 
 
 def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:

@@ -13,7 +13,15 @@ from vivit_jax.errors import UserError
 from vivit_jax.weights.model_json import MULTI_LABEL
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Params, SourceOptions, heads_of_width
-from vivit_jax.weights.vit.described import activation_of, check_depth, described, image_size_of, labels_of, regression_of, said_by_config
+from vivit_jax.weights.vit.config_json import (
+    activation_of,
+    check_depth,
+    checked_fields,
+    image_size_of,
+    labels_of,
+    regression_of,
+    said_by_config,
+)
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
     Row,
@@ -94,12 +102,11 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
       UserError: for tensors that are not those of a VideoMAE, or a clip that is neither told nor asked for.
     """
     name = f"{tensors.path} (videomae)"
-    config = described(metadata.get("config", {}), name)
+    config = checked_fields(metadata.get("config", {}), name)
     kernel = next(shape for path, shape in tensors.shapes.items() if KERNEL.fullmatch(path))
     heads = options.num_heads or config.get("num_attention_heads") or heads_of_width(kernel[0], options, name)
     translation = translate(tensors, TABLE, heads)
-    params, notes = dict(translation.params), []
-    _fill_in(params, notes)
+    params, notes = _filled_in(translation.params)
     clip = _clip(config, options, name)
     params["position"] = sine_cosine_positions(_grid(clip, kernel[2:], name), kernel[0])
     params = check_complete(dataclasses.replace(translation, params=params), name, heads)
@@ -137,14 +144,19 @@ def sine_cosine_positions(grid: tuple[int, int, int], width: int) -> np.ndarray:
     return np.where(channel % 2, np.cos(angle), np.sin(angle)).astype(np.float32).reshape(*grid, width)
 
 
-def _fill_in(params: Params, notes: list[tuple[str, str]]) -> None:
-    """What a VideoMAE has not: biases of keys, those of queries and values in some, and a last LayerNorm before it is fine-tuned."""
+def _filled_in(params: Params) -> tuple[Params, tuple[tuple[str, str], ...]]:
+    """The parameters with what a VideoMAE lacks, and notes on it for the report.
+
+    It lacks the biases of keys, in some models also those of queries and values, and before fine-tuning the last LayerNorm.
+    """
+    params = dict(params)
     for path in [path for path in params if re.search(r"attention/(query|key|value)/kernel$", path)]:
         params.setdefault(path.replace("kernel", "bias"), np.zeros(params[path].shape[1:], np.float32))
     if "encoder/norm/scale" not in params and "tokenizer/bias" in params:
         width = params["tokenizer/bias"].shape
         params |= {"encoder/norm/scale": np.ones(width, np.float32), "encoder/norm/bias": np.zeros(width, np.float32)}
-        notes.append(("(norm)", "fresh: the source was not fine-tuned, and has none after its mean"))
+        return params, (("(norm)", "fresh: the source was not fine-tuned, and has none after its mean"),)
+    return params, ()
 
 
 def _clip(config: dict, options: SourceOptions, name: str) -> tuple[int, int, int]:

@@ -6,22 +6,17 @@ from collections.abc import Mapping
 import jax
 
 from vivit_jax.errors import UserError
-from vivit_jax.models.families import build
 from vivit_jax.models.x3d.config import X3DConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.conversion import Asked, Conversion
-from vivit_jax.weights.groups import Group
-from vivit_jax.weights.model_dir import Pretrained
-from vivit_jax.weights.model_json import default_labels
-from vivit_jax.weights.resnet3d.convert import UNNAMED
-from vivit_jax.weights.resnet3d.initialise import check_options
+from vivit_jax.weights.conversion import Conversion, ConversionOptions
+from vivit_jax.weights.convolutional.convert import conversion_of, preprocess_of
+from vivit_jax.weights.convolutional.options import check_init_options, check_model_options
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.x3d.initialise import initialise_from
-from vivit_jax.weights.x3d.source import FORMATS, read
+from vivit_jax.weights.x3d.source import FORMATS, Source, read
 
-# What a caller may say about the model.
-MODEL_OPTIONS = ("architecture", "clip", "num_classes", "dtype")
 # The clip, the stride of 30 frames a second and the short side of each published network (pytorchvideo's model zoo; its tests see the whole
 # short side, its training these crops of it).
 SAMPLING = {
@@ -32,48 +27,42 @@ SAMPLING = {
 }
 
 
-def convert(tensors: Tensors, model: Mapping[str, object], init: InitConfig, asked: Asked) -> Conversion:
+def convert(tensors: Tensors, model: Mapping[str, object], init: InitConfig, options: ConversionOptions) -> Conversion:
     """The X3D and its report.
 
     Args:
       tensors: the source's.
       model: the fields of `X3DConfig` that are asked for.
       init: how the source is read.
-      asked: what else is asked for.
+      options: what else the caller asks for.
 
     Raises:
       UserError: naming what cannot be read or does not fit.
     """
-    for name in model:
-        if name not in MODEL_OPTIONS:
-            raise UserError(f"{tensors.path} is an X3D, which has no {name}: leave it out")
-    check_options(init, FORMATS)
+    check_model_options(model, tensors, "an X3D")
+    check_init_options(init, FORMATS)
     source = read(tensors, init.format)
+    config = _target(source, model)
+    clip, stride, resize = SAMPLING[config.architecture]
+    head = options.head or ("keep" if source.classes is not None and config.heads == {"": source.classes} else "fresh")
+    started = initialise_from(source, config, dataclasses.replace(init, head=head), jax.random.key(options.seed))
+    resize = round(min(config.clip[1:]) * resize / min(clip[1:]))
+    preprocess = preprocess_of(started, options, stride=stride, resize=resize)
+    facts = [_sampling(preprocess, config.architecture, source, given="architecture" in model)]
+    return conversion_of(started, preprocess, options, facts, keeps_head=head == "keep")
+
+
+def _target(source: Source, model: Mapping[str, object]) -> X3DConfig:
+    """The model that is asked for, filled in with what the source says."""
     architecture = model.get("architecture", source.architectures[0])
     if architecture not in source.architectures:
         raise UserError(f"{source.name} can become {' or '.join(source.architectures)}, not {architecture}")
-    clip, stride, resize = SAMPLING[architecture]
     classes = {} if source.classes is None else {"num_classes": source.classes}
-    config = X3DConfig(width=source.width, **({"architecture": architecture, "clip": clip} | classes | dict(model)))
-    head = asked.head or ("keep" if source.classes is not None and config.heads == {"": source.classes} else "fresh")
-    started = initialise_from(source, config, dataclasses.replace(init, head=head), jax.random.key(asked.seed))
-    crop = config.clip[1:]
-    preprocess = Preprocess(
-        frames=config.clip[0],
-        stride=asked.stride or stride,
-        resize=asked.resize or round(min(crop) * resize / min(clip[1:])),
-        crop=crop,
-        mean=started.mean,
-        std=started.std,
-    )
-    pretrained = Pretrained(build(config), started.variables, preprocess, asked.labels or default_labels(config))
-    facts = [
-        Group(
-            "(config)",
-            "given" if "architecture" in model else "assumed",
-            f"{architecture}: stride {preprocess.stride}, "
-            f"resize {preprocess.resize}" + ("" if len(source.architectures) == 1 else "; XS, S and M are one network"),
-        )
-    ]
-    unnamed = [] if asked.labels or head != "keep" else [UNNAMED]
-    return Conversion(pretrained, (*started.report, *facts, *unnamed))
+    return X3DConfig(width=source.width, **({"architecture": architecture, "clip": SAMPLING[architecture][0]} | classes | dict(model)))
+
+
+def _sampling(preprocess: Preprocess, architecture: str, source: Source, *, given: bool) -> ReportLine:
+    """The line on stride and resizing, which the architecture tells, and the file does not where several have the same tensors."""
+    one_of_several = "" if len(source.architectures) == 1 else "; XS, S and M are one network"
+    fact = f"{architecture}: stride {preprocess.stride}, resize {preprocess.resize}{one_of_several}"
+    return ReportLine("(config)", "given" if given else "assumed", fact)

@@ -8,16 +8,17 @@ import numpy as np
 from vivit_jax.errors import UserError
 from vivit_jax.models.x3d.config import X3DConfig
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.groups import Group
-from vivit_jax.weights.initialise import Initialisation, from_model_dir, random_variables
+from vivit_jax.weights.convolutional.options import check_init_options
+from vivit_jax.weights.convolutional.report import notes_of, parts_of, statistics_of
+from vivit_jax.weights.convolutional.state_dict import counters, from_torch, torch_names
+from vivit_jax.weights.hub_cache import local_path
+from vivit_jax.weights.initialise import Initialisation, fresh_variables, from_model_dir
 from vivit_jax.weights.layers import unflatten_variables
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
-from vivit_jax.weights.resnet3d.initialise import check_options
-from vivit_jax.weights.resnet3d.names import STATISTICS, counters, from_torch
+from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensors import read_tensors
-from vivit_jax.weights.vit.source import local_path
-from vivit_jax.weights.x3d.names import NECK, shape_in_torch, torch_names
+from vivit_jax.weights.x3d.names import NECK, TABLE, shape_in_torch
 from vivit_jax.weights.x3d.source import FORMATS, MEAN, STD, Source, read
 
 PARTS = ("stem", "stage_1", "stage_2", "stage_3", "stage_4", "neck")
@@ -30,7 +31,7 @@ def initialise(model: X3DConfig, init: InitConfig, key: jax.Array) -> Initialisa
     Raises:
       UserError: if the source cannot be read or cannot become `model`.
     """
-    check_options(init, FORMATS)
+    check_init_options(init, FORMATS)
     path = local_path(init.source)
     if is_model_dir(path):
         return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
@@ -49,12 +50,12 @@ def initialise_from(source: Source, model: X3DConfig, init: InitConfig, key: jax
         raise UserError(f"{source.name} has {theirs}, and the model has {model.heads or 'none'}: it cannot be kept; set head to fresh")
     ours = variable_shapes(model)
     kept = {path: shape for path, shape in ours.items() if init.head == "keep" or not path.startswith("head")}
-    names = torch_names(kept)
+    names = torch_names(kept, TABLE)
     expected = {names[path]: shape_in_torch(path, shape) for path, shape in kept.items()}
     spare = {*counters(expected), *HEAD} - expected.keys()
     check_parameters({name: shape for name, shape in source.tensors.shapes.items() if name not in spare}, expected, source.name)
     values = {path: from_torch(_flat(source.tensors[names[path]], shape), shape) for path, shape in kept.items()}
-    values |= random_variables(model, key, [path for path in ours if path not in kept])
+    values |= fresh_variables(model, key, [path for path in ours if path not in kept])
     variables = unflatten_variables({path: values[path] for path in ours})
     return Initialisation(model, variables, init.mean or MEAN, init.std or STD, tuple(_report(source, names, init)))
 
@@ -64,20 +65,14 @@ def _flat(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return array.reshape(array.shape[:2]) if len(shape) == 2 and array.ndim == 5 else array
 
 
-def _report(source: Source, names: dict[str, str], init: InitConfig) -> list[Group]:
-    groups = [Group(name, "-", note) for name, note in source.tensors.notes]
-    for part in PARTS:
-        theirs = sorted({".".join(names[path].split(".")[:2]) for path in names if path.startswith(part)})
-        groups.append(Group(part, ", ".join(f"{name}.*" for name in theirs), "copied"))
-    statistics = sum(path.startswith(STATISTICS) for path in names)
-    groups.append(Group("batch statistics", "*.running_mean, *.running_var", f"copied, {statistics} tensors"))
-    if counted := [name for name in counters(names.values()) if name in source.tensors]:
-        reason = "left out: torch uses these counters only where momentum is None, and the running statistics do not depend on them"
-        groups.append(Group("-", f"*.num_batches_tracked ({len(counted)})", reason))
+def _report(source: Source, names: dict[str, str], init: InitConfig) -> list[ReportLine]:
+    lines = notes_of(source.tensors)
+    lines += [ReportLine(part, parts_of(names, part, depth=2), "copied") for part in PARTS]
+    lines += statistics_of(source.tensors, names)
     kept = init.head == "keep"
-    groups.append(Group("head", f"{NECK}.proj.*" if kept else "-", "copied" if kept else "random"))
+    lines.append(ReportLine("head", f"{NECK}.proj.*" if kept else "-", "copied" if kept else "random"))
     if source.classes is not None and not kept:
-        groups.append(Group("-", f"{NECK}.proj.*", f"left out: its {source.classes} classes are not the model's"))
+        lines.append(ReportLine("-", f"{NECK}.proj.*", f"left out: its {source.classes} classes are not the model's"))
     origin = "given" if init.mean or init.std else "pytorchvideo's"
-    groups.append(Group("(config)", origin, f"pixel mean {init.mean or MEAN}, std {init.std or STD}"))
-    return groups
+    lines.append(ReportLine("(config)", origin, f"pixel mean {init.mean or MEAN}, std {init.std or STD}"))
+    return lines

@@ -1,15 +1,14 @@
-"""What pytorchvideo calls the variables of an X3D: one table, read in both directions."""
+"""pytorchvideo's names for the variables of an X3D: one table, read in both directions."""
 
 import re
-from collections.abc import Iterable
 
-from vivit_jax.weights.resnet3d.names import LEAVES, STATISTICS
+from vivit_jax.weights.convolutional.state_dict import Table
 
 STEM, STAGES, NECK = "blocks.0", range(1, 5), "blocks.5"
 BLOCK, THEIRS = r"stage_(\d)/block_(\d+)/", "blocks.{0}.res_blocks.{1}."
 
 # Our module and theirs. The stem's two convolutions are swapped there: `conv_t` is the one over space.
-TABLE = (
+TABLE: Table = (
     (r"stem/spatial", f"{STEM}.conv.conv_t"),
     (r"stem/temporal", f"{STEM}.conv.conv_xy"),
     (r"stem/norm", f"{STEM}.norm"),
@@ -30,19 +29,6 @@ TABLE = (
 )
 # Our matrices that are 1x1x1 convolutions there.
 CONVOLUTIONS_THERE = r".*squeeze/(in|out)/kernel|neck/out/kernel"
-
-
-def torch_names(paths: Iterable[str]) -> dict[str, str]:
-    """Their name of each of our variables, by its path as `flatten_variables` gives it."""
-    return {path: _name(path) for path in paths}
-
-
-def _name(path: str) -> str:
-    module, _, leaf = path.removeprefix(STATISTICS).rpartition("/")
-    for ours, theirs in TABLE:
-        if match := re.fullmatch(ours, module):
-            return f"{theirs.format(*map(int, match.groups()))}.{LEAVES[leaf]}"
-    raise AssertionError(f"no name for {path}")
 
 
 def shape_in_torch(path: str, shape: tuple[int, ...]) -> tuple[int, ...]:

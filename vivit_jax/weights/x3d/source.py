@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+from vivit_jax.console import first_of
 from vivit_jax.errors import UserError
 from vivit_jax.models.x3d.config import LARGE, SMALL
 from vivit_jax.weights.config import Triple
@@ -49,7 +50,7 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
       UserError: for a file of another format than asked for, or with other blocks than a published network.
     """
     if format_of(tensors) is None:
-        raise UserError(f"{tensors.path}: not the names of pytorchvideo's X3D: {', '.join(list(tensors)[:4])}, ...")
+        raise UserError(f"{tensors.path}: not the names of pytorchvideo's X3D: {first_of(list(tensors), 4)}")
     name = f"{tensors.path} ({FORMAT})"
     if asked in FORMATS or asked == "auto":
         places = {

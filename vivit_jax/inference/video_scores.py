@@ -1,18 +1,16 @@
-"""Scores of many videos as they are done: of windows along each, or of each as a whole. An unreadable video is reported and passed over."""
+"""Scores many videos one after the other, each in windows along it or as a whole; one that cannot be read gives its error."""
 
-import collections
 import contextlib
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import numpy as np
 
 from vivit_jax.data.guard import guarded_map
 from vivit_jax.data.video.reader import probe
 from vivit_jax.errors import UserError
 from vivit_jax.inference.outputs import check_head, outputs_of
 from vivit_jax.inference.predict import probabilities_of
+from vivit_jax.inference.smoothing import smoothed
 from vivit_jax.inference.windows import WindowScorer, WindowScores
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
@@ -37,7 +35,9 @@ class Part:
     error: str | None = None
 
 
-def along(scorer: WindowScorer, videos: Iterable[str], *, smooth: float = 0.0, first: Mapping[str, int] | None = None) -> Iterator[Part]:
+def score_along(
+    scorer: WindowScorer, videos: Iterable[str], *, smooth: float = 0.0, first: Mapping[str, int] | None = None
+) -> Iterator[Part]:
     """Scores windows along each video.
 
     Args:
@@ -63,27 +63,7 @@ def along(scorer: WindowScorer, videos: Iterable[str], *, smooth: float = 0.0, f
             yield Part(video, is_last=True, remark=scorer.remark)
 
 
-def smoothed(batches: Iterable[Sequence[WindowScores]], seconds: float) -> Iterator[list[WindowScores]]:
-    """Each window's probabilities averaged over all windows whose middle is at most half of `seconds` from its own.
-
-    A window comes as soon as those after it within reach have come, so that only those within reach are kept.
-    """
-    reach = seconds / 2 + 1e-9
-    near, waiting = collections.deque(), collections.deque()
-    for batch in batches:
-        ready = []
-        for scores in batch:
-            near.append(scores)
-            waiting.append(scores)
-            while _middle(waiting[0]) + reach < _middle(scores):
-                ready.append(_averaged(waiting.popleft(), near, reach))
-                while _middle(near[0]) + reach < _middle(waiting[0]):
-                    near.popleft()
-        yield ready
-    yield [_averaged(scores, near, reach) for scores in waiting]
-
-
-def whole(pretrained: Pretrained, videos: Sequence[str], *, views: Views) -> Iterator[Part]:
+def score_whole(pretrained: Pretrained, videos: Sequence[str], *, views: Views) -> Iterator[Part]:
     """Scores each video as a whole, from the mean of its views: one part a video, whose scores begin at 0 and end with it.
 
     Raises:
@@ -103,14 +83,3 @@ def whole(pretrained: Pretrained, videos: Sequence[str], *, views: Views) -> Ite
 
 def _seconds(video: str) -> float:
     return probe(video).seconds
-
-
-def _middle(scores: WindowScores) -> float:
-    return (scores.start + scores.end) / 2
-
-
-def _averaged(scores: WindowScores, near: Iterable[WindowScores], reach: float) -> WindowScores:
-    within = [other.probabilities for other in near if abs(_middle(other) - _middle(scores)) <= reach]
-    return dataclasses.replace(
-        scores, probabilities={head: np.mean([by_head[head] for by_head in within], axis=0) for head in scores.probabilities}
-    )

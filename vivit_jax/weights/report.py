@@ -1,14 +1,14 @@
-"""The report of a transfer of weights: where each group of parameters came from."""
+"""The report of a transfer of weights: where each group of parameters came from, and what else was read, given or assumed."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class ReportLine:
     """A line of the report.
 
     Attributes:
-      name: a group of parameters of the model.
+      name: a group of parameters of the model; in parentheses what is none, such as `(config)`.
       source: where they came from; `-` for nowhere.
       done: what was done to them.
     """

@@ -68,7 +68,7 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
 NESTED = ("model_args", "pretrained_cfg")
 
 
-def described(config: Mapping, name: str) -> dict:
+def checked_fields(config: Mapping, name: str) -> dict:
     """The fields that we read and that are not null, those of nested objects checked too.
 
     Args:
@@ -83,7 +83,7 @@ def described(config: Mapping, name: str) -> dict:
         expected, is_right = FIELDS[field]
         if not is_right(value):
             raise UserError(f"{name}: config.json: {field} must be {expected}, got {repr(value)[:80]}")
-    return said | {field: described(said[field], name) for field in NESTED if field in said}
+    return said | {field: checked_fields(said[field], name) for field in NESTED if field in said}
 
 
 # Hugging Face's activations under our names.
@@ -146,5 +146,5 @@ def check_depth(params: Mapping, config: Mapping, name: str) -> None:
 
 
 def said_by_config(config: Mapping) -> dict[str, str]:
-    """Which of a backbone's fields config.json says, as `Backbone.said` has it."""
+    """The fields of a backbone that config.json sets, as `Backbone.said` holds them."""
     return {ours: "config.json" for theirs, ours in (("hidden_act", "activation"), ("layer_norm_eps", "norm_eps")) if theirs in config}

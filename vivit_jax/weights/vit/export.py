@@ -1,0 +1,140 @@
+"""Writes a ViViT of Model 1 as `transformers.VivitForVideoClassification` loads it, with the processors that make its pixels."""
+
+import pathlib
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from vivit_jax.errors import UserError
+from vivit_jax.files import write_json
+from vivit_jax.models.vivit.config import ViViTConfig
+from vivit_jax.preprocess import Preprocess
+from vivit_jax.weights.layers import flatten
+from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.model_json import SINGLE_LABEL, WEIGHTS
+from vivit_jax.weights.tensors import write_safetensors
+
+ACTIVATIONS = {"gelu_tanh": "gelu_fast", "gelu": "gelu"}
+BILINEAR = 2  # PIL's number
+
+BLOCK = r"transformer/encoder/block_(\d+)/"
+THEIR_BLOCK = "vivit.encoder.layer.{0}."
+TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "as is": lambda x: x,
+    "cls": lambda x: x[None, None],
+    "rows": lambda x: x[None],
+    "kernel": lambda x: x.transpose(4, 3, 0, 1, 2),
+    "dense": lambda x: x.T,
+    "heads in": lambda x: x.reshape(x.shape[0], -1).T,
+    "heads out": lambda x: x.reshape(-1, x.shape[-1]).T,
+    "flat": lambda x: x.reshape(-1),
+}
+# Our parameter, theirs, and how it is transformed; the inverse of the table in vivit_jax/weights/vit/hugging_face.py.
+TABLE = (
+    (r"tokenizer/kernel", "vivit.embeddings.patch_embeddings.projection.weight", "kernel"),
+    (r"tokenizer/bias", "vivit.embeddings.patch_embeddings.projection.bias", "as is"),
+    (r"transformer/encoder_cls", "vivit.embeddings.cls_token", "cls"),
+    (r"transformer/encoder/position", "vivit.embeddings.position_embeddings", "rows"),
+    (BLOCK + r"norm_attention/scale", THEIR_BLOCK + "layernorm_before.weight", "as is"),
+    (BLOCK + r"norm_attention/bias", THEIR_BLOCK + "layernorm_before.bias", "as is"),
+    (BLOCK + r"attention/(query|key|value)/kernel", THEIR_BLOCK + "attention.attention.{1}.weight", "heads in"),
+    (BLOCK + r"attention/(query|key|value)/bias", THEIR_BLOCK + "attention.attention.{1}.bias", "flat"),
+    (BLOCK + r"attention/out/kernel", THEIR_BLOCK + "attention.output.dense.weight", "heads out"),
+    (BLOCK + r"attention/out/bias", THEIR_BLOCK + "attention.output.dense.bias", "as is"),
+    (BLOCK + r"norm_mlp/scale", THEIR_BLOCK + "layernorm_after.weight", "as is"),
+    (BLOCK + r"norm_mlp/bias", THEIR_BLOCK + "layernorm_after.bias", "as is"),
+    (BLOCK + r"mlp/in/kernel", THEIR_BLOCK + "intermediate.dense.weight", "dense"),
+    (BLOCK + r"mlp/in/bias", THEIR_BLOCK + "intermediate.dense.bias", "as is"),
+    (BLOCK + r"mlp/out/kernel", THEIR_BLOCK + "output.dense.weight", "dense"),
+    (BLOCK + r"mlp/out/bias", THEIR_BLOCK + "output.dense.bias", "as is"),
+    (r"transformer/encoder/norm/scale", "vivit.layernorm.weight", "as is"),
+    (r"transformer/encoder/norm/bias", "vivit.layernorm.bias", "as is"),
+    (r"head/kernel", "classifier.weight", "dense"),
+    (r"head/bias", "classifier.bias", "as is"),
+)
+
+
+def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
+    """A directory for `transformers.VivitForVideoClassification`, `VivitImageProcessor` and, of transformers 5, `VivitVideoProcessor`."""
+    config = pretrained.model.config
+    if not isinstance(config, ViViTConfig):
+        raise UserError(f"Hugging Face has no class for a {config.family}: export to stablehlo")
+    _check_expressible(config)
+    flat = flatten(pretrained.variables["params"])
+    tensors = dict(_torch_tensor(path, np.asarray(array)) for path, array in flat.items())
+    out.mkdir(parents=True, exist_ok=True)
+    write_safetensors(out / WEIGHTS, tensors, metadata={"format": "pt"})
+    write_json(out / "config.json", _hugging_face_config(config, pretrained.labels, pretrained.problem_type))
+    processor = _hugging_face_processor(pretrained.preprocess)
+    write_json(out / "preprocessor_config.json", {"image_processor_type": "VivitImageProcessor"} | processor)
+    write_json(out / "video_preprocessor_config.json", {"video_processor_type": "VivitVideoProcessor"} | processor)
+
+
+def _check_expressible(config: ViViTConfig) -> None:
+    """Refuses what Hugging Face's ViViT cannot express, by its name."""
+    for field, only in (("factorisation", "spatio_temporal_attention"), ("tokenizer", "tubelet"), ("pool", "token")):
+        if getattr(config, field) != only:
+            raise UserError(f"Hugging Face has ViViT with {field} {only} only (Model 1), got {getattr(config, field)}: export to stablehlo")
+    if config.last_norm_eps:
+        raise UserError(
+            f"Hugging Face has ViViT with one epsilon only, got norm_eps {config.norm_eps:g} and last_norm_eps {config.last_norm_eps:g}: "
+            "export to stablehlo"
+        )
+    if list(config.heads) != [""]:
+        raise UserError(f"Hugging Face has ViViT with one head only, got {list(config.heads) or 'none'}: export to stablehlo")
+
+
+def _torch_tensor(path: str, array: np.ndarray) -> tuple[str, np.ndarray]:
+    """A parameter under Hugging Face's name, in PyTorch's layout."""
+    for ours, theirs, transform in TABLE:
+        if match := re.fullmatch(ours, path):
+            groups = [int(group) if group.isdigit() else group for group in match.groups()]
+            return theirs.format(*groups), np.ascontiguousarray(TRANSFORMS[transform](array))
+    raise AssertionError(f"no name for {path}")
+
+
+def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...], problem_type: str) -> dict:
+    """The config.json of their class. It leaves out `problem_type` for a single label of one class, which transformers refuses."""
+    unsaid = problem_type == SINGLE_LABEL and len(labels) == 1
+    return {
+        "architectures": ["VivitForVideoClassification"],
+        "model_type": "vivit",
+        "attention_probs_dropout_prob": config.attention_dropout,
+        "hidden_act": ACTIVATIONS[config.activation],
+        "hidden_dropout_prob": config.dropout,
+        "hidden_size": config.hidden_size,
+        "image_size": config.clip[1] if config.clip[1] == config.clip[2] else list(config.clip[1:]),
+        "intermediate_size": config.mlp_dim,
+        "layer_norm_eps": config.norm_eps,
+        "num_attention_heads": config.num_heads,
+        "num_channels": 3,
+        "num_frames": config.clip[0],
+        "num_hidden_layers": config.num_layers,
+        "qkv_bias": True,
+        "tubelet_size": list(config.tubelet),
+        **({} if unsaid else {"problem_type": problem_type}),
+        "id2label": {str(index): label for index, label in enumerate(labels)},
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
+def _hugging_face_processor(preprocess: Preprocess) -> dict:
+    """A processor's config with which both of their classes make the pixels that we make.
+
+    `VivitVideoProcessor`, which transformers 5 prefers, always subtracts 1 after scaling and knows no `offset`; `VivitImageProcessor` does
+    so if asked. So pixels lie in [-1, 1] first, and mean and std are those of that range.
+    """
+    return {
+        "do_resize": True,
+        "size": {"shortest_edge": preprocess.resize},
+        "resample": BILINEAR,
+        "do_center_crop": True,
+        "crop_size": {"height": preprocess.crop[0], "width": preprocess.crop[1]},
+        "do_rescale": True,
+        "rescale_factor": 1 / 127.5,
+        "offset": True,
+        "do_normalize": True,
+        "image_mean": [2 * value - 1 for value in preprocess.mean],
+        "image_std": [2 * value for value in preprocess.std],
+    }
