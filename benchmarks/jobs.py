@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-TRAIN = (sys.executable, str(ROOT / "train.py"))
-VIVIT = (sys.executable, "-m", "vivit_jax")
+from subprocesses import ROOT, TRAIN
+
+__all__ = ["GRACE", "LOG", "ROOT", "SCORES", "TRAIN", "Job", "run_all"]
+
 SCORES, LOG = "evaluation.json", "log.txt"
 GRACE = 30.0  # seconds that an interrupted command has to save what it did
 

@@ -1,4 +1,4 @@
-"""How the recipe of `configs/small_data.py` was chosen, and what it gives beside a probe: the figures of docs/small_data.md.
+"""How was the recipe of `configs/small_data.py` chosen, and what does it give beside a probe? The figures of docs/small_data.md.
 
 A *task* is a small set with a split to train on, one to choose the epoch on and one to score. None of those that choose a recipe sees the
 test split of drone_ir:
@@ -29,10 +29,12 @@ from typing import Any
 
 import jobs
 import numpy as np
+from script import add_json, make_parser, write_json
+from subprocesses import ROOT, TRAIN, VIVIT
 
 from vivit_jax.runs.folds import FoldPlan
 
-CONFIG = f"{jobs.ROOT}/configs/small_data.py:S/14"
+CONFIG = f"{ROOT}/configs/small_data.py:S/14"
 PROBE = "probe"
 FRAMES = {"model.factorisation": "factorised_encoder", "model.temporal_layers": 0}  # of which the average is taken
 RECIPES: dict[str, dict[str, Any]] = {
@@ -109,7 +111,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
     def add(name: str, *layout: str) -> None:
         workers = ("--workers", str(max(1, (os.cpu_count() or 1) // arguments.jobs)))
-        command = (*jobs.VIVIT, "prepare", *layout, "--name", name, "--data_dir", str(arguments.data_dir), *workers)
+        command = (*VIVIT, "prepare", *layout, "--name", name, "--data_dir", str(arguments.data_dir), *workers)
         if not (arguments.data_dir / name).exists():
             jobs_of_sets.append(jobs.Job(name, lists / name, (command,)))
 
@@ -181,7 +183,7 @@ def training(arguments: argparse.Namespace, recipe: str, task: Task, seed: int, 
         "data.train_split": task.both,
         "data.val_split": None,
     }
-    return (*jobs.TRAIN, f"--config={CONFIG}", f"--workdir={where}", *(f"--config.{key}={value}" for key, value in keys.items()))
+    return (*TRAIN, f"--config={CONFIG}", f"--workdir={where}", *(f"--config.{key}={value}" for key, value in keys.items()))
 
 
 def probing(arguments: argparse.Namespace, task: Task, where: pathlib.Path) -> tuple[tuple[str, ...], ...]:
@@ -195,9 +197,9 @@ def probing(arguments: argparse.Namespace, task: Task, where: pathlib.Path) -> t
     fitted = ("--train_split", keys["data.train_split"], "--val_split", keys["data.val_split"])
     tested = ("--split", keys["data.test_split"], "--views", "4x3", "--out", str(where / jobs.SCORES))
     return (
-        (*jobs.VIVIT, "convert", str(arguments.source), "--to", str(frames), *source, *model, *clip),
-        (*jobs.VIVIT, "probe", "--model", str(frames), "--to", str(probed), *data, *fitted),
-        (*jobs.VIVIT, "evaluate", "--model", str(probed), *data, *tested),
+        (*VIVIT, "convert", str(arguments.source), "--to", str(frames), *source, *model, *clip),
+        (*VIVIT, "probe", "--model", str(frames), "--to", str(probed), *data, *fitted),
+        (*VIVIT, "evaluate", "--model", str(probed), *data, *tested),
     )
 
 
@@ -211,8 +213,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs:
         jobs.run_all(wanted, arguments.jobs, arguments.gpus, arguments.seconds)
     rows = collect(arguments, recipes, tasks)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write_json(arguments.json, rows)
     print(table(rows))
     if not arguments.final and (recipe := chosen(rows)):
         print(f"chosen: {recipe}")
@@ -261,7 +262,7 @@ def chosen(rows: list[dict[str, Any]]) -> str | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     commands = parser.add_subparsers(required=True)
     sets = commands.add_parser("prepare", help="make the data sets")
     sets.set_defaults(does=prepare)
@@ -277,7 +278,7 @@ def main() -> int:
     runs.add_argument("--seeds", type=int, default=1, help="runs of each (default 1)")
     runs.add_argument("--gpus", type=lambda text: text.split(","), default=[], metavar="N,...", help="GPUs to spread them over")
     runs.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after this time")
-    runs.add_argument("--json", type=pathlib.Path, help="write the scores here")
+    add_json(runs)
     for command in (sets, runs):
         command.add_argument("--data_dir", type=pathlib.Path, required=True, help="where the prepared data sets lie")
         command.add_argument("--jobs", type=int, default=1, help="how many go side by side; 0 only makes the table (default 1)")
