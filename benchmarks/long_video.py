@@ -139,11 +139,11 @@ def check_windows(film: pathlib.Path, loop: np.ndarray, hours: float) -> dict:
 
 
 def time_decoding(film: pathlib.Path) -> dict:
-    from vivit_jax.data.video.passage import passing
+    from vivit_jax.data.video.streaming import open_stream
 
     began, busy, count = time.perf_counter(), time.process_time(), 0
-    with passing(film) as passage:
-        for _ in passage.frames():
+    with open_stream(film) as stream:
+        for _ in stream.frames():
             count += 1
     seconds, busy = time.perf_counter() - began, time.process_time() - busy
     return {"frames": count, "frames_per_second": round(count / seconds), "frames_per_cpu_second": round(count / busy)}

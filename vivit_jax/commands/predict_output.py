@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.data.layouts.times import clock
+from vivit_jax.data.times import clock
 from vivit_jax.errors import UserError, in_one_line, printable
 from vivit_jax.heads import by_head
 from vivit_jax.inference.along import Part

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.predict_output import print_videos, print_windows, tell_failed, write_rows
 from vivit_jax.data.sources import check_standard_input, find_videos, standard_input_as_file
-from vivit_jax.data.video.passage import STANDARD_INPUT
+from vivit_jax.data.video.streaming import STANDARD_INPUT
 from vivit_jax.errors import UserError, printable
 from vivit_jax.inference.along import Part, along, whole
 from vivit_jax.inference.predict import Outcome, predict_many

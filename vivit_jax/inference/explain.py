@@ -16,8 +16,8 @@ from jaxtyping import Array, Float, Int, UInt8
 from vivit_jax.data.guard import guarded
 from vivit_jax.data.sampling import frames_once, views_of_video
 from vivit_jax.data.video.geometry import scaled_size, spatial_crops
-from vivit_jax.data.video.passage import passing
 from vivit_jax.data.video.reader import decode_frames, probe
+from vivit_jax.data.video.streaming import open_stream
 from vivit_jax.data.windows import middle_clip
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
@@ -151,11 +151,11 @@ def _frames_of(video: str | pathlib.Path, explanation: Explanation) -> Iterator[
     first, last = int(explanation.frames[0]), int(explanation.frames[-1])
     if explanation.part is not None:
         start = exact(explanation.part[0])
-        with passing(video) as passage:
-            part = (frame for seconds, frame in passage.frames(start) if seconds >= start)
+        with open_stream(video) as stream:
+            part = (frame for seconds, frame in stream.frames(start) if seconds >= start)
             for number, frame in enumerate(part):
                 if number >= first:
-                    yield number, passage.rgb.read(frame)
+                    yield number, stream.rgb.read(frame)
                 if number == last:
                     return
     for start in range(first, last + 1, FRAMES_AT_ONCE):

@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from vivit_jax.data.splits import USUAL
+from vivit_jax.data.times import number
 from vivit_jax.errors import UserError
 
 Label = str | None | tuple[str, ...] | Mapping[str, str | None]
@@ -123,15 +124,15 @@ class Annotations:
         return tuple(split for split in USUAL if split in found) + tuple(sorted(found - set(USUAL)))
 
 
-def read_by(source: object) -> Iterator[pathlib.Path]:
+def files_read_by(source: object) -> Iterator[pathlib.Path]:
     """The files and folders that a clip's source reads: itself, or those among the arguments of a function that makes the video."""
     if isinstance(source, pathlib.Path):
         yield source
     elif isinstance(source, functools.partial):
-        yield from read_by(source.args)
+        yield from files_read_by(source.args)
     elif isinstance(source, tuple):
         for part in source:
-            yield from read_by(part)
+            yield from files_read_by(part)
 
 
 def is_known(label: Label) -> bool:
@@ -198,6 +199,21 @@ def _problem(path: pathlib.Path) -> str | None:
 def resolved(path: pathlib.Path) -> pathlib.Path:
     """`path` with its links followed, as far as they can be."""
     return pathlib.Path(os.path.realpath(path))
+
+
+def too_few_frames(frames: int, start: float = 0.0, end: float | None = None, length: float = 0.0) -> str:
+    """Says why a clip of fewer than two frames is refused.
+
+    Args:
+      frames: how many it has.
+      start: seconds into the video where it begins.
+      end: seconds into the video where it ends; None is the end of the video.
+      length: of the whole video, in seconds.
+    """
+    counted = f"{frames} frame{'s' if frames != 1 else ''}"
+    if not start and end is None:
+        return f"it has {counted}, which is no video"
+    return f"it ends at {length:.2f} s, and from {number(start)} s to {'its end' if end is None else f'{number(end)} s'} it has {counted}"
 
 
 def is_hidden(name: str) -> bool:

@@ -23,11 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, too_few_frames
 from vivit_jax.data.layouts.frames import as_rgb, rate
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.layouts.published_lists import json_of, lines_of, whole_number
-from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.tf_examples import FORMATS, places, read_example, read_whole_example
 from vivit_jax.data.video.geometry import resize

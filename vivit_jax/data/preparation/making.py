@@ -13,7 +13,7 @@ from vivit_jax.data.preparation.builder import Contents, example
 from vivit_jax.data.preparation.journal import Journal, key_of
 from vivit_jax.data.preparation.outcome import Outcome
 from vivit_jax.data.preparation.place import DONE
-from vivit_jax.data.preparation.transcode import Transcoded, of_one_video, transcode_together
+from vivit_jax.data.preparation.transcode import Transcoded, grouped_by_video, transcode_together
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, map_in_order
 
@@ -46,7 +46,7 @@ def write(
     """
     jobs = jobs_of(outcome.annotations)
     with Journal(folder / DONE, short_side) as journal, _progress(name, len(outcome.annotations.clips), shown=progress) as advance:
-        results = made_or_found(jobs, short_side, workers, journal)
+        results = make_or_resume(jobs, short_side, workers, journal)
         path = builder.write(name, folder, contents(examples=_BySplit(_stored(results, outcome, advance))))
         outcome.summary.resumed = journal.reused
     return path
@@ -55,7 +55,7 @@ def write(
 def jobs_of(annotations: Annotations, split: str | None = None) -> list[Job]:
     """The clips split by split, or those of one split, in lists that are made together."""
     clips = [clip for clip in annotations.clips if split in (None, clip.split)]
-    return list(of_one_video(sorted(clips, key=lambda clip: annotations.splits.index(clip.split))))
+    return list(grouped_by_video(sorted(clips, key=lambda clip: annotations.splits.index(clip.split))))
 
 
 def made(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
@@ -65,7 +65,9 @@ def made(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[J
         yield job, [results] * len(job) if isinstance(results, Failure) else results
 
 
-def made_or_found(jobs: Sequence[Job], short_side: int, workers: int, journal: Journal) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
+def make_or_resume(
+    jobs: Sequence[Job], short_side: int, workers: int, journal: Journal
+) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
     """Each job in order with its videos, those that the journal has not made again."""
     found, before = [job in journal for job in jobs], [key_of(job) for job in jobs]
     missing = [job for job, known in zip(jobs, found, strict=True) if not known]

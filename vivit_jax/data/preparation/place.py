@@ -58,8 +58,8 @@ def aside(target: pathlib.Path) -> pathlib.Path:
     return target.with_name(f".{target.name}.replaced")
 
 
-def found(target: pathlib.Path) -> pathlib.Path:
-    """`target`, or what was put aside if a killed run has left nothing there."""
+def find_whole(target: pathlib.Path) -> pathlib.Path:
+    """Where the data set of `target` lies: there, or where it was put aside if a killed run has left nothing there."""
     return aside(target) if not os.path.lexists(target) and aside(target).is_dir() else target
 
 

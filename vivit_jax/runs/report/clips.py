@@ -8,7 +8,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.runs.pages.clips import player, playing
 from vivit_jax.runs.pages.page import cut, short, text
 from vivit_jax.runs.record import RunRecord
-from vivit_jax.runs.report.predictions import Example, Said
+from vivit_jax.runs.report.predictions import Example, HeadPrediction
 
 SHOWN = 6
 RANKED = 3
@@ -61,7 +61,7 @@ def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room:
         yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{answers}</figcaption></figure>'
 
 
-def _said(head: str, said: Said) -> str:
+def _said(head: str, said: HeadPrediction) -> str:
     """The label, and the most probable classes with their probabilities."""
     prefix = f"{text(short(head, LETTERS))}: " if head else ""
     label = ", ".join(map(_name, said.labels)) or "none"

@@ -6,14 +6,14 @@ import numpy as np
 
 from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
 from vivit_jax.runs.pages.page import cut
-from vivit_jax.runs.report.predictions import Said
+from vivit_jax.runs.report.predictions import HeadPrediction
 
 LETTERS = 40  # of the class's name in a title
 POINTS = 400  # of a curve; of a longer one every so many thresholds are left out
 WHOLE = (0.0, 1.0)
 
 
-def thresholds(said: Sequence[Said], labels: Sequence[str], name: str) -> str:
+def thresholds(said: Sequence[HeadPrediction], labels: Sequence[str], name: str) -> str:
     """Both curves of the second class; nothing where there are not two classes, examples of both, and probabilities of each.
 
     Args:
