@@ -23,9 +23,9 @@ class Job:
     """Commands that follow one another.
 
     Attributes:
-      name: what it is called when it is done.
-      workdir: where it works; it is finished when its `evaluation.json` is there.
-      commands: their arguments.
+      name: its name in messages.
+      workdir: its work directory; the job is finished when `evaluation.json` is there.
+      commands: the commands in order, each a program and its arguments.
     """
 
     name: str

@@ -26,7 +26,7 @@ PATHS = ("plain", "definition", "fast")
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--config", default=CONFIG)
-    parser.add_argument("--steps", type=int, default=200, help="of each run; the second half is compared (default 200)")
+    parser.add_argument("--steps", type=int, default=200, help="steps of each run, of which the second half is compared (default 200)")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each path (default 5)")
     parser.add_argument("--at_once", type=int, default=1, help="runs at a time (default 1)")
     add_json(parser)

@@ -31,7 +31,7 @@ TRAINED = ("fast", "plain", "reordered")
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--config", default=CONFIG)
-    parser.add_argument("--steps", type=int, default=200, help="of each run (default 200)")
+    parser.add_argument("--steps", type=int, default=200, help="steps of each run (default 200)")
     parser.add_argument("--window", type=int, default=20, help="steps of the moving average (default 20)")
     parser.add_argument("--bound", type=float, default=0.05, help="the most that the moving averages may differ by (default 0.05)")
     add_json(parser)

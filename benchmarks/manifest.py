@@ -24,7 +24,7 @@ STEP_SECONDS = 0.193  # of ViViT-B, batch 32, on one H200 (docs/performance.md)
 
 def main() -> None:
     parser = make_parser(__doc__)
-    parser.add_argument("--size", default="B", help="of the backbone (default B)")
+    parser.add_argument("--size", default="B", help="size of the backbone (default B)")
     parser.add_argument("--every", type=int, default=1000, help="steps between two checkpoints (default 1000)")
     add_json(parser)
     arguments = parser.parse_args()

@@ -31,12 +31,12 @@ FRAMES, SIZE = 16, 48
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Resident bytes at a time.
+    """The resident memory of a command at one time.
 
     Attributes:
-      seconds: since the command began.
-      parent: of its process.
-      workers: of all processes below it together.
+      seconds: time since the command began.
+      parent: bytes of its own process.
+      workers: bytes of its descendants, summed.
     """
 
     seconds: float
@@ -46,9 +46,9 @@ class Sample:
 
 def main() -> None:
     parser = make_parser(__doc__)
-    parser.add_argument("--clips", type=int, default=5000, help="to prepare (default 5000)")
-    parser.add_argument("--steps", type=int, default=2000, help="to train (default 2000)")
-    parser.add_argument("--videos", type=int, default=500, help="to predict (default 500)")
+    parser.add_argument("--clips", type=int, default=5000, help="number of clips to prepare (default 5000)")
+    parser.add_argument("--steps", type=int, default=2000, help="number of steps to train (default 2000)")
+    parser.add_argument("--videos", type=int, default=500, help="number of videos to predict (default 500)")
     add_json(parser)
     arguments = parser.parse_args()
     report = {}
@@ -103,8 +103,8 @@ def sampled(command: Sequence[str], folder: pathlib.Path, between: tuple[str, st
     """Runs a command to its end and looks at its memory while it works.
 
     Args:
-      command: what to run.
-      folder: where its output goes.
+      command: the program and its arguments.
+      folder: the folder of the file that keeps its output.
       between: what it says when its work begins and ends; None is while there are processes below it.
 
     Raises:

@@ -29,10 +29,10 @@ class Case:
     Attributes:
       mode: `train` or `infer`.
       batch_size: clips in a step.
-      size: what the script calls the network.
-      steps: how many are timed.
+      size: the script's name of the network.
+      steps: the number of timed steps.
       activation: Hugging Face's `hidden_act`; empty where no network takes one.
-      compile_mode: of `torch.compile`.
+      compile_mode: the `mode` of `torch.compile`.
     """
 
     mode: str
@@ -55,7 +55,7 @@ def make_parser(description: str, peers: Peers, *, train: int, infer: int) -> ar
     parser.add_argument("--peers", type=lambda text: text.split(";"), default=list(peers), metavar="NAME;...", help="; ".join(peers))
     parser.add_argument("--steps", type=int, default=20, help="timed steps (default 20)")
     parser.add_argument("--rounds", type=int, default=1, help="turns that each takes; the median counts (default 1)")
-    parser.add_argument("--compile_mode", default="default", help="of torch.compile (default 'default')")
+    parser.add_argument("--compile_mode", default="default", help="mode of torch.compile (default 'default')")
     script.add_json(parser)
     parser.add_argument("--measure", nargs=2, metavar=("PEER", "CASE"), help=argparse.SUPPRESS)
     return parser

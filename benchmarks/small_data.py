@@ -55,14 +55,14 @@ DRONES = CROPS | {"data.stride": 4}
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a recipe is tried on.
+    """A data set, and a part of it to train on, by which a recipe is judged.
 
     Attributes:
-      name: of the task.
-      kind: what it is one of; the mean is taken over a kind.
-      keys: of the config.
-      both: the clips to train on together with those to choose the epoch on.
-      score: what it is judged by.
+      name: a name of its own.
+      kind: the kind of task; scores are averaged over a kind.
+      keys: values of keys of the config.
+      both: the split that joins the training clips and those that choose the epoch.
+      score: the name of the score that counts.
     """
 
     name: str
@@ -274,7 +274,7 @@ def main() -> int:
     runs.add_argument("--source", type=pathlib.Path, required=True, help="the ViT-S/14's weights")
     runs.add_argument("--final", action="store_true", help="the runs that the choice is judged by")
     runs.add_argument("--recipes", nargs="+", choices=(PROBE, *RECIPES), metavar="NAME", help=f"of {', '.join((PROBE, *RECIPES))}")
-    runs.add_argument("--kinds", nargs="+", metavar="NAME", help="of tasks")
+    runs.add_argument("--kinds", nargs="+", metavar="NAME", help="the kinds of tasks")
     runs.add_argument("--seeds", type=int, default=1, help="runs of each (default 1)")
     runs.add_argument("--gpus", type=lambda text: text.split(","), default=[], metavar="N,...", help="GPUs to spread them over")
     runs.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after this time")

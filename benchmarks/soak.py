@@ -58,10 +58,10 @@ class Trial:
     Attributes:
       mode: `jit` or `pmap`.
       run: name of its work directory.
-      signal: its name.
+      signal: the name of the signal.
       phase: what the run was doing, by its output and its files.
-      code: the exit code that came of it.
-      seconds: from the signal to the end of the process.
+      code: the exit code of the process.
+      seconds: time from the signal to the end of the process.
     """
 
     mode: str
@@ -76,8 +76,8 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="how long the runs are interrupted (default 30)")
     parser.add_argument("--every", type=float, nargs=2, default=(10.0, 60.0), metavar=("MIN", "MAX"), help="seconds between signals")
-    parser.add_argument("--steps", type=int, default=600, help="of each run (default 600)")
-    parser.add_argument("--seed", type=int, default=0, help="of the signals and their times")
+    parser.add_argument("--steps", type=int, default=600, help="steps of each run (default 600)")
+    parser.add_argument("--seed", type=int, default=0, help="seed that draws the signals and their times (default 0)")
     parser.add_argument("--folder", type=pathlib.Path, help="where the runs lie (default: a temporary folder)")
     add_json(parser)
     arguments = parser.parse_args()

@@ -57,8 +57,8 @@ class Ended:
 
     Attributes:
       code: its exit code.
-      seconds: from its start to its end.
-      cpu: CPU seconds of it and of the processes that it waited for.
+      seconds: wall time from its start to its end.
+      cpu: CPU seconds of the process and of its children that it waited for.
       said: its output.
     """
 
@@ -80,7 +80,7 @@ def train_timed(
 
     Args:
       tree: the checkout.
-      flags: of `train.py`.
+      flags: the arguments of `train.py`.
       tell: called with each line of its output, the seconds since its start, and its process number.
       timeout: seconds after which it is killed.
       cpus: the CPUs that it may use; none leaves it all.
@@ -109,8 +109,8 @@ class Usage:
 
     Attributes:
       own_bytes: its resident memory.
-      below_bytes: that of all processes below it together; pages that they share count in each.
-      cpu_seconds: of all of them, and of those that they have waited for.
+      below_bytes: the resident memory of its descendants, summed; pages that they share count in each.
+      cpu_seconds: CPU seconds of all of these, and of children that have ended and been waited for.
     """
 
     own_bytes: int

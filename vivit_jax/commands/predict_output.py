@@ -59,12 +59,12 @@ def write_rows(
     """Adds the rows of all parts to a file, under a progress bar, and says how many.
 
     Args:
-      file: where they go.
+      file: the open file that takes the rows.
       table: how scores become rows.
       parts: the parts of videos that are not done.
       first: the number of the first window of a video whose rows are wanted; None for none of them, 0 where it is not named.
-      total: how many videos there are.
-      done: how many of them were done before.
+      total: the number of all videos.
+      done: the number of those whose rows an earlier call wrote.
 
     Returns:
       The errors.

@@ -30,7 +30,7 @@ class VideoDataset:
     """A prepared data set.
 
     Attributes:
-      name: as given to `vivit prepare`.
+      name: the name given to `vivit prepare`.
       path: its folder.
       labels: class names in the order of their numbers; with several heads, such a tuple for each head.
       splits: number of records of each split.

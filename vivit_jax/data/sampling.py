@@ -42,7 +42,7 @@ def segment_frames(places: np.ndarray, video_frames: int) -> np.ndarray:
     """One frame of each of as many equal parts of a video as a clip has frames (Wang et al. 2016, Temporal Segment Networks).
 
     Args:
-      places: where in its part each frame lies, float (..., frames) in [0, 1).
+      places: the place of each frame within its part, float (..., frames) in [0, 1).
       video_frames: frames of the video; one with fewer than a clip shows some of them again.
 
     Returns:
@@ -111,7 +111,7 @@ def decode_views(
       clips: frame numbers, int64 (n, t).
       preprocess: the size to scale and crop to.
       spatial: crops spread along the longer side: 1 is the centre, 3 left, centre, right or top, centre, bottom.
-      stored: as for `decode_frames`.
+      stored: whether the video is one that `vivit prepare` stored, as for `decode_frames`.
       name: what errors call the video.
 
     Returns:

@@ -36,7 +36,7 @@ class InFlight:
     """The metrics of steps that were dispatched and have not been taken in yet, oldest first.
 
     Args:
-      run: whose steps they are.
+      run: the run that takes the steps.
       plan: says after which steps a row is due.
       sums: adds up the metrics between two rows.
       write: writes a row of metrics: called with its step and the row.

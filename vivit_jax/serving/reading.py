@@ -31,7 +31,7 @@ class Upload:
     """A file that somebody sent.
 
     Attributes:
-      path: where it lies for now; no answer may tell.
+      path: the temporary file that holds it, which no answer may name.
       name: what its sender calls it, in one printable line.
     """
 

@@ -93,7 +93,7 @@ class Annotations:
     """What a layout found.
 
     Attributes:
-      clips: in the order they will be stored.
+      clips: the clips in the order in which they will be stored.
       labels: class names in the order of their numbers; with several heads, such a tuple for each head.
       remarks: what a person should know, one line each (files skipped, defaults used).
       published: whether the list is the publisher's own, whose classes are all kept though some have no video here, and whose clips are
@@ -167,7 +167,7 @@ def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path 
 
     Args:
       folder: what a relative path starts from.
-      path: as the source gives it.
+      path: the path as the source gives it.
       within: the folder that it must lie in once all links are followed; None allows any folder.
 
     Raises:
@@ -205,10 +205,10 @@ def too_few_frames(frames: int, start: float = 0.0, end: float | None = None, le
     """Says why a clip of fewer than two frames is refused.
 
     Args:
-      frames: how many it has.
+      frames: the number of its frames.
       start: seconds into the video where it begins.
       end: seconds into the video where it ends; None is the end of the video.
-      length: of the whole video, in seconds.
+      length: seconds of the whole video.
     """
     counted = f"{frames} frame{'s' if frames != 1 else ''}"
     if not start and end is None:

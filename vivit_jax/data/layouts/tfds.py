@@ -41,7 +41,7 @@ class Stored:
     """What the data set's own files say of it.
 
     Attributes:
-      folder: of one version.
+      folder: the folder of one version of the data set.
       features: what an example holds, as `features.json` has it.
       splits: the files of each split in order, each with its number of examples.
       file_format: one of `FORMATS`.

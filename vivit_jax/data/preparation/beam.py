@@ -33,8 +33,8 @@ def write(
 
     Args:
       name: the data set's name.
-      folder: where to write it to.
-      contents: what it is made of, given its `examples`.
+      folder: the folder to write it to.
+      contents: makes what the data set holds from its `examples`.
       outcome: told of each clip, in order, when all are made.
       short_side: pixels; smaller videos keep their size.
       options: those of Beam's pipeline, as on a command line: `--runner=DirectRunner --direct_num_workers=2`.

@@ -34,8 +34,8 @@ def write(
 
     Args:
       name: the data set's name.
-      folder: where to write it to; its journal is kept here too.
-      contents: what it is made of, given its `examples`.
+      folder: the folder to write it to, which also keeps its journal.
+      contents: makes what the data set holds from its `examples`.
       outcome: told of each clip, in order.
       short_side: pixels; smaller videos keep their size.
       workers: processes that transcode.

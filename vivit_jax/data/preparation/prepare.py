@@ -65,7 +65,7 @@ def prepare(
 
     Args:
       layout: how the videos are labelled, one of `LAYOUTS`.
-      source: where they are; None for a layout that makes its own.
+      source: the file or folder that the layout reads; None for a layout that makes its own videos.
       name: the data set's name: lower-case letters, digits and underscores, beginning with a letter.
       data_dir: the folder of prepared data sets.
       short_side: pixels; smaller videos keep their size.

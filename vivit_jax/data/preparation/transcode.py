@@ -68,7 +68,7 @@ class Transcoded:
 
     Attributes:
       video: bytes of an mp4.
-      frames: as in `Facts`, like all that follow.
+      frames: the number of its frames; this and all that follow are those of `Facts`.
     """
 
     video: bytes

@@ -17,7 +17,7 @@ class PacketInfo(typing.NamedTuple):
 
     Attributes:
       pts: when its picture is shown, in ticks of the stream's time base; None if the file does not say.
-      duration: for how many ticks; 0 if the file does not say.
+      duration: the ticks for which its picture is shown; 0 if the file does not say.
       is_keyframe: whether its picture is decoded without others.
       is_discard: whether an edit list hides it.
     """

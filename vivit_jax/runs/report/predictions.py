@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class HeadPrediction:
-    """What one head said of one example.
+    """The prediction of one head for one example.
 
     Attributes:
       labels: the names of the example's classes.
       prediction: the name of the most probable class.
       probability: that class's probability, in 0..1.
-      probabilities: those of all classes, by name; empty where they are not known.
+      probabilities: the probabilities of all classes, by name; empty where they are not known.
     """
 
     labels: tuple[str, ...]
