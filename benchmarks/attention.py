@@ -156,7 +156,7 @@ def exact(*arrays: Any) -> tuple[Any, ...]:
 
 
 def milliseconds(call: Callable[[], Any], timed: int, rounds: int = 3) -> float:
-    """Of one call: the fastest of some rounds of calls that are queued together."""
+    """Milliseconds of one call: in the fastest of some rounds of calls that are queued together."""
     import jax
 
     jax.block_until_ready(call())

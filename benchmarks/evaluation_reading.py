@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def seconds(batches: object) -> tuple[float, float]:
-    """To the first batch, and to the end."""
+    """Seconds to the first batch, and to the end."""
     start = time.perf_counter()
     first = 0.0
     for _ in batches:

@@ -89,7 +89,7 @@ def run_all(
 
 
 def _run(job: Job, gpu: str | None, longest: float, end: float) -> str:
-    """Nothing, or how the command ended that failed. What the commands say is added to `log.txt` in the job's folder."""
+    """Runs the commands of a job; returns how the one ended that failed, or nothing. Their output is added to `log.txt` in its folder."""
     environment = os.environ | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}) | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     for command in job.commands:
         left = min(end - time.monotonic(), longest)

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def cases() -> dict[str, tuple[dict[str, Callable], list[jax.Array]]]:
-    """By what is computed: the ways to compute it, and its inputs."""
+    """For each computation, by name: the functions that compute it, by name, and their inputs."""
     tokens, hidden, grid = (BATCH, TIMES * PLACES, WIDTH), (BATCH, TIMES * PLACES, HIDDEN), (BATCH, TIMES, PLACES, HEADS, WIDTH // HEADS)
     gelu = functools.partial(biased_gelu, activation="gelu_tanh")
     return {

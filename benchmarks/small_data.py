@@ -78,7 +78,7 @@ def splits(train: str, val: str, test: str) -> dict[str, str]:
 
 
 def tasks_to_choose_by() -> list[Task]:
-    """Those that see nothing of drone_ir's test split."""
+    """The tasks by which a recipe is chosen, which see nothing of drone_ir's test split."""
     plan = FoldPlan(4, validate=True)
     found = []
     for number in range(1, 5):
@@ -97,7 +97,7 @@ def tasks_to_choose_by() -> list[Task]:
 
 
 def final_tasks() -> list[Task]:
-    """Those that the choice is judged by."""
+    """The tasks by which the choice is judged."""
     drone_ir = Task("drone_ir", "drone_ir", DRONES | {"data.name": "drone_ir"})
     return [drone_ir, *(Task(f"blocks {number}", "blocks", DRONES | {"data.name": f"blocks_{number}"}) for number in range(10))]
 
@@ -155,7 +155,7 @@ def write_pairs(path: pathlib.Path, rows: list[dict[str, str]], seed: int, crops
 
 
 def workdir(arguments: argparse.Namespace, recipe: str, task: Task, seed: int) -> pathlib.Path:
-    """Where a run lies."""
+    """The work directory of a run."""
     return arguments.workdir / recipe.replace(" ", "_").replace(",", "") / task.name.replace(" ", "_") / str(seed)
 
 

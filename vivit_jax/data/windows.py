@@ -154,7 +154,7 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
 
 
 def _windows(stream: StreamedVideo, plan: WindowPlan, number: int) -> Iterator[list[Window]]:
-    """The windows that each frame shows to be over, from window `number` on; and at last the one that the video's end cuts off."""
+    """For each frame, yields the windows that end before it, from window `number` on; at last the one that the video's end cuts off."""
     held: Held = collections.deque()
     for seconds, frame in stream.frames(plan.start(number)):
         over = []

@@ -34,7 +34,7 @@ class EvaluationPlan:
     out: pathlib.Path
 
     def conditions(self, labels_from: str) -> Conditions:
-        """What the scores are of, as their file says; `labels_from` tells where the names of the model's classes come from."""
+        """The conditions of the scores, which their file records; `labels_from` tells where the names of the model's classes come from."""
         asked = self.asked
         return Conditions(
             name=asked.dataset.name,

@@ -177,7 +177,7 @@ def _kind(feature: Mapping[str, Any]) -> str:
 
 
 def _check_feature(feature: Mapping[str, Any]) -> None:
-    """Raises whatever the values of a feature that tfds did not write lead to."""
+    """Reads the values of a feature, and so raises the errors of those that tfds did not write."""
     _kind(feature)
     _classes(feature)
 

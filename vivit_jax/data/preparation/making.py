@@ -53,13 +53,13 @@ def write(
 
 
 def jobs_of(annotations: Annotations, split: str | None = None) -> list[Job]:
-    """The clips split by split, or those of one split, in lists that are made together."""
+    """Groups the clips of one split, or of all, split by split, into jobs: each job is a list of clips that one worker makes together."""
     clips = [clip for clip in annotations.clips if split in (None, clip.split)]
     return list(grouped_by_video(sorted(clips, key=lambda clip: annotations.splits.index(clip.split))))
 
 
-def made(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
-    """Each job, drawn as needed, with the video of each of its clips."""
+def make_videos(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
+    """Makes jobs in worker processes, drawn as they are needed; yields each with the videos of its clips, in order."""
     work = functools.partial(transcode_together, short_side=short_side)
     for job, results in map_in_order(work, jobs, workers=workers, seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
         yield job, [results] * len(job) if isinstance(results, Failure) else results
@@ -68,14 +68,14 @@ def made(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[J
 def make_or_resume(
     jobs: Sequence[Job], short_side: int, workers: int, journal: Journal
 ) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
-    """Each job in order with its videos, those that the journal has not made again."""
+    """Yields each job in order with its videos: from the journal if it has them, else made."""
     found, before = [job in journal for job in jobs], [key_of(job) for job in jobs]
     missing = [job for job, known in zip(jobs, found, strict=True) if not known]
-    with contextlib.closing(made(missing, short_side, min(workers, len(missing)))) as new:
+    with contextlib.closing(make_videos(missing, short_side, min(workers, len(missing)))) as new:
         for job, known, key in zip(jobs, found, before, strict=True):
             videos = journal.get(job) if known else None
             if videos is None:
-                ((_, videos),) = made([job], short_side, 1) if known else [next(new)]  # what was found may be damaged
+                ((_, videos),) = make_videos([job], short_side, 1) if known else [next(new)]  # what was found may be damaged
                 if key_of(job) == key:  # else a file changed meanwhile, and the videos are perhaps of what it held before
                     journal.add(job, videos)
             yield job, videos

@@ -147,7 +147,7 @@ def _prefix(target: pathlib.Path) -> str:
 
 
 def _size_done(folder: pathlib.Path) -> int:
-    """Bytes of what is done; 0 if that is next to nothing, or no file but a link, which would lead elsewhere."""
+    """Bytes of the journal in a folder; 0 if there is none, if it holds next to nothing, or if it is a link, which would lead elsewhere."""
     try:
         status = (folder / DONE).lstat()
     except OSError:

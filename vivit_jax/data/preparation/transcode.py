@@ -124,7 +124,7 @@ def transcode_together(clips: Sequence[Clip], short_side: int, limits: Limits = 
 
 
 def _shorter(clip: Clip, stored: Transcoded) -> list[str]:
-    """Tells of a segment in seconds that the video ends before."""
+    """A remark on a video that ends before the segment asked for, as a list; empty for segments by frame numbers."""
     lacking = 0.0 if clip.end is None or clip.by_frames else clip.end - clip.start - stored.facts.duration
     return [f"the video ends {lacking:.2f} s before the segment"] if lacking > SHORTER else []
 
@@ -157,7 +157,7 @@ def grouped_by_video(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
 
 
 def _limits(clips: Sequence[Clip], limits: Limits) -> Limits:
-    """A video may be longer if only segments of it are read."""
+    """The limits on a video, which may be longer if only segments of it are read."""
     return limits if any(clip.end is None for clip in clips) else dataclasses.replace(limits, frames=SEGMENTED * limits.frames)
 
 

@@ -96,7 +96,7 @@ class StreamedVideo:
         longest = LEAP if self._container.format.name in BROADCAST else None
         clock, pace = _Clock(first.pts, self._stream.time_base, 1 / self.rate, longest), _Pace(self.rate)
         is_far = start > FARTHEST_READ and self._can_seek
-        for frame in self._from(clock.ticks(start)) if is_far else itertools.chain([first], frames):
+        for frame in self._frames_from(clock.ticks(start)) if is_far else itertools.chain([first], frames):
             seconds = clock.seconds(frame.pts)
             self.end = seconds + pace.step(seconds)
             yield seconds, frame
@@ -105,8 +105,8 @@ class StreamedVideo:
     def _can_seek(self) -> bool:
         return self._source != STANDARD_INPUT and self._container.format.name.startswith(SEEKABLE)
 
-    def _from(self, ticks: int) -> Iterator[av.VideoFrame]:
-        """The frames from a keyframe on that is shown at `ticks` or before."""
+    def _frames_from(self, ticks: int) -> Iterator[av.VideoFrame]:
+        """The frames from the last keyframe at or before `ticks`; from the first frame on, if the container does not lead there."""
         self._container.seek(ticks, stream=self._stream, backward=True)
         frames = self._decoded()
         first = next(frames, None)
@@ -137,7 +137,7 @@ class StreamedVideo:
 
 
 class _Pace:
-    """How long a frame is shown, judged by those so far as `frame_rate` judges by all: a container may name no rate, or a wrong one."""
+    """Estimates from the frames so far how long each is shown, as `frame_rate` does from all: a file may name no rate, or a wrong one."""
 
     def __init__(self, nominal: Fraction) -> None:
         self._nominal, self._frames, self._steady = nominal, 0, 0

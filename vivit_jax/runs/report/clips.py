@@ -24,7 +24,7 @@ def clips(run: RunRecord, evaluation: dict, examples: Sequence[Example], room: i
     data = run.experiment.data
     surest = sorted(examples, key=lambda example: -example.probability)
     groups = {
-        "Right, and sure of it": _of_all_classes([example for example in surest if example.right])[:SHOWN],
+        "Right, and sure of it": _classes_in_turn([example for example in surest if example.right])[:SHOWN],
         "Wrong, and sure of it": [example for example in surest if not example.right][:SHOWN],
     }
     try:
@@ -34,8 +34,8 @@ def clips(run: RunRecord, evaluation: dict, examples: Sequence[Example], room: i
         return f"<p>The clips cannot be shown: {text(str(error))}</p>"
 
 
-def _of_all_classes(examples: Sequence[Example]) -> list[Example]:
-    """The same, the first of each class before the second of any."""
+def _classes_in_turn(examples: Sequence[Example]) -> list[Example]:
+    """The examples with the first of each class before the second of any."""
     seen: Counter[tuple[str, ...]] = Counter()
     ranked = []
     for example in examples:
