@@ -16,11 +16,7 @@ from vivit_jax.data.video.geometry import Framer
 
 
 def kept_decoded(records: Sequence[Record], gigabytes: float, split: str) -> Sequence[Record]:
-    """Keeps the decoded frames of a split in memory.
-
-    Returns:
-      `DecodedRecords`; or `records` themselves, with a warning, if their frames would take more than `gigabytes` (10^9 bytes).
-    """
+    """`DecodedRecords` of a split; its records as they are, told in a warning, if their frames take more than `gigabytes` (10^9 bytes)."""
     known, taken = [], 0
     for record in records:
         known.append(record | {"video": b""})
@@ -41,7 +37,7 @@ class DecodedRecords(Sequence):
     """
 
     def __init__(self, records: Sequence[Record], known: Sequence[Record]) -> None:
-        """Sets memory aside for the frames of the records; `known` are the same records without their videos."""
+        """Sets memory aside for the frames of the records; `known` are these without their videos, which to read takes the time."""
         self._records, self._known = records, known
         # One byte for each record, at the front, tells whether it is decoded.
         self._starts = list(itertools.accumulate(map(_frame_bytes, known), initial=len(records)))

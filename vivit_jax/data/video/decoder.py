@@ -81,7 +81,7 @@ def frame_rate(ticks: Sequence[int], time_base: Fraction, nominal: Fraction | No
 
 
 def is_constant(times: np.ndarray, fps: Fraction) -> bool:
-    """Whether frames come at one constant rate.
+    """Whether frames come at a rate.
 
     Args:
       times: seconds of each frame, float64 (frames,), from 0, ascending.
