@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     folds = parser.add_argument_group("cross-validation: a run for each fold in WORKDIR/fold-I, and their scores in WORKDIR/folds.json")
     folds.add_argument("--folds", type=positive, metavar="K", help="divide all clips of the data set into K folds, each tested once")
     folds.add_argument(
-        "--group", metavar="COLUMN", help="column of the data set's clips.csv whose values are not parted (default: group, or else source)"
+        "--group", metavar="COLUMN", help="column of clips.csv by whose values clips stay together in a fold (default: group, or else source)"
     )
     folds.add_argument("--fold_seed", type=whole, default=0, metavar="N", help="another seed makes other folds (default: %(default)s)")
     folds.add_argument(

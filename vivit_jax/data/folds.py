@@ -26,7 +26,7 @@ class Folds:
       numbers: the folds, from 1.
       count: how many there are in all.
       inside: whether the clips are those in these folds.
-      group: the column of the data set's list of clips whose values are not parted; None is `group`, or else `source`.
+      group: the column of the list of clips by whose values clips stay together in a fold; None is `group`, or else `source`.
       seed: another seed makes other folds.
     """
 
