@@ -1,4 +1,4 @@
-"""Trains configs with several seeds each, and sets their test scores beside each other, as a table and a plot.
+"""What are the test scores of several configs, over seeds? Trains them, and makes a table and a plot.
 
   python benchmarks/ablation.py --json ablation.json --workdirs runs/ablation --seeds 0 1 2 --parallel 3 \\
       --configs configs/drone_ir_ablation.py:{augmentation,image_weights,stochastic_depth,randaugment,label_smoothing,mixup} \\
@@ -18,10 +18,12 @@ import pathlib
 import statistics
 
 import jobs
+from script import make_parser, write_json
+from subprocesses import TRAIN
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--json", type=pathlib.Path, required=True, help="the scores; written after each run")
     parser.add_argument(
         "--configs", nargs="*", default=[], metavar="FILE.py[:ARG]", help="what to train; none, to draw what the JSON holds"
@@ -70,7 +72,7 @@ def train(arguments: argparse.Namespace) -> None:
         score = {key: evaluation[key] for key in ("top1", "hits", "examples", "views")} | {"seconds": round(seconds, 1)}
         scores.setdefault(name, {})[str(seed)] = score
         names = dict.fromkeys([*map(config_name, arguments.configs), *scores])
-        arguments.json.write_text(json.dumps({name: scores[name] for name in names if name in scores}, indent=2) + "\n")
+        write_json(arguments.json, {name: scores[name] for name in names if name in scores})
         print(f"{name} seed {seed}: {score}", flush=True)
 
     for job in (job for job in cells if job.finished):
@@ -83,7 +85,7 @@ def as_job(config: str, seed: int, arguments: argparse.Namespace) -> jobs.Job:
     """The training of a config with a seed."""
     name = config_name(config)
     workdir = arguments.workdirs / f"{name}_{seed}"
-    command = [*jobs.TRAIN, f"--config={config}", f"--workdir={workdir}", f"--config.seed={seed}"]
+    command = [*TRAIN, f"--config={config}", f"--workdir={workdir}", f"--config.seed={seed}"]
     if arguments.source and config.partition(":")[2] not in arguments.from_scratch:
         command.append(f"--config.init.source={arguments.source}")
     return jobs.Job(f"{name} seed {seed}", workdir, ((*command, *arguments.flags),))

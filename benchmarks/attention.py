@@ -1,4 +1,4 @@
-"""FlashAttention-3 beside cuDNN and tokamax's Mosaic GPU kernel: alone at ViViT's lengths, and in the steps of Model 1.
+"""How fast is FlashAttention-3 beside cuDNN and tokamax's Mosaic GPU kernel: alone at ViViT's lengths, and in the steps of Model 1?
 
   python benchmarks/attention.py --out attention                # on a Hopper GPU with the extra fa3
   python benchmarks/attention.py --out attention --toy          # that everything runs, on a CPU
@@ -15,13 +15,14 @@ Each way runs alone in a process of its own, so that one that fails or hangs lea
 import argparse
 import functools
 import json
-import os
 import pathlib
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from script import make_parser, write_json
+from subprocesses import alone
 
 HEADS, HEAD_DIM = 12, 64
 # Clips or frames, and their tokens: Model 1's without and with a cls token, a frame's, 128 frames', and lengths between.
@@ -40,7 +41,7 @@ Attention = Callable[..., Any]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="a folder for rows, report.json and attention.md")
     parser.add_argument("--toy", action="store_true", help="tiny shapes, and ways that a CPU runs")
     parser.add_argument("--ways", type=lambda text: text.split(","), help="default cudnn,fa3,tokamax")
@@ -59,7 +60,7 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     for part in parts:
         rows += run_alone(part)
-        (arguments.out / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
+        write_json(arguments.out / "report.json", rows)
         (arguments.out / "attention.md").write_text("\n".join(tables(rows, ways)) + "\n")
     print("\n".join(tables(rows, ways)))
     return int(any("error" in row for row in rows))
@@ -67,17 +68,9 @@ def main() -> int:
 
 def run_alone(part: tuple[str, str]) -> list[dict[str, Any]]:
     """The rows of one part, measured in a process of its own; the last has an `error` if it failed or took too long."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--part", *part]
-    root = str(pathlib.Path(__file__).resolve().parents[1])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
     start = time.perf_counter()
-    try:
-        done = subprocess.run(command, env=environment, timeout=SECONDS_OF_A_PART, capture_output=True, text=True, check=False)
-        output, problem = done.stdout, done.stderr.strip().splitlines()[-1:] if done.returncode else []
-    except subprocess.TimeoutExpired as error:
-        output, problem = (error.stdout or b"").decode(), [f"more than {SECONDS_OF_A_PART} s"]
-    rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    rows += [{"part": part[0], "way": part[1], "error": text} for text in problem]
+    rows, problem = alone(__file__, *sys.argv[1:], "--part", *part, timeout=SECONDS_OF_A_PART)
+    rows += [{"part": part[0], "way": part[1], "error": problem}] if problem else []
     for row in rows:
         print(json.dumps(row), flush=True)
     print(f"{' '.join(part)}: {time.perf_counter() - start:.0f} s", flush=True)
@@ -163,7 +156,7 @@ def exact(*arrays: Any) -> tuple[Any, ...]:
 
 
 def milliseconds(call: Callable[[], Any], timed: int, rounds: int = 3) -> float:
-    """Of one call: the fastest of some rounds of calls that are queued together."""
+    """Milliseconds of one call: in the fastest of some rounds of calls that are queued together."""
     import jax
 
     jax.block_until_ready(call())

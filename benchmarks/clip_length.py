@@ -1,4 +1,4 @@
-"""Time against clip length for the paper's four factorisations, with fitted exponents: its claim of complexity, on hardware.
+"""How does the time of the paper's four factorisations grow with the clip's length? Its claim of complexity, measured, with exponents.
 
 Model 1 attends among all n_t n_h n_w tokens, so its attention grows with the square of the frames; Models 2 to 4 attend within a frame and
 across time, which grows linearly with them but for the small part across time (Sec. 3.3). Each is timed at the same batch size at every
@@ -15,6 +15,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+from script import add_json, make_parser, write_json
 
 FRAMES = (8, 16, 32, 64, 128)
 BATCH_SIZE = 8
@@ -59,8 +60,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                     row["error"] = "out of memory"
                 report["rows"].append(row)
                 report["exponents"] = exponents(report["rows"])
-                if arguments.json:  # after each row, so that an interrupted run leaves what it measured
-                    arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+                write_json(arguments.json, report)  # after each row, so that an interrupted run leaves what it measured
                 said = row.get("error") or f"{row['milliseconds']:9.2f} ms  {row['clips_per_second']:8.1f} clips/s"
                 print(f"{mode:6}{factorisation:34}{frames:4} frames {gmac:8.1f} GMAC  {said}", flush=True)
     return report
@@ -141,7 +141,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--frames", type=_numbers, default=FRAMES, metavar="N,...", help="clip lengths (default 8 to 128)")
     parser.add_argument("--batch_size", type=int, default=BATCH_SIZE, help=f"clips a step, at every length (default {BATCH_SIZE})")
     parser.add_argument("--modes", type=lambda text: text.split(","), default=["train", "infer"], help="default train,infer")
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=TUBELET[1], help="pixels of a tubelet's side (default 16)")
     parser.add_argument("--side", type=int, default=SIDE, help="pixels of a frame's side (default 224)")
     parser.add_argument("--steps", type=int, default=10, help="timed steps (default 10)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    add_json(parser)
     parser.add_argument("--plot", nargs=2, type=pathlib.Path, metavar=("JSON", "IMAGE"), help="draw figures measured before, and end")
     arguments = parser.parse_args()
     if arguments.plot:

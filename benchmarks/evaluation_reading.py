@@ -1,16 +1,17 @@
-"""Seconds to read a split for an evaluation: by what the machine chooses (processes, beside a GPU) and by threads, in turns.
+"""How long does it take to read a split for an evaluation: by the readers that are chosen (processes, beside a GPU), and by threads?
 
-python benchmarks/evaluation_reading.py --video FILM.mp4 --videos 300 --views 4x1 --json evaluation_reading.json
+  python benchmarks/evaluation_reading.py --video FILM.mp4 --videos 300 --views 4x1 --json evaluation_reading.json
+
+The two take turns on the same data set, made of one real video.
 """
 
-import argparse
-import json
 import pathlib
 import tempfile
 import time
 
 import numpy as np
-from training_from_disk import make_dataset
+from looped_videos import make_dataset
+from script import add_json, make_parser, write_json
 
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import open_dataset
@@ -22,13 +23,13 @@ READERS = {"chosen": DataConfig(), "threads": DataConfig(readers=MOST_THREADS)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--video", required=True, type=pathlib.Path, help="a real video, scaled, cropped and looped to make the split")
     parser.add_argument("--videos", type=int, default=300, help="videos of the split (default 300)")
     parser.add_argument("--views", default="4x1", help="clips in time and crops of each (default 4x1)")
     parser.add_argument("--batch_size", type=int, default=8, help="videos in a batch (default 8)")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each; the median counts (default 2)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    add_json(parser)
     arguments = parser.parse_args()
     views = tuple(map(int, arguments.views.split("x")))
     with tempfile.TemporaryDirectory(prefix="evaluation_reading_") as folder:
@@ -51,12 +52,11 @@ def main() -> None:
         }
     for name, row in figures.items():
         print(name, row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures | {"clips": arguments.videos * views[0]}, indent=2) + "\n")
+    write_json(arguments.json, figures | {"clips": arguments.videos * views[0]})
 
 
 def seconds(batches: object) -> tuple[float, float]:
-    """To the first batch, and to the end."""
+    """Seconds to the first batch, and to the end."""
     start = time.perf_counter()
     first = 0.0
     for _ in batches:

@@ -1,4 +1,4 @@
-"""What leaving work out of training steps saves: PatchDropout, and stochastic depth that skips the examples it drops.
+"""What does it save to leave work out of training steps: PatchDropout, and stochastic depth that skips the examples it drops?
 
 Steps a second of ViViT-B/16x2, Models 1 to 4, with all patches, a half and a quarter of them, and with stochastic depth that computes what
 it drops and that skips it. Each model has a process of its own, in which its variants take turns:
@@ -17,10 +17,12 @@ import dataclasses
 import json
 import pathlib
 import statistics
-import subprocess
 import sys
 import time
 from typing import Any
+
+from script import make_parser, write_json
+from subprocesses import alone
 
 SIZES = {
     "B/16x2": {"size": "B", "tubelet": (2, 16, 16), "clip": (32, 224, 224), "num_classes": 400},
@@ -47,7 +49,7 @@ GIGABYTE = 1e9
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the folder for fewer_tokens.json and .md, or fewer_tokens_scores")
     parser.add_argument("--models", default="1,2,3,4", help="the paper's models, by number (default all)")
     parser.add_argument("--size", choices=SIZES, default="B/16x2")
@@ -73,19 +75,10 @@ def main() -> int:
 
 def in_a_process(model: str, arguments: argparse.Namespace, report: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of a model; the environment goes into the report."""
-    try:
-        done = subprocess.run(
-            [sys.executable, __file__, *sys.argv[1:], "--alone", model],
-            capture_output=True,
-            text=True,
-            timeout=arguments.timeout,
-            check=True,
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        said = error.stderr.decode() if isinstance(error.stderr, bytes) else error.stderr or ""
-        print(said, file=sys.stderr)
-        return [{"model": int(model), "variant": "all", "error": f"{type(error).__name__}: {said.strip().splitlines()[-1:]}"}]
-    measured = json.loads(done.stdout.splitlines()[-1])
+    printed, problem = alone(__file__, *sys.argv[1:], "--alone", model, timeout=arguments.timeout)
+    if problem:
+        return [{"model": int(model), "variant": "all", "error": problem}]
+    measured = printed[-1]
     report["environment"] = measured["environment"]
     return measured["rows"]
 
@@ -172,7 +165,7 @@ def scores(folder: pathlib.Path) -> tuple[dict[str, Any], str]:
 
 
 def write(path: pathlib.Path, report: dict[str, Any], text: str) -> int:
-    path.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    write_json(path.with_suffix(".json"), report)
     path.with_suffix(".md").write_text(text)
     print(text, flush=True)
     return 0

@@ -1,38 +1,35 @@
-"""Clips per CPU-second: ours (H.264 through grain) beside tf.data over JPEG TFRecords, the original's way, on the same videos.
+"""How many clips a CPU-second does our input give (H.264 through grain), beside tf.data over JPEG TFRecords, Scenic's way?
 
 Both read a random window of 32 frames at stride 2 from videos of 340x256 pixels and 300 frames, and give a random 224x224 crop, flipped
-half the time, with one thread at work; then with the paper's scale jitter (Table 7) too; then with the pixels that the original's step
+half the time, with one thread at work; then with the paper's scale jitter (Table 7) too; then with the pixels that Scenic's step
 takes, float32 in [-1, 1] made on the host, where ours takes uint8 and scales on the device. TensorFlow is needed here and nowhere else:
 
   pip install tensorflow-cpu && python benchmarks/input_pipeline.py --video any_real_video.mp4
 """
 
 import argparse
-import io
 import json
 import pathlib
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
 
 import numpy as np
+from looped_videos import HEIGHT, LENGTH, WIDTH, write_videos
+from script import add_json, make_parser, write_json
+from subprocesses import alone
 
-HEIGHT, WIDTH, LENGTH = 256, 340, 300
 FRAMES, STRIDE, CROP = 32, 2, 224
 VIDEOS, WARM_UP, CLIPS = 16, 8, 96
-CLASSES = 16
 JITTER = (0.9, 1.33)
 JPEG_QUALITY = 90
 BATCH = 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--video", required=True, type=pathlib.Path, help="a real video, scaled, cropped and looped to make the clips")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    add_json(parser)
     parser.add_argument("--rounds", type=int, default=3, help="turns that each pipeline takes; the median counts")
     parser.add_argument("--measure", nargs=3, metavar=("PIPELINE", "JITTER", "DIR"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -40,12 +37,9 @@ def main() -> None:
         pipeline, setting, folder = arguments.measure
         print(json.dumps(PIPELINES[pipeline](pathlib.Path(folder), *SETTINGS[setting])))
         return
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="input_pipeline_"))
-    try:
-        sizes = make_videos(arguments.video, folder)
-        report(compare(arguments, folder), sizes, arguments.json)
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="input_pipeline_") as name:
+        sizes = make_videos(arguments.video, pathlib.Path(name))
+        report(compare(arguments, pathlib.Path(name)), sizes, arguments.json)
 
 
 def make_videos(source: pathlib.Path, folder: pathlib.Path) -> dict[str, float]:
@@ -59,26 +53,6 @@ def make_videos(source: pathlib.Path, folder: pathlib.Path) -> dict[str, float]:
     summary = prepare("csv", folder / "list.csv", name="videos", data_dir=folder / "data")
     write_tfrecords(folder / "videos.tfrecord", [[jpegs[i] for i in order] for order in orders])
     return {"ours": summary.bytes / VIDEOS, "tf.data": (folder / "videos.tfrecord").stat().st_size / VIDEOS}
-
-
-def write_videos(source: pathlib.Path, folder: pathlib.Path, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Writes `count` videos, the source looped from different frames on, and `list.csv` of them; the frames, and each video's order."""
-    from vivit_jax.data.video.geometry import resize
-    from vivit_jax.data.video.reader import encode, stream_frames
-
-    frames = []
-    for frame in stream_frames(source):
-        height, width = frame.shape[:2]
-        scale = max(HEIGHT / height, WIDTH / width)
-        frame = resize(frame, max(HEIGHT, round(height * scale)), max(WIDTH, round(width * scale)))
-        top, left = (frame.shape[0] - HEIGHT) // 2, (frame.shape[1] - WIDTH) // 2
-        frames.append(frame[top : top + HEIGHT, left : left + WIDTH])
-    (folder / "videos").mkdir()
-    orders = [(np.arange(LENGTH) + number * len(frames) // count) % len(frames) for number in range(count)]
-    for number, order in enumerate(orders):
-        (folder / f"videos/{number:04}.mp4").write_bytes(encode([frames[i] for i in order], 25))
-    (folder / "list.csv").write_text("path,label\n" + "".join(f"videos/{number:04}.mp4,{number % CLASSES}\n" for number in range(count)))
-    return frames, orders
 
 
 def write_tfrecords(path: pathlib.Path, videos: list[list[bytes]]) -> None:
@@ -107,7 +81,7 @@ def ours(folder: pathlib.Path, jitter: tuple[float, float] | None, floats: bool)
 
 
 def tf_data(folder: pathlib.Path, jitter: tuple[float, float] | None, floats: bool) -> float:
-    """Clips per CPU-second through tf.data, with one thread, as DMVR and the original do it."""
+    """Clips per CPU-second through tf.data, with one thread, as DMVR and Scenic do it."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -162,9 +136,10 @@ def compare(arguments: argparse.Namespace, folder: pathlib.Path) -> dict[str, di
     turns = {(setting, name): [] for setting in SETTINGS for name in PIPELINES}
     for _ in range(arguments.rounds):
         for (setting, name), figures in turns.items():
-            command = [sys.executable, __file__, "--video", arguments.video, "--measure", name, setting, folder]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            figures.append(json.loads(io.StringIO(done.stdout).readlines()[-1]))
+            printed, problem = alone(__file__, "--video", arguments.video, "--measure", name, setting, folder)
+            if problem:
+                raise SystemExit(f"{name}, {setting}: {problem}")
+            figures.append(printed[-1])
     return {setting: {name: float(np.median(turns[setting, name])) for name in PIPELINES} for setting in SETTINGS}
 
 
@@ -173,8 +148,7 @@ def report(speeds: dict[str, dict[str, float]], sizes: dict[str, float], path: p
     for setting, row in speeds.items():
         print(f"{setting:25}" + "".join(f"{speed:9.1f}" for speed in row.values()) + f"{row['ours'] / row['tf.data']:9.2f}")
     print(f"{'MB a video':25}" + "".join(f"{sizes[name] / 1e6:9.2f}" for name in PIPELINES))
-    if path:
-        path.write_text(json.dumps({"clips_per_cpu_second": speeds, "bytes_a_video": sizes, "clips": CLIPS}, indent=2) + "\n")
+    write_json(path, {"clips_per_cpu_second": speeds, "bytes_a_video": sizes, "clips": CLIPS})
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-TRAIN = (sys.executable, str(ROOT / "train.py"))
-VIVIT = (sys.executable, "-m", "vivit_jax")
+from subprocesses import ROOT, TRAIN
+
+__all__ = ["GRACE", "LOG", "ROOT", "SCORES", "TRAIN", "Job", "run_all"]
+
 SCORES, LOG = "evaluation.json", "log.txt"
 GRACE = 30.0  # seconds that an interrupted command has to save what it did
 
@@ -22,9 +23,9 @@ class Job:
     """Commands that follow one another.
 
     Attributes:
-      name: what it is called when it is done.
-      workdir: where it works; it is finished when its `evaluation.json` is there.
-      commands: their arguments.
+      name: its name in messages.
+      workdir: its work directory; the job is finished when `evaluation.json` is there.
+      commands: the commands in order, each a program and its arguments.
     """
 
     name: str
@@ -88,7 +89,7 @@ def run_all(
 
 
 def _run(job: Job, gpu: str | None, longest: float, end: float) -> str:
-    """Nothing, or how the command ended that failed. What the commands say is added to `log.txt` in the job's folder."""
+    """Runs the commands of a job; returns how the one ended that failed, or nothing. Their output is added to `log.txt` in its folder."""
     environment = os.environ | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}) | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     for command in job.commands:
         left = min(end - time.monotonic(), longest)

@@ -1,17 +1,16 @@
-"""Where a step's time goes on an NVIDIA GPU: each kernel's milliseconds, and their sums by kind, of the steps that train and infer.
+"""Where does the time of a step go on an NVIDIA GPU? Milliseconds by kernel and by kind of kernel, to train and to infer.
 
 torch's profiler sees every kernel of the process, also JAX's, if torch is there first. On a machine with jax and torch for CUDA:
 
   python benchmarks/kernels.py --mode train --batch_size 32 --models 1,2,3,4 --json kernels.json
 """
 
-import argparse
 import collections
-import json
-import pathlib
 import re
 from collections.abc import Callable
 from typing import Any
+
+from script import add_json, make_parser, write_json
 
 STEPS = 3
 # The first kind whose pattern a kernel's name matches; cuBLAS calls its kernels nvjet, and XLA a fusion by what it does.
@@ -73,18 +72,17 @@ def show(row: dict[str, Any], most: int = 12) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--mode", choices=("train", "infer"), default="train")
     parser.add_argument("--models", type=lambda text: [int(number) for number in text.split(",")], default=[1], help="default 1")
     parser.add_argument("--batch_size", type=int, default=32, help="clips a step (default 32)")
-    parser.add_argument("--json", type=pathlib.Path, help="write all kernels here")
+    add_json(parser)
     arguments = parser.parse_args()
     rows = []
     for number in arguments.models:
         rows.append(measure(arguments.mode, number, arguments.batch_size))
         show(rows[-1])
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write_json(arguments.json, rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`vivit predict --window` along a film of hours: are its windows right, is memory flat, how fast is it.
+"""Is `vivit predict --window` right along a film of hours, is its memory flat, and how fast is it?
 
 The film repeats ten seconds of each of a folder's videos, made small and joined without decoding them again, so that what is shown at any
 time is known. A small ViViT of random weights scores it, while the memory of all its processes is read; then the frames of every window are
@@ -7,19 +7,18 @@ set against those that PyAV alone decodes.
   python benchmarks/long_video.py VIDEOS --work /tmp/long --hours 2 --json long_video.json
 """
 
-import argparse
 import csv
 import functools
 import json
 import pathlib
 import subprocess
-import sys
 import time
 from fractions import Fraction
 
 import av
 import numpy as np
-import psutil
+from script import make_parser
+from subprocesses import VIVIT, usage
 
 RATE, SECONDS, WIDTH, HEIGHT = 25, 10, 128, 96
 WINDOW, EVERY = 2, 1
@@ -27,7 +26,7 @@ FRAMES, STRIDE = 16, 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("videos", type=pathlib.Path, help="a folder of videos of ten seconds or more")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="the folder of the film, the model and the rows")
     parser.add_argument("--hours", type=float, default=2.0)
@@ -140,27 +139,26 @@ def check_windows(film: pathlib.Path, loop: np.ndarray, hours: float) -> dict:
 
 
 def time_decoding(film: pathlib.Path) -> dict:
-    from vivit_jax.data.video.passage import passing
+    from vivit_jax.data.video.streaming import open_stream
 
     began, busy, count = time.perf_counter(), time.process_time(), 0
-    with passing(film) as passage:
-        for _ in passage.frames():
+    with open_stream(film) as stream:
+        for _ in stream.frames():
             count += 1
     seconds, busy = time.perf_counter() - began, time.process_time() - busy
     return {"frames": count, "frames_per_second": round(count / seconds), "frames_per_cpu_second": round(count / busy)}
 
 
 def run_command(film: pathlib.Path, model: pathlib.Path, out: pathlib.Path) -> dict:
-    command = [sys.executable, "-m", "vivit_jax", "predict", "--model", str(model), str(film), "--overwrite", "--out", str(out)]
+    command = [*VIVIT, "predict", "--model", str(model), str(film), "--overwrite", "--out", str(out)]
     out.unlink(missing_ok=True)
     began = time.perf_counter()
     process = subprocess.Popen([*command, "--window", f"{WINDOW}s", "--every", f"{EVERY}s"])
     memory, busy, scored = [], 0.0, functools.partial(last_end, out)
     while process.poll() is None:
-        command_mib, decoder_mib, cpu = usage(process.pid)
-        if cpu:
-            memory.append((scored(), command_mib, decoder_mib))
-            busy = cpu
+        if taken := usage(process.pid):
+            memory.append((scored(), taken.own_bytes >> 20, taken.below_bytes >> 20))
+            busy = taken.cpu_seconds
         time.sleep(1)
     seconds = time.perf_counter() - began
     end = scored()
@@ -180,18 +178,6 @@ def last_end(out: pathlib.Path) -> float:
         return 0.0
     with out.open() as file:
         return max((float(row["end"]) for row in csv.DictReader(file)), default=0.0)
-
-
-def usage(pid: int) -> tuple[int, int, float]:
-    """MiB of a process, MiB of its children together, and the CPU seconds of them all."""
-    try:
-        process = psutil.Process(pid)
-        children = process.children(recursive=True)
-        times = [one.cpu_times() for one in (process, *children)]
-        memory = sum(child.memory_info().rss for child in children)
-        return process.memory_info().rss >> 20, memory >> 20, sum(time.user + time.system for time in times)
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return 0, 0, 0.0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whether the fast path biases the loss, or two runs differ by chance: many seeds of three paths, paired.
+"""Does the fast path bias the loss, or do two runs differ by chance? Many seeds of three paths, paired.
 
 Runs of one seed see the same batches and draws, and drift apart as rounding grows. If a kernel were biased, its runs would end above (or
 below) those of plain float32 on average over seeds; chance averages out. `definition` tells a fault of our kernels from one of bfloat16.
@@ -17,23 +17,19 @@ import tempfile
 
 import numpy as np
 import scipy.stats
-from loss_runs import LossRun
+from loss_runs import CONFIG, LossRun
+from script import add_json, make_parser
 
-ROOT = pathlib.Path(__file__).parents[1]
-PATHS = {
-    "plain": {"dtype": "float32", "attention": "xla"},
-    "definition": {"dtype": "bfloat16", "attention": "xla"},
-    "fast": {"dtype": "bfloat16", "attention": "auto"},
-}
+PATHS = ("plain", "definition", "fast")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default=ROOT / "configs" / "motion_digits.py")
-    parser.add_argument("--steps", type=int, default=200, help="of each run; the second half is compared (default 200)")
+    parser = make_parser(__doc__)
+    parser.add_argument("--config", default=CONFIG)
+    parser.add_argument("--steps", type=int, default=200, help="steps of each run, of which the second half is compared (default 200)")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each path (default 5)")
     parser.add_argument("--at_once", type=int, default=1, help="runs at a time (default 1)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the losses and figures here")
+    add_json(parser)
     parser.add_argument("flags", nargs="*", help="further flags of train.py")
     arguments = parser.parse_args()
 
@@ -52,7 +48,7 @@ def main() -> None:
 def losses_of(arguments: argparse.Namespace, path: str, seed: int, folder: pathlib.Path) -> list[float]:
     """The loss of each step of one run."""
     flags = [*arguments.flags, f"--config.seed={seed}"]
-    run = LossRun(arguments.config, PATHS[path], arguments.steps, flags, exact=path != "fast")
+    run = LossRun(arguments.config, path, arguments.steps, flags)
     losses = run.losses(folder / f"{path}_{seed}", {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / arguments.at_once:.2f}"})
     print(f"{path} {seed} done", flush=True)
     return losses

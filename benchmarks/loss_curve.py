@@ -1,4 +1,4 @@
-"""The loss of the fast path beside that of plain float32, over the same batches and seed: what the speed costs in numbers.
+"""How far is the loss of the fast path from that of plain float32, over the same batches and seed? What the speed costs in numbers.
 
 The fast path computes in bfloat16 with whatever attention the device offers; the plain one in float32 (of full precision, where a GPU would
 round products to TF32) by the definition of attention. On a GPU this covers its kernels; on a CPU it covers bfloat16, and none of them.
@@ -21,32 +21,27 @@ import tempfile
 from typing import Any
 
 import numpy as np
-from loss_runs import LossRun
+from loss_runs import CONFIG, PATHS, LossRun
+from script import add_json, make_parser, write_json
 
-ROOT = pathlib.Path(__file__).parents[1]
-PATHS = {
-    "fast": {"dtype": "bfloat16", "attention": "auto"},
-    "plain": {"dtype": "float32", "attention": "xla"},
-    "reordered": {"dtype": "float32", "attention": "xla", "remat": True},
-}
 COMPARED = ("fast", "reordered")  # with the plain one
+TRAINED = ("fast", "plain", "reordered")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default=ROOT / "configs" / "motion_digits.py")
-    parser.add_argument("--steps", type=int, default=200, help="of each run (default 200)")
+    parser = make_parser(__doc__)
+    parser.add_argument("--config", default=CONFIG)
+    parser.add_argument("--steps", type=int, default=200, help="steps of each run (default 200)")
     parser.add_argument("--window", type=int, default=20, help="steps of the moving average (default 20)")
     parser.add_argument("--bound", type=float, default=0.05, help="the most that the moving averages may differ by (default 0.05)")
-    parser.add_argument("--json", type=pathlib.Path, help="write losses and figures here")
+    add_json(parser)
     parser.add_argument("--plot", type=pathlib.Path, metavar="IMAGE", help="draw the curves")
     parser.add_argument("flags", nargs="*", help="further flags of train.py")
     arguments = parser.parse_args()
     if not 1 <= arguments.window <= arguments.steps:
         raise SystemExit(f"--window must be from 1 to the {arguments.steps} steps of a run, got {arguments.window}")
     report = measure(arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    write_json(arguments.json, report)
     if arguments.plot:
         plot(report, arguments.plot)
     for path, figures in report["differences"].items():
@@ -62,10 +57,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The losses of all runs, and how far they are from the plain one's."""
     losses = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, model in PATHS.items():
+        for name in TRAINED:
             workdir = pathlib.Path(folder) / name
-            print(f"{name}: {', '.join(map(str, model.values()))}", flush=True)
-            losses[name] = LossRun(arguments.config, model, arguments.steps, arguments.flags, exact=name != "fast").losses(workdir)
+            print(f"{name}: {', '.join(map(str, PATHS[name].values()))}", flush=True)
+            losses[name] = LossRun(arguments.config, name, arguments.steps, arguments.flags).losses(workdir)
             ran = json.loads((workdir / "config.json").read_text())
     return {
         "config": pathlib.Path(arguments.config).name,
@@ -99,7 +94,7 @@ def plot(report: dict[str, Any], path: pathlib.Path) -> None:
     from vivit_jax.runs.plots import COLOURS, STYLE
 
     window = report["window"]
-    colours = dict(zip(PATHS, COLOURS, strict=False))
+    colours = dict(zip(TRAINED, COLOURS, strict=False))
     averages = {name: moving_average(losses, window) for name, losses in report["losses"].items()}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")

@@ -8,7 +8,18 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-TRAIN = pathlib.Path(__file__).parents[1] / "train.py"
+from subprocesses import ROOT
+
+TRAIN = ROOT / "train.py"
+CONFIG = ROOT / "configs" / "motion_digits.py"
+
+# Keys of a config's section `model`, by what is compared.
+PATHS = {
+    "fast": {"dtype": "bfloat16", "attention": "auto"},
+    "definition": {"dtype": "bfloat16", "attention": "xla"},
+    "plain": {"dtype": "float32", "attention": "xla"},
+    "reordered": {"dtype": "float32", "attention": "xla", "remat": True},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,25 +28,23 @@ class LossRun:
 
     Attributes:
       config: the config file.
-      model: keys of its section `model` and their values.
+      path: one of `PATHS`. On all but the fast one, products of float32 have full precision, where a GPU would round them to TF32.
       steps: how many steps it takes.
       flags: further flags of `train.py`.
-      exact: whether products of float32 have full precision, where a GPU would round them to TF32.
     """
 
     config: str | os.PathLike
-    model: Mapping[str, object]
+    path: str
     steps: int
     flags: Sequence[str] = ()
-    exact: bool = True
 
     def losses(self, workdir: pathlib.Path, environment: Mapping[str, str] | None = None) -> list[float]:
         """Trains in a new work directory, with these variables added to the environment; returns the loss of each step."""
         command = [sys.executable, TRAIN, f"--config={self.config}", f"--workdir={workdir}", *self.flags]
-        command += [f"--config.model.{key}={value}" for key, value in self.model.items()]
+        command += [f"--config.model.{key}={value}" for key, value in PATHS[self.path].items()]
         command += [f"--config.training.steps={self.steps}", "--config.training.log_every=1", "--config.training.tensorboard=False"]
         command += ["--config.data.val_split=None", "--config.data.test_split=None"]
-        precision = {"JAX_DEFAULT_MATMUL_PRECISION": "highest"} if self.exact else {}
+        precision = {"JAX_DEFAULT_MATMUL_PRECISION": "highest"} if self.path != "fast" else {}
         run = subprocess.run(command, stdout=subprocess.DEVNULL, env=os.environ | precision | dict(environment or {}))
         if run.returncode:
             raise SystemExit(f"train.py ended with {run.returncode} for {workdir.name}")

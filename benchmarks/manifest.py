@@ -1,4 +1,4 @@
-"""What the checksums of a checkpoint cost: seconds to save a ViT-B with AdamW, and to hash what was saved.
+"""What do the checksums of a checkpoint cost? Seconds to save a ViT-B with AdamW, and to hash what was saved.
 
   python benchmarks/manifest.py --json manifest.json
 
@@ -6,14 +6,13 @@ The state is that of ViViT-B/16x2 (Model 1, 400 classes): parameters and AdamW's
 training; in per cent of a step it costs its seconds over those between two checkpoints.
 """
 
-import argparse
-import json
 import pathlib
 import tempfile
 import time
 
 import jax
 import numpy as np
+from script import add_json, make_parser, write_json
 
 from vivit_jax.models.families import make_config
 from vivit_jax.runs.checkpoint import Checkpoints
@@ -24,14 +23,13 @@ STEP_SECONDS = 0.193  # of ViViT-B, batch 32, on one H200 (docs/performance.md)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="B", help="of the backbone (default B)")
+    parser = make_parser(__doc__)
+    parser.add_argument("--size", default="B", help="size of the backbone (default B)")
     parser.add_argument("--every", type=int, default=1000, help="steps between two checkpoints (default 1000)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    add_json(parser)
     arguments = parser.parse_args()
     figures = measure(arguments.size, arguments.every)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(arguments.json, figures)
     for name, value in figures.items():
         print(f"{name:32} {value:.4g}")
 

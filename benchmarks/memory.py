@@ -1,4 +1,4 @@
-"""Whether memory grows with the work: the resident size of `vivit prepare`, `train.py` and `vivit predict` over many items.
+"""Does memory grow with the work? The resident size of `vivit prepare`, `train.py` and `vivit predict` over many items.
 
   python benchmarks/memory.py --json memory.json
 
@@ -9,22 +9,19 @@ stands beside that of the last, and the slope is that of a straight line through
 processes share count in each.
 """
 
-import argparse
 import dataclasses
-import json
 import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
-import psutil
+from script import add_json, make_parser, write_json
+from subprocesses import ROOT, TRAIN, VIVIT, usage
 
-ROOT = pathlib.Path(__file__).parents[1]
 SECONDS_BETWEEN = 0.2
 WARM_UP, LEAVING = 0.25, 0.05  # shares of the time
 CURVE = 100  # samples kept in the JSON
@@ -34,12 +31,12 @@ FRAMES, SIZE = 16, 48
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Resident bytes at a time.
+    """The resident memory of a command at one time.
 
     Attributes:
-      seconds: since the command began.
-      parent: of its process.
-      workers: of all processes below it together.
+      seconds: time since the command began.
+      parent: bytes of its own process.
+      workers: bytes of its descendants, summed.
     """
 
     seconds: float
@@ -48,33 +45,25 @@ class Sample:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=5000, help="to prepare (default 5000)")
-    parser.add_argument("--steps", type=int, default=2000, help="to train (default 2000)")
-    parser.add_argument("--videos", type=int, default=500, help="to predict (default 500)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    parser = make_parser(__doc__)
+    parser.add_argument("--clips", type=int, default=5000, help="number of clips to prepare (default 5000)")
+    parser.add_argument("--steps", type=int, default=2000, help="number of steps to train (default 2000)")
+    parser.add_argument("--videos", type=int, default=500, help="number of videos to predict (default 500)")
+    add_json(parser)
     arguments = parser.parse_args()
     report = {}
     with tempfile.TemporaryDirectory() as folder:
         for what, row in measure(arguments.clips, arguments.steps, arguments.videos, pathlib.Path(folder)):
             report[what] = row
-            if arguments.json:  # after each, since all together take long
-                arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+            write_json(arguments.json, report)  # after each, since all together take long
     print_report(report)
 
 
 def measure(clips: int, steps: int, videos: int, folder: pathlib.Path) -> Iterator[tuple[str, dict]]:
     """What each command did, and its figures in megabytes."""
-    vivit = [sys.executable, "-m", "vivit_jax"]
     files = write_videos(folder / "videos", clips)
     data = ["--name", "many", "--data_dir", str(folder / "data")]
-    train = [
-        sys.executable,
-        "-u",
-        str(ROOT / "train.py"),
-        f"--config={ROOT / 'configs' / 'motion_digits.py'}",
-        f"--workdir={folder / 'run'}",
-    ]
+    train = [*TRAIN, f"--config={ROOT / 'configs' / 'motion_digits.py'}", f"--workdir={folder / 'run'}"]
     train += ["--config.data.name=many", f"--config.data.data_dir={folder / 'data'}", f"--config.training.steps={steps}"]
     train += ["--config.data.cache_gigabytes=0"]  # which fills as clips are first read
     train += [
@@ -85,8 +74,8 @@ def measure(clips: int, steps: int, videos: int, folder: pathlib.Path) -> Iterat
     ]
     train += ["--config.model.hidden_size=32", "--config.model.num_layers=2", "--config.model.temporal_layers=1"]
     train += ["--config.training.batch_size=8", "--config.checkpoint.every_steps=100", "--config.training.compilation_cache=None"]
-    predict = [*vivit, "predict", "--model", str(folder / "run" / "model"), *map(str, files[:videos]), "--json"]
-    yield "prepared clips", figures(sampled([*vivit, "prepare", "folder", str(folder / "videos"), *data], folder), clips)
+    predict = [*VIVIT, "predict", "--model", str(folder / "run" / "model"), *map(str, files[:videos]), "--json"]
+    yield "prepared clips", figures(sampled([*VIVIT, "prepare", "folder", str(folder / "videos"), *data], folder), clips)
     yield "training steps", figures(sampled(train, folder, ("first step", f"step {steps}/{steps} ")), steps)
     yield "predictions", figures(sampled(predict, folder), min(videos, clips))
 
@@ -114,24 +103,19 @@ def sampled(command: Sequence[str], folder: pathlib.Path, between: tuple[str, st
     """Runs a command to its end and looks at its memory while it works.
 
     Args:
-      command: what to run.
-      folder: where its output goes.
+      command: the program and its arguments.
+      folder: the folder of the file that keeps its output.
       between: what it says when its work begins and ends; None is while there are processes below it.
 
     Raises:
       SystemExit: with the end of its output, if it fails.
     """
     samples, begun, output = [], time.monotonic(), folder / "output.txt"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with output.open("w") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment) as popen:
-        process = psutil.Process(popen.pid)
-        while popen.poll() is None:
-            try:
-                parent, below = process.memory_info().rss, process.children(recursive=True)
-            except psutil.NoSuchProcess:
-                break
-            if at_work(output.read_text(), between) if between else below:
-                samples.append(Sample(time.monotonic() - begun, parent, sum(map(resident, below))))
+        while popen.poll() is None and (taken := usage(popen.pid)):
+            if at_work(output.read_text(), between) if between else taken.below_bytes:
+                samples.append(Sample(time.monotonic() - begun, taken.own_bytes, taken.below_bytes))
             time.sleep(SECONDS_BETWEEN)
     if popen.returncode:
         raise SystemExit(f"{' '.join(command[:4])} ... ended with {popen.returncode}:\n{output.read_text()[-2000:]}")
@@ -142,14 +126,6 @@ def at_work(said: str, between: tuple[str, str]) -> bool:
     """Whether the first of two texts was said and the second was not yet."""
     begin, end = between
     return begin in said and end not in said
-
-
-def resident(process: psutil.Process) -> int:
-    """Its resident bytes; 0 where it has just ended."""
-    try:
-        return process.memory_info().rss
-    except psutil.NoSuchProcess:
-        return 0
 
 
 def figures(samples: Sequence[Sample], items: int) -> dict:

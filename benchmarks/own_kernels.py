@@ -1,4 +1,4 @@
-"""Each kernel of our own beside what XLA, and for attention cuDNN, make of the same definition: milliseconds of an NVIDIA GPU.
+"""How fast is each kernel of our own, beside what XLA and for attention cuDNN make of the same definition? On an NVIDIA GPU.
 
   python benchmarks/own_kernels.py --json own_kernels.json
 
@@ -6,11 +6,8 @@ The shapes are those of ViViT-B/16x2 with 32 clips of 32x224x224. A figure is th
 Where jax-triton is installed, the same kernels written in Triton itself (`triton_kernels.py`) are another way.
 """
 
-import argparse
 import functools
 import importlib.util
-import json
-import pathlib
 from collections.abc import Callable
 
 import torch.profiler  # noqa: F401  before jax: the profiler then sees its kernels
@@ -19,6 +16,7 @@ import torch.profiler  # noqa: F401  before jax: the profiler then sees its kern
 import jax
 import jax.numpy as jnp
 from kernels import milliseconds_of
+from script import add_json, make_parser, write_json
 
 from vivit_jax.analysis.environment import environment
 from vivit_jax.models.kernels.attention import dot_product_attention, time_attention
@@ -30,8 +28,8 @@ EPSILON = 1e-6
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    parser = make_parser(__doc__)
+    add_json(parser)
     arguments = parser.parse_args()
     if jax.default_backend() != "gpu":
         parser.error("our kernels are for NVIDIA GPUs, and jax finds none here")
@@ -41,12 +39,11 @@ def main() -> None:
             for direction, call in directions(function, inputs).items():
                 rows.append({"what": what, "way": way, "direction": direction, "milliseconds": milliseconds_of(call).total()})
                 print(f"{what:22}{way:12}{direction:10}{rows[-1]['milliseconds']:8.3f} ms", flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=2) + "\n")
+    write_json(arguments.json, {"environment": environment(), "rows": rows})
 
 
 def cases() -> dict[str, tuple[dict[str, Callable], list[jax.Array]]]:
-    """By what is computed: the ways to compute it, and its inputs."""
+    """For each computation, by name: the functions that compute it, by name, and their inputs."""
     tokens, hidden, grid = (BATCH, TIMES * PLACES, WIDTH), (BATCH, TIMES * PLACES, HIDDEN), (BATCH, TIMES, PLACES, HEADS, WIDTH // HEADS)
     gelu = functools.partial(biased_gelu, activation="gelu_tanh")
     return {

@@ -1,21 +1,19 @@
-"""Where the CPU time of a training clip goes: each stage of reading a config's data set, one after another in one thread.
+"""Where does the CPU time of a training clip go? Each stage of reading a config's data set, one after another in one thread.
 
   python benchmarks/reading_stages.py --config configs/vivit_ssv2.py --clips 64 --config.data.data_dir=data
 
 The stages are those of `data/pipeline.py`, taken apart; the clips must be the pixels that `training_batches` gives.
 """
 
-import argparse
 import collections
 import contextlib
-import json
-import pathlib
 import sys
 import time
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
+from script import add_json, make_parser, write_json
 
 from vivit_jax.commands.config_arguments import add_config, take_overrides
 from vivit_jax.config import Experiment
@@ -31,18 +29,17 @@ CHECKED = 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add_config(parser)
     parser.add_argument("--clips", type=int, default=64, help="clips of the first epoch (default 64)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    add_json(parser)
     rest, overrides = take_overrides(sys.argv[1:])
     arguments = parser.parse_args(rest)
     cv2.setNumThreads(0)
     experiment = read_config(arguments.config, overrides)
     figures = measure(experiment, arguments.clips)
     report(figures, experiment.model.clip[0])
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(arguments.json, figures)
 
 
 def measure(experiment: Experiment, clips: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Clips per second against the number of GPUs, the batch of each GPU constant, and what each GPU holds, with and without FSDP.
+"""How many clips a second do more GPUs train, the batch of each constant, and what does each hold, with and without FSDP?
 
   python benchmarks/scaling.py --configs configs/vivit_kinetics400.py:B/16x2,1 configs/vivit_kinetics400.py:B/16x2,2 \\
       --devices 1 2 4 --batch_size 32 --json scaling.json
@@ -13,21 +13,23 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 from typing import Any
+
+from script import add_json, make_parser, write_json
+from subprocesses import VIVIT
 
 COLUMNS = "| config | GPUs | placement | batch | clips/s | of linear | ms | GB a GPU | compile, s |"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--configs", nargs="+", required=True, metavar="FILE.py[:ARG]")
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2], help="numbers of GPUs (default 1 2)")
     parser.add_argument("--placements", nargs="+", choices=("data", "fsdp"), default=["data", "fsdp"])
     parser.add_argument("--batch_size", type=int, default=32, help="clips of each GPU (default 32)")
     parser.add_argument("--steps", type=int, default=15)
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    add_json(parser)
     parser.add_argument("flags", nargs="*", help="after `--`, further flags of vivit bench")
     arguments = parser.parse_args()
     rows = []
@@ -42,15 +44,14 @@ def main() -> None:
                 row["of_linear"] = speed / (devices * linear) if speed and linear else None
                 rows.append(row)
                 print(line(row), flush=True)
-                if arguments.json:
-                    arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+                write_json(arguments.json, rows)
 
 
 def bench(config: str, devices: int, placement: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """The row of one run."""
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "bench.json"
-        command = [sys.executable, "-m", "vivit_jax", "bench", "--mode", "train", "--config", config, "--steps", str(arguments.steps)]
+        command = [*VIVIT, "bench", "--mode", "train", "--config", config, "--steps", str(arguments.steps)]
         command += ["--batch_size", str(devices * arguments.batch_size), "--json", str(report), *arguments.flags]
         command += ["--config.parallel.fsdp", str(devices)] if placement == "fsdp" else []
         allowed = os.environ.get("CUDA_VISIBLE_DEVICES")

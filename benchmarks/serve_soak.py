@@ -1,4 +1,4 @@
-"""Sends `vivit serve` good clips, broken files, abandoned uploads and crowds of fifty for an hour, and watches its answers and its memory.
+"""Does `vivit serve` answer everything for an hour (good clips, broken files, abandoned uploads, crowds of fifty) in flat memory?
 
   python benchmarks/serve_soak.py --model runs/digits/model --minutes 60 --json serve_soak.json
 
@@ -30,11 +30,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import psutil
+from script import make_parser, write_json
+from subprocesses import ROOT, VIVIT
 
 from vivit_jax.data.video.reader import encode
 from vivit_jax.versions import versions_of
 
-ROOT = pathlib.Path(__file__).parents[1]
 CROWD = 50
 ANSWERED, REFUSED, BUSY = 200, 422, 503
 ABANDONED = "abandoned"
@@ -106,15 +107,15 @@ class Client:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--model", required=True, help="model directory")
     parser.add_argument("--videos", type=pathlib.Path, help="folder of good videos to send (default: drawn ones)")
     parser.add_argument("--minutes", type=float, default=60.0, help="default 60")
-    parser.add_argument("--views", default="4x1", help="of every answer (default 4x1)")
+    parser.add_argument("--views", default="4x1", help="views of each clip (default 4x1)")
     parser.add_argument("--crowd_every", type=float, default=120.0, metavar="SECONDS", help="default 120")
-    parser.add_argument("--pause", type=float, default=0.5, metavar="SECONDS", help="from one answer to the next upload (default 0.5)")
+    parser.add_argument("--pause", type=float, default=0.5, metavar="SECONDS", help="time from an answer to the next upload (default 0.5)")
     parser.add_argument("--patience", type=float, default=300.0, metavar="SECONDS", help="what takes longer is lost (default 300)")
-    parser.add_argument("--seed", type=int, default=0, help="of the order and the flipped bits (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed that draws the order and the flipped bits (default 0)")
     parser.add_argument("--json", type=pathlib.Path, required=True, metavar="FILE", help="file for the figures, written every minute")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +203,7 @@ def freshly_broken(upload: Upload, uploads: list[Upload], chance: random.Random)
 @contextlib.contextmanager
 def serving(model: str, views: str, folder: str) -> Iterator[tuple[psutil.Process, int]]:
     """`vivit serve` with its temporary files in `folder`, and the free port that it took."""
-    command = [sys.executable, "-m", "vivit_jax", "serve", "--model", model, "--port", "0", "--views", views]
+    command = [*VIVIT, "serve", "--model", model, "--port", "0", "--views", views]
     environment = {**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -255,7 +256,7 @@ def write(arguments: argparse.Namespace, client: Client, memory: list[dict]) -> 
         "views": arguments.views,
         "versions": versions_of("vivit_jax", "jax", "av", "starlette", "uvicorn"),
     }
-    arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.json, record)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,16 @@ import dataclasses
 import importlib.util
 import itertools
 import json
-import os
 import pathlib
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import script
+import subprocesses
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 WARM_UP = 5
 LEARNING_RATE, WEIGHT_DECAY = 1e-5, 0.05
 
@@ -30,10 +29,10 @@ class Case:
     Attributes:
       mode: `train` or `infer`.
       batch_size: clips in a step.
-      size: what the script calls the network.
-      steps: how many are timed.
+      size: the script's name of the network.
+      steps: the number of timed steps.
       activation: Hugging Face's `hidden_act`; empty where no network takes one.
-      compile_mode: of `torch.compile`.
+      compile_mode: the `mode` of `torch.compile`.
     """
 
     mode: str
@@ -50,14 +49,14 @@ Peers = Mapping[str, Callable[[Case], dict[str, Any]]]
 
 def make_parser(description: str, peers: Peers, *, train: int, infer: int) -> argparse.ArgumentParser:
     """The arguments that all comparisons share; `train` and `infer` are the default batch sizes."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script.make_parser(description)
     parser.add_argument("--train", type=_numbers, default=[train], metavar="N,...", help=f"batch sizes to train with (default {train})")
     parser.add_argument("--infer", type=_numbers, default=[infer], metavar="N,...", help=f"batch sizes to infer with (default {infer})")
     parser.add_argument("--peers", type=lambda text: text.split(";"), default=list(peers), metavar="NAME;...", help="; ".join(peers))
     parser.add_argument("--steps", type=int, default=20, help="timed steps (default 20)")
     parser.add_argument("--rounds", type=int, default=1, help="turns that each takes; the median counts (default 1)")
-    parser.add_argument("--compile_mode", default="default", help="of torch.compile (default 'default')")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    parser.add_argument("--compile_mode", default="default", help="mode of torch.compile (default 'default')")
+    script.add_json(parser)
     parser.add_argument("--measure", nargs=2, metavar=("PEER", "CASE"), help=argparse.SUPPRESS)
     return parser
 
@@ -77,8 +76,7 @@ def parse(parser: argparse.ArgumentParser, peers: Peers) -> argparse.Namespace:
 
 def write(rows: Sequence[Mapping[str, Any]], path: pathlib.Path | None) -> int:
     """Writes the figures as JSON, if there is a path; returns the exit code, 1 if anything failed."""
-    if path:
-        path.write_text(json.dumps(rows, indent=2) + "\n")
+    script.write_json(path, rows)
     return int(any("error" in row for row in rows))
 
 
@@ -86,15 +84,15 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",") if number]
 
 
-def compare(arguments: argparse.Namespace, script: str) -> list[dict[str, Any]]:
-    """A row for each case and peer: the round of median speed. The script measures one of them when it is called with `--measure`."""
+def compare(arguments: argparse.Namespace, file: str) -> list[dict[str, Any]]:
+    """A row for each case and peer: the round of median speed. The script `file` measures one of them, called with `--measure`."""
     cases = [(mode, batch) for mode in ("train", "infer") for batch in getattr(arguments, mode)]
     rounds: dict[tuple, list[dict]] = {}
     for number in range(arguments.rounds):
         for mode, batch_size in cases:
             for peer in arguments.peers:
                 case = Case(mode, batch_size, arguments.size, arguments.steps, arguments.activation, arguments.compile_mode)
-                row = alone(script, peer, case)
+                row = alone(file, peer, case)
                 said = row.get("error") or f"{row['clips_per_second']:.4g} clips/s"
                 print(f"round {number + 1}, {mode}, batch {batch_size}, {peer}: {said}", file=sys.stderr, flush=True)
                 rounds.setdefault((mode, batch_size, peer), []).append(row)
@@ -104,14 +102,10 @@ def compare(arguments: argparse.Namespace, script: str) -> list[dict[str, Any]]:
     ]
 
 
-def alone(script: str, peer: str, case: Case) -> dict[str, Any]:
+def alone(file: str, peer: str, case: Case) -> dict[str, Any]:
     """Measures in a process of its own; what went wrong in it is `error`."""
-    command = [sys.executable, script, "--measure", peer, json.dumps(dataclasses.asdict(case))]
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
-    if done.returncode:
-        return {"error": next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")[:200]}
-    return json.loads(done.stdout.splitlines()[-1])
+    printed, problem = subprocesses.alone(file, "--measure", peer, json.dumps(dataclasses.asdict(case)))
+    return {"error": problem} if problem else printed[-1]
 
 
 def _median(rows: list[dict[str, Any]]) -> dict[str, Any]:

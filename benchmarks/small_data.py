@@ -1,4 +1,4 @@
-"""How the recipe of `configs/small_data.py` was chosen, and what it gives beside a probe: the figures of docs/small_data.md.
+"""How was the recipe of `configs/small_data.py` chosen, and what does it give beside a probe? The figures of docs/small_data.md.
 
 A *task* is a small set with a split to train on, one to choose the epoch on and one to score. None of those that choose a recipe sees the
 test split of drone_ir:
@@ -29,10 +29,12 @@ from typing import Any
 
 import jobs
 import numpy as np
+from script import add_json, make_parser, write_json
+from subprocesses import ROOT, TRAIN, VIVIT
 
 from vivit_jax.runs.folds import FoldPlan
 
-CONFIG = f"{jobs.ROOT}/configs/small_data.py:S/14"
+CONFIG = f"{ROOT}/configs/small_data.py:S/14"
 PROBE = "probe"
 FRAMES = {"model.factorisation": "factorised_encoder", "model.temporal_layers": 0}  # of which the average is taken
 RECIPES: dict[str, dict[str, Any]] = {
@@ -53,14 +55,14 @@ DRONES = CROPS | {"data.stride": 4}
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a recipe is tried on.
+    """A data set, and a part of it to train on, by which a recipe is judged.
 
     Attributes:
-      name: of the task.
-      kind: what it is one of; the mean is taken over a kind.
-      keys: of the config.
-      both: the clips to train on together with those to choose the epoch on.
-      score: what it is judged by.
+      name: a name of its own.
+      kind: the kind of task; scores are averaged over a kind.
+      keys: values of keys of the config.
+      both: the split that joins the training clips and those that choose the epoch.
+      score: the name of the score that counts.
     """
 
     name: str
@@ -76,7 +78,7 @@ def splits(train: str, val: str, test: str) -> dict[str, str]:
 
 
 def tasks_to_choose_by() -> list[Task]:
-    """Those that see nothing of drone_ir's test split."""
+    """The tasks by which a recipe is chosen, which see nothing of drone_ir's test split."""
     plan = FoldPlan(4, validate=True)
     found = []
     for number in range(1, 5):
@@ -95,7 +97,7 @@ def tasks_to_choose_by() -> list[Task]:
 
 
 def final_tasks() -> list[Task]:
-    """Those that the choice is judged by."""
+    """The tasks by which the choice is judged."""
     drone_ir = Task("drone_ir", "drone_ir", DRONES | {"data.name": "drone_ir"})
     return [drone_ir, *(Task(f"blocks {number}", "blocks", DRONES | {"data.name": f"blocks_{number}"}) for number in range(10))]
 
@@ -109,7 +111,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
     def add(name: str, *layout: str) -> None:
         workers = ("--workers", str(max(1, (os.cpu_count() or 1) // arguments.jobs)))
-        command = (*jobs.VIVIT, "prepare", *layout, "--name", name, "--data_dir", str(arguments.data_dir), *workers)
+        command = (*VIVIT, "prepare", *layout, "--name", name, "--data_dir", str(arguments.data_dir), *workers)
         if not (arguments.data_dir / name).exists():
             jobs_of_sets.append(jobs.Job(name, lists / name, (command,)))
 
@@ -153,7 +155,7 @@ def write_pairs(path: pathlib.Path, rows: list[dict[str, str]], seed: int, crops
 
 
 def workdir(arguments: argparse.Namespace, recipe: str, task: Task, seed: int) -> pathlib.Path:
-    """Where a run lies."""
+    """The work directory of a run."""
     return arguments.workdir / recipe.replace(" ", "_").replace(",", "") / task.name.replace(" ", "_") / str(seed)
 
 
@@ -181,7 +183,7 @@ def training(arguments: argparse.Namespace, recipe: str, task: Task, seed: int, 
         "data.train_split": task.both,
         "data.val_split": None,
     }
-    return (*jobs.TRAIN, f"--config={CONFIG}", f"--workdir={where}", *(f"--config.{key}={value}" for key, value in keys.items()))
+    return (*TRAIN, f"--config={CONFIG}", f"--workdir={where}", *(f"--config.{key}={value}" for key, value in keys.items()))
 
 
 def probing(arguments: argparse.Namespace, task: Task, where: pathlib.Path) -> tuple[tuple[str, ...], ...]:
@@ -195,9 +197,9 @@ def probing(arguments: argparse.Namespace, task: Task, where: pathlib.Path) -> t
     fitted = ("--train_split", keys["data.train_split"], "--val_split", keys["data.val_split"])
     tested = ("--split", keys["data.test_split"], "--views", "4x3", "--out", str(where / jobs.SCORES))
     return (
-        (*jobs.VIVIT, "convert", str(arguments.source), "--to", str(frames), *source, *model, *clip),
-        (*jobs.VIVIT, "probe", "--model", str(frames), "--to", str(probed), *data, *fitted),
-        (*jobs.VIVIT, "evaluate", "--model", str(probed), *data, *tested),
+        (*VIVIT, "convert", str(arguments.source), "--to", str(frames), *source, *model, *clip),
+        (*VIVIT, "probe", "--model", str(frames), "--to", str(probed), *data, *fitted),
+        (*VIVIT, "evaluate", "--model", str(probed), *data, *tested),
     )
 
 
@@ -211,8 +213,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs:
         jobs.run_all(wanted, arguments.jobs, arguments.gpus, arguments.seconds)
     rows = collect(arguments, recipes, tasks)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write_json(arguments.json, rows)
     print(table(rows))
     if not arguments.final and (recipe := chosen(rows)):
         print(f"chosen: {recipe}")
@@ -261,7 +262,7 @@ def chosen(rows: list[dict[str, Any]]) -> str | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     commands = parser.add_subparsers(required=True)
     sets = commands.add_parser("prepare", help="make the data sets")
     sets.set_defaults(does=prepare)
@@ -273,11 +274,11 @@ def main() -> int:
     runs.add_argument("--source", type=pathlib.Path, required=True, help="the ViT-S/14's weights")
     runs.add_argument("--final", action="store_true", help="the runs that the choice is judged by")
     runs.add_argument("--recipes", nargs="+", choices=(PROBE, *RECIPES), metavar="NAME", help=f"of {', '.join((PROBE, *RECIPES))}")
-    runs.add_argument("--kinds", nargs="+", metavar="NAME", help="of tasks")
+    runs.add_argument("--kinds", nargs="+", metavar="NAME", help="the kinds of tasks")
     runs.add_argument("--seeds", type=int, default=1, help="runs of each (default 1)")
     runs.add_argument("--gpus", type=lambda text: text.split(","), default=[], metavar="N,...", help="GPUs to spread them over")
     runs.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after this time")
-    runs.add_argument("--json", type=pathlib.Path, help="write the scores here")
+    add_json(runs)
     for command in (sets, runs):
         command.add_argument("--data_dir", type=pathlib.Path, required=True, help="where the prepared data sets lie")
         command.add_argument("--jobs", type=int, default=1, help="how many go side by side; 0 only makes the table (default 1)")

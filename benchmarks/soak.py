@@ -1,4 +1,4 @@
-"""Interrupts real training runs at random for half an hour, and compares what comes of them with runs that nobody disturbed.
+"""Do training runs that are interrupted at random for half an hour end with the bits of runs that nobody disturbed?
 
   python benchmarks/soak.py --minutes 30 --json soak.json
 
@@ -20,13 +20,14 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
+from script import add_json, make_parser, write_json
+from subprocesses import ROOT, TRAIN
+
 from vivit_jax.runs.clock import TIMING_KEYS
 
-ROOT = pathlib.Path(__file__).parents[1]
 MODES = {"jit": ["--config.parallel.mode=jit", "--config.parallel.data=2"], "pmap": ["--config.parallel.mode=pmap"]}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # Exit codes after each signal. The negative ones of SIGTERM and SIGINT are those of an interpreter that has not begun, or is leaving.
@@ -57,10 +58,10 @@ class Trial:
     Attributes:
       mode: `jit` or `pmap`.
       run: name of its work directory.
-      signal: its name.
+      signal: the name of the signal.
       phase: what the run was doing, by its output and its files.
-      code: the exit code that came of it.
-      seconds: from the signal to the end of the process.
+      code: the exit code of the process.
+      seconds: time from the signal to the end of the process.
     """
 
     mode: str
@@ -72,18 +73,17 @@ class Trial:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="how long the runs are interrupted (default 30)")
     parser.add_argument("--every", type=float, nargs=2, default=(10.0, 60.0), metavar=("MIN", "MAX"), help="seconds between signals")
-    parser.add_argument("--steps", type=int, default=600, help="of each run (default 600)")
-    parser.add_argument("--seed", type=int, default=0, help="of the signals and their times")
+    parser.add_argument("--steps", type=int, default=600, help="steps of each run (default 600)")
+    parser.add_argument("--seed", type=int, default=0, help="seed that draws the signals and their times (default 0)")
     parser.add_argument("--folder", type=pathlib.Path, help="where the runs lie (default: a temporary folder)")
-    parser.add_argument("--json", type=pathlib.Path, help="write trials and comparisons here")
+    add_json(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         report = soak(arguments, arguments.folder or pathlib.Path(temporary))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    write_json(arguments.json, report)
     print_report(report)
     if not all(all(same.values()) for same in report["equal"].values()):
         raise SystemExit("a run that was interrupted differs from one that was not")
@@ -114,9 +114,13 @@ def _disturbed(folder: pathlib.Path, mode: str) -> list[pathlib.Path]:
 def start(mode: str, name: str, arguments: argparse.Namespace, folder: pathlib.Path) -> subprocess.Popen:
     """`train.py` in a process of its own; its output is added to a log beside its work directory."""
     workdir = folder / f"{mode}_{name}"
-    command = [sys.executable, "-u", ROOT / "train.py", f"--workdir={workdir}", *FLAGS, *MODES[mode]]
+    command = [*TRAIN, f"--workdir={workdir}", *FLAGS, *MODES[mode]]
     command += [f"--config.training.steps={arguments.steps}", f"--config.data.data_dir={folder / f'data_{mode}'}"]
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONUNBUFFERED": "1",
+    }
     with folder.joinpath(f"{mode}_{name}.log").open("a") as log:
         log.write(f"{START} {time.time():.1f}\n")
         log.flush()

@@ -1,4 +1,4 @@
-"""Seconds from the command to the first step, cold and warm: a few steps of motion_digits, twice, over one compilation cache.
+"""How long is it from the command to the first step, cold and warm? A few steps of motion_digits, twice, over one compilation cache.
 
   python benchmarks/start_up.py
   python benchmarks/start_up.py --config configs/drone_ir.py --rounds 3 -- --config.data.data_dir=data
@@ -10,30 +10,26 @@ the run and of the processes that it waited for.
 """
 
 import argparse
-import json
-import os
 import pathlib
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from script import add_json, make_parser, write_json
+from subprocesses import ROOT, train_timed
+
 STEPS = 3
 TIMEOUT = 400  # seconds for one start
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--config", default="configs/motion_digits.py", help="below each checkout")
     parser.add_argument("--rounds", type=int, default=1, help="the median counts")
     parser.add_argument(
         "--trees", nargs="+", type=pathlib.Path, default=[ROOT], metavar="DIR", help="checkouts to start (default: this one)"
     )
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures here after each start")
+    add_json(parser)
     parser.add_argument("flags", nargs="*", help="further flags of train.py")
     arguments = parser.parse_args()
     rows = []
@@ -45,8 +41,7 @@ def main() -> None:
                     row = start(arguments, tree.resolve(), pathlib.Path(folder), f"{number}-{place}")
                     rows.append({"tree": str(tree), "round": number, "cache": name, **row})
                     print(rows[-1], flush=True)
-                    if arguments.json:
-                        arguments.json.write_text(json.dumps(rows, indent=2))
+                    write_json(arguments.json, rows)
     for tree in arguments.trees:
         for name in ("cold", "warm"):
             tell(tree, name, [row for row in rows if (row["tree"], row["cache"]) == (str(tree), name) and "error" not in row])
@@ -64,24 +59,19 @@ def tell(tree: pathlib.Path, name: str, rows: list[dict]) -> None:
 
 def start(arguments: argparse.Namespace, tree: pathlib.Path, folder: pathlib.Path, cache: str) -> dict:
     """Seconds to the line that tells of the first step, and what it says of compiling; seconds and CPU seconds to the end; or the error."""
-    command = [sys.executable, "train.py", f"--config={arguments.config}", f"--workdir={tempfile.mkdtemp(dir=folder)}"]
-    command += [f"--config.training.steps={STEPS}", "--config.data.val_split=None", "--config.data.test_split=None"]
-    command += ["--config.schedule.warmup_epochs=0", f"--config.training.compilation_cache={folder / cache}", *arguments.flags]
-    begin, before, first, said = time.perf_counter(), os.times(), None, []
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(tree)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=tree) as run:
-        ending = threading.Timer(TIMEOUT, run.kill)
-        ending.start()
-        for line in run.stdout:
-            said.append(line)
-            if found := re.match(r"first step .* after the start, (.*)", line):
-                first, compiled = time.perf_counter() - begin, found.group(1)
-        ending.cancel()
-    if run.returncode or first is None:
-        return {"error": f"train.py ended with {run.returncode}: {''.join(said)[-2000:]}"}
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return {"first_step": first, "end": time.perf_counter() - begin, "cpu": cpu, "compiling": compiled}
+    flags = [f"--config={arguments.config}", f"--workdir={tempfile.mkdtemp(dir=folder)}"]
+    flags += [f"--config.training.steps={STEPS}", "--config.data.val_split=None", "--config.data.test_split=None"]
+    flags += ["--config.schedule.warmup_epochs=0", f"--config.training.compilation_cache={folder / cache}", *arguments.flags]
+    first = {}
+
+    def tell(line: str, seconds: float, _: int) -> None:
+        if found := re.match(r"first step .* after the start, (.*)", line):
+            first.update(first_step=seconds, compiling=found.group(1))
+
+    ended = train_timed(tree, flags, tell, timeout=TIMEOUT)
+    if ended.code or not first:
+        return {"error": f"train.py ended with {ended.code}: {ended.said[-2000:]}"}
+    return first | {"end": ended.seconds, "cpu": ended.cpu}
 
 
 if __name__ == "__main__":

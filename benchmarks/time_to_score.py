@@ -1,4 +1,4 @@
-"""Steps, seconds and CPU seconds from the command to a validation score: checkouts or changes of a config beside each other, over seeds.
+"""How many steps, seconds and CPU seconds does a validation score take? Checkouts or changes of a config beside each other, over seeds.
 
   python benchmarks/time_to_score.py --out figures --target 0.95 --case before ../before --case now .
   python benchmarks/time_to_score.py --out figures --target 0.95 --seeds 0 1 2 --at_once 8 --cpus 2 --new_data \
@@ -14,24 +14,22 @@ written after each run; the same command again does what is not there yet, and w
 
 import argparse
 import concurrent.futures
-import contextlib
 import json
 import os
 import pathlib
 import queue
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 
-import psutil
+from script import make_parser, write_json
+from subprocesses import train_timed, usage
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the folder for time_to_score.json")
     parser.add_argument("--case", nargs="+", action="append", required=True, metavar=("NAME", "TREE"), help="NAME TREE [KEY=VALUE ...]")
     parser.add_argument("--config", default="configs/motion_digits.py", help="below each checkout")
@@ -72,7 +70,7 @@ def all_rows(arguments: argparse.Namespace) -> list[dict]:
             places.put(cpus)
         with lock:
             rows.append(row)
-            file.write_text(json.dumps(rows, indent=1))
+            write_json(file, rows)
             print(row.get("error") or f"{case[0]}, seed {seed}: {row['end']}", file=sys.stderr, flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(arguments.at_once) as pool:
@@ -88,34 +86,22 @@ def run(arguments: argparse.Namespace, case: list[str], seed: int, cpus: list[in
     with tempfile.TemporaryDirectory() as folder:
         keys = [*arguments.set, *keys, f"seed={seed}", f"training.compilation_cache={folder}/compiled"]
         keys += [f"data.data_dir={folder}/data"] if arguments.new_data else []
-        command = [
-            sys.executable,
-            "train.py",
-            f"--config={arguments.config}",
-            f"--workdir={folder}/run",
-            *(f"--config.{key}" for key in keys),
-        ]
-        environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(tree)}
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=tree)
-        os.sched_setaffinity(process.pid, cpus)  # long before it has threads
-        ending = threading.Timer(arguments.timeout, process.kill)
-        ending.start()
-        row, said = {"validated": []}, []
-        for line in process.stdout:
-            said.append(line)
-            now = {"seconds": round(time.perf_counter() - start, 2), "cpu": round(cpu_seconds(process.pid), 2)}
+        flags = [f"--config={arguments.config}", f"--workdir={folder}/run", *(f"--config.{key}" for key in keys)]
+        row = {"validated": []}
+
+        def tell(line: str, seconds: float, pid: int) -> None:
+            taken = usage(pid)
+            now = {"seconds": round(seconds, 2), "cpu": round(taken.cpu_seconds if taken else 0.0, 2)}
             if line.startswith("first step"):
                 row["first_step"] = now
             elif found := re.match(r"step (\d+)/\d+ +val ", line):
                 score = validated(pathlib.Path(folder, "run"), int(found[1]), arguments.score)
                 row["validated"].append({"step": int(found[1]), arguments.score: score, **now})
-        _, status, used = os.wait4(process.pid, 0)
-        ending.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            return {"error": f"{case[0]}, seed {seed}: train.py ended with {process.returncode}: {''.join(said)[-1000:]}"}
-        row["end"] = {"seconds": round(time.perf_counter() - start, 2), "cpu": round(used.ru_utime + used.ru_stime, 2)}
+
+        ended = train_timed(tree, flags, tell, timeout=arguments.timeout, cpus=cpus)
+        if ended.code:
+            return {"error": f"{case[0]}, seed {seed}: train.py ended with {ended.code}: {ended.said[-1000:]}"}
+        row["end"] = {"seconds": round(ended.seconds, 2), "cpu": round(ended.cpu, 2)}
         evaluation = pathlib.Path(folder, "run", "evaluation.json")
         return row | {"test": json.loads(evaluation.read_text()).get(arguments.score) if evaluation.exists() else None}
 
@@ -124,18 +110,6 @@ def validated(workdir: pathlib.Path, step: int, score: str) -> float:
     """The validation score of a step, which is in `metrics.jsonl` before it is told; NaN where there is none of that name."""
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return next((row[f"val/{score}"] for row in reversed(rows) if row["step"] == step and f"val/{score}" in row), float("nan"))
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process, of those below it, and of those that it has waited for."""
-    total = 0.0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        for each in (process, *process.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                times = each.cpu_times()
-                total += times.user + times.system + times.children_user + times.children_system
-    return total
 
 
 def table(rows: list[dict], score: str, target: float) -> str:

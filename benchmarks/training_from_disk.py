@@ -1,4 +1,4 @@
-"""Clips per second of training: on one batch that lies on the devices, against batches from disk through the whole pipeline.
+"""Does reading hold up training? Clips a second on one batch that lies on the devices, and from disk through the whole pipeline.
 
 The step is the one that training runs, compiled once and taken by both in turns, its metrics fetched two steps late as the training loop
 does. Beside them, what the pipeline reads when nobody has to be waited for. On a config's own data set:
@@ -10,12 +10,10 @@ or on a real video, made into a data set of 340x256 pixels and 300 frames a vide
   python benchmarks/training_from_disk.py --config configs/vivit_kinetics400.py --video any_real_video.mp4 --batch_size 32
 """
 
-import argparse
 import collections
 import contextlib
 import dataclasses
 import itertools
-import json
 import pathlib
 import sys
 import tempfile
@@ -24,6 +22,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from looped_videos import make_dataset
+from script import add_json, make_parser, write_json
 
 from vivit_jax.analysis.environment import environment
 from vivit_jax.analysis.random_input import random_batch, random_variables
@@ -33,7 +33,6 @@ from vivit_jax.config import Experiment
 from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.pipeline import training_batches
-from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.models.families import build
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.feed import Feed
@@ -45,14 +44,14 @@ SCHEDULE_STEPS = 10**6  # of which the first, of a warm-up, change nothing much
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add_config(parser)
     parser.add_argument("--video", type=pathlib.Path, help="train on this real video, scaled, cropped and looped, instead of the data set")
     parser.add_argument("--videos", type=int, default=64, help="how many videos to make of it (default 64)")
     parser.add_argument("--batch_size", type=int, help="clips a step (default the config's)")
     parser.add_argument("--steps", type=int, default=60, help="timed steps a turn, after a warm-up (default 60)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each; the median counts (default 3)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    add_json(parser)
     rest, overrides = take_overrides(sys.argv[1:])
     arguments = parser.parse_args(rest)
     with tempfile.TemporaryDirectory(prefix="training_from_disk_") as folder:
@@ -60,15 +59,6 @@ def main() -> None:
             overrides |= make_dataset(arguments.video, pathlib.Path(folder), arguments.videos)
         experiment = complete(read_config(arguments.config, overrides), arguments.batch_size)
         report(measure(experiment, arguments.steps, arguments.rounds), arguments.json)
-
-
-def make_dataset(video: pathlib.Path, folder: pathlib.Path, count: int) -> dict[str, str]:
-    """Prepares `count` looped videos; the overrides that name the data set."""
-    from input_pipeline import write_videos
-
-    write_videos(video, folder, count)
-    prepare("csv", folder / "list.csv", name="videos", data_dir=folder / "data")
-    return {"data.name": "videos", "data.data_dir": str(folder / "data"), "data.train_split": "train"}
 
 
 def complete(experiment: Experiment, batch_size: int | None) -> Experiment:
@@ -165,8 +155,7 @@ def report(figures: dict[str, Any], path: pathlib.Path | None) -> None:
         f"{'reading':12}{reading['clips_per_second']:10.1f} clips/s alone, {reading['clips_per_cpu_second']:.1f} per CPU-second, "
         f"{reading['cpus_busy']:.1f} CPUs busy, {reading['readers']} readers, {reading['processes']} processes"
     )
-    if path:
-        path.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(path, figures)
 
 
 if __name__ == "__main__":

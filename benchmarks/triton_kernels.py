@@ -1,4 +1,4 @@
-"""Our kernels for LayerNorm, GELU and attention over time, in Triton itself and called by jax-triton: the way on if Pallas drops Triton.
+"""Would our kernels work in Triton itself, called by jax-triton? The way on if Pallas drops Triton: LayerNorm, GELU, attention over time.
 
 They compute what those of `vivit_jax/models/kernels` compute, in the same blocks, and `own_kernels.py` times them beside these. Nothing in
 the package uses them. Held to their definitions on a CPU by Triton's interpreter, which needs torch:

@@ -1,4 +1,4 @@
-"""Clips per CPU-second of video readers on the same mp4 files: ours beside torchcodec, decord2, OpenCV and PyAV.
+"""How many clips a CPU-second do video readers give from the same mp4 files: ours, torchcodec, decord2, OpenCV and PyAV?
 
 Each reads the same clips: 32 frames of stride 2 from a random place of a video of 340x256 pixels and 300 frames, a random resized crop to
 224x224 of 8 to 100 % of the area, flipped half the time. All crop and resize by OpenCV, so that only reading differs, and each decodes with
@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
+from script import add_json, make_parser, write_json
 
 from vivit_jax.analysis.reading import cpu_seconds
 from vivit_jax.data.augment.geometry import Geometry, random_geometry
@@ -51,11 +52,11 @@ Clip = tuple[pathlib.Path, np.ndarray, Geometry]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--videos", nargs="+", type=pathlib.Path, help="real videos, which the files are made of")
     parser.add_argument("--count", type=int, default=60, help="files, each read once a turn (default 60)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each reader; the median counts (default 5)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
+    add_json(parser)
     parser.add_argument("--serve", nargs=2, metavar=("READER", "DIR"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
@@ -67,8 +68,7 @@ def main() -> None:
         make_files(arguments.videos, pathlib.Path(folder), arguments.count)
         figures = compare(pathlib.Path(folder), arguments.rounds)
     report(figures)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(arguments.json, figures)
 
 
 def make_files(sources: Sequence[pathlib.Path], folder: pathlib.Path, count: int) -> None:

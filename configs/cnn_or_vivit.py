@@ -51,13 +51,12 @@ def get_config(argument="drone_ir,2"):
         config.augment.flip_vertical = 0.5
         config.augment.flip_time = 0.5
         config.augment.shift = 2
+    config.loss.label_smoothing = 0.1
 
-    config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 1e-3
     config.optimizer.weight_decay = 0.05
     config.optimizer.clip_norm = 1.0
     config.schedule.warmup_percent = 5.0
-    config.loss.label_smoothing = 0.1
     config.training.batch_size = 32
     config.training.epochs = 7.0 if which == "motion_digits" else 30.0
     config.training.tensorboard = False
@@ -88,7 +87,6 @@ def fusion(config, which, model):
     config.model.fusion = model
     config.model.filters = (24, 64, 96, 96, 64)
     config.model.hidden = (256, 256)
-    config.model.dtype = "auto"
     config.model.clip = ({"single_frame": 1, "early": frames, "late": 2, "slow": slow}[model], *size)
     if model == "late":
         config.data.stride = 15
@@ -97,4 +95,3 @@ def fusion(config, which, model):
 def resnet(config, which, model):
     config.model.architecture = model
     config.model.width = 16
-    config.model.dtype = "auto"

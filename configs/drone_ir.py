@@ -29,17 +29,14 @@ def get_config():
     config.model.stochastic_depth = 0.1
 
     config.data.name = "drone_ir"
-    config.data.stride = 2
     config.data.resize = 64
-    config.augment.flip = 0.5
     config.augment.scale_jitter = (0.9, 1.33)
+    config.loss.label_smoothing = 0.1
 
-    config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 1e-3
     config.optimizer.weight_decay = 0.1
     config.optimizer.clip_norm = 1.0
     config.schedule.warmup_epochs = 3.0
-    config.loss.label_smoothing = 0.1
     config.training.mixup = 0.2
     config.training.batch_size = 32
     config.training.epochs = 60.0

@@ -13,12 +13,13 @@ The argument is a row of the table, and each row has all that is above it:
   python train.py --config=configs/drone_ir_ablation.py:mixup --workdir=runs/mixup --config.data.data_dir=data \\
       --config.init.source=vits14_google_layout_fp16.npz
 
-The strengths are the paper's for Epic-Kitchens-100 (Table 7). Each row trains on `train+val`, as `drone_ir_finetune.py` does.
-`benchmarks/ablation.py` trains all rows with three seeds and makes a table and a plot; docs/drone_ir.md has the scores.
+The strengths are the paper's for Epic-Kitchens-100 (Table 7). What is the same in every row is shared with `drone_ir_finetune.py`, in
+`vivit_jax/recipes/drone_ir.py`. `benchmarks/ablation.py` trains all rows with three seeds and makes a table and a plot; docs/drone_ir.md
+has the scores.
 """
 
-from vivit_jax.config import base_config
 from vivit_jax.errors import unknown_name
+from vivit_jax.recipes.drone_ir import image_vit_on_drone_ir
 
 ROWS = ("augmentation", "image_weights", "stochastic_depth", "randaugment", "label_smoothing", "mixup")
 
@@ -27,41 +28,11 @@ def get_config(row="mixup"):
     if row not in ROWS:
         raise unknown_name("row", row, ROWS)
     switched_on = ROWS[: ROWS.index(row) + 1]
-    config = base_config()
-    config.name = f"drone_ir_ablation_{row}"
+    config = image_vit_on_drone_ir(f"drone_ir_ablation_{row}")
 
-    config.model.factorisation = "factorised_encoder"
-    config.model.size = "S"
-    config.model.tubelet = (2, 14, 14)
-    config.model.clip = (16, 98, 98)
-    config.model.temporal_layers = 4
-    config.model.scan_layers = True
-    config.model.dtype = "auto"
-
-    # What the image weights were trained with, for all rows alike.
-    config.init.activation = "gelu"
-    config.init.mean = (0.485, 0.456, 0.406)
-    config.init.std = (0.229, 0.224, 0.225)
-    config.init.position_resize = "cubic"
-
-    config.data.name = "drone_ir"
-    config.data.train_split = "train+val"
-    config.data.val_split = None
-    config.data.stride = 4
     config.data.resize = 112
-    config.data.readers = 4
-    config.data.cache_gigabytes = 1.0
-    config.augment.flip = 0.5
     config.augment.scale_jitter = (0.9, 1.33)
-
-    config.optimizer.name = "adamw"
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.clip_norm = 1.0
-    config.schedule.warmup_percent = 10.0
-    config.training.batch_size = 32
     config.training.epochs = 10.0
-    config.checkpoint.every_percent = 100.0
-    config.evaluation.test_views = (4, 3)
 
     if "image_weights" in switched_on:
         config.optimizer.learning_rate = 2e-4

@@ -8,62 +8,29 @@ A run took 68 to 104 s on an H200 that it shared with others. `--config=configs/
 same model from random weights, for 20 epochs, which are too few for it. docs/drone_ir.md has the scores of both over five seeds, what was
 aimed at and not reached, and what else was tried.
 
-It trains on `train+val`, because the set is short of flights, and because a linear probe that it is compared with has both. No run looks at
-the test split before its end, and the recipe was chosen on parts of `train+val`. To choose again:
-`--config.data.train_split=train --config.data.test_split=val`.
+The keys that it shares with `drone_ir_ablation.py` are in `vivit_jax/recipes/drone_ir.py`, which says why it trains on `train+val`. The
+recipe was chosen on parts of these two. To choose again: `--config.data.train_split=train --config.data.test_split=val`.
 """
 
-from vivit_jax.config import base_config
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from vivit_jax.recipes.drone_ir import image_vit_on_drone_ir
 
 
 def get_config(start="pretrained"):
-    config = base_config()
-    config.name = f"drone_ir_{start}"
+    config = image_vit_on_drone_ir(f"drone_ir_{start}")
 
-    config.model.factorisation = "factorised_encoder"
-    config.model.size = "S"
-    config.model.tubelet = (2, 14, 14)
-    config.model.clip = (16, 98, 98)
     config.model.temporal_layers = 1
     config.model.stochastic_depth = 0.1
     config.model.stochastic_depth_rescale = True
-    config.model.scan_layers = True
-    config.model.dtype = "auto"
 
-    # What the weights were trained with; a file in Google's layout cannot say so itself.
-    config.init.activation = "gelu"
-    config.init.mean = IMAGENET_MEAN
-    config.init.std = IMAGENET_STD
-    config.init.position_resize = "cubic"
-
-    config.data.name = "drone_ir"
-    config.data.train_split = "train+val"
-    config.data.val_split = None
-    config.data.stride = 4
     config.data.resize = 144
-    config.data.readers = 4
-    config.data.cache_gigabytes = 1.0
-    config.augment.flip = 0.5
     config.augment.scale_jitter = (0.75, 1.2)
-
-    # The layers that know images move little, the new ones fully.
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 1.5e-4
-    config.optimizer.layer_decay = 0.75
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.clip_norm = 1.0
-    config.schedule.warmup_percent = 10.0
     config.loss.label_smoothing = 0.1
-    config.training.batch_size = 32
-    config.training.epochs = 12.0
-    config.checkpoint.every_percent = 100.0
-    config.evaluation.test_views = (4, 3)
 
     if start == "scratch":
         config.optimizer.learning_rate = 5e-4
-        config.optimizer.layer_decay = 1.0
         config.training.epochs = 20.0
+    else:  # the layers that know images move little, the new ones fully
+        config.optimizer.learning_rate = 1.5e-4
+        config.optimizer.layer_decay = 0.75
+        config.training.epochs = 12.0
     return config

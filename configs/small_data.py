@@ -25,8 +25,8 @@ from vivit_jax.recipes.own_clips import own_clips
 
 def get_config(backbone: str = "S/16") -> ml_collections.ConfigDict:
     config = own_clips("small_data", backbone)
-    config.init.head = "probe"
     config.model.factorisation = "factorised_self_attention"
+    config.init.head = "probe"
 
     config.data.train_split = "train+val"
     config.data.val_split = None

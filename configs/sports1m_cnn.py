@@ -25,6 +25,6 @@ def get_config(network="slow"):
     config = fusion_recipe("sports1m", network)
     config.data.val_split = None
     config.loss.name = "sigmoid"
-    config.evaluation.best = "top1"
     config.training.examples = 50_000_000
+    config.evaluation.best = "top1"
     return config

@@ -5,8 +5,8 @@
       --config.init.source=hf://google/vit-base-patch16-224-in21k
 
 The argument is the backbone's size and patch, which must be the source's: `--config=configs/video_folder.py:S/16`. Without a source the
-model starts from random weights, and needs far more clips. Memory is in README.md, "Your own clips"; for fewer than a
-thousand clips, or a card of 8 GB, see `small_data.py`.
+model starts from random weights, and needs far more clips. Where left and right tell classes apart, give `--config.augment.flip=0`. Memory
+is in README.md, "Your own clips"; for fewer than a thousand clips, or a card of 8 GB, see `small_data.py`.
 """
 
 import ml_collections

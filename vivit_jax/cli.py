@@ -27,7 +27,7 @@ from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
 PROSE_WIDTH = 100  # of help, in characters, on a terminal that is wider
-COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completing
+COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completers
 
 # Each command's module, and its line in the overview.
 COMMANDS = {
@@ -189,18 +189,18 @@ def _overview() -> argparse.ArgumentParser:
 
 def _complete() -> None:
     """Answers the shell that asks what may follow on a command line, and ends the process."""
-    from vivit_jax.commands import completing
+    from vivit_jax.commands import completers
 
     parser = _overview()
     commands = parser.add_subparsers()
-    chosen = completing.words()[0][1:2]
+    chosen = completers.words()[0][1:2]
     for name, (path, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
         if [name] == chosen:
             module = importlib.import_module(path)
             module.add_arguments(command)
-            completing.prepare(command, takes_config=getattr(module, "TAKES_CONFIG", False))
-    completing.answer(parser)
+            completers.prepare(command, takes_config=getattr(module, "TAKES_CONFIG", False))
+    completers.answer(parser)
 
 
 class _PrintVersion(argparse.Action):

@@ -1,18 +1,15 @@
 """How far two loss curves are apart, on runs of the tiny data set."""
 
-import importlib.util
 import json
 import pathlib
 import sys
 
+import loss_curve
 import loss_runs
 import numpy as np
 import pytest
 
 TESTS = pathlib.Path(__file__).parents[1]
-spec = importlib.util.spec_from_file_location("benchmark_loss_curve", TESTS.parent / "benchmarks" / "loss_curve.py")
-loss_curve = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loss_curve)
 
 
 def test_differences_are_of_steps_and_of_means_of_a_window():

@@ -1,25 +1,12 @@
 """What our speed is compared with must be the same network, and what is fitted must be the slope."""
 
 import dataclasses
-import importlib.util
 import json
-import pathlib
-import sys
 
+import clip_length
+import peers
 import pytest
 import side_by_side
-
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-peers, clip_length = load("peers"), load("clip_length")
 
 
 @pytest.fixture

@@ -5,17 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-import pytest
-
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture
-def scaling(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import scaling
-
-    return scaling
+import scaling
 
 
 def bench(speed, seen):
@@ -42,7 +32,7 @@ def bench(speed, seen):
     return run
 
 
-def test_rows_are_held_against_one_gpu_and_memory_that_ran_out_ends_nothing(scaling, monkeypatch, tmp_path, capsys):
+def test_rows_are_held_against_one_gpu_and_memory_that_ran_out_ends_nothing(monkeypatch, tmp_path, capsys):
     seen = []
     monkeypatch.setattr(subprocess, "run", bench({1: 100.0, 2: 190.0, 4: None}, seen))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")

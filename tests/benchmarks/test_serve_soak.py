@@ -1,25 +1,16 @@
 """`benchmarks/serve_soak.py`: a soak of seconds, with its crowd, and that it finds what is lost."""
 
 import json
-import pathlib
 import subprocess
 import sys
 
 import pytest
+import serve_soak
 from toys import CONFIG, LABELS, PREPROCESS, random_variables
 
 from vivit_jax.weights import save_pretrained
 
 pytest.importorskip("starlette", reason="needs the extra `serve`: pip install -e .[serve]")
-SCRIPT = pathlib.Path(__file__).parents[2] / "benchmarks" / "serve_soak.py"
-
-
-@pytest.fixture
-def serve_soak(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    import serve_soak
-
-    return serve_soak
 
 
 @pytest.mark.slow
@@ -27,7 +18,20 @@ def test_a_soak_of_seconds_loses_nothing(tmp_path):
     model = save_pretrained(tmp_path / "model", CONFIG, random_variables(CONFIG), PREPROCESS, LABELS)
     figures = tmp_path / "figures.json"
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--model", model, "--minutes", "0.1", "--crowd_every", "2", "--pause", "0", "--json", figures],
+        [
+            sys.executable,
+            serve_soak.__file__,
+            "--model",
+            model,
+            "--minutes",
+            "0.1",
+            "--crowd_every",
+            "2",
+            "--pause",
+            "0",
+            "--json",
+            figures,
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -50,7 +54,7 @@ def test_a_soak_of_seconds_loses_nothing(tmp_path):
         (422, b'{"error": "two\\nlines"}', "more than one line"),
     ],
 )
-def test_what_is_wrong_is_listed(serve_soak, monkeypatch, status, body, reason):
+def test_what_is_wrong_is_listed(monkeypatch, status, body, reason):
     client = serve_soak.Client(0)
     right = {"results": [{"predictions": [["a", 1.0]]}]}
     answers = [(200, json.dumps(right).encode()), (status, body)]
@@ -61,7 +65,7 @@ def test_what_is_wrong_is_listed(serve_soak, monkeypatch, status, body, reason):
     assert reason in lost["reason"]
 
 
-def test_a_server_that_does_not_answer_is_listed(serve_soak):
+def test_a_server_that_does_not_answer_is_listed():
     client = serve_soak.Client(1)  # nothing listens there
     client.send(serve_soak.Upload("good", b"clip", (200,)))
     assert "ConnectionRefusedError" in client.lost[0]["reason"]

@@ -1,22 +1,14 @@
 """`benchmarks/soak.py`: what an interrupted run was doing, and that another run begins where one has come to its end."""
 
 import argparse
-import pathlib
 import subprocess
 import time
 
 import pytest
+import soak
 
 # In place of `train.py`: a first start takes a while, and a second one comes to its end.
 RUN = 'if [ -d "$0" ]; then echo "report   there"; else mkdir "$0"; sleep 2; fi'
-
-
-@pytest.fixture
-def soak(monkeypatch):
-    monkeypatch.syspath_prepend(pathlib.Path(__file__).parents[2] / "benchmarks")
-    import soak
-
-    return soak
 
 
 @pytest.mark.parametrize(
@@ -34,18 +26,18 @@ def soak(monkeypatch):
         ("going on after step 600 of 600, from x\nreport   x/report.html\n", "leaving"),
     ],
 )
-def test_a_phase_is_told_by_the_log(soak, log, phase):
+def test_a_phase_is_told_by_the_log(log, phase):
     assert soak.phase_of(log, is_saving=False) == phase
 
 
-def test_a_mark_of_a_process_that_was_killed_is_no_save_under_way(soak, tmp_path):
+def test_a_mark_of_a_process_that_was_killed_is_no_save_under_way(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / ".20.saving").touch()
     assert soak.saving(tmp_path, time.time() - 10)
     assert not soak.saving(tmp_path, time.time() + 10)
 
 
-def test_another_run_begins_where_one_comes_to_its_end(soak, tmp_path, monkeypatch):
+def test_another_run_begins_where_one_comes_to_its_end(tmp_path, monkeypatch):
     def start(mode, name, arguments, folder):
         log = folder / f"{mode}_{name}.log"
         with log.open("a") as file:

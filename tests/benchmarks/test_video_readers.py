@@ -1,25 +1,14 @@
 """`benchmarks/video_readers.py`: its peers read the frames that ours reads, and one that is not there is told apart."""
 
-import pathlib
-
 import films
 import pytest
-
-HERE = pathlib.Path(__file__).parents[2]
+import video_readers
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def video_readers(monkeypatch):
-    monkeypatch.syspath_prepend(HERE / "benchmarks")
-    import video_readers
-
+def test_peers_read_the_frames_that_ours_reads(tmp_path, monkeypatch):
     monkeypatch.setattr(video_readers, "LENGTH", 80)
-    return video_readers
-
-
-def test_peers_read_the_frames_that_ours_reads(video_readers, tmp_path):
     film = tmp_path / "film.mp4"
     films.write(film, films.scene(40, 256, 340))
     video_readers.make_files([film], tmp_path / "files", 2)
@@ -33,6 +22,6 @@ def test_peers_read_the_frames_that_ours_reads(video_readers, tmp_path):
             assert not apart["other frames"]
 
 
-def test_a_reader_that_does_not_start_answers_nothing(video_readers, tmp_path):
+def test_a_reader_that_does_not_start_answers_nothing(tmp_path):
     with video_readers.Served("no such reader", tmp_path) as reader:
         assert reader.ask("pixels") is None

@@ -10,7 +10,7 @@ from toys import LABELS
 from written_runs import evaluation, write_evaluation
 
 import vivit_jax
-from vivit_jax.inference.scores import write_table
+from vivit_jax.inference.prediction_tables import write_table
 
 VIDEOS, SURE = 300, 7.0  # the size of logits whose probabilities differ from 1 by less than 1e-9
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vivit_jax.data.dataset import open_dataset
-from vivit_jax.data.folds import Folds, assigned, origins, parted
+from vivit_jax.data.folds import Folds, assign_folds, clip_groups, split_and_folds
 from vivit_jax.data.layouts import Reading
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.errors import UserError
@@ -21,7 +21,7 @@ def test_no_group_is_parted_and_folds_are_of_one_size(count, sizes):
     members = {"alone": np.ones(60, int), "pairs": np.full(30, 2), "uneven": generator.integers(1, 6, 40)}[sizes]
     groups = [f"person {number}" for number, size in enumerate(members) for _ in range(size)]
     classes = [(int(generator.integers(4)),) for _ in groups]
-    folds = assigned(groups, classes, count)
+    folds = assign_folds(groups, classes, count)
     found = collections.defaultdict(set)
     for group, fold in zip(groups, folds, strict=True):
         found[group].add(fold)
@@ -34,15 +34,15 @@ def test_no_group_is_parted_and_folds_are_of_one_size(count, sizes):
             of_class = np.bincount([fold for fold, (label,) in zip(folds, classes, strict=True) if label == name], minlength=count + 1)[1:]
             assert of_class.max() - of_class.min() <= 1
     shuffled = generator.permutation(len(groups))
-    again = assigned([groups[i] for i in shuffled], [classes[i] for i in shuffled], count)
+    again = assign_folds([groups[i] for i in shuffled], [classes[i] for i in shuffled], count)
     assert [folds[i] for i in shuffled] == again
 
 
 def test_the_assignment_is_the_one_written_down_here():
     """Work directories of years ago name these folds: they must stay."""
     names = [f"clip {number}" for number in range(10)]
-    assert assigned(names, [(number % 2,) for number in range(10)], 3) == WRITTEN
-    assert assigned(names, [(number % 2,) for number in range(10)], 3, seed=1) == WRITTEN_1
+    assert assign_folds(names, [(number % 2,) for number in range(10)], 3) == WRITTEN
+    assert assign_folds(names, [(number % 2,) for number in range(10)], 3, seed=1) == WRITTEN_1
 
 
 WRITTEN = [1, 2, 3, 2, 1, 1, 3, 3, 2, 1]
@@ -51,22 +51,22 @@ WRITTEN_1 = [1, 3, 2, 2, 2, 1, 3, 2, 3, 1]
 
 def test_fewer_groups_than_folds_are_refused():
     with pytest.raises(UserError, match="2 groups of clips are too few for 3 folds"):
-        assigned(["a", "a", "b"], [(0,), (0,), (0,)], 3)
+        assign_folds(["a", "a", "b"], [(0,), (0,), (0,)], 3)
 
 
 @pytest.mark.parametrize(
     "text", ["all@fold1of5", "train+val@not1,2of5", "all@fold1of5:person", "all@not3of5:person:7", "all@fold1of5::7", "all@fold1of5:100%"]
 )
 def test_a_fold_is_told_as_a_split(text):
-    splits, folds = parted(text)
+    splits, folds = split_and_folds(text)
     assert f"{splits}@{folds}" == text
-    assert parted("train[:10%]+val") == ("train[:10%]+val", None)
+    assert split_and_folds("train[:10%]+val") == ("train[:10%]+val", None)
 
 
 @pytest.mark.parametrize("text", ["all@", "all@fold", "all@fold0of5", "all@fold6of5", "all@fold1of1", "all@fold1of5:a:b", "all@1of5"])
 def test_what_is_no_fold_is_refused(text):
     with pytest.raises(UserError, match="fold"):
-        parted(text)
+        split_and_folds(text)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def names_of(dataset, split):
 @pytest.mark.parametrize("column", ["a:b", "a/b", "../a", "100%", "50%3A", "x@y+z[1]", "a b", "été"])
 def test_a_column_may_have_any_name(column):
     folds = Folds((1,), 2, group=column, seed=3)
-    assert parted(f"all@{folds}") == ("all", folds)
+    assert split_and_folds(f"all@{folds}") == ("all", folds)
 
 
 def test_folds_of_a_set_are_complete_and_people_are_not_parted(grouped):
@@ -148,16 +148,16 @@ def test_copies_of_one_video_are_not_parted():
         for name, group, contents in (("a", "x", "1"), ("b", "y", "1"), ("c", "y", "2"), ("d", "z", "2"), ("e", "w", "3"), ("f", "v", ""))
     ]
     names = [("train", row["name"]) for row in rows]
-    assert origins(names, rows, None, "set") == ["x", "x", "x", "x", "w", "v"]
-    assert origins(names, [row | {"group": ""} for row in rows], None, "set") == ["a.mp4", "a.mp4", "c.mp4", "c.mp4", "e.mp4", "f.mp4"]
-    assert origins(names, rows, "group", "set") == ["x", "y", "y", "z", "w", "v"]  # as it was asked for
+    assert clip_groups(names, rows, None, "set") == ["x", "x", "x", "x", "w", "v"]
+    assert clip_groups(names, [row | {"group": ""} for row in rows], None, "set") == ["a.mp4", "a.mp4", "c.mp4", "c.mp4", "e.mp4", "f.mp4"]
+    assert clip_groups(names, rows, "group", "set") == ["x", "y", "y", "z", "w", "v"]  # as it was asked for
 
 
 def test_clips_without_a_group_do_not_part_the_groups_of_others():
     names = [("train", name) for name in "abcd"]
     groups = {"a": "person 1", "b": "person 1", "c": "", "d": ""}
     rows = [{"split": "train", "name": name, "group": group, "source": f"{name}.mp4"} for name, group in groups.items()]
-    assert origins(names, rows, None, "set") == ["person 1", "person 1", "c.mp4", "d.mp4"]
+    assert clip_groups(names, rows, None, "set") == ["person 1", "person 1", "c.mp4", "d.mp4"]
 
 
 def test_folds_that_do_not_exist_are_refused():

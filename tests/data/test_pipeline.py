@@ -5,7 +5,6 @@ import pathlib
 import pickle
 import subprocess
 import sys
-import textwrap
 import threading
 
 import films
@@ -113,45 +112,68 @@ def test_order_and_pixels_do_not_depend_on_readers(dataset):
         assert_same(train(dataset, 6, data=DataConfig(readers=readers)), expected)
 
 
+PROGRAM = """
+import sys
+import numpy as np
+from vivit_jax.data import readers
+from vivit_jax.data.config import AugmentConfig, DataConfig
+from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.pipeline import evaluation_batches, training_batches
+from vivit_jax.preprocess import Preprocess
+
+if __name__ == "__main__":
+    folder, cache, piece_bytes = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+    dataset, preprocess = open_dataset("eleven", folder), Preprocess(4, 2, 32, (24, 24))
+
+    readers.PIECE_BYTES = piece_bytes
+    data, augment = DataConfig(readers=1, processes=2, cache_gigabytes=cache), AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3))
+    batches = training_batches(dataset, "train", preprocess, data, augment, batch_size=4, seed=3)
+    trained = [next(batches) for _ in range(5)]
+    print(batches.get_state())
+
+    readers.PIECE_BYTES = 2 * 6 * preprocess.clip_bytes
+    views = evaluation_batches(dataset, "train", preprocess, DataConfig(processes=2), views=(2, 3), batch_size=6)
+    evaluated = list(views)
+    print(views.readers, list(views.names.values()))
+
+    for name, kept in (("trained", trained), ("evaluated", evaluated)):
+        np.savez(f"{folder}/{name}.npz", **{f"{key} {number}": value for number, batch in enumerate(kept) for key, value in batch.items()})
+"""
+
+
 @pytest.mark.fault(
-    promise="Order and pixels do not depend on reader processes",
-    provoked="a program that reads in processes, with and without a cache",
-    seen="the same bytes",
-    trials=2,
+    promise="Neither training nor an evaluation depends on reader processes",
+    provoked="a program that reads in processes, with and without a cache, and evaluates in two, whose last batch is not full",
+    seen="the same bytes and names",
+    trials=3,
 )
 @pytest.mark.parametrize(
     ("cache", "piece_bytes"), [pytest.param(0.0, PIECE_BYTES, marks=pytest.mark.slow), (0.01, 2 * PREPROCESS.clip_bytes)]
 )
-def test_order_and_pixels_do_not_depend_on_processes(folder, dataset, cache, piece_bytes):
-    """In a program of its own, which must end in silence though it keeps its last batch."""
-    code = f"""
-        import sys
-        import numpy as np
-        from vivit_jax.data import readers
-        from vivit_jax.data.config import AugmentConfig, DataConfig
-        from vivit_jax.data.dataset import open_dataset
-        from vivit_jax.data.pipeline import training_batches
-        from vivit_jax.preprocess import Preprocess
-
-        if __name__ == "__main__":
-            readers.PIECE_BYTES = {piece_bytes}
-            batches = training_batches(
-                open_dataset("eleven", {str(folder)!r}), "train", Preprocess(4, 2, 32, (24, 24)),
-                DataConfig(readers=1, processes=2, cache_gigabytes={cache}), AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3)),
-                batch_size=4, seed=3)
-            kept = [next(batches) for _ in range(5)]
-            np.savez({str(folder / "processes.npz")!r}, *[batch[key] for batch in kept for key in ("video", "label", "index")])
-            print(batches.get_state())
-    """
-    program = folder / "program.py"
-    program.write_text(textwrap.dedent(code))
+def test_batches_do_not_depend_on_processes(dataset, folder, tmp_path, cache, piece_bytes):
+    """In a program of its own, which must end in silence though it keeps its batches."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.strip() == "{'clips': 20}"
+    command = [sys.executable, program, folder, str(cache), str(piece_bytes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stderr == ""
-    arrays = np.load(folder / "processes.npz")
-    ours = [{key: arrays[f"arr_{3 * n + i}"] for i, key in enumerate(("video", "label", "index"))} for n in range(5)]
-    assert_same(ours, train(dataset, 5))
+
+    def kept(name):
+        arrays = np.load(folder / f"{name}.npz")
+        batches = {}
+        for key in arrays:
+            field, number = key.split()
+            batches.setdefault(int(number), {})[field] = arrays[key]
+        return list(batches.values())
+
+    views = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=6)
+    assert_same(kept("trained"), train(dataset, 5))
+    assert_same(kept("evaluated"), list(views))
+    assert done.stdout.splitlines() == [
+        "{'clips': 20}",
+        f"Readers(threads=1, processes=2, piece=2) {list(views.names.values())}",
+    ]
 
 
 def test_pixels_are_the_same_from_memory(dataset):
@@ -337,44 +359,6 @@ def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dat
     assert len({len(share) for share in shares}) == 1
     indices = [int(index) for share in shares for batch in share for index in batch["index"][batch["valid"]]]
     assert sorted(indices) == list(range(COUNT))
-
-
-@pytest.mark.fault(
-    promise="An evaluation does not depend on reader processes",
-    provoked="a program that evaluates in two processes, and whose last batch is not full",
-    seen="the same bytes and names",
-    trials=1,
-)
-def test_evaluation_does_not_depend_on_processes(folder, dataset):
-    """In a program of its own, which must end in silence though it keeps its batches."""
-    code = f"""
-        import numpy as np
-        from vivit_jax.data import readers
-        from vivit_jax.data.config import DataConfig
-        from vivit_jax.data.dataset import open_dataset
-        from vivit_jax.data.pipeline import evaluation_batches
-        from vivit_jax.preprocess import Preprocess
-
-        if __name__ == "__main__":
-            readers.PIECE_BYTES = 2 * 6 * {PREPROCESS.clip_bytes}
-            batches = evaluation_batches(
-                open_dataset("eleven", {str(folder)!r}), "train", Preprocess(4, 2, 32, (24, 24)), DataConfig(processes=2),
-                views=(2, 3), batch_size=6)
-            kept = list(batches)
-            np.savez({str(folder / "evaluation.npz")!r}, *[batch[key] for batch in kept for key in ("video", "label", "index", "valid")])
-            print(batches.readers, list(batches.names.values()))
-    """
-    program = folder / "evaluation.py"
-    program.write_text(textwrap.dedent(code))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True, env=environment)
-    batches = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=6)
-    expected = list(batches)
-    assert done.stdout.strip() == f"Readers(threads=1, processes=2, piece=2) {list(batches.names.values())}"
-    assert done.stderr == ""
-    arrays = np.load(folder / "evaluation.npz")
-    keys = ("video", "label", "index", "valid")
-    assert_same([{key: arrays[f"arr_{4 * n + i}"] for i, key in enumerate(keys)} for n in range(2)], expected)
 
 
 def test_evaluation_controls_are_the_same_every_time(dataset):

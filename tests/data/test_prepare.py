@@ -17,7 +17,7 @@ from vivit_jax.data.dataset import ensure_dataset, open_dataset
 from vivit_jax.data.layouts import motion_digits
 from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.preparation.prepare import RefusedError, prepare
-from vivit_jax.data.preparation.transcode import constant_rate, transcode
+from vivit_jax.data.preparation.transcode import frames_at_constant_rate, transcode
 from vivit_jax.data.video.reader import decode_frames, probe, stream_frames
 from vivit_jax.errors import UserError
 
@@ -147,11 +147,11 @@ def test_a_variable_rate_becomes_constant_with_each_moment_in_its_place(tmp_path
 
 
 def test_constant_rate_shows_the_nearest_frame():
-    numbers, constant = constant_rate(np.arange(5) * 0.1, Fraction(10))
+    numbers, constant = frames_at_constant_rate(np.arange(5) * 0.1, Fraction(10))
     assert (numbers.tolist(), constant) == ([0, 1, 2, 3, 4], True)
-    numbers, constant = constant_rate(np.array([0, 0.1, 0.2, 0.9, 1.0]), Fraction(5))
+    numbers, constant = frames_at_constant_rate(np.array([0, 0.1, 0.2, 0.9, 1.0]), Fraction(5))
     assert (numbers.tolist(), constant) == ([0, 2, 2, 3, 3, 4], False)
-    numbers, _ = constant_rate(np.arange(100) * 0.04, Fraction(25), start=0.4, end=0.8)
+    numbers, _ = frames_at_constant_rate(np.arange(100) * 0.04, Fraction(25), start=0.4, end=0.8)
     assert numbers.tolist() == list(range(10, 20))
 
 

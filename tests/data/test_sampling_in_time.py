@@ -28,9 +28,9 @@ def nearest_frame(seconds, fps):
 
 @pytest.mark.parametrize("fps", [15.0, 30.0, 60.0, 29.97, 23.976, 6.0])
 def test_at_a_rate_each_frame_is_the_one_nearest_in_time(fps):
-    clip = sampling.judged_clips(1, dataclasses.replace(PLAIN, rate=12.5), 2000, fps)[0]
+    clip = sampling.evaluation_clips(1, dataclasses.replace(PLAIN, rate=12.5), 2000, fps)[0]
     assert (clip - clip[0]).tolist() == [nearest_frame(k / 12.5, fps) for k in range(8)]
-    stored = sampling.judged_clips(1, dataclasses.replace(PLAIN, rate=12.5), 2000, float(np.float32(fps)))[0]
+    stored = sampling.evaluation_clips(1, dataclasses.replace(PLAIN, rate=12.5), 2000, float(np.float32(fps)))[0]
     assert stored.tolist() == clip.tolist()
 
 
@@ -39,7 +39,7 @@ def test_sets_of_15_30_and_60_frames_a_second_mean_the_same_motion():
     for count in (1, 4):
         places = {}
         for fps in (15, 30, 60):
-            clips = sampling.judged_clips(count, dataclasses.replace(PLAIN, rate=7.5), 10 * fps, fps)
+            clips = sampling.evaluation_clips(count, dataclasses.replace(PLAIN, rate=7.5), 10 * fps, fps)
             places[fps] = clips / fps
         for fps in (30, 60):
             assert np.abs(places[fps] - places[15]).max() <= 1 / 15
@@ -53,7 +53,7 @@ def test_a_rate_that_divides_the_videos_is_the_stride():
             np.testing.assert_array_equal(
                 sampling.training_clip(drawn[0], rated, frames, 30.0), sampling.random_clip(drawn[1], 8, 2, frames)
             )
-        np.testing.assert_array_equal(sampling.judged_clips(3, rated, frames, 30.0), sampling.spread_clips(3, 8, 2, frames))
+        np.testing.assert_array_equal(sampling.evaluation_clips(3, rated, frames, 30.0), sampling.spread_clips(3, 8, 2, frames))
 
 
 def test_a_random_clip_at_a_rate_begins_anywhere_it_fits():
@@ -66,7 +66,7 @@ def test_a_random_clip_at_a_rate_begins_anywhere_it_fits():
 @pytest.mark.parametrize("frames", [1, 3, 8, 9, 100])
 @pytest.mark.parametrize("views", [1, 2, 3])
 def test_segments_are_judged_by_evenly_spread_places(frames, views):
-    clips = sampling.judged_clips(views, dataclasses.replace(PLAIN, sampling="segments"), frames, None)
+    clips = sampling.evaluation_clips(views, dataclasses.replace(PLAIN, sampling="segments"), frames, None)
     for view in range(views):
         for segment in range(8):
             exact = (segment * views * 2 + 2 * view + 1) * frames // (8 * views * 2)
@@ -86,7 +86,7 @@ def test_segments_are_trained_on_a_random_frame_of_each(frames):
 def test_a_short_video_starts_over_or_holds_its_last_frame():
     for padding, expected in (("loop", [0, 2, 4, 1, 3, 0, 2, 4]), ("hold", [0, 2, 4, 4, 4, 4, 4, 4])):
         wanted = dataclasses.replace(PLAIN, padding=padding)
-        assert sampling.judged_clips(1, wanted, 5, None)[0].tolist() == expected
+        assert sampling.evaluation_clips(1, wanted, 5, None)[0].tolist() == expected
         assert sampling.training_clip(np.random.default_rng(0), wanted, 5, 25.0).tolist() == expected
         assert sampling.frames_once(5, wanted).tolist() == [0, 2, 4]
 

@@ -24,7 +24,7 @@ def test_a_long_video_is_opened_once_for_its_segments(tmp_path, shared_data, mon
     films.write(path, films.scene(500, 32, 32), options={"g": "25"})
     clips = [Clip(f"{n}", "train", "x", path, start, start + 0.4) for n, start in enumerate((1.0, 9.2, 17.6))]
     clips.append(Clip("late", "train", "x", path, 100.0, 101.0))
-    (job,) = transcode.of_one_video(clips)
+    (job,) = transcode.grouped_by_video(clips)
     results = transcode.transcode_together(job, 256)
     assert [getattr(result, "frames", None) for result in results] == [10, 10, 10, None]
     assert results[3].reason == "late: it ends at 20.00 s, and from 100 s to 101 s it has 0 frames"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vivit_jax.data.video.container import LIMITS, Limits
-from vivit_jax.data.video.decoder import opened
+from vivit_jax.data.video.decoder import open_video
 from vivit_jax.data.video.geometry import Framing
 from vivit_jax.data.video.reader import decode_frames, encode, probe, stream_frames
 from vivit_jax.errors import UserError
@@ -310,7 +310,7 @@ def test_frames_of_a_stored_video_are_found_without_reading_it(fps):
     frames = np.concatenate([films.scene(count, seed=seed) for seed, count in enumerate((45, 3, 20, 33))])
     content = encode(frames, fps)
     full = decode_frames(content, range(len(frames)))
-    with opened(content, None, LIMITS) as read, opened(content, None, LIMITS, stored=True) as told:
+    with open_video(content, None, LIMITS) as read, open_video(content, None, LIMITS, stored=True) as told:
         assert len(read) == len(told) == len(frames)
         np.testing.assert_array_equal(read.times, told.times)
         assert read.keyframes == told.keyframes

@@ -195,7 +195,7 @@ def test_a_window_that_cannot_be_held_is_refused(tmp_path, monkeypatch):
 
 def test_an_mp4_in_a_pipe_with_its_index_at_the_end_is_told_the_way_round(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (60, 240, 320, 3), np.uint8)  # more bytes than are looked ahead
-    code = "from vivit_jax.data.video.passage import passing\nwith passing('-') as film: print(next(iter(film.frames())))"
+    code = "from vivit_jax.data.video.streaming import open_stream\nwith open_stream('-') as film: print(next(iter(film.frames())))"
     with films.write(tmp_path / "a.mp4", noise).open("rb") as video:
         done = subprocess.run([sys.executable, "-c", code], stdin=video, capture_output=True, text=True, check=False)
     assert "UserError: -: cannot be read as a video from a pipe" in done.stderr

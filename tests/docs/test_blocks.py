@@ -88,7 +88,7 @@ def test_scripts_are_there_and_take_the_options_that_pages_give_them():
         options = {word for word in words if re.match(r"--\w", word) and not word.startswith("--config.")}
         imported = [ROOT / "benchmarks" / f"{name}.py" for name in re.findall(r"^from (\w+) import", source, re.MULTILINE)]
         source += "".join(path.read_text(encoding="utf-8") for path in imported if path.is_file())
-        missing = {option for option in options if f'"{option}"' not in source and not (option == "--config" and "add_config(" in source)}
+        missing = {option for option in options if f'"{option}"' not in source and f"add_{option[2:]}(" not in source}
         assert not missing, f"{page.name}: {script} takes no {' '.join(sorted(missing))}"
         configs = [re.split("[:,]", word)[0] for word in words if word.startswith("configs/")]
         assert all((ROOT / name).is_file() for name in configs), f"{page.name}: {configs}"

@@ -8,7 +8,6 @@ import pytest
 import tiny
 
 from vivit_jax import cli
-from vivit_jax.runs import train as launch
 from vivit_jax.runs.manifest import damage
 from vivit_jax.runs.restore import model_variables, verify
 from vivit_jax.weights.model_dir import load_model_dir
@@ -21,9 +20,7 @@ CONFIG = Path(tiny.__file__).with_name("tiny_config.py")
 def train():
     """train(workdir, *flags, **environment): `vivit train` in this process on the tiny data set; its exit code."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "ensure_dataset", lambda name, data_dir: tiny.DataSet())
-        patch.setattr(launch, "training_batches", tiny.training_batches)
-        patch.setattr(launch, "evaluation_batches", tiny.evaluation_batches)
+        tiny.take_the_place_of_data(patch.setattr)
 
         def run(workdir, *flags, **environment):
             with pytest.MonkeyPatch.context() as surroundings:

@@ -246,11 +246,11 @@ def test_the_journal_knows_the_frames_of_a_folder_by_what_they_are_now(tmp_path)
 def test_the_journal_does_not_take_what_changed_while_it_was_read(tmp_path):
     from vivit_jax.data.layouts.base import Clip
     from vivit_jax.data.preparation.journal import Journal
-    from vivit_jax.data.preparation.making import made_or_found
+    from vivit_jax.data.preparation.making import make_or_resume
 
     jobs = [[Clip(name, "train", "x", films.write(tmp_path / f"{name}.mp4", films.scene(6, 16, 16)))] for name in "ab"]
     with Journal(tmp_path / "done", 64) as journal:
-        results = made_or_found(jobs, 64, 1, journal)
+        results = make_or_resume(jobs, 64, 1, journal)
         next(results)
         os.utime(tmp_path / "b.mp4", (0, 0))  # as a download that goes on; before the video is read or after
         assert len(list(results)) == 1

@@ -78,14 +78,14 @@ def test_a_hang_up_saves_and_leaves(start, tmp_path, number):
 
 @pytest.mark.fault(
     promise="SIGTERM and SIGINT during the first compilation end a run at once",
-    provoked="each of the two a second after a run says that it compiles, 24 layers",
+    provoked="each of the two a second after a run says that it compiles, 8 layers",
     seen="`interrupted before there was anything to save`; exit code 143",
     trials=2,
 )
 @pytest.mark.slow
 @pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
 def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_path, number):
-    run = start(tmp_path / "run", "--config.model.num_layers=24", XLA_FLAGS="", JAX_ENABLE_COMPILATION_CACHE="false")
+    run = start(tmp_path / "run", "--config.model.num_layers=8", XLA_FLAGS="", JAX_ENABLE_COMPILATION_CACHE="false")
     run.wait_for("compiling the step")
     time.sleep(1)  # from tracing into XLA, on most machines; in either, the end is the same
     run.popen.send_signal(number)

@@ -9,8 +9,8 @@ from brightness import VARIABLES, Brightness
 from sklearn import metrics as sklearn_metrics
 
 from vivit_jax.errors import UserError
-from vivit_jax.runs import train as launch
 from vivit_jax.runs.report.write import write_report
+from vivit_jax.runs.train import train
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import score_batches
 from vivit_jax.training.forward import Watch
@@ -61,16 +61,17 @@ def test_what_no_class_defines_is_none():
 
 @pytest.fixture
 def several(monkeypatch):
-    """`launch` on the tiny data set with several labels a clip."""
+    """`train` reads the tiny data set with several labels a clip."""
 
     class DataSet(tiny.DataSet):
         def class_counts(self, split):
             return {"": PRESENT[tiny.examples(split)["label"]].sum(axis=0) + np.array([0, 0, 0, 1])}
 
-    monkeypatch.setattr(launch, "ensure_dataset", lambda name, data_dir: DataSet(multi_label=True))
-    monkeypatch.setattr(launch, "training_batches", lambda *_, batch_size, seed, shard: SeveralTraining(batch_size, shard, seed))
-    monkeypatch.setattr(
-        launch, "evaluation_batches", lambda d, split, *_, views, flip, batch_size, shard: Several(split, batch_size, views)
+    tiny.take_the_place_of_data(
+        monkeypatch.setattr,
+        DataSet(multi_label=True),
+        lambda *_, batch_size, seed, shard: SeveralTraining(batch_size, shard, seed),
+        lambda dataset, split, *_, views, flip, batch_size, shard: Several(split, batch_size, views),
     )
 
 
@@ -79,7 +80,7 @@ def several(monkeypatch):
 def test_a_run_learns_several_labels_keeps_the_best_and_says_what_its_logits_mean(several, tmp_path, capfd, best, metric, sign):
     loss, evaluation = {"name": "sigmoid", "class_weights": "balanced"}, {"every_steps": 10, "best": best}
     experiment = tiny.experiment(loss=loss, training={"steps": 20}, evaluation=evaluation)
-    launch.train(experiment, tmp_path / "run")
+    train(experiment, tmp_path / "run")
     rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     validated = [sign * row[f"val/{metric}"] for row in rows if "val/mAP" in row]
     assert len(validated) == 2
@@ -108,5 +109,5 @@ def test_a_run_learns_several_labels_keeps_the_best_and_says_what_its_logits_mea
 def test_what_does_not_fit_several_labels_is_refused_before_training(several, tmp_path, sections, message):
     experiment = tiny.experiment(**sections)
     with pytest.raises(UserError, match=message):
-        launch.train(experiment, tmp_path / "run")
+        train(experiment, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from vivit_jax.training.probes import Examples, Linearly
+from vivit_jax.training.probes import Examples, LinearKind
 
 EXAMPLES, TELLING, CLASSES = 120, 6, 3
 
@@ -24,7 +24,7 @@ def examples(several: bool) -> Examples:
 @pytest.mark.parametrize("several", [False, True])
 def test_the_head_is_scikit_learns_without_them_and_float32_repeats_it(several):
     given = examples(several)
-    head = Linearly().fit(given, CLASSES, {"C": 100.0})
+    head = LinearKind().fit(given, CLASSES, {"C": 100.0})
     standard = StandardScaler().fit_transform(given.features[:, :TELLING].astype(np.float64))
 
     def fit(label):

@@ -172,13 +172,14 @@ def test_a_read_only_directory_is_refused_in_one_line(start, small_disk):
     assert len(run.output().splitlines()) == 1
 
 
-TWO_PROCESSES = {
+LAYOUTS = {
     "data": (),
     "fsdp": ("--config.parallel.fsdp=4",),
     "tensor": ("--config.parallel.tensor=2",),
     "pmap": ("--config.parallel.mode=pmap",),
     "accumulated": ("--config.training.accumulation=2", "--config.model.remat=True"),
 }
+INTERRUPTED = ("data", "fsdp", "pmap")  # whose state is copied, divided, and stacked by device
 MIXED = ("--config.optimizer.name=sgd", "--config.optimizer.learning_rate=0.1", "--config.training.mixup=0.2")
 
 
@@ -194,23 +195,24 @@ def alone(tmp_path_factory, compiled):
 
 @pytest.mark.fault(
     promise="Several hosts train, stop and go on together, and score each example once",
-    provoked="two processes of two devices, SIGTERM at step 9 and again the same command; five layouts",
+    provoked="two processes of two devices, five layouts; in three, SIGTERM at step 9 and again the same command",
     seen="metrics within 1e-4 of one device, the same hits and confusions of 27 clips",
     trials=5,
 )
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TWO_PROCESSES)
-def test_two_processes_of_two_devices_train_and_score_as_one_device(start, alone, tmp_path, name):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_two_processes_of_two_devices_train_and_score_as_one_device(start, alone, tmp_path, layout):
     """Interrupted and resumed together; evaluated on 21 and 27 clips, which four devices do not divide."""
     together = tmp_path / "together"
 
     def start_both(**environment):
         hosts = (f"--coordinator=localhost:{free_port()}", "--processes=2")
-        flags = (*MIXED, *TWO_PROCESSES[name], *hosts)
+        flags = (*MIXED, *LAYOUTS[layout], *hosts)
         return [start(together, *flags, f"--process={i}", devices=2, **environment) for i in range(2)]
 
-    hosts = start_both(TINY_TERMINATE_AT="9")
-    assert [host.wait(300) for host in hosts] == [143, 143], hosts[0].output()
+    if layout in INTERRUPTED:
+        hosts = start_both(TINY_TERMINATE_AT="9")
+        assert [host.wait(300) for host in hosts] == [143, 143], hosts[0].output()
     hosts = start_both()
     assert [host.wait(300) for host in hosts] == [0, 0], hosts[0].output()
 

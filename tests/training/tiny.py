@@ -139,6 +139,15 @@ def evaluation_batches(
     return EvaluationBatches(split, batch_size, views, shard)
 
 
+def take_the_place_of_data(patch, dataset=None, training=training_batches, evaluation=evaluation_batches) -> None:
+    """Has `vivit train` read these, by `patch(module, name, value)`, in place of a prepared data set."""
+    from vivit_jax.runs import assembly, train
+
+    patch(train, "ensure_dataset", lambda name, data_dir: dataset or DataSet())
+    patch(assembly, "training_batches", training)
+    patch(assembly, "evaluation_batches", evaluation)
+
+
 def rows(workdir: Path, *, timing: bool = False) -> list[dict]:
     """The rows of `metrics.jsonl`, without what depends on the machine's speed unless `timing`."""
     from vivit_jax.runs.clock import TIMING_KEYS
@@ -166,7 +175,6 @@ def main() -> int:
 
     from vivit_jax import cli
     from vivit_jax.runs import loop
-    from vivit_jax.runs import train as launch
     from vivit_jax.training import setup
 
     if poisoned := os.environ.get("TINY_POISON_AT"):
@@ -175,8 +183,7 @@ def main() -> int:
         _terminate_in_save()
     if "TINY_HANG_IN_SAVE" in os.environ:
         loop.Loop._save = lambda self, step: Path(os.environ["TINY_FIFO"]).read_bytes()
-    launch.ensure_dataset = lambda name, data_dir: DataSet()
-    launch.training_batches, launch.evaluation_batches = training_batches, evaluation_batches
+    take_the_place_of_data(setattr)
     return cli.train()
 
 

@@ -3,8 +3,9 @@
 import argparse
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from vivit_jax.data import times
 from vivit_jax.errors import UserError
 from vivit_jax.files import is_url
 from vivit_jax.preprocess import Views
@@ -74,19 +75,17 @@ def whole(text: str) -> int:
 
 def duration(text: str) -> float:
     """A duration in seconds, above 0; raises `argparse.ArgumentTypeError` for anything else."""
-    return _time("duration", text)
+    return _time(times.duration, text)
 
 
 def moment(text: str) -> float:
     """A time in a video, in seconds; raises `argparse.ArgumentTypeError` for anything else."""
-    return _time("moment", text)
+    return _time(times.moment, text)
 
 
-def _time(kind: str, text: str) -> float:
-    from vivit_jax.data.layouts import times  # whose room imports what reads videos, which help need not wait for
-
+def _time(read: Callable[[str], float], text: str) -> float:
     try:
-        return getattr(times, kind)(text)
+        return read(text)
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -32,7 +32,7 @@ if typing.TYPE_CHECKING:
     from vivit_jax.inference.label_spaces import Agreement
     from vivit_jax.inference.scores import Names
     from vivit_jax.inference.split_pass import SplitPass
-    from vivit_jax.runs.evaluations import Planned
+    from vivit_jax.runs.evaluations import EvaluationPlan
     from vivit_jax.training.evaluation import Evaluation
 
 CLASSES_SHOWN = 40
@@ -110,12 +110,12 @@ def run(arguments: argparse.Namespace) -> None:
         console.say(f"report written to {write_report(arguments.workdir)}")
 
 
-def _planned(arguments: argparse.Namespace) -> "Planned":
+def _planned(arguments: argparse.Namespace) -> "EvaluationPlan":
     """What the options ask for, with the class names of --labels and the file of --out."""
     from vivit_jax.inference.label_spaces import with_labels
-    from vivit_jax.runs.evaluations import Wanted, plan_for_model, plan_for_run
+    from vivit_jax.runs.evaluations import EvaluationRequest, plan_for_model, plan_for_run
 
-    wanted = Wanted(
+    wanted = EvaluationRequest(
         name=arguments.name,
         data_dir=arguments.data_dir,
         split=arguments.split,
@@ -158,7 +158,7 @@ def _agreement(asked: "SplitPass", *, from_file: bool) -> "Agreement":
     return agreement
 
 
-def _keep(arguments: argparse.Namespace, planned: "Planned", evaluation: "Evaluation", names: "Names", labels_from: str) -> None:
+def _keep(arguments: argparse.Namespace, planned: "EvaluationPlan", evaluation: "Evaluation", names: "Names", labels_from: str) -> None:
     """Writes the scores, and prints them."""
     from vivit_jax.inference.prediction_tables import write_table
     from vivit_jax.inference.scores import to_record, write_record
@@ -202,7 +202,7 @@ def _levels(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _print(evaluation: "Evaluation", planned: "Planned") -> None:
+def _print(evaluation: "Evaluation", planned: "EvaluationPlan") -> None:
     metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
         counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     if out.resolve() == pathlib.Path(arguments.video).resolve():
         raise UserError(f"--out {out} is the video itself, which would be lost: give another file")
     part = _part(arguments)
-    from vivit_jax.data.layouts.times import clock
+    from vivit_jax.data.times import clock
     from vivit_jax.data.video.reader import encode
     from vivit_jax.inference.explain import explain
     from vivit_jax.inference.overlay import frame_rate, overlay

@@ -210,8 +210,8 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
     """
     import numpy as np
 
-    from vivit_jax.data.summary import sheet_of, summarise
-    from vivit_jax.data.verification import SHOWN, verified
+    from vivit_jax.data.summary import dataset_sheet, summarise
+    from vivit_jax.data.verification import SHOWN, verify_dataset
 
     splits = {split: summarise(dataset, split) for split in dataset.splits}
     classes = sorted(set().union(*(summary.counts for summary in splits.values())))
@@ -228,13 +228,13 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
         slowest, fastest = (f"{rate:.4g}" for rate in (summary.rates.min(), summary.rates.max()))
         rates = slowest if slowest == fastest else f"{slowest} to {fastest}"
         console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}, {rates} frames a second")
-    _save(sheet_of(dataset), sheet)
-    verdict = verified(dataset, splits, originals)
-    for line in verdict.told:
+    _save(dataset_sheet(dataset), sheet)
+    verdict = verify_dataset(dataset, splits, originals)
+    for line in verdict.checked:
         console.say(line)
-    if verdict.wrong:
-        more = f" (and {len(verdict.wrong) - SHOWN} more)" if len(verdict.wrong) > SHOWN else ""
-        raise UserError(f"{dataset.path} is not as it was made: {'; '.join(verdict.wrong[:SHOWN])}{more}")
+    if verdict.faults:
+        more = f" (and {len(verdict.faults) - SHOWN} more)" if len(verdict.faults) > SHOWN else ""
+        raise UserError(f"{dataset.path} is not as it was made: {'; '.join(verdict.faults[:SHOWN])}{more}")
 
 
 def _save(sheet: "Image.Image", path: pathlib.Path) -> None:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.data.layouts.times import clock
+from vivit_jax.data.times import clock
 from vivit_jax.errors import UserError, in_one_line, printable
 from vivit_jax.heads import by_head
 from vivit_jax.inference.predict import Outcome, Prediction, plain, ranked
@@ -59,12 +59,12 @@ def write_rows(
     """Adds the rows of all parts to a file, under a progress bar, and says how many.
 
     Args:
-      file: where they go.
+      file: the open file that takes the rows.
       table: how scores become rows.
       parts: the parts of videos that are not done.
       first: the number of the first window of a video whose rows are wanted; None for none of them, 0 where it is not named.
-      total: how many videos there are.
-      done: how many of them were done before.
+      total: the number of all videos.
+      done: the number of those whose rows an earlier call wrote.
 
     Returns:
       The errors.

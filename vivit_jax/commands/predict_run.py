@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.predict_output import print_videos, print_windows, tell_failed, write_rows
 from vivit_jax.data.sources import check_standard_input, find_videos, standard_input_as_file
-from vivit_jax.data.video.passage import STANDARD_INPUT
+from vivit_jax.data.video.streaming import STANDARD_INPUT
 from vivit_jax.errors import UserError, printable
 from vivit_jax.inference.predict import Outcome, predict_many
 from vivit_jax.inference.row_files import RowFile, check_suffix, open_rows
@@ -47,15 +47,15 @@ def predict(arguments: argparse.Namespace) -> None:
     pretrained = from_pretrained(arguments.model)
     if arguments.window or arguments.out:
         videos = tuple(dict.fromkeys(sources.videos))  # rows of a video named twice would be there twice
-        failed = (_along if arguments.window else _whole)(arguments, pretrained, videos)
+        failed = (_score_windows if arguments.window else _write_whole)(arguments, pretrained, videos)
     else:
         videos = sources.videos
-        failed = _printed(arguments, pretrained, videos)
+        failed = _print_whole(arguments, pretrained, videos)
     tell_failed(failed, len(videos))
 
 
-def _along(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
-    """Windows along the videos, written or printed; returns the errors."""
+def _score_windows(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
+    """Scores windows along the videos, and writes or prints them; returns the errors."""
     table, every = RowsOfModel(pretrained, arguments.top_k or 1), arguments.every or arguments.window
     with contextlib.ExitStack() as stack:
         how = {"window": arguments.window, "every": every, "smooth": arguments.smooth, "views": arguments.views or COVERING}
@@ -67,14 +67,14 @@ def _along(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequen
         scorer = WindowScorer(pretrained, arguments.window, every, views=arguments.views, standard_input=STANDARD_INPUT in videos)
         parts = score_along(stack.enter_context(scorer), left, smooth=arguments.smooth, first=again)
         if arguments.plot:
-            parts = _drawn(parts, Timeline(pretrained.labels), arguments.plot)
+            parts = _drawing(parts, Timeline(pretrained.labels), arguments.plot)
         if file:
             return write_rows(file, table, parts, first, total=len(videos), done=len(videos) - len(left))
         return print_windows(table, parts, total=len(videos), as_json=arguments.json)
 
 
-def _whole(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
-    """Whole videos, written; returns the errors."""
+def _write_whole(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
+    """Scores whole videos and writes their rows; returns the errors."""
     table, views = RowsOfModel(pretrained, arguments.top_k or 1), arguments.views or WHOLE_VIEWS
     with _opened(arguments, table, {"views": views}, None) as file:
         left = [video for video, first in _first(file, videos).items() if first is not None]
@@ -84,8 +84,8 @@ def _whole(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequen
             return write_rows(file, table, parts, {}, total=len(videos), done=len(videos) - len(left))
 
 
-def _printed(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
-    """Whole videos, printed; returns the errors."""
+def _print_whole(arguments: argparse.Namespace, pretrained: Pretrained, videos: Sequence[str]) -> list[str]:
+    """Scores whole videos and prints them; returns the errors."""
     with _as_files(videos) as (files, names):
         outcomes = predict_many(pretrained, files, top_k=arguments.top_k or 5, views=arguments.views or WHOLE_VIEWS)
         return print_videos((_renamed(outcome, names) for outcome in outcomes), total=len(videos), as_json=arguments.json)
@@ -109,8 +109,8 @@ def _first(file: RowFile, videos: Sequence[str]) -> dict[str, int | None]:
     return first
 
 
-def _drawn(parts: Iterable[Part], timeline: Timeline, out: pathlib.Path) -> Iterator[Part]:
-    """The parts of a video, which is drawn when the last has come."""
+def _drawing(parts: Iterable[Part], timeline: Timeline, out: pathlib.Path) -> Iterator[Part]:
+    """Passes parts of videos on, and draws the timeline of a video after its last part."""
     for part in parts:
         for scores in part.scores:
             timeline.add(scores)
@@ -121,7 +121,7 @@ def _drawn(parts: Iterable[Part], timeline: Timeline, out: pathlib.Path) -> Iter
 
 @contextlib.contextmanager
 def _as_files(videos: Sequence[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Yields the videos as files, standard input read into one, and what such a file is called."""
+    """Yields the videos with standard input read into a temporary file, and the name by which that file was given."""
     if STANDARD_INPUT not in videos:
         yield list(videos), {}
         return

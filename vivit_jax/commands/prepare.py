@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit prepare`."""
     parser.epilog = f"layouts, and what SOURCE is:\n{_layouts()}"
     parser.add_argument("layout", metavar="LAYOUT", help="how the videos are labelled: one of the layouts below")
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="where they are, see below")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="the folder or file that the layout reads, see below")
     parser.add_argument("--name", required=True, metavar="NAME", help="name of the data set: lower-case letters, digits, underscores")
     parser.add_argument("--data_dir", required=True, metavar="DIR", help="folder of prepared data sets")
     parser.add_argument(
@@ -95,7 +95,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split_number", type=int, default=1, metavar="N", help="for ucf101 and hmdb51: which of their three splits (default: 1)"
     )
-    parser.add_argument("--fps", type=float, metavar="RATE", help="where videos are folders of image files: how many are a second")
+    parser.add_argument("--fps", type=float, metavar="RATE", help="for videos that are folders of image files: frames a second")
     parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
     parser.add_argument(
         "--first_frame",

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     folds = parser.add_argument_group("cross-validation: a run for each fold in WORKDIR/fold-I, and their scores in WORKDIR/folds.json")
     folds.add_argument("--folds", type=positive, metavar="K", help="divide all clips of the data set into K folds, each tested once")
     folds.add_argument(
-        "--group", metavar="COLUMN", help="column of the data set's clips.csv whose values are not parted (default: group, or else source)"
+        "--group", metavar="COLUMN", help="column of clips.csv whose values keep clips together in a fold (default: group, or else source)"
     )
     folds.add_argument("--fold_seed", type=whole, default=0, metavar="N", help="another seed makes other folds (default: %(default)s)")
     folds.add_argument(
@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     hosts = parser.add_argument_group("several processes, on one host or several")
     hosts.add_argument("--coordinator", "-coordinator", metavar="HOST:PORT", help="address of the first process")
-    hosts.add_argument("--processes", "-processes", type=_number, metavar="N", help="how many there are")
-    hosts.add_argument("--process", "-process", type=_number, metavar="I", help="number of this one, from 0")
+    hosts.add_argument("--processes", "-processes", type=_number, metavar="N", help="number of processes")
+    hosts.add_argument("--process", "-process", type=_number, metavar="I", help="number of this process, from 0")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -12,10 +12,10 @@ from jaxtyping import Int
 from vivit_jax import console
 from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.config import DataConfig
-from vivit_jax.data.folds import MARK, Folds, Subset, assigned, origins, parted
+from vivit_jax.data.folds import MARK, Folds, Subset, assign_folds, clip_groups, split_and_folds
 from vivit_jax.data.layouts import LAYOUTS
 from vivit_jax.data.preparation.listing import clips_of, column_called, unlabelled_in
-from vivit_jax.data.preparation.place import found, local_folder
+from vivit_jax.data.preparation.place import find_whole, local_folder
 from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
 from vivit_jax.errors import UserError, in_one_line
@@ -30,7 +30,7 @@ class VideoDataset:
     """A prepared data set.
 
     Attributes:
-      name: as given to `vivit prepare`.
+      name: the name given to `vivit prepare`.
       path: its folder.
       labels: class names in the order of their numbers; with several heads, such a tuple for each head.
       splits: number of records of each split.
@@ -56,7 +56,7 @@ class VideoDataset:
         Raises:
           UserError: for a split that the data set does not have.
         """
-        names, folds = parted(split)
+        names, folds = split_and_folds(split)
         own = splits.resolve(names, self.splits, self.name)
         if self.unlabelled:
             labelled = "+".join(split for split in self.splits if split not in self.unlabelled)
@@ -76,7 +76,7 @@ class VideoDataset:
         Raises:
           UserError: for a split that the data set does not have.
         """
-        names = [part.partition("[")[0] for part in parted(self.resolve(split))[0].split("+")]
+        names = [part.partition("[")[0] for part in split_and_folds(self.resolve(split))[0].split("+")]
         return [name for name in dict.fromkeys(names) if name in self.unlabelled or (name == "all" and self.unlabelled)]
 
     def source(self, split: str) -> Sequence[Record]:
@@ -93,7 +93,7 @@ class VideoDataset:
 
     def any_source(self, split: str) -> Sequence[Record]:
         """`source` of a split that may have no labels; they are then -1."""
-        own, folds = parted(self.resolve(split))
+        own, folds = split_and_folds(self.resolve(split))
         return self._records(own) if folds is None else self._of_folds(own, folds)
 
     def _of_folds(self, own: str, folds: Folds) -> Sequence[Record]:
@@ -114,7 +114,7 @@ class VideoDataset:
             names.append((records.split_of(index), record["name"]))
             classes.append(_class_keys(record["label"]))
         column = column_called(folds.group, self.path)
-        return assigned(origins(names, clips_of(self.path, names), column, self.name), classes, folds.count, folds.seed)
+        return assign_folds(clip_groups(names, clips_of(self.path, names), column, self.name), classes, folds.count, folds.seed)
 
     def _records(self, own: str) -> Records:
         import tensorflow_datasets as tfds
@@ -168,7 +168,7 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     if not name:
         raise UserError("no data set is named: give --config.data.name=NAME, as in `vivit prepare --name NAME`")
     folder = data_folder(data_dir)
-    versions = _versions(found(folder / name))
+    versions = _versions(find_whole(folder / name))
     if not versions:
         _check_not_damaged(folder / name)
         if not folder.is_dir():
@@ -205,7 +205,7 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
       UserError: as `open_dataset`.
     """
     folder = data_folder(data_dir)
-    if name in LAYOUTS and LAYOUTS[name].source is None and not os.path.lexists(found(folder / name)):
+    if name in LAYOUTS and LAYOUTS[name].source is None and not os.path.lexists(find_whole(folder / name)):
         from vivit_jax.data.preparation.prepare import prepare
 
         try:

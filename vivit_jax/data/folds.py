@@ -1,4 +1,4 @@
-"""Cross-validation over a prepared data set: which clips are in which fold, told as splits that a config and every command may name.
+"""Cross-validation over a prepared data set: assigns clips to folds, which configs and commands name as splits.
 
 `all@fold2of5` is the second of five folds, `all@not2of5` all clips but those; `all@not2,3of5:person:7` leaves out two folds, keeps together
 what has one `person` in the data set's list of clips, and is drawn with seed 7. The assignment depends on nothing but the clips' names,
@@ -26,7 +26,7 @@ class Folds:
       numbers: the folds, from 1.
       count: how many there are in all.
       inside: whether the clips are those in these folds.
-      group: the column of the data set's list of clips whose values are not parted; None is `group`, or else `source`.
+      group: the column of the list of clips by whose values clips stay together in a fold; None is `group`, or else `source`.
       seed: another seed makes other folds.
     """
 
@@ -46,8 +46,8 @@ class Folds:
         return ":".join([f"{'fold' if self.inside else 'not'}{numbers}of{self.count}", *rest])
 
 
-def parted(expression: str) -> tuple[str, Folds | None]:
-    """A split expression as the splits and the folds of them; no folds where it names none.
+def split_and_folds(expression: str) -> tuple[str, Folds | None]:
+    """Parses a split expression into its splits and its folds, None if it names no folds: `all@fold1of5` is `all` and the first of 5.
 
     Raises:
       UserError: for folds that do not exist.
@@ -72,8 +72,8 @@ def _unquoted(text: str) -> str:
     return re.sub(r"%(3A|25)", lambda match: ":" if match[1] == "3A" else "%", text)
 
 
-def assigned(groups: Sequence[Hashable], classes: Sequence[Sequence[Hashable]], count: int, seed: int = 0) -> list[int]:
-    """The fold of each clip, from 1.
+def assign_folds(groups: Sequence[Hashable], classes: Sequence[Sequence[Hashable]], count: int, seed: int = 0) -> list[int]:
+    """Assigns each clip to a fold, numbered from 1.
 
     Clips of one group are in one fold. The largest groups are assigned first, and groups of one size in the order of a hash of seed and
     name. Each goes to the fold that has least of its classes, or to the smallest of several such folds.
@@ -104,14 +104,14 @@ def assigned(groups: Sequence[Hashable], classes: Sequence[Sequence[Hashable]], 
     return [chosen[group] for group in groups]
 
 
-def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]], column: str | None, dataset: str) -> list[str]:
-    """What may not be parted: for each clip, what the list of clips has in a column.
+def clip_groups(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]], column: str | None, dataset: str) -> list[str]:
+    """The group of each clip, whose clips must stay in one fold: the value of a column of the list of clips.
 
     Args:
       names: (split, name) of each clip.
       rows: the rows of the data set's list of clips.
-      column: one of its columns; None is for each clip its `group`, or else its `source`, or else the clip itself, and what shares the
-        contents of a file is not parted either.
+      column: one of its columns. None takes each clip's `group`, or else its `source`, or else the clip itself, and also keeps together
+        clips of files with equal contents.
       dataset: its name, for errors.
 
     Raises:
@@ -121,7 +121,7 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
     if column is None:
         found = [listed.get(name, {}) for name in names]
         own = [row.get("group") or row.get("source") or "/".join(name) for row, name in zip(found, names, strict=True)]
-        return _together(own, [listed.get(name, {}).get("sha256") or None for name in names])
+        return _merged(own, [listed.get(name, {}).get("sha256") or None for name in names])
     known = list(rows[0]) if rows else []
     if column not in known:
         raise UserError(f"the list of clips of data set {dataset} has no column {column!r}: it has {', '.join(known) or 'none'}")
@@ -131,16 +131,16 @@ def origins(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]],
     return [listed[name][column] for name in names]
 
 
-def _together(origins: Sequence[str], contents: Sequence[str | None]) -> list[str]:
-    """The origins, where those that share a file's contents, directly or through others, have the least of their names."""
+def _merged(groups: Sequence[str], contents: Sequence[str | None]) -> list[str]:
+    """Merges groups that share a file's contents, directly or through other groups, under the first of their names."""
     joined = DisjointSets()
-    for origin, content in zip(origins, contents, strict=True):
+    for group, content in zip(groups, contents, strict=True):
         if content is not None:
-            joined.join(("content", content), ("origin", origin))
-    least: dict[Hashable, str] = {}
-    for origin in sorted(set(origins)):
-        least.setdefault(joined.root(("origin", origin)), origin)
-    return [least[joined.root(("origin", origin))] for origin in origins]
+            joined.join(("content", content), ("group", group))
+    first: dict[Hashable, str] = {}
+    for group in sorted(set(groups)):
+        first.setdefault(joined.root(("group", group)), group)
+    return [first[joined.root(("group", group))] for group in groups]
 
 
 class Subset(Sequence):

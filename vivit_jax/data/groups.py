@@ -21,7 +21,7 @@ def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str
     """A function from a video's name to its group: by a regular expression, or as the data set was prepared.
 
     Args:
-      dataset: where the videos are from.
+      dataset: the data set of the videos.
       pattern: finds the group in a name, as its first group or as all it matches; None takes the stored groups. A video that has none is
         of its own group, with its other segments.
 

@@ -18,7 +18,7 @@ Batch = dict[str, np.ndarray | dict[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingClip:
+class TrainingClipLoader:
     """Loads the random clip at a position of the stream. Each record of the endless `order` comes `augment.repeats` times in a row.
 
     A draw is a function of (seed, epoch, record, repeat).
@@ -46,7 +46,7 @@ class TrainingClip:
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationViews:
+class EvaluationViewLoader:
     """Loads the views of a record; past the last record, rows that do not count."""
 
     records: Sequence[Record]
@@ -70,7 +70,7 @@ class EvaluationViews:
             return self._padding(index)
         generator = np.random.default_rng(index)
         record, (temporal, spatial) = self.records[index], self.views
-        clips = sampling.judged_clips(temporal, self.preprocess, record["frames"], record["fps"])
+        clips = sampling.evaluation_clips(temporal, self.preprocess, record["frames"], record["fps"])
         clips = np.stack([sampling.reorder(indices, self.temporal_order, generator) for indices in clips])
         views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, stored=True, name=record["name"])
         if self.flip:

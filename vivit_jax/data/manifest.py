@@ -60,7 +60,7 @@ def write(folder: pathlib.Path, labels: Labels, splits: Mapping[str, int], recor
       folder: the folder of the data set's version.
       labels: class names.
       splits: number of records of each split.
-      records: for each shard by name, what its records hold, in order.
+      records: the records of each shard in order, by the shard's name.
     """
     rows, shards = [], {}
     for name, stored in records.items():

@@ -21,7 +21,7 @@ from vivit_jax.data import sampling
 from vivit_jax.data.cache import DecodedRecords, kept_decoded
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import VideoDataset
-from vivit_jax.data.loading import Batch, EvaluationViews, TrainingClip
+from vivit_jax.data.loading import Batch, EvaluationViewLoader, TrainingClipLoader
 from vivit_jax.data.readers import Readers, begin_worker, evaluation_readers, leave_cpus_to_readers, training_readers
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
@@ -64,7 +64,7 @@ def training_batches(
     if data.cache_gigabytes:
         records = kept_decoded(records, data.cache_gigabytes, split)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
-    load = TrainingClip(records, order, preprocess, augment, data.temporal_order, seed)
+    load = TrainingClipLoader(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
     readers = training_readers(data, batch_size, preprocess.clip_bytes, decoding=not isinstance(records, DecodedRecords))
     return TrainingBatches(clips, readers, batch_size)
@@ -143,7 +143,7 @@ def evaluation_batches(
       (b,), "valid": bool (b,)}`. The last batches are filled up with rows of zeros whose `valid` is False.
     """
     records = dataset.any_source(split) if unlabelled else dataset.source(split)
-    load = EvaluationViews(records, preprocess, sampling.check_views(views), flip, data.temporal_order)
+    load = EvaluationViewLoader(records, preprocess, sampling.check_views(views), flip, data.temporal_order)
     return EvaluationBatches(load, data, batch_size, shard)
 
 
@@ -155,7 +155,7 @@ class EvaluationBatches:
       names: the names of the videos read so far, by their number in the split.
     """
 
-    _load: EvaluationViews
+    _load: EvaluationViewLoader
     _data: DataConfig
     _batch_size: int
     _shard: tuple[int, int]

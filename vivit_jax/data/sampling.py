@@ -1,4 +1,4 @@
-"""Which frames and which crop of a video make a clip: one at random to train on, several evenly spread to be judged by (Sec. 4.1)."""
+"""Chooses the frames and the crop of a clip: one at random to train on, several spread evenly to evaluate with (Sec. 4.1)."""
 
 import functools
 import numbers
@@ -42,7 +42,7 @@ def segment_frames(places: np.ndarray, video_frames: int) -> np.ndarray:
     """One frame of each of as many equal parts of a video as a clip has frames (Wang et al. 2016, Temporal Segment Networks).
 
     Args:
-      places: where in its part each frame lies, float (..., frames) in [0, 1).
+      places: the place of each frame within its part, float (..., frames) in [0, 1).
       video_frames: frames of the video; one with fewer than a clip shows some of them again.
 
     Returns:
@@ -67,11 +67,11 @@ def training_clip(generator: np.random.Generator, preprocess: Preprocess, video_
     return random_clip(generator, preprocess.frames, _stride(preprocess, fps), video_frames, preprocess.padding)
 
 
-def judged_clips(count: int, preprocess: Preprocess, video_frames: int, fps: float | None) -> np.ndarray:
-    """Frame numbers of the `count` clips that a video is judged by, int64 (count, frames).
+def evaluation_clips(count: int, preprocess: Preprocess, video_frames: int, fps: float | None) -> np.ndarray:
+    """Frame numbers of the `count` clips that a video is evaluated with, int64 (count, frames).
 
-    They are spread evenly over the video; of segments each clip takes frames at another place, one alone those in the middle.
-    The arguments are those of `training_clip`.
+    They are spread evenly over the video. With `segments`, each clip takes its frames at another place within the segments; a single clip
+    takes those in the middle. The arguments are those of `training_clip`.
     """
     if preprocess.sampling == "segments":
         places = (np.arange(count) + 0.5) / count
@@ -81,7 +81,7 @@ def judged_clips(count: int, preprocess: Preprocess, video_frames: int, fps: flo
 
 def centre_clip(video_frames: int, preprocess: Preprocess, fps: float | None = None) -> np.ndarray:
     """Frame numbers of the one clip that stands for a video, the middle one, int64 (frames,)."""
-    return judged_clips(1, preprocess, video_frames, fps)[0]
+    return evaluation_clips(1, preprocess, video_frames, fps)[0]
 
 
 def frames_once(video_frames: int, preprocess: Preprocess, fps: float | None = None) -> np.ndarray:
@@ -111,7 +111,7 @@ def decode_views(
       clips: frame numbers, int64 (n, t).
       preprocess: the size to scale and crop to.
       spatial: crops spread along the longer side: 1 is the centre, 3 left, centre, right or top, centre, bottom.
-      stored: as for `decode_frames`.
+      stored: whether the video is one that `vivit prepare` stored, as for `decode_frames`.
       name: what errors call the video.
 
     Returns:
@@ -124,7 +124,7 @@ def decode_views(
 
 
 def views_of_video(source: Source, preprocess: Preprocess, views: tuple[int, int] = (1, 1)) -> np.ndarray:
-    """The views a video is judged by: `views` = (temporal, spatial), spread evenly in time and along the longer side.
+    """Decodes the views that a video is evaluated with: `views` = (temporal, spatial), spread evenly in time and along the longer side.
 
     Args:
       source: path or bytes.
@@ -139,7 +139,7 @@ def views_of_video(source: Source, preprocess: Preprocess, views: tuple[int, int
     """
     temporal, spatial = check_views(views)
     info = video.probe(source)
-    clips = info.shown_at(judged_clips(temporal, preprocess, info.ticks, float(info.fps)))
+    clips = info.shown_at(evaluation_clips(temporal, preprocess, info.ticks, float(info.fps)))
     return decode_views(source, clips, preprocess, spatial)
 
 
@@ -168,7 +168,7 @@ def _length(frames: int, stride: float) -> int:
 
 
 def _starts(frames: int, stride: float, video_frames: int) -> int:
-    """How many frames a clip can begin at and end within the video; 1 if it does not fit."""
+    """The number of frames at which a clip can begin so that it ends within the video; 1 if it fits nowhere."""
     return max(1, video_frames - _length(frames, stride) + 1)
 
 

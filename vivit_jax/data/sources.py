@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from vivit_jax.console import counted, first_of
-from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.video.reader import SUFFIXES
+from vivit_jax.data.video.streaming import STANDARD_INPUT
 from vivit_jax.errors import UserError
 
 PATTERN = frozenset("*?[")

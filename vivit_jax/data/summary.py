@@ -9,7 +9,7 @@ from PIL import Image
 
 from vivit_jax import console
 from vivit_jax.data.dataset import VideoDataset
-from vivit_jax.data.folds import parted
+from vivit_jax.data.folds import split_and_folds
 from vivit_jax.data.preparation.outcome import NO_LABEL
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.data.video.reader import decode_frames
@@ -49,7 +49,7 @@ def summarise(dataset: VideoDataset, split: str) -> SplitSummary:
     return SplitSummary(counts, seconds, frames, rates)
 
 
-def sheet_of(dataset: VideoDataset) -> Image.Image:
+def dataset_sheet(dataset: VideoDataset) -> Image.Image:
     """A contact sheet with the first clip of each class in the first split, at most `SHEET_ROWS` classes."""
     split = next(iter(dataset.splits))
     source = dataset.any_source(split)
@@ -75,7 +75,7 @@ def refused_clips(dataset: VideoDataset, split: str) -> int:
         of_splits = [row[0] for row in refused]
     except (OSError, ValueError, LookupError, TypeError):
         return 0
-    names = {part.partition("[")[0] for part in parted(dataset.resolve(split))[0].split("+")}
+    names = {part.partition("[")[0] for part in split_and_folds(dataset.resolve(split))[0].split("+")}
     return sum("all" in names or name in names for name in of_splits)
 
 

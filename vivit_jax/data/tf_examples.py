@@ -93,7 +93,7 @@ def _checked(path: pathlib.Path, place: int) -> bytes:
 
 
 def masked_crc32c(content: bytes) -> int:
-    """The CRC-32C of `content` as TFRecord stores it: turned by 15 bits, and moved."""
+    """The CRC-32C of `content` as TFRecord stores it: rotated by 15 bits, plus a constant."""
     crc = google_crc32c.value(content)
     return ((crc >> 15 | crc << 17) + MASK) & 0xFFFFFFFF
 
@@ -173,7 +173,7 @@ def _signed(value: int) -> int:
 
 
 def _parts(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
-    """The number of each part with a length, and where it ends; the file is at its beginning then."""
+    """Yields each field's number and the offset where its bytes end, with the file at their beginning; all fields must have a length."""
     while file.tell() < end:
         tag = _varint(file)
         if tag & 7 != 2:

@@ -16,18 +16,18 @@ SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What was found.
+    """The result of a check.
 
     Attributes:
-      told: what was checked, a line each.
-      wrong: what is not as it was, a line each.
+      checked: what was checked, a line each.
+      faults: what is not as it was, a line each.
     """
 
-    told: tuple[str, ...]
-    wrong: tuple[str, ...]
+    checked: tuple[str, ...]
+    faults: tuple[str, ...]
 
 
-def verified(dataset: VideoDataset, splits: Mapping[str, SplitSummary], originals: pathlib.Path | None = None) -> Verdict:
+def verify_dataset(dataset: VideoDataset, splits: Mapping[str, SplitSummary], originals: pathlib.Path | None = None) -> Verdict:
     """Compares a data set, all of whose records were read, with its list of clips.
 
     Args:
@@ -40,22 +40,22 @@ def verified(dataset: VideoDataset, splits: Mapping[str, SplitSummary], original
     """
     count = sum(len(summary.frames) for summary in splits.values())
     hashed = "each with the SHA-256 of the manifest" if (dataset.path / MANIFEST).exists() else "without a manifest to compare them with"
-    told, wrong = [f"{count} records are whole, {hashed}"], []
+    checked, faults = [f"{count} records are whole, {hashed}"], []
     rows = list(listing.read(dataset.path))
     stored = [row for row in rows if not row["refused"]]
     if rows:
         refused = f", and {len(rows) - len(stored)} that were refused" if len(rows) > len(stored) else ""
-        told.append(f"{listing.CLIPS} lists {len(stored)} clips{refused}")
-        wrong += _unlike(stored, splits)
+        checked.append(f"{listing.CLIPS} lists {len(stored)} clips{refused}")
+        faults += _unlike(stored, splits)
     if originals is not None:
         known = [row for row in stored if row["sha256"]]
         if not known:
             raise UserError(f"{dataset.path} does not tell what it was made of, so --originals has nothing to compare: prepare it again")
         digests = {source: _hashed(originals / source) for source in {row["source"] for row in known}}
         changed = [row for row in known if digests[row["source"]] != row["sha256"]]
-        told.append(f"{len(known) - len(changed)} of {len(known)} clips have the original in {originals} that they were made of")
-        wrong += [f"{row['source']}: the original {'has changed' if digests[row['source']] else 'is gone'}" for row in changed]
-    return Verdict(tuple(told), tuple(map(printable, wrong)))
+        checked.append(f"{len(known) - len(changed)} of {len(known)} clips have the original in {originals} that they were made of")
+        faults += [f"{row['source']}: the original {'has changed' if digests[row['source']] else 'is gone'}" for row in changed]
+    return Verdict(tuple(checked), tuple(map(printable, faults)))
 
 
 def _unlike(rows: list[Mapping[str, str]], splits: Mapping[str, SplitSummary]) -> list[str]:

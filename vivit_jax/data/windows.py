@@ -10,12 +10,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from vivit_jax.data.layouts.times import clock
-from vivit_jax.data.sampling import check_views, judged_clips
+from vivit_jax.data.sampling import check_views, evaluation_clips
+from vivit_jax.data.times import clock
 from vivit_jax.data.video.decoder import frame_rate
 from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
-from vivit_jax.data.video.passage import STANDARD_INPUT, Passage, passing
 from vivit_jax.data.video.steady import shown_at, tick_count
+from vivit_jax.data.video.streaming import STANDARD_INPUT, StreamedVideo, open_stream
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess, Views
 
@@ -69,7 +69,7 @@ class WindowPlan:
         """
         ticks, rate = tick_count(times, fps), float(fps)
         count = self.views[0] if self.views else min(self._covering(ticks, rate), len(times))
-        return shown_at(judged_clips(count, self.preprocess, ticks, rate), times, fps)
+        return shown_at(evaluation_clips(count, self.preprocess, ticks, rate), times, fps)
 
     def _covering(self, frames: int, fps: float) -> int:
         """How many clips cover a window; one does if it takes a frame from each segment."""
@@ -114,9 +114,9 @@ def cut(task: tuple[str | os.PathLike, int], plan: WindowPlan) -> Iterator[list[
       UserError: naming the video, if it cannot be read, or a window is too long to be held.
     """
     source, first = task
-    with passing(source) as passage:
+    with open_stream(source) as stream:
         waiting, since = [], time.monotonic()
-        for windows in _windows(passage, plan, first):
+        for windows in _windows(stream, plan, first):
             for window in windows:
                 if waiting and sum(len(one.views) for one in (*waiting, window)) > plan.at_once:
                     yield waiting
@@ -128,8 +128,8 @@ def cut(task: tuple[str | os.PathLike, int], plan: WindowPlan) -> Iterator[list[
                 waiting, since = [] if is_live else waiting, time.monotonic()
         if waiting:
             yield waiting
-        if passage.damaged:
-            yield f"{passage.damaged} damaged pictures left out"
+        if stream.damaged:
+            yield f"{stream.damaged} damaged pictures left out"
 
 
 def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, np.ndarray, Fraction]:
@@ -149,38 +149,38 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
     """
     begin, length = Fraction(start).limit_denominator(DIGITS), Fraction(end - start).limit_denominator(DIGITS)
     plan = WindowPlan(length, length, preprocess, (1, 1))
-    with passing(source) as passage:
+    with open_stream(source) as stream:
         held: Held = collections.deque()
-        for seconds, frame in passage.frames(begin):
+        for seconds, frame in stream.frames(begin):
             if seconds >= begin + length:
                 break
             if seconds >= begin:
-                _hold(held, seconds - begin, passage.rgb.read(frame), plan)
+                _hold(held, seconds - begin, stream.rgb.read(frame), plan)
         if not held:
-            raise UserError(f"shows no frame from {clock(start)} to {clock(end)}; it ends at {clock(float(passage.end))}")
-        return _window(0, plan, held, length, passage.rate).views[0], _times(held), _rate(held, passage.rate)
+            raise UserError(f"shows no frame from {clock(start)} to {clock(end)}; it ends at {clock(float(stream.end))}")
+        return _window(0, plan, held, length, stream.rate).views[0], _times(held), _rate(held, stream.rate)
 
 
-def _windows(passage: Passage, plan: WindowPlan, number: int) -> Iterator[list[Window]]:
-    """The windows that each frame shows to be over, from window `number` on; and at last the one that the video's end cuts off."""
+def _windows(stream: StreamedVideo, plan: WindowPlan, number: int) -> Iterator[list[Window]]:
+    """For each frame, yields the windows that end before it, from window `number` on; at last the one that the video's end cuts off."""
     held: Held = collections.deque()
-    for seconds, frame in passage.frames(plan.start(number)):
+    for seconds, frame in stream.frames(plan.start(number)):
         over = []
         while seconds >= plan.end(number):
             if held:
-                over.append(_window(number, plan, held, plan.end(number), passage.rate))
+                over.append(_window(number, plan, held, plan.end(number), stream.rate))
                 number += 1
             else:  # no frame was shown since: on to the first window that is not over
                 number = max(number + 1, math.floor((seconds - plan.window) / plan.every) + 1)
             while held and held[0][0] < plan.start(number):
                 held.popleft()
         if seconds >= plan.start(number):
-            _hold(held, seconds, passage.rgb.read(frame), plan)
+            _hold(held, seconds, stream.rgb.read(frame), plan)
         yield over
-    is_whole = passage.end > plan.end(number) - 1 / passage.rate
-    rest = passage.end - max(plan.start(number), plan.end(number - 1))
+    is_whole = stream.end > plan.end(number) - 1 / stream.rate
+    rest = stream.end - max(plan.start(number), plan.end(number - 1))
     if held and (is_whole or rest >= plan.window * REST or number == 0):
-        yield [_window(number, plan, held, plan.end(number) if is_whole else passage.end, passage.rate)]
+        yield [_window(number, plan, held, plan.end(number) if is_whole else stream.end, stream.rate)]
 
 
 def _hold(held: Held, seconds: Fraction, frame: np.ndarray, plan: WindowPlan) -> None:

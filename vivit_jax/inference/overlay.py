@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 
 from vivit_jax.data.video.geometry import scaled_size, spatial_crops
-from vivit_jax.data.video.passage import passing
 from vivit_jax.data.video.reader import decode_frames, probe
+from vivit_jax.data.video.streaming import open_stream
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.inference.explain import Explanation
 from vivit_jax.inference.windows import exact
@@ -48,11 +48,11 @@ def _frames_of_video(video: str | pathlib.Path, numbers: range) -> Iterator[tupl
 
 def _frames_of_part(video: str | pathlib.Path, start: Fraction, numbers: range) -> Iterator[tuple[int, np.ndarray]]:
     """Frames by their numbers from `start`, in seconds."""
-    with passing(video) as passage:
-        part = (frame for seconds, frame in passage.frames(start) if seconds >= start)
+    with open_stream(video) as stream:
+        part = (frame for seconds, frame in stream.frames(start) if seconds >= start)
         for number, frame in enumerate(itertools.islice(part, numbers.stop)):
             if number in numbers:
-                yield number, passage.rgb.read(frame)
+                yield number, stream.rgb.read(frame)
 
 
 def heat_at(explanation: Explanation, number: int) -> np.ndarray:

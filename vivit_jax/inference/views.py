@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from vivit_jax.data.sampling import check_views, judged_clips
+from vivit_jax.data.sampling import check_views, evaluation_clips
 from vivit_jax.data.video.geometry import Framing, scaled_size, spatial_crops
 from vivit_jax.data.video.reader import decode_frames, probe
 from vivit_jax.errors import UserError, in_one_line
@@ -80,7 +80,7 @@ def _frames_of(
     """The numbers of the frames that a group of views needs, ascending; and for each clip, its frames as positions in that list."""
     temporal, spatial = views
     first, last = group[0] // spatial, group[-1] // spatial
-    clips = judged_clips(temporal, preprocess, video_frames, fps)[first : last + 1]
+    clips = evaluation_clips(temporal, preprocess, video_frames, fps)[first : last + 1]
     numbers, positions = np.unique(clips, return_inverse=True)
     return numbers, dict(enumerate(positions.reshape(clips.shape), start=first))
 

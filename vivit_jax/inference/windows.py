@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vivit_jax.data.guard import guarded_parts, guarded_streams
-from vivit_jax.data.video.passage import STANDARD_INPUT
+from vivit_jax.data.video.streaming import STANDARD_INPUT
 from vivit_jax.data.windows import DIGITS, Window, WindowPlan, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError

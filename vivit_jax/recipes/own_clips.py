@@ -10,6 +10,8 @@ from vivit_jax.models.vivit.config import SIZES
 def own_clips(name: str, backbone: str) -> ml_collections.ConfigDict:
     """What the configs for clips of your own share: 16 frames of about 224 pixels through Model 2, and AdamW with rates by layer.
 
+    Half of the clips are mirrored, which is the default of `augment.flip`: set it to 0 where left and right tell classes apart.
+
     Args:
       name: the name of the run.
       backbone: size and patch, such as `B/16`.
@@ -31,13 +33,9 @@ def own_clips(name: str, backbone: str) -> ml_collections.ConfigDict:
     config.model.dtype = "auto"
 
     config.data.name = ""  # which one has to be said
-    config.data.stride = 2
-    config.data.resize = 256
-    config.augment.flip = 0.5  # 0 where left and right tell classes apart
+    config.loss.label_smoothing = 0.1
 
-    config.optimizer.name = "adamw"
     config.optimizer.weight_decay = 0.05
     config.optimizer.clip_norm = 1.0
-    config.loss.label_smoothing = 0.1
     config.evaluation.test_views = (4, 3)
     return config

@@ -79,9 +79,9 @@ def add_regularisers(
     config: ml_collections.ConfigDict, *, magnitude: float, stochastic_depth: float, label_smoothing: float, mixup: float
 ) -> None:
     """What the smaller data sets need (Sec. 4.2, Table 4): two layers of RandAugment of this magnitude, and the other three."""
+    config.model.stochastic_depth = stochastic_depth
     config.augment.randaugment_layers = 2
     config.augment.randaugment_magnitude = magnitude
-    config.model.stochastic_depth = stochastic_depth
     config.loss.label_smoothing = label_smoothing
     config.training.mixup = mixup
 

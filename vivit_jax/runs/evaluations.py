@@ -20,7 +20,7 @@ OWN = "evaluation.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Planned:
+class EvaluationPlan:
     """An evaluation that is asked for, and where its scores go.
 
     Attributes:
@@ -34,7 +34,7 @@ class Planned:
     out: pathlib.Path
 
     def conditions(self, labels_from: str) -> Conditions:
-        """What the scores are of, as their file says; `labels_from` tells where the names of the model's classes come from."""
+        """The conditions of the scores, which their file records; `labels_from` tells where the names of the model's classes come from."""
         asked = self.asked
         return Conditions(
             name=asked.dataset.name,
@@ -49,7 +49,7 @@ class Planned:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class EvaluationRequest:
     """What an evaluation is to score, and how; None is as in the run's own test, or for a model directory as `plan_for_model` says.
 
     Attributes:
@@ -73,7 +73,7 @@ class Wanted:
     relabelled: bool = False
 
 
-def plan_for_run(workdir: str | pathlib.Path, wanted: Wanted) -> Planned:
+def plan_for_run(workdir: str | pathlib.Path, wanted: EvaluationRequest) -> EvaluationPlan:
     """A run's model on the run's own test, or with other data, split, views or step (an exploration).
 
     Only the run's own test is written to `evaluation.json`; an exploration goes to a file named by what differs.
@@ -106,10 +106,10 @@ def plan_for_run(workdir: str | pathlib.Path, wanted: Wanted) -> Planned:
         and asked.pretrained.average == own_test.average
     )
     out = OWN if is_own else _exploration(asked, wanted.step, other_data=data != own)
-    return Planned(asked, wanted.step or step_of(pretrained), run.path / out)
+    return EvaluationPlan(asked, wanted.step or step_of(pretrained), run.path / out)
 
 
-def plan_for_model(path: str | pathlib.Path, wanted: Wanted) -> Planned:
+def plan_for_model(path: str | pathlib.Path, wanted: EvaluationRequest) -> EvaluationPlan:
     """A model directory on the data set that is named; its scores go to `evaluation.json` in the current folder.
 
     Unless something else is wanted, the split is `test`, in 4x3 views, averaged as the model says.
@@ -131,7 +131,7 @@ def plan_for_model(path: str | pathlib.Path, wanted: Wanted) -> Planned:
         flip=bool(wanted.flip),
         data=DataConfig(name=wanted.name, data_dir=wanted.data_dir),
     )
-    return Planned(asked, step_of(pretrained), pathlib.Path(OWN))
+    return EvaluationPlan(asked, step_of(pretrained), pathlib.Path(OWN))
 
 
 def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:

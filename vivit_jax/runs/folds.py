@@ -31,7 +31,7 @@ class FoldPlan:
 
     Attributes:
       count: how many folds.
-      group: the column of the data set's list of clips whose values are not parted; None is `group`, or else `source`.
+      group: the column of the list of clips by whose values clips stay together in a fold; None is `group`, or else `source`.
       seed: another seed makes other folds.
       validate: whether the fold after the one that is tested is left out of training too, and chooses the model.
     """

@@ -9,7 +9,7 @@ from rich.progress import Progress
 from vivit_jax import console
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.runs.clock import Clock, Lap
-from vivit_jax.runs.interval import Interval
+from vivit_jax.runs.metric_sums import MetricSums
 from vivit_jax.runs.plan import Plan
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import Interruption
@@ -36,9 +36,9 @@ class InFlight:
     """The metrics of steps that were dispatched and have not been taken in yet, oldest first.
 
     Args:
-      run: whose steps they are.
+      run: the run that takes the steps.
       plan: says after which steps a row is due.
-      interval: adds up the metrics between two rows.
+      sums: adds up the metrics between two rows.
       write: writes a row of metrics: called with its step and the row.
       interruption: is told that there is something to save once the first step has arrived.
       bar: shows the progress.
@@ -52,14 +52,14 @@ class InFlight:
         self,
         run: Run,
         plan: Plan,
-        interval: Interval,
+        sums: MetricSums,
         write: Callable[[int, dict[str, float]], None],
         interruption: Interruption,
         bar: Progress,
         done: int,
     ) -> None:
         self.clock = Clock()
-        self._run, self._plan, self._interval, self._write, self._interruption = run, plan, interval, write, interruption
+        self._run, self._plan, self._sums, self._write, self._interruption = run, plan, sums, write, interruption
         self._checked = checked_names(run.variables["params"])
         self._pending: collections.deque[tuple[int, Any]] = collections.deque()
         self._bar, self._task = bar, bar.add_task(run.experiment.name, total=plan.total, completed=done, note="")
@@ -86,7 +86,7 @@ class InFlight:
         self.clock.count(self._run.experiment.training.batch_size)
         note = f"loss {metrics['loss']:.3f}  lr {metrics['learning_rate']:.2e}  {self.clock.clips_per_second:.0f} clips/s"
         self._bar.update(self._task, completed=step, note=note)
-        self._interval.add(metrics)
+        self._sums.add(metrics)
         not_finite = [name for name, finite in zip(self._checked, metrics["finite"], strict=True) if not finite]
         if self._plan.logs(step) or not_finite:
             self._log(step)
@@ -94,7 +94,7 @@ class InFlight:
             raise NotFiniteError(step, not_finite)
 
     def _log(self, step: int) -> None:
-        row = self._interval.row()
+        row = self._sums.row()
         lap = self.clock.lap()
         self._write(step, row | lap.row())
         if not self._bar.console.is_terminal:

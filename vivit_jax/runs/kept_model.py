@@ -22,7 +22,7 @@ from vivit_jax.weights.model_json import WEIGHTS
 Best = Mapping[str, Any]
 
 
-class Way(enum.IntEnum):
+class Repair(enum.IntEnum):
     """What to do about `model/`."""
 
     NOTHING = 0
@@ -86,34 +86,34 @@ class KeptModel:
         """
         if not best:
             return True
-        way = Way(of_first_host(lambda: self._way(best, step, last=last)))
-        if way == Way.FROM_STATE:
+        repair = Repair(of_first_host(lambda: self._repair(best, step, last=last)))
+        if repair == Repair.FROM_STATE:
             self._make_again(self._run.executor.to_host(variables()), best)
-        elif way == Way.FROM_CHECKPOINT and jax.process_index() == 0:
+        elif repair == Repair.FROM_CHECKPOINT and jax.process_index() == 0:
             self._make_again(model_variables(self._workdir.path, best["step"]), best)
-        elif way == Way.REFUSE:
+        elif repair == Repair.REFUSE:
             raise UserError(
                 f"{self._told(best)} {self._wrong}, and there is no checkpoint to make it again from: put back a copy, or move it away "
                 "and give the same command, which goes on without it"
             )
-        elif way == Way.FORGET:
+        elif repair == Repair.FORGET:
             console.warn(
                 f"{self._told(best)} {self._wrong}, and there is no checkpoint to make it again from: the best of the models from here "
                 "on, or else the last, takes its place"
             )
             self._put_aside()
-        return way != Way.FORGET
+        return repair != Repair.FORGET
 
-    def _way(self, best: Best, step: int, *, last: bool) -> Way:
+    def _repair(self, best: Best, step: int, *, last: bool) -> Repair:
         missing = not self._workdir.model.exists()
         self._wrong = "is gone" if missing else self._damage(last=last)
         if not self._wrong:
-            return Way.NOTHING
+            return Repair.NOTHING
         if best["step"] == step:
-            return Way.FROM_STATE
+            return Repair.FROM_STATE
         if damage(self._workdir.checkpoints / str(best["step"])) is None:
-            return Way.FROM_CHECKPOINT
-        return Way.REFUSE if not missing and self._broken() else Way.FORGET
+            return Repair.FROM_CHECKPOINT
+        return Repair.REFUSE if not missing and self._broken() else Repair.FORGET
 
     def _damage(self, *, last: bool) -> str:
         """What is wrong with `model/`; empty if nothing is. Being the model of another step is wrong only at the end of the run."""

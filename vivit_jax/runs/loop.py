@@ -34,7 +34,7 @@ from vivit_jax.runs.kept_model import KeptModel
 from vivit_jax.runs.patience import Patience
 from vivit_jax.runs.plan import Plan
 from vivit_jax.runs.profiler import Profiler
-from vivit_jax.runs.reached import Reached, check_facts
+from vivit_jax.runs.progress import RunProgress, check_facts
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import NOTHING_TO_SAVE, Interrupted, Interruption, Stopped
 from vivit_jax.runs.workdir import Workdir
@@ -90,7 +90,7 @@ class Loop:
         )
         self._train_step = run.executor.compile_train(step, self._state)
         self._seed = run.executor.place_whole(np.uint32(experiment.seed))
-        self._reached = Reached(Patience.of(experiment.evaluation))
+        self._progress = RunProgress(Patience.of(experiment.evaluation))
         self._kept = KeptModel(run, workdir)
         policy = Policy(experiment.checkpoint.keep, self.plan.keep_every, experiment.checkpoint.keep_best)
         self._checkpoints = Checkpoints(workdir.checkpoints, policy, workdir.note_saved)
@@ -109,11 +109,11 @@ class Loop:
             return
         state, facts = restored
         self._state = self.run.executor.from_saved_form(TrainState(**state))
-        reached = self._reached = Reached.of(facts, int(self.run.executor.to_host(self._state.step)), self._reached.patience)
-        self.run.batches.set_state(json.loads(reached.position))
-        console.say(f"going on after step {reached.step} of {self.plan.total}, from {self.workdir.checkpoints / str(reached.step)}")
+        progress = self._progress = RunProgress.of(facts, int(self.run.executor.to_host(self._state.step)), self._progress.patience)
+        self.run.batches.set_state(json.loads(progress.position))
+        console.say(f"going on after step {progress.step} of {self.plan.total}, from {self.workdir.checkpoints / str(progress.step)}")
         self._kept.digest = facts.get("model")
-        if not self._kept.ensure(reached.best, reached.step, lambda: self._state.model_variables):
+        if not self._kept.ensure(progress.best, progress.step, lambda: self._state.model_variables):
             self._forget_best()
 
     def train(self) -> None:
@@ -123,12 +123,12 @@ class Loop:
           Interrupted: after a signal, once everything is saved.
           Stopped: if the run cannot go on.
         """
-        self._writers = make_writers(self.run.experiment, self.workdir.path, self._reached.step, self._reached.evaluated)
+        self._writers = make_writers(self.run.experiment, self.workdir.path, self._progress.step, self._progress.evaluated)
         self._make_up_for_evaluation()
         try:
             with self._under_way() as under_way:
-                while self._reached.step < self.plan.total and not self._reached.patience.exhausted:
-                    self._take(self._reached.step + 1, under_way)
+                while self._progress.step < self.plan.total and not self._progress.patience.exhausted:
+                    self._take(self._progress.step + 1, under_way)
             self._checkpoints.finish()
         except NotFiniteError as error:
             self._checkpoints.finish()
@@ -137,7 +137,7 @@ class Loop:
             self._checkpoints.close()
         if self.step < self.plan.total:
             console.say(
-                f"ends early, after step {self.step} of {self.plan.total}: {self._reached.patience.reason(self.run.experiment.best)}"
+                f"ends early, after step {self.step} of {self.plan.total}: {self._progress.patience.reason(self.run.experiment.best)}"
             )
         self._save_last_models()
 
@@ -153,17 +153,17 @@ class Loop:
     @property
     def best(self) -> dict[str, float]:
         """Step and validation score of the best model so far; empty before the first evaluation."""
-        return self._reached.best
+        return self._progress.best
 
     @property
     def model_step(self) -> int:
         """The step of the model to use: the best so far, or the last if none was evaluated."""
-        return int(self.best.get("step", self._reached.step))
+        return int(self.best.get("step", self._progress.step))
 
     @property
     def step(self) -> int:
         """The last step that was taken."""
-        return self._reached.step
+        return self._progress.step
 
     @property
     def state(self) -> TrainState:
@@ -175,10 +175,10 @@ class Loop:
         """Starts to read batches, and shows the progress, until training ends."""
         training = self.run.experiment.training
         feed = Feed(self.run.batches, self.run.executor.to_devices, training.prefetch)
-        profiler = Profiler(training.profile_steps, self.workdir.path, self._reached.step)
+        profiler = Profiler(training.profile_steps, self.workdir.path, self._progress.step)
         try:
             with console.progress_bar() as bar:
-                steps = InFlight(self.run, self.plan, self._reached.interval, self.write, self.interruption, bar, self._reached.step)
+                steps = InFlight(self.run, self.plan, self._progress.sums, self.write, self.interruption, bar, self._progress.step)
                 yield UnderWay(feed, steps, profiler)
         finally:
             profiler.stop()
@@ -192,11 +192,11 @@ class Loop:
         try:
             with _profiled(step, under_way):
                 with steps.clock.waiting_for("data"):
-                    batch, self._reached.position = under_way.feed.next(self._leave)
+                    batch, self._progress.position = under_way.feed.next(self._leave)
                 self._dispatch(step, batch, steps)
         except Interrupted:
             self._end(steps)
-        self._reached.step = step
+        self._progress.step = step
         self._checkpoints.poll()
         interrupted = self._interrupted(step)
         evaluates, saves = self.plan.evaluates(step), self.plan.saves(step)
@@ -206,7 +206,7 @@ class Loop:
         with steps.clock.stopped():
             if evaluates and not interrupted:
                 interrupted = self._evaluate(step)
-            saves |= self._reached.patience.exhausted or (self.run.experiment.checkpoint.keep_best and self.best.get("step") == step)
+            saves |= self._progress.patience.exhausted or (self.run.experiment.checkpoint.keep_best and self.best.get("step") == step)
             if saves and not interrupted:
                 self._save(step)
         if interrupted:
@@ -246,9 +246,9 @@ class Loop:
             scores = self.evaluator(self._state.model_variables, self.run.val_batches, watch)
         except Interrupted:
             return True
-        self._reached.evaluated = step
+        self._progress.evaluated = step
         name, summary = self.run.experiment.best, scores.summary()
-        waited = self._reached.patience.note(name, summary.get(name, math.nan))
+        waited = self._progress.patience.note(name, summary.get(name, math.nan))
         if step == self.plan.total:
             waited = {}  # such a run does not end early, and its report finds that out by these rows
         self.write(step, {f"val/{name}": value for name, value in summary.items()} | waited)
@@ -265,55 +265,55 @@ class Loop:
                 f"evaluation.best {name!r} is not defined on the validation split, all of whose labels are the same: set another"
             )
         if not self.best or is_better(name, summary[name], self.best[name]):
-            self._reached.best = {"step": step, name: summary[name]}
+            self._progress.best = {"step": step, name: summary[name]}
             self._kept.save(self.run.executor.to_host(self._state.model_variables), self.best)
 
     def _save(self, step: int) -> None:
         self._checkpoints.save(step, saved_fields(self.run.executor.saved_form(self._state)), self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        return self._reached.facts(self.run, self._kept.digest)
+        return self._progress.facts(self.run, self._kept.digest)
 
     def _make_up_for_evaluation(self) -> None:
         """Makes the evaluation that is due at the step restored, if the run was interrupted between the two."""
-        step = self._reached.step
-        if not self.plan.evaluates(step) or self._reached.evaluated >= step:
+        step = self._progress.step
+        if not self.plan.evaluates(step) or self._progress.evaluated >= step:
             return
         if self._evaluate(step):
             raise Interrupted(self._all_saved())
-        if self._reached.evaluated == step:
+        if self._progress.evaluated == step:
             self._checkpoints.amend(step, self._facts())
 
     def _end(self, steps: InFlight) -> None:
         """Saves what was trained so far, after a signal, and raises Interrupted."""
         steps.settle()
-        if self._reached.step == 0:
+        if self._progress.step == 0:
             raise Interrupted(NOTHING_TO_SAVE)
         with steps.clock.stopped():
-            self._save(self._reached.step)
+            self._save(self._progress.step)
         self._checkpoints.finish()
         raise Interrupted(self._all_saved())
 
     def _all_saved(self) -> str:
-        return f"interrupted after step {self._reached.step} of {self.plan.total}; all of it is saved"
+        return f"interrupted after step {self._progress.step} of {self.plan.total}; all of it is saved"
 
     def _save_last_models(self) -> None:
         """Saves the model after the last step, and ensures that the best model is whole; if it cannot be, the last takes its place."""
         self._save_last_model()
-        if not self._kept.ensure(self.best, self._reached.step, lambda: self._state.model_variables, last=True):
+        if not self._kept.ensure(self.best, self._progress.step, lambda: self._state.model_variables, last=True):
             self._forget_best()
             self._save_last_model()
 
     def _save_last_model(self) -> None:
         if not self.best:
-            self._kept.save(self.run.executor.to_host(self._state.model_variables), {"step": self._reached.step})
-        elif self.best["step"] != self._reached.step:
-            self._kept.save(self.run.executor.to_host(self._state.model_variables), {"step": self._reached.step}, self.workdir.last_model)
+            self._kept.save(self.run.executor.to_host(self._state.model_variables), {"step": self._progress.step})
+        elif self.best["step"] != self._progress.step:
+            self._kept.save(self.run.executor.to_host(self._state.model_variables), {"step": self._progress.step}, self.workdir.last_model)
 
     def _forget_best(self) -> None:
         """Goes on as if there had been no best model yet, and records that in the checkpoint of this step."""
-        self._reached.best, self._kept.digest = {}, None
-        self._checkpoints.amend(self._reached.step, self._facts())
+        self._progress.best, self._kept.digest = {}, None
+        self._checkpoints.amend(self._progress.step, self._facts())
 
     def _explained(self, error: NotFiniteError) -> str:
         others = f" (and {len(error.names) - 1} more)" if len(error.names) > 1 else ""

@@ -30,7 +30,7 @@ def tell(run: Run, loop: Loop, origin: Sequence[ReportLine]) -> None:
     Args:
       run: the run.
       loop: its loop, which holds the state and the plan.
-      origin: where each group of initial weights came from.
+      origin: the groups of initial weights, each with its source.
     """
     experiment, mesh, model = run.experiment, run.executor.mesh, run.experiment.model
     count = run.executor.batch_shards if mesh is None else mesh.size

@@ -1,11 +1,9 @@
 """A run from its config to its report: what `vivit train` and `vivit_jax.train` do."""
 
 import contextlib
-import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -14,15 +12,12 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.config_file import read_config
-from vivit_jax.data.dataset import VideoDataset, check_splits, ensure_dataset
-from vivit_jax.data.pipeline import evaluation_batches, training_batches
+from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.summary import refused_clips
-from vivit_jax.errors import UserError, in_one_line
-from vivit_jax.heads import Labels, by_head
+from vivit_jax.errors import in_one_line
 from vivit_jax.inference.scores import Conditions, to_record, write_record
-from vivit_jax.models.families import build
-from vivit_jax.preprocess import Preprocess
 from vivit_jax.runs import overview
+from vivit_jax.runs.assembly import check_experiment, complete, make_run, split_batches
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.memory import advice, is_out_of_memory
 from vivit_jax.runs.probed_head import with_probed_head
@@ -36,11 +31,7 @@ from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.devices.hosts import join
 from vivit_jax.training.evaluation import Evaluation, Evaluator
 from vivit_jax.training.forward import Watch
-from vivit_jax.training.lora import with_adapters
-from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
-from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.model_dir import load_model_dir
-from vivit_jax.weights.report import ReportLine
 
 
 def train(
@@ -98,10 +89,8 @@ def _experiment(config: Experiment | ConfigDict | str | os.PathLike) -> Experime
 def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption, *, restart: bool) -> Evaluation | None:
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
-    check_splits(dataset, experiment.data)
-    _check_patience(experiment, dataset)
-    _check_loss(experiment, dataset)
-    experiment, variables, origin = _complete(experiment, dataset.labels)
+    check_experiment(experiment, dataset)
+    experiment, variables, origin = complete(experiment, dataset.labels)
     if restart:
         workdir.restart()
     workdir.check(experiment)
@@ -109,7 +98,7 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption,
         variables, fitted = with_probed_head(experiment, dataset, variables)
         origin = (*origin, fitted)
     executor = make_executor(experiment.parallel)
-    run = _run(experiment, dataset, variables, executor)
+    run = make_run(experiment, dataset, variables, executor)
     del variables
     with _told_of_memory(experiment, executor):
         loop = Loop(run, workdir, interruption)
@@ -134,104 +123,11 @@ def _prepare_process(experiment: Experiment) -> None:
     use_cache(experiment.training.compilation_cache)
 
 
-def _check_patience(experiment: Experiment, dataset: VideoDataset) -> None:
-    """Refuses patience with a score that is never computed."""
-    split = experiment.data.val_split
-    if experiment.evaluation.patience is not None and (split is None or not dataset.has(split)):
-        raise UserError(
-            f"evaluation.patience needs clips to validate on, and data.val_split {split} is none of data set {dataset.name}, which has "
-            f"{', '.join(dataset.splits)}: name one, such as train[90%:] with data.train_split=train[:90%], or leave patience out"
-        )
-
-
-def _check_loss(experiment: Experiment, dataset: VideoDataset) -> None:
-    """Refuses a loss that does not fit the labels."""
-    if dataset.multi_label and not experiment.multi_label:
-        raise UserError(f"the clips of data set {dataset.name} may have several labels each: set loss.name to sigmoid")
-    if experiment.multi_label and isinstance(dataset.labels, Mapping):
-        raise UserError(
-            f"loss.name sigmoid is for one head, and data set {dataset.name} has {', '.join(dataset.labels)}: set it to softmax"
-        )
-
-
-def _class_weights(experiment: Experiment, dataset: VideoDataset, examples: int) -> ClassWeights | None:
-    loss = experiment.loss
-    if loss.class_weights == "balanced":
-        return balanced_class_weights(loss, dataset.class_counts(experiment.data.train_split), examples)
-    return explicit_class_weights(loss, {head: len(names) for head, names in by_head(dataset.labels).items()})
-
-
-def _complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Sequence[ReportLine]]:
-    """The experiment completed by the data set and the initial weights; the initial variables; and where each group of them came from."""
-    model = _with_classes(experiment, labels)
-    start = initialise(model, experiment.init, jax.random.key(experiment.seed))
-    data = experiment.data
-    data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
-    completed = dataclasses.replace(experiment, model=start.model, data=data)
-    return completed, jax.device_get(start.variables), start.report
-
-
-def _with_classes(experiment: Experiment, labels: Labels) -> Any:
-    """The model's config with the classes (or heads) of the data set.
-
-    Raises:
-      UserError: if the config asks for others.
-    """
-    classes = {name: len(names) for name, names in labels.items()} if isinstance(labels, Mapping) else len(labels)
-    wanted = experiment.model.num_classes
-    if wanted is not None and wanted != classes:
-        raise UserError(f"model.num_classes is {wanted} and data set {experiment.data.name} has {classes}: set it to None or to that")
-    return dataclasses.replace(experiment.model, num_classes=classes)
-
-
-def _run(experiment: Experiment, dataset: VideoDataset, variables: Any, executor: Executor) -> Run:
-    data, training, preprocess = experiment.data, experiment.training, experiment.preprocess
-    batch_size = training.batch_size // jax.process_count()
-    batches = training_batches(
-        dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard()
-    )
-    examples = len(dataset.source(data.train_split))
-    return Run(
-        experiment=experiment,
-        model=build(experiment.model, axis_name=executor.axis_name, batch_parts=executor.batch_parts),
-        variables=variables | {"params": with_adapters(variables["params"], training.lora, experiment.seed)},
-        preprocess=preprocess,
-        labels=dataset.labels,
-        batches=batches,
-        examples=examples,
-        val_batches=_evaluation_batches(experiment, dataset, data.val_split, preprocess, experiment.evaluation.views),
-        executor=executor,
-        class_weights=_class_weights(experiment, dataset, examples),
-        identity=dataset.identity,
-    )
-
-
-def _evaluation_batches(
-    experiment: Experiment,
-    dataset: VideoDataset,
-    split: str | None,
-    preprocess: Preprocess,
-    views: tuple[int, int],
-    *,
-    flip: bool = False,
-) -> Any:
-    """The batches of a split, or None for one that does not exist, of which `check_splits` has warned."""
-    if split is None or not dataset.has(split):
-        return None
-    batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
-    host_size = -(-batch_size // jax.process_count())
-    return evaluation_batches(dataset, split, preprocess, experiment.data, views=views, flip=flip, batch_size=host_size, shard=_shard())
-
-
-def _shard() -> tuple[int, int]:
-    return jax.process_index(), jax.process_count()
-
-
 def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interruption: Interruption) -> Evaluation | None:
     """Scores the model to use on the test split; writes `evaluation.json` and a last row of metrics."""
     experiment = run.experiment
     data, views, flip = experiment.data, experiment.evaluation.test_views, experiment.evaluation.test_flip
-    batches = _evaluation_batches(experiment, dataset, data.test_split, run.preprocess, views, flip=flip)
+    batches = split_batches(experiment, dataset, data.test_split, views, flip=flip)
     if batches is None:
         return None
     model = load_model_dir(workdir.model)

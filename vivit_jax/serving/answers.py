@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from vivit_jax.data.sampling import frames_once, judged_clips
+from vivit_jax.data.sampling import evaluation_clips, frames_once
 from vivit_jax.data.video.reader import VideoInfo
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
@@ -196,7 +196,7 @@ def _evidence(pretrained: Pretrained, decode: Decode, info: VideoInfo, label: st
 def _along(pretrained: Pretrained, decode: Decode, info: VideoInfo, limits: ServingLimits) -> dict | None:
     """The probabilities of the first head's foremost classes, at clips spread evenly over the video; None where each spans all of it."""
     preprocess = pretrained.preprocess
-    clips = info.shown_at(judged_clips(limits.windows, preprocess, info.ticks, float(info.fps)))
+    clips = info.shown_at(evaluation_clips(limits.windows, preprocess, info.ticks, float(info.fps)))
     if preprocess.sampling == "segments" or (clips[0] == clips[-1]).all():
         return None
     head, names = next(iter(by_head(pretrained.labels).items()))

@@ -31,7 +31,7 @@ class Upload:
     """A file that somebody sent.
 
     Attributes:
-      path: where it lies for now; no answer may tell.
+      path: the temporary file that holds it, which no answer may name.
       name: what its sender calls it, in one printable line.
     """
 
@@ -66,7 +66,7 @@ class Reader:
             self._lock.release()
 
     def read(self, upload: Upload, task: Callable[[], Result]) -> Result:
-        """What a task of a module's functions makes of an upload, in the guarded process.
+        """Runs a task on an upload in the guarded process, and returns its result; a task is pickled, so made of functions of modules.
 
         Raises:
           UserError: naming the upload, if the task fails, or takes too long or too much memory.
@@ -89,7 +89,7 @@ class Reader:
         return next(self._answers)[1]
 
     def _tasks(self) -> Iterator[Callable[[], object]]:
-        """What `map_in_order` draws its next item from when the last one's result has been taken."""
+        """Yields the current task whenever `map_in_order` draws an item, which it does once the last result has been taken."""
         while True:
             yield self._task
 

@@ -20,7 +20,7 @@ ClipTransform = Callable[[np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What happens to one clip.
+    """The transforms drawn for one clip.
 
     Attributes:
       geometry: which part of each frame is decoded, and how it is resized and flipped.
@@ -40,7 +40,7 @@ class Augmentation:
 
 
 def random_augmentation(generator: np.random.Generator, augment: AugmentConfig, short_side: int, crop: tuple[int, int]) -> Augmentation:
-    """Draws what happens to one clip.
+    """Draws the transforms of one clip.
 
     Args:
       generator: random numbers for this clip alone.

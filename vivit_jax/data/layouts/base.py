@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from vivit_jax.data.splits import USUAL
+from vivit_jax.data.times import number
 from vivit_jax.errors import UserError
 
 Label = str | None | tuple[str, ...] | Mapping[str, str | None]
@@ -92,7 +93,7 @@ class Annotations:
     """What a layout found.
 
     Attributes:
-      clips: in the order they will be stored.
+      clips: the clips in the order in which they will be stored.
       labels: class names in the order of their numbers; with several heads, such a tuple for each head.
       remarks: what a person should know, one line each (files skipped, defaults used).
       published: whether the list is the publisher's own, whose classes are all kept though some have no video here, and whose clips are
@@ -123,15 +124,15 @@ class Annotations:
         return tuple(split for split in USUAL if split in found) + tuple(sorted(found - set(USUAL)))
 
 
-def read_by(source: object) -> Iterator[pathlib.Path]:
+def files_read_by(source: object) -> Iterator[pathlib.Path]:
     """The files and folders that a clip's source reads: itself, or those among the arguments of a function that makes the video."""
     if isinstance(source, pathlib.Path):
         yield source
     elif isinstance(source, functools.partial):
-        yield from read_by(source.args)
+        yield from files_read_by(source.args)
     elif isinstance(source, tuple):
         for part in source:
-            yield from read_by(part)
+            yield from files_read_by(part)
 
 
 def is_known(label: Label) -> bool:
@@ -166,7 +167,7 @@ def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path 
 
     Args:
       folder: what a relative path starts from.
-      path: as the source gives it.
+      path: the path as the source gives it.
       within: the folder that it must lie in once all links are followed; None allows any folder.
 
     Raises:
@@ -198,6 +199,21 @@ def _problem(path: pathlib.Path) -> str | None:
 def resolved(path: pathlib.Path) -> pathlib.Path:
     """`path` with its links followed, as far as they can be."""
     return pathlib.Path(os.path.realpath(path))
+
+
+def too_few_frames(frames: int, start: float = 0.0, end: float | None = None, length: float = 0.0) -> str:
+    """Says why a clip of fewer than two frames is refused.
+
+    Args:
+      frames: the number of its frames.
+      start: seconds into the video where it begins.
+      end: seconds into the video where it ends; None is the end of the video.
+      length: seconds of the whole video.
+    """
+    counted = f"{frames} frame{'s' if frames != 1 else ''}"
+    if not start and end is None:
+        return f"it has {counted}, which is no video"
+    return f"it ends at {length:.2f} s, and from {number(start)} s to {'its end' if end is None else f'{number(end)} s'} it has {counted}"
 
 
 def is_hidden(name: str) -> bool:

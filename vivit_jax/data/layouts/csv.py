@@ -21,8 +21,8 @@ from vivit_jax.data.layouts.base import (
 from vivit_jax.data.layouts.checks import groups_in_several_splits
 from vivit_jax.data.layouts.csv_tables import BY_FRAMES, DOCUMENTED, Table, table_of, text_of
 from vivit_jax.data.layouts.published import UNSCORED
-from vivit_jax.data.layouts.times import number, seconds
 from vivit_jax.data.splits import canonical
+from vivit_jax.data.times import number, seconds
 from vivit_jax.errors import UserError
 
 LABELLED = ("train", "val")  # splits that are of no use without labels

@@ -27,7 +27,7 @@ from vivit_jax.data.layouts.base import Annotations, Label, Reading
 from vivit_jax.data.layouts.frames import rate
 from vivit_jax.data.layouts.published import UNSCORED, Gathered, Publication
 from vivit_jax.data.layouts.published_lists import header_of, rows_of, whole_number
-from vivit_jax.data.layouts.times import seconds
+from vivit_jax.data.times import seconds
 from vivit_jax.errors import UserError
 
 LISTS = {"train": ("EPIC_100_train.csv",), "val": ("EPIC_100_validation.csv",)}

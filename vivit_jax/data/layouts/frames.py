@@ -15,9 +15,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, is_utf8, locate, sorted_labels
+from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, is_utf8, locate, sorted_labels, too_few_frames
 from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside, told
-from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.errors import UserError, in_one_line

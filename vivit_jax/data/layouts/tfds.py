@@ -23,11 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading
+from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, too_few_frames
 from vivit_jax.data.layouts.frames import as_rgb, rate
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.layouts.published_lists import json_of, lines_of, whole_number
-from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.tf_examples import FORMATS, places, read_example, read_whole_example
 from vivit_jax.data.video.geometry import resize
@@ -42,7 +41,7 @@ class Stored:
     """What the data set's own files say of it.
 
     Attributes:
-      folder: of one version.
+      folder: the folder of one version of the data set.
       features: what an example holds, as `features.json` has it.
       splits: the files of each split in order, each with its number of examples.
       file_format: one of `FORMATS`.
@@ -178,7 +177,7 @@ def _kind(feature: Mapping[str, Any]) -> str:
 
 
 def _check_feature(feature: Mapping[str, Any]) -> None:
-    """Raises whatever the values of a feature that tfds did not write lead to."""
+    """Reads the values of a feature, and so raises the errors of those that tfds did not write."""
     _kind(feature)
     _classes(feature)
 

@@ -33,8 +33,8 @@ def write(
 
     Args:
       name: the data set's name.
-      folder: where to write it to.
-      contents: what it is made of, given its `examples`.
+      folder: the folder to write it to.
+      contents: makes what the data set holds from its `examples`.
       outcome: told of each clip, in order, when all are made.
       short_side: pixels; smaller videos keep their size.
       options: those of Beam's pipeline, as on a command line: `--runner=DirectRunner --direct_num_workers=2`.
@@ -81,7 +81,7 @@ def _facts(folder: pathlib.Path) -> dict[tuple[str, str], Facts | Failure]:
 
 
 class _MakeExamples(beam.PTransform):
-    """Jobs into pairs of key and example, their facts into text files."""
+    """Turns jobs into pairs of key and example, and writes the facts of their clips to text files."""
 
     def __init__(self, jobs: Sequence[making.Job], short_side: int, facts_to: str) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class _Transcode(beam.DoFn):
         """Starts the process. What comes after this step in the same worker serialises the examples."""
         builder.sort_fields_for_good()
         self._waiting: deque[making.Job] = deque()
-        self._made = making.made(_drawn(self._waiting), self._short_side, workers=1)
+        self._made = making.make_videos(_drawn(self._waiting), self._short_side, workers=1)
 
     def process(self, job: making.Job) -> Iterator[object]:
         """Yields examples, and facts under their tag."""

@@ -44,7 +44,7 @@ class Contents:
       labels: class names in the order of their numbers; with several heads, such a tuple for each head.
       examples: a function from a split's name to its pairs of key and example, or to Beam's transform that makes them; `features` says
         what an example holds.
-      description: where it came from.
+      description: a sentence on where the videos came from.
       multi_label: whether an example may have several classes, or none.
     """
 

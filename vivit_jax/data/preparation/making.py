@@ -13,7 +13,7 @@ from vivit_jax.data.preparation.builder import Contents, example
 from vivit_jax.data.preparation.journal import Journal, key_of
 from vivit_jax.data.preparation.outcome import Outcome
 from vivit_jax.data.preparation.place import DONE
-from vivit_jax.data.preparation.transcode import Transcoded, of_one_video, transcode_together
+from vivit_jax.data.preparation.transcode import Transcoded, grouped_by_video, transcode_together
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, map_in_order
 
@@ -34,8 +34,8 @@ def write(
 
     Args:
       name: the data set's name.
-      folder: where to write it to; its journal is kept here too.
-      contents: what it is made of, given its `examples`.
+      folder: the folder to write it to, which also keeps its journal.
+      contents: makes what the data set holds from its `examples`.
       outcome: told of each clip, in order.
       short_side: pixels; smaller videos keep their size.
       workers: processes that transcode.
@@ -46,34 +46,36 @@ def write(
     """
     jobs = jobs_of(outcome.annotations)
     with Journal(folder / DONE, short_side) as journal, _progress(name, len(outcome.annotations.clips), shown=progress) as advance:
-        results = made_or_found(jobs, short_side, workers, journal)
+        results = make_or_resume(jobs, short_side, workers, journal)
         path = builder.write(name, folder, contents(examples=_BySplit(_stored(results, outcome, advance))))
         outcome.summary.resumed = journal.reused
     return path
 
 
 def jobs_of(annotations: Annotations, split: str | None = None) -> list[Job]:
-    """The clips split by split, or those of one split, in lists that are made together."""
+    """Groups the clips of one split, or of all, split by split, into jobs: each job is a list of clips that one worker makes together."""
     clips = [clip for clip in annotations.clips if split in (None, clip.split)]
-    return list(of_one_video(sorted(clips, key=lambda clip: annotations.splits.index(clip.split))))
+    return list(grouped_by_video(sorted(clips, key=lambda clip: annotations.splits.index(clip.split))))
 
 
-def made(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
-    """Each job, drawn as needed, with the video of each of its clips."""
+def make_videos(jobs: Iterable[Job], short_side: int, workers: int) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
+    """Makes jobs in worker processes, drawn as they are needed; yields each with the videos of its clips, in order."""
     work = functools.partial(transcode_together, short_side=short_side)
     for job, results in map_in_order(work, jobs, workers=workers, seconds=LIMITS.seconds + 60, memory=LIMITS.memory):
         yield job, [results] * len(job) if isinstance(results, Failure) else results
 
 
-def made_or_found(jobs: Sequence[Job], short_side: int, workers: int, journal: Journal) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
-    """Each job in order with its videos, those that the journal has not made again."""
+def make_or_resume(
+    jobs: Sequence[Job], short_side: int, workers: int, journal: Journal
+) -> Iterator[tuple[Job, list[Transcoded | Failure]]]:
+    """Yields each job in order with its videos: from the journal if it has them, else made."""
     found, before = [job in journal for job in jobs], [key_of(job) for job in jobs]
     missing = [job for job, known in zip(jobs, found, strict=True) if not known]
-    with contextlib.closing(made(missing, short_side, min(workers, len(missing)))) as new:
+    with contextlib.closing(make_videos(missing, short_side, min(workers, len(missing)))) as new:
         for job, known, key in zip(jobs, found, before, strict=True):
             videos = journal.get(job) if known else None
             if videos is None:
-                ((_, videos),) = made([job], short_side, 1) if known else [next(new)]  # what was found may be damaged
+                ((_, videos),) = make_videos([job], short_side, 1) if known else [next(new)]  # what was found may be damaged
                 if key_of(job) == key:  # else a file changed meanwhile, and the videos are perhaps of what it held before
                     journal.add(job, videos)
             yield job, videos

@@ -58,8 +58,8 @@ def aside(target: pathlib.Path) -> pathlib.Path:
     return target.with_name(f".{target.name}.replaced")
 
 
-def found(target: pathlib.Path) -> pathlib.Path:
-    """`target`, or what was put aside if a killed run has left nothing there."""
+def find_whole(target: pathlib.Path) -> pathlib.Path:
+    """Where the data set of `target` lies: there, or where it was put aside if a killed run has left nothing there."""
     return aside(target) if not os.path.lexists(target) and aside(target).is_dir() else target
 
 
@@ -147,7 +147,7 @@ def _prefix(target: pathlib.Path) -> str:
 
 
 def _size_done(folder: pathlib.Path) -> int:
-    """Bytes of what is done; 0 if that is next to nothing, or no file but a link, which would lead elsewhere."""
+    """Bytes of the journal in a folder; 0 if there is none, if it holds next to nothing, or if it is a link, which would lead elsewhere."""
     try:
         status = (folder / DONE).lstat()
     except OSError:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from vivit_jax import extras
 from vivit_jax.data.layouts import LAYOUTS, Annotations, Reading, check_layout, read_layout
-from vivit_jax.data.layouts.base import read_by, tolerated
+from vivit_jax.data.layouts.base import files_read_by, tolerated
 from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.listing import Listing
 from vivit_jax.data.preparation.outcome import SHOWN, EmptySplitError, Outcome, RefusedError, Summary
@@ -65,7 +65,7 @@ def prepare(
 
     Args:
       layout: how the videos are labelled, one of `LAYOUTS`.
-      source: where they are; None for a layout that makes its own.
+      source: the file or folder that the layout reads; None for a layout that makes its own videos.
       name: the data set's name: lower-case letters, digits and underscores, beginning with a letter.
       data_dir: the folder of prepared data sets.
       short_side: pixels; smaller videos keep their size.
@@ -100,7 +100,7 @@ def prepare(
     if "tolerate" in LAYOUTS[layout].takes:
         reading = dataclasses.replace(reading or Reading(), tolerate=tolerate)
     annotations = read_layout(layout, source, reading, shares)
-    check_apart(target, (path for clip in annotations.clips for path in read_by(clip.source)))
+    check_apart(target, (path for clip in annotations.clips for path in files_read_by(clip.source)))
     contents = _contents(annotations, f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.")
     summary = Summary(target, remarks=annotations.remarks)
     with staging(target) as folder:

@@ -10,10 +10,9 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.layouts.times import too_few_frames
+from vivit_jax.data.layouts.base import Clip, too_few_frames
 from vivit_jax.data.video.container import LIMITS, Limits
-from vivit_jax.data.video.decoder import OpenVideo, named, opened
+from vivit_jax.data.video.decoder import OpenVideo, naming_errors, open_video
 from vivit_jax.data.video.encoder import Encoder
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.data.video.steady import JITTER, is_constant, shown_at, tick_count
@@ -70,7 +69,7 @@ class Transcoded:
 
     Attributes:
       video: bytes of an mp4.
-      frames: as in `Facts`, like all that follow.
+      frames: the number of its frames; this and all that follow are those of `Facts`.
     """
 
     video: bytes
@@ -103,7 +102,7 @@ def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcode
     """
     source = clip.source if isinstance(clip.source, pathlib.Path) else clip.source()
     if isinstance(source, (pathlib.Path, bytes)):
-        with opened(source, clip.name, _limits([clip], limits), strict=True) as video:
+        with open_video(source, clip.name, _limits([clip], limits), strict=True) as video:
             return _segment(video, clip, short_side, limits)
     frames, fps = source
     return _encode(frames, fps, short_side, [], lossless=clip.lossless)
@@ -126,7 +125,7 @@ def transcode_together(clips: Sequence[Clip], short_side: int, limits: Limits = 
 
 
 def _shorter(clip: Clip, stored: Transcoded) -> list[str]:
-    """Tells of a segment in seconds that the video ends before."""
+    """A remark on a video that ends before the segment asked for, as a list; empty for segments by frame numbers."""
     lacking = 0.0 if clip.end is None or clip.by_frames else clip.end - clip.start - stored.facts.duration
     return [f"the video ends {lacking:.2f} s before the segment"] if lacking > SHORTER else []
 
@@ -139,18 +138,18 @@ def _origin(path: pathlib.Path) -> str:
 
 def _of_open_video(clips: Sequence[Clip], short_side: int, limits: Limits) -> list[Transcoded | Failure]:
     results = []
-    with opened(clips[0].source, clips[0].name, _limits(clips, limits), strict=True) as video:
+    with open_video(clips[0].source, clips[0].name, _limits(clips, limits), strict=True) as video:
         for clip in clips:
             video.begin_anew()
             try:
-                with named(clip.name):
+                with naming_errors(clip.name):
                     results.append(_segment(video, clip, short_side, limits))
             except UserError as error:
                 results.append(Failure(str(error)))
     return results
 
 
-def of_one_video(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
+def grouped_by_video(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
     """Groups consecutive clips of one file, at most `TOGETHER` to a group; a clip that is made and not read is a group of its own."""
     for source, following in itertools.groupby(clips, key=lambda clip: clip.source):
         together = TOGETHER if isinstance(source, pathlib.Path) else 1
@@ -159,7 +158,7 @@ def of_one_video(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
 
 
 def _limits(clips: Sequence[Clip], limits: Limits) -> Limits:
-    """A video may be longer if only segments of it are read."""
+    """The limits on a video, which may be longer if only segments of it are read."""
     return limits if any(clip.end is None for clip in clips) else dataclasses.replace(limits, frames=SEGMENTED * limits.frames)
 
 
@@ -169,7 +168,7 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
         numbers, constant, fps = _of_frames(video, int(clip.start), None if clip.end is None else int(clip.end))
     else:
         fps = video.fps
-        numbers, constant = constant_rate(video.times, fps, clip.start, clip.end)
+        numbers, constant = frames_at_constant_rate(video.times, fps, clip.start, clip.end)
     if len(numbers) < 2:
         of_seconds = () if clip.by_frames else (clip.start, clip.end, float(video.times[-1] + 1 / video.fps))
         raise UserError(too_few_frames(len(numbers), *of_seconds))
@@ -184,16 +183,16 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
 
 
 def _of_frames(video: OpenVideo, start: int, end: int | None) -> tuple[np.ndarray, bool, Fraction]:
-    """What `constant_rate` returns for the frames from `start` to before `end` alone, and the rate of these frames."""
+    """What `frames_at_constant_rate` returns for the frames from `start` to before `end` alone, and the rate of these frames."""
     end = len(video) if end is None else end
     if end > len(video) or start >= end:
         raise UserError(f"it has {len(video)} frames, and those from {start} to before {end}, counted from 0, are asked for")
     fps = video.rate_of(start, end)
-    numbers, constant = constant_rate(video.times[start:end] - video.times[start], fps)
+    numbers, constant = frames_at_constant_rate(video.times[start:end] - video.times[start], fps)
     return start + numbers, constant, fps
 
 
-def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, bool]:
+def frames_at_constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, bool]:
     """Which frame to show at each tick of a constant rate.
 
     Args:

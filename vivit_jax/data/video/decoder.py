@@ -11,11 +11,11 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from vivit_jax.data.video.completeness import PacketInfo, check_complete, promised_frames
 from vivit_jax.data.video.container import Limits, Source, open_container
 from vivit_jax.data.video.encoder import simple_rate
 from vivit_jax.data.video.pixels import RgbReader
 from vivit_jax.data.video.steady import is_constant
-from vivit_jax.data.video.wholeness import PacketInfo, check_whole, promised_frames
 from vivit_jax.errors import UserError
 
 # Containers in which seeking is reliable; the others are read from the start.
@@ -32,7 +32,7 @@ JUMP = 4
 
 
 @contextlib.contextmanager
-def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = False, stored: bool = False) -> Iterator["OpenVideo"]:
+def open_video(source: Source, name: str | None, limits: Limits, *, strict: bool = False, stored: bool = False) -> Iterator["OpenVideo"]:
     """Opens a video for reading; whatever goes wrong with it becomes one `UserError` that names it.
 
     Args:
@@ -43,12 +43,12 @@ def opened(source: Source, name: str | None, limits: Limits, *, strict: bool = F
       stored: whether `Encoder` wrote the video: the times of its frames are then read from its table of contents.
     """
     label = name or ("video" if isinstance(source, bytes) else str(source))
-    with named(label), contextlib.closing(OpenVideo(source, limits, strict, stored)) as video:
+    with naming_errors(label), contextlib.closing(OpenVideo(source, limits, strict, stored)) as video:
         yield video
 
 
 @contextlib.contextmanager
-def named(label: str) -> Iterator[None]:
+def naming_errors(label: str) -> Iterator[None]:
     """Turns whatever goes wrong with a video inside the `with` into a `UserError` that begins with `label`."""
     try:
         yield
@@ -212,7 +212,7 @@ class OpenVideo:
         promised = promised_frames(self._container, self._stream)
         packets = [packet for packet in self._packets() if not packet.is_discard]
         if self._strict:
-            for remark in check_whole(self._source, self._container, self._stream, packets, promised):
+            for remark in check_complete(self._source, self._container, self._stream, packets, promised):
                 self._remark(remark)
         pts = sorted(packet.pts for packet in packets if packet.pts is not None)
         # VP8 hides pictures among its packets, so that their times are not those of what is shown.

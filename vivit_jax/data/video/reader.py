@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from vivit_jax.data.video.container import LIMITS, Limits, Source
-from vivit_jax.data.video.decoder import opened
+from vivit_jax.data.video.decoder import open_video
 from vivit_jax.data.video.encoder import encode
 from vivit_jax.data.video.geometry import Framer, Framing
 from vivit_jax.data.video.steady import shown_at, tick_count
@@ -73,7 +73,7 @@ def probe(source: Source, *, name: str | None = None, limits: Limits = LIMITS) -
     Raises:
       UserError: naming the video, if it is missing, no video, damaged or over a limit.
     """
-    with opened(source, name, limits) as video:
+    with open_video(source, name, limits) as video:
         first = next(video.decode(), None)
         if first is None:
             raise UserError("no frame can be decoded")
@@ -108,7 +108,7 @@ def decode_frames(
       UserError: naming the video, if it is missing, no video, damaged, over a limit, or has no frame of that number.
     """
     numbers, positions = np.unique(np.asarray(indices, np.int64), return_inverse=True)
-    with opened(source, name, limits, stored=stored) as video:
+    with open_video(source, name, limits, stored=stored) as video:
         if numbers[0] < 0 or numbers[-1] >= len(video):
             raise UserError(f"frames {numbers[0]} to {numbers[-1]} were asked for, but it has {len(video)}")
         frames = video.select(numbers.tolist())
@@ -122,6 +122,6 @@ def decode_frames(
 
 def stream_frames(source: Source, *, name: str | None = None, limits: Limits = LIMITS) -> Iterator[np.ndarray]:
     """All frames of a video in the order shown, one at a time, each uint8 (h, w, 3). Raises as `decode_frames` does."""
-    with opened(source, name, limits) as video:
+    with open_video(source, name, limits) as video:
         for frame in video.decode():
             yield video.rgb.read(frame)

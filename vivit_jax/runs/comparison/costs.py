@@ -45,7 +45,7 @@ def costs_of(contenders: Sequence[Contender], *, speed: bool, batch_size: int) -
     """The costs of each contender, by its name.
 
     Args:
-      contenders: with or without a network.
+      contenders: those compared; one that is a file of scores has no network to measure.
       speed: whether to measure speed and memory.
       batch_size: views at once in that measurement.
     """

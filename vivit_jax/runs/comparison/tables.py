@@ -9,7 +9,7 @@ from vivit_jax.runs.comparison.result import Comparison, Entry
 from vivit_jax.runs.effort import UNKNOWN, duration
 from vivit_jax.runs.pages.tables import Column
 
-LEVEL = 0.05  # a difference counts as shown if its p is below this
+ALPHA = 0.05  # a difference counts as shown if its p is below this
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +40,12 @@ def pairs_table(comparison: Comparison) -> Table:
     pairs = sorted(comparison.pairs, key=lambda pair: (pair.p_holm, pair.p, -abs(pair.difference)))
     columns = _pair_columns(comparison)
     rows = tuple(tuple(cell(pair) for _, cell in columns) for pair in pairs)
-    return Table(tuple(column for column, _ in columns), rows, frozenset(i for i, pair in enumerate(pairs) if pair.p_holm < LEVEL))
+    return Table(tuple(column for column, _ in columns), rows, frozenset(i for i, pair in enumerate(pairs) if pair.p_holm < ALPHA))
 
 
 def verdict(comparison: Comparison) -> str:
     """The conclusion of the tables, in two sentences."""
-    best, shown = comparison.ranked[0], [pair for pair in comparison.pairs if pair.p_holm < LEVEL]
+    best, shown = comparison.ranked[0], [pair for pair in comparison.pairs if pair.p_holm < ALPHA]
     ties = [entry.name for entry in comparison.ranked if entry.score == best.score]
     first = f"{best.name} scores highest" if len(ties) == 1 else f"{', '.join(ties)} score the same, and highest"
     if len(comparison.pairs) == 1:
@@ -53,7 +53,7 @@ def verdict(comparison: Comparison) -> str:
         second = "the difference is more than chance gives" if shown else "chance alone could give a difference like this"
         return f"{first}: {percent(best.score)}. By {comparison.test} {second} ({p_text(pair.p)})."
     pairs = f"{len(shown)} of {len(comparison.pairs)} pairs" + (f" with {comparison.baseline}" if comparison.baseline else "")
-    return f"{first}: {percent(best.score)}. {pairs} differ by more than chance gives ({comparison.test}, corrected p below {LEVEL})."
+    return f"{first}: {percent(best.score)}. {pairs} differ by more than chance gives ({comparison.test}, corrected p below {ALPHA})."
 
 
 def method(comparison: Comparison) -> list[str]:

@@ -16,7 +16,7 @@ FEW = 30  # with fewer units an interval is not reliable
 
 @dataclasses.dataclass(frozen=True)
 class Units:
-    """Which videos are drawn together.
+    """The units of a resampling: videos, or groups of videos that are drawn together.
 
     Attributes:
       kind: `video` or `group`.

@@ -8,7 +8,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.runs.pages.clips import player, playing
 from vivit_jax.runs.pages.page import cut, short, text
 from vivit_jax.runs.record import RunRecord
-from vivit_jax.runs.report.predictions import Example, Said
+from vivit_jax.runs.report.predictions import Example, HeadPrediction
 
 SHOWN = 6
 RANKED = 3
@@ -24,7 +24,7 @@ def clips(run: RunRecord, evaluation: dict, examples: Sequence[Example], room: i
     data = run.experiment.data
     surest = sorted(examples, key=lambda example: -example.probability)
     groups = {
-        "Right, and sure of it": _of_all_classes([example for example in surest if example.right])[:SHOWN],
+        "Right, and sure of it": _classes_in_turn([example for example in surest if example.right])[:SHOWN],
         "Wrong, and sure of it": [example for example in surest if not example.right][:SHOWN],
     }
     try:
@@ -34,8 +34,8 @@ def clips(run: RunRecord, evaluation: dict, examples: Sequence[Example], room: i
         return f"<p>The clips cannot be shown: {text(str(error))}</p>"
 
 
-def _of_all_classes(examples: Sequence[Example]) -> list[Example]:
-    """The same, the first of each class before the second of any."""
+def _classes_in_turn(examples: Sequence[Example]) -> list[Example]:
+    """The examples with the first of each class before the second of any."""
     seen: Counter[tuple[str, ...]] = Counter()
     ranked = []
     for example in examples:
@@ -61,7 +61,7 @@ def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room:
         yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{answers}</figcaption></figure>'
 
 
-def _said(head: str, said: Said) -> str:
+def _said(head: str, said: HeadPrediction) -> str:
     """The label, and the most probable classes with their probabilities."""
     prefix = f"{text(short(head, LETTERS))}: " if head else ""
     label = ", ".join(map(_name, said.labels)) or "none"

@@ -7,14 +7,14 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
-    """What one head said of one example.
+class HeadPrediction:
+    """The prediction of one head for one example.
 
     Attributes:
       labels: the names of the example's classes.
       prediction: the name of the most probable class.
       probability: that class's probability, in 0..1.
-      probabilities: those of all classes, by name; empty where they are not known.
+      probabilities: the probabilities of all classes, by name; empty where they are not known.
     """
 
     labels: tuple[str, ...]
@@ -38,7 +38,7 @@ class Example:
     """
 
     index: int
-    said: Mapping[str, Said]
+    said: Mapping[str, HeadPrediction]
 
     @property
     def right(self) -> bool:
@@ -75,11 +75,11 @@ def _of_head(row: dict, head: str) -> dict[str, Any]:
     return {key: facts[key][head] if head and facts[key] else facts[key] for key in ("label", "prediction", "probability", "probabilities")}
 
 
-def _said(facts: dict[str, Any], classes: tuple[str, ...]) -> Said:
+def _said(facts: dict[str, Any], classes: tuple[str, ...]) -> HeadPrediction:
     for value in facts["probabilities"].values():
         _probability(value)
     labels = facts["label"] if isinstance(facts["label"], list) else [facts["label"]]
-    return Said(
+    return HeadPrediction(
         labels=tuple(_name(label, classes) for label in labels),
         prediction=_name(facts["prediction"], classes),
         probability=_probability(facts["probability"]),

@@ -7,12 +7,12 @@ import numpy as np
 from vivit_jax.analysis.calibration import BINS, Calibration, calibration
 from vivit_jax.analysis.proportions import wilson
 from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
-from vivit_jax.runs.report.predictions import Said
+from vivit_jax.runs.report.predictions import HeadPrediction
 
 WHOLE = (0.0, 1.0)
 
 
-def reliability(said: Sequence[Said], labels: Sequence[str], *, multi_label: bool, name: str) -> str:
+def reliability(said: Sequence[HeadPrediction], labels: Sequence[str], *, multi_label: bool, name: str) -> str:
     """The diagram, with intervals of Wilson; nothing without predictions.
 
     With one label an example, a prediction is the most probable class; with several it is each class of each example.

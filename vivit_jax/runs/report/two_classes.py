@@ -6,20 +6,19 @@ import numpy as np
 
 from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
 from vivit_jax.runs.pages.page import cut
-from vivit_jax.runs.report.predictions import Said
+from vivit_jax.runs.report.predictions import HeadPrediction
 
 LETTERS = 40  # of the class's name in a title
 POINTS = 400  # of a curve; of a longer one every so many thresholds are left out
 WHOLE = (0.0, 1.0)
 
 
-def thresholds(said: Sequence[Said], labels: Sequence[str], *, multi_label: bool, name: str) -> str:
+def thresholds(said: Sequence[HeadPrediction], labels: Sequence[str], name: str) -> str:
     """Both curves of the second class; nothing where there are not two classes, examples of both, and probabilities of each.
 
     Args:
       said: what the head said of each example.
       labels: its classes.
-      multi_label: whether an example may have several of them, and their probabilities need not add up to 1.
       name: begins the ids of the charts on the page.
     """
     if len(labels) != 2 or not all(labels[1] in one.probabilities for one in said):
@@ -27,40 +26,17 @@ def thresholds(said: Sequence[Said], labels: Sequence[str], *, multi_label: bool
     present = np.array([labels[1] in one.labels for one in said])
     if present.all() or not present.any():
         return ""
-    ranking = _Ranking(said, labels, multi_label=multi_label)
-    return chart(_roc(present, ranking, labels[1]), f"{name}-roc") + chart(_precision(present, ranking, labels[1]), f"{name}-pr")
+    scores = np.array([one.probabilities[labels[1]] for one in said])
+    return chart(_roc(present, scores, labels[1]), f"{name}-roc") + chart(_precision(present, scores, labels[1]), f"{name}-pr")
 
 
-class _Ranking:
-    """The examples by the probability of the second class.
-
-    An evaluation holds seven digits of a probability, so those that are nearly 1 are equal in it. Of two classes that exclude each other
-    the probability of the first then still tells them apart.
-
-    Attributes:
-      ranks: (n,) the rank of each example from 0, the same for examples that nothing tells apart.
-    """
-
-    def __init__(self, said: Sequence[Said], labels: Sequence[str], *, multi_label: bool) -> None:
-        second = [one.probabilities[labels[1]] for one in said]
-        first = [0.0 if multi_label else -one.probabilities.get(labels[0], 0.0) for one in said]
-        pairs, ranks = np.unique(np.stack([second, first], axis=1), axis=0, return_inverse=True)
-        self.ranks = ranks.reshape(-1)
-        self._probabilities = pairs[:, 0]
-
-    def probabilities(self, ranks: np.ndarray) -> np.ndarray:
-        """The probability of the second class at each rank; infinity at infinity, which is above all."""
-        finite = np.isfinite(ranks)
-        return np.where(finite, self._probabilities[np.where(finite, ranks, 0).astype(int)], np.inf)
-
-
-def _roc(present: np.ndarray, ranking: _Ranking, label: str) -> Chart:
+def _roc(present: np.ndarray, scores: np.ndarray, label: str) -> Chart:
     from sklearn.metrics import roc_auc_score, roc_curve  # takes a while to import
 
-    wrong, right, at = _some(*roc_curve(present, ranking.ranks))
-    series = Series("", wrong.tolist(), right.tolist(), beside=_beside(ranking.probabilities(at)), dots=False)
+    wrong, right, at = _some(*roc_curve(present, scores))
+    series = Series("", wrong.tolist(), right.tolist(), beside=_beside(at), dots=False)
     return Chart(
-        f"ROC of {cut(label, LETTERS)}: AUC {roc_auc_score(present, ranking.ranks):.3f}",
+        f"ROC of {cut(label, LETTERS)}: AUC {roc_auc_score(present, scores):.3f}",
         Axis("false positive rate", share=True, range=WHOLE),
         Axis("true positive rate", share=True, range=WHOLE),
         [series],
@@ -69,15 +45,15 @@ def _roc(present: np.ndarray, ranking: _Ranking, label: str) -> Chart:
     )
 
 
-def _precision(present: np.ndarray, ranking: _Ranking, label: str) -> Chart:
+def _precision(present: np.ndarray, scores: np.ndarray, label: str) -> Chart:
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    precision, recall, at = precision_recall_curve(present, ranking.ranks)
+    precision, recall, at = precision_recall_curve(present, scores)
     recall, precision, at = _some(recall[::-1], precision[::-1], np.append(at, np.inf)[::-1])
-    series = Series("", recall.tolist(), precision.tolist(), beside=_beside(ranking.probabilities(at)), steps=True, dots=False)
+    series = Series("", recall.tolist(), precision.tolist(), beside=_beside(at), steps=True, dots=False)
     chance = float(present.mean())
     return Chart(
-        f"Precision and recall of {cut(label, LETTERS)}: AP {average_precision_score(present, ranking.ranks):.3f}",
+        f"Precision and recall of {cut(label, LETTERS)}: AP {average_precision_score(present, scores):.3f}",
         Axis("recall", share=True, range=WHOLE),
         Axis("precision", share=True, range=WHOLE),
         [series],

@@ -84,6 +84,5 @@ def _head(name: str, head: str, scores: dict, examples: list[Example], rows: int
     """The classes of a head, what they are taken for, the trade between them, and whether its probabilities mean what they say."""
     labels, said = list(scores["per_class"]), [example.said[head] for example in examples]
     drawn = confusion(scores["confusion"], labels) if scores.get("confusion") else ""
-    multi_label = "mAP" in scores
-    drawn += reliability(said, labels, multi_label=multi_label, name=name) + thresholds(said, labels, multi_label=multi_label, name=name)
+    drawn += reliability(said, labels, multi_label="mAP" in scores, name=name) + thresholds(said, labels, name)
     return classes(scores, rows) + (f'<div class="beside">{drawn}</div>' if drawn else "")

@@ -8,7 +8,7 @@ import jax
 from vivit_jax.config import to_dict
 from vivit_jax.data.identity import differences
 from vivit_jax.errors import UserError
-from vivit_jax.runs.interval import Interval
+from vivit_jax.runs.metric_sums import MetricSums
 from vivit_jax.runs.patience import Patience
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.workdir import Workdir
@@ -16,7 +16,7 @@ from vivit_jax.training.feed import positions_of_all_hosts
 
 
 @dataclasses.dataclass
-class Reached:
+class RunProgress:
     """How far a run has come, besides its training state.
 
     Attributes:
@@ -25,7 +25,7 @@ class Reached:
       position: the place in this host's data after that step's batch, as JSON; None before the first step.
       evaluated: the last step that was evaluated.
       best: step and validation score of the best model so far; empty before the first evaluation.
-      interval: the metrics since the last row.
+      sums: the training metrics since the last row.
     """
 
     patience: Patience
@@ -33,13 +33,13 @@ class Reached:
     position: str | None = None
     evaluated: int = 0
     best: dict[str, float] = dataclasses.field(default_factory=dict)
-    interval: Interval = dataclasses.field(default_factory=Interval)
+    sums: MetricSums = dataclasses.field(default_factory=MetricSums)
 
     @classmethod
-    def of(cls, facts: dict[str, Any], step: int, patience: Patience) -> "Reached":
+    def of(cls, facts: dict[str, Any], step: int, patience: Patience) -> "RunProgress":
         """What the checkpoint of `step` recorded; those of older versions record neither interval nor patience."""
         patience.restore(facts.get("patience"))
-        return cls(patience, step, facts["data"][jax.process_index()], facts["evaluated"], facts["best"], Interval(facts.get("interval")))
+        return cls(patience, step, facts["data"][jax.process_index()], facts["evaluated"], facts["best"], MetricSums(facts.get("interval")))
 
     def facts(self, run: Run, model_digest: str | None) -> dict[str, Any]:
         """The plain values to save in a checkpoint: this, the digest of the best model's weights, and what makes it this run's."""
@@ -49,7 +49,7 @@ class Reached:
             "best": self.best,
             "evaluated": self.evaluated,
             "model": model_digest,
-            "interval": self.interval.saved(),
+            "interval": self.sums.saved(),
             "patience": self.patience.saved(),
             "experiment": to_dict(run.experiment),
             "dataset": run.identity,

@@ -7,7 +7,7 @@ MEANS = ("loss", "top1", "grad_norm")
 STEPS = "steps"
 
 
-class Interval:
+class MetricSums:
     """Sums of the metrics since the last row, in float64. All steps have equally many clips, so a mean over steps is one over clips.
 
     Args:

@@ -1,6 +1,7 @@
-"""A video of any length, or one that comes in on standard input, read once from front to back: each frame with its time, nothing kept.
+"""Reads a video of any length, or one that comes in on standard input, once from front to back: each frame with its time.
 
-No table of its frames is made, so that memory does not grow with the video. `limits` bound a frame; who reads bounds the time of a part.
+No frame and no table of frames is kept, so memory does not grow with the video's length. `limits` bound the size of a frame; the caller
+bounds the time (see `vivit_jax.data.guard`).
 """
 
 import contextlib
@@ -12,22 +13,22 @@ from fractions import Fraction
 import av
 
 from vivit_jax.data.video.container import LIMITS, Limits, open_container, open_standard_input
-from vivit_jax.data.video.decoder import BROADCAST, MOSTLY, SEEKABLE, STEADY, named, pixel_aspect, video_stream
+from vivit_jax.data.video.decoder import BROADCAST, MOSTLY, SEEKABLE, STEADY, naming_errors, pixel_aspect, video_stream
 from vivit_jax.data.video.pixels import RgbReader
 from vivit_jax.errors import UserError
 
 STANDARD_INPUT = "-"
 USUAL_RATE = Fraction(25)
-LEAP = Fraction(3600)  # seconds
+LEAP = Fraction(3600)  # seconds by which a broadcast's times may jump forwards and still be believed
 FARTHEST_READ = 20  # seconds of video that are decoded rather than sought past
 
 
 @contextlib.contextmanager
-def passing(source: str | pathlib.Path, *, limits: Limits = LIMITS) -> Iterator["Passage"]:
+def open_stream(source: str | pathlib.Path, *, limits: Limits = LIMITS) -> Iterator["StreamedVideo"]:
     """Opens a video, or standard input for `-`; whatever goes wrong with it becomes one `UserError` that names it."""
     seekable = contextlib.nullcontext() if source != STANDARD_INPUT else _piped()
-    with named(str(source)), seekable, contextlib.closing(Passage(source, limits)) as passage:
-        yield passage
+    with naming_errors(str(source)), seekable, contextlib.closing(StreamedVideo(source, limits)) as stream:
+        yield stream
 
 
 @contextlib.contextmanager
@@ -42,8 +43,8 @@ def _piped() -> Iterator[None]:
         ) from None
 
 
-class Passage:
-    """A video stream on its way past.
+class StreamedVideo:
+    """A video that is decoded as it comes, from its first frame to its last.
 
     Attributes:
       rgb: reads pixels from its frames.
@@ -95,7 +96,7 @@ class Passage:
         longest = LEAP if self._container.format.name in BROADCAST else None
         clock, pace = _Clock(first.pts, self._stream.time_base, 1 / self.rate, longest), _Pace(self.rate)
         is_far = start > FARTHEST_READ and self._can_seek
-        for frame in self._from(clock.ticks(start)) if is_far else itertools.chain([first], frames):
+        for frame in self._frames_from(clock.ticks(start)) if is_far else itertools.chain([first], frames):
             seconds = clock.seconds(frame.pts)
             self.end = seconds + pace.step(seconds)
             yield seconds, frame
@@ -104,8 +105,8 @@ class Passage:
     def _can_seek(self) -> bool:
         return self._source != STANDARD_INPUT and self._container.format.name.startswith(SEEKABLE)
 
-    def _from(self, ticks: int) -> Iterator[av.VideoFrame]:
-        """The frames from a keyframe on that is shown at `ticks` or before."""
+    def _frames_from(self, ticks: int) -> Iterator[av.VideoFrame]:
+        """The frames from the last keyframe at or before `ticks`; from the first frame on, if the container does not lead there."""
         self._container.seek(ticks, stream=self._stream, backward=True)
         frames = self._decoded()
         first = next(frames, None)
@@ -136,7 +137,7 @@ class Passage:
 
 
 class _Pace:
-    """How long a frame is shown, judged by those so far as `frame_rate` judges by all: a container may name no rate, or a wrong one."""
+    """Estimates from the frames so far how long each is shown, as `frame_rate` does from all: a file may name no rate, or a wrong one."""
 
     def __init__(self, nominal: Fraction) -> None:
         self._nominal, self._frames, self._steady = nominal, 0, 0

@@ -1,4 +1,4 @@
-"""Whether a video is all there: what its packets hold against what its header promises."""
+"""Finds videos that are cut off, by comparing what their packets hold with what their headers promise."""
 
 import typing
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ class PacketInfo(typing.NamedTuple):
 
     Attributes:
       pts: when its picture is shown, in ticks of the stream's time base; None if the file does not say.
-      duration: for how many ticks; 0 if the file does not say.
+      duration: the ticks for which its picture is shown; 0 if the file does not say.
       is_keyframe: whether its picture is decoded without others.
       is_discard: whether an edit list hides it.
     """
@@ -38,10 +38,10 @@ def promised_frames(container: av.container.InputContainer, stream: av.VideoStre
     return sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries) or stream.frames
 
 
-def check_whole(
+def check_complete(
     source: Source, container: av.container.InputContainer, stream: av.VideoStream, packets: Sequence[PacketInfo], frames: int
 ) -> Iterator[str]:
-    """Compares what is there with what the header promises, and yields what a person should know.
+    """Compares the packets of a video with its header, and yields a remark on each small lack.
 
     Args:
       source: path or bytes.

@@ -1,4 +1,4 @@
-"""Times within a video, as lists write them."""
+"""Times within a video as people write them: on command lines, in lists of clips, and in what is printed."""
 
 import re
 
@@ -12,21 +12,6 @@ DURATION = re.compile(r"([\d:.]+?)\s*(ms|s|min|h|)")
 def number(seconds: float) -> str:
     """Seconds as text for a clip's name."""
     return f"{seconds:.15g}"
-
-
-def too_few_frames(frames: int, start: float = 0.0, end: float | None = None, length: float = 0.0) -> str:
-    """Says why a clip of fewer than two frames is refused.
-
-    Args:
-      frames: how many it has.
-      start: seconds into the video where it begins.
-      end: seconds into the video where it ends; None is the end of the video.
-      length: of the whole video, in seconds.
-    """
-    counted = f"{frames} frame{'s' if frames != 1 else ''}"
-    if not start and end is None:
-        return f"it has {counted}, which is no video"
-    return f"it ends at {length:.2f} s, and from {number(start)} s to {'its end' if end is None else f'{number(end)} s'} it has {counted}"
 
 
 def duration(text: str) -> float:

@@ -1,0 +1,128 @@
+"""Puts a run together: checks an experiment against its data set, completes it, and makes its weights and batches."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+
+from vivit_jax.config import Experiment
+from vivit_jax.data.dataset import VideoDataset, check_splits
+from vivit_jax.data.pipeline import EvaluationBatches, evaluation_batches, training_batches
+from vivit_jax.errors import UserError
+from vivit_jax.heads import Labels, by_head
+from vivit_jax.models.families import build
+from vivit_jax.preprocess import Views
+from vivit_jax.runs.run import Run
+from vivit_jax.training.devices.executors import Executor
+from vivit_jax.training.lora import with_adapters
+from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
+from vivit_jax.weights.initialise import initialise
+from vivit_jax.weights.report import ReportLine
+
+
+def check_experiment(experiment: Experiment, dataset: VideoDataset) -> None:
+    """Refuses an experiment that its data set does not allow, before anything is made.
+
+    Raises:
+      UserError: for splits, a loss or a patience that do not fit the data set.
+    """
+    check_splits(dataset, experiment.data)
+    _check_patience(experiment, dataset)
+    _check_loss(experiment, dataset)
+
+
+def _check_patience(experiment: Experiment, dataset: VideoDataset) -> None:
+    """Refuses patience with a score that is never computed."""
+    split = experiment.data.val_split
+    if experiment.evaluation.patience is not None and (split is None or not dataset.has(split)):
+        raise UserError(
+            f"evaluation.patience needs clips to validate on, and data.val_split {split} is none of data set {dataset.name}, which has "
+            f"{', '.join(dataset.splits)}: name one, such as train[90%:] with data.train_split=train[:90%], or leave patience out"
+        )
+
+
+def _check_loss(experiment: Experiment, dataset: VideoDataset) -> None:
+    """Refuses a loss that does not fit the labels."""
+    if dataset.multi_label and not experiment.multi_label:
+        raise UserError(f"the clips of data set {dataset.name} may have several labels each: set loss.name to sigmoid")
+    if experiment.multi_label and isinstance(dataset.labels, Mapping):
+        raise UserError(
+            f"loss.name sigmoid is for one head, and data set {dataset.name} has {', '.join(dataset.labels)}: set it to softmax"
+        )
+
+
+def complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Sequence[ReportLine]]:
+    """Fills in what the data set and the initial weights decide: the classes, and the mean and std of pixels.
+
+    Returns:
+      The experiment, the initial variables on the host, and where each group of them came from.
+
+    Raises:
+      UserError: for classes other than the data set's, or weights that do not fit.
+    """
+    model = _with_classes(experiment, labels)
+    start = initialise(model, experiment.init, jax.random.key(experiment.seed))
+    data = experiment.data
+    data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
+    completed = dataclasses.replace(experiment, model=start.model, data=data)
+    return completed, jax.device_get(start.variables), start.report
+
+
+def _with_classes(experiment: Experiment, labels: Labels) -> Any:
+    """The model's config with the classes (or heads) of the data set.
+
+    Raises:
+      UserError: if the config asks for others.
+    """
+    classes = {name: len(names) for name, names in labels.items()} if isinstance(labels, Mapping) else len(labels)
+    wanted = experiment.model.num_classes
+    if wanted is not None and wanted != classes:
+        raise UserError(f"model.num_classes is {wanted} and data set {experiment.data.name} has {classes}: set it to None or to that")
+    return dataclasses.replace(experiment.model, num_classes=classes)
+
+
+def make_run(experiment: Experiment, dataset: VideoDataset, variables: Any, executor: Executor) -> Run:
+    """The run of an experiment that `complete` has returned, with its batches."""
+    data, training, preprocess = experiment.data, experiment.training, experiment.preprocess
+    batch_size = training.batch_size // jax.process_count()
+    batches = training_batches(
+        dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard()
+    )
+    examples = len(dataset.source(data.train_split))
+    return Run(
+        experiment=experiment,
+        model=build(experiment.model, axis_name=executor.axis_name, batch_parts=executor.batch_parts),
+        variables=variables | {"params": with_adapters(variables["params"], training.lora, experiment.seed)},
+        preprocess=preprocess,
+        labels=dataset.labels,
+        batches=batches,
+        examples=examples,
+        val_batches=split_batches(experiment, dataset, data.val_split, experiment.evaluation.views),
+        executor=executor,
+        class_weights=_class_weights(experiment, dataset, examples),
+        identity=dataset.identity,
+    )
+
+
+def _class_weights(experiment: Experiment, dataset: VideoDataset, examples: int) -> ClassWeights | None:
+    loss = experiment.loss
+    if loss.class_weights == "balanced":
+        return balanced_class_weights(loss, dataset.class_counts(experiment.data.train_split), examples)
+    return explicit_class_weights(loss, {head: len(names) for head, names in by_head(dataset.labels).items()})
+
+
+def split_batches(
+    experiment: Experiment, dataset: VideoDataset, split: str | None, views: Views, *, flip: bool = False
+) -> EvaluationBatches | None:
+    """This host's batches of a split to evaluate; None for a split that does not exist, of which `check_splits` has warned."""
+    if split is None or not dataset.has(split):
+        return None
+    batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
+    host_size = -(-batch_size // jax.process_count())
+    options = {"views": views, "flip": flip, "batch_size": host_size, "shard": _shard()}
+    return evaluation_batches(dataset, split, experiment.preprocess, experiment.data, **options)
+
+
+def _shard() -> tuple[int, int]:
+    return jax.process_index(), jax.process_count()
