@@ -105,9 +105,18 @@ def _run(argv: list[str], program: str) -> None:
     if name not in COMMANDS:
         _parsed(_overview(), [name])
         return
+    _check_folder()
     module, arguments = parse(name, argv[1:], program)
     with contextlib.nullcontext() if getattr(module, "HANDLES_SIGNALS", False) else process.interruptible():
         module.run(arguments)
+
+
+def _check_folder() -> None:
+    """Refuses to work in a folder that is gone: each path from there would fail without a name, and libraries crash that ask for it."""
+    try:
+        pathlib.Path.cwd()
+    except OSError as error:
+        raise UserError(f"the folder that this was started in is gone, or closed to you ({error.strerror}): cd to another one") from None
 
 
 def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[ModuleType, argparse.Namespace]:

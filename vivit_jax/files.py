@@ -18,6 +18,8 @@ import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
 
+from vivit_jax.errors import UserError
+
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -57,6 +59,11 @@ def file_name(text: str) -> str:
     if len(plain.encode()) <= LONGEST_NAME:
         return plain
     return plain.encode()[: LONGEST_NAME // 2].decode(errors="ignore") + "-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def real_path(path: str | os.PathLike) -> pathlib.Path:
+    """The whole path with links followed; a link that leads back to itself stays, where `Path.resolve` raises RuntimeError."""
+    return pathlib.Path(os.path.realpath(path))
 
 
 @contextlib.contextmanager
@@ -123,17 +130,54 @@ def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with writing(path):
+        temporary = half_file(path)
         try:
             with temporary.open("wb") as file:
                 file.write(contents.encode() if isinstance(contents, str) else contents)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        except OSError:
+        except BaseException:  # a signal among them
             temporary.unlink(missing_ok=True)
             raise
+
+
+def half_file(path: pathlib.Path) -> pathlib.Path:
+    """Where this process writes what is to become the file `path`. What killed processes left there is removed a day later."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if re.fullmatch(r"\.\d{1,7}", left.suffix) and left.stem == f".{path.name}":  # the number of a process
+            with contextlib.suppress(OSError):  # another process removes it
+                if left.is_file() and not left.is_symlink() and time.time() - left.stat().st_mtime > STALE:
+                    left.unlink()
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def check_place(path: pathlib.Path) -> None:
+    """Tries whether a file or folder can be made at `path`, by a file without a name in the nearest folder above it. A full disk passes.
+
+    Raises:
+      OSError: that names the folder, with what to do.
+    """
+    folder = path if path.is_dir() else next(above for above in path.absolute().parents if os.path.lexists(above))
+    if path.exists() and not path.is_dir() and not path.is_file():  # such as /dev/stdout, which is written to in its place
+        return
+    try:
+        with writing(folder), tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
+def refuse_mount_point(path: pathlib.Path) -> None:
+    """Refuses what a finished folder cannot take the place of.
+
+    Raises:
+      UserError: naming it.
+    """
+    if real_path(path).is_mount():
+        raise UserError(f"{path} is where a disk is mounted, and no folder can take its place: give a new folder in it, {path}/NAME")
 
 
 @contextlib.contextmanager
@@ -145,7 +189,7 @@ def appearing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
       OSError: that names `path`, with what to do.
     """
-    target = path.resolve()
+    target = real_path(path)
     with writing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         with folder_beside(target) as temporary:

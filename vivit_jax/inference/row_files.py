@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vivit_jax import extras
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import lock, read_json, write_atomically, writing
+from vivit_jax.files import half_file, lock, read_json, write_atomically, writing
 from vivit_jax.inference.rows import Row, RowsOfModel
 
 ROW_GROUP = 10_000  # rows of a parquet file's group
@@ -238,7 +238,7 @@ class _Parquet(RowFile):
         types = {"start": pyarrow.float64(), "end": pyarrow.float64(), "probability": pyarrow.float32()}
         fields = [(column, types.get(column, pyarrow.string())) for column in table.columns]
         self._schema = pyarrow.schema(fields, metadata={"vivit": json.dumps(made)})
-        self.path, self._temporary = path, path.with_name(f".{path.name}.{os.getpid()}")
+        self.path, self._temporary = path, half_file(path)
         self._waiting: list[Row] = []
         self._table, self._writer = pyarrow.Table, None
         with self._cleaned():

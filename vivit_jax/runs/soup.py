@@ -12,6 +12,7 @@ import numpy as np
 from vivit_jax import console
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError
+from vivit_jax.files import real_path
 from vivit_jax.inference.evaluate import check_multi_label
 from vivit_jax.inference.label_spaces import Relabelled, agree
 from vivit_jax.inference.scores import check_finite
@@ -77,11 +78,15 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
         if not checkpoints:
             found.append(Ingredient(str(path), model, lambda model=model: load_model_dir(model).variables))
             continue
-        steps = [] if model == path else [saved.step for saved in verify(path) if saved.whole]
+        saved = [] if model == path else verify(path)
+        for one in saved:
+            if not one.whole:
+                console.warn(f"checkpoint {one.step} of {path} is left out: {one.damage}")
+        steps = [one.step for one in saved if one.whole]
         if not steps:
             raise UserError(f"{path} has no whole checkpoint: raise checkpoint.keep in the next run, or leave --checkpoints out")
         found += [Ingredient(f"{path} step {step}", model, lambda path=path, step=step: model_variables(path, step)) for step in steps]
-    names = [str(path.resolve()) for path in map(Path, paths)]
+    names = [str(real_path(path)) for path in paths]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{twice[0]} is given twice: each model of a soup counts once")
     if len(found) < 2:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from vivit_jax.errors import UserError
-from vivit_jax.files import appearing
+from vivit_jax.files import appearing, refuse_mount_point
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.answers import names_of
 from vivit_jax.serving.limits import ServingLimits
@@ -69,6 +69,7 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views,
     folder = pathlib.Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} holds something already: give a new folder")
+    refuse_mount_point(folder)
     for source in sources:
         _check_source(source)
     names = [name.replace(" ", "_") for name in names_of(sources)]

@@ -19,7 +19,7 @@ from jax import export as jax_export
 
 from vivit_jax import extras
 from vivit_jax.errors import UserError
-from vivit_jax.files import appearing, is_url
+from vivit_jax.files import appearing, is_url, refuse_mount_point
 from vivit_jax.models.families import build, family_of
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
@@ -63,6 +63,7 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | N
         raise UserError(f"--batch is for onnx, and what is exported to {to} takes any number of clips: leave it out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
+    refuse_mount_point(out)
     with appearing(out) as new:
         return FORMATS[to](pretrained, new, **({} if batch is None else {"batch": batch}))
 
