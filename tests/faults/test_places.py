@@ -1,0 +1,133 @@
+"""Places that nothing can be written to: read-only disks, mount points, folders that are gone, links that lead nowhere."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from processes import HERE
+from small_models import LABELS, PREPROCESS, SQUARE, random_variables
+
+from vivit_jax import cli
+from vivit_jax.commands.arguments import output
+from vivit_jax.files import check_place
+from vivit_jax.weights import save_pretrained
+
+ROOT = HERE.parents[1]
+
+# Each command with an output, where what it reads does not exist: the place is refused before that is looked for.
+WRITES = {
+    "convert": ["none", "--to", "OUT"],
+    "export": ["--model", "none", "--to", "stablehlo", "OUT"],
+    "soup": ["none", "none2", "--uniform", "--to", "OUT"],
+    "probe": ["--model", "none", "--name", "toys", "--to", "OUT"],
+    "features": ["--model", "none", "clip.mp4", "--out", "OUT.npz"],
+    "explain": ["--model", "none", "clip.mp4", "--out", "OUT.mp4"],
+    "predict": ["--model", "none", "clip.mp4", "--out", "OUT.csv"],
+    "evaluate": ["--model", "none", "--name", "toys", "--out", "OUT.json"],
+    "compare": ["none", "none2", "--out", "OUT"],
+    "inspect": ["--name", "toys", "--sheet", "OUT.png"],
+    "bench": ["--mode", "infer", "--model", "none", "--json", "OUT.json"],
+    "push": ["--model", "none", "me/model", "--card", "OUT.md"],
+    "serve": ["--model", "none", "--space", "OUT"],
+}
+
+
+@pytest.fixture
+def read_only(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    return small_disk
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_pretrained(tmp_path_factory.mktemp("model") / "model", SQUARE, random_variables(SQUARE), PREPROCESS, LABELS)
+
+
+def refused(capsys, *argv):
+    """The one line that a command is refused with."""
+    assert cli.main([str(word) for word in argv]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.fault(
+    promise="A place that cannot be written to is refused before the work that it is to hold",
+    provoked="the output of each command that writes one lies on a file system mounted for reading only",
+    seen="one line that names the folder, the reason and what to do; exit code 2, and nothing was read",
+    trials=13,
+)
+def test_a_read_only_place_is_refused_at_once(read_only, capsys):
+    for command, words in WRITES.items():
+        line = refused(capsys, command, *(word.replace("OUT", f"{read_only}/new/out") for word in words))
+        assert f"{read_only} cannot be written to: Read-only file system; choose a place" in line
+
+
+def test_places_that_can_be_written_to_pass(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path, tmp_path / "file", tmp_path / "new/folder/file", "/dev/stdout", "/dev/null"):
+        assert output(str(place)) == type(tmp_path)(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(OSError, match="Not a directory") as caught:
+        check_place(tmp_path / "file/in/it")
+    assert caught.value.errno == errno.ENOTDIR
+
+
+@pytest.mark.fault(
+    promise="No finished folder is lost because a disk is mounted in its place",
+    provoked="a model converted, a soup, an export and a Space, each onto a mount point, as a container's volume is",
+    seen="one line that says to name a folder in it; exit code 2, before the work",
+    trials=4,
+)
+def test_a_mount_point_is_refused(small_disk, model, capsys):
+    for words in (
+        ("convert", model, "--to", small_disk),
+        ("soup", model, f"{model}/.", "--uniform", "--to", small_disk),
+        ("export", "--model", model, "--to", "stablehlo", small_disk),
+        ("serve", "--model", model, "--space", small_disk),
+    ):
+        assert f"{small_disk} is where a disk is mounted, and no folder can take its place" in refused(capsys, *words)
+    assert not list(small_disk.iterdir())
+
+
+@pytest.mark.fault(
+    promise="A command in a folder that was deleted says so",
+    provoked="commands started in a folder that another process has removed, one of them in a process of its own",
+    seen="one line that says to change to another folder; exit code 2",
+    trials=4,
+)
+def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (["predict", "--model", "model", "clip.mp4"], ["inspect", "config.py"], ["soup", "a", "b", "--to", "c"]):
+        assert "the folder that this was started in is gone" in refused(capsys, *words)
+    there = tmp_path / "there"
+    there.mkdir()
+    command = f"cd {there}; rmdir {there}; exec {sys.executable} -m vivit_jax train --config=a.py --workdir=/tmp/run"
+    monkeypatch.chdir(tmp_path)
+    ended = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1), ended.stderr
+    assert "is gone" in ended.stderr
+
+
+@pytest.mark.fault(
+    promise="A link that leads back to itself is one line, never a traceback",
+    provoked="such a link in the place of a video, a model, a run, and of outputs",
+    seen="one line that names the link; exit code 2",
+    trials=6,
+)
+def test_a_link_to_itself_is_one_line(tmp_path, model, capsys):
+    for name in ("loop", "loop.mp4", "loop.json"):
+        (tmp_path / name).symlink_to(name)
+    loop = tmp_path / "loop"
+    for words in (
+        ("explain", "--model", model, f"{loop}.mp4", "--out", tmp_path / "out.mp4"),
+        ("explain", "--model", loop, tmp_path / "clip.mp4", "--out", f"{loop}.mp4"),
+        ("serve", "--model", loop, "--port", "0"),
+        ("compare", f"{loop}.json", loop, "--no_speed"),
+        ("soup", loop, model, "--uniform", "--to", tmp_path / "soup"),
+        ("convert", model, "--to", loop),
+    ):
+        assert str(loop) in refused(capsys, *words)
