@@ -100,6 +100,26 @@ def read_bytes(path: pathlib.Path) -> bytes:
     return path.read_bytes()
 
 
+def read_list(path: pathlib.Path) -> str:
+    """The text, UTF-8 with or without a mark, of a list that a person gives: a file, or a pipe that is written to, as `<(command)` is.
+
+    Raises:
+      OSError: that names the path, also of a device, and of a pipe that nobody writes to, whose read would never end.
+      UnicodeDecodeError: if it is not UTF-8.
+    """
+    contents = _read_pipe(path) if stat.S_ISFIFO(path.stat().st_mode) else read_bytes(path)
+    return contents.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_pipe(path: pathlib.Path) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:  # noqa: PTH123 (which opens no descriptor)
+        first = pipe.read(1)  # empty if nobody has it open to write, None if somebody has and is not there yet
+        if first == b"":
+            raise OSError(errno.EINVAL, "it is a pipe that nobody writes to", os.fspath(path))
+        os.set_blocking(pipe.fileno(), True)
+        return (first or b"") + pipe.readall()
+
+
 def check_file(path: pathlib.Path) -> None:
     """Raises an OSError that names the path unless there is a file."""
     if not stat.S_ISREG(path.stat().st_mode):

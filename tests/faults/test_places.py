@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -11,7 +12,10 @@ from small_models import LABELS, PREPROCESS, SQUARE, random_variables
 
 from vivit_jax import cli
 from vivit_jax.commands.arguments import output
-from vivit_jax.files import check_place
+from vivit_jax.data.groups import listed_groups
+from vivit_jax.errors import UserError
+from vivit_jax.files import check_place, read_list
+from vivit_jax.inference.label_spaces import _read
 from vivit_jax.weights import save_pretrained
 
 ROOT = HERE.parents[1]
@@ -131,3 +135,30 @@ def test_a_link_to_itself_is_one_line(tmp_path, model, capsys):
         ("convert", model, "--to", loop),
     ):
         assert str(loop) in refused(capsys, *words)
+
+
+@pytest.mark.fault(
+    promise="A list that is a pipe is read if something writes to it, and else refused, not waited for",
+    provoked="lists of labels, groups and videos that are a pipe nobody writes to, and a link to /dev/zero",
+    seen="one line that names the list, at once; exit code 2; what `<(command)` writes is read",
+    trials=8,
+)
+def test_a_list_that_is_a_pipe(tmp_path, model, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    (tmp_path / "labels.txt").write_text("\ufeffa\r\nb\n")
+    for path in (tmp_path / "pipe", tmp_path / "zeros"):
+        for words in (
+            ("convert", model, "--to", tmp_path / "made", "--labels", path),
+            ("predict", "--model", model, f"@{path}"),
+        ):
+            assert str(path) in refused(capsys, *words)
+        for read in (listed_groups, _read):
+            with pytest.raises(UserError, match=str(path)):
+                read(path)
+    with subprocess.Popen(["cat", tmp_path / "labels.txt"], stdout=subprocess.PIPE) as writer:
+        assert read_list(pathlib.Path(f"/dev/fd/{writer.stdout.fileno()}")) == "a\nb\n"
+    slow = f"exec 3>{tmp_path / 'pipe'}; sleep 0.5; echo a >&3; sleep 0.2; echo b >&3"
+    with subprocess.Popen(["/bin/sh", "-c", slow]), (tmp_path / "pipe").open("rb") as opened:  # so that the writer can begin
+        assert read_list(tmp_path / "pipe") == "a\nb\n"
+        assert not os.read(opened.fileno(), 1)

@@ -26,6 +26,7 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, output, positive, whole
 from vivit_jax.errors import UserError, printable
+from vivit_jax.files import read_list
 from vivit_jax.models.families import family_of
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.config import InitConfig
@@ -195,7 +196,7 @@ def _read_labels(path: pathlib.Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        return tuple(line.strip() for line in read_list(path).splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as class names, one a line: {error}") from None
 

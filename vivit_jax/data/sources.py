@@ -12,7 +12,7 @@ from vivit_jax.console import counted, first_of
 from vivit_jax.data.video.passage import STANDARD_INPUT
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
-from vivit_jax.files import writing
+from vivit_jax.files import read_list, writing
 from vivit_jax.scratch import scratch_folder
 
 PATTERN = frozenset("*?[")
@@ -121,7 +121,7 @@ def _shown(match: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _lines(path: pathlib.Path) -> list[str]:
     try:
-        lines = [line.rstrip("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
+        lines = read_list(path).split("\n")
     except UnicodeDecodeError:
         raise UserError(f"{path}: is no text in UTF-8: give a file with a path a line") from None
     except OSError as error:
