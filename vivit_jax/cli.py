@@ -9,6 +9,7 @@ To add a command, write the module in `commands/` and add its line to `COMMANDS`
 import argparse
 import contextlib
 import difflib
+import errno
 import importlib
 import inspect
 import itertools
@@ -26,6 +27,8 @@ from vivit_jax.errors import EXIT_BAD_INPUT, Stopped, UserError, in_one_line, un
 from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
+# Errors of the system that a path is at fault for, and not the machine.
+OF_THE_PATH = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS)
 PROSE_WIDTH = 100  # of help, in characters, on a terminal that is wider
 COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completing
 
@@ -58,8 +61,8 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
       program: what messages begin with.
 
     Returns:
-      The exit code: 0 on success, 1 where the system fails (a full disk) or a run cannot go on, 2 for bad input, 130 on Ctrl-C, 143 on
-      SIGTERM.
+      The exit code: 0 on success, 1 where the system fails (a full disk) or a run cannot go on, 2 for bad input, such as a path that
+      may not be used, 130 on Ctrl-C, 143 on SIGTERM.
     """
     if argv is None:
         process.begin(program)
@@ -86,7 +89,7 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
         return _fail(program, f"{told}: give it more, or ask for less at once (smaller batches, fewer views)", EXIT_FAILURE)
     except OSError as error:
         process.flush_output()
-        return _fail(program, error, EXIT_FAILURE)
+        return _fail(program, error, EXIT_BAD_INPUT if error.errno in OF_THE_PATH else EXIT_FAILURE)
     return 0
 
 

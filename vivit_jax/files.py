@@ -150,17 +150,31 @@ def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
         return
-    with writing(path):
-        temporary = half_file(path)
-        try:
-            with temporary.open("wb") as file:
-                file.write(contents.encode() if isinstance(contents, str) else contents)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:  # a signal among them
-            temporary.unlink(missing_ok=True)
-            raise
+    write_together({path: contents})
+
+
+def write_together(files: Mapping[pathlib.Path, str | bytes]) -> None:
+    """Writes several files, each as `write_atomically` does a single one, and none before all have their room on the disk.
+
+    Raises:
+      OSError: that names the file, with what to do; all are then as they were.
+    """
+    halves: dict[pathlib.Path, pathlib.Path] = {}
+    try:
+        for path, contents in files.items():
+            with writing(path):
+                halves[path] = half_file(path)
+                with halves[path].open("wb") as file:
+                    file.write(contents.encode() if isinstance(contents, str) else contents)
+                    file.flush()
+                    os.fsync(file.fileno())
+        for path, half in halves.items():
+            with writing(path):
+                half.replace(path)
+    except BaseException:  # a signal among them
+        for half in halves.values():
+            half.unlink(missing_ok=True)
+        raise
 
 
 def half_file(path: pathlib.Path) -> pathlib.Path:
@@ -256,7 +270,12 @@ def write_json(path: pathlib.Path, values: object) -> None:
     Raises:
       ValueError: for NaN or infinity, which JSON has no name for.
     """
-    write_atomically(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(path, json_of(values))
+
+
+def json_of(values: object) -> str:
+    """Plain values as the text of a JSON file; ValueError for NaN or infinity."""
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def sha256(path: pathlib.Path) -> str:

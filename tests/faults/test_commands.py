@@ -11,6 +11,7 @@ import jax
 import pytest
 
 from vivit_jax import cli
+from vivit_jax.process import GRACE_SECONDS
 from vivit_jax.training.devices.compilation import use_cache
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -75,6 +76,45 @@ def test_ctrl_c_while_source_in_a_string_is_executed_ends_with_130(tmp_path):
     (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_A_STRING)
     ended = run_in(tmp_path, "-m", "interrupted")
     assert (ended.returncode, ended.stderr) == (130, "vivit: interrupted\n")
+
+
+SIGNALLED_IN_A_COLLECTION = """
+import gc, os, time
+from vivit_jax import process
+from vivit_jax.quiet import silence_libraries
+process.begin("vivit")
+silence_libraries()
+def signalled(phase, _):
+    gc.callbacks.remove(signalled)
+    os.kill(os.getpid(), NUMBER)
+    time.sleep(0)
+try:
+    with process.interruptible():
+        gc.callbacks.append(signalled)
+        gc.collect()
+        for _ in range(100):
+            time.sleep(0.1)
+except KeyboardInterrupt:
+    print("cleaned up", flush=True)
+    raise SystemExit(process.left(process.ended_by(2)))
+except process.Terminated:
+    print("cleaned up", flush=True)
+    raise SystemExit(process.left(process.ended_by(15)))
+"""
+
+
+@pytest.mark.fault(
+    promise="A signal is heeded whatever code it meets",
+    provoked="SIGINT and SIGTERM in a callback of the garbage collector, as JAX has one, which swallows exceptions",
+    seen="`vivit: interrupted` or `vivit: terminated` within a second and after cleaning up, no traceback; exit code 130 or 143",
+    trials=2,
+)
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_that_a_callback_swallows_is_sent_again(tmp_path, number, word):
+    begun = time.monotonic()
+    ended = run_in(tmp_path, "-c", SIGNALLED_IN_A_COLLECTION.replace("NUMBER", str(int(number))))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + number, "cleaned up\n", f"vivit: {word}\n")
+    assert time.monotonic() - begun < GRACE_SECONDS
 
 
 SIGNALLED_IN_AN_IMPORT = """

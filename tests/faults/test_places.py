@@ -14,7 +14,7 @@ from vivit_jax import cli
 from vivit_jax.commands.arguments import output
 from vivit_jax.data.groups import listed_groups
 from vivit_jax.errors import UserError
-from vivit_jax.files import check_place, read_list
+from vivit_jax.files import check_place, read_list, write_together
 from vivit_jax.inference.label_spaces import _read
 from vivit_jax.weights import save_pretrained
 
@@ -162,3 +162,51 @@ def test_a_list_that_is_a_pipe(tmp_path, model, capsys):
     with subprocess.Popen(["/bin/sh", "-c", slow]), (tmp_path / "pipe").open("rb") as opened:  # so that the writer can begin
         assert read_list(tmp_path / "pipe") == "a\nb\n"
         assert not os.read(opened.fileno(), 1)
+
+
+@pytest.fixture
+def little_room(small_disk):
+    """The folder of a file system with 256 kB left."""
+    (small_disk / "filler").write_bytes(bytes(4 * 2**20 - 2**18))
+    return small_disk
+
+
+@pytest.mark.fault(
+    promise="Files that belong together, such as those of a comparison, are all new or all old",
+    provoked="a file system with room for the first two of three files, over older ones",
+    seen="one error that names the third; all three as they were, and nothing beside them",
+    trials=1,
+)
+def test_files_that_belong_together_are_written_together(little_room):
+    files = {little_room / f"compare.{end}": bytes(size) for end, size in (("json", 50_000), ("md", 50_000), ("html", 500_000))}
+    for path in files:
+        path.write_text("old")
+    before = sorted(path.name for path in little_room.iterdir())
+    with pytest.raises(OSError, match="No space left on device; free some space") as caught:
+        write_together(files)
+    assert caught.value.filename == str(little_room / "compare.html")
+    assert sorted(path.name for path in little_room.iterdir()) == before
+    assert {path.read_text() for path in files} == {"old"}
+
+
+def test_a_disk_that_fills_up_under_a_space_is_one_line(little_room, model, capsys):
+    """Copying this package, where `shutil.copytree` would go on and at last tell of every file."""
+    pytest.importorskip("starlette", reason="needs the extra `serve`")
+    assert cli.main(["serve", "--model", str(model), "--space", str(little_room / "space")]) == 1
+    assert capsys.readouterr().err == f"vivit: {little_room}/space: No space left on device; free some space\n"
+    assert [path.name for path in little_room.iterdir()] == ["filler"]
+
+
+def test_an_empty_list_of_labels_is_refused(tmp_path, model, capsys):
+    (tmp_path / "labels.txt").write_text("\n")
+    assert "holds no class names" in refused(capsys, "convert", model, "--to", tmp_path / "made", "--labels", tmp_path / "labels.txt")
+
+
+def test_a_path_that_may_not_be_used_is_bad_input(tmp_path, model, capsys):
+    """Whatever step of a command meets it."""
+    (tmp_path / "model").mkdir()
+    for name in ("config.json", "preprocess.json"):
+        (tmp_path / "model" / name).write_bytes((model / name).read_bytes())
+    (tmp_path / "model/model.safetensors").symlink_to("model.safetensors")
+    line = refused(capsys, "export", "--model", tmp_path / "model", "--to", "stablehlo", tmp_path / "out")
+    assert "model.safetensors" in line

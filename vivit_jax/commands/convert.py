@@ -25,7 +25,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, output, positive, whole
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError, in_one_line, printable
 from vivit_jax.files import read_list
 from vivit_jax.models.families import family_of
 from vivit_jax.weights import config as choices
@@ -196,9 +196,12 @@ def _read_labels(path: pathlib.Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        return tuple(line.strip() for line in read_list(path).splitlines() if line.strip())
+        names = tuple(line.strip() for line in read_list(path).splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as class names, one a line: {error}") from None
+        raise UserError(f"{path} cannot be read as class names, one a line: {in_one_line(error)}") from None
+    if not names:
+        raise UserError(f"{path} holds no class names: write one a line, or leave --labels out")
+    return names
 
 
 def _by(extents: tuple[int, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -80,7 +81,7 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views,
         for source, name in zip(sources, served, strict=True):
             if name != source:
                 _copy_model(pathlib.Path(source), new / name)
-        shutil.copytree(PACKAGE, new / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        _copy_package(new / PACKAGE.name)
         for name, contents in written.items():
             (new / name).write_text(contents, encoding="utf-8")
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -145,6 +146,16 @@ def _check_source(source: str) -> None:
     if missing:
         raise UserError(f"{source} is no model directory (it has no {missing[0]}): make one by vivit convert, or name one by {HUB}org/name")
     load_model_dir(source)
+
+
+def _copy_package(to: pathlib.Path) -> None:
+    """As `shutil.copytree` does, whose error is not that of the system, but a list for all files that a full disk had no room for."""
+    for folder, _, names in os.walk(PACKAGE):
+        if pathlib.Path(folder).name != "__pycache__":
+            there = to / pathlib.Path(folder).relative_to(PACKAGE)
+            there.mkdir()
+            for name in names:
+                shutil.copyfile(pathlib.Path(folder) / name, there / name)
 
 
 def _copy_model(source: pathlib.Path, to: pathlib.Path) -> None:
