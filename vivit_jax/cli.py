@@ -28,7 +28,17 @@ from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
 # Errors of the system that a path is at fault for, and not the machine.
-OF_THE_PATH = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS)
+OF_THE_PATH = (
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTEMPTY,
+    errno.EROFS,
+)
 PROSE_WIDTH = 100  # of help, in characters, on a terminal that is wider
 COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completing
 

@@ -35,6 +35,7 @@ REMEDIES = {
     errno.EACCES: "give yourself the right to write there, or choose another place",
     errno.EPERM: "give yourself the right to write there, or choose another place",
     errno.EROFS: "choose a place that can be written to",
+    errno.ENOTEMPTY: "another process has put something there: give another path",
     errno.EIO: "the disk may be failing: choose a place on another",
 }
 
@@ -148,9 +149,22 @@ def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
       OSError: that names the file, with what to do.
     """
     if path.exists() and not path.is_file():
-        path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+        _write_through(path, contents.encode() if isinstance(contents, str) else contents)
         return
     write_together({path: contents})
+
+
+def _write_through(path: pathlib.Path, contents: bytes) -> None:
+    """Writes to a device, or to a pipe unless nobody reads it, which opening it would wait for."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise OSError(errno.EINVAL, "it is a pipe that nobody reads", os.fspath(path)) from None
+    with open(descriptor, "wb") as file:  # noqa: PTH123 (which opens no descriptor)
+        os.set_blocking(descriptor, True)
+        file.write(contents)
 
 
 def write_together(files: Mapping[pathlib.Path, str | bytes]) -> None:

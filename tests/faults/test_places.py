@@ -14,7 +14,7 @@ from vivit_jax import cli
 from vivit_jax.commands.arguments import output
 from vivit_jax.data.groups import listed_groups
 from vivit_jax.errors import UserError
-from vivit_jax.files import check_place, read_list, write_together
+from vivit_jax.files import check_place, read_list, write_atomically, write_together
 from vivit_jax.inference.label_spaces import _read
 from vivit_jax.weights import save_pretrained
 
@@ -162,6 +162,18 @@ def test_a_list_that_is_a_pipe(tmp_path, model, capsys):
     with subprocess.Popen(["/bin/sh", "-c", slow]), (tmp_path / "pipe").open("rb") as opened:  # so that the writer can begin
         assert read_list(tmp_path / "pipe") == "a\nb\n"
         assert not os.read(opened.fileno(), 1)
+
+
+def test_an_output_that_is_a_pipe_is_written_if_somebody_reads_it(tmp_path):
+    """As `>(command)` is; opening one that nobody reads, such as in place of a run's evaluation.json, would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a pipe that nobody reads") as caught:
+        write_atomically(tmp_path / "pipe", "whole")
+    assert caught.value.filename == str(tmp_path / "pipe")
+    with subprocess.Popen(["sleep 0.3; cat"], shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        long = b"whole" * 100_000  # more than a pipe holds
+        write_atomically(pathlib.Path(f"/dev/fd/{reader.stdin.fileno()}"), long)
+        assert reader.communicate()[0] == long
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ that runs it without this package. `torchvision` is a file, of the weights of `t
 `pytorchvideo` one of its X3D's. `onnx` is the forward pass from normalised pixels, which lasts and runs without JAX (`weights/onnx/`).
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -105,7 +106,8 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> str:
     (batch,) = jax_export.symbolic_shape("b")
     shapes = {path: jax.ShapeDtypeStruct(array.shape, array.dtype) for path, array in params.items()}
     video = jax.ShapeDtypeStruct((batch, *config.clip, 3), jnp.uint8)
-    program = jax_export.export(jax.jit(forward), platforms=PLATFORMS)(shapes, video)
+    with _without_source_places():
+        program = jax_export.export(jax.jit(forward), platforms=PLATFORMS)(shapes, video)
     out.mkdir(parents=True, exist_ok=True)
     (out / PROGRAM).write_bytes(program.serialize())
     write_safetensors(out / WEIGHTS, params)
@@ -116,6 +118,17 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> str:
     _write_json(out / "versions.json", versions | {"calling_convention": program.calling_convention_version})
     (out / "run.py").write_text(RUN, encoding="utf-8")
     return PROMISE.format(jax=versions["jax"])
+
+
+@contextlib.contextmanager
+def _without_source_places() -> Iterator[None]:
+    """Leaves out where in which file each operation was written: the paths tell of this machine, and would make other bytes on another."""
+    before = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", before)
 
 
 RUN = '''"""Runs model.stablehlo on videos, with nothing but jax, numpy and safetensors.
