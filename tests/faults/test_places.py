@@ -170,10 +170,10 @@ def test_an_output_that_is_a_pipe_is_written_if_somebody_reads_it(tmp_path):
     with pytest.raises(OSError, match="it is a pipe that nobody reads") as caught:
         write_atomically(tmp_path / "pipe", "whole")
     assert caught.value.filename == str(tmp_path / "pipe")
-    with subprocess.Popen(["sleep 0.3; cat"], shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
-        long = b"whole" * 100_000  # more than a pipe holds
+    long = b"whole" * 100_000  # more than a pipe holds
+    with subprocess.Popen(["/bin/sh", "-c", f"sleep 0.3; cat > {tmp_path}/read"], stdin=subprocess.PIPE) as reader:
         write_atomically(pathlib.Path(f"/dev/fd/{reader.stdin.fileno()}"), long)
-        assert reader.communicate()[0] == long
+    assert (tmp_path / "read").read_bytes() == long
 
 
 @pytest.fixture
