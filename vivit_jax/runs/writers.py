@@ -81,9 +81,16 @@ class JsonLines:
     def __init__(self, path: Path, step: int, evaluated: int | None = None) -> None:
         self._path = path
         evaluated = step if evaluated is None else evaluated
+        if step and not path.exists():
+            console.warn(f"{path} is gone: it begins anew, with the rows after step {step}")
         lines = read_bytes(path).decode(errors="replace").splitlines() if path.exists() else []
-        rows = [line for line in lines if _is_kept(line, step, evaluated)]
-        write_atomically(path, "".join(f"{row}\n" for row in rows))
+        kept = [number for number, line in enumerate(lines) if _is_kept(_row(line), step, evaluated)]
+        damaged = [number for number in range(max(kept, default=0)) if _row(lines[number]) is None]  # the last may be one that was cut off
+        if damaged:
+            console.warn(
+                f"{path} is damaged: {console.counted(len(damaged), 'line')}, from line {damaged[0] + 1} on, cannot be read: dropped"
+            )
+        write_atomically(path, "".join(f"{lines[number]}\n" for number in kept))
 
     def write(self, step: int, row: dict[str, float]) -> None:
         """Appends a row; NaN and infinity, which JSON does not have, become null."""
@@ -235,12 +242,16 @@ def _broken(error: Exception) -> UserError:
     )
 
 
-def _is_kept(line: str, step: int, evaluated: int) -> bool:
+def _row(line: str) -> dict | None:
+    """The row of metrics that a line holds, if it does."""
     try:
         row = json.loads(line)
-        at = row["step"]
-        if any(key.startswith("test/") for key in row):
-            return False
-        return at <= (evaluated if any(key.startswith("val/") for key in row) else step)
-    except (ValueError, TypeError, KeyError):
+        return row if isinstance(row["step"], int) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _is_kept(row: dict | None, step: int, evaluated: int) -> bool:
+    if row is None or any(key.startswith("test/") for key in row):
         return False
+    return row["step"] <= (evaluated if any(key.startswith("val/") for key in row) else step)
