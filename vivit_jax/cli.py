@@ -39,6 +39,7 @@ OF_THE_PATH = (
     errno.ENOTEMPTY,
     errno.EROFS,
 )
+OUTPUTS = ("to", "out", "json", "sheet", "plot", "card", "space")  # options that name what a command makes
 PROSE_WIDTH = 100  # of help, in characters, on a terminal that is wider
 COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completing
 
@@ -120,8 +121,17 @@ def _run(argv: list[str], program: str) -> None:
         return
     _check_folder()
     module, arguments = parse(name, argv[1:], program)
-    with contextlib.nullcontext() if getattr(module, "HANDLES_SIGNALS", False) else process.interruptible():
+    with contextlib.nullcontext() if getattr(module, "HANDLES_SIGNALS", False) else process.interruptible(), _outlasting(arguments):
         module.run(arguments)
+
+
+def _outlasting(arguments: argparse.Namespace) -> contextlib.AbstractContextManager:
+    """Lets a command that makes files finish them if the reader of its output goes away."""
+    if not any(isinstance(getattr(arguments, option, None), pathlib.Path) for option in OUTPUTS):
+        return contextlib.nullcontext()
+    from vivit_jax.console import outlasting_readers  # which imports rich, that help need not wait for
+
+    return outlasting_readers()
 
 
 def _check_folder() -> None:

@@ -134,6 +134,25 @@ def test_a_signal_during_an_import_raises_nothing_in_it(tmp_path):
     assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "vivit: terminated\n")
 
 
+@pytest.mark.fault(
+    promise="A command that makes files makes them even if the reader of its output goes away",
+    provoked="the output of `vivit inspect --sheet`, which prints before it writes, is a pipe that nobody reads, as after `| head -1`",
+    seen="the file, exit code 1, and nothing on standard error",
+    trials=1,
+)
+def test_files_are_made_though_nobody_reads_the_output(original, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command = ["inspect", "--name", "mine", "--data_dir", original / "data", "--sheet", tmp_path / "sheet.png"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "vivit_jax", *command], stdout=write, stderr=subprocess.PIPE, env=environment, check=False
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
 URL = "gs://bucket/made"
 WRITES = {
     "convert": ["model", "--to", URL],
