@@ -27,6 +27,7 @@ def read_torch(path: pathlib.Path) -> Tensors:
             f"{path} was saved by a torch older than 1.6, whose files cannot be checked before loading; save it again with torch"
         )
     check_expansion(path)
+    _check_checksums(path)
     _check_pickle(path)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -42,6 +43,13 @@ def read_torch(path: pathlib.Path) -> Tensors:
         _check_torch(path, name, tensor)
     shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
     return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)), taken)
+
+
+def _check_checksums(path: pathlib.Path) -> None:
+    """Refuses a file of which a part is not as it was saved: torch itself does not look at the checksums that it saves."""
+    with zipfile.ZipFile(path) as archive:
+        if wrong := archive.testzip():
+            raise UserError(f"{path} is damaged: {wrong} in it does not have the checksum it was saved with; get it again")
 
 
 def _check_pickle(path: pathlib.Path) -> None:
