@@ -44,9 +44,9 @@ def test_a_full_disk_of_the_writers_stops_nothing(small_disk, capsys):
 
 @pytest.mark.fault(
     promise="Rows of metrics that are lost to damage are told of when a run goes on",
-    provoked="metrics.jsonl deleted; two of its lines overwritten with zeros; its last line cut off, as a kill does",
-    seen="a warning that says which lines are dropped, or that the file is gone; none for the line that was cut off; other rows are kept",
-    trials=3,
+    provoked="metrics.jsonl deleted; two lines overwritten with zeros; a last line cut off, of a step before and after the checkpoint",
+    seen="a warning that says which lines are dropped, or that the file is gone; none for a row that will be written anew",
+    trials=4,
 )
 def test_rows_that_are_lost_are_told_of(tmp_path, capsys):
     path = tmp_path / "metrics.jsonl"
@@ -61,6 +61,9 @@ def test_rows_that_are_lost_are_told_of(tmp_path, capsys):
     JsonLines(path, 7)
     assert not capsys.readouterr().out
     assert path.read_text().splitlines() == rows
+    path.write_text("\n".join(rows)[:-3])
+    JsonLines(path, 7)
+    assert "is damaged: 1 line, from line 7 on, cannot be read: dropped" in capsys.readouterr().out
 
 
 def fill(disk):

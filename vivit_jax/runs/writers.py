@@ -11,6 +11,7 @@ import json
 import math
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -85,7 +86,8 @@ class JsonLines:
             console.warn(f"{path} is gone: it begins anew, with the rows after step {step}")
         lines = read_bytes(path).decode(errors="replace").splitlines() if path.exists() else []
         kept = [number for number, line in enumerate(lines) if _is_kept(_row(line), step, evaluated)]
-        damaged = [number for number in range(max(kept, default=0)) if _row(lines[number]) is None]  # the last may be one that was cut off
+        last = max(kept, default=0)
+        damaged = [n for n, line in enumerate(lines) if _row(line) is None and (n < last or _is_kept(_begun(line), step, evaluated))]
         if damaged:
             console.warn(
                 f"{path} is damaged: {console.counted(len(damaged), 'line')}, from line {damaged[0] + 1} on, cannot be read: dropped"
@@ -249,6 +251,12 @@ def _row(line: str) -> dict | None:
         return row if isinstance(row["step"], int) else None
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _begun(line: str) -> dict | None:
+    """The step, and one of the names, of a line that was cut off after them."""
+    begun = re.match(r'\{"step": (\d+), "([a-z]+/)', line)
+    return {"step": int(begun[1]), begun[2]: None} if begun else None
 
 
 def _is_kept(row: dict | None, step: int, evaluated: int) -> bool:
