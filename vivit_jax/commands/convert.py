@@ -25,7 +25,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, output, positive, whole
-from vivit_jax.errors import UserError, in_one_line, printable
+from vivit_jax.errors import UserError, printable
 from vivit_jax.files import read_list
 from vivit_jax.models.families import family_of
 from vivit_jax.weights import config as choices
@@ -197,10 +197,12 @@ def _read_labels(path: pathlib.Path | None) -> tuple[str, ...] | None:
         return None
     try:
         names = tuple(line.strip() for line in read_list(path).splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as class names, one a line: {in_one_line(error)}") from None
+    except OSError as error:
+        raise UserError(f"--labels {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"--labels {path} is not UTF-8 at byte {error.start}: write class names, one a line") from None
     if not names:
-        raise UserError(f"{path} holds no class names: write one a line, or leave --labels out")
+        raise UserError(f"--labels {path} holds no class names: write one a line, or leave --labels out")
     return names
 
 

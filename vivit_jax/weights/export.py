@@ -178,10 +178,7 @@ if __name__ == "__main__":
 
 def export_onnx(pretrained: Pretrained, out: pathlib.Path, *, batch: int | None = None) -> str:
     """An ONNX file, or a directory with one, and how far onnxruntime is from the model; see `vivit_jax.weights.onnx.export.write_onnx`."""
-    try:
-        import onnx  # noqa: F401 (an extra)
-    except ImportError:
-        raise UserError(f"an export to onnx needs the extra onnx: {extras.install('onnx')}") from None
+    extras.check_import("onnx", f"an export to onnx needs the extra onnx: {extras.install('onnx')}")
     from vivit_jax.weights.onnx.export import write_onnx
 
     return write_onnx(pretrained, out, batch=batch)

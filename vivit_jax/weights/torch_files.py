@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vivit_jax.errors import UserError
+from vivit_jax.extras import check_import
 from vivit_jax.weights.tensor_files import DAMAGED, Tensors, check_expansion, first_line, leaves_of
 from vivit_jax.weights.wrappers import state_dict_in
 
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
 
 def read_torch(path: pathlib.Path) -> Tensors:
     """Tensors of a .pth or .bin file by torch's weights-only loading, which executes nothing from the file."""
-    try:
-        import torch
-    except ImportError:
-        raise UserError(f"{path} is a PyTorch file, and reading it needs torch: pip install torch, or convert it to safetensors") from None
+    check_import("torch", f"{path} is a PyTorch file, and reading it needs torch: pip install torch, or convert it to safetensors")
+    import torch
+
     if not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} was saved by a torch older than 1.6, whose files cannot be checked before loading; save it again with torch"
