@@ -54,5 +54,5 @@ def test_a_package_that_is_there_and_broken_is_not_called_missing(tmp_path, monk
         with pytest.raises(UserError, match=rf"{name} is installed, but cannot be imported \((ImportError|ModuleNotFoundError): [^\n]+\)"):
             check_import(name, "get it")
     for name in ("nowhere_to_be_found", "nowhere_to_be_found.inner"):
-        with pytest.raises(UserError, match="^get it$"):
+        with pytest.raises(UserError, match=r"^get it$"):
             check_import(name, "get it")
