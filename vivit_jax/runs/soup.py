@@ -1,6 +1,7 @@
 """Averages the weights of models that were fine-tuned from the same start (Wortsman et al. 2022): one model, at the cost of one."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.evaluation import Evaluator, Scoring
 from vivit_jax.training.forward import Watch
-from vivit_jax.weights import Pretrained, load_model_dir
+from vivit_jax.weights import Pretrained, load_model_dir, model_json
 from vivit_jax.weights.layers import COLLECTION, flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import is_model_dir
 
@@ -76,7 +77,7 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
         if not is_model_dir(model):
             raise UserError(f"{path} is neither a model directory nor the work directory of a run with a model/ in it")
         if not checkpoints:
-            found.append(Ingredient(str(path), model, lambda model=model: load_model_dir(model).variables))
+            found.append(Ingredient(str(path), model, functools.partial(_variables, model, model_json.read_config(model))))
             continue
         saved = [] if model == path else verify(path)
         for one in saved:
@@ -92,6 +93,14 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
     if len(found) < 2:
         raise UserError("a soup needs two models or more")
     return found
+
+
+def _variables(model: Path, seen: dict) -> Any:
+    """The variables of a model directory that still has the config.json that was `seen`, in which the SHA-256 of the weights is."""
+    variables = load_model_dir(model).variables
+    if model_json.read_config(model) != seen:  # by a run that goes on, say: it would be averaged under the other model's score
+        raise UserError(f"{model} was replaced while the soup was made: wait until its run has ended, and give the same command again")
+    return variables
 
 
 def greedy_soup(
