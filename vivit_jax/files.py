@@ -143,28 +143,44 @@ def read_json(path: pathlib.Path) -> typing.Any:
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
     """Writes a file whole or not at all: a reader sees the old contents or the new ones, after a crash too.
 
-    What is no file, such as `/dev/stdout`, is written as it is.
+    What is no file, such as a pipe, is written as it is, and so is an open file of this process, such as `/dev/stdout`.
 
     Raises:
       OSError: that names the file, with what to do.
     """
-    if path.exists() and not path.is_file():
-        _write_through(path, contents.encode() if isinstance(contents, str) else contents)
+    number = _open_file(path)
+    if number is None and (path.is_file() or not path.exists()):
+        write_together({path: contents})
         return
-    write_together({path: contents})
+    descriptor = _opened(path) if number is None else _doubled(path, number)
+    with writing(path), open(descriptor, "wb") as file:  # noqa: PTH123 (which opens no descriptor)
+        file.write(contents.encode() if isinstance(contents, str) else contents)
 
 
-def _write_through(path: pathlib.Path, contents: bytes) -> None:
-    """Writes to a device, or to a pipe unless nobody reads it, which opening it would wait for."""
+def _open_file(path: pathlib.Path) -> int | None:
+    """The number of the open file that a name such as `/dev/stdout` or `/dev/fd/3` means: wherever it leads, nothing may take its place."""
+    match = re.fullmatch(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)", os.path.abspath(path))  # noqa: PTH100
+    if not match:
+        return None
+    return int(match[2]) if match[2] else ("stdin", "stdout", "stderr").index(match[1])
+
+
+def _opened(path: pathlib.Path) -> int:
+    """Opens a device, or a pipe unless nobody reads it, which opening it would wait for."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
         raise OSError(errno.EINVAL, "it is a pipe that nobody reads", os.fspath(path)) from None
-    with open(descriptor, "wb") as file:  # noqa: PTH123 (which opens no descriptor)
-        os.set_blocking(descriptor, True)
-        file.write(contents)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _doubled(path: pathlib.Path, number: int) -> int:
+    """Another number for the same open file, which can be closed without it."""
+    with writing(path):
+        return os.dup(number)
 
 
 def write_together(files: Mapping[pathlib.Path, str | bytes]) -> None:
@@ -207,9 +223,9 @@ def check_place(path: pathlib.Path) -> None:
     Raises:
       OSError: that names the folder, with what to do.
     """
-    folder = path if path.is_dir() else next(above for above in path.absolute().parents if os.path.lexists(above))
-    if path.exists() and not path.is_dir() and not path.is_file():  # such as /dev/stdout, which is written to in its place
+    if _open_file(path) is not None or (path.exists() and not path.is_dir() and not path.is_file()):  # which are written to as they are
         return
+    folder = path if path.is_dir() else next(above for above in path.absolute().parents if os.path.lexists(above))
     try:
         with writing(folder), tempfile.TemporaryFile(dir=folder):
             pass

@@ -176,6 +176,21 @@ def test_an_output_that_is_a_pipe_is_written_if_somebody_reads_it(tmp_path):
     assert (tmp_path / "read").read_bytes() == long
 
 
+def test_standard_output_in_a_file_is_written_to_and_not_replaced(tmp_path):
+    """The link /dev/stdout leads to that file, beside which or in whose place another would be of no use, and in /dev of harm."""
+    code = (
+        "import pathlib; from vivit_jax.commands.arguments import output; from vivit_jax.files import write_atomically\n"
+        "print('before', flush=True); write_atomically(output('/dev/stdout'), 'contents\\n'); print('after', flush=True)\n"
+        "try: write_atomically(pathlib.Path('/dev/fd/77'), 'x')\n"
+        "except OSError as error: print(error.filename, error.strerror)"
+    )
+    before = pathlib.Path("/dev/stdout").readlink()
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    assert (tmp_path / "out").read_text() == "before\ncontents\nafter\n/dev/fd/77 Bad file descriptor\n"
+    assert pathlib.Path("/dev/stdout").readlink() == before
+
+
 @pytest.fixture
 def little_room(small_disk):
     """The folder of a file system with 256 kB left."""
