@@ -39,7 +39,7 @@ OF_THE_PATH = (
     errno.ENOTEMPTY,
     errno.EROFS,
 )
-OUTPUTS = ("to", "out", "json", "sheet", "plot", "card", "space")  # options that name what a command makes
+OUTPUTS = ("to", "out", "json", "sheet", "batch", "plot", "card", "space")  # options that name what a command makes
 PROSE_WIDTH = 100  # of help, in characters, on a terminal that is wider
 COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completing
 
