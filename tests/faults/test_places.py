@@ -1,5 +1,6 @@
 """Places that nothing can be written to: read-only disks, mount points, folders that are gone, links that lead nowhere."""
 
+import dataclasses
 import errno
 import os
 import pathlib
@@ -66,6 +67,16 @@ def test_a_read_only_place_is_refused_at_once(read_only, capsys):
     for command, words in WRITES.items():
         line = refused(capsys, command, *(word.replace("OUT", f"{read_only}/new/out") for word in words))
         assert f"{read_only} cannot be written to: Read-only file system; choose a place" in line
+
+
+def test_scores_have_their_place_before_they_are_computed(small_disk, original, monkeypatch, capsys):
+    """`vivit evaluate` itself says where they go, if --out does not."""
+    two_classes = dataclasses.replace(SQUARE, num_classes=2)
+    save_pretrained(small_disk / "model", two_classes, random_variables(two_classes), PREPROCESS, ("run", "sit"))
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    monkeypatch.chdir(small_disk)
+    line = refused(capsys, "evaluate", "--model", "model", "--name", "mine", "--data_dir", original / "data")
+    assert line == f"vivit: {small_disk}: Read-only file system; choose a place that can be written to"
 
 
 def test_places_that_can_be_written_to_pass(tmp_path):
