@@ -9,6 +9,9 @@ import tomllib
 
 import pytest
 
+from vivit_jax.errors import UserError
+from vivit_jax.extras import check_import
+
 ROOT = pathlib.Path(__file__).parents[1]
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
 SOURCES = sorted((ROOT / "vivit_jax").rglob("*.py"))
@@ -42,3 +45,14 @@ def test_the_command_is_that_of_where_the_package_lies(installed, command, tmp_p
     asking = [sys.executable, "-S", "-c", "from vivit_jax import extras; print(extras.install('serve'))"]
     done = subprocess.run(asking, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ""}, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == (f"{command}\n", "")
+
+
+def test_a_package_that_is_there_and_broken_is_not_called_missing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, code in (("unmapped", "raise ImportError('failed to map\\nsegment')"), ("half", "import nowhere_to_be_found")):
+        (tmp_path / f"{name}.py").write_text(code)
+        with pytest.raises(UserError, match=rf"{name} is installed, but cannot be imported \((ImportError|ModuleNotFoundError): [^\n]+\)"):
+            check_import(name, "get it")
+    for name in ("nowhere_to_be_found", "nowhere_to_be_found.inner"):
+        with pytest.raises(UserError, match=r"^get it$"):
+            check_import(name, "get it")

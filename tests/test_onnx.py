@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -151,3 +154,13 @@ def test_a_model_too_large_for_one_file_has_its_weights_beside_it(tmp_path, monk
     video = np.asarray(model.preprocess.normalise(np.full((1, 4, 8, 8, 3), 9, np.uint8)))
     logits = run(tmp_path / "out" / "model.onnx", video)["logits"]
     np.testing.assert_allclose(logits, model.model.apply(model.variables, video), atol=1e-5)
+
+
+def test_onnxruntime_tells_nobody_and_warns_of_no_home():
+    code = "from vivit_jax.quiet import silence_libraries; silence_libraries(); import onnxruntime"
+    environment = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    paths = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"HOME": "/proc/none", "PYTHONPATH": paths}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

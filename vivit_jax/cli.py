@@ -9,6 +9,7 @@ To add a command, write the module in `commands/` and add its line to `COMMANDS`
 import argparse
 import contextlib
 import difflib
+import errno
 import importlib
 import inspect
 import itertools
@@ -26,6 +27,19 @@ from vivit_jax.errors import EXIT_BAD_INPUT, Stopped, UserError, in_one_line, un
 from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
+# Errors of the system that a path is at fault for, and not the machine.
+OF_THE_PATH = (
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTEMPTY,
+    errno.EROFS,
+)
+OUTPUTS = ("to", "out", "json", "sheet", "batch", "plot", "card", "space")  # options that name what a command makes
 PROSE_WIDTH = 100  # of help, in characters, on a terminal that is wider
 COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks at the Tab key, see vivit_jax.commands.completers
 
@@ -58,8 +72,8 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
       program: what messages begin with.
 
     Returns:
-      The exit code: 0 on success, 1 where the system fails (a full disk) or a run cannot go on, 2 for bad input, 130 on Ctrl-C, 143 on
-      SIGTERM.
+      The exit code: 0 on success, 1 where the system fails (a full disk) or a run cannot go on, 2 for bad input, such as a path that
+      may not be used, 130 on Ctrl-C, 143 on SIGTERM.
     """
     if argv is None:
         process.begin(program)
@@ -86,7 +100,7 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
         return _fail(program, f"{told}: give it more, or ask for less at once (smaller batches, fewer views)", EXIT_FAILURE)
     except OSError as error:
         process.flush_output()
-        return _fail(program, error, EXIT_FAILURE)
+        return _fail(program, error, EXIT_BAD_INPUT if error.errno in OF_THE_PATH else EXIT_FAILURE)
     return 0
 
 
@@ -105,9 +119,27 @@ def _run(argv: list[str], program: str) -> None:
     if name not in COMMANDS:
         _parsed(_overview(), [name])
         return
+    _check_folder()
     module, arguments = parse(name, argv[1:], program)
-    with contextlib.nullcontext() if getattr(module, "HANDLES_SIGNALS", False) else process.interruptible():
+    with contextlib.nullcontext() if getattr(module, "HANDLES_SIGNALS", False) else process.interruptible(), _outlasting(arguments):
         module.run(arguments)
+
+
+def _outlasting(arguments: argparse.Namespace) -> contextlib.AbstractContextManager:
+    """Lets a command that makes files finish them if the reader of its output goes away."""
+    if not any(isinstance(getattr(arguments, option, None), pathlib.Path) for option in OUTPUTS):
+        return contextlib.nullcontext()
+    from vivit_jax.console import outlasting_readers  # which imports rich, that help need not wait for
+
+    return outlasting_readers()
+
+
+def _check_folder() -> None:
+    """Refuses to work in a folder that is gone: each path from there would fail without a name, and libraries crash that ask for it."""
+    try:
+        pathlib.Path.cwd()
+    except OSError as error:
+        raise UserError(f"the folder that this was started in is gone, or closed to you ({error.strerror}): cd to another one") from None
 
 
 def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[ModuleType, argparse.Namespace]:

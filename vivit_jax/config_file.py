@@ -3,6 +3,7 @@
 import ast
 import difflib
 import importlib.util
+import os
 import pathlib
 import re
 import traceback
@@ -93,8 +94,9 @@ def _deepest_section(names: list[str]) -> list[str]:
 
 
 def _frame(error: Exception, path: str) -> traceback.FrameSummary | None:
-    """The innermost line of the file that the error passed through."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    """The innermost line of the file that the error passed through; `importlib` names a file by its whole path."""
+    whole = os.path.abspath(path)  # noqa: PTH100 (which leaves links as they are, as importlib does)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == whole]
     return frames[-1] if frames else None
 
 

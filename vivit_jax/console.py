@@ -25,6 +25,7 @@ FILE_WIDTH = 120  # of tables in a log file, in characters
 _muted = False
 _live: list["_Bar"] = []  # the bars on the terminal: lines go above them
 _closed: Callable[[], None] | None = None
+_outlasts = False
 
 
 def mute() -> None:
@@ -37,6 +38,26 @@ def when_closed(action: Callable[[], None] | None) -> None:
     """If the reader of the output goes away, calls `action` once instead of ending the process; None undoes that."""
     global _closed
     _closed = action
+
+
+@contextlib.contextmanager
+def outlasting_readers() -> Iterator[None]:
+    """For work that makes files: if the reader of the output goes away, as `head` does, the work is done, and then the process ends.
+
+    Raises:
+      SystemExit: at the end, with code 1, if the reader went away; any other loss of the output is an error at once, as it is elsewhere.
+    """
+    global _outlasts
+    gone: list[bool] = []
+    when_closed(lambda: gone.append(True))
+    _outlasts = True
+    try:
+        yield
+    finally:
+        when_closed(None)
+        _outlasts = False
+    if gone:
+        raise SystemExit(1)
 
 
 def say(text: str, *, style: str = "") -> None:
@@ -144,7 +165,7 @@ def _print(console: Console, what: object, **options: object) -> None:
     try:
         console.print(what, highlight=False, **options)
     except OSError as error:
-        if _closed is None:
+        if _closed is None or _outlasts:
             raise
         if error.errno == errno.EIO:  # the terminal is gone; any other error, such as a full disk under the log, is no reason to stop a run
             _lose_output()

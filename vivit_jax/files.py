@@ -18,6 +18,8 @@ import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
 
+from vivit_jax.errors import UserError
+
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -33,6 +35,7 @@ REMEDIES = {
     errno.EACCES: "give yourself the right to write there, or choose another place",
     errno.EPERM: "give yourself the right to write there, or choose another place",
     errno.EROFS: "choose a place that can be written to",
+    errno.ENOTEMPTY: "another process has put something there: give another path",
     errno.EIO: "the disk may be failing: choose a place on another",
 }
 
@@ -57,6 +60,11 @@ def file_name(text: str) -> str:
     if len(plain.encode()) <= LONGEST_NAME:
         return plain
     return plain.encode()[: LONGEST_NAME // 2].decode(errors="ignore") + "-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def real_path(path: str | os.PathLike) -> pathlib.Path:
+    """The whole path with links followed; a link that leads back to itself stays, where `Path.resolve` raises RuntimeError."""
+    return pathlib.Path(os.path.realpath(path))
 
 
 @contextlib.contextmanager
@@ -93,6 +101,26 @@ def read_bytes(path: pathlib.Path) -> bytes:
     return path.read_bytes()
 
 
+def read_list(path: pathlib.Path) -> str:
+    """The text, UTF-8 with or without a mark, of a list that a person gives: a file, or a pipe that is written to, as `<(command)` is.
+
+    Raises:
+      OSError: that names the path, also of a device, and of a pipe that nobody writes to, whose read would never end.
+      UnicodeDecodeError: if it is not UTF-8.
+    """
+    contents = _read_pipe(path) if stat.S_ISFIFO(path.stat().st_mode) else read_bytes(path)
+    return contents.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_pipe(path: pathlib.Path) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:  # noqa: PTH123 (which opens no descriptor)
+        first = pipe.read(1)  # empty if nobody has it open to write, None if somebody has and is not there yet
+        if first == b"":
+            raise OSError(errno.EINVAL, "it is a pipe that nobody writes to", os.fspath(path))
+        os.set_blocking(pipe.fileno(), True)
+        return (first or b"") + pipe.readall()
+
+
 def check_file(path: pathlib.Path) -> None:
     """Raises an OSError that names the path unless there is a file."""
     if not stat.S_ISREG(path.stat().st_mode):
@@ -115,25 +143,105 @@ def read_json(path: pathlib.Path) -> typing.Any:
 def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
     """Writes a file whole or not at all: a reader sees the old contents or the new ones, after a crash too.
 
-    What is no file, such as `/dev/stdout`, is written as it is.
+    What is no file, such as a pipe, is written as it is, and so is an open file of this process, such as `/dev/stdout`.
 
     Raises:
       OSError: that names the file, with what to do.
     """
-    if path.exists() and not path.is_file():
-        path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+    number = _open_file(path)
+    if number is None and (path.is_file() or not path.exists()):
+        write_together({path: contents})
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with writing(path):
-        try:
-            with temporary.open("wb") as file:
-                file.write(contents.encode() if isinstance(contents, str) else contents)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
+    descriptor = _opened(path) if number is None else _doubled(path, number)
+    with writing(path), open(descriptor, "wb") as file:  # noqa: PTH123 (which opens no descriptor)
+        file.write(contents.encode() if isinstance(contents, str) else contents)
+
+
+def _open_file(path: pathlib.Path) -> int | None:
+    """The number of the open file that a name such as `/dev/stdout` or `/dev/fd/3` means: wherever it leads, nothing may take its place."""
+    match = re.fullmatch(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)", os.path.abspath(path))  # noqa: PTH100
+    if not match:
+        return None
+    return int(match[2]) if match[2] else ("stdin", "stdout", "stderr").index(match[1])
+
+
+def _opened(path: pathlib.Path) -> int:
+    """Opens a device, or a pipe unless nobody reads it, which opening it would wait for."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
             raise
+        raise OSError(errno.EINVAL, "it is a pipe that nobody reads", os.fspath(path)) from None
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _doubled(path: pathlib.Path, number: int) -> int:
+    """Another number for the same open file, which can be closed without it."""
+    with writing(path):
+        return os.dup(number)
+
+
+def write_together(files: Mapping[pathlib.Path, str | bytes]) -> None:
+    """Writes several files, each as `write_atomically` does a single one, and none before all have their room on the disk.
+
+    Raises:
+      OSError: that names the file, with what to do; all are then as they were.
+    """
+    halves: dict[pathlib.Path, pathlib.Path] = {}
+    try:
+        for path, contents in files.items():
+            with writing(path):
+                halves[path] = half_file(path)
+                with halves[path].open("wb") as file:
+                    file.write(contents.encode() if isinstance(contents, str) else contents)
+                    file.flush()
+                    os.fsync(file.fileno())
+        for path, half in halves.items():
+            with writing(path):
+                half.replace(path)
+    except BaseException:  # a signal among them
+        for half in halves.values():
+            half.unlink(missing_ok=True)
+        raise
+
+
+def half_file(path: pathlib.Path) -> pathlib.Path:
+    """Where this process writes what is to become the file `path`. What killed processes left there is removed a day later."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if re.fullmatch(r"\.\d{1,7}", left.suffix) and left.stem == f".{path.name}":  # the number of a process
+            with contextlib.suppress(OSError):  # another process removes it
+                if left.is_file() and not left.is_symlink() and time.time() - left.stat().st_mtime > STALE:
+                    left.unlink()
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def check_place(path: pathlib.Path) -> None:
+    """Tries whether a file or folder can be made at `path`, by a file without a name in the nearest folder above it. A full disk passes.
+
+    Raises:
+      OSError: that names the folder, with what to do.
+    """
+    if _open_file(path) is not None or (path.exists() and not path.is_dir() and not path.is_file()):  # which are written to as they are
+        return
+    folder = path if path.is_dir() else next(above for above in path.absolute().parents if os.path.lexists(above))
+    try:
+        with writing(folder), tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
+def refuse_mount_point(path: pathlib.Path) -> None:
+    """Refuses what a finished folder cannot take the place of.
+
+    Raises:
+      UserError: naming it.
+    """
+    if real_path(path).is_mount():
+        raise UserError(f"{path} is where a disk is mounted, and no folder can take its place: give a new folder in it, {path}/NAME")
 
 
 @contextlib.contextmanager
@@ -145,7 +253,7 @@ def appearing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
       OSError: that names `path`, with what to do.
     """
-    target = path.resolve()
+    target = real_path(path)
     with writing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         with folder_beside(target) as temporary:
@@ -192,7 +300,12 @@ def write_json(path: pathlib.Path, values: object) -> None:
     Raises:
       ValueError: for NaN or infinity, which JSON has no name for.
     """
-    write_atomically(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(path, json_of(values))
+
+
+def json_of(values: object) -> str:
+    """Plain values as the text of a JSON file; ValueError for NaN or infinity."""
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def sha256(path: pathlib.Path) -> str:

@@ -22,13 +22,16 @@ LAST_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 # How long a command has to clean up after a signal. Python handles signals only between its own instructions, so not while XLA compiles.
 GRACE_SECONDS = 5.0
 
+# After which a signal is sent again whose exception was lost.
+AGAIN_SECONDS = 0.05
+
 # New objects after which to look for cyclic garbage; Python's own threshold is 700, or 2,000. The first look comes late: importing
 # libraries makes some 200,000 objects, and the first trace of a model hardly fewer.
 COLLECT_FIRST_AFTER, COLLECT_AFTER = 300_000, 50_000
 
 _program = "vivit"
 _owner: int | None = None
-_raises = False
+_raises = _interruptible = False
 _said = False
 _wake: int | None = None
 
@@ -76,16 +79,33 @@ def _put_aside(phase: str, _: dict) -> None:
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Makes the first signal raise KeyboardInterrupt or Terminated. A second ends the process, as do GRACE_SECONDS without effect."""
-    global _raises
+    global _raises, _interruptible
     if _owner is None:
         yield
         return
     _watch()
-    _raises = True
+    _raises = _interruptible = True
     try:
         yield
     finally:
-        _raises = False
+        _raises = _interruptible = False
+
+
+def sent_again(kind: type[BaseException]) -> bool:
+    """Sends a signal again whose exception was raised where nobody can catch it, as in a callback of the garbage collector.
+
+    Returns:
+      Whether an exception of this kind is that of a signal.
+    """
+    global _raises
+    number = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}.get(kind)
+    if number is None or os.getpid() != _owner:
+        return False
+    _raises = _interruptible
+    again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
+    return True
 
 
 def finish(code: int) -> int:

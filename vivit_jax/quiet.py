@@ -10,11 +10,14 @@ import warnings
 
 from absl import logging as absl_logging
 
+from vivit_jax import process
+
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "2",  # XLA's C++ log: notes on cuDNN, autotuning, slow compilation
     "GRPC_VERBOSITY": "ERROR",  # jax.distributed and orbax
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime's, which warns where there is no home folder to keep its number in
 }
 
 LOGGERS = (
@@ -44,6 +47,7 @@ def silence_libraries() -> None:
 
 
 def _without_late_callbacks(failure: "sys.UnraisableHookArgs") -> None:
-    """Prints exceptions that nobody can catch, except tensorstore's from calling back into the closed event loop of a failed save."""
-    if not (failure.exc_type is RuntimeError and str(failure.exc_value) == "Event loop is closed"):
+    """Prints exceptions that nobody can catch, except a signal's, and tensorstore's from calling into the closed loop of a failed save."""
+    closed = failure.exc_type is RuntimeError and str(failure.exc_value) == "Event loop is closed"
+    if not closed and not process.sent_again(failure.exc_type):
         sys.__unraisablehook__(failure)

@@ -11,6 +11,7 @@ import jax
 import pytest
 
 from vivit_jax import cli
+from vivit_jax.process import GRACE_SECONDS
 from vivit_jax.training.devices.compilation import use_cache
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -77,6 +78,45 @@ def test_ctrl_c_while_source_in_a_string_is_executed_ends_with_130(tmp_path):
     assert (ended.returncode, ended.stderr) == (130, "vivit: interrupted\n")
 
 
+SIGNALLED_IN_A_COLLECTION = """
+import gc, os, time
+from vivit_jax import process
+from vivit_jax.quiet import silence_libraries
+process.begin("vivit")
+silence_libraries()
+def signalled(phase, _):
+    gc.callbacks.remove(signalled)
+    os.kill(os.getpid(), NUMBER)
+    time.sleep(0)
+try:
+    with process.interruptible():
+        gc.callbacks.append(signalled)
+        gc.collect()
+        for _ in range(100):
+            time.sleep(0.1)
+except KeyboardInterrupt:
+    print("cleaned up", flush=True)
+    raise SystemExit(process.left(process.ended_by(2)))
+except process.Terminated:
+    print("cleaned up", flush=True)
+    raise SystemExit(process.left(process.ended_by(15)))
+"""
+
+
+@pytest.mark.fault(
+    promise="A signal is heeded whatever code it meets",
+    provoked="SIGINT and SIGTERM in a callback of the garbage collector, as JAX has one, which swallows exceptions",
+    seen="`vivit: interrupted` or `vivit: terminated` within a second and after cleaning up, no traceback; exit code 130 or 143",
+    trials=2,
+)
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_that_a_callback_swallows_is_sent_again(tmp_path, number, word):
+    begun = time.monotonic()
+    ended = run_in(tmp_path, "-c", SIGNALLED_IN_A_COLLECTION.replace("NUMBER", str(int(number))))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + number, "cleaned up\n", f"vivit: {word}\n")
+    assert time.monotonic() - begun < GRACE_SECONDS
+
+
 SIGNALLED_IN_AN_IMPORT = """
 from vivit_jax import process
 process.begin("vivit")
@@ -92,6 +132,25 @@ def test_a_signal_during_an_import_raises_nothing_in_it(tmp_path):
     )
     ended = run_in(tmp_path, "-c", SIGNALLED_IN_AN_IMPORT)
     assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "vivit: terminated\n")
+
+
+@pytest.mark.fault(
+    promise="A command that makes files makes them even if the reader of its output goes away",
+    provoked="the output of `vivit inspect --sheet`, which prints before it writes, is a pipe that nobody reads, as after `| head -1`",
+    seen="the file, exit code 1, and nothing on standard error",
+    trials=1,
+)
+def test_files_are_made_though_nobody_reads_the_output(original, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command = ["inspect", "--name", "mine", "--data_dir", original / "data", "--sheet", tmp_path / "sheet.png"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "vivit_jax", *command], stdout=write, stderr=subprocess.PIPE, env=environment, check=False
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
 URL = "gs://bucket/made"

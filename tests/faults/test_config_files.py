@@ -41,6 +41,15 @@ def test_a_misspelt_key_in_a_config_file(tmp_path, capsys, line, command):
     assert len(error.splitlines()) == 1
 
 
+def test_the_line_is_told_of_a_file_named_from_here(tmp_path, monkeypatch, capsys):
+    """As people name them; Python calls the file by its whole path."""
+    monkeypatch.chdir(tmp_path)
+    lines = ("from vivit_jax.config import base_config", "def get_config():", "    config = base_config()", "    config.data.strde = 4")
+    (tmp_path / "mine.py").write_text("\n".join(lines))
+    assert cli.main(["inspect", "mine.py"]) == 2
+    assert "mine.py line 4: unknown key in config.data 'strde': did you mean 'stride'?" in capsys.readouterr().err
+
+
 def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
     config = Path(tiny.__file__).with_name("tiny_config.py")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -206,3 +207,25 @@ def test_a_damaged_list_of_clips_makes_no_folds(stored_before, damage):
     with pytest.raises(UserError) as error:
         open_dataset("mine", stored_before.parents[1]).source("all@fold1of2")
     one_line(error, "clips.csv")
+
+
+@pytest.mark.fault(
+    promise="The labels of one data set never meet the videos of another that takes its place",
+    provoked="a set replaced by one with other labels, after it was opened and before its records are, and after the first record was read",
+    seen="one line that says that it was made anew; a record that was read before is the old one's",
+    trials=2,
+)
+def test_a_set_that_is_replaced_while_it_is_used_is_refused(tmp_path, stored, contents):
+    opened = open_dataset("mine", stored.parents[1])
+    reading = opened.source("train")
+    assert reading[0]["name"].startswith("train/")
+    make(tmp_path / "others", [name.replace("/run/", "/hop/") for name in VIDEOS], contents[::-1])
+    prepare("folder", tmp_path / "others", name="mine", data_dir=stored.parents[1], workers=1, overwrite=True)
+    with pytest.raises(UserError, match="was made anew, or damaged, since it was opened") as error:
+        opened.source("train")
+    one_line(error, str(stored))
+    with pytest.raises(UserError, match="unless the data set was made anew meanwhile") as error:
+        read_again = pickle.loads(pickle.dumps(reading))  # as a process that reads gets it
+        [read_again[index] for index in range(len(reading))]
+    one_line(error, str(stored))
+    assert open_dataset("mine", stored.parents[1]).source("train")[0]["label"] in (0, 1)

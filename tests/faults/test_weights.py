@@ -5,8 +5,10 @@ import importlib.util
 import json
 import os
 import pickle
+import re
 import resource
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -19,8 +21,10 @@ import pytest
 from small_models import LABELS, ODD, SQUARE, random_variables
 
 from vivit_jax import cli
+from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import load_model_dir, save_pretrained
+from vivit_jax.weights.torch_files import read_torch
 
 
 def lossless_video(path, frames):
@@ -244,3 +248,25 @@ def test_a_hub_that_does_not_answer_is_told_in_seconds(tmp_path, kind):
     assert done.stderr.count("\n") == 1, done.stderr
     assert "HF_HUB_OFFLINE=1" in done.stderr
     assert float(done.stdout) < 15
+
+
+@pytest.mark.fault(
+    promise="A flipped bit in a PyTorch file is refused",
+    provoked="a bit of every part of a .pth file, tensors included, whose checksums torch itself does not look at",
+    seen="one line that names the file; nothing is loaded",
+    trials=8,
+)
+def test_a_flipped_bit_of_a_torch_file_is_refused(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs the extra `parity`")
+    path = tmp_path / "weights.pth"
+    torch.save({"a.weight": torch.ones(30, 20), "a.bias": torch.ones(30)}, path)
+    assert set(read_torch(path).shapes) == {"a.weight", "a.bias"}
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    for entry in entries:
+        name, extra = struct.unpack("<HH", whole[entry.header_offset + 26 :][:4])  # lengths of what precedes the contents
+        start = entry.header_offset + 30 + name + extra + entry.file_size // 2
+        path.write_bytes(whole[:start] + bytes([whole[start] ^ 1]) + whole[start + 1 :])
+        with pytest.raises(UserError, match=f"{path} is damaged: {re.escape(entry.filename)}"):
+            read_torch(path)

@@ -42,6 +42,30 @@ def test_a_full_disk_of_the_writers_stops_nothing(small_disk, capsys):
     assert steps[-1] == 20_000
 
 
+@pytest.mark.fault(
+    promise="Rows of metrics that are lost to damage are told of when a run goes on",
+    provoked="metrics.jsonl deleted; two lines overwritten with zeros; a last line cut off, of a step before and after the checkpoint",
+    seen="a warning that says which lines are dropped, or that the file is gone; none for a row that will be written anew",
+    trials=4,
+)
+def test_rows_that_are_lost_are_told_of(tmp_path, capsys):
+    path = tmp_path / "metrics.jsonl"
+    JsonLines(path, 7)
+    assert "is gone: it begins anew, with the rows after step 7" in capsys.readouterr().out
+    rows = [json.dumps({"step": step, "train/loss": 1.0}) for step in range(1, 8)]
+    path.write_text("\n".join([*rows[:2], "\0" * 30, '{"step": "x"}', *rows[4:], '{"step": 8, "tra']))
+    JsonLines(path, 7)
+    assert "is damaged: 2 lines, from line 3 on, cannot be read: dropped" in capsys.readouterr().out
+    assert path.read_text().splitlines() == [*rows[:2], *rows[4:]]
+    path.write_text("\n".join([*rows, '{"step": 8, "tra']))
+    JsonLines(path, 7)
+    assert not capsys.readouterr().out
+    assert path.read_text().splitlines() == rows
+    path.write_text("\n".join(rows)[:-3])
+    JsonLines(path, 7)
+    assert "is damaged: 1 line, from line 7 on, cannot be read: dropped" in capsys.readouterr().out
+
+
 def fill(disk):
     with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
         while True:

@@ -3,6 +3,8 @@
 import contextlib
 import http.client
 import json
+import pathlib
+import tempfile
 import threading
 import time
 
@@ -20,7 +22,8 @@ def serving(models, *, access=None, limits=None):
     from vivit_jax.serving.app import application
     from vivit_jax.serving.limits import ServingLimits
 
-    app = application(models, access=access or Access(), views=(2, 1), limits=limits or ServingLimits())
+    uploads = pathlib.Path(tempfile.mkdtemp(prefix="uploads-"))
+    app = application(models, access=access or Access(), views=(2, 1), limits=limits or ServingLimits(), uploads=uploads)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -32,6 +35,7 @@ def serving(models, *, access=None, limits=None):
     finally:
         server.should_exit = True
         thread.join()
+        uploads.rmdir()  # nothing is left in it
 
 
 class Answer:

@@ -81,7 +81,7 @@ def test_a_port_in_use_is_one_line(model_dirs, capsys):
 
 
 @pytest.mark.slow
-def test_what_is_not_answered_when_the_server_has_waited_long_enough_is_sent_away(models, video, monkeypatch, caplog):
+def test_what_is_not_answered_when_the_server_has_waited_long_enough_is_sent_away(models, video, tmp_path, monkeypatch, caplog):
     """One request is at work and two wait; stopping after a second of grace logs no traceback."""
     working, go_on, answers = threading.Event(), threading.Event(), []
 
@@ -90,7 +90,7 @@ def test_what_is_not_answered_when_the_server_has_waited_long_enough_is_sent_awa
         go_on.wait(60)
 
     monkeypatch.setattr(app, "answer", answer)
-    served = app.application(models, access=Access(), views=(2, 1), limits=ServingLimits())
+    served = app.application(models, access=Access(), views=(2, 1), limits=ServingLimits(), uploads=tmp_path)
     server = uvicorn.Server(uvicorn.Config(served, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1))
     threads = [threading.Thread(target=server.run)]
     threads[0].start()

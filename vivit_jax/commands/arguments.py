@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from vivit_jax.data import times
 from vivit_jax.errors import UserError
-from vivit_jax.files import is_url
+from vivit_jax.files import check_place, is_url
 from vivit_jax.preprocess import Views
 
 
@@ -91,21 +91,26 @@ def _time(read: Callable[[str], float], text: str) -> float:
 
 
 def output(text: str) -> pathlib.Path:
-    """A file or folder to write.
+    """A file or folder to write, refused before the work that it is to hold is done.
 
     Raises:
-      argparse.ArgumentTypeError: for a URL.
+      argparse.ArgumentTypeError: for a URL, or a place that cannot be written to.
     """
     if is_url(text):
         raise argparse.ArgumentTypeError(f"{text} is a URL, and files are written into folders: mount the bucket, and give its folder")
-    return pathlib.Path(text)
+    path = pathlib.Path(text)
+    try:
+        check_place(path)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{error.filename} cannot be written to: {error.strerror}") from None
+    return path
 
 
 def output_file(text: str) -> pathlib.Path:
-    """A file to write, refused before the work that it is to hold is done.
+    """A file to write.
 
     Raises:
-      argparse.ArgumentTypeError: for a URL or a folder.
+      argparse.ArgumentTypeError: for a folder, and as `output` does.
     """
     path = output(text)
     if path.is_dir():

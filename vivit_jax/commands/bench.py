@@ -93,10 +93,10 @@ def run(arguments: argparse.Namespace) -> None:
         rows = [_step_row(arguments.mode, subject, arguments.steps, ceiling) for subject in subjects]
         report = {"environment": environment(), "ceiling": dataclasses.asdict(ceiling), "rows": rows}
         columns = STEP_COLUMNS
-    _print(report, columns)
-    if arguments.json:
+    if arguments.json:  # before the table, whose reader may go away
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(arguments.json, json.dumps(report, indent=2) + "\n")
+    _print(report, columns)
 
 
 def sweep(text: str) -> Sweep:

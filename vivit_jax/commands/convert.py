@@ -26,6 +26,7 @@ from rich.table import Table
 from vivit_jax import console
 from vivit_jax.commands.arguments import is_given, output, positive, whole
 from vivit_jax.errors import UserError, printable
+from vivit_jax.files import read_list
 from vivit_jax.models.families import family_of
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.config import InitConfig
@@ -195,9 +196,14 @@ def _read_labels(path: pathlib.Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as class names, one a line: {error}") from None
+        names = tuple(line.strip() for line in read_list(path).splitlines() if line.strip())
+    except OSError as error:
+        raise UserError(f"--labels {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"--labels {path} is not UTF-8 at byte {error.start}: write class names, one a line") from None
+    if not names:
+        raise UserError(f"--labels {path} holds no class names: write one a line, or leave --labels out")
+    return names
 
 
 def _by(extents: tuple[int, ...]) -> str:

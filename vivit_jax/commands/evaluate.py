@@ -24,6 +24,7 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
+from vivit_jax.files import check_place
 from vivit_jax.heads import top5_tells
 
 if typing.TYPE_CHECKING:
@@ -79,6 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises:
       UserError: for a model, data set, split or file that does not exist or does not fit.
+      OSError: for a place that the scores cannot be written to, before anything is computed.
     """
     from vivit_jax.inference.evaluate import predict_split, score_split
     from vivit_jax.inference.submissions import check_submission
@@ -93,6 +95,8 @@ def run(arguments: argparse.Namespace) -> None:
     dataset, has_no_labels = planned.asked.dataset, bool(planned.asked.dataset.without_labels(planned.asked.split))
     if has_no_labels:
         _check_for_prediction(arguments, planned.asked.split)
+    else:
+        check_place(planned.out)
     if arguments.submission:
         check_submission(arguments.submission[0], dataset.labels, arguments.sls)
     agreement = _agreement(planned.asked, from_file=bool(arguments.labels))

@@ -13,13 +13,12 @@ are none. The scale beside the caption has the log-odds that one token of full c
 """
 
 import argparse
-import pathlib
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_model, duration, moment, output_file, positive
 from vivit_jax.errors import UserError
-from vivit_jax.files import write_atomically
+from vivit_jax.files import real_path, write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out
     if out.suffix.lower() != ".mp4":
         raise UserError(f"--out must be an .mp4 file, got {out}")
-    if out.resolve() == pathlib.Path(arguments.video).resolve():
+    if real_path(out) == real_path(arguments.video):
         raise UserError(f"--out {out} is the video itself, which would be lost: give another file")
     part = _part(arguments)
     from vivit_jax.data.times import clock

@@ -13,7 +13,7 @@ Example:
 import argparse
 import pathlib
 
-from vivit_jax.commands.arguments import refuse_unused
+from vivit_jax.commands.arguments import output_file, refuse_unused
 from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--private", action="store_true", help="make a new repository private; an older one must be so")
     parser.add_argument("--revision", metavar="BRANCH", help="branch to push to, made if there is none (default: main)")
     parser.add_argument("--message", metavar="TEXT", help="message of the commit")
-    parser.add_argument("--card", type=pathlib.Path, metavar="FILE", help="write the card to this new file to look at, and push nothing")
+    parser.add_argument("--card", type=output_file, metavar="FILE", help="write the card to this new file to look at, and push nothing")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ import importlib.util
 
 from vivit_jax import console, extras
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_views, is_given, positive, refuse_unused, whole
+from vivit_jax.commands.arguments import add_views, is_given, output, positive, refuse_unused, whole
 from vivit_jax.errors import UserError
 
 MAY_BE_EMPTY = ("token",)
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_views(parser)
     parser.add_argument("--max_upload", type=positive, default=200, metavar="MB", help="largest upload, in MB (default: 200)")
     parser.add_argument("--max_waiting", type=positive, default=8, metavar="N", help="most requests that wait for the models (default: 8)")
-    parser.add_argument("--space", metavar="DIR", help="write a Hugging Face Space of these models, and serve nothing")
+    parser.add_argument("--space", type=output, metavar="DIR", help="write a Hugging Face Space of these models, and serve nothing")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -130,10 +130,10 @@ class VideoDataset:
         return Records(stored, self._builder.info.features, places, len(self.labels) if self.multi_label else None, self._hashes(places))
 
     def _hashes(self, places: Sequence[tuple[str, int, int]]) -> np.ndarray | None:
-        """The SHA-256 of each record at `places`, uint8 (records, 32), if the data set has a manifest."""
+        """The SHA-256 of each record at `places`, uint8 (records, 32), if the data set has a manifest; it must still be that."""
         if self._manifest is None:
             return None
-        rows, first = manifest.read_hashes(self.path), self._manifest.first_rows
+        rows, first = manifest.read_hashes(self.path, self._manifest), self._manifest.first_rows
         starts = [first[pathlib.Path(file).name] + skip for file, skip, _ in places]
         return np.concatenate([rows[start : start + take] for start, (_, _, take) in zip(starts, places, strict=True)])
 

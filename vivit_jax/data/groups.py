@@ -1,6 +1,7 @@
 """Which videos share an origin, and so are not independent evidence: as `vivit prepare` stored it, or as a list says."""
 
 import csv
+import io
 import pathlib
 import re
 from collections.abc import Callable, Mapping
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.errors import UserError
-from vivit_jax.files import read_json
+from vivit_jax.files import read_json, read_list
 
 NAMES = ("name", "path", "file", "video")  # columns that may hold the videos' names, the likeliest first
 GROUP = "group"
@@ -72,9 +73,8 @@ def listed_groups(path: pathlib.Path, column: str | None = None) -> Mapping[str,
       UserError: if the file cannot be read or lacks one of these columns, or a video is in two groups.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            header, rows = list(reader.fieldnames or ()), list(reader)
+        reader = csv.DictReader(io.StringIO(read_list(path), newline=""))
+        header, rows = list(reader.fieldnames or ()), list(reader)
     except OSError as error:
         raise UserError(f"--groups {path} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:

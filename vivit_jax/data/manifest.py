@@ -101,9 +101,16 @@ def read(folder: pathlib.Path) -> Manifest | None:
     return manifest
 
 
-def read_hashes(folder: pathlib.Path) -> UInt8[np.ndarray, "records 32"]:
-    """The SHA-256 of each record."""
-    return np.frombuffer((folder / HASHES).read_bytes(), np.uint8).reshape(-1, DIGEST)
+def read_hashes(folder: pathlib.Path, manifest: Manifest) -> UInt8[np.ndarray, "records 32"]:
+    """The SHA-256 of each record.
+
+    Raises:
+      UserError: if the data set has been replaced since its manifest was read: the labels would be the old one's, and the records not.
+    """
+    rows = (folder / HASHES).read_bytes()
+    if hashlib.sha256(rows).hexdigest() != manifest.files[HASHES][1]:
+        raise UserError(f"{folder} was made anew, or damaged, since it was opened: give the same command again")
+    return np.frombuffer(rows, np.uint8).reshape(-1, DIGEST)
 
 
 def record_digest(record: Mapping) -> bytes:

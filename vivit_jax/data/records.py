@@ -91,7 +91,7 @@ class Records(Sequence):
 
     def _check(self, index: int, record: Mapping) -> None:
         if self._hashes is not None and record_digest(record) != self._hashes[index].tobytes():
-            raise ValueError("its SHA-256 is not that of the manifest")
+            raise ValueError("its SHA-256 is not that of the manifest, unless the data set was made anew meanwhile")
 
     def _decoded(self, record: Mapping) -> Record:
         return Record(

@@ -6,13 +6,14 @@ import glob
 import os
 import pathlib
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 
 from vivit_jax.console import counted, first_of
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.data.video.streaming import STANDARD_INPUT
 from vivit_jax.errors import UserError
+from vivit_jax.files import read_list, writing
+from vivit_jax.scratch import scratch_folder
 
 PATTERN = frozenset("*?[")
 
@@ -80,15 +81,17 @@ def standard_input_as_file() -> Iterator[str]:
       UserError: if it is a terminal, or does not end in good time.
     """
     check_standard_input()
-    with tempfile.NamedTemporaryFile(prefix="vivit-") as file:
+    with scratch_folder("stdin") as folder, (folder / "video").open("wb", buffering=0) as file:
         size = 0
         while block := sys.stdin.buffer.read(1 << 20):
-            size += file.write(block)
+            size += len(block)
+            with writing(folder):
+                while block:
+                    block = block[file.write(block) :]
             if size > LARGEST_INPUT:
                 raise UserError(
                     f"standard input: more than {LARGEST_INPUT >> 30} GiB, and no end yet: give --window for a video that goes on"
                 )
-        file.flush()
         yield file.name
 
 
@@ -118,7 +121,7 @@ def _shown(match: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _lines(path: pathlib.Path) -> list[str]:
     try:
-        lines = [line.rstrip("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
+        lines = read_list(path).split("\n")
     except UnicodeDecodeError:
         raise UserError(f"{path}: is no text in UTF-8: give a file with a path a line") from None
     except OSError as error:

@@ -8,10 +8,12 @@ import contextlib
 import dataclasses
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import typing
 from collections.abc import Callable, Iterable, Iterator
@@ -143,6 +145,7 @@ class _OneByOne:
 def serve(descriptor: int, memory: int | None) -> None:
     """Runs in a worker: receives a function, then applies it to each item that it receives, until the other side hangs up."""
     cv2.setNumThreads(0)
+    threading.Thread(target=_end_with, args=(descriptor,), daemon=True).start()
     if memory is not None:
         limit, most = psutil.Process().memory_info().vms + memory, resource.getrlimit(resource.RLIMIT_AS)[1]
         if most != resource.RLIM_INFINITY:  # as batch systems and `ulimit -v` set it; it can only be lowered
@@ -155,6 +158,14 @@ def serve(descriptor: int, memory: int | None) -> None:
                 connection.send(_apply(function, connection.recv()))
         except (EOFError, ConnectionError):
             return
+
+
+def _end_with(descriptor: int) -> None:
+    """Ends this process when the other side of its socket is gone, as after `kill -9`: a decoder that hangs would else stay for ever."""
+    hang_up = select.poll()
+    hang_up.register(descriptor, 0)  # no event is asked for, so only the end of the connection is told
+    hang_up.poll()
+    os._exit(1)
 
 
 def _apply(function: Callable, item: object) -> object:

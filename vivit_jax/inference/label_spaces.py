@@ -11,6 +11,7 @@ import numpy as np
 
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError
+from vivit_jax.files import read_list
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.model_json import default_labels
@@ -159,7 +160,7 @@ def _key(name: str) -> str:
 
 def _read(path: pathlib.Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_list(path)
     except OSError as error:
         raise UserError(f"--labels {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

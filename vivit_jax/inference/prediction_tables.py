@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vivit_jax import extras
-from vivit_jax.errors import UserError
 from vivit_jax.files import write_atomically
 from vivit_jax.inference.digits import float32_digits
 
@@ -82,11 +81,10 @@ def _csv(columns: list[str], rows: list[list]) -> str:
 
 
 def _parquet(columns: list[str], rows: list[list]) -> bytes:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ModuleNotFoundError:
-        raise UserError(f"a .parquet file needs the extra parquet: {extras.install('parquet')}, or name a .csv file") from None
+    extras.check_import("pyarrow", f"a .parquet file needs the extra parquet: {extras.install('parquet')}, or name a .csv file")
+    import pyarrow
+    from pyarrow import parquet
+
     contents = io.BytesIO()
     cells = [pyarrow.array(list(column)) for column in zip(*rows, strict=True)]
     parquet.write_table(pyarrow.Table.from_arrays(cells, names=columns), contents)

@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import math
+import os
 import shutil
 import tempfile
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 
 import jax
@@ -14,6 +16,7 @@ from jaxtyping import Array, Float, UInt8
 
 from vivit_jax import console
 from vivit_jax.errors import UserError
+from vivit_jax.files import writing
 from vivit_jax.inference.finite import AT_FAULT
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import build
@@ -61,9 +64,8 @@ def tokens_of_passes(config: ProbeConfig, passes: Sequence[SplitPass], *, progre
     forward, batches = _Forward(config, first.pretrained), [one.batches() for one in passes]
     counts = tuple(one.examples for one in batches)
     shape = (sum(counts), first.views[0] * first.views[1], *forward.shape_of(first.batch_size))
-    with tempfile.TemporaryDirectory(prefix="vivit-tokens-") as folder:
-        _check_room(folder, shape)
-        values = np.memmap(f"{folder}/tokens", np.float16, "w+", shape=shape)
+    with _file_for(shape) as file:
+        values = np.memmap(file, np.float16, "r+", shape=shape)
         labels, names = {}, []
         for split, of_split in zip((one.split for one in passes), batches, strict=True):
             start = len(names)
@@ -112,9 +114,25 @@ def _in_range(tokens: np.ndarray, split: str) -> np.ndarray:
     return tokens
 
 
-def _check_room(folder: str, shape: tuple[int, ...]) -> None:
+@contextlib.contextmanager
+def _file_for(shape: tuple[int, ...]) -> Iterator[typing.IO[bytes]]:
+    """A file without a name, which no killed process leaves behind, with its room on the disk set aside.
+
+    Raises:
+      UserError: for a disk without room.
+      OSError: if the system gives none.
+    """
+    _check_room(shape)
+    with tempfile.TemporaryFile() as file:
+        if hasattr(os, "posix_fallocate"):  # else a disk that fills up meanwhile would end the process by SIGBUS
+            with writing(tempfile.gettempdir()):
+                os.posix_fallocate(file.fileno(), 0, 2 * math.prod(shape))
+        yield file
+
+
+def _check_room(shape: tuple[int, ...]) -> None:
     """Says how large the file is, or refuses it."""
-    needed, free = 2 * math.prod(shape), shutil.disk_usage(folder).free
+    needed, free = 2 * math.prod(shape), shutil.disk_usage(tempfile.gettempdir()).free
     told = f"{shape[0]:,} videos x {shape[1]} views x {shape[2]:,} tokens x {shape[3]} take {needed / 1e9:.2g} GB as float16"
     if needed > 0.9 * free:
         raise UserError(

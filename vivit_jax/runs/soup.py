@@ -1,6 +1,7 @@
 """Averages the weights of models that were fine-tuned from the same start (Wortsman et al. 2022): one model, at the cost of one."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from vivit_jax import console
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError
+from vivit_jax.files import real_path
 from vivit_jax.inference.evaluate import check_multi_label
 from vivit_jax.inference.label_spaces import Relabelled, agree
 from vivit_jax.inference.scores import check_finite
@@ -23,7 +25,7 @@ from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.evaluation import Evaluator, Scoring
 from vivit_jax.training.forward import Watch
-from vivit_jax.weights import Pretrained, load_model_dir
+from vivit_jax.weights import Pretrained, load_model_dir, model_json
 from vivit_jax.weights.layers import COLLECTION, flatten_variables, unflatten_variables
 from vivit_jax.weights.model_dir import is_model_dir
 
@@ -75,18 +77,30 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
         if not is_model_dir(model):
             raise UserError(f"{path} is neither a model directory nor the work directory of a run with a model/ in it")
         if not checkpoints:
-            found.append(Ingredient(str(path), model, lambda model=model: load_model_dir(model).variables))
+            found.append(Ingredient(str(path), model, functools.partial(_variables, model, model_json.read_config(model))))
             continue
-        steps = [] if model == path else [saved.step for saved in verify(path) if saved.whole]
+        saved = [] if model == path else verify(path)
+        for one in saved:
+            if not one.whole:
+                console.warn(f"checkpoint {one.step} of {path} is left out: {one.damage}")
+        steps = [one.step for one in saved if one.whole]
         if not steps:
             raise UserError(f"{path} has no whole checkpoint: raise checkpoint.keep in the next run, or leave --checkpoints out")
         found += [Ingredient(f"{path} step {step}", model, lambda path=path, step=step: model_variables(path, step)) for step in steps]
-    names = [str(path.resolve()) for path in map(Path, paths)]
+    names = [str(real_path(path)) for path in paths]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{twice[0]} is given twice: each model of a soup counts once")
     if len(found) < 2:
         raise UserError("a soup needs two models or more")
     return found
+
+
+def _variables(model: Path, seen: dict) -> Any:
+    """The variables of a model directory that still has the config.json that was `seen`, in which the SHA-256 of the weights is."""
+    variables = load_model_dir(model).variables
+    if model_json.read_config(model) != seen:  # by a run that goes on, say: it would be averaged under the other model's score
+        raise UserError(f"{model} was replaced while the soup was made: wait until its run has ended, and give the same command again")
+    return variables
 
 
 def greedy_soup(

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -81,9 +82,17 @@ class JsonLines:
     def __init__(self, path: Path, step: int, evaluated: int | None = None) -> None:
         self._path = path
         evaluated = step if evaluated is None else evaluated
+        if step and not path.exists():
+            console.warn(f"{path} is gone: it begins anew, with the rows after step {step}")
         lines = read_bytes(path).decode(errors="replace").splitlines() if path.exists() else []
-        rows = [line for line in lines if _is_kept(line, step, evaluated)]
-        write_atomically(path, "".join(f"{row}\n" for row in rows))
+        kept = [number for number, line in enumerate(lines) if _is_kept(_row(line), step, evaluated)]
+        last = max(kept, default=0)
+        damaged = [n for n, line in enumerate(lines) if _row(line) is None and (n < last or _is_kept(_begun(line), step, evaluated))]
+        if damaged:
+            console.warn(
+                f"{path} is damaged: {console.counted(len(damaged), 'line')}, from line {damaged[0] + 1} on, cannot be read: dropped"
+            )
+        write_atomically(path, "".join(f"{lines[number]}\n" for number in kept))
 
     def write(self, step: int, row: dict[str, float]) -> None:
         """Appends a row; NaN and infinity, which JSON does not have, become null."""
@@ -235,12 +244,22 @@ def _broken(error: Exception) -> UserError:
     )
 
 
-def _is_kept(line: str, step: int, evaluated: int) -> bool:
+def _row(line: str) -> dict | None:
+    """The row of metrics that a line holds, if it does."""
     try:
         row = json.loads(line)
-        at = row["step"]
-        if any(key.startswith("test/") for key in row):
-            return False
-        return at <= (evaluated if any(key.startswith("val/") for key in row) else step)
-    except (ValueError, TypeError, KeyError):
+        return row if isinstance(row["step"], int) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _begun(line: str) -> dict | None:
+    """The step, and one of the names, of a line that was cut off after them."""
+    begun = re.match(r'\{"step": (\d+), "([a-z]+/)', line)
+    return {"step": int(begun[1]), begun[2]: None} if begun else None
+
+
+def _is_kept(row: dict | None, step: int, evaluated: int) -> bool:
+    if row is None or any(key.startswith("test/") for key in row):
         return False
+    return row["step"] <= (evaluated if any(key.startswith("val/") for key in row) else step)

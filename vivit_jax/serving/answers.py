@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import io
 import math
-import pathlib
 import time
 
 import jax
@@ -15,6 +14,7 @@ from PIL import Image
 from vivit_jax.data.sampling import evaluation_clips, frames_once
 from vivit_jax.data.video.reader import VideoInfo
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.files import real_path
 from vivit_jax.heads import by_head
 from vivit_jax.inference.explain import explain_clip
 from vivit_jax.inference.outputs import Decode, logits_of_views
@@ -105,7 +105,7 @@ def names_of(sources: list[str]) -> list[str]:
     >>> names_of(["runs/a/model", "runs/b/model"]), names_of(["hf://google/vivit-b-16x2-kinetics400"])
     (['a', 'b'], ['vivit-b-16x2-kinetics400'])
     """
-    parts = [pathlib.Path(source).resolve().parts if "://" not in source else source.rstrip("/").split("/") for source in sources]
+    parts = [real_path(source).parts if "://" not in source else source.rstrip("/").split("/") for source in sources]
     names = [own[-2] if own[-1] in ("model", "model_last") and len(own) > 1 else own[-1] for own in parts]
     return [f"{name} ({1 + names[:i].count(name)})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import functools
 import pathlib
-import tempfile
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
@@ -31,7 +30,7 @@ STATIC = pathlib.Path(__file__).parent / "static"
 CLIENT_GONE = 499  # nobody reads this answer
 
 
-def application(models: list[ServedModel], *, access: Access, views: Views, limits: ServingLimits) -> Guarded:
+def application(models: list[ServedModel], *, access: Access, views: Views, limits: ServingLimits, uploads: pathlib.Path) -> Guarded:
     """The application.
 
     Args:
@@ -39,8 +38,9 @@ def application(models: list[ServedModel], *, access: Access, views: Views, limi
       access: who may ask.
       views: the views of each video, where a request does not say.
       limits: what a request may cost.
+      uploads: a folder for videos, each until it is answered.
     """
-    server = _Server(models, views, limits, document(limits, views, token=bool(access.token)))
+    server = _Server(models, views, limits, uploads, document(limits, views, token=bool(access.token)))
     routes = [
         Route("/", _page),
         Mount("/static", StaticFiles(directory=STATIC)),
@@ -58,21 +58,20 @@ def application(models: list[ServedModel], *, access: Access, views: Views, limi
 class _Server:
     """What the requests share: the models, the queue before them, the process that reads, and a folder for uploads."""
 
-    def __init__(self, models: list[ServedModel], views: Views, limits: ServingLimits, openapi: dict) -> None:
-        self._models, self._views, self._limits, self._openapi = models, views, limits, openapi
+    def __init__(self, models: list[ServedModel], views: Views, limits: ServingLimits, uploads: pathlib.Path, openapi: dict) -> None:
+        self._models, self._views, self._limits, self._folder, self._openapi = models, views, limits, uploads, openapi
         self._reader = Reader(limits.video)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """From the first request to the last."""
-        with tempfile.TemporaryDirectory(prefix="vivit-serve-", ignore_cleanup_errors=True) as folder:
-            self._folder, self._queue = pathlib.Path(folder), JobQueue(self._limits.waiting)
-            await run_in_threadpool(self._reader.start)
-            try:
-                yield
-            finally:
-                self._queue.close()
-                self._reader.close()
+        self._queue = JobQueue(self._limits.waiting)
+        await run_in_threadpool(self._reader.start)
+        try:
+            yield
+        finally:
+            self._queue.close()
+            self._reader.close()
 
     async def predict(self, request: Request) -> Response:
         """`POST /api/predict`."""

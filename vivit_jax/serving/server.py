@@ -14,6 +14,7 @@ import uvicorn
 from vivit_jax import console, process
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Views
+from vivit_jax.scratch import scratch_folder
 from vivit_jax.serving.access import LOCAL_NAMES, Access
 from vivit_jax.serving.answers import load_models, warm_up
 from vivit_jax.serving.app import application
@@ -38,18 +39,19 @@ def serve(sources: list[str], *, host: str, port: int, token: str | None, public
 
     Raises:
       UserError: for a model that cannot be read, or an address that cannot be listened on.
+      OSError: if there is no place for uploads.
       KeyboardInterrupt: after SIGINT.
       Terminated: after SIGTERM.
     """
     limits.check_views(views)
     access = access_for(host, token, public)
-    with _listening(host, port) as listener:
+    with _listening(host, port) as listener, scratch_folder("serve") as uploads:
         models = load_models(sources)
         console.say("compiling ...")
         warm_up(models, views)
         for name in EXAMPLES:
             example(name)
-        app = application(models, access=access, views=views, limits=limits)
+        app = application(models, access=access, views=views, limits=limits, uploads=uploads)
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_SECONDS, ws="none")
         for model in models:
             console.say(f"{model.name}: {model.pretrained!r}")

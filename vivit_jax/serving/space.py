@@ -2,13 +2,14 @@
 
 import importlib.metadata
 import json
+import os
 import pathlib
 import shutil
 import sys
 from collections.abc import Mapping
 
 from vivit_jax.errors import UserError
-from vivit_jax.files import appearing
+from vivit_jax.files import appearing, refuse_mount_point
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.answers import names_of
 from vivit_jax.serving.limits import ServingLimits
@@ -69,6 +70,7 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views,
     folder = pathlib.Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} holds something already: give a new folder")
+    refuse_mount_point(folder)
     for source in sources:
         _check_source(source)
     names = [name.replace(" ", "_") for name in names_of(sources)]
@@ -79,7 +81,7 @@ def write_space(folder: str | pathlib.Path, sources: list[str], *, views: Views,
         for source, name in zip(sources, served, strict=True):
             if name != source:
                 _copy_model(pathlib.Path(source), new / name)
-        shutil.copytree(PACKAGE, new / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        _copy_package(new / PACKAGE.name)
         for name, contents in written.items():
             (new / name).write_text(contents, encoding="utf-8")
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -144,6 +146,16 @@ def _check_source(source: str) -> None:
     if missing:
         raise UserError(f"{source} is no model directory (it has no {missing[0]}): make one by vivit convert, or name one by {HUB}org/name")
     load_model_dir(source)
+
+
+def _copy_package(to: pathlib.Path) -> None:
+    """As `shutil.copytree` does, whose error is not that of the system, but a list for all files that a full disk had no room for."""
+    for folder, _, names in os.walk(PACKAGE):
+        if pathlib.Path(folder).name != "__pycache__":
+            there = to / pathlib.Path(folder).relative_to(PACKAGE)
+            there.mkdir()
+            for name in names:
+                shutil.copyfile(pathlib.Path(folder) / name, there / name)
 
 
 def _copy_model(source: pathlib.Path, to: pathlib.Path) -> None:

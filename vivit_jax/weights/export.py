@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from vivit_jax import extras
 from vivit_jax.errors import UserError
-from vivit_jax.files import appearing, is_url
+from vivit_jax.files import appearing, is_url, refuse_mount_point
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.resnet3d.export import export_torchvision
 from vivit_jax.weights.stablehlo import export_stablehlo
@@ -40,16 +40,14 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | N
         raise UserError(f"--batch is for onnx, and what is exported to {to} takes any number of clips: leave it out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another path")
+    refuse_mount_point(out)
     with appearing(out) as new:
         return FORMATS[to](pretrained, new, **({} if batch is None else {"batch": batch}))
 
 
 def export_onnx(pretrained: Pretrained, out: pathlib.Path, *, batch: int | None = None) -> str:
     """An ONNX file, or a directory with one, and how far onnxruntime is from the model; see `vivit_jax.weights.onnx.export.write_onnx`."""
-    try:
-        import onnx  # noqa: F401 (an extra)
-    except ImportError:
-        raise UserError(f"an export to onnx needs the extra onnx: {extras.install('onnx')}") from None
+    extras.check_import("onnx", f"an export to onnx needs the extra onnx: {extras.install('onnx')}")
     from vivit_jax.weights.onnx.export import write_onnx
 
     return write_onnx(pretrained, out, batch=batch)

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vivit_jax.errors import UserError
-from vivit_jax.files import exchange, folder_beside, is_url, sha256, sync, write_json
+from vivit_jax.files import exchange, folder_beside, is_url, real_path, refuse_mount_point, sha256, sync, write_json
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import Preprocess
@@ -129,7 +129,7 @@ def save_pretrained(
         **({} if average == model_json.LOGITS else {"average": average}),
     }
     check_replaceable(path)
-    path = path.resolve()
+    path = real_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with folder_beside(path) as temporary:
         new = temporary / "new"
@@ -255,10 +255,11 @@ def check_replaceable(path: pathlib.Path) -> None:
     """Refuses to replace anything but an empty directory or a model of ours, damaged or not, that has nothing beside it.
 
     Raises:
-      UserError: naming what would be lost; or for a URL.
+      UserError: naming what would be lost; or for a URL, or where a disk is mounted.
     """
     if is_url(path):
         raise UserError(f"{path} is a URL, and models are written into folders: give a local path")
+    refuse_mount_point(path)
     if path.is_dir():
         held = sorted(file.name for file in path.iterdir())
         foreign = [name for name in held if name not in (CONFIG, PREPROCESS, WEIGHTS) or not (path / name).is_file()]

@@ -1,7 +1,9 @@
 """Writes a model as a StableHLO program, from uint8 pixels to logits, beside a script that runs it without this package."""
 
+import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +48,8 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> str:
     (batch,) = jax_export.symbolic_shape("b")
     shapes = {path: jax.ShapeDtypeStruct(array.shape, array.dtype) for path, array in params.items()}
     video = jax.ShapeDtypeStruct((batch, *config.clip, 3), jnp.uint8)
-    program = jax_export.export(jax.jit(forward), platforms=PLATFORMS)(shapes, video)
+    with _without_source_places():
+        program = jax_export.export(jax.jit(forward), platforms=PLATFORMS)(shapes, video)
     out.mkdir(parents=True, exist_ok=True)
     (out / PROGRAM).write_bytes(program.serialize())
     write_safetensors(out / WEIGHTS, params)
@@ -57,6 +60,17 @@ def export_stablehlo(pretrained: Pretrained, out: pathlib.Path) -> str:
     write_json(out / "versions.json", versions | {"calling_convention": program.calling_convention_version})
     (out / "run.py").write_text(RUN_SCRIPT, encoding="utf-8")
     return PROMISE.format(jax=versions["jax"])
+
+
+@contextlib.contextmanager
+def _without_source_places() -> Iterator[None]:
+    """Leaves out where in which file each operation was written: the paths tell of this machine, and would make other bytes on another."""
+    before = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", before)
 
 
 RUN_SCRIPT = '''"""Runs model.stablehlo on videos, with nothing but jax, numpy and safetensors.

@@ -47,7 +47,7 @@ def read_tensors(path: pathlib.Path) -> Tensors:
 
 def _read_file(path: pathlib.Path) -> Tensors:
     if not path.is_file():
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} is neither a file nor a folder" if path.exists() else f"{path} does not exist")
     try:
         kind = _kind(path)
         if kind is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vivit_jax.errors import UserError
+from vivit_jax.extras import check_import
 from vivit_jax.weights.tensor_files import DAMAGED, Tensors, check_expansion, first_line, leaves_of
 from vivit_jax.weights.wrappers import state_dict_in
 
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
 def read_torch(path: pathlib.Path) -> Tensors:
     """Tensors of a .pth or .bin file by torch's weights-only loading, which executes nothing from the file."""
-    try:
-        import torch
-    except ImportError:
-        raise UserError(f"{path} is a PyTorch file, and reading it needs torch: pip install torch, or convert it to safetensors") from None
+    check_import("torch", f"{path} is a PyTorch file, and reading it needs torch: pip install torch, or convert it to safetensors")
+    import torch
+
     if not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} was saved by a torch older than 1.6, whose files cannot be checked before loading; save it again with torch"
         )
     check_expansion(path)
+    _check_checksums(path)
     _check_pickle(path)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -42,6 +43,13 @@ def read_torch(path: pathlib.Path) -> Tensors:
         _check_torch(path, name, tensor)
     shapes = {name: tuple(leaf.shape) for name, leaf in tensors.items()}
     return Tensors(path, shapes, lambda name: _numpy(tensors.pop(name)), taken)
+
+
+def _check_checksums(path: pathlib.Path) -> None:
+    """Refuses a file of which a part is not as it was saved: torch itself does not look at the checksums that it saves."""
+    with zipfile.ZipFile(path) as archive:
+        if wrong := archive.testzip():
+            raise UserError(f"{path} is damaged: {wrong} in it does not have the checksum it was saved with; get it again")
 
 
 def _check_pickle(path: pathlib.Path) -> None:

@@ -19,7 +19,7 @@ from vivit_jax import console, files
 from vivit_jax.data.manifest import HASHES, MANIFEST, SHARD
 from vivit_jax.data.stored import FEATURES, INFO
 from vivit_jax.errors import UserError
-from vivit_jax.files import exchange, is_url, lock
+from vivit_jax.files import exchange, is_url, lock, real_path
 
 REPORT = "preparation.json"
 MISSING = "missing.csv"  # the clips that are listed but whose videos were not found
@@ -91,8 +91,8 @@ def check_apart(target: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
     """
     if not os.path.lexists(target):
         return
-    real = target.resolve()
-    inside = next((path for path in sources if path.resolve().is_relative_to(real)), None)
+    real = real_path(target)
+    inside = next((path for path in sources if real_path(path).is_relative_to(real)), None)
     if inside:
         raise UserError(
             f"{target} is in the way and is never replaced: {inside}, of which it is made, lies in it; choose another --name or --data_dir"
@@ -257,7 +257,7 @@ def _is_part(file: str, name: str) -> bool:
 
 
 def _overlap(target: pathlib.Path, source: pathlib.Path) -> str | None:
-    real, origin = target.resolve(), source.resolve()
+    real, origin = real_path(target), real_path(source)
     if origin == real:
         return "it is the source"
     if origin.is_relative_to(real):

@@ -40,7 +40,5 @@ def check_suffix(path: pathlib.Path) -> None:
     if path.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         raise UserError(f"--out must end in .csv, .jsonl or .parquet, got {path}")
     if path.suffix.lower() == ".parquet":
-        try:
-            import pyarrow.parquet  # noqa: F401
-        except ImportError:
-            raise UserError(f"a .parquet file needs the extra parquet: {extras.install('parquet')}, or give a .csv file") from None
+        missing = f"a .parquet file needs the extra parquet: {extras.install('parquet')}, or give a .csv file"
+        extras.check_import("pyarrow.parquet", missing)

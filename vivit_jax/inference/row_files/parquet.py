@@ -4,12 +4,11 @@
 
 import contextlib
 import json
-import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import writing
+from vivit_jax.files import half_file, writing
 from vivit_jax.inference.row_files.base import Made, RowFile
 from vivit_jax.inference.rows import Row, RowsOfModel
 
@@ -28,7 +27,7 @@ class ParquetRows(RowFile):
         types = {"start": pyarrow.float64(), "end": pyarrow.float64(), "probability": pyarrow.float32()}
         fields = [(column, types.get(column, pyarrow.string())) for column in table.columns]
         self._schema = pyarrow.schema(fields, metadata={"vivit": json.dumps(made)})
-        self.path, self._temporary = path, path.with_name(f".{path.name}.{os.getpid()}")
+        self.path, self._temporary = path, half_file(path)
         self._waiting: list[Row] = []
         self._table, self._writer = pyarrow.Table, None
         with self._cleaned():

@@ -10,6 +10,7 @@ from vivit_jax.analysis.environment import environment
 from vivit_jax.console import warn
 from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.errors import UserError
+from vivit_jax.files import real_path
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.comparison.contenders import Contender, open_contenders
 from vivit_jax.runs.comparison.costs import Costs, costs_of, sum_of
@@ -108,7 +109,7 @@ def _with_baseline(paths: list[pathlib.Path], baseline: pathlib.Path | None) -> 
     """The paths, and the index of the baseline, which may be given by its name; one that is not among the paths is put first."""
     if baseline is None:
         return paths, None
-    same = [i for i, path in enumerate(paths) if path.resolve() == baseline.resolve()]
+    same = [i for i, path in enumerate(paths) if real_path(path) == real_path(baseline)]
     if not same and not baseline.exists():
         same = [i for i, path in enumerate(paths) if path.name == str(baseline)]
         if len(same) != 1:

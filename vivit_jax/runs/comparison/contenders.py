@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from vivit_jax.console import warn
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
+from vivit_jax.files import real_path
 from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.record import RunRecord, open_run, read_config, read_evaluation
@@ -62,7 +63,7 @@ def open_contenders(paths: Sequence[pathlib.Path], split: str | None = None, vie
       UserError: for a path that is none of these, or that has no such evaluation.
     """
     names = unique_names(paths)
-    if again := sorted({str(path) for path in paths if [other.resolve() for other in paths].count(path.resolve()) > 1}):
+    if again := sorted({str(path) for path in paths if [real_path(other) for other in paths].count(real_path(path)) > 1}):
         warn(f"{again[0]} is given twice, and compared with itself")
     data = next((_data_of(path, split, views) for path in paths if path.is_dir() and is_run(path)), "--name NAME --data_dir DIR")
     return [_open(path, name, split, views, data) for path, name in zip(paths, names, strict=True)]
@@ -102,7 +103,7 @@ def _clashes(parts: Sequence[tuple[str, ...]], taken: Sequence[int], i: int) -> 
 
 def _telling(path: pathlib.Path) -> tuple[str, ...]:
     """The parts of a path without those that are called the same in every run."""
-    parts = list(path.absolute().resolve().parts[1:])
+    parts = list(real_path(path).parts[1:])
     if parts and parts[-1] == EVALUATION:
         parts.pop()
     elif parts and parts[-1].endswith(".json"):

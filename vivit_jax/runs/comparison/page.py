@@ -1,7 +1,6 @@
 """A comparison on one page: `compare.html`, a single file that loads nothing else."""
 
 import dataclasses
-import pathlib
 from collections.abc import Iterator
 
 from vivit_jax.data.dataset import VideoDataset
@@ -11,19 +10,18 @@ from vivit_jax.runs.comparison.disagreements import Disagreement, disagreements
 from vivit_jax.runs.comparison.result import HARDEST, Comparison, Entry
 from vivit_jax.runs.comparison.tables import Table, kappa_text, method, pairs_table, percent, runs_table, verdict
 from vivit_jax.runs.pages.clips import SCRIPT, player, playing
-from vivit_jax.runs.pages.page import figure, text, write_page
+from vivit_jax.runs.pages.page import figure, page_of, text
 from vivit_jax.runs.pages.tables import meanings, name, scrolling, table
 
 PAIRS_OPEN = 2
 CLIPS_BYTES = 12_000_000  # of all clips of a page: what a phone loads in seconds
 
 
-def write_comparison_page(comparison: Comparison, path: pathlib.Path, dataset: VideoDataset | None) -> None:
-    """Writes the page.
+def comparison_page(comparison: Comparison, dataset: VideoDataset | None) -> bytes:
+    """The page, as a file holds it.
 
     Args:
       comparison: what the page shows.
-      path: the file to write.
       dataset: the data set whose clips it shows; None if it cannot be opened, which the page then says.
     """
     lineup = comparison.lineup
@@ -46,7 +44,7 @@ def write_comparison_page(comparison: Comparison, path: pathlib.Path, dataset: V
         _section("How this was made", _method(comparison)),
         "</main>",
     ]
-    write_page(path, title, "\n".join(body), styles=("comparison.css",), scripts=(SCRIPT,))
+    return page_of(title, "\n".join(body), styles=("comparison.css",), scripts=(SCRIPT,))
 
 
 def _section(title: str, *parts: str, clips: bool = False) -> str:

@@ -5,8 +5,8 @@ import re
 
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import write_atomically, write_json
-from vivit_jax.runs.comparison.page import write_comparison_page
+from vivit_jax.files import json_of, write_together
+from vivit_jax.runs.comparison.page import comparison_page
 from vivit_jax.runs.comparison.result import HARDEST, Comparison
 from vivit_jax.runs.comparison.tables import Table, method, pairs_table, runs_table, verdict
 
@@ -14,7 +14,7 @@ JSON, MARKDOWN, PAGE = "compare.json", "compare.md", "compare.html"
 
 
 def write_comparison(comparison: Comparison, folder: pathlib.Path, dataset: VideoDataset | None) -> None:
-    """Writes all three files.
+    """Writes all three files, or none.
 
     Args:
       comparison: what they show.
@@ -28,9 +28,12 @@ def write_comparison(comparison: Comparison, folder: pathlib.Path, dataset: Vide
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {folder} cannot be made a folder: {error.strerror}") from None
-    write_json(folder / JSON, comparison.to_dict())
-    write_atomically(folder / MARKDOWN, _markdown(comparison).encode("utf-8", "backslashreplace"))
-    write_comparison_page(comparison, folder / PAGE, dataset)
+    files = {
+        JSON: json_of(comparison.to_dict()),
+        MARKDOWN: _markdown(comparison).encode("utf-8", "backslashreplace"),
+        PAGE: comparison_page(comparison, dataset),
+    }
+    write_together({folder / name: contents for name, contents in files.items()})
 
 
 def _markdown(comparison: Comparison) -> str:

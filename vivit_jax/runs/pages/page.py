@@ -6,21 +6,18 @@ import html
 import pathlib
 import unicodedata
 
-from vivit_jax.files import write_atomically
-
 STATIC = pathlib.Path(__file__).parent / "static"
 NO_SCRIPT = "'none'"
 CONTROLS = {"Cc", "Cs"}
 DIRECTIONS = {"LRO", "RLO", "LRE", "RLE", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
-def write_page(path: pathlib.Path, title: str, body: str, *, styles: tuple[str, ...] = (), scripts: tuple[str, ...] = ()) -> None:
-    """Writes a page, whole or not at all.
+def page_of(title: str, body: str, *, styles: tuple[str, ...] = (), scripts: tuple[str, ...] = ()) -> bytes:
+    """A page, as a file holds it.
 
     The page's own policy forbids the browser to load anything, and to run any script but these.
 
     Args:
-      path: the file to write.
       title: any text.
       body: HTML, in which all text is escaped by `text`.
       styles: names of files in `static/` with rules of this page, beside those of all pages.
@@ -47,7 +44,7 @@ def write_page(path: pathlib.Path, title: str, body: str, *, styles: tuple[str, 
 </body>
 </html>
 """
-    write_atomically(path, page.encode("utf-8", "backslashreplace"))  # JSON may hold halves of characters
+    return page.encode("utf-8", "backslashreplace")  # JSON may hold halves of characters
 
 
 def text(value: str) -> str:

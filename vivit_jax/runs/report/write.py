@@ -2,8 +2,9 @@
 
 import pathlib
 
+from vivit_jax.files import write_atomically
 from vivit_jax.runs.pages import charts, clips, tables
-from vivit_jax.runs.pages.page import cut, text, write_page
+from vivit_jax.runs.pages.page import cut, page_of, text
 from vivit_jax.runs.record import open_run
 from vivit_jax.runs.report.classes import ROWS, classes
 from vivit_jax.runs.report.clips import clips as surest
@@ -54,7 +55,8 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
     elif evaluation and evaluation.get("predictions"):
         sections["Clips"] = f"<p>{NO_PREDICTIONS}</p>"
     path = run.path / "report.html"
-    write_page(path, run.experiment.name, _body(headline(run, metrics, evaluation), sections), styles=STYLES, scripts=SCRIPTS)
+    body = _body(headline(run, metrics, evaluation), sections)
+    write_atomically(path, page_of(run.experiment.name, body, styles=STYLES, scripts=SCRIPTS))
     return path
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from vivit_jax.errors import UserError
+from vivit_jax.extras import check_import
 from vivit_jax.weights.layers import COLLECTION
 from vivit_jax.weights.tensors import write_safetensors
 
@@ -72,10 +73,9 @@ def write_state_dict(tensors: Mapping[str, np.ndarray], out: pathlib.Path, libra
     if out.suffix == ".safetensors":
         write_safetensors(out, tensors, metadata={"format": "pt"})
         return
-    try:
-        import torch
-    except ImportError:
-        raise UserError(f"writing {out.suffix} needs torch: pip install torch, or write .safetensors") from None
+    check_import("torch", f"writing {out.suffix} needs torch: pip install torch, or write .safetensors")
+    import torch
+
     archive = io.BytesIO()  # torch itself ends in an error of its own where the system refuses, as on a full disk
     torch.save({name: torch.from_numpy(array.copy()) for name, array in tensors.items()}, archive)
     out.write_bytes(archive.getbuffer())
