@@ -18,7 +18,7 @@ def experiment_of(argument):
 
 
 @pytest.mark.parametrize("which", SETS)
-@pytest.mark.parametrize("model", ["", ",keras", ",small_tubelets"])
+@pytest.mark.parametrize("model", ["", ",keras", ",augmented", ",small_tubelets"])
 def test_tubelets_fill_the_clip_and_the_clip_fits_the_volume(which, model):
     for argument, size in ((which + model, 28), (f"{which},64{model}", 64)):
         experiment = experiment_of(argument)
@@ -28,8 +28,9 @@ def test_tubelets_fill_the_clip_and_the_clip_fits_the_volume(which, model):
 
 
 @pytest.mark.parametrize("which", SETS)
-def test_a_set_is_flipped_only_where_its_classes_or_its_shapes_stay(which):
-    augment = experiment_of(f"{which},small_tubelets").augment
+@pytest.mark.parametrize("model", ["augmented", "small_tubelets"])
+def test_a_set_is_flipped_only_where_its_classes_or_its_shapes_stay(which, model):
+    augment = experiment_of(f"{which},{model}").augment
     axes = {"organ": (0.0, 0.0, 0.0), "adrenal": (0.5, 0.0, 0.0)}.get(which, (0.5, 0.5, 0.5))
     assert (augment.flip_time, augment.flip_vertical, augment.flip) == axes
 
