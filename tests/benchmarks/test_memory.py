@@ -5,8 +5,12 @@ import sys
 import memory
 import pytest
 
-GROWS = "import time; print('begin', flush=True); kept = []; [(kept.append(b'x' * 1_000_000), time.sleep(0.01)) for _ in range(150)]"
-STAYS = "import time; print('begin', flush=True); kept = b'x' * 50_000_000; time.sleep(1.5)"
+# Each says when its work ends, and then waits, so that no sample is of a process that gives its memory back.
+GROWS = (
+    "import time; print('begin'); kept = []; [(kept.append(b'x' * 1_000_000), time.sleep(0.01)) for _ in range(150)]; "
+    "print('end'); time.sleep(0.3)"
+)
+STAYS = "import time; kept = b'x' * 50_000_000; print('begin'); time.sleep(1.5); print('end'); time.sleep(0.3)"
 BELOW = "import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"
 
 
