@@ -1,6 +1,7 @@
 """What a newcomer is told at the first missteps, each with what to do."""
 
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -49,3 +50,74 @@ def test_training_on_val_without_one_says_how_to_do_without(data_dir):
     lacking = next(split for split in ("val", "test", "train") if split not in dataset.splits)
     with pytest.raises(UserError, match=rf"has no split {lacking}.*: give --config.data.train_split={present}"):
         check_splits(dataset, DataConfig(train_split=f"{present}+{lacking}"))
+
+
+WHAT_IT_IS = {
+    "model": "it is a model directory, which --model takes",
+    "run": "it is the work directory of a run: its model is {run}/model",
+    "data": "it is a prepared data set: --name toys --data_dir {data_dir}",
+    "models": "it holds the model directory small and the prepared data set toys",
+    "csv": "it is a file",
+    "nothing": "does not exist",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        (("evaluate", "--workdir"), ("model", "data", "models", "csv", "nothing")),
+        (("predict", "x.mp4", "--model"), ("data", "models")),
+        (("convert", "--to", "x"), ("data", "models")),
+        (("export", "--to", "onnx", "x.onnx", "--model"), ("run", "data")),
+        (("inspect",), ("models",)),
+        (("soup", "--uniform", "--to", "x"), ("data", "models", "csv", "nothing")),
+    ],
+)
+def test_what_is_given_in_place_of_another_thing_is_named(vivit, model_dir, workdir, data_dir, tmp_path, command, given):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "small").symlink_to(model_dir)
+    (folder / "toys").symlink_to(f"{data_dir}/toys")
+    (tmp_path / "list.csv").write_text("path,label\n")
+    paths = {
+        "model": model_dir,
+        "run": workdir,
+        "data": f"{data_dir}/toys",
+        "models": folder,
+        "csv": tmp_path / "list.csv",
+        "nothing": tmp_path / "no",
+    }
+    for name in given:
+        code, out, err = vivit(*command, paths[name])
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert WHAT_IT_IS[name].format(run=workdir, data_dir=data_dir) in err
+
+
+def test_a_folder_of_weights_under_another_name_points_to_the_file(vivit, tmp_path):
+    (tmp_path / "vit_b16.npz").write_bytes(b"")
+    code, _, err = vivit("convert", tmp_path, "--to", tmp_path / "x")
+    assert (code, err) == (2, f"vivit: {tmp_path} holds no weights: name a file in it, such as {tmp_path}/vit_b16.npz\n")
+
+
+@pytest.mark.parametrize("kind", ["model", "data"])
+def test_no_run_begins_in_a_model_directory_or_a_data_set(vivit, model_dir, data_dir, kind):
+    folder = pathlib.Path(model_dir if kind == "model" else f"{data_dir}/toys")
+    before = sorted(folder.iterdir())
+    code, _, err = vivit("train", "--config=configs/motion_digits.py", f"--workdir={folder}", "--config.data.name=toys")
+    assert code == 2
+    assert "is no place for a run: it is " in err and "give a new folder" in err
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_config_that_is_no_python_file_is_one_line(vivit, workdir, videos, tmp_path):
+    for path, told in (
+        (workdir / "config.json", "is no .py file; a run's config.json records its config"),
+        (videos[0], "is no .py file"),
+        (workdir, "is a folder and no .py file: it is the work directory of a run"),
+        ("configs/smal_data.py", "does not exist (looked for in .*); there is configs/small_data.py"),
+    ):
+        commands = [("train", f"--config={path}", f"--workdir={tmp_path}/x"), ("bench", f"--config={path}", "--mode", "data")]
+        for command in commands + ([] if path == workdir else [("inspect", path)]):
+            code, out, err = vivit(*command)
+            assert (code, out, err.count("\n")) == (2, "", 1)
+            assert re.search(told.replace(".py", r"\.py").replace("(", r"\(").replace(")", r"\)"), err)

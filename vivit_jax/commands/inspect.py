@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.data.preparation.place import local_folder
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
+    from vivit_jax.places import described
     from vivit_jax.runs.record import open_run
     from vivit_jax.weights.model_dir import load_model_dir
     from vivit_jax.weights.model_json import is_model_dir
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
         if not (folder / "config.json").exists():
             raise UserError(
                 f"{arguments.subject} is neither a run, nor a model directory, nor a prepared data set; "
-                "`vivit prepare` makes a data set of a folder of videos"
+                f"{described(folder) or '`vivit prepare` makes a data set of a folder of videos'}"
             )
         _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():

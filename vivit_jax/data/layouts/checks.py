@@ -166,7 +166,7 @@ def _check_trained(annotations: Annotations) -> Iterator[str]:
         if missing and annotations.published:
             yield f"{len(missing)} of {len(names)} {f'{head} ' if head else ''}classes have no training video here"
         elif missing:
-            raise UserError(f"no training video of {head or 'class'} {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}: give it one, or leave its clips out")
+            raise UserError(f"no training video of {head or 'class'} {first_of(missing)}: give it one, or leave its clips out")
 
 
 def _lonely_classes(annotations: Annotations) -> Iterator[str]:
