@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from vivit_jax import console
 from vivit_jax.analysis import throughput
 from vivit_jax.cli import COMMANDS
 from vivit_jax.commands import bench, compare, evaluate, export, probe
@@ -140,3 +141,18 @@ def test_a_second_prediction_finds_its_program_compiled_and_one_without_a_home_d
     assert predicted(tmp_path) == first
     assert {path: path.stat().st_mtime_ns for path in compiled.glob("jit_forward-*")} == programs
     assert predicted("/dev/null") == first
+
+
+def test_a_log_file_is_told_now_and_then_how_far_long_work_is(capsys, monkeypatch):
+    seconds = iter(range(0, 1000, 10))  # each look at the clock, one at the beginning and one for each item, is ten seconds later
+    monkeypatch.setattr(console, "monotonic", lambda: next(seconds))
+    assert list(console.tracked(range(30), "features", 30)) == [*range(30)]
+    lines = [f"features: {items} of 30 after {10 * items} s" for items in (3, 6, 12, 24)]
+    assert capsys.readouterr() == ("\n".join(lines) + "\n", "")
+    with console.progress_bar(stderr=True) as bar:
+        task = bar.add_task("preparing [x]", total=None, note="")
+        for _ in range(4):
+            bar.advance(task)
+    assert capsys.readouterr() == ("", "preparing [x]: 3 after 30 s\n")
+    assert list(console.tracked(range(30), "features", 30, shown=False)) == [*range(30)]
+    assert capsys.readouterr() == ("", "")
