@@ -121,3 +121,17 @@ def test_a_config_that_is_no_python_file_is_one_line(vivit, workdir, videos, tmp
             code, out, err = vivit(*command)
             assert (code, out, err.count("\n")) == (2, "", 1)
             assert re.search(told.replace(".py", r"\.py").replace("(", r"\(").replace(")", r"\)"), err)
+
+
+def test_a_name_in_another_case_is_suggested(vivit, model_dir, videos, tmp_path):
+    code, _, err = vivit("explain", "--model", model_dir, videos[0], "--out", tmp_path / "o.mp4", "--label", "CAT")
+    assert (code, "unknown --label 'CAT': did you mean 'cat'?" in err) == (2, True)
+
+
+def test_a_model_that_is_replaced_is_told_before(vivit, model_dir, tmp_path):
+    arguments = ("convert", model_dir, "--to", tmp_path / "model", "--head", "fresh")
+    code, out, _ = vivit(*arguments)
+    assert (code, "will replace" in out) == (0, False)
+    code, out, _ = vivit(*arguments)
+    assert code == 0
+    assert out.startswith(f"warning: {tmp_path}/model holds a model, which the new one will replace\n")

@@ -5,8 +5,10 @@ import pathlib
 import re
 from collections.abc import Iterable
 
+from vivit_jax import console
 from vivit_jax.errors import UserError
 from vivit_jax.files import is_url
+from vivit_jax.places import MODEL, kind_of
 from vivit_jax.preprocess import Views
 
 
@@ -30,6 +32,19 @@ def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: st
     if unused:
         mean, them = ("means", "it") if len(unused) == 1 else ("mean", "them")
         raise UserError(f"{' and '.join(unused)} {mean} nothing {why}: leave {them} out")
+
+
+def check_place(folder: pathlib.Path) -> None:
+    """Checks, before the work is done, that a model may be written to a folder, and says if it replaces one.
+
+    Raises:
+      UserError: if something else lies there.
+    """
+    from vivit_jax.weights.model_dir import check_replaceable
+
+    check_replaceable(folder)
+    if kind_of(folder) == MODEL:
+        console.warn(f"{folder} holds a model, which the new one will replace")
 
 
 def refuse_overrides(arguments: argparse.Namespace, why: str) -> None:
