@@ -13,7 +13,17 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from vivit_jax.errors import printable
@@ -111,6 +121,17 @@ def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:
         transient=True,
         disable=not (shown and console.is_terminal and not _muted),
     )
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows what is under way, and for how many seconds, where its length is not known and there is a terminal without a bar."""
+    console = _console()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    disable = _muted or bool(_live) or not console.is_terminal
+    with _Bar(False, *columns, console=console, transient=True, disable=disable) as bar:
+        bar.add_task(escape(printable(what)), total=None)
+        yield
 
 
 def tracked(items: Iterable[Item], title: str, total: int | None, *, shown: bool = True) -> Iterator[Item]:

@@ -135,3 +135,8 @@ def test_a_model_that_is_replaced_is_told_before(vivit, model_dir, tmp_path):
     code, out, _ = vivit(*arguments)
     assert code == 0
     assert out.startswith(f"warning: {tmp_path}/model holds a model, which the new one will replace\n")
+
+
+def test_a_picture_of_another_kind_is_refused_before_the_work(vivit, data_dir):
+    code, out, err = vivit("inspect", "--name", "toys", "--data_dir", data_dir, "--sheet", "clips.tiff")
+    assert (code, out, err) == (2, "", "vivit: a contact sheet is a .png, .jpg or .webp file, got clips.tiff\n")

@@ -1,5 +1,6 @@
 """Nobody waits for what is not needed: by what is imported and compiled in a process of its own, as seconds differ between machines."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -156,3 +157,32 @@ def test_a_log_file_is_told_now_and_then_how_far_long_work_is(capsys, monkeypatc
     assert capsys.readouterr() == ("", "preparing [x]: 3 after 30 s\n")
     assert list(console.tracked(range(30), "features", 30, shown=False)) == [*range(30)]
     assert capsys.readouterr() == ("", "")
+
+
+ON_A_TERMINAL = """
+import time
+from vivit_jax import console
+with console.waiting("explaining [x].mp4"):
+    console.say("a line above")
+    time.sleep(0.3)
+    with console.waiting("another"):
+        assert list(console.tracked(range(2), "features", 2)) == [0, 1]
+console.say("done")
+"""
+
+
+def test_what_takes_its_time_is_seen_on_a_terminal_and_not_in_a_file():
+    code = [sys.executable, "-c", ON_A_TERMINAL]
+    done = subprocess.run(code, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a line above\ndone\n", "")
+    ours, theirs = os.openpty()
+    with subprocess.Popen(code, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"}) as process:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while part := os.read(ours, 4096):
+                seen += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"explaining [x].mp4" in seen and b"features" in seen
+    assert seen.index(b"a line above") < seen.index(b"done")
