@@ -140,3 +140,44 @@ def test_a_model_that_is_replaced_is_told_before(vivit, model_dir, tmp_path):
 def test_a_picture_of_another_kind_is_refused_before_the_work(vivit, data_dir):
     code, out, err = vivit("inspect", "--name", "toys", "--data_dir", data_dir, "--sheet", "clips.tiff")
     assert (code, out, err) == (2, "", "vivit: a contact sheet is a .png, .jpg or .webp file, got clips.tiff\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("folder", "--fps", "25fps"), "argument --fps: must be a number, got '25fps'"),
+        (("folder", "--tolerate", "nan"), "argument --tolerate: must be a number, got 'nan'"),
+        (("folder", "--tolerate", "-1"), "--tolerate must be a number of videos, or a share of all below 1, got -1"),
+        (("folder", "--workers", "0"), "argument --workers: must be a whole number of at least 1, got '0'"),
+        (("folder", "--short_side", "255"), "--short_side must be an even number of pixels of at least 2, got 255"),
+        ((), "the layout comes before the source: vivit prepare folder {clips} (known: "),
+    ],
+)
+def test_what_prepare_cannot_take_is_named_alone(vivit, tmp_path, arguments, told):
+    (tmp_path / "clips").mkdir()
+    layout, options = arguments[:1], arguments[1:]
+    code, out, err = vivit("prepare", *layout, tmp_path / "clips", "--name", "x", "--data_dir", tmp_path / "data", *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told.format(clips=tmp_path / "clips") in err
+
+
+def test_folders_of_another_layout_are_pointed_to_it(vivit, videos, tmp_path):
+    (tmp_path / "images/run/video").mkdir(parents=True)
+    (tmp_path / "images/run/video/1.jpg").touch()
+    (tmp_path / "clips/run").mkdir(parents=True)
+    shutil.copy(videos[0], tmp_path / "clips/run")
+    for layout, folder, told in (
+        ("folder", "images", "the class is empty; expected videos .*; layout frames reads folders of image files"),
+        ("frames", "clips", "the class is empty; expected a folder of image files for each video; layout folder reads video files"),
+    ):
+        options = ("--fps", "25") if layout == "frames" else ()
+        code, _, err = vivit(
+            "prepare", layout, tmp_path / folder, "--name", "x", "--data_dir", tmp_path / "data", "--split", "50,50", *options
+        )
+        assert code == 2
+        assert re.search(told, err)
+    shutil.copytree(tmp_path / "clips", tmp_path / "no_classes/train", dirs_exist_ok=True)
+    shutil.move(tmp_path / "no_classes/train/run/one.mp4", tmp_path / "no_classes/train")
+    (tmp_path / "no_classes/train/run").rmdir()
+    code, _, err = vivit("prepare", "folder", tmp_path / "no_classes", "--name", "x", "--data_dir", tmp_path / "data")
+    assert (code, "train: 1 video in no folder; expected a folder for each class" in err) == (2, True)
