@@ -181,3 +181,25 @@ def test_folders_of_another_layout_are_pointed_to_it(vivit, videos, tmp_path):
     (tmp_path / "no_classes/train/run").rmdir()
     code, _, err = vivit("prepare", "folder", tmp_path / "no_classes", "--name", "x", "--data_dir", tmp_path / "data")
     assert (code, "train: 1 video in no folder; expected a folder for each class" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("train", "configs/motion_digits.py:3"), "did you mean --config=configs/motion_digits.py:3?"),
+        (("train", "config=configs/motion_digits.py"), "did you mean --config=configs/motion_digits.py?"),
+        (("train", "workdir", "x"), "did you mean --workdir?"),
+        (("inspect", "--keys", "learnig_rate"), "did you mean optimizer.learning_rate?"),
+        (("inspect", "--keys", "optimizer.learnig_rate"), "did you mean optimizer.learning_rate?"),
+    ],
+)
+def test_what_is_misspelt_or_lacks_its_dashes_is_suggested(vivit, arguments, told):
+    code, out, err = vivit(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+
+
+def test_help_may_be_asked_for_as_a_command(vivit):
+    assert vivit("help") == vivit("--help")
+    assert vivit("help", "predict") == vivit("predict", "--help")
+    assert vivit("help", "nothing")[0] == 2
