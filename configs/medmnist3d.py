@@ -16,7 +16,7 @@ where most volumes are of one class. The first argument is the set. Others follo
 
 AdrenalMNIST3D, all 298 test volumes, five seeds, one H200: the default has an AUC of 0.854 with a standard deviation of 0.005 (accuracy
 0.807). `small_tubelets` had 0.819 with 0.025 (0.795), and was behind on `val` too; those runs still flipped along all three axes. A 3-D
-ResNet is better than either (docs/cnn_or_vivit.md). docs/choosing.md says what else was tried, and what the flips cost. The other five sets
+ResNet is better than either (docs/cnn_or_vivit.md). docs/volumes.md says what else was tried, and what the flips cost. The other five sets
 were not run.
 """
 

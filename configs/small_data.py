@@ -9,8 +9,8 @@ and it can learn motion from there. Rates are low, lowest next to the pixels. No
 well: the model kept is that after the last step, with an average of the weights that those of the first step are part of. A set
 without `val` needs `--config.data.train_split=train`.
 
-It was chosen, by runs on four kinds of small sets, as the best that is on none of them below a probe (docs/small_data.md). Where frames
-alone tell the classes apart, their average is as good and a third faster:
+It was chosen by runs on four kinds of small sets: of the recipes that were below a probe on none of them, it was the best
+(docs/small_data.md). Where frames alone tell the classes apart, their average is as good and a third faster:
 
   --config.model.factorisation=factorised_encoder --config.model.temporal_layers=0
 

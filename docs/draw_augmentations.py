@@ -48,6 +48,7 @@ ALONE = {
     "flip_vertical, of volumes": {"flip_vertical": 1.0},
     "flip_time, of volumes": {"flip_time": 1.0},
     "shift, of volumes": {"shift": 12},
+    "rotation, of volumes": {"rotation": 30.0},
 }
 DRAW = Draw(level=0.7, sign=1, centre=(0.35, 0.6))
 

@@ -12,13 +12,14 @@ PAGE = ROOT / "docs" / "gallery.md"
 BEGINNING = """\
 # The configs
 
-Each file of `configs/` is a small Python function. What it is for, its commands and what came of it stand at its head, repeated here
-by `docs/write_gallery.py`. Copy the nearest one and change it: `vivit inspect CONFIG` shows what it makes.
+At the end of this page you have found the config that is nearest to your experiment. Each file of `configs/` is a small Python function.
+What it is for, its commands and what came of it stand at its head, and are repeated here by `docs/write_gallery.py`. Copy the nearest one
+and change it: `vivit inspect CONFIG` shows what it makes.
 """
 # Headings, and the configs below each.
 GROUPS = {
     "Begin here": ("motion_digits",),
-    "Your own clips": ("video_folder", "few_clips", "small_data"),
+    "Your own clips": ("small_data", "video_folder", "few_clips"),
     "Small real sets": ("drone_ir", "drone_ir_finetune", "drone_ir_ablation", "medmnist3d", "cnn_or_vivit"),
     "The paper's experiments": ("vivit_kinetics400", "vivit_kinetics600", "vivit_moments", "vivit_epic_kitchens100", "vivit_ssv2"),
     "The CNNs of Karpathy et al. 2014": ("sports1m_cnn", "ucf101_cnn"),

@@ -44,6 +44,28 @@ def test_products_and_convolutions_are_counted_by_hand():
     assert complexity.arithmetic(jaxpr).products == (3 + 1) * 4**3 + (4 * 4 * 5) * (2 * 2 * 3)
 
 
+def test_training_counts_the_patches_and_examples_that_it_keeps():
+    drops = {"patch_dropout": 0.5, "stochastic_depth": 0.5, "stochastic_depth_skips": True, "pool": "mean", "remat": True}
+    config = small("spatio_temporal_attention", **drops)
+    width, hidden, patches, kept, head = 16, 32, 2 * 4 * 4, 2 * 4 * 4 // 2, 16 * 5
+    block = kept * (4 * width**2 + 2 * width * hidden) + 2 * kept**2 * width
+    examples = [8, 8 - 2, 8 - 4]  # of the three layers, whose rates are 0, 1/4 and 1/2
+    by_hand = 8 * (patches * 2 * 8 * 8 * 3 * width + head) + sum(examples) * block
+    assert complexity.count_training_products(config, 8) == 3 * by_hand
+    assert complexity.count_training_products(config, 8, parts=2) == 3 * by_hand
+    plain = small("spatio_temporal_attention", pool="mean")
+    assert complexity.count_training_products(plain, 8) == 3 * 8 * complexity.count_arithmetic(plain, as_run=True).products
+    assert complexity.count_training_products(config, 8, frozen=lambda path: not path.startswith("head")) == by_hand + 8 * head
+
+
+def test_the_gradients_of_a_convolution_are_as_much_work_as_itself():
+    def convolved(image, kernel):
+        return jax.lax.conv_general_dilated(image, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")).sum()
+
+    gradients = jax.make_jaxpr(jax.value_and_grad(convolved, argnums=(0, 1)))(jnp.ones((3, 8, 8, 3)), jnp.ones((2, 2, 3, 5)))
+    assert complexity.arithmetic(gradients.jaxpr).products == 3 * (3 * 4 * 4 * 5) * (2 * 2 * 3)
+
+
 def test_a_loop_of_unknown_length_is_not_guessed():
     jaxpr = jax.make_jaxpr(lambda x: jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ x, x))(jnp.ones((2, 2))).jaxpr
     with pytest.raises(ValueError, match="while loop"):

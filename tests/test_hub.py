@@ -15,7 +15,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.models.families import create_model
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.runs.model_card import model_card
-from vivit_jax.weights import load_model_dir, save_pretrained
+from vivit_jax.weights import Pretrained, load_model_dir, save_pretrained
 from vivit_jax.weights.hub import repository_named
 
 LABELS = ("jump", "run`|\n", "sit")
@@ -178,6 +178,15 @@ def test_the_card_tells_what_a_file_of_several_heads_has(run, tmp_path):
     text = model_card(model, load_model_dir(model), "lab/clips")
     results = {result.metric_name: result.metric_value for result in ModelCard(text).data.eval_results}
     assert results == {"top-1 accuracy of verb": 0.75, "top-1 accuracy of all heads together": 0.5}
+
+
+def test_running_statistics_are_no_parameters(tmp_path):
+    """torchvision's R3D-18 of 400 classes has 33,371,472 parameters, as its documentation says."""
+    model = create_model(family="resnet3d", architecture="r3d_18", clip=(4, 16, 16), num_classes=400)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 4, 16, 16, 3), np.float32))
+    labels = tuple(f"class {number}" for number in range(400))
+    text = model_card(tmp_path / "model", Pretrained(model, shapes, Preprocess(4, 1, 16, (16, 16)), labels), "lab/clips")
+    assert "- family `resnet3d`, 33,371,472 parameters in float32" in text
 
 
 def test_scores_of_another_step_are_not_claimed(run, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """`vivit bench`: it times the steps that training and evaluation run, and counts their work right."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -65,9 +66,12 @@ def config_file(tmp_path, data_dir):
     return path
 
 
-def multiply_accumulates_of_model():
-    """By hand, of one clip through `MODEL`: 8 tubelets and a cls token, of width 16. In its only block the cls token alone asks."""
-    tokens, width, hidden, pixels = 9, 16, 32, 2 * 8 * 8 * 3
+def multiply_accumulates_of_model(tokens=9):
+    """By hand, of one clip through `MODEL`: 8 tubelets and a cls token, of width 16. In its only block the cls token alone asks.
+
+    `tokens` is how many the block sees: training may leave some out.
+    """
+    width, hidden, pixels = 16, 32, 2 * 8 * 8 * 3
     block = tokens * 2 * width**2 + 2 * width**2 + 2 * width * hidden + 2 * tokens * width
     return 8 * pixels * width + block + width * 3
 
@@ -87,6 +91,19 @@ def test_the_step_that_runs_is_timed_and_its_work_is_that_counted_by_hand(mode, 
     parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(random_variables(MODEL)))
     held = {"infer": 1, "train": 3}[mode] * parameters + 8 * 4 * 16 * 16 * 3  # with AdamW's moments, and the batch
     assert held < timing.program_bytes < held + 2_000_000
+
+
+def test_the_work_of_a_step_leaves_out_the_patches_it_drops_and_counts_both_passes_of_sharpness_aware_steps():
+    half = dataclasses.replace(MODEL, patch_dropout=0.5)  # of 8 patches 5 stay, which with the cls token is even
+    training = TrainingConfig(batch_size=8, accumulation=2)
+    timing = throughput.measure("train", Subject(half, training, optimizer=OptimizerConfig(sam_rho=0.1), parallel=ONE_DEVICE), steps=1)
+    assert timing.tflop == pytest.approx(2e-12 * 2 * 3 * 8 * multiply_accumulates_of_model(tokens=6))
+
+
+def test_the_work_of_a_step_that_trains_the_head_alone_is_little_more_than_a_forward_pass():
+    frozen = OptimizerConfig(multipliers=(("^(tokenizer|transformer)", 0.0),))
+    timing = throughput.measure("train", subject(optimizer=frozen), steps=1)
+    assert timing.tflop == pytest.approx(2e-12 * 8 * (multiply_accumulates_of_model() + 16 * 3))
 
 
 def test_figures_follow_from_the_median():

@@ -10,10 +10,11 @@ import pytest
 
 from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.preparation.transcode import transcode
-from vivit_jax.data.sampling import views_of_video
+from vivit_jax.data.sampling import frames_once, spread_clips, views_of_video
 from vivit_jax.data.video.passage import passing
 from vivit_jax.data.video.reader import decode_frames, probe, stream_frames
 from vivit_jax.errors import UserError
+from vivit_jax.inference.views import decode_group
 from vivit_jax.preprocess import Preprocess
 
 SAME = "the same pictures"
@@ -270,8 +271,8 @@ def test_of_several_video_streams_the_first_is_taken_and_told(tmp_path):
 @pytest.mark.video(
     property="variable rate",
     prepare="the mean rate, each moment in its place; `made constant in rate`",
-    predict="frames in order",
-    explain="frames in order",
+    predict="the same moments",
+    explain="the same moments",
 )
 @pytest.mark.video(
     property="trimming (`start`, `end` of a list)", prepare="only the segment is stored", predict="not asked for", explain="not asked for"
@@ -283,6 +284,13 @@ def test_variable_rate_and_segments(tmp_path):
     kept, rate, changes = stored(path)
     assert changes == ("made constant in rate",)
     assert len(kept) / rate == pytest.approx(1.16, abs=0.1)
+    seen = Preprocess(frames=6, stride=2, resize=48, crop=(48, 64))
+    clips = spread_clips(3, 6, 2, len(kept))
+    assert apart(views_of_video(path, seen, (3, 1)), kept[clips]) < 6
+    assert apart(decode_group(path, range(3), seen, (3, 1)), kept[clips]) < 6
+    explained = probe(path).shown_at(frames_once(probe(path).ticks, seen))
+    assert apart(decode_frames(path, explained), kept[clips[1]]) < 6
+    assert apart(frames[clips], kept[clips]) > 8  # in order, whenever they are shown
     steady = films.write(tmp_path / "steady.mp4", frames)
     assert apart(stored(steady, start=0.2, end=0.6)[0], frames[5:15]) < 6
 

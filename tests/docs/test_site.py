@@ -33,6 +33,24 @@ def test_the_pictures_of_attention_count_the_tokens_of_each_model():
     assert counts == {1: [times * side**2], 2: [side**2, 0], 3: [side**2, times], 4: [side**2 + times]}
 
 
+def test_an_equation_that_begins_a_line_stays_in_its_sentence():
+    """Markdown takes a bare <math> there for a block, and ends the paragraph."""
+    pytest.importorskip("latex2mathml")
+    markdown = pytest.importorskip("markdown")
+    html = markdown.markdown(written_by("site").on_page_markdown("One linear map\n$E$ makes tokens."), extensions=["md_in_html"])
+    assert re.fullmatch(r"<p>One linear map\s<span><math.*</math></span> makes tokens\.</p>", html, re.DOTALL)
+
+
+def test_long_names_in_tables_may_be_broken_and_addresses_stay_whole():
+    pytest.importorskip("latex2mathml")
+    name, short = "test_an_interrupted_run_is_the_same", "--split_number 1"
+    cell = f'<td><a href="{name}.html">{name}</a> <code>{short}</code> <code>SOURCE/{{train,val,test}}/CLASS/*.mp4</code></td>'
+    html = written_by("site").on_page_content(f"<p>{name}</p>{cell}")
+    assert f"<p>{name}</p>" in html and f'href="{name}.html"' in html and f"<code>{short}</code>" in html
+    assert ">" + name.replace("_", "_<wbr>") + "</a>" in html
+    assert '<code class="long">SOURCE/<wbr>{train,<wbr>val,<wbr>test}/<wbr>CLASS/<wbr>*.mp4</code>' in html
+
+
 @pytest.mark.slow
 def test_the_site_builds_and_needs_no_network(tmp_path):
     pytest.importorskip("mkdocs")

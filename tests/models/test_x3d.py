@@ -30,7 +30,9 @@ def test_costs_are_the_papers(architecture, clip, millions, gmac):
 
 @pytest.mark.parametrize("kernel", [(3, 3, 3), (5, 1, 1)])
 @pytest.mark.parametrize("stride", [(1, 1, 1), (1, 2, 2)])
-def test_a_sum_of_shifts_is_the_convolution(kernel, stride):
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_a_sum_of_shifts_is_the_convolution(kernel, stride, platform, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)  # which decides how the kernel's gradient is summed
     rng = np.random.default_rng(0)
     x, weights = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((2, 4, 6, 7, 3), (*kernel, 1, 3)))
 

@@ -1,10 +1,13 @@
 """A device that is out of memory: one line that says what to change."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
 import tiny
 
+from vivit_jax.models.families import make_config
 from vivit_jax.runs.memory import advice, is_out_of_memory
 from vivit_jax.training.devices.executors import make_executor
 
@@ -31,6 +34,21 @@ def test_what_trains_the_same_in_less_memory_is_offered(sections, expected):
     said = advice(experiment, make_executor(experiment.parallel))
     assert said.startswith(expected)
     assert said.endswith(f"{STAYS}{EVALUATING}{experiment.training.batch_size}")
+
+
+@pytest.mark.parametrize(
+    ("frozen", "parallel", "expected"),
+    [
+        (False, {}, "add --config.parallel.fsdp=8, and the numbers stay the same"),
+        (False, {"fsdp": 8}, "add --config.training.accumulation=2, and each part of the batch is normalised by its own statistics"),
+        (True, {"fsdp": 8}, "add --config.training.accumulation=2, and the numbers stay the same"),
+    ],
+)
+def test_parts_of_a_batch_that_is_normalised_as_a_whole_do_not_stay_the_same(frozen, parallel, expected):
+    model = {"family": "resnet3d", "width": 8, "clip": (4, 16, 16), "num_classes": 4, "frozen_statistics": frozen}
+    experiment = tiny.experiment(training={"batch_size": 32}, parallel=parallel)
+    experiment = dataclasses.replace(experiment, model=make_config(model.pop("family"), model))
+    assert advice(experiment, make_executor(experiment.parallel)).startswith(expected)
 
 
 @pytest.mark.parametrize(("batch_size", "expected"), [(16, "lower training.batch_size, now 16"), (8, "use more devices, or a smaller")])

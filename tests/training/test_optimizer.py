@@ -9,6 +9,7 @@ import optax
 import pytest
 import tiny
 
+from vivit_jax.analysis.training_memory import trained_parameters
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.models.vivit.family import height
@@ -119,6 +120,26 @@ def test_weight_decay_falls_on_kernels_alone():
     moved, flat = flatten(updates(optimizer, params, jax.tree.map(np.zeros_like, params))), flatten(params)
     for name, leaf in moved.items():
         np.testing.assert_allclose(leaf, -0.1 * flat[name] if name.endswith("kernel") else np.zeros_like(leaf), rtol=1e-6)
+
+
+def test_of_scanned_layers_those_decay_that_the_pattern_matches():
+    params = params_of(CONFIG)
+    config = sgd(weight_decay=0.1, weight_decay_pattern="block_01/.*kernel$|head/kernel$")
+    stacked = stack_layers(params)
+    optimizer = make_optimizer(config, lambda step: 1.0, stacked, CONFIG)
+    moved = flatten(updates(optimizer, stacked, jax.tree.map(np.zeros_like, stacked)))
+    for name, leaf in flatten(params).items():
+        decays = name.endswith("kernel") and ("block_01" in name or "head" in name)
+        np.testing.assert_allclose(moved[name], -0.1 * leaf if decays else np.zeros_like(leaf), rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_frozen_layers_are_counted_one_by_one(scan_layers):
+    """By hand: the first block is frozen, of width 16 with an MLP of 32."""
+    model, optimizer = {"scan_layers": scan_layers}, {"multipliers": (("block_00/", 0.0),)}
+    trained, frozen = trained_parameters(tiny.experiment(model=model, optimizer=optimizer))
+    assert frozen == 4 * (16 * 16 + 16) + (16 * 32 + 32) + (32 * 16 + 16) + 2 * 2 * 16
+    assert trained + frozen == trained_parameters(tiny.experiment(model=model))[0]
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import flax
 import jax
@@ -105,6 +105,39 @@ def count_arithmetic(config: ModelConfig, *, as_run: bool = False) -> Arithmetic
     return arithmetic(jax.make_jaxpr(apply)(variable_tree(config), _video(config, batch=1)).jaxpr)
 
 
+def as_trained(config: ModelConfig) -> ModelConfig:
+    """The plain model, which leaves out in training what `config` leaves out."""
+    plain = family_of(config).plain(config)
+    if getattr(config, "stochastic_depth_skips", False):  # to the plain model this is a way to compute it
+        plain = dataclasses.replace(plain, stochastic_depth_skips=True)
+    return plain
+
+
+def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1, frozen: Callable[[str], bool] | None = None) -> int:
+    """Multiply-accumulates in the matrix products of a training step's forward and backward pass over `clips` clips.
+
+    Training leaves out the patches that `patch_dropout` drops and, under `stochastic_depth_skips`, examples: as many in each of the `parts`
+    of the batch. A backward pass has two products for each of the forward pass, if every parameter is trained. Of those that are `frozen`,
+    by their paths in `as_trained`, no gradient is needed, nor is that of what lies below the lowest that is not.
+    """
+    plain = as_trained(config)
+    variables = variable_tree(plain)
+    params = flax.traverse_util.flatten_dict(variables.pop("params"), sep="/")
+    still = {path: leaf for path, leaf in params.items() if frozen and frozen(path)}
+    trained = {path: leaf for path, leaf in params.items() if path not in still}
+
+    def total(trained: dict, still: dict, collections: dict, video: jax.Array, key: jax.Array) -> jax.Array:
+        params = flax.traverse_util.unflatten_dict(trained | still, sep="/")
+        module, rngs = build(plain, batch_parts=parts), {"dropout": key}
+        logits, _ = module.apply({"params": params, **collections}, video, train=True, rngs=rngs, mutable=list(collections))
+        return sum(leaf.sum() for leaf in jax.tree.leaves(logits))
+
+    arguments = trained, still, variables, _video(plain, clips), jax.random.key(0)
+    if not still:
+        return 3 * arithmetic(jax.make_jaxpr(total)(*arguments).jaxpr).products
+    return arithmetic(jax.make_jaxpr(jax.value_and_grad(total))(*arguments).jaxpr).products
+
+
 def arithmetic(jaxpr: core.Jaxpr) -> Arithmetic:
     """The work of a traced program, through every call, scan and branch in it (the dearest branch of a `cond`).
 
@@ -169,7 +202,8 @@ def _equation_arithmetic(equation: core.JaxprEqn) -> Arithmetic:
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval.shape
         features = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
-        return Arithmetic(products=_outputs(equation) * math.prod(kernel) // features)
+        spread = math.prod(equation.params["lhs_dilation"])  # of the gradient of a stride, whose zeros between count as nothing
+        return Arithmetic(products=_outputs(equation) * math.prod(kernel) // features // spread)
     inner = [arithmetic(jaxpr) for jaxpr in _inner_programs(equation)]
     if inner:
         return _call_arithmetic(name, equation.params, inner)

@@ -23,15 +23,14 @@ from vivit_jax.models.families import ModelConfig, build
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.devices.executors import Executor, check_batch_size, make_executor
-from vivit_jax.training.lora import with_adapters
+from vivit_jax.training.lora import trained_by, with_adapters
+from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.paths import named_leaves
 from vivit_jax.training.setup import set_up
 from vivit_jax.training.step import make_eval_step
 
 MODES = ("train", "infer")
 WARM_UP_STEPS = 5
-
-# How many times the forward pass's matrix products a step computes: a backward pass has two for each.
-PASSES = {"train": 3, "infer": 1}
 
 # The learning rate stays in the first steps of a long warm-up, so that random labels can spoil nothing.
 SCHEDULE_STEPS, SCHEDULE_WARM_UP = 10**6, 10**5
@@ -174,7 +173,7 @@ def _timing(mode: str, subject: Subject, prepared: "Prepared", seconds: Sequence
         devices=prepared.devices,
         seconds=tuple(seconds),
         compile_seconds=prepared.compile_seconds,
-        tflop=2e-12 * PASSES[mode] * subject.batch_size * complexity.count_arithmetic(subject.model, as_run=True).products,
+        tflop=2e-12 * prepared.products,
         program_bytes=_program_bytes(prepared.compiled),
         peak_bytes=(jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
     )
@@ -189,12 +188,14 @@ class Prepared:
       compiled: the program.
       compile_seconds: how long tracing, lowering and compiling it took.
       devices: how many it runs on.
+      products: multiply-accumulates of the matrix products that it needs, over all devices.
     """
 
     call: Callable[[], Any]
     compiled: Any
     compile_seconds: float
     devices: int
+    products: int
 
 
 def prepare(mode: str, subject: Subject) -> Prepared:
@@ -218,7 +219,7 @@ def _prepare_training(subject: Subject, executor: Executor) -> Prepared:
         state, metrics = compiled(state, batch, seed)
         return metrics
 
-    return Prepared(call, compiled, seconds, _device_count(batch))
+    return Prepared(call, compiled, seconds, _device_count(batch), _training_products(subject, executor))
 
 
 def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
@@ -228,7 +229,25 @@ def _prepare_inference(subject: Subject, executor: Executor) -> Prepared:
     extra = {"index": np.arange(subject.batch_size), "valid": np.ones(subject.batch_size, bool)}
     batch = executor.to_devices(rows | extra | {"video": rows["video"][:, None]})
     compiled, seconds = _compile(executor.compile_eval_on_devices(step, variables), variables, batch)
-    return Prepared(lambda: compiled(variables, batch), compiled, seconds, _device_count(batch))
+    products = subject.batch_size * complexity.count_arithmetic(subject.model, as_run=True).products
+    return Prepared(lambda: compiled(variables, batch), compiled, seconds, _device_count(batch), products)
+
+
+def _training_products(subject: Subject, executor: Executor) -> int:
+    """The matrix products of a training step, in all its programs and microbatches; sharpness-aware steps are two in one."""
+    programs, accumulation = executor.batch_shards // executor.batch_parts, subject.training.accumulation
+    clips = subject.batch_size // programs // accumulation
+    products = complexity.count_training_products(subject.model, clips, parts=executor.batch_parts, frozen=_frozen(subject))
+    return (2 if subject.optimizer.sam_rho else 1) * programs * accumulation * products
+
+
+def _frozen(subject: Subject) -> Callable[[str], bool]:
+    """Whether no gradient of a parameter is needed, by its path; that of a kernel with an adapter is."""
+    plain, lora = complexity.as_trained(subject.model), subject.training.lora
+    params = with_adapters(complexity.parameter_tree(plain), lora, 0)
+    factors = make_optimizer(subject.optimizer, lambda step: 0.0, params, plain, trained_by(lora)).factors
+    needed = {path for path, factor in named_leaves(factors) if np.any(factor)}
+    return lambda path: path not in needed and path.removesuffix("kernel") + "lora/a" not in needed
 
 
 def _preprocess(subject: Subject) -> Preprocess:

@@ -5,7 +5,7 @@ import jax
 from vivit_jax.analysis import complexity
 from vivit_jax.config import Experiment
 from vivit_jax.training.lora import SCALE, trained_by, with_adapters
-from vivit_jax.training.optimizer import Optimizer, make_optimizer, trained_leaves
+from vivit_jax.training.optimizer import Optimizer, count_trained, make_optimizer, trained_leaves
 from vivit_jax.training.paths import named_leaves
 from vivit_jax.training.state import create_state
 
@@ -28,7 +28,7 @@ def training_bytes(experiment: Experiment) -> dict[str, int]:
 def trained_parameters(experiment: Experiment) -> tuple[int, int]:
     """How many parameters are trained, adapters of LoRA among them, and how many are frozen."""
     variables, optimizer = _variables_and_optimizer(experiment)
-    trained = sum(leaf.size for leaf in trained_leaves(variables["params"], optimizer))
+    trained = count_trained(variables["params"], optimizer)
     return trained, sum(leaf.size for path, leaf in named_leaves(variables["params"]) if not path.endswith(SCALE)) - trained
 
 

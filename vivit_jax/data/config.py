@@ -80,6 +80,7 @@ class AugmentConfig:
       flip_vertical: probability of a flip from top to bottom, for volumes; the world of videos has one way up.
       flip_time: probability of the frames in reverse order, for volumes.
       shift: the most frames and pixels that a clip is moved along each of its three axes, for volumes; its edge fills the gap.
+      rotation: the most degrees that a clip is rotated, about an axis of any direction in time and space, for volumes.
       scale_jitter: (lowest, highest) factor on the frame's size before the random crop, or None; Scenic's is (0.9, 1.33).
       scale_jitter_independent: whether height and width each have a factor of their own, as in Scenic, or one in common.
       random_resized_crop: instead of scale and crop, (lowest, highest) share of the frame's area, of an aspect ratio within 4/3 of the
@@ -99,6 +100,7 @@ class AugmentConfig:
     flip_vertical: float = 0.0
     flip_time: float = 0.0
     shift: int = 0
+    rotation: float = 0.0
     scale_jitter: tuple[float, float] | None = None
     scale_jitter_independent: bool = False
     random_resized_crop: tuple[float, float] | None = None
@@ -126,6 +128,8 @@ class AugmentConfig:
         for field in ("shift", "randaugment_layers", "randaugment_magnitude"):
             if getattr(self, field) < 0:
                 raise UserError(f"augment.{field} must be at least 0, got {getattr(self, field)}")
+        if not 0 <= self.rotation <= 180:
+            raise UserError(f"augment.rotation must be an angle of 0 to 180 degrees, got {self.rotation}")
         if self.repeats < 1:
             raise UserError(f"augment.repeats must be at least 1, got {self.repeats}")
 

@@ -139,7 +139,8 @@ def views_of_video(source: Source, preprocess: Preprocess, views: tuple[int, int
     """
     temporal, spatial = check_views(views)
     info = video.probe(source)
-    return decode_views(source, judged_clips(temporal, preprocess, info.frames, float(info.fps)), preprocess, spatial)
+    clips = info.shown_at(judged_clips(temporal, preprocess, info.ticks, float(info.fps)))
+    return decode_views(source, clips, preprocess, spatial)
 
 
 def check_views(views: tuple[int, int]) -> tuple[int, int]:

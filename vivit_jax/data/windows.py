@@ -15,6 +15,7 @@ from vivit_jax.data.sampling import check_views, judged_clips
 from vivit_jax.data.video.decoder import frame_rate
 from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
 from vivit_jax.data.video.passage import STANDARD_INPUT, Passage, passing
+from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess, Views
 
@@ -59,9 +60,16 @@ class WindowPlan:
         """When window `number` ends, in seconds; before 0 for the one before the first."""
         return number * self.every + self.window if number >= 0 else Fraction(-1)
 
-    def clips(self, frames: int, fps: float) -> np.ndarray:
-        """Which of the frames of a window make its clips, int64 (clips, t); `fps` is the video's rate."""
-        return judged_clips(self.views[0] if self.views else self._covering(frames, fps), self.preprocess, frames, fps)
+    def clips(self, times: np.ndarray, fps: Fraction) -> np.ndarray:
+        """Which of the frames of a window make its clips, int64 (clips, t).
+
+        Args:
+          times: seconds from the window's first frame to each, float64 (frames,).
+          fps: frames a second; the mean if the rate varies.
+        """
+        ticks, rate = tick_count(times, fps), float(fps)
+        count = self.views[0] if self.views else min(self._covering(ticks, rate), len(times))
+        return shown_at(judged_clips(count, self.preprocess, ticks, rate), times, fps)
 
     def _covering(self, frames: int, fps: float) -> int:
         """How many clips cover a window; one does if it takes a frame from each segment."""
@@ -124,7 +132,7 @@ def cut(task: tuple[str | os.PathLike, int], plan: WindowPlan) -> Iterator[list[
             yield f"{passage.damaged} damaged pictures left out"
 
 
-def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, int, Fraction]:
+def middle_clip(source: str | os.PathLike, *, start: float, end: float, preprocess: Preprocess) -> tuple[np.ndarray, np.ndarray, Fraction]:
     """The middle clip of a part of a video, as that part alone would be seen.
 
     Args:
@@ -134,7 +142,7 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
       preprocess: frames, stride, scale and crop of the clip.
 
     Returns:
-      uint8 (t, h, w, 3), how many frames the part has, and how many a second.
+      uint8 (t, h, w, 3), the seconds from the part's first frame to each of its frames, and how many frames it has a second.
 
     Raises:
       UserError: naming the video, if it cannot be read or shows no frame within the part.
@@ -150,7 +158,7 @@ def middle_clip(source: str | os.PathLike, *, start: float, end: float, preproce
                 _hold(held, seconds - begin, passage.rgb.read(frame), plan)
         if not held:
             raise UserError(f"shows no frame from {clock(start)} to {clock(end)}; it ends at {clock(float(passage.end))}")
-        return _window(0, plan, held, length, passage.rate).views[0], len(held), _rate(held, passage.rate)
+        return _window(0, plan, held, length, passage.rate).views[0], _times(held), _rate(held, passage.rate)
 
 
 def _windows(passage: Passage, plan: WindowPlan, number: int) -> Iterator[list[Window]]:
@@ -191,9 +199,14 @@ def _crops(frame: np.ndarray, plan: WindowPlan) -> np.ndarray:
 
 def _window(number: int, plan: WindowPlan, held: Held, end: Fraction, nominal: Fraction) -> Window:
     inside = [(seconds, crops) for seconds, crops in held if seconds < plan.end(number)]
-    clips = plan.clips(len(inside), float(_rate(inside, nominal)))
+    clips = plan.clips(_times(inside), _rate(inside, nominal))
     views = [np.stack([inside[i][1] for i in clip], axis=1) for clip in clips]  # (crops, t, h, w, 3)
     return Window(number, float(plan.start(number)), float(end), np.concatenate(views))
+
+
+def _times(held: Sequence[tuple[Fraction, np.ndarray]]) -> np.ndarray:
+    """Seconds from the first frame to each, float64 (frames,)."""
+    return np.array([float(seconds - held[0][0]) for seconds, _ in held])
 
 
 def _rate(held: Sequence[tuple[Fraction, np.ndarray]], nominal: Fraction) -> Fraction:

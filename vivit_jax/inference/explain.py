@@ -18,6 +18,7 @@ from vivit_jax.data.sampling import frames_once, views_of_video
 from vivit_jax.data.video.geometry import scaled_size, spatial_crops
 from vivit_jax.data.video.passage import passing
 from vivit_jax.data.video.reader import decode_frames, probe
+from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.data.windows import middle_clip
 from vivit_jax.drawing import captioned, lay_heat
 from vivit_jax.errors import UserError, unknown_name
@@ -103,10 +104,11 @@ def explain(
     if part is None:
         pixels = guarded(functools.partial(views_of_video, preprocess=preprocess, views=(1, 1)), video)[0]
         info = probe(video)
-        count, rate = info.frames, info.fps
+        times, rate = info.times, info.fps
     else:
-        pixels, count, rate = guarded(functools.partial(middle_clip, start=part[0], end=part[1], preprocess=preprocess), video)
-    explanation = explain_clip(pretrained, pixels, frames_once(count, preprocess, float(rate)), label=label, max_steps=max_steps)
+        pixels, times, rate = guarded(functools.partial(middle_clip, start=part[0], end=part[1], preprocess=preprocess), video)
+    frames = shown_at(frames_once(tick_count(times, rate), preprocess, float(rate)), times, rate)
+    explanation = explain_clip(pretrained, pixels, frames, label=label, max_steps=max_steps)
     return dataclasses.replace(explanation, part=part, rate=rate if part else None)
 
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -216,7 +217,10 @@ def _joined(label: str | list[str]) -> str:
 
 
 def _rounded(value: float) -> float:
-    """A number rounded to the digits that float32 has."""
+    """A probability to the digits that float32 has; near 1, to as many of what is missing: else videos would tie that the model ranks."""
+    missing = 1 - value
+    if 0 < missing < 0.1:
+        return round(float(value), 6 - math.floor(math.log10(missing)))
     return float(f"{value:.7g}")
 
 

@@ -37,8 +37,8 @@ def decode_group(video: str | os.PathLike | bytes, group: range, preprocess: Pre
       UserError: naming the video, if it cannot be read.
     """
     info = probe(video)
-    numbers, rows = _frames_of(group, preprocess, views, info.frames, float(info.fps))
-    frames = decode_frames(video, numbers, framer=lambda height, width: _whole(height, width, preprocess))
+    ticks, rows = _frames_of(group, preprocess, views, info.ticks, float(info.fps))
+    frames = decode_frames(video, info.shown_at(ticks), framer=lambda height, width: _whole(height, width, preprocess))
     return _cropped(frames, rows, group, preprocess, views)
 
 

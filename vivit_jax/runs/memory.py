@@ -2,7 +2,9 @@
 
 import jax
 
+from vivit_jax.analysis.complexity import variable_tree
 from vivit_jax.config import Experiment
+from vivit_jax.models.families import ModelConfig
 from vivit_jax.training.devices.executors import Executor
 
 
@@ -19,9 +21,10 @@ def advice(experiment: Experiment, executor: Executor) -> str:
 
 def _training_advice(experiment: Experiment, executor: Executor) -> str:
     training, parallel = experiment.training, experiment.parallel
-    same = []
-    if (accumulation := _next_accumulation(experiment, executor)) is not None:
-        same.append(f"--config.training.accumulation={accumulation}")
+    same, accumulation = [], _next_accumulation(experiment, executor)
+    in_parts = f"--config.training.accumulation={accumulation}"
+    if accumulation is not None and not _normalises_batches(experiment.model):
+        same.append(in_parts)
     if not getattr(experiment.model, "remat", True):  # some families have no such key
         same.append("--config.model.remat=True")
     if parallel.mode == "jit" and parallel.fsdp * parallel.tensor < jax.device_count():
@@ -29,9 +32,16 @@ def _training_advice(experiment: Experiment, executor: Executor) -> str:
         same.append(f"{rest}--config.parallel.fsdp={jax.device_count() // parallel.tensor}")
     if same:
         return f"add {' or '.join(same)}, and the numbers stay the same"
+    if accumulation is not None:
+        return f"add {in_parts}, and each part of the batch is normalised by its own statistics"
     if training.batch_size > executor.batch_shards:
         return f"lower training.batch_size, now {training.batch_size}, or use more devices"
     return "use more devices, or a smaller model or clip"
+
+
+def _normalises_batches(model: ModelConfig) -> bool:
+    """Whether a step depends on how its batch is divided, as that of batch normalisation does."""
+    return "batch_stats" in variable_tree(model) and not getattr(model, "frozen_statistics", False)
 
 
 def _next_accumulation(experiment: Experiment, executor: Executor) -> int | None:

@@ -141,7 +141,7 @@ def _use(repository: str, pretrained: Pretrained) -> str:
 
 def _model(pretrained: Pretrained) -> str:
     config, preprocess = pretrained.model.config, pretrained.preprocess
-    count = sum(leaf.size for leaf in jax.tree.leaves(pretrained.variables))
+    count = sum(leaf.size for leaf in jax.tree.leaves(pretrained.variables["params"]))
     frames, height, width = config.clip
     mean, std = list(preprocess.mean), list(preprocess.std)
     return "\n".join(

@@ -176,7 +176,7 @@ def _evidence(pretrained: Pretrained, decode: Decode, info: VideoInfo, label: st
     """The clip in the video's middle as the model sees it, and what each of its tokens adds to a class's log-odds."""
     preprocess = pretrained.preprocess
     pixels = decode(range(1), preprocess, (1, 1))[0]
-    frames = frames_once(info.frames, preprocess, float(info.fps))
+    frames = info.shown_at(frames_once(info.ticks, preprocess, float(info.fps)))
     explanation = explain_clip(pretrained, pixels, frames, label=label, max_steps=limits.gradients)
     relevance = explanation.relevance
     clip = picture(pixels[: len(frames)]) | {"times": [_rounded(info.times[number]) for number in frames]}
@@ -196,7 +196,7 @@ def _evidence(pretrained: Pretrained, decode: Decode, info: VideoInfo, label: st
 def _along(pretrained: Pretrained, decode: Decode, info: VideoInfo, limits: ServingLimits) -> dict | None:
     """The probabilities of the first head's foremost classes, at clips spread evenly over the video; None where each spans all of it."""
     preprocess = pretrained.preprocess
-    clips = judged_clips(limits.windows, preprocess, info.frames, float(info.fps))
+    clips = info.shown_at(judged_clips(limits.windows, preprocess, info.ticks, float(info.fps)))
     if preprocess.sampling == "segments" or (clips[0] == clips[-1]).all():
         return None
     head, names = next(iter(by_head(pretrained.labels).items()))

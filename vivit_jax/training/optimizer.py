@@ -61,7 +61,7 @@ def make_optimizer(
     trainable = jax.tree.map(lambda factor: bool(np.any(factor)), factors)
     if not any(jax.tree.leaves(trainable)):
         raise UserError("optimizer.multipliers or training.lora freeze every parameter: there is nothing to train")
-    decay = optax.add_decayed_weights(config.weight_decay, _matches(config.weight_decay_pattern, params))
+    decay = _decay(config, params)
     stages = [
         *([optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []),
         *_stages(config, decay if config.weight_decay else optax.identity(), params),
@@ -73,9 +73,15 @@ def make_optimizer(
 
 
 def trained_leaves(params: Tree, optimizer: Optimizer) -> list[Any]:
-    """The parameters that are not frozen."""
+    """The parameters that are not frozen; scanned layers, which are one, if any of them is not."""
     pairs = zip(jax.tree.leaves(params), jax.tree.leaves(optimizer.factors), strict=True)
     return [leaf for leaf, factor in pairs if np.any(factor)]
+
+
+def count_trained(params: Tree, optimizer: Optimizer) -> int:
+    """How many numbers are not frozen, each of scanned layers by itself."""
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(optimizer.factors), strict=True)
+    return sum(leaf.size * np.count_nonzero(factor) // np.size(factor) for leaf, factor in pairs)
 
 
 def _stages(config: OptimizerConfig, decay: optax.GradientTransformation, params: Tree) -> tuple[optax.GradientTransformation, ...]:
@@ -118,12 +124,21 @@ def _is_masked(node: Any) -> bool:
     return isinstance(node, optax.MaskedNode)
 
 
-def _matches(pattern: str, params: Tree) -> Tree:
-    expression = compiled("optimizer.weight_decay_pattern", pattern)
-    matches = map_named(lambda path, leaf: any(expression.search(name) for name in layer_names(path, leaf.shape)), params)
+def _decay(config: OptimizerConfig, params: Tree) -> optax.GradientTransformation:
+    """Adds weight decay to what the pattern matches: of scanned layers, to those that it matches alone."""
+    expression = compiled("optimizer.weight_decay_pattern", config.weight_decay_pattern)
+    shares = map_named(
+        lambda path, leaf: _by_layer([bool(expression.search(name)) for name in layer_names(path, leaf.shape)], leaf), params
+    )
+    matches = jax.tree.map(lambda share: bool(np.any(share)), shares)
     if not any(jax.tree.leaves(matches)):
-        raise _unmatched("optimizer.weight_decay_pattern", pattern, params)
-    return matches
+        raise _unmatched("optimizer.weight_decay_pattern", config.weight_decay_pattern, params)
+
+    def decayed(update: Any, share: bool | np.ndarray, parameter: Any) -> Any:
+        return update if _is_masked(update) else update + config.weight_decay * share * parameter
+
+    added = optax.stateless(lambda updates, params: jax.tree.map(decayed, updates, shares, params, is_leaf=_is_masked))
+    return optax.masked(added, matches)
 
 
 def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained: Callable[[str], bool]) -> Tree:
@@ -144,10 +159,7 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained:
         return decay
 
     def factor_of_leaf(path: str, leaf: Any) -> float | np.ndarray:
-        factors = [factor_of(name) * trained(name) for name in layer_names(path, leaf.shape)]
-        if len(set(factors)) == 1:
-            return factors[0]
-        return np.asarray(factors, np.float32).reshape(-1, *(1,) * (len(leaf.shape) - 1))
+        return _by_layer([factor_of(name) * trained(name) for name in layer_names(path, leaf.shape)], leaf)
 
     factors = map_named(factor_of_leaf, params)
     for i, (pattern, factor) in enumerate(config.multipliers):
@@ -159,6 +171,13 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained:
                 "training.lora.full matches, beside the adapters"
             )
     return factors
+
+
+def _by_layer(values: list[Any], leaf: Any) -> Any:
+    """One value where all layers of a leaf have the same, else an array of them that broadcasts over it."""
+    if len(set(values)) == 1:
+        return values[0]
+    return np.asarray(values, np.float32).reshape(-1, *(1,) * (len(leaf.shape) - 1))
 
 
 def _check_adapter(name: str, rule: tuple[str, float]) -> None:

@@ -24,6 +24,7 @@ ENDLESS = ("C", "rate", "epochs")  # settings whose values have no natural end
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
 TOLERANCE, ITERATIONS = 1e-6, 5_000
+ROUNDING = 32 * float(np.finfo(np.float32).eps)  # of a feature's size: one that varies by less varies by rounding
 UNSEEN = -20.0  # logit of a class without examples to fit; the largest logit of the other classes is never below 0
 
 Setting = dict[str, float]
@@ -124,13 +125,17 @@ class Linearly:
     def fit(self, examples: Examples, classes: int, setting: Setting) -> LinearHead:
         """A head fitted to the examples; its kernel and bias include the standardisation of the features.
 
+        A feature that varies by its rounding alone has no weight. Divided by so small a deviation, it would look like any other, and the
+        model, which computes in float32, could not repeat it.
+
         Raises:
           UserError: for examples of one class.
         """
         from sklearn.preprocessing import StandardScaler  # takes a while to import
 
-        scaler = StandardScaler()
-        standard = scaler.fit_transform(examples.features.astype(np.float64))
+        scaler, features = StandardScaler(), examples.features.astype(np.float64)
+        standard = scaler.fit_transform(features)
+        standard[:, scaler.scale_ <= ROUNDING * np.abs(features).max(axis=0)] = 0
         fitted = _fit_each if examples.label.ndim == 2 else _fit_one_of
         kernel, bias = fitted(standard, examples.label, classes, setting["C"])
         kernel = kernel / scaler.scale_[:, None]

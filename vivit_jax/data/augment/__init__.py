@@ -12,7 +12,7 @@ from vivit_jax.data.augment.colour import random_colours
 from vivit_jax.data.augment.erasing import random_erasing
 from vivit_jax.data.augment.geometry import Geometry, random_geometry
 from vivit_jax.data.augment.randaugment import random_operations
-from vivit_jax.data.augment.volume import random_move
+from vivit_jax.data.augment.volume import random_move, random_rotation
 from vivit_jax.data.config import AugmentConfig
 
 ClipTransform = Callable[[np.ndarray], np.ndarray]
@@ -50,14 +50,18 @@ def random_augmentation(generator: np.random.Generator, augment: AugmentConfig, 
     """
     colours, layers, erasing = generator.spawn(3)
     geometry = random_geometry(generator, augment, short_side, crop)
-    (volume,) = generator.spawn(1)  # last, so that the draws before are those of versions without it
+    volume, rotation = generator.spawn(2)  # last, so that the draws before are those of versions without them
     operations = random_operations(layers, augment.randaugment_layers, augment.randaugment_magnitude, augment.randaugment_geometric)
-    transforms = (*_random_move(volume, augment), *operations, *_random_erasing(erasing, augment))
+    transforms = (*_random_rotation(rotation, augment), *_random_move(volume, augment), *operations, *_random_erasing(erasing, augment))
     return Augmentation(geometry, transforms, random_colours(colours, augment))
 
 
 def _random_move(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
     return [random_move(generator, augment)] if augment.flip_vertical or augment.flip_time or augment.shift else []
+
+
+def _random_rotation(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
+    return [random_rotation(generator, augment)] if augment.rotation else []
 
 
 def _random_erasing(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:

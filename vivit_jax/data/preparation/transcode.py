@@ -13,9 +13,10 @@ import numpy as np
 from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.layouts.times import too_few_frames
 from vivit_jax.data.video.container import LIMITS, Limits
-from vivit_jax.data.video.decoder import JITTER, OpenVideo, is_constant, named, opened
+from vivit_jax.data.video.decoder import OpenVideo, named, opened
 from vivit_jax.data.video.encoder import Encoder
 from vivit_jax.data.video.geometry import resize
+from vivit_jax.data.video.steady import JITTER, is_constant, shown_at, tick_count
 from vivit_jax.data.workers import Failure
 from vivit_jax.errors import UserError
 from vivit_jax.files import sha256
@@ -206,10 +207,10 @@ def constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0, end: flo
     """
     period = float(1 / fps)
     constant = is_constant(times, fps)
-    ticks = np.arange(len(times) if constant else round(times[-1] / period) + 1) * period
-    ticks = ticks[(ticks >= start - JITTER * period) & (ticks < (np.inf if end is None else end - JITTER * period))]
-    middles = (times[1:] + times[:-1]) / 2
-    return np.searchsorted(middles, ticks, side="right"), constant
+    ticks = np.arange(tick_count(times, fps))
+    moments = ticks * period
+    inside = (moments >= start - JITTER * period) & (moments < (np.inf if end is None else end - JITTER * period))
+    return shown_at(ticks[inside], times, fps), constant
 
 
 def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, changes: list[str], *, lossless: bool = False) -> Transcoded:

@@ -14,6 +14,7 @@ import numpy as np
 from vivit_jax.data.video.container import Limits, Source, open_container
 from vivit_jax.data.video.encoder import simple_rate
 from vivit_jax.data.video.pixels import RgbReader
+from vivit_jax.data.video.steady import is_constant
 from vivit_jax.data.video.transparency import decoding
 from vivit_jax.data.video.wholeness import PacketInfo, check_whole, promised_frames
 from vivit_jax.errors import UserError
@@ -26,8 +27,6 @@ BROADCAST = ("mpegts", "mpeg")
 # The nominal rate is right if at least MOSTLY of the frames come at it, within STEADY. A longer break than GAP_* is a gap.
 STEADY, MOSTLY = 0.1, 0.8
 GAP_SECONDS, GAP_FRAMES = 0.4, 4
-
-JITTER = 0.2  # of a frame's duration that frame times may be off a constant rate's: containers round them
 
 # A jump to a keyframe pays if it skips more frames than this: after a jump the decoder refills the frames that it reorders.
 JUMP = 4
@@ -79,17 +78,6 @@ def frame_rate(ticks: Sequence[int], time_base: Fraction, nominal: Fraction | No
         # Else pictures are missing here and there. A last frame that is shown for longer makes a file name a lower rate than all have.
         return mean if is_constant(times, mean) and not is_constant(times, nominal) else nominal
     return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
-
-
-def is_constant(times: np.ndarray, fps: Fraction) -> bool:
-    """Whether frames come at a rate.
-
-    Args:
-      times: seconds of each frame, float64 (frames,), from 0, ascending.
-      fps: frames a second.
-    """
-    period = float(1 / fps)
-    return bool(np.abs(times - np.arange(len(times)) * period).max() <= JITTER * period)
 
 
 def _reason(error: Exception) -> str:

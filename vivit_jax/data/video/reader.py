@@ -15,6 +15,7 @@ from vivit_jax.data.video.container import LIMITS, Limits, Source
 from vivit_jax.data.video.decoder import opened
 from vivit_jax.data.video.encoder import encode
 from vivit_jax.data.video.geometry import Framer, Framing
+from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.errors import UserError
 
 __all__ = ["LIMITS", "SUFFIXES", "Limits", "Source", "VideoInfo", "decode_frames", "encode", "probe", "stream_frames"]
@@ -45,6 +46,15 @@ class VideoInfo:
     def frames(self) -> int:
         """Frames of the video."""
         return len(self.times)
+
+    @property
+    def ticks(self) -> int:
+        """How many frames it would have at the constant rate `fps`, as `vivit prepare` would store it."""
+        return tick_count(self.times, self.fps)
+
+    def shown_at(self, ticks: np.ndarray) -> np.ndarray:
+        """Which of its frames each tick of that rate shows, in the shape of `ticks`."""
+        return shown_at(ticks, self.times, self.fps)
 
     @property
     def seconds(self) -> float:

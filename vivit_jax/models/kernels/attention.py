@@ -4,7 +4,7 @@ xla      the definition; its attention matrix goes through memory. Any platform,
 chunked  the definition for some queries at a time, computed again in the backward pass: memory grows linearly with the tokens.
 cudnn    cuDNN's flash attention: NVIDIA GPUs, 16-bit types. Over time our own kernels take its place (`time_attention`).
 fa3      FlashAttention-3: Hopper GPUs, 16-bit types, any length, by the extra `fa3`. Over time as `cudnn`.
-auto     the fastest of these for the platform, the type, the length and the head dimension (docs/performance.md has the figures).
+auto     the fastest of these for the platform, the type, the length and the head dimension (docs/performance_history.md has the figures).
 """
 
 import jax

@@ -1,7 +1,7 @@
 """FlashAttention-3 (Shah et al. 2024): Dao-AILab's kernels for NVIDIA's Hopper GPUs, from the wheels of the extra `fa3`.
 
 The wheel holds two libraries of XLA FFI targets. Its own functions are not used: XLA would gather the whole batch on every device for them,
-and importing them loads the other library, FlashAttention-2, of 338 MB. docs/performance.md has the figures.
+and importing them loads the other library, FlashAttention-2, of 338 MB. docs/performance_history.md has the figures.
 """
 
 import ctypes

@@ -2,7 +2,7 @@
 
 Forward, XLA has cuBLAS add the bias and apply the tanh form as it writes a product, its argument beside it. Backward, XLA's fusion of the
 slope and of the sum over all tokens, the bias's gradient, rounds each of its twenty operations to 16 bits and is bound by them, not by
-memory. Ours computes in float32, with fewer. docs/performance.md has the figures.
+memory. Ours computes in float32, with fewer. docs/performance_history.md has the figures.
 """
 
 import functools

@@ -2,7 +2,7 @@
 
 XLA reads the tokens twice to normalise them, and three times in the backward pass: for two sums over a token, for the tokens' gradient, and
 for the gradients of scale and bias. A program of ours keeps a token in registers and reads everything once, and adds the residual's
-gradient while it is there. docs/performance.md has the figures.
+gradient while it is there. docs/performance_history.md has the figures.
 """
 
 import functools

@@ -3,7 +3,7 @@
 The temporal attention of Models 3 and 4 is thousands of sequences of some 16 tokens. XLA copies the grid so that they lie together and back
 and multiplies matrices of 16 rows; flash attention works on blocks of 64 rows or more, most of them padding. Here a program takes all times
 of several places as one matrix, straight from the grid, masks what is not of the same place, and takes the softmax at once; so the backward
-pass needs query, key and value alone. docs/performance.md has the figures.
+pass needs query, key and value alone. docs/performance_history.md has the figures.
 """
 
 import functools

@@ -1,0 +1,24 @@
+"""Frames at a variable rate as they look at a constant one: against a loop over all frames."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from vivit_jax.data.video.steady import shown_at, tick_count
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_tick_shows_the_frame_nearest_in_time(seed):
+    times = np.cumsum(np.random.default_rng(seed).uniform(0.01, 0.1, 60))
+    times, fps = times - times[0], Fraction(20)
+    count = tick_count(times, fps)
+    assert abs((count - 1) / 20 - times[-1]) <= 1 / 40
+    ticks = np.arange(count).reshape(-1, 1)
+    assert shown_at(ticks, times, fps).tolist() == [[int(np.abs(times - tick / 20).argmin())] for tick in range(count)]
+
+
+@pytest.mark.parametrize("times", [np.arange(7) / 30 + np.array([0, 5, -5, 3, 0, 2, -4]) / 1000, np.zeros(7)], ids=["jitter", "one time"])
+def test_frames_stay_in_order_where_their_times_tell_no_other(times):
+    assert tick_count(times, Fraction(30)) == 7
+    assert shown_at(np.arange(7), times, Fraction(30)).tolist() == list(range(7))
