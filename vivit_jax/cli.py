@@ -113,6 +113,8 @@ def train(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str], program: str) -> None:
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:2], "--help"]
     name = argv[0] if argv else "--help"
     if not name.startswith("-") and name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
@@ -255,10 +257,12 @@ class _Parser(argparse.ArgumentParser):
         _, unrecognised, rest = message.partition("unrecognized arguments: ")
         if not unrecognised:
             return ""
-        options = [option for action in self._actions for option in action.option_strings]
+        options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         first = rest.split()[0]
         if first.startswith("-") and pathlib.Path(first).is_file():
             return f": for a file whose name begins with -, write ./{first}"
+        if "--config" in options and first.partition(":")[0].endswith(".py"):
+            return f": did you mean --config={first.removeprefix('config=')}?"
         nearest = difflib.get_close_matches(first.split("=")[0], options, n=1)
         return f": did you mean {nearest[0]}?" if nearest else ""
 

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from vivit_jax.config import Experiment, base_config, check_key, resolve, value_of
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import DEFAULT
+from vivit_jax.places import described
 
 # How ml_collections names the unknown key in its errors.
 NAMED = re.compile(r"Key \"(\w+)\" does not exist|instead of \"(\w+)\"|'(\w+)'")
@@ -32,8 +33,7 @@ def read_config(argument: str, overrides: Mapping[str, str]) -> Experiment:
       UserError: for a file that cannot be read, an unknown key (with its line in the file), or values that make no experiment.
     """
     path, _, option = argument.partition(":")
-    if not pathlib.Path(path).is_file():
-        raise UserError(f"config {path} does not exist (looked for in {pathlib.Path.cwd()})")
+    _check_path(pathlib.Path(path))
     config = _config_of(path, [option] if option else [])
     family = config.model.family if overrides and "model" in config and "family" in config.model else DEFAULT
     for key, text in overrides.items():
@@ -43,6 +43,20 @@ def read_config(argument: str, overrides: Mapping[str, str]) -> Experiment:
         except UserError as error:
             raise UserError(f"--config.{key}={text}: {error}") from None
     return resolve(config)
+
+
+def _check_path(path: pathlib.Path) -> None:
+    """Refuses what is no file of Python."""
+    if not path.exists():
+        beside = path.parent if path.parent.is_dir() else pathlib.Path()
+        nearest = difflib.get_close_matches(path.name, [file.name for file in beside.glob("*.py")], n=1)
+        hint = f"; there is {beside / nearest[0]}" if nearest else ""
+        raise UserError(f"config {path} does not exist (looked for in {pathlib.Path.cwd()}){hint}")
+    if not path.is_file():
+        raise UserError(f"config {path} is a folder and no .py file: {described(path) or 'give a file, such as configs/video_folder.py'}")
+    if path.suffix != ".py":
+        recorded = "; a run's config.json records its config, and the .py file makes it" if path.name == "config.json" else ""
+        raise UserError(f"config {path} is no .py file{recorded}")
 
 
 def _config_of(path: str, options: list[str]) -> Any:

@@ -8,11 +8,22 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
 from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from vivit_jax.errors import printable
@@ -20,6 +31,9 @@ from vivit_jax.errors import printable
 Item = TypeVar("Item")
 
 FILE_WIDTH = 120  # of tables in a log file, in characters
+
+# Where there is no terminal for a bar, work that takes this many seconds is told in lines, each after twice the time of the one before.
+FIRST_LINE, LAST_DOUBLING = 30.0, 1800.0
 
 
 _muted = False
@@ -112,9 +126,13 @@ def show(table: Table, *, file_width: int | None = None) -> None:
 
 
 def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:
-    """A bar with the progress, the time left and a task's `note`; `stderr` is for commands whose results go to standard output."""
+    """A bar with the progress, the time left and a task's `note`; in a log file a line now and then.
+
+    `stderr` is for commands whose results go to standard output.
+    """
     console = Console(stderr=True) if stderr else _console()
     return _Bar(
+        shown and not _muted and not console.is_terminal,
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -124,6 +142,17 @@ def progress_bar(*, shown: bool = True, stderr: bool = False) -> Progress:
         transient=True,
         disable=not (shown and console.is_terminal and not _muted),
     )
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows what is under way, and for how many seconds, where its length is not known and there is a terminal without a bar."""
+    console = _console()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    disable = _muted or bool(_live) or not console.is_terminal
+    with _Bar(False, *columns, console=console, transient=True, disable=disable) as bar:
+        bar.add_task(escape(printable(what)), total=None)
+        yield
 
 
 def tracked(items: Iterable[Item], title: str, total: int | None, *, shown: bool = True) -> Iterator[Item]:
@@ -139,7 +168,25 @@ def tracked(items: Iterable[Item], title: str, total: int | None, *, shown: bool
 
 
 class _Bar(Progress):
-    """A progress bar that `say` prints above while it is on the terminal."""
+    """A progress bar that `say` prints above while it is on the terminal.
+
+    Args:
+      logged: whether to print lines in place of it.
+      columns: as for `rich.progress.Progress`, and so are the options.
+    """
+
+    def __init__(self, logged: bool, *columns: ProgressColumn, **options: object) -> None:
+        super().__init__(*columns, **options)
+        self._logged, self._began, self._next = logged, monotonic(), FIRST_LINE
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        elapsed = monotonic() - self._began
+        if self._logged and elapsed >= self._next:
+            self._next = elapsed + min(elapsed, LAST_DOUBLING)
+            task = self.tasks[self.task_ids.index(task_id)]
+            of_total = "" if task.total is None else f" of {task.total:,.0f}"
+            _print(self.console, escape(f"{task.description}: {task.completed:,.0f}{of_total} after {elapsed:.0f} s"), soft_wrap=True)
 
     def start(self) -> None:
         super().start()

@@ -47,6 +47,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     "unknown layout 'flder': did you mean 'folder'? (known: csv, folder)"
     """
     known = sorted(known)
+    by_lower = {other.lower(): other for other in known}
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    nearest = nearest or [by_lower[other] for other in difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)]
     hint = f": did you mean {nearest[0]!r}?" if nearest else ""
     return UserError(f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})")

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import difflib
 import fnmatch
 import inspect
 import re
@@ -52,9 +53,12 @@ def experiment_keys(pattern: str = "", *, family: str = DEFAULT) -> list[Key]:
     ]
     keys = [*model, *(key for key in keys_of(Experiment) if key.name != "model")]
     whole = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
-    found = [key for key in keys if fnmatch.fnmatchcase(key.name, whole)]
+    found = [key for key in keys if fnmatch.fnmatchcase(key.name, whole.lower())]
     if not found:
-        raise UserError(f"no key of an experiment is called {pattern!r}, in part or whole: `vivit inspect --keys` lists all")
+        by_end = {key.name.rpartition(".")[2]: key.name for key in keys}
+        nearest = difflib.get_close_matches(pattern.lower(), [*by_end, *by_end.values()], n=1)
+        hint = f": did you mean {by_end.get(nearest[0], nearest[0])}?" if nearest else ": `vivit inspect --keys` lists all"
+        raise UserError(f"no key of an experiment is called {pattern!r}, in part or whole{hint}")
     return found
 
 

@@ -1,5 +1,6 @@
 """Nobody waits for what is not needed: by what is imported and compiled in a process of its own, as seconds differ between machines."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 
+from vivit_jax import console
 from vivit_jax.analysis import throughput
 from vivit_jax.cli import COMMANDS
 from vivit_jax.commands import bench, compare, evaluate, export, probe
@@ -140,3 +142,47 @@ def test_a_second_prediction_finds_its_program_compiled_and_one_without_a_home_d
     assert predicted(tmp_path) == first
     assert {path: path.stat().st_mtime_ns for path in compiled.glob("jit_forward-*")} == programs
     assert predicted("/dev/null") == first
+
+
+def test_a_log_file_is_told_now_and_then_how_far_long_work_is(capsys, monkeypatch):
+    seconds = iter(range(0, 1000, 10))  # each look at the clock, one at the beginning and one for each item, is ten seconds later
+    monkeypatch.setattr(console, "monotonic", lambda: next(seconds))
+    assert list(console.tracked(range(30), "features", 30)) == [*range(30)]
+    lines = [f"features: {items} of 30 after {10 * items} s" for items in (3, 6, 12, 24)]
+    assert capsys.readouterr() == ("\n".join(lines) + "\n", "")
+    with console.progress_bar(stderr=True) as bar:
+        task = bar.add_task("preparing [x]", total=None, note="")
+        for _ in range(4):
+            bar.advance(task)
+    assert capsys.readouterr() == ("", "preparing [x]: 3 after 30 s\n")
+    assert list(console.tracked(range(30), "features", 30, shown=False)) == [*range(30)]
+    assert capsys.readouterr() == ("", "")
+
+
+ON_A_TERMINAL = """
+import time
+from vivit_jax import console
+with console.waiting("explaining [x].mp4"):
+    console.say("a line above")
+    time.sleep(0.3)
+    with console.waiting("another"):
+        assert list(console.tracked(range(2), "features", 2)) == [0, 1]
+console.say("done")
+"""
+
+
+def test_what_takes_its_time_is_seen_on_a_terminal_and_not_in_a_file():
+    code = [sys.executable, "-c", ON_A_TERMINAL]
+    done = subprocess.run(code, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a line above\ndone\n", "")
+    ours, theirs = os.openpty()
+    with subprocess.Popen(code, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"}) as process:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while part := os.read(ours, 4096):
+                seen += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"explaining [x].mp4" in seen and b"features" in seen
+    assert seen.index(b"a line above") < seen.index(b"done")

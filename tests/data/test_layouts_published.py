@@ -118,7 +118,7 @@ def test_a_published_copy_of_a_video_is_told_and_a_foreign_option_refused(tmp_pa
     film(tmp_path / UCF_VIDEOS[3], 0)
     assert remark(read_layout("ucf101", tmp_path), "warning: 1 videos are in two splits, as published")
     refused("ucf101", tmp_path, "layout ucf101 takes no --group: it takes --root and --within and --annotations and --fps and", group="x")
-    refused("folder", tmp_path, "layout folder takes no --group", group="x")
+    refused("folder", tmp_path, "layout folder takes no --group: it takes --within and --split; layout csv does", group="x")
 
 
 def test_links_that_lead_out_or_round_are_kept_in_check(tmp_path, film):

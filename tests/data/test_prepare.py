@@ -326,7 +326,7 @@ def test_the_command_prints_counts_and_nothing_of_libraries(tmp_path, capfd):
 
 def test_opening_what_is_not_there_says_what_is(tmp_path):
     prepare("folder", make_folder(tmp_path / "videos"), name="there", data_dir=tmp_path / "data")
-    with pytest.raises(UserError, match=r"no data set 'their' in .*: there are there; make one with `vivit prepare`"):
+    with pytest.raises(UserError, match=r"no data set 'their' in .*: there is there; make one with `vivit prepare`"):
         open_dataset("their", tmp_path / "data")
     dataset = open_dataset("there", tmp_path / "data")
     with pytest.raises(UserError, match="data set there has no split 'val': known are train, test"):

@@ -31,6 +31,16 @@ def test_what_is_named_is_found(sources, videos, aside, place):
     assert found.remark == ("1 file left aside, not videos by their name: notes.txt" if aside else "")
 
 
+def test_links_that_lead_nowhere_are_taken_and_those_to_folders_told(place):
+    (place / "a/gone.mp4").symlink_to("nothing.mp4")
+    (place / "a/linked").symlink_to(place / "a/deep")
+    for source in ("a", "a/*"):
+        assert "a/gone.mp4" in find_videos([source]).videos
+    found = find_videos(["a"])
+    assert list(found.videos) == ["a/10.avi", "a/2.MKV", "a/deep/x.webm", "a/gone.mp4"]
+    assert found.remark == "1 file left aside, not videos by their name: notes.txt; 1 link to folders not followed: linked"
+
+
 def test_a_list_has_a_source_a_line(place):
     (place / "list.txt").write_text("\ufeffb.mp4\r\n\na\n", encoding="utf-8")
     assert list(find_videos(["readme"], ["list.txt"]).videos) == ["readme", "b.mp4", "a/10.avi", "a/2.MKV", "a/deep/x.webm"]
@@ -43,10 +53,16 @@ def test_a_list_has_a_source_a_line(place):
         (["empty"], [], "^empty: no videos in this folder"),
         ([], ["gone.txt"], "gone.txt: No such file"),
         ([], ["blank.txt"], "blank.txt: the list is empty"),
+        (
+            [],
+            ["table.csv"],
+            "table.csv: none of its 2 lines is a path that is there, from .*: expected a path alone on each, got 'path,label'",
+        ),
     ],
 )
 def test_what_finds_nothing_is_told(sources, lists, told, place):
     (place / "empty").mkdir()
     (place / "blank.txt").write_text("\n\n")
+    (place / "table.csv").write_text("path,label\nb.mp4,run\n")
     with pytest.raises(UserError, match=told):
         find_videos(sources, lists)

@@ -3,6 +3,7 @@
 Each marker is a row of the table in docs/data.md (`python docs/write_data_table.py`), so the table says what these tests show.
 """
 
+import av
 import films
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.preparation.transcode import transcode
 from vivit_jax.data.sampling import frames_once, spread_clips, views_of_video
 from vivit_jax.data.video.reader import decode_frames, probe, stream_frames
+from vivit_jax.data.video.streaming import open_stream
 from vivit_jax.errors import UserError
 from vivit_jax.inference.views import decode_group
 from vivit_jax.preprocess import Preprocess
@@ -217,6 +219,53 @@ def test_alpha_and_odd_sizes(tmp_path):
     assert stored(odd)[0].shape == (6, 48, 64, 3)
     assert stored(odd)[2] == ("cropped to even sides",)
     assert shown(odd).shape == (6, 49, 65, 3)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libvpx", "webm"), ("libvpx-vp9", "webm"), ("libvpx-vp9", "mkv")])
+def test_the_transparency_of_vp8_and_vp9_is_seen(tmp_path, codec, suffix):
+    frames = films.scene(40)
+    alpha = np.full((40, 48, 64, 1), 255, np.uint8)
+    alpha[:, :, :32] = 0
+    path = films.write(
+        tmp_path / f"half.{suffix}",
+        np.concatenate([frames, alpha], axis=-1),
+        codec=codec,
+        pixels="yuva420p",
+        options={"auto-alt-ref": "0", "g": "10", "crf": "4", "b": "2M"},
+    )
+    kept, _, changes = stored(path)
+    assert changes == ("laid over black",)
+    for pictures in (kept, shown(path)):
+        assert len(pictures) == 40
+        assert pictures[:, :, :28].max() < 8
+        assert apart(pictures[:, :, 36:], frames[:, :, 36:]) < 6
+    chosen = decode_frames(path, [3, 17, 38])
+    assert (chosen == shown(path)[[3, 17, 38]]).all()
+    with open_stream(path) as passage:
+        along = [passage.rgb.read(frame) for _, frame in passage.frames()]
+    assert (np.stack(along) == shown(path)).all()
+
+
+@pytest.mark.video(
+    property="several video streams",
+    prepare="the first; `the first of its ... video streams`",
+    predict="the first",
+    explain="the first",
+)
+def test_of_several_video_streams_the_first_is_taken_and_told(tmp_path):
+    frames = films.scene(8)
+    with av.open(str(tmp_path / "two.mkv"), "w") as container:
+        streams = [container.add_stream("ffv1", rate=films.FPS) for _ in range(2)]
+        for stream in streams:
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "bgr0"
+        for frame in frames:
+            for stream, picture in zip(streams, (frame, 255 - frame), strict=True):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
+        for stream in streams:
+            container.mux(stream.encode())
+    kept, _, changes = stored(tmp_path / "two.mkv")
+    assert changes == ("the first of its 2 video streams",)
+    assert apart(kept, frames) < 6
 
 
 @pytest.mark.video(

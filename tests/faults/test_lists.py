@@ -1,5 +1,7 @@
 """Lists of videos as any program writes them, and class names as people write them: read as they are meant, or refused in one line."""
 
+import unicodedata
+
 import films
 import pytest
 from small_sets_of_videos import make, one_line
@@ -217,3 +219,117 @@ def test_an_empty_label_elsewhere_is_refused_in_one_line(listed, rows, message):
     with pytest.raises(UserError, match=message) as error:
         listed(f"path,label,split\n{rows}")
     one_line(error, "list.csv")
+
+
+LIST = "path,label,split\na.mp4,run,train\nb.mp4,walk,train\nc.mp4,run,test\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"# from, my, archive\n{LIST}", ("1 line left out as a comment, beginning with #: line 1",)),
+        (LIST.replace("b.mp4", "#  then\n\n # the rest\nb.mp4"), ("2 lines left out as comments, beginning with #: line 3, 5",)),
+        (f"sep=;\n{LIST.replace(',', ';')}", ()),
+    ],
+)
+def test_comments_are_left_out_and_named(listed, text, told):
+    found = listed(text)
+    assert [(clip.name, clip.label, clip.split) for clip in found.clips] == [
+        ("a.mp4", "run", "train"),
+        ("b.mp4", "walk", "train"),
+        ("c.mp4", "run", "test"),
+    ]
+    assert found.remarks == told
+
+
+def test_a_video_whose_name_begins_with_a_number_sign_is_no_comment(listed, tmp_path):
+    films.write(tmp_path / "#1 smile.avi", films.scene(4), codec="mpeg4")
+    for text in ("#1 smile.avi,run\n", "#1 smile.avi run\n", "path,label\n#1 smile.avi,run\n"):
+        assert [clip.name for clip in listed(text).clips] == ["#1 smile.avi"]
+    with pytest.raises(UserError, match=r"#2\.avi: no such file in .*; a line with # is a comment only if it names no video"):
+        listed("path,label\n#2.avi,run\n")
+
+
+@pytest.mark.fault(
+    promise="A list that cannot be read as it stands is refused in one line that says what may be meant",
+    provoked="titles above the header, the header twice, a misspelt column, other separators, open and other quotes, commas in names, "
+    "paths in another case, without or with another suffix, addresses, and ~",
+    seen="the file, the line, and what to write instead; exit code 2",
+    trials=15,
+)
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"My videos\n\n{LIST}", "line 3: the header stands here, below other lines: put it first"),
+        (f"My videos,,\n{LIST}", "line 2: the header stands here"),
+        (LIST + "Path, Label,Split\n", "line 5: the header, once more"),
+        (LIST.replace("label", "lable"), r"is 'lable' meant to be label\?"),
+        (LIST.replace(",", "|"), "cells must be separated by commas, semicolons or tabs"),
+        (LIST.replace(",", " "), "cells must be separated by commas, semicolons or tabs"),
+        (LIST.replace("a.mp4", '"a.mp4'), r"expected 3 columns .* is a quote left open\?"),
+        (LIST.replace("a.mp4", "a, too.mp4"), "got 4; a cell that holds a comma must stand in double quotes"),
+        (LIST.replace("a.mp4", "'a.mp4'"), "no such file in .*; only double quotes"),
+        (LIST.replace("a.mp4", "“a.mp4”"), "no such file in .*; only double quotes"),
+        (LIST.replace("a.mp4", "A.MP4"), "no such file in .*; there is a.mp4"),
+        (LIST.replace("a.mp4", "a"), "no such file in .*; there is a.mp4"),
+        (LIST.replace("a.mp4", "a.avi"), "no such file in .*; there is a.mp4"),
+        (LIST.replace("a.mp4", "https://example.org/a.mp4"), "it is an address"),
+        (LIST.replace("a.mp4", "~/a.mp4"), "write the path out"),
+    ],
+)
+def test_an_error_in_a_list_says_what_may_be_meant(listed, text, told):
+    with pytest.raises(UserError, match=told) as error:
+        listed(text)
+    one_line(error, "list.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("list.xlsx", "a spreadsheet; save its table as CSV"), ("list.json", "JSON"), ("list.parquet", "a binary table")]
+)
+def test_a_file_that_is_no_list_by_its_name_says_what_to_make_of_it(tmp_path, name, told):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(UserError, match=f"{name}: {told}"):
+        read_layout("csv", tmp_path / name)
+
+
+def test_accents_as_two_characters_are_taken_for_those_of_one(listed, tmp_path):
+    films.write(tmp_path / "übung.mp4", films.scene(4))
+    for form in ("NFC", "NFD"):
+        found = listed(f"path,label\n{unicodedata.normalize(form, 'übung.mp4')},run\n")
+        assert [clip.source for clip in found.clips] == [tmp_path / "übung.mp4"]
+
+
+def test_a_set_without_train_and_splits_that_are_misspelt_are_remarked(listed):
+    assert "warning: there is no split train to learn from, only val, test" in listed(LIST.replace("train", "val")).remarks
+    found = listed(LIST.replace("test", "tset") + "d.mp4,run,holdout\n")
+    assert [remark for remark in found.remarks if "split" in remark] == ["warning: split tset is one of its own: is test meant?"]
+
+
+def test_copies_with_other_labels_are_warned_of_and_links_to_one_file_refused(listed, tmp_path):
+    content = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "copy.mp4").write_bytes(content)
+    found = listed("path,label\na.mp4,run\ncopy.mp4,walk\n")
+    assert "warning: 1 video is a copy of another, with other labels: a.mp4 and copy.mp4" in found.remarks
+    assert not any("copy" in remark for remark in listed("path,label\na.mp4,run\ncopy.mp4,run\nb.mp4,walk\n").remarks)
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "a.mp4")
+    with pytest.raises(UserError, match=r"a\.mp4 and link\.mp4 are one file, by a link or another spelling, with other labels"):
+        listed("path,label\na.mp4,run\nlink.mp4,walk\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("label,youtube_id,time_strat,time_end,split\n", r"found no time_start; is 'time_strat' meant to be time_start\?"),
+        (
+            "label,youtube_id,time_start,time_end,split\nrun,a, b,0,1,train\n",
+            "got 6; a cell that holds a comma must stand in double quotes",
+        ),
+        ('label,youtube_id,time_start,time_end,split\n"run,a,0,1,train\nb,c\n', r"is a quote left open\?"),
+        ("label,youtube_id,time_start,time_end,split\nrün,a,0,1,train\n".encode("cp1252"), "not UTF-8 at byte .*; save the list as UTF-8"),
+    ],
+)
+def test_published_lists_have_the_same_hints(tmp_path, text, told):
+    (tmp_path / "train.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=told) as error:
+        read_layout("kinetics", tmp_path)
+    one_line(error, str(tmp_path))

@@ -1,13 +1,16 @@
 """Arguments that several commands share."""
 
 import argparse
+import math
 import pathlib
 import re
 from collections.abc import Callable, Iterable
 
+from vivit_jax import console
 from vivit_jax.data import times
 from vivit_jax.errors import UserError
 from vivit_jax.files import check_place, is_url
+from vivit_jax.places import MODEL, kind_of
 from vivit_jax.preprocess import Views
 
 
@@ -31,6 +34,19 @@ def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: st
     if unused:
         mean, them = ("means", "it") if len(unused) == 1 else ("mean", "them")
         raise UserError(f"{' and '.join(unused)} {mean} nothing {why}: leave {them} out")
+
+
+def check_model_place(folder: pathlib.Path) -> None:
+    """Checks, before the work is done, that a model may be written to a folder, and says if it replaces one.
+
+    Raises:
+      UserError: if something else lies there.
+    """
+    from vivit_jax.weights.model_dir import check_replaceable
+
+    check_replaceable(folder)
+    if kind_of(folder) == MODEL:
+        console.warn(f"{folder} holds a model, which the new one will replace")
 
 
 def refuse_overrides(arguments: argparse.Namespace, why: str) -> None:
@@ -71,6 +87,21 @@ def whole(text: str) -> int:
     if not re.fullmatch(r"\d+", text):
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
     return int(text)
+
+
+def number(text: str) -> float:
+    """A number, neither infinite nor nan.
+
+    Raises:
+      argparse.ArgumentTypeError: for anything else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}")
+    return value
 
 
 def duration(text: str) -> float:

@@ -89,8 +89,9 @@ def run(arguments: argparse.Namespace) -> None:
         tell_of_unused_gpu()
         subjects = list(_swept(_subject(arguments), arguments.sweep))
         jax.config.update("jax_enable_compilation_cache", False)  # the seconds to compile are a figure
-        ceiling = matrix_ceiling()
-        rows = [_step_row(arguments.mode, subject, arguments.steps, ceiling) for subject in subjects]
+        with console.waiting("measuring"):
+            ceiling = matrix_ceiling()
+            rows = [_step_row(arguments.mode, subject, arguments.steps, ceiling) for subject in subjects]
         report = {"environment": environment(), "ceiling": dataclasses.asdict(ceiling), "rows": rows}
         columns = STEP_COLUMNS
     if arguments.json:  # before the table, whose reader may go away

@@ -64,22 +64,23 @@ def run(arguments: argparse.Namespace) -> None:
 
     if not arguments.no_speed:
         tell_of_unused_gpu()
-    comparison = compare(
-        arguments.runs,
-        out=arguments.out,
-        baseline=arguments.baseline,
-        split=arguments.split,
-        views=arguments.views,
-        groups=arguments.groups,
-        group=arguments.group,
-        by_video=arguments.by_video,
-        ensemble=arguments.ensemble,
-        speed=not arguments.no_speed,
-        batch_size=arguments.batch_size,
-        data_dir=arguments.data_dir,
-        resamples=arguments.resamples,
-        seed=arguments.seed,
-    )
+    with console.waiting("comparing"):
+        comparison = compare(
+            arguments.runs,
+            out=arguments.out,
+            baseline=arguments.baseline,
+            split=arguments.split,
+            views=arguments.views,
+            groups=arguments.groups,
+            group=arguments.group,
+            by_video=arguments.by_video,
+            ensemble=arguments.ensemble,
+            speed=not arguments.no_speed,
+            batch_size=arguments.batch_size,
+            data_dir=arguments.data_dir,
+            resamples=arguments.resamples,
+            seed=arguments.seed,
+        )
     lineup = comparison.lineup
     console.say(f"{lineup.dataset} {lineup.split}, {len(lineup.videos):,} videos")
     _show(runs_table(comparison), len(comparison.entries))

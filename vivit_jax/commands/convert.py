@@ -24,7 +24,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.commands.arguments import is_given, output, positive, whole
+from vivit_jax.commands.arguments import check_model_place, is_given, output, positive, whole
 from vivit_jax.errors import UserError, printable
 from vivit_jax.files import read_list
 from vivit_jax.models.families import family_of
@@ -141,6 +141,7 @@ def _add_source(source: argparse._ArgumentGroup) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Converts, writes the model directory and prints the table."""
+    check_model_place(arguments.to)
     conversion = convert(
         arguments.source,
         {name: getattr(arguments, name, None) for name in MODEL_OPTIONS},

@@ -56,8 +56,9 @@ def run(arguments: argparse.Namespace) -> None:
     tell_of_unused_gpu()
     use_usual_cache()
     pretrained = from_pretrained(arguments.model)
-    explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps, part=part)
-    video = encode(overlay(arguments.video, explanation, pretrained.preprocess), frame_rate(arguments.video, explanation))
+    with console.waiting(f"explaining {arguments.video}"):
+        explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps, part=part)
+        video = encode(overlay(arguments.video, explanation, pretrained.preprocess), frame_rate(arguments.video, explanation))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, video)
     relevance = explanation.relevance

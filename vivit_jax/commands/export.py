@@ -16,6 +16,7 @@ Example:
 import argparse
 import pathlib
 
+from vivit_jax import console
 from vivit_jax.commands.arguments import output, positive
 
 FORMATS = ("hugging_face", "onnx", "pytorchvideo", "stablehlo", "torchvision")
@@ -39,7 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.weights.export import export
     from vivit_jax.weights.model_dir import load_model_dir
 
-    told = export(load_model_dir(arguments.model), arguments.to, arguments.out, batch=arguments.batch)
+    with console.waiting(f"writing {arguments.out}"):
+        told = export(load_model_dir(arguments.model), arguments.to, arguments.out, batch=arguments.batch)
     files = sorted(file.name for file in arguments.out.iterdir()) if arguments.out.is_dir() else ()
     print(f"wrote {arguments.out}{': ' if files else ''}{', '.join(files)}")
     if told:

@@ -47,6 +47,8 @@ if typing.TYPE_CHECKING:
 
 TAKES_CONFIG = True
 
+PICTURES = (".png", ".jpg", ".webp")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit inspect`."""
@@ -79,6 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.data.preparation.place import local_folder
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
+    from vivit_jax.places import described
     from vivit_jax.runs.record import open_run
     from vivit_jax.weights.model_dir import load_model_dir
     from vivit_jax.weights.model_json import is_model_dir
@@ -99,7 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
         if not (folder / "config.json").exists():
             raise UserError(
                 f"{arguments.subject} is neither a run, nor a model directory, nor a prepared data set; "
-                "`vivit prepare` makes a data set of a folder of videos"
+                f"{described(folder) or '`vivit prepare` makes a data set of a folder of videos'}"
             )
         _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
@@ -128,6 +131,9 @@ def _check(arguments: argparse.Namespace) -> None:
         refuse_unused(arguments, of_dataset, "without --name, a data set")
         if arguments.batch:
             refuse_unused(arguments, ("data_dir",), "for a config, which has --config.data.data_dir")
+    for picture in filter(None, (arguments.sheet, arguments.batch)):
+        if pathlib.Path(picture).suffix.lower() not in PICTURES:
+            raise UserError(f"a contact sheet is a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, got {picture}")
     if arguments.name or pathlib.Path(arguments.subject).is_dir():
         refuse_unused(arguments, ("batch",), "but for a config")
         refuse_overrides(arguments, "but for a config")
@@ -145,10 +151,12 @@ def _describe_experiment(experiment: "Experiment") -> None:
     from vivit_jax.analysis.training_memory import trained_parameters, training_bytes
 
     _describe_model(experiment.model)
-    trained, frozen = trained_parameters(experiment)
+    with console.waiting("counting the memory to train"):
+        trained, frozen = trained_parameters(experiment)
+        memory = [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()]
     if frozen:
         console.say(f"trained: {trained:,} parameters; {frozen:,} are frozen")
-    _print_table("memory to train on one device, GB", [(name, f"{size / 1e9:.3g}") for name, size in training_bytes(experiment).items()])
+    _print_table("memory to train on one device, GB", memory)
 
 
 def _inspect_run(run: "RunRecord") -> None:
@@ -160,7 +168,8 @@ def _inspect_run(run: "RunRecord") -> None:
     from vivit_jax.runs.restore import verify
 
     _describe_experiment(run.experiment)
-    steps = verify(run.path)
+    with console.waiting("verifying the checkpoints"):
+        steps = verify(run.path)
     if not steps:
         console.say(f"{run.path} has no checkpoints")
         return
@@ -182,12 +191,13 @@ def _describe_model(config: "ModelConfig") -> None:
     from vivit_jax.analysis.parameter_table import parameter_table
     from vivit_jax.models.families import family_of
 
-    groups = complexity.parameter_groups(config)
+    with console.waiting("counting parameters and arithmetic"):
+        groups, arithmetic = complexity.parameter_groups(config), complexity.count_arithmetic(config)
     total = sum(group.parameters for group in groups)
     console.show(parameter_table(groups, tensors=True))
     if config.num_classes is None:
         console.say("(without a head: its classes are the data set's)")
-    family, arithmetic = family_of(config), complexity.count_arithmetic(config)
+    family = family_of(config)
     console.say(
         f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, family.cells(config).shape))} {family.features}: "
         f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
@@ -238,8 +248,6 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
 
 
 def _save(sheet: "Image.Image", path: pathlib.Path) -> None:
-    if path.suffix.lower() not in (".png", ".jpg", ".webp"):
-        raise UserError(f"a contact sheet is a .png, .jpg or .webp file, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()
     sheet.save(picture, {".jpg": "jpeg"}.get(path.suffix.lower(), path.suffix[1:]))

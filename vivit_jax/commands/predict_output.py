@@ -82,7 +82,8 @@ def write_rows(
                 file.end(part.video, part.error)
             failed += _told(part, total)
             at = f" at {clock(part.scores[-1].end)}" if part.scores else ""
-            bar.update(task, advance=part.is_last, note=f"{escape(printable(part.video))}{at}")
+            bar.update(task, note=f"{escape(printable(part.video))}{at}")
+            bar.advance(task, part.is_last)
     before = f"; {done} of {total} videos were done before" if done else ""
     console.say(f"{count} {'row' if count == 1 else 'rows'} added to {file.path}{before}")
     return failed

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
-from vivit_jax.commands.arguments import is_given, refuse_unused
+from vivit_jax.commands.arguments import is_given, number, positive, refuse_unused
 from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts import LAYOUTS, Reading
 from vivit_jax.data.layouts.splitting import Shares, percentages
@@ -33,15 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data_dir", required=True, metavar="DIR", help="folder of prepared data sets")
     parser.add_argument(
         "--short_side",
-        type=int,
+        type=positive,
         default=SHORT_SIDE,
         metavar="N",
         help="short side of stored videos in pixels; smaller ones keep their size (default: %(default)s)",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that transcode (default: one for each CPU core)")
+    parser.add_argument("--workers", type=positive, metavar="N", help="processes that transcode (default: one for each CPU core)")
     parser.add_argument(
         "--tolerate",
-        type=float,
+        type=number,
         default=0,
         metavar="N",
         help="how many videos may be left out that cannot be read, or that a csv names and are missing (default: 0); below 1, as a share "
@@ -93,9 +93,9 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--heads", metavar="A,B", help="columns of a csv that each hold a label, as in --heads verb,noun")
     parser.add_argument(
-        "--split_number", type=int, default=1, metavar="N", help="for ucf101 and hmdb51: which of their three splits (default: 1)"
+        "--split_number", type=positive, default=1, metavar="N", help="for ucf101 and hmdb51: which of their three splits (default: 1)"
     )
-    parser.add_argument("--fps", type=float, metavar="RATE", help="for videos that are folders of image files: frames a second")
+    parser.add_argument("--fps", type=number, metavar="RATE", help="for videos that are folders of image files: frames a second")
     parser.add_argument("--allow_shared_videos", action="store_true", help="let segments of one video be in several splits")
     parser.add_argument(
         "--first_frame",

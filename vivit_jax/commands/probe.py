@@ -23,7 +23,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, output, positive, whole
+from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, check_model_place, output, positive, whole
 from vivit_jax.console import counted
 from vivit_jax.errors import UserError, printable
 
@@ -78,7 +78,6 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.inference.split_pass import SplitPass
     from vivit_jax.training.devices.compilation import use_usual_cache
     from vivit_jax.weights import from_pretrained
-    from vivit_jax.weights.model_dir import check_replaceable
 
     if not arguments.name:
         raise UserError("a probe needs --name, the data set to fit to (and --data_dir, the folder it is in)")
@@ -86,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     head = HeadConfig(arguments.kind, arguments.time, arguments.layers, AttentiveSize(**sizes) if sizes else None)
     tell_of_unused_gpu()
     use_usual_cache()
-    check_replaceable(arguments.to)
+    check_model_place(arguments.to)
     pretrained, dataset = from_pretrained(arguments.model), ensure_dataset(arguments.name, arguments.data_dir)
     val_split = _val_split(arguments.val_split, dataset)
     if arguments.groups and val_split:

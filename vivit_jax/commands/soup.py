@@ -20,7 +20,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.commands.arguments import add_dataset, add_views, output, positive, refuse_unused
+from vivit_jax.commands.arguments import add_dataset, add_views, check_model_place, output, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
 
 if typing.TYPE_CHECKING:
@@ -47,13 +47,12 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from vivit_jax.data.dataset import ensure_dataset
     from vivit_jax.runs.soup import greedy_soup, ingredients_of, uniform_soup
-    from vivit_jax.weights.model_dir import check_replaceable
 
     if bool(arguments.name) == arguments.uniform:
         raise UserError("give --name, the data set that decides which models are kept (and --data_dir), or else --uniform")
     if arguments.uniform:
         refuse_unused(arguments, ("split", "views", "batch_size"), "with --uniform, which scores nothing")
-    check_replaceable(arguments.to)
+    check_model_place(arguments.to)
     ingredients = ingredients_of(arguments.runs, checkpoints=arguments.checkpoints)
     if arguments.uniform:
         soup = uniform_soup(ingredients)

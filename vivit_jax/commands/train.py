@@ -1,13 +1,14 @@
 """Trains a video classifier.
 
 Example:
-  vivit train --config=configs/motion_digits.py --workdir=runs/digits --config.training.epochs=5
+  vivit train --config=configs/motion_digits.py --workdir=runs/digits
   python train.py --config=configs/motion_digits.py --workdir=runs/digits
+  vivit train --config=configs/motion_digits.py --workdir=runs/short --config.training.epochs=5
   vivit train --config=configs/video_folder.py --config.data.name=mine --workdir=runs/five --folds 5 --group source
 
-The second line does the same as the first from a checkout, and the third cross-validates. Without `--processes`, the processes of a Slurm
-or Open MPI 4 job (one for each GPU), of an indexed Kubernetes job or of a TPU slice find each other; `--processes=1` makes a process there
-run alone.
+The second line does the same as the first from a checkout, the third changes a key, and the fourth cross-validates. Without
+`--processes`, the processes of a Slurm or Open MPI 4 job (one for each GPU), of an indexed Kubernetes job or of a TPU slice find each
+other; `--processes=1` makes a process there run alone.
 
 Exit codes: 0 done, 1 stopped for the reason printed, 2 bad input, 143 interrupted with everything saved: by SIGTERM, SIGINT, SIGHUP or
 SIGUSR1, or because nobody reads the output any more. A second signal ends the run at once; the newest checkpoint is kept.

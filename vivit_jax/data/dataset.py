@@ -20,6 +20,7 @@ from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.heads import Labels, by_head
+from vivit_jax.places import versions_of
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -168,12 +169,12 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     if not name:
         raise UserError("no data set is named: give --config.data.name=NAME, as in `vivit prepare --name NAME`")
     folder = data_folder(data_dir)
-    versions = _versions(find_whole(folder / name))
+    versions = versions_of(find_whole(folder / name))
     if not versions:
         _check_not_damaged(folder / name)
         if not folder.is_dir():
             raise UserError(f"no data set {name!r} in {folder}: there is no such folder; --data_dir is that of `vivit prepare`")
-        present = sorted(path.name for path in folder.glob("[a-z]*") if _versions(path))
+        present = sorted(path.name for path in folder.glob("[a-z]*") if versions_of(path))
         raise UserError(
             f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`, or give its --data_dir"
         )
@@ -189,7 +190,7 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
 
 def is_dataset(path: pathlib.Path) -> bool:
     """Whether a folder is a prepared data set, of the kind that `open_dataset` opens by its name and the folder above."""
-    return bool(_versions(path))
+    return bool(versions_of(path))
 
 
 def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
@@ -211,7 +212,7 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
         try:
             prepare(name, name=name, data_dir=folder, progress=True)
         except UserError:
-            if not _versions(folder / name):
+            if not versions_of(folder / name):
                 raise
     return open_dataset(name, folder)
 
@@ -254,12 +255,6 @@ def _check_not_damaged(path: pathlib.Path) -> None:
             raise manifest.damaged(version / INFO, "the file is gone")
 
 
-def _versions(path: pathlib.Path) -> list[pathlib.Path]:
-    """The finished versions of a data set, oldest first."""
-    found = [info.parent for info in path.glob("[0-9]*/dataset_info.json") if info.parent.name.replace(".", "").isdecimal()]
-    return sorted(found, key=lambda version: [int(part) for part in version.name.split(".")])
-
-
 def _class_keys(label: int | np.ndarray | Mapping[str, int]) -> list[object]:
     """The classes of a clip, of all heads."""
     if isinstance(label, np.ndarray):
@@ -268,4 +263,4 @@ def _class_keys(label: int | np.ndarray | Mapping[str, int]) -> list[object]:
 
 
 def _there_is(names: Sequence[str]) -> str:
-    return f"are {', '.join(names)}" if names else "is none"
+    return f"{'are' if len(names) > 1 else 'is'} {', '.join(names) or 'none'}"

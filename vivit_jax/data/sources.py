@@ -28,7 +28,7 @@ class Found:
 
     Attributes:
       videos: their paths, in the order named; those of a folder or pattern sorted.
-      aside: files of folders and patterns that are no videos by their suffix.
+      aside: files of folders and patterns that are no videos by their suffix, and links to folders, which are not followed.
     """
 
     videos: tuple[str, ...]
@@ -36,18 +36,20 @@ class Found:
 
     @property
     def remark(self) -> str:
-        """One line about the files left aside; empty if there are none."""
-        if not self.aside:
-            return ""
-        names = sorted(pathlib.PurePath(path).name for path in self.aside)
-        return f"{counted(len(names), 'file')} left aside, not videos by their name: {first_of(names)}"
+        """One line about what was left aside; empty if nothing was."""
+        links = [path for path in self.aside if pathlib.Path(path).is_dir()]
+        files = [path for path in self.aside if path not in links]
+        told = {f"{counted(len(files), 'file')} left aside, not videos by their name": files}
+        told |= {f"{counted(len(links), 'link')} to folders not followed": links}
+        return "; ".join(f"{what}: {first_of(sorted(map(os.path.basename, paths)))}" for what, paths in told.items() if paths)
 
 
 def find_videos(sources: Sequence[Path], lists: Sequence[Path] = ()) -> Found:
     """Finds the videos that are named.
 
     A file is taken whatever its suffix, and whether or not it exists; whoever reads it tells. Of a folder, at any depth, and of a pattern
-    such as `clips/**/*.mp4`, the files with a video's suffix are taken, each once; hidden files and folders are passed over.
+    such as `clips/**/*.mp4`, the files with a video's suffix are taken, each once; hidden files and folders are passed over. So are links
+    to folders, in a folder, which are told; a link to nothing is taken for the file it should lead to, so that whoever reads it tells.
 
     Args:
       sources: files, folders, patterns, or `-` for standard input.
@@ -63,7 +65,7 @@ def find_videos(sources: Sequence[Path], lists: Sequence[Path] = ()) -> Found:
             videos.append(source)
             known.add(source)
             continue
-        found = [path for path in expanded if pathlib.PurePath(path).suffix.lower() in SUFFIXES]
+        found = [path for path in expanded if pathlib.PurePath(path).suffix.lower() in SUFFIXES and not pathlib.Path(path).is_dir()]
         if not found:
             what = "no videos in this folder" if pathlib.Path(source).is_dir() else "no video matches this pattern"
             raise UserError(f"{source}: {what} (known suffixes: {', '.join(SUFFIXES[:6])}, ...)")
@@ -112,10 +114,11 @@ def _expanded(source: str) -> list[str] | None:
 
 
 def _shown(match: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file, or the files in a folder at any depth, without hidden ones and those in folders that are hidden in it."""
+    """A file, or the files in a folder at any depth and its links to folders, without hidden ones and those in folders hidden in it."""
     for path in (match, *match.rglob("*")) if match.is_dir() else (match,):
         hidden = any(part.startswith(".") for part in (path.name, *path.relative_to(match).parts))
-        if not hidden and path.is_file():
+        link = path.is_symlink() and (path != match or not path.exists())
+        if not hidden and (path.is_file() or link):
             yield path
 
 
@@ -128,4 +131,10 @@ def _lines(path: pathlib.Path) -> list[str]:
         raise UserError(f"{path}: {error.strerror}: give a file with a path a line") from None
     if not any(line.strip() for line in lines):
         raise UserError(f"{path}: the list is empty: give a file with a path a line")
-    return [line for line in lines if line.strip()]
+    lines = [line for line in lines if line.strip()]
+    if not any(line == STANDARD_INPUT or PATTERN & set(line) or os.path.lexists(line) for line in lines):
+        raise UserError(
+            f"{path}: none of its {counted(len(lines), 'line')} is a path that is there, from {pathlib.Path.cwd()}: "
+            f"expected a path alone on each, got {lines[0][:100]!r}"
+        )
+    return lines

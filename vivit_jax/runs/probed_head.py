@@ -43,6 +43,7 @@ def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: A
     data, parallel = experiment.data, experiment.parallel
     backbone = Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels)
     options = {"data": data, "parallel": parallel, "batch_size": experiment.evaluation.batch_size or experiment.training.batch_size}
+    console.say(f"fitting the head to the frozen features of {len(dataset.source(data.train_split)):,} videos of {data.train_split} ...")
     train = features(backbone, dataset, data.train_split, **options)
     has_val = data.val_split is not None and dataset.has(data.val_split)
     val = features(backbone, dataset, data.val_split, **options) if has_val else None

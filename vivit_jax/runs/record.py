@@ -6,7 +6,7 @@ import math
 import pathlib
 from typing import Any
 
-from vivit_jax import console
+from vivit_jax import console, places
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
 from vivit_jax.files import read_bytes, read_json
@@ -99,7 +99,8 @@ def read_config(path: pathlib.Path) -> dict:
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         if not path.exists():
             raise UserError(f"{path} does not exist") from None
-        raise UserError(f"{path} is not the work directory of a run: it has no config.json with a `config`") from None
+        what = places.described(path) or "it has no config.json with a `config`"
+        raise UserError(f"{path} is not the work directory of a run: {what}") from None
     return recorded
 
 

@@ -19,6 +19,7 @@ from vivit_jax.inference.label_spaces import Relabelled, agree
 from vivit_jax.inference.scores import check_finite
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import family_of
+from vivit_jax.places import described
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.restore import model_variables, verify
 from vivit_jax.training.config import ParallelConfig
@@ -75,7 +76,10 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
     for path in map(Path, paths):
         model = path if is_model_dir(path) else path / "model"
         if not is_model_dir(model):
-            raise UserError(f"{path} is neither a model directory nor the work directory of a run with a model/ in it")
+            what = described(path)
+            raise UserError(
+                f"{path} is neither a model directory nor the work directory of a run with a model/ in it{f': {what}' if what else ''}"
+            )
         if not checkpoints:
             found.append(Ingredient(str(path), model, functools.partial(_variables, model, model_json.read_config(model))))
             continue

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from vivit_jax import console
+from vivit_jax import console, places
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
 from vivit_jax.files import first_free, is_url, lock, read_json, write_atomically, writing
@@ -53,6 +53,8 @@ class Workdir:
                 "URL is none: give a local path, or mount the bucket (gcsfuse, mount-s3) and give that path"
             )
         self.path = Path(path).absolute()
+        if places.kind_of(self.path) in (places.MODEL, places.DATA_SET):
+            raise UserError(f"--workdir {path} is no place for a run: {places.described(self.path)}; give a new folder")
         if jax.process_index() == 0:
             self._made = not self.path.exists()
             try:

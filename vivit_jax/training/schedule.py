@@ -17,7 +17,9 @@ def make_schedule(config: ScheduleConfig, peak: float, *, total: int, warmup: in
       UserError: where the warm-up is longer than the run.
     """
     if warmup >= total:
-        raise UserError(f"the warm-up of {warmup} steps does not fit into a run of {total} steps: shorten it in section schedule")
+        raise UserError(
+            f"the warm-up of {warmup} steps does not fit into a run of {total} steps: shorten it, as by --config.schedule.warmup_percent=10"
+        )
     rest = total - warmup
     drops = Counter(round(milestone * total) - warmup for milestone in config.milestones)
     curve = {

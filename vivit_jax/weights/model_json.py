@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from vivit_jax import files
+from vivit_jax import files, places
 from vivit_jax.errors import UserError, in_one_line, unknown_name
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
@@ -61,6 +61,8 @@ def read_json(path: pathlib.Path) -> dict:
 
 def read_config(path: pathlib.Path) -> dict:
     """The contents of a model directory's config.json; refuses that of anything else, and unknown keys."""
+    if places.kind_of(path) in (places.RUN, places.DATA_SET):
+        raise UserError(f"{path} is no model directory: {places.described(path)}")
     config = read_json(path / CONFIG)
     if config.get("architecture") != ARCHITECTURE:
         raise UserError(

@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from vivit_jax import places
 from vivit_jax.errors import UserError
 from vivit_jax.weights.tensor_files import DAMAGED, Tensors, first_line, read_msgpack, read_npz, read_safetensors
 from vivit_jax.weights.torch_files import read_torch
@@ -23,6 +24,8 @@ READERS: dict[str, Callable[[pathlib.Path], Tensors]] = {
     "torch": read_torch,
     "msgpack": read_msgpack,
 }
+
+SUFFIXES = (".npz", ".safetensors", ".pth", ".pt", ".bin", ".msgpack")
 
 # What a directory's weights may be called.
 DIRECTORY_FILES = (
@@ -88,7 +91,10 @@ def _read_directory(path: pathlib.Path) -> Tensors:
         return _read_file(checkpoints[-1])
     if (path / "model" / DIRECTORY_FILES[0]).is_file():
         raise UserError(f"{path} is the work directory of a run: its model is {path / 'model'}")
-    raise UserError(f"{path} holds no weights: looked for {', '.join(DIRECTORY_FILES)} and checkpoint_*")
+    files = sorted(file.name for file in path.glob("*") if file.suffix in SUFFIXES and file.is_file())
+    hint = f"name a file in it, such as {path / files[0]}" if files else places.described(path)
+    looked_for = f"looked for {', '.join(DIRECTORY_FILES)} and checkpoint_*"
+    raise UserError(f"{path} holds no weights: {hint or looked_for}")
 
 
 def shard_map(index: pathlib.Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ A new layout is a module of its name with a `read(source, reading) -> Annotation
 import dataclasses
 import importlib
 import pathlib
+import shlex
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading
 from vivit_jax.data.layouts.checks import check
@@ -90,6 +91,12 @@ def check_layout(layout: str, source: str | pathlib.Path | None) -> None:
       UserError: naming the layout.
     """
     if layout not in LAYOUTS:
+        path = pathlib.Path(layout)
+        if source is None and path.exists():
+            likely = "folder" if path.is_dir() else "csv"
+            raise UserError(
+                f"the layout comes before the source: vivit prepare {likely} {shlex.quote(layout)} (known: {', '.join(LAYOUTS)})"
+            )
         raise unknown_name("layout", layout, LAYOUTS)
     entry = LAYOUTS[layout]
     if (source is None) != (entry.source is None):
@@ -105,4 +112,6 @@ def _check_taken(layout: str, reading: Reading) -> None:
     unknown = [name for name in asked if name not in takes]
     if unknown:
         known = " and ".join(f"--{OPTIONS.get(name, name)}" for name in takes) or "no options of this kind"
-        raise UserError(f"layout {layout} takes no --{OPTIONS.get(unknown[0], unknown[0])}: it takes {known}")
+        others = [name for name, other in LAYOUTS.items() if unknown[0] in other.takes]
+        its = f"; layouts that do are {', '.join(others)}" if len(others) > 1 else f"; layout {others[0]} does"
+        raise UserError(f"layout {layout} takes no --{OPTIONS.get(unknown[0], unknown[0])}: it takes {known}{its}")

@@ -1,12 +1,15 @@
 """The checks that hold for the clips of every layout."""
 
+import difflib
 import pathlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from vivit_jax.data.layouts.base import Annotations, Clip, class_names, resolved
+from vivit_jax.console import counted, first_of
+from vivit_jax.data.layouts.base import Annotations, Clip, class_names, is_known, resolved
 from vivit_jax.data.layouts.copies import content_groups
+from vivit_jax.data.splits import USUAL
 from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
@@ -36,7 +39,13 @@ def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str
     if not annotations.published:
         _check_unique(annotations.clips)
     _check_names(annotations.clips)
-    told = [*_check_splits_disjoint(annotations, shared_videos=shared_videos), *_lonely_classes(annotations)]
+    contents = content_groups([clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)])
+    told = [
+        *_check_splits_disjoint(annotations, contents, shared_videos=shared_videos),
+        *_copies_with_other_labels(annotations.clips, contents),
+        *_lonely_classes(annotations),
+        *_unusual_splits(annotations.splits),
+    ]
     return (*told, *(_check_trained(annotations) if "train" in annotations.splits else ()))
 
 
@@ -85,6 +94,8 @@ def _twice(first: Clip, clip: Clip) -> str:
     apart = first.split != clip.split
     other = f"as {first.name}{f' in {first.split}' if apart else ''} and here{f' in {clip.split}' if apart else ''}"
     place = f" ({other})" if first.name != clip.name else f" (in {first.split} and {clip.split})" if apart else ""
+    if first.name != clip.name and first.label != clip.label:
+        return f"{first.name} and {clip.name} are one file, by a link or another spelling, with other labels: keep one of them"
     if first.label == clip.label or apart:
         return f"{clip.name}: listed twice{place}; keep one line"
     both = ";".join(dict.fromkeys([*class_names(first.label), *class_names(clip.label)]))
@@ -99,12 +110,12 @@ def _check_names(clips: Sequence[Clip]) -> None:
         names.add((clip.split, clip.name))
 
 
-def _check_splits_disjoint(annotations: Annotations, *, shared_videos: bool) -> list[str]:
+def _check_splits_disjoint(annotations: Annotations, contents: Mapping[pathlib.Path, str], *, shared_videos: bool) -> list[str]:
     """Refuses, or for a published list reports, videos of equal contents in two splits."""
     clips = [clip for clip in annotations.clips if isinstance(clip.source, pathlib.Path)]
     if len({clip.split for clip in clips}) < 2:
         return []
-    contents, seen, copies = content_groups([clip.source for clip in clips]), {}, []
+    seen, copies = {}, []
     for clip in clips:
         first = seen.setdefault(contents[clip.source], clip)
         if first.split == clip.split:
@@ -122,6 +133,31 @@ def _check_splits_disjoint(annotations: Annotations, *, shared_videos: bool) -> 
     return [f"warning: {len(copies)} videos are in two splits, as published: {', '.join(copies[:5])}"] if copies else []
 
 
+def _copies_with_other_labels(clips: Sequence[Clip], contents: Mapping[pathlib.Path, str]) -> list[str]:
+    """Warns of files of equal contents that have other labels, which no model can tell apart."""
+    seen, told = {}, []
+    for clip in clips:
+        if isinstance(clip.source, pathlib.Path) and is_known(clip.label):
+            first = seen.setdefault((contents[clip.source], clip.start, clip.end, clip.by_frames), clip)
+            if first.label != clip.label:
+                told.append(f"{first.name} and {clip.name}")
+    return (
+        [f"warning: {counted(len(told), 'video is a copy', 'videos are copies')} of another, with other labels: {first_of(told)}"]
+        if told
+        else []
+    )
+
+
+def _unusual_splits(splits: Sequence[str]) -> Iterator[str]:
+    """Warns of a set without `train`, and of splits that are likely misspelt."""
+    for split in splits:
+        meant = difflib.get_close_matches(split.lower(), USUAL, n=1, cutoff=0.6) if split not in USUAL else []
+        if meant:
+            yield f"warning: split {split} is one of its own: is {meant[0]} meant?"
+    if "train" not in splits:
+        yield f"warning: there is no split train to learn from, only {', '.join(splits)}"
+
+
 def _check_trained(annotations: Annotations) -> Iterator[str]:
     for head, names in by_head(annotations.labels).items():
         of_clips = (clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train")
@@ -130,7 +166,7 @@ def _check_trained(annotations: Annotations) -> Iterator[str]:
         if missing and annotations.published:
             yield f"{len(missing)} of {len(names)} {f'{head} ' if head else ''}classes have no training video here"
         elif missing:
-            raise UserError(f"no training video of {head or 'class'} {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}")
+            raise UserError(f"no training video of {head or 'class'} {first_of(missing)}: give it one, or leave its clips out")
 
 
 def _lonely_classes(annotations: Annotations) -> Iterator[str]:

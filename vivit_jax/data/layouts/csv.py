@@ -1,11 +1,13 @@
 """A list of videos: a table with a header, or Kinetics-style lines of path and label."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from vivit_jax.data.layouts import csv_hints
 from vivit_jax.data.layouts.base import (
     Annotations,
     Clip,
@@ -30,6 +32,15 @@ LAST_NUMBER = 10**9  # of a frame
 SHOWN = 10  # missing files named in an error
 
 
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """A line whose file is not there."""
+
+    line: int
+    path: str
+    error: MissingFileError
+
+
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """Reads the list `source`; paths are relative to its folder, or to `reading.root`.
 
@@ -51,8 +62,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
       UserError: naming the file and line.
     """
     text, remarks = text_of(source)
-    table = table_of(source, text, reading)
     try:
+        table = table_of(source, text, reading)
         clips = _clips(table, reading)
     except UserError as error:
         raise UserError("; ".join([str(error), *remarks])) from None
@@ -97,20 +108,25 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
 
 
 def _clips(table: Table, reading: Reading) -> list[Clip]:
-    missing: list[str] = []
+    missing: list[Missing] = []
     clips = [_clip(table, line, row, reading, missing) for line, row in table.rows]
     _check_unlabelled(table, clips)
     allowed = tolerated(reading.tolerate, len(clips))
     if len(missing) <= allowed:
         return clips
+    told = [_told(gone, reading.root or table.source.parent) for gone in missing[:SHOWN]]
     if len(missing) == 1:
-        raise UserError(f"{table.source} {missing[0]} (mend the list, or leave it out by --tolerate 1)")
+        raise UserError(f"{table.source} {told[0]} (mend the list, or leave it out by --tolerate 1)")
     way_out = f"mend the list, or leave them out by --tolerate {len(missing)}"
     if len(missing) == len(clips):
         way_out = f"relative paths begin in {reading.root or table.source.parent}; --root DIR names another folder"
     more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-    listed = f"{'; '.join(missing[:SHOWN])}{more}"
+    listed = f"{'; '.join(told)}{more}"
     raise UserError(f"{table.source}: {len(missing)} of {len(clips)} files are missing, {allowed} tolerated ({way_out}): {listed}")
+
+
+def _told(gone: Missing, root: pathlib.Path) -> str:
+    return f"line {gone.line}: {gone.error}{csv_hints.of_file(root, gone.path)}"
 
 
 def _check_unlabelled(table: Table, clips: Sequence[Clip]) -> None:
@@ -126,11 +142,14 @@ def _check_unlabelled(table: Table, clips: Sequence[Clip]) -> None:
             )
 
 
-def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing: list[str]) -> Clip:
+def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing: list[Missing]) -> Clip:
     """The clip of a line; if its file is not there, that is added to `missing`."""
     where = f"{table.source} line {line}"
     if len(row) != len(table.columns):
-        raise UserError(f"{where}: expected {len(table.columns)} columns ({', '.join(table.columns)}), got {len(row)}")
+        hint = csv_hints.of_row(table.columns, row, commas=not table.comma)
+        raise UserError(f"{where}: expected {len(table.columns)} columns ({', '.join(table.columns)}), got {len(row)}{hint}")
+    if [cell.strip().lower() for cell in row] == [*table.columns]:
+        raise UserError(f"{where}: the header, once more: leave the line out")
     by_name = {column: cell.strip() for column, cell in zip(table.columns, row, strict=True)}
     cells = {what: by_name[name] for what, name in table.taken.items()}
     group = by_name[reading.group.strip().lower()] if reading.group else None
@@ -144,7 +163,7 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing
     try:
         path, file = _file(table.source, cells["path"], reading)
     except MissingFileError as error:
-        missing.append(f"line {line}: {error}")
+        missing.append(Missing(line, cells["path"], error))
         path, file = cells["path"], (reading.root or table.source.parent) / cells["path"]
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
@@ -192,15 +211,15 @@ def _label(where: str, table: Table, cells: Mapping[str, str], by_name: Mapping[
 
 
 def _file(source: pathlib.Path, path: str, reading: Reading) -> tuple[str, pathlib.Path]:
-    """The path and its file; backslashes in the path are read as slashes if only that file exists."""
+    """The path and its file; where there is none, another spelling of the path whose file is there."""
     root = reading.root or source.parent
     try:
         return path, locate(root, path, reading.within)
     except UserError as error:
+        for other in csv_hints.spellings(path):
+            with contextlib.suppress(UserError):
+                return other, locate(root, other, reading.within)
         if "\\" not in path:
             raise
         slashes = path.replace("\\", "/")
-        try:
-            return slashes, locate(root, slashes, reading.within)
-        except UserError:
-            raise type(error)(f"{error}; nor is there {slashes}") from None
+        raise type(error)(f"{error}; nor is there {slashes}") from None

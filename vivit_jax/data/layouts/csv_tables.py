@@ -1,5 +1,6 @@
 """The table of a list of videos: its encoding, separators, header and rows, and which column is what."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -8,10 +9,19 @@ import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from vivit_jax.data.layouts import csv_hints
 from vivit_jax.data.layouts.base import Reading
 from vivit_jax.errors import UserError
 
 COLUMNS_SHOWN = 20  # of a header, in an error
+SEARCHED = 100  # lines in which a header that is not the first line is looked for
+
+# Suffixes of files that are no lists, with what to do about it.
+NO_LISTS = {
+    (".xlsx", ".xls", ".ods", ".numbers"): "a spreadsheet; save its table as CSV",
+    (".json", ".jsonl"): "JSON; expected a table, with a line for each video",
+    (".parquet", ".feather", ".pkl", ".pickle", ".h5", ".npz"): "a binary table; write it as CSV",
+}
 
 # What a column may be called: the first name of each is ours. A header may have one of them.
 COLUMNS = {
@@ -50,9 +60,12 @@ class Table:
 
 
 def text_of(source: pathlib.Path) -> tuple[str, list[str]]:
-    """The list's text, and a remark where its encoding had to be guessed."""
+    """The list's text without its comments, and remarks on those and on an encoding that had to be guessed."""
     if not source.is_file():
         raise UserError(f"{source}: a folder; give the list in it, or another layout" if source.is_dir() else f"{source}: no such file")
+    is_none = next((why for suffixes, why in NO_LISTS.items() if source.suffix.lower() in suffixes), None)
+    if is_none:
+        raise UserError(f"{source}: {is_none}")
     content = source.read_bytes()
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
@@ -66,7 +79,8 @@ def text_of(source: pathlib.Path) -> tuple[str, list[str]]:
         remarks = [f"{source.name} is not UTF-8 (at byte {error.start}) and was read as Windows-1252: check the names"]
     if "\0" in text:
         raise UserError(f"{source}: not a text file (it holds zero bytes); save the list as UTF-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n"), remarks
+    text, comments = csv_hints.without_comments(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return text, remarks + comments
 
 
 def table_of(source: pathlib.Path, text: str, reading: Reading) -> Table:
@@ -92,24 +106,54 @@ def table_of(source: pathlib.Path, text: str, reading: Reading) -> Table:
         _check_header(source, number, header, taken, reading)
         _check_rivals(source, number, header, taken, rows[1:], reading)
         return Table(source, header, taken, rows[1:], delimiter != ",", heads)
+    later = _later_header(text, reading)
+    if later:
+        raise UserError(
+            f"{source} line {later}: the header stands here, below other lines: put it first, or begin each line above it with #"
+        )
     if len(cells) == 2 and not taken and not heads:
         if reading.group:
             raise UserError(f"{source} has no header, so no column {reading.group} to group by")
         return Table(source, ["path", "label"], {"path": "path", "label": "label"}, rows, delimiter != ",")
     found = _named([" ".join(cell.split()) for cell in header])
-    several = "; where several columns are a label each, name them by --heads" if "path" in taken and not heads else ""
-    raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {found}{several}")
+    hint = csv_hints.of_header(
+        header, COLUMNS, [what for what in ("path", "label") if what not in taken and not (what == "label" and heads)]
+    )
+    several = "; where several columns are a label each, name them by --heads" if "path" in taken and not heads and not hint else ""
+    raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {found}{hint}{several}")
+
+
+def _later_header(text: str, reading: Reading) -> int | None:
+    """The number of the first line that is a header, of those that are looked at."""
+    for number, line in enumerate(text.split("\n", SEARCHED)[:SEARCHED], start=1):
+        with contextlib.suppress(csv.Error):
+            if _header_delimiter(line, reading):
+                return number
+    return None
+
+
+def _header_delimiter(line: str, reading: Reading) -> str | None:
+    """The delimiter that makes a line a header; None if none does."""
+    for delimiter, row in _split(line).items():
+        header = [cell.strip().lower() for cell in row]
+        taken = _taken(header, reading)
+        if "path" in taken and ("label" in taken or {*_heads(reading)} & {*header}):
+            return delimiter
+    return None
+
+
+def _split(line: str) -> dict[str, list[str]]:
+    """The cells of a line by each delimiter in it."""
+    return {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in DELIMITERS if delimiter in line}
 
 
 def _delimiter(line: str, reading: Reading) -> str | None:
     """What separates the cells of a list with this first line: a delimiter that makes it a header, else the first it has, else None for
     the last space."""
-    cells = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in DELIMITERS if delimiter in line}
-    for delimiter, row in cells.items():
-        header = [cell.strip().lower() for cell in row]
-        taken = _taken(header, reading)
-        if "path" in taken and ("label" in taken or {*_heads(reading)} & {*header}):
-            return delimiter
+    of_header = _header_delimiter(line, reading)
+    if of_header:
+        return of_header
+    cells = _split(line)
     if ";" in cells and len(cells) == 1 and len(line.rsplit(maxsplit=1)) == 2 and len(cells[";"]) != 2:
         return None  # a path with a semicolon, and a label
     return next(iter(cells), None)

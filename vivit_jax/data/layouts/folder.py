@@ -62,7 +62,9 @@ def class_folders(source: pathlib.Path, reading: Reading, *, of_classes: bool) -
         remarks += [f"split {folder.name} is stored as {split}"] if split != folder.name else []
         inner = folders_in(folder)
         if not inner:
-            raise UserError(f"{folder}: the split is empty; expected a folder for each class")
+            videos = sum(map(_is_video, folder.iterdir()))
+            found = f"{counted(videos, 'video')} in no folder" if videos else "the split is empty"
+            raise UserError(f"{folder}: {found}; expected a folder for each class")
         classes += [(split, of_class) for of_class in inner]
     return classes, remarks
 
@@ -114,7 +116,8 @@ def _class_clips(source: pathlib.Path, folder: pathlib.Path, split: str, aside: 
         else:
             aside += left_aside(source, [path])
     if not clips:
-        raise UserError(f"{folder}: the class is empty; expected videos ({', '.join(SUFFIXES[:6])}, ...)")
+        hint = "; layout frames reads folders of image files" if folders_in(folder) else ""
+        raise UserError(f"{folder}: the class is empty; expected videos ({', '.join(SUFFIXES[:6])}, ...){hint}")
     return clips
 
 

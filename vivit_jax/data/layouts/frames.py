@@ -19,6 +19,7 @@ from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, i
 from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside, told
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.video.geometry import resize
+from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError, in_one_line
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -45,7 +46,9 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
         beside += left_aside(source, (path for path in folder.iterdir() if not path.is_dir()))
         videos = folders_in(folder)
         if not videos:
-            raise UserError(f"{folder}: the class is empty; expected a folder of image files for each video")
+            of_videos = any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+            hint = "; layout folder reads video files" if of_videos else ""
+            raise UserError(f"{folder}: the class is empty; expected a folder of image files for each video{hint}")
         for video in videos:
             name = video.relative_to(source)
             if not is_utf8(str(name)):

@@ -51,7 +51,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     patterns = [f"*{name}*.{suffix}" for suffix in ("csv", "txt") for name in ("train", "val", "test", "kinetics")]
     for path in dict.fromkeys([*publication.named, *publication.files(*patterns)]):
         _, first = next(cells_of(path), (None, []))
-        if {*COLUMNS[1:]} <= set(first):
+        if len({*COLUMNS, "split"} & {*first}) > 1:
             official.append(path)
         elif SPLIT.search(path.stem):
             (archives if any("://" in cell for cell in first[:1]) else plain).append(path)  # such as k400_train_path.txt

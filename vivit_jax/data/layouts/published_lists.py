@@ -2,12 +2,14 @@
 
 import csv
 import gzip
+import io
 import json
 import pathlib
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vivit_jax.data.layouts import csv_hints
 from vivit_jax.errors import UserError, in_one_line
 
 DELIMITERS = ",;\t"
@@ -26,9 +28,9 @@ def text_of(path: pathlib.Path) -> str:
     except OSError as error:
         raise UserError(in_one_line(error)) from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}; save the list as UTF-8") from None
     if "\0" in text:
-        raise UserError(f"{path}: not a text file (it holds zero bytes)")
+        raise UserError(f"{path}: not a text file (it holds zero bytes); save the list as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -65,13 +67,14 @@ def cells_of(path: pathlib.Path, delimiter: str | None = None) -> Iterator[tuple
     text = text_of(path)
     first = text.lstrip("\n").partition("\n")[0]
     delimiter = delimiter or next((mark for mark in DELIMITERS if mark in first), ",")
-    reader = csv.reader(text.split("\n"), delimiter=delimiter)
+    reader, line = csv.reader(io.StringIO(text), delimiter=delimiter), 1
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                yield f"{path} line {reader.line_num}", [cell.strip() for cell in row]
+                yield f"{path} line {line}", [cell.strip() for cell in row]
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num}: cannot be read as a table ({error})") from None
+        raise UserError(f"{path} line {line}: cannot be read as a table ({error}); is a quote left open?") from None
 
 
 def header_of(path: pathlib.Path) -> list[str]:
@@ -87,15 +90,19 @@ def rows_of(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, dict[str, 
     """
     rows = cells_of(path)
     _, header = next(rows, (None, []))
+    if not header:
+        raise UserError(f"{path}: the list is empty; expected a header with {', '.join(columns)}")
     lacking = [column for column in columns if column not in header]
     if lacking:
-        raise UserError(f"{path}: expected a header with {', '.join(columns)}, found no {', '.join(lacking)}")
+        hint = csv_hints.of_header(header, {column: (column,) for column in columns}, lacking)
+        raise UserError(f"{path}: expected a header with {', '.join(columns)}, found no {', '.join(lacking)}{hint}")
     twice = next((column for column in columns if header.count(column) > 1), None)
     if twice:
         raise UserError(f"{path}: the header names {twice} twice")
     for where, cells in rows:
         if len(cells) != len(header):
-            raise UserError(f"{where}: expected {len(header)} cells, as the header has, got {len(cells)}")
+            hint = csv_hints.of_row(header, cells, commas=True)
+            raise UserError(f"{where}: expected {len(header)} cells, as the header has, got {len(cells)}{hint}")
         yield where, dict(zip(header, cells, strict=True))
 
 

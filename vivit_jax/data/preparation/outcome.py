@@ -30,10 +30,9 @@ class RefusedError(UserError):
         self.rows = tuple(rows)
         listed = "; ".join(f"{split}: {name}: {reason}" for split, name, reason in self.rows[:SHOWN])
         more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-        super().__init__(
-            f"{len(rows)} of {clips} videos cannot be stored, {allowed} tolerated "
-            f"(mend them, or leave them out by --tolerate N): {listed}{more}"
-        )
+        gave_up = len(rows) >= allowed + GIVE_UP_AFTER
+        way_out = "the rest was not tried" if gave_up else f"mend them, or leave them out by --tolerate {len(rows)}"
+        super().__init__(f"{len(rows)} of {clips} videos cannot be stored, {allowed} tolerated ({way_out}): {listed}{more}")
 
 
 class EmptySplitError(UserError):

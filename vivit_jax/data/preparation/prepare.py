@@ -116,8 +116,12 @@ def prepare(
 
 
 def _check_numbers(short_side: int, workers: int, tolerate: float) -> None:
-    if short_side < 2 or short_side % 2 or workers < 1 or tolerate < 0:
-        raise UserError(f"need an even short_side, workers >= 1, tolerate >= 0, got {short_side}, {workers}, {tolerate:g}")
+    if short_side < 2 or short_side % 2:
+        raise UserError(f"--short_side must be an even number of pixels of at least 2, got {short_side}")
+    if workers < 1:
+        raise UserError(f"--workers must be a whole number of at least 1, got {workers}")
+    if not tolerate >= 0:
+        raise UserError(f"--tolerate must be a number of videos, or a share of all below 1, got {tolerate:g}")
 
 
 def _asked(reading: Reading | None, options: Mapping[str, object]) -> Reading | None:

@@ -16,6 +16,7 @@ from vivit_jax.data.video.container import Limits, Source, open_container
 from vivit_jax.data.video.encoder import simple_rate
 from vivit_jax.data.video.pixels import RgbReader
 from vivit_jax.data.video.steady import is_constant
+from vivit_jax.data.video.transparency import decoding
 from vivit_jax.errors import UserError
 
 # Containers in which seeking is reliable; the others are read from the start.
@@ -115,6 +116,9 @@ class OpenVideo:
             self.close()
             raise
         self._stream.thread_type = "NONE"
+        others = sum(_shows_motion(stream) for stream in self._container.streams.video) - 1
+        if others:
+            self._remark(f"the first of its {others + 1} video streams")
 
     def begin_anew(self) -> None:
         """Begins another clip of the same video: its frames may have another size, and the limit of time starts anew."""
@@ -161,11 +165,12 @@ class OpenVideo:
     def decode(self) -> Iterator[av.VideoFrame]:
         """Every frame from the first whole one on. In a stream that was cut, those before it refer to pictures that are gone."""
         self._rewind()
+        decode = decoding(self._stream, self._limits)
         left_out, failure, began = 0, None, False
         for packet in self._container.demux(self._stream):
             self._check_time()
             try:
-                frames = packet.decode()
+                frames = decode(packet)
             except av.InvalidDataError as error:
                 if began:
                     raise
@@ -268,12 +273,12 @@ class OpenVideo:
 
     def _decode_wanted(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
         """The frames from here on, without those that are neither shown at a `wanted` time nor needed to decode another."""
-        decoder, skipped = self._stream.codec_context, None
+        decoder, skipped, decode = self._stream.codec_context, None, decoding(self._stream, self._limits)
         for packet in self._container.demux(self._stream):
             skip = "DEFAULT" if packet.pts in wanted or not packet.size else "NONREF"
             if skip != skipped:
                 decoder.skip_frame = skipped = skip
-            yield from packet.decode()
+            yield from decode(packet)
 
     def _next_at(self, decoding: Iterator[av.VideoFrame], pts: int) -> av.VideoFrame | None:
         """The frame shown at `pts`, if it still comes."""
@@ -298,10 +303,15 @@ class OpenVideo:
             raise UserError(f"reading it takes longer than the limit of {self._limits.seconds:g} s")
 
 
+def _shows_motion(stream: av.VideoStream) -> bool:
+    """Whether a stream can be decoded and is no single picture, as the cover of a song is."""
+    return not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None
+
+
 def video_stream(container: av.container.InputContainer, limits: Limits) -> av.VideoStream:
-    """The first stream of moving pictures, which the cover of a song is not; a `UserError` if there is none, or it is too large."""
+    """The first stream of moving pictures; a `UserError` if there is none, or it is too large."""
     for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
+        if _shows_motion(stream):
             if stream.width * stream.height > limits.pixels:
                 raise UserError(f"{stream.width}x{stream.height} pixels are more than the limit of {limits.pixels}")
             return stream

@@ -15,6 +15,7 @@ import av
 from vivit_jax.data.video.container import LIMITS, Limits, open_container, open_standard_input
 from vivit_jax.data.video.decoder import BROADCAST, MOSTLY, SEEKABLE, STEADY, naming_errors, pixel_aspect, video_stream
 from vivit_jax.data.video.pixels import RgbReader
+from vivit_jax.data.video.transparency import decoding
 from vivit_jax.errors import UserError
 
 STANDARD_INPUT = "-"
@@ -119,10 +120,10 @@ class StreamedVideo:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Every frame from the first whole one on that can be decoded."""
-        began, failure = False, None
+        began, failure, decode = False, None, decoding(self._stream, self._limits)
         for packet in self._container.demux(self._stream):
             try:
-                frames = packet.decode()
+                frames = decode(packet)
             except av.InvalidDataError as error:
                 self.damaged, failure = self.damaged + 1, error
                 continue

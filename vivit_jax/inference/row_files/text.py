@@ -84,6 +84,8 @@ class TextRows(RowFile):
             raise UserError(f"{told}: give another --out, or --overwrite to begin anew") from None
         for key in self._made | made:
             if made.get(key) != self._made.get(key):
+                if key == "model_sha256":
+                    raise UserError(f"{self.path} was begun with another model: give another --out, or --overwrite to begin anew")
                 told = f"{self.path} was begun with {key} {json.dumps(made.get(key))}, not {json.dumps(self._made.get(key))}"
                 raise UserError(f"{told}: give another --out, or --overwrite to begin anew")
 

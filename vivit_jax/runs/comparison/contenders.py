@@ -5,6 +5,7 @@ import pathlib
 import shlex
 from collections.abc import Mapping, Sequence
 
+from vivit_jax import places
 from vivit_jax.console import warn
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError
@@ -126,7 +127,8 @@ def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None,
         if (path / "metrics.jsonl").exists():
             warn(f"{path} has metrics.jsonl, but no {CONFIG} of a run: its network and what it costs are not known")
         return _of_file(path / EVALUATION, name, split, views)
-    raise UserError(f"{path} is neither a run nor a model directory, and holds no {EVALUATION}: `vivit evaluate` writes one")
+    what = places.described(path) or "`vivit evaluate` writes one"
+    raise UserError(f"{path} is neither a run nor a model directory, and holds no {EVALUATION}: {what}")
 
 
 def is_run(path: pathlib.Path) -> bool:
