@@ -96,10 +96,10 @@ try:
             time.sleep(0.1)
 except KeyboardInterrupt:
     print("cleaned up", flush=True)
-    raise SystemExit(process.left(process.ended_by(2)))
+    raise SystemExit(process.finish(process.ended_by(2)))
 except process.Terminated:
     print("cleaned up", flush=True)
-    raise SystemExit(process.left(process.ended_by(15)))
+    raise SystemExit(process.finish(process.ended_by(15)))
 """
 
 
