@@ -11,7 +11,7 @@ import psutil
 import pytest
 from small_sets_of_videos import ENVIRONMENT
 
-from vivit_jax.files import STALE, write_atomically
+from vivit_jax.atomic import STALE, write_atomically
 from vivit_jax.inference.tokens import _file_for
 from vivit_jax.scratch import SETTLED, scratch_folder
 

@@ -12,10 +12,11 @@ from processes import HERE
 from small_models import LABELS, PREPROCESS, SQUARE, random_variables
 
 from vivit_jax import cli
+from vivit_jax.atomic import check_place, write_atomically, write_together
 from vivit_jax.commands.arguments import output
 from vivit_jax.data.groups import listed_groups
 from vivit_jax.errors import UserError
-from vivit_jax.files import check_place, read_list, write_atomically, write_together
+from vivit_jax.files import read_list
 from vivit_jax.inference.label_spaces import _read
 from vivit_jax.weights import save_pretrained
 
@@ -190,7 +191,7 @@ def test_an_output_that_is_a_pipe_is_written_if_somebody_reads_it(tmp_path):
 def test_standard_output_in_a_file_is_written_to_and_not_replaced(tmp_path):
     """The link /dev/stdout leads to that file, beside which or in whose place another would be of no use, and in /dev of harm."""
     code = (
-        "import pathlib; from vivit_jax.commands.arguments import output; from vivit_jax.files import write_atomically\n"
+        "import pathlib; from vivit_jax.commands.arguments import output; from vivit_jax.atomic import write_atomically\n"
         "print('before', flush=True); write_atomically(output('/dev/stdout'), 'contents\\n'); print('after', flush=True)\n"
         "try: write_atomically(pathlib.Path('/dev/fd/77'), 'x')\n"
         "except OSError as error: print(error.filename, error.strerror)"

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Iterable
 
 from vivit_jax import console
+from vivit_jax.atomic import check_place
 from vivit_jax.data import times
 from vivit_jax.errors import UserError
-from vivit_jax.files import check_place, is_url
+from vivit_jax.files import is_url
 from vivit_jax.places import MODEL, kind_of
 from vivit_jax.preprocess import Views
 

@@ -23,9 +23,9 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
+from vivit_jax.atomic import write_atomically
 from vivit_jax.commands.arguments import output_file, positive, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.files import write_atomically
 
 if typing.TYPE_CHECKING:
     from vivit_jax.analysis.ceiling import Ceiling

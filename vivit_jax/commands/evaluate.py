@@ -22,9 +22,9 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
+from vivit_jax.atomic import check_place
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import check_place
 from vivit_jax.heads import top5_tells
 
 if typing.TYPE_CHECKING:

@@ -16,9 +16,10 @@ import argparse
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
+from vivit_jax.atomic import write_atomically
 from vivit_jax.commands.arguments import add_model, duration, moment, output_file, positive
 from vivit_jax.errors import UserError
-from vivit_jax.files import real_path, write_atomically
+from vivit_jax.files import real_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -32,9 +32,9 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
+from vivit_jax.atomic import write_atomically
 from vivit_jax.commands.arguments import add_dataset, output_file, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import write_atomically
 
 if typing.TYPE_CHECKING:
     from PIL import Image

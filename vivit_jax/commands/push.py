@@ -13,9 +13,9 @@ Example:
 import argparse
 import pathlib
 
+from vivit_jax.atomic import write_atomically
 from vivit_jax.commands.arguments import output_file, refuse_unused
 from vivit_jax.errors import UserError
-from vivit_jax.files import write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

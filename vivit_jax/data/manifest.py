@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit_jax.atomic import write_json
 from vivit_jax.errors import UserError
-from vivit_jax.files import read_json, sha256, write_json
+from vivit_jax.files import read_json, sha256
 from vivit_jax.heads import Labels
 
 MANIFEST = "manifest.json"

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vivit_jax import console
+from vivit_jax.atomic import write_atomically
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
-from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.backbones import MEAN, feature_model
 from vivit_jax.inference.finite import check_outputs, not_finite

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vivit_jax import extras
-from vivit_jax.files import write_atomically
+from vivit_jax.atomic import write_atomically
 from vivit_jax.inference.digits import float32_digits
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.files import write_atomically
+from vivit_jax.atomic import write_atomically
 from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.finite import check_outputs
 from vivit_jax.preprocess import Views

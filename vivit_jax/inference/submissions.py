@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vivit_jax.atomic import write_atomically
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.evaluate import Unscored

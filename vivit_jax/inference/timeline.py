@@ -5,9 +5,9 @@ import pathlib
 
 import numpy as np
 
+from vivit_jax.atomic import write_atomically
 from vivit_jax.data.times import clock
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import write_atomically
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.windows import WindowScores
 

@@ -13,11 +13,12 @@ from scipy.special import stdtrit  # Student's quantiles of scipy.stats, which t
 
 from vivit_jax import console
 from vivit_jax.analysis.bootstrap import LEVEL
+from vivit_jax.atomic import write_json
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import ensure_dataset
 from vivit_jax.data.folds import MARK, Folds
 from vivit_jax.errors import UserError
-from vivit_jax.files import first_free, write_json
+from vivit_jax.files import first_free
 from vivit_jax.runs.train import train
 from vivit_jax.runs.workdir import ASIDE, Workdir
 from vivit_jax.training.devices.hosts import join

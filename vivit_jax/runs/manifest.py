@@ -8,7 +8,8 @@ import json
 import re
 from pathlib import Path
 
-from vivit_jax.files import read_json, sha256, write_atomically
+from vivit_jax.atomic import write_atomically
+from vivit_jax.files import read_json, sha256
 
 FACTS_FILE = Path("facts") / "metadata"
 

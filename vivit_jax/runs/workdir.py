@@ -12,9 +12,10 @@ from typing import Any
 import jax
 
 from vivit_jax import console, places
+from vivit_jax.atomic import write_atomically
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
-from vivit_jax.files import first_free, is_url, lock, read_json, write_atomically, writing
+from vivit_jax.files import first_free, is_url, lock, read_json, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.same_run import check_same_run, plain
 from vivit_jax.runs.stopping import Refused

@@ -21,9 +21,10 @@ from typing import Any, Protocol
 import jax
 
 from vivit_jax import console, extras
+from vivit_jax.atomic import write_atomically
 from vivit_jax.config import Experiment, to_dict
 from vivit_jax.errors import UserError, in_one_line
-from vivit_jax.files import read_bytes, write_atomically
+from vivit_jax.files import read_bytes
 
 # For a writer in its own thread: how many rows may wait for it, and how long the end of a run waits.
 ROWS_WAITING, CLOSE_SECONDS = 10_000, 30.0

@@ -8,8 +8,8 @@ import shutil
 import sys
 from collections.abc import Mapping
 
+from vivit_jax.atomic import appearing, refuse_mount_point
 from vivit_jax.errors import UserError
-from vivit_jax.files import appearing, refuse_mount_point
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.answers import names_of
 from vivit_jax.serving.limits import ServingLimits

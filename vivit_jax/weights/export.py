@@ -10,8 +10,9 @@ import pathlib
 from collections.abc import Callable
 
 from vivit_jax import extras
+from vivit_jax.atomic import appearing, refuse_mount_point
 from vivit_jax.errors import UserError
-from vivit_jax.files import appearing, is_url, refuse_mount_point
+from vivit_jax.files import is_url
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.resnet3d.export import export_torchvision
 from vivit_jax.weights.stablehlo import export_stablehlo

@@ -15,8 +15,9 @@ import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from vivit_jax.atomic import exchange, folder_beside, refuse_mount_point, sync, write_json
 from vivit_jax.errors import UserError
-from vivit_jax.files import exchange, folder_beside, is_url, real_path, refuse_mount_point, sha256, sync, write_json
+from vivit_jax.files import is_url, real_path, sha256
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import Preprocess

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
-from vivit_jax.files import write_json
+from vivit_jax.atomic import write_json
 from vivit_jax.models.families import build, family_of
 from vivit_jax.versions import versions_of
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables

@@ -18,13 +18,13 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from tensorflow_datasets.core import example_serializer
 
+from vivit_jax.atomic import sync
 from vivit_jax.data import manifest
 from vivit_jax.data.layouts.base import Clip, Label
 from vivit_jax.data.preparation.shuffling import through_plain_files
 from vivit_jax.data.preparation.transcode import Transcoded
 from vivit_jax.data.stored import open_builder, stored_labels
 from vivit_jax.errors import UserError
-from vivit_jax.files import sync
 from vivit_jax.heads import by_head
 
 if typing.TYPE_CHECKING:

@@ -16,10 +16,11 @@ import time
 from collections.abc import Iterable, Iterator
 
 from vivit_jax import console, files
+from vivit_jax.atomic import exchange
 from vivit_jax.data.manifest import HASHES, MANIFEST, SHARD
 from vivit_jax.data.stored import FEATURES, INFO
 from vivit_jax.errors import UserError
-from vivit_jax.files import exchange, is_url, lock, real_path
+from vivit_jax.files import is_url, lock, real_path
 
 REPORT = "preparation.json"
 MISSING = "missing.csv"  # the clips that are listed but whose videos were not found

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 
 from vivit_jax import extras
+from vivit_jax.atomic import write_atomically, write_json
 from vivit_jax.data.layouts import LAYOUTS, Annotations, Reading, check_layout, read_layout
 from vivit_jax.data.layouts.base import files_read_by, tolerated
 from vivit_jax.data.layouts.splitting import Shares, percentages
@@ -30,7 +31,6 @@ from vivit_jax.data.preparation.place import (
 )
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.files import write_atomically, write_json
 
 if typing.TYPE_CHECKING:
     from vivit_jax.data.preparation.builder import Contents

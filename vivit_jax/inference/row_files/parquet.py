@@ -7,8 +7,9 @@ import json
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from vivit_jax.atomic import half_file
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import half_file, writing
+from vivit_jax.files import writing
 from vivit_jax.inference.row_files.base import Made, RowFile
 from vivit_jax.inference.rows import Row, RowsOfModel
 

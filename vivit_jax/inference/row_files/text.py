@@ -10,8 +10,9 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from vivit_jax.atomic import write_atomically
 from vivit_jax.errors import UserError
-from vivit_jax.files import lock, read_json, write_atomically, writing
+from vivit_jax.files import lock, read_json, writing
 from vivit_jax.inference.row_files.base import Made, RowFile
 from vivit_jax.inference.row_files.lines import CsvLines, JsonLines, LineFormat, WholeLines
 from vivit_jax.inference.rows import Row, RowsOfModel

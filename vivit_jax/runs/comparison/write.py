@@ -3,9 +3,9 @@
 import pathlib
 import re
 
+from vivit_jax.atomic import json_of, write_together
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError, printable
-from vivit_jax.files import json_of, write_together
 from vivit_jax.runs.comparison.page import comparison_page
 from vivit_jax.runs.comparison.result import HARDEST, Comparison
 from vivit_jax.runs.comparison.tables import Table, method, pairs_table, runs_table, verdict

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from vivit_jax.files import write_atomically
+from vivit_jax.atomic import write_atomically
 from vivit_jax.runs.pages import charts, clips, tables
 from vivit_jax.runs.pages.page import cut, page_of, text
 from vivit_jax.runs.record import open_run

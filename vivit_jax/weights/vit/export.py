@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vivit_jax.atomic import write_json
 from vivit_jax.errors import UserError
-from vivit_jax.files import write_json
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights.layers import flatten
