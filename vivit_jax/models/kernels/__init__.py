@@ -17,5 +17,6 @@ Pallas: `layer_norm`, `gelu` and `time_attention`. Each of their files holds the
 
 To change a kernel, run `pytest tests/models/test_normalisation.py` (or `test_gelu.py`, `test_attention.py`) and `test_own_kernels.py`. On a
 CPU they interpret the kernels (`interpret=True`). On a GPU they compile them, and only there does a store without its mask show. Then
-`benchmarks/own_kernels.py` times each kernel against XLA, and `benchmarks/kernels.py` a whole step. docs/performance.md has the figures.
+`benchmarks/own_kernels.py` times each kernel against XLA, and `benchmarks/kernels.py` a whole step. docs/performance_history.md has the
+figures.
 """
