@@ -12,6 +12,7 @@ import pathlib
 import re
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ FENCED = r"^ *```(\w*)\n(.*?)^ *```$"
 BLOCK = re.compile(rf"{FENCED}|((?:^    [^\n]*\n)+)", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`((?:[A-Z_]+=\S+\s)*(?:vivit|python|pip|pytest|curl)\s[^`]+)`")
 SHELL = re.compile(r"[|<>;~]|\$\(|&&|\{\w+,")
+LONGEST = 300  # seconds of a command; one that needs more is given smaller flags by its test, or a reason why it is not run
 IMPORTED = "jax flax.linen optax orbax.checkpoint grain.python matplotlib.pyplot scipy.stats av cv2 vivit_jax.runs.train vivit_jax.cli"
 
 
@@ -120,7 +122,8 @@ def _serve() -> None:
 
 
 def _become(asked: dict) -> None:
-    """Makes this process the one that was asked for, to its end."""
+    """Makes this process the one that was asked for, to its end, or until it has run too long."""
+    signal.alarm(LONGEST)
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])

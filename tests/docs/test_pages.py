@@ -49,6 +49,7 @@ ELSEWHERE = {
     "curl*": "a server; test_blocks.py has one",
     "vivit serve --model runs/digits/model": "it serves until it is stopped; tests/serving/test_process.py",
     "vivit bench*--mode train*": "a large matrix product and steps of the whole model, minutes of a CPU; tests/commands/test_bench.py",
+    "vivit bench --mode infer --config configs/kinetics_x3d.py*": "a GPU: 64 clips of the whole network, 15 minutes of a CPU",
     "vivit prepare medmnist3d adrenalmnist3d_64.npz*": "a beginning; tests/data/test_layout_medmnist3d.py",
     "python docs/write_promises.py": "it writes into the clone; tests/docs/test_promises.py holds what it makes against the page",
     "python docs/write_data_table.py": "the same; tests/docs/test_data_table.py",
