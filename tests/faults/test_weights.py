@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import resource
+import shutil
 import socket
 import struct
 import subprocess
@@ -118,6 +119,7 @@ def test_pixels_are_read_from_whichever_file_says_them_and_marked_where_none_doe
             file.unlink()
         for file, values in files.items():
             (out / file).write_text(json.dumps(values))
+        shutil.rmtree(tmp_path / "new", ignore_errors=True)
         capsys.readouterr()
         code = cli.main(["convert", str(out), "--to", str(tmp_path / "new")])
         printed = capsys.readouterr()
