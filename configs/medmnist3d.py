@@ -79,22 +79,13 @@ def keras(config, size):
 def augmented(config, which, size):
     """The example's model, trained four times as long on volumes that are flipped and rotated."""
     eighths(config, size)
-    config.model.dropout = 0.1
-    config.model.stochastic_depth = 0.1
+    regularised(config, which)
     config.data.mean = (0.1, 0.1, 0.1)
     config.data.std = (0.25, 0.25, 0.25)
-
-    flip(config, which)
     config.augment.rotation = 30.0
-
     config.training.epochs = 240.0
     config.training.ema_percent = 5.0
-    config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 3e-4
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.clip_norm = 1.0
-    config.schedule.warmup_epochs = 3.0
-    config.loss.label_smoothing = 0.1
     config.evaluation.every_epochs = 12.0
 
 
@@ -107,19 +98,10 @@ def small_tubelets(config, which, size):
     config.model.num_layers = 6
     config.model.num_heads = 4
     config.model.mlp_dim = 256
-    config.model.dropout = 0.1
-    config.model.stochastic_depth = 0.1
     config.model.dtype = "auto"
-
-    flip(config, which)
+    regularised(config, which)
     config.augment.shift = size // 14
-
-    config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 5e-4
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.clip_norm = 1.0
-    config.schedule.warmup_epochs = 3.0
-    config.loss.label_smoothing = 0.1
 
 
 def eighths(config, size):
@@ -133,9 +115,17 @@ def eighths(config, size):
     config.model.mlp_dim = 512
 
 
-def flip(config, which):
-    """Flips along the axes that the set allows."""
+def regularised(config, which):
+    """Adds what our two recipes share against overfitting, such as flips along the axes that the set allows."""
     first, second, third = FLIPS.get(which, (True, True, True))
     config.augment.flip_time = 0.5 * first
     config.augment.flip_vertical = 0.5 * second
     config.augment.flip = 0.5 * third
+
+    config.model.dropout = 0.1
+    config.model.stochastic_depth = 0.1
+    config.optimizer.name = "adamw"
+    config.optimizer.weight_decay = 0.05
+    config.optimizer.clip_norm = 1.0
+    config.schedule.warmup_epochs = 3.0
+    config.loss.label_smoothing = 0.1
