@@ -3,8 +3,6 @@
 import dataclasses
 
 import numpy as np
-import scipy.ndimage
-import scipy.spatial
 
 from vivit_jax.data.config import AugmentConfig
 
@@ -42,6 +40,9 @@ class Rotation:
 
     def __call__(self, clip: np.ndarray) -> np.ndarray:
         """Rotates a clip, uint8 (t, h, w, 3), by trilinear interpolation; its edge fills the gaps, and the shape stays."""
+        import scipy.ndimage  # not at the top: every process that reads clips would wait for both, and hardly any rotates
+        import scipy.spatial
+
         back = scipy.spatial.transform.Rotation.from_rotvec(self.vector).inv().as_matrix()
         centre = (np.array(clip.shape[:3]) - 1) / 2
         channels = clip[..., :1] if (clip == clip[..., :1]).all() else clip  # a grey one, as most are, is interpolated once
