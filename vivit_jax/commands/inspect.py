@@ -77,11 +77,11 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from vivit_jax.analysis.first_batch import first_batch_sheet
     from vivit_jax.config_file import read_config
-    from vivit_jax.data.dataset import is_dataset, open_dataset
+    from vivit_jax.data.dataset import open_dataset
     from vivit_jax.data.preparation.place import local_folder
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
-    from vivit_jax.places import described
+    from vivit_jax.places import DATA_SET, described, kind_of
     from vivit_jax.runs.record import open_run
     from vivit_jax.weights.model_dir import load_model_dir
     from vivit_jax.weights.model_json import is_model_dir
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         originals = None if arguments.originals is None else local_folder(arguments.originals, "--originals")
         sheet = pathlib.Path(arguments.sheet or f"{arguments.name}.png")
         _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), sheet, originals)
-    elif is_dataset(folder := pathlib.Path(arguments.subject).absolute()):
+    elif kind_of(folder := pathlib.Path(arguments.subject).absolute()) == DATA_SET:
         raise UserError(
             f"{arguments.subject} is a data set: vivit inspect --name {folder.name} --data_dir {shlex.quote(str(folder.parent))}"
         )

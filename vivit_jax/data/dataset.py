@@ -188,11 +188,6 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     return VideoDataset(name, versions[-1], labels, counts, multi_label, facts, builder, listed, unlabelled_in(versions[-1]))
 
 
-def is_dataset(path: pathlib.Path) -> bool:
-    """Whether a folder is a prepared data set, of the kind that `open_dataset` opens by its name and the folder above."""
-    return bool(versions_of(path))
-
-
 def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset:
     """Opens the data set `name`, and makes it first, with a progress bar, if it is one that needs no source, as `motion_digits`.
 
