@@ -114,6 +114,7 @@ def as_run(job: Job, arguments: argparse.Namespace) -> jobs.Job:
         "optimizer.learning_rate": job.rate,
         "data.readers": 2,
         "data.processes": 0,
+        "checkpoint.every_percent": 20,
         **job.overrides(),
     }
     flags = (f"--config={job.config}", f"--workdir={workdir}", *(f"--config.{key}={value}" for key, value in keys.items()))

@@ -37,6 +37,12 @@ def test_a_unit_of_zero_is_given_all_the_same():
     assert plan(schedule={"warmup_epochs": 2.0, "warmup_steps": 0}).warmup == 0
 
 
+def test_epochs_of_few_steps_share_a_checkpoint():
+    assert plan(training={"steps": None, "epochs": 1000.0}).save_every == 400  # a hundredth of 40,000 steps, in place of an epoch of 40
+    every = {"every_steps": None, "every_epochs": 1.0}
+    assert plan(training={"steps": None, "epochs": 1000.0}, checkpoint=every).save_every == 40
+
+
 def test_an_interval_is_at_least_a_step():
     every = {"every_steps": None, "every_percent": 0.1}
     assert plan(evaluation=every).evaluate_every == 1

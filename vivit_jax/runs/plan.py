@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from vivit_jax.config import Experiment
 from vivit_jax.errors import UserError
-from vivit_jax.training.durations import duration_in_steps
+from vivit_jax.training.durations import duration_in_steps, is_given
 
 # Unless the config says otherwise: the rows of training metrics in a short run, and the most steps between two rows in any run.
 ROWS, MOST_STEPS = 25, 20
+
+# The most checkpoints of a run, unless the config says when they are due: to save takes longer than the few steps of a small set's epoch.
+CHECKPOINTS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Plan:
             total=total,
             warmup=steps(experiment.schedule, "warmup_", total=total),
             evaluate_every=max(1, steps(experiment.evaluation, "every_", total=total)),
-            save_every=max(1, steps(experiment.checkpoint, "every_", total=total)),
+            save_every=max(1, _save_every(experiment, steps, total, epoch=round(examples / training.batch_size))),
             log_every=training.log_every or min(MOST_STEPS, max(1, total // ROWS)),
             keep_every=_keep_every(experiment, steps),
         )
@@ -70,8 +73,11 @@ class Plan:
         return step % self.log_every == 0 or step == self.total
 
 
+def _save_every(experiment: Experiment, steps: Callable[..., int], total: int, epoch: int) -> int:
+    if is_given(experiment.checkpoint, "every_"):
+        return steps(experiment.checkpoint, "every_", total=total)
+    return max(epoch, total // CHECKPOINTS)
+
+
 def _keep_every(experiment: Experiment, steps: Callable[..., int]) -> int:
-    checkpoint = experiment.checkpoint
-    if checkpoint.keep_every_epochs is None and checkpoint.keep_every_steps is None:
-        return 0
-    return max(1, steps(checkpoint, "keep_every_"))
+    return max(1, steps(experiment.checkpoint, "keep_every_")) if is_given(experiment.checkpoint, "keep_every_") else 0

@@ -275,7 +275,8 @@ class CheckpointConfig:
     """When training state is saved and how much is kept.
 
     Attributes:
-      every_epochs: the epochs between two checkpoints; there is always one after the last step and one when interrupted.
+      every_epochs: the epochs between two checkpoints; None is one, or a hundredth of the run where that is longer. There is always
+        one after the last step and one when interrupted.
       every_steps: the steps between two checkpoints; where given, they replace `every_epochs`.
       every_examples: the clips trained on between two checkpoints; where given, they replace `every_epochs`.
       every_percent: the percent of the run between two checkpoints, up to 100; where given, they replace `every_epochs`.
@@ -285,7 +286,7 @@ class CheckpointConfig:
       keep_best: whether the checkpoint of the best model so far is kept too; one is then saved with each new best.
     """
 
-    every_epochs: float = 1.0
+    every_epochs: float | None = None
     every_steps: int | None = None
     every_examples: int | None = None
     every_percent: float | None = None

@@ -34,6 +34,11 @@ def check_duration(config: Any, section: str, prefix: str, *, zero: bool = False
             raise UserError(f"{name} is a share of the run, at most 100, got {value}")
 
 
+def is_given(config: Any, prefix: str) -> bool:
+    """Whether a duration whose keys may all be None has a value; `prefix` is how their names begin."""
+    return getattr(config, f"{prefix}epochs") is not None or bool(_given(config, prefix))
+
+
 def duration_in_steps(config: Any, prefix: str, *, examples: int, batch_size: int, total: int | None = None) -> int:
     """A duration in steps, rounded.
 
