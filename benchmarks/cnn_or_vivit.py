@@ -133,8 +133,8 @@ def measure(arguments: argparse.Namespace) -> None:
     chosen = chosen_rates(arguments)
     wanted = [
         Job(*cell, chosen[cell], seed, variant)
-        for seed in range(arguments.seeds)
         for variant in arguments.variants
+        for seed in range(arguments.seeds)
         for cell in cells
         if cell in chosen
     ]
