@@ -209,7 +209,8 @@ def _cell(row: dict[str, Any] | None, whole: dict[str, Any] | None) -> str:
     if row is None:
         return ""
     score = f"{np.mean(row['test']):.3f}" + (f" ± {np.std(row['test'], ddof=1):.3f}" if len(row["test"]) > 1 else "")
-    return score if whole is None or row["gmac"] == whole["gmac"] else f"{score} ({row['gmac']:.3f} GMAC)"
+    gmac = f"{row['gmac']:.3f}"
+    return score if whole is None or gmac == f"{whole['gmac']:.3f}" else f"{score} ({gmac} GMAC)"
 
 
 def main() -> int:
