@@ -50,11 +50,11 @@ def test_glands_are_mirrored_along_their_first_axis_alone(shared_data):
     assert nearest(glands) > first > max(second, third) + 0.1
 
 
-def test_the_model_of_the_keras_example_comes_by_itself_and_by_its_name():
-    by_itself, by_name = experiment_of("adrenal"), experiment_of("adrenal,keras")
+def test_augmented_is_the_default_and_has_the_model_of_the_keras_example():
+    by_itself, by_name, keras = (experiment_of(argument) for argument in ("adrenal", "adrenal,augmented", "adrenal,keras"))
     assert dataclasses.replace(by_itself, name=by_name.name) == by_name
-    model = by_itself.model
-    assert (model.clip, model.tubelet) == ((24, 24, 24), (8, 8, 8))
+    model = keras.model
+    assert (model.clip, model.tubelet) == (by_itself.model.clip, by_itself.model.tubelet) == ((24, 24, 24), (8, 8, 8))
     assert (model.hidden_size, model.num_layers, model.num_heads, model.mlp_dim) == (128, 8, 8, 512)
 
 
