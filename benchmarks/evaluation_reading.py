@@ -37,7 +37,7 @@ def main() -> None:
         dataset = open_dataset(made["data.name"], made["data.data_dir"])
         preprocess = Preprocess(32, 2, 256, (224, 224))
         splits = {
-            name: evaluation_batches(dataset, "train", preprocess, data, views=views, batch_size=arguments.batch_size)
+            name: evaluation_batches(dataset.source("train"), preprocess, data, views=views, batch_size=arguments.batch_size)
             for name, data in READERS.items()
         }
         turns = [{name: seconds(batches) for name, batches in splits.items()} for _ in range(arguments.rounds)]

@@ -76,7 +76,7 @@ def ours(folder: pathlib.Path, jitter: tuple[float, float] | None, floats: bool)
     preprocess = Preprocess(FRAMES, STRIDE, HEIGHT, (CROP, CROP))
     augment = AugmentConfig(flip=0.5, scale_jitter=jitter)
     dataset = open_dataset("videos", folder / "data")
-    batches = training_batches(dataset, "train", preprocess, DataConfig(readers=1), augment, batch_size=BATCH, seed=0)
+    batches = training_batches(dataset.source("train"), preprocess, DataConfig(readers=1), augment, batch_size=BATCH, seed=0)
     return clips_per_cpu_second(batch["video"] for batch in batches)
 
 

@@ -45,11 +45,8 @@ def main() -> None:
 def measure(experiment: Experiment, clips: int) -> dict[str, float]:
     """CPU milliseconds a clip by stage. The first clips are held to the pipeline's, and warm up."""
     data = experiment.data
-    dataset = open_dataset(data.name, data.data_dir)
-    source = dataset.source(data.train_split)
-    batches = training_batches(
-        dataset, data.train_split, experiment.preprocess, data, experiment.augment, batch_size=CHECKED, seed=experiment.seed
-    )
+    source = open_dataset(data.name, data.data_dir).source(data.train_split)
+    batches = training_batches(source, experiment.preprocess, data, experiment.augment, batch_size=CHECKED, seed=experiment.seed)
     batch = next(batches)
     batches.close()
     for clip, index in zip(batch["video"], batch["index"].tolist(), strict=True):

@@ -130,10 +130,8 @@ class Trainer:
 def from_disk(experiment: Experiment, executor: Any) -> Iterator[dict[str, Any]]:
     """Batches on the devices, as training feeds them."""
     data, batch_size = experiment.data, experiment.training.batch_size
-    dataset = open_dataset(data.name, data.data_dir)
-    batches = training_batches(
-        dataset, data.train_split, experiment.preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed
-    )
+    records = open_dataset(data.name, data.data_dir).source(data.train_split)
+    batches = training_batches(records, experiment.preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed)
     feed = Feed(batches, executor.to_devices, experiment.training.prefetch)
     try:
         for batch, _ in feed:

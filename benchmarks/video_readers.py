@@ -234,7 +234,7 @@ def reader_turns(read: Callable, folder: pathlib.Path) -> Callable[[str], float 
 def pipeline_turns(data: DataConfig, folder: pathlib.Path) -> Callable[[str], float]:
     dataset = open_dataset("videos", folder / "data")
     preprocess = Preprocess(FRAMES, STRIDE, HEIGHT, (CROP, CROP))
-    batches = training_batches(dataset, "train", preprocess, data, AUGMENT, batch_size=BATCH, seed=0)
+    batches = training_batches(dataset.source("train"), preprocess, data, AUGMENT, batch_size=BATCH, seed=0)
     count = max(1, len(dataset.source("train")) // BATCH)
     next(batches)
 

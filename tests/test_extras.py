@@ -49,9 +49,14 @@ def test_the_command_is_that_of_where_the_package_lies(installed, command, tmp_p
 
 def test_a_package_that_is_there_and_broken_is_not_called_missing(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    for name, code in (("unmapped", "raise ImportError('failed to map\\nsegment')"), ("half", "import nowhere_to_be_found")):
+    broken = {
+        "unmapped": ("ImportError", "raise ImportError('failed to map\\nsegment')"),
+        "half": ("ModuleNotFoundError", "import nowhere_to_be_found"),
+        "unfit": ("TypeError", "raise TypeError('Descriptors cannot be created directly.\\nRegenerate')"),
+    }
+    for name, (error, code) in broken.items():
         (tmp_path / f"{name}.py").write_text(code)
-        with pytest.raises(UserError, match=rf"{name} is installed, but cannot be imported \((ImportError|ModuleNotFoundError): [^\n]+\)"):
+        with pytest.raises(UserError, match=rf"{name} is installed, but cannot be imported \({error}: [^\n]+\): install it again$"):
             check_import(name, "get it")
     for name in ("nowhere_to_be_found", "nowhere_to_be_found.inner"):
         with pytest.raises(UserError, match=r"^get it$"):

@@ -5,6 +5,7 @@ override any key (`--config.optimizer.learning_rate=0.1`). `resolve` then checks
 no code sees a ConfigDict again. Each section is a dataclass that lives in the room it configures and refuses impossible values itself.
 """
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -122,8 +123,8 @@ def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
     return _build(Experiment, plain, "config")
 
 
-def check_key(key: str, *, root: str = "--config", family: str = DEFAULT) -> None:
-    """Refuses a dotted key that no experiment has, and names the nearest key of that section.
+def hint_of(key: str, *, root: str = "--config", family: str = DEFAULT) -> typing.Any:
+    """The type of a dotted key's value.
 
     Args:
       key: the key, without a leading `config.`.
@@ -131,13 +132,8 @@ def check_key(key: str, *, root: str = "--config", family: str = DEFAULT) -> Non
       family: the model family, which decides the keys under `model.`.
 
     Raises:
-      UserError: for an unknown key.
+      UserError: for a key that no experiment has, with the nearest key of that section.
     """
-    hint_of(key, root=root, family=family)
-
-
-def hint_of(key: str, *, root: str = "--config", family: str = DEFAULT) -> typing.Any:
-    """The type of a dotted key's value; raises UserError for one that no experiment with a model of that family has."""
     hint, path = Experiment, root
     for name in key.split("."):
         known = _hints(hint, family)
@@ -153,14 +149,11 @@ def value_of(key: str, readings: typing.Sequence[object], *, family: str = DEFAU
     Raises:
       UserError: if none fits.
     """
-    hint = hint_of(key, family=family)
-    for number, reading in enumerate(readings):
-        try:
+    hint, (*likelier, last) = hint_of(key, family=family), readings
+    for reading in likelier:
+        with contextlib.suppress(UserError):
             return _value(hint, reading, f"config.{key}")
-        except UserError:
-            if number + 1 == len(readings):
-                raise
-    raise UserError(f"config.{key} has no value")
+    return _value(hint, last, f"config.{key}")
 
 
 def _hints(section: typing.Any, family: str) -> dict[str, typing.Any]:

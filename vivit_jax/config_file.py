@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vivit_jax.config import Experiment, base_config, check_key, resolve, value_of
+from vivit_jax.config import Experiment, base_config, hint_of, resolve, value_of
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import DEFAULT
 from vivit_jax.places import described
@@ -37,7 +37,7 @@ def read_config(argument: str, overrides: Mapping[str, str]) -> Experiment:
     config = _config_of(path, [option] if option else [])
     family = config.model.family if overrides and "model" in config and "family" in config.model else DEFAULT
     for key, text in overrides.items():
-        check_key(key, family=family)
+        hint_of(key, family=family)  # refuses an unknown one by its own name
         try:
             _override(config, key, value_of(key, _readings(text), family=family))
         except UserError as error:
@@ -84,7 +84,7 @@ def _explain_key(error: Exception, path: str) -> None:
     sections = [[], *(_deepest_section(used.split(".")[1:]) for used in re.findall(r"\w+((?:\.\w+)+)", frame.line or ""))]
     section = max(sections, key=lambda names: _likeness(name, names))
     try:
-        check_key(".".join([*section, name]), root="config")
+        hint_of(".".join([*section, name]), root="config")
     except UserError as unknown:
         raise UserError(f"{path} line {frame.lineno}: {unknown}") from None
 

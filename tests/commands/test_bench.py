@@ -9,6 +9,7 @@ import textwrap
 import jax
 import numpy as np
 import pytest
+from toys import CONFIG
 
 from vivit_jax.analysis import ceiling, throughput
 from vivit_jax.analysis.ceiling import Ceiling
@@ -17,21 +18,11 @@ from vivit_jax.analysis.random_input import random_batch, random_variables
 from vivit_jax.analysis.throughput import Subject, Timing
 from vivit_jax.data.config import AugmentConfig
 from vivit_jax.errors import UserError
-from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.training import setup
 from vivit_jax.training import step as steps
 from vivit_jax.training.config import OptimizerConfig, ParallelConfig, TrainingConfig
 
-MODEL = ViViTConfig(
-    factorisation="spatio_temporal_attention",
-    hidden_size=16,
-    num_layers=1,
-    num_heads=2,
-    mlp_dim=32,
-    clip=(4, 16, 16),
-    tubelet=(2, 8, 8),
-    num_classes=3,
-)
+MODEL = dataclasses.replace(CONFIG, factorisation="spatio_temporal_attention")
 ONE_DEVICE = ParallelConfig(data=1)
 
 

@@ -46,7 +46,7 @@ def dataset(folder):
 
 def train(dataset, count, data=DATA, augment=JITTER, **options):
     options = {"batch_size": 4, "seed": 3} | options
-    batches = training_batches(dataset, "train", PREPROCESS, data, augment, **options)
+    batches = training_batches(dataset.source("train"), PREPROCESS, data, augment, **options)
     return list(itertools.islice(batches, count))
 
 
@@ -127,12 +127,12 @@ if __name__ == "__main__":
 
     readers.PIECE_BYTES = piece_bytes
     data, augment = DataConfig(readers=1, processes=2, cache_gigabytes=cache), AugmentConfig(flip=0.5, scale_jitter=(0.9, 1.3))
-    batches = training_batches(dataset, "train", preprocess, data, augment, batch_size=4, seed=3)
+    batches = training_batches(dataset.source("train"), preprocess, data, augment, batch_size=4, seed=3)
     trained = [next(batches) for _ in range(5)]
     print(batches.get_state())
 
     readers.PIECE_BYTES = 2 * 6 * preprocess.clip_bytes
-    views = evaluation_batches(dataset, "train", preprocess, DataConfig(processes=2), views=(2, 3), batch_size=6)
+    views = evaluation_batches(dataset.source("train"), preprocess, DataConfig(processes=2), views=(2, 3), batch_size=6)
     evaluated = list(views)
     print(views.readers, list(views.names.values()))
 
@@ -167,7 +167,7 @@ def test_batches_do_not_depend_on_processes(dataset, folder, tmp_path, cache, pi
             batches.setdefault(int(number), {})[field] = arrays[key]
         return list(batches.values())
 
-    views = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=6)
+    views = evaluation_batches(dataset.source("train"), PREPROCESS, DATA, views=(2, 3), batch_size=6)
     assert_same(kept("trained"), train(dataset, 5))
     assert_same(kept("evaluated"), list(views))
     assert done.stdout.splitlines() == [
@@ -182,7 +182,7 @@ def test_pixels_are_the_same_from_memory(dataset):
     assert_same(train(dataset, 9, data=cached), train(dataset, 9))
     assert_same(train(dataset, 9, data=cached, augment=EVERYTHING), train(dataset, 9, augment=EVERYTHING))
     long = Preprocess(frames=8, stride=4, resize=40, crop=(32, 48))
-    first, second = (training_batches(dataset, "train", long, data, PLAIN, batch_size=11, seed=0) for data in (cached, DATA))
+    first, second = (training_batches(dataset.source("train"), long, data, PLAIN, batch_size=11, seed=0) for data in (cached, DATA))
     assert_same([next(first), next(first)], [next(second), next(second)])
 
 
@@ -259,11 +259,11 @@ def test_hosts_share_the_global_batch_without_overlap(dataset):
 @pytest.mark.parametrize("readers", [1, 5])
 def test_a_stream_goes_on_from_its_state_with_any_number_of_readers(dataset, readers):
     expected = train(dataset, 7)
-    first = training_batches(dataset, "train", PREPROCESS, DATA, JITTER, batch_size=4, seed=3)
+    first = training_batches(dataset.source("train"), PREPROCESS, DATA, JITTER, batch_size=4, seed=3)
     for _ in range(4):
         next(first)
     state = first.get_state()
-    second = training_batches(dataset, "train", PREPROCESS, DataConfig(readers=readers), JITTER, batch_size=4, seed=3)
+    second = training_batches(dataset.source("train"), PREPROCESS, DataConfig(readers=readers), JITTER, batch_size=4, seed=3)
     next(second)
     second.set_state(state)
     assert_same([next(second) for _ in range(3)], expected[4:])
@@ -336,7 +336,7 @@ def test_repeats_that_do_not_divide_the_batch_are_refused(dataset):
 )
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
 def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batch_size):
-    batches = evaluation_batches(dataset, "train", PREPROCESS, DATA, views=(2, 3), batch_size=batch_size)
+    batches = evaluation_batches(dataset.source("train"), PREPROCESS, DATA, views=(2, 3), batch_size=batch_size)
     seen = list(batches)
     assert len(seen) == len(batches) == -(-COUNT // batch_size)
     assert all(batch["video"].shape == (batch_size, 6, 4, 24, 24, 3) for batch in seen)
@@ -355,7 +355,9 @@ def test_evaluation_sees_every_record_once_and_pads_the_last_batch(dataset, batc
 )
 @pytest.mark.parametrize("hosts", [2, 3, 4])
 def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dataset, hosts):
-    shares = [list(evaluation_batches(dataset, "train", PREPROCESS, DATA, batch_size=2, shard=(host, hosts))) for host in range(hosts)]
+    shares = [
+        list(evaluation_batches(dataset.source("train"), PREPROCESS, DATA, batch_size=2, shard=(host, hosts))) for host in range(hosts)
+    ]
     assert len({len(share) for share in shares}) == 1
     indices = [int(index) for share in shares for batch in share for index in batch["index"][batch["valid"]]]
     assert sorted(indices) == list(range(COUNT))
@@ -363,9 +365,9 @@ def test_evaluation_hosts_have_equally_many_batches_and_cover_the_split_once(dat
 
 def test_evaluation_controls_are_the_same_every_time(dataset):
     data = DataConfig(temporal_order="shuffled")
-    batches = evaluation_batches(dataset, "train", PREPROCESS, data, views=(2, 1), batch_size=4)
+    batches = evaluation_batches(dataset.source("train"), PREPROCESS, data, views=(2, 1), batch_size=4)
     assert_same(list(batches), list(batches))
-    still = list(evaluation_batches(dataset, "train", PREPROCESS, DataConfig(temporal_order="one_frame"), batch_size=4))
+    still = list(evaluation_batches(dataset.source("train"), PREPROCESS, DataConfig(temporal_order="one_frame"), batch_size=4))
     assert all((batch["video"] == batch["video"][:, :, :1]).all() for batch in still)
 
 
@@ -391,7 +393,7 @@ def test_a_record_that_cannot_be_decoded_is_named_not_replaced(dataset, monkeypa
     monkeypatch.setattr(type(dataset), "source", lambda self, split: Broken(whole(self, split)))
     name = dataset.source("train")[6]["name"]
     with pytest.raises(UserError, match=name):
-        list(evaluation_batches(dataset, "train", PREPROCESS, DATA, batch_size=4))
+        list(evaluation_batches(dataset.source("train"), PREPROCESS, DATA, batch_size=4))
     for data in (DATA, DataConfig(readers=2, cache_gigabytes=0.01)):
         with pytest.raises(UserError, match=name):
             train(dataset, 3, data=data)

@@ -100,7 +100,7 @@ def test_no_process_outlives_another(tmp_path, dies, reads):
         from vivit_jax.preprocess import Preprocess
 
         if __name__ == "__main__":
-            read = open_dataset("one", {str(tmp_path)!r}), "train", Preprocess(4, 2, 32, (24, 24)), DataConfig(processes=2)
+            read = open_dataset("one", {str(tmp_path)!r}).source("train"), Preprocess(4, 2, 32, (24, 24)), DataConfig(processes=2)
             if {reads!r} == "training":
                 batches = training_batches(*read, AugmentConfig(), batch_size=4, seed=3)
             else:

@@ -137,10 +137,10 @@ def three_rates(tmp_path_factory):
 def test_training_evaluation_and_prediction_see_the_same_motion(three_rates):
     dataset, files = three_rates
     wanted = dataclasses.replace(PLAIN, rate=7.5)
-    batch = next(iter(evaluation_batches(dataset, "train", wanted, DataConfig(), views=(2, 1), batch_size=3)))
+    batch = next(iter(evaluation_batches(dataset.source("train"), wanted, DataConfig(), views=(2, 1), batch_size=3)))
     seen = batch["video"].astype(int)
     assert np.abs(seen - seen[:1]).mean() < 6
-    apart = evaluation_batches(dataset, "train", PLAIN, DataConfig(), views=(2, 1), batch_size=3)
+    apart = evaluation_batches(dataset.source("train"), PLAIN, DataConfig(), views=(2, 1), batch_size=3)
     other = next(iter(apart))["video"].astype(int)
     assert np.abs(other - other[:1]).mean() > 12
     names = {record["name"]: number for number, record in enumerate(dataset.source("train"))}
@@ -148,7 +148,9 @@ def test_training_evaluation_and_prediction_see_the_same_motion(three_rates):
         predicted = decode_group(str(file), range(2), wanted, (2, 1)).astype(int)
         assert np.abs(predicted - seen[names[f"train/a/{file.name}"]]).mean() < 3
     still = AugmentConfig(flip=0.0)
-    train = next(training_batches(dataset, "train", dataclasses.replace(wanted, frames=23), DataConfig(), still, batch_size=3, seed=0))
+    train = next(
+        training_batches(dataset.source("train"), dataclasses.replace(wanted, frames=23), DataConfig(), still, batch_size=3, seed=0)
+    )
     trained = train["video"].astype(int)  # 22 / 7.5 seconds fit in at the beginning alone, or a frame later
     assert np.abs(trained - trained[:1]).mean() < 20
 
@@ -156,6 +158,8 @@ def test_training_evaluation_and_prediction_see_the_same_motion(three_rates):
 def test_several_clips_of_a_video_come_from_several_times(three_rates):
     dataset, _ = three_rates
     augment = AugmentConfig(flip=0.0, repeats=4)
-    batch = next(training_batches(dataset, "train", dataclasses.replace(PLAIN, crop=(32, 32)), DataConfig(), augment, batch_size=4, seed=1))
+    batch = next(
+        training_batches(dataset.source("train"), dataclasses.replace(PLAIN, crop=(32, 32)), DataConfig(), augment, batch_size=4, seed=1)
+    )
     assert len(set(batch["index"].tolist())) == 1
     assert len({clip.tobytes() for clip in batch["video"]}) > 1

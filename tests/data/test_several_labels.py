@@ -43,9 +43,9 @@ def test_classes_are_counted_each_and_clips_once(prepared):
 def test_batches_stack_them_and_pad_with_none(prepared):
     _, dataset = prepared
     names = [record["name"] for record in dataset.source("train")]
-    batch = next(training_batches(dataset, "train", PREPROCESS, DATA, AugmentConfig(), batch_size=4, seed=0))
+    batch = next(training_batches(dataset.source("train"), PREPROCESS, DATA, AugmentConfig(), batch_size=4, seed=0))
     assert batch["label"].dtype == np.uint8
     np.testing.assert_array_equal(batch["label"], [EXPECTED[names[i]] for i in batch["index"]])
-    *_, last = evaluation_batches(dataset, "train", PREPROCESS, DATA, batch_size=3)
+    *_, last = evaluation_batches(dataset.source("train"), PREPROCESS, DATA, batch_size=3)
     assert last["valid"].tolist() == [True, False, False]
     np.testing.assert_array_equal(last["label"], [EXPECTED[names[3]], [0, 0, 0], [0, 0, 0]])

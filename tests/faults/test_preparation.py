@@ -11,6 +11,7 @@ import time
 
 import films
 import pytest
+from system_limits import mounted_disk
 
 from vivit_jax.cli import main
 from vivit_jax.data.dataset import open_dataset
@@ -249,12 +250,8 @@ def test_killed_at_random_moments_one_whole_set_is_found(tmp_path, videos):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small disk")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+    with mounted_disk(tmp_path / "disk", "700k") as disk:
+        yield disk
 
 
 @pytest.mark.fault(

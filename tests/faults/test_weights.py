@@ -7,7 +7,6 @@ import os
 import pickle
 import re
 import resource
-import shutil
 import socket
 import struct
 import subprocess
@@ -102,53 +101,72 @@ def test_an_export_comes_back_with_the_same_pixels_whichever_of_its_files_is_rea
         assert load_model_dir(tmp_path / name).preprocess == preprocess
 
 
+PIXELS = Preprocess(frames=4, stride=2, resize=20, crop=(16, 16), **ODD)
+
+
+@pytest.fixture
+def convert_with(tmp_path, capsys):
+    """Converts a Hugging Face model beside these files of processors, made of its own one; the exit code and what was printed."""
+    _, out = exported(tmp_path, SQUARE, PIXELS)
+    video = json.loads((out / "video_preprocessor_config.json").read_text())
+
+    def convert(files_of):
+        for file in out.glob("*processor_config.json"):
+            file.unlink()
+        for file, values in files_of(video).items():
+            (out / file).write_text(json.dumps(values))
+        capsys.readouterr()
+        code = cli.main(["convert", str(out), "--to", str(tmp_path / "new")])
+        return code, *capsys.readouterr()
+
+    return convert
+
+
 @pytest.mark.fault(
     promise="All that a Hugging Face model says of its pixels is used, and what it does not say is marked as assumed",
     provoked="mean and std lie in video_preprocessor_config.json or nested in processor_config.json, are missing, or contradict each other",
     seen="the mean and std of the file, its name in the table; or `assumed`; or one line with both files; exit code 2",
-    trials=4,
+    trials=9,
 )
-def test_pixels_are_read_from_whichever_file_says_them_and_marked_where_none_does(tmp_path, capsys):
-    preprocess = Preprocess(frames=4, stride=2, resize=20, crop=(16, 16), **ODD)
-    _, out = exported(tmp_path, SQUARE, preprocess)
-    video = json.loads((out / "video_preprocessor_config.json").read_text())
-    other = {"image_processor_type": "VivitImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+@pytest.mark.parametrize(
+    "files_of",
+    [
+        lambda video: {
+            "video_preprocessor_config.json": video,
+            "preprocessor_config.json": {"image_processor_type": "VivitImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+        },
+        lambda video: {"video_preprocessor_config.json": video | {"offset": False}},
+        lambda video: {"video_preprocessor_config.json": video | {"crop_size": {"height": 8, "width": 8}}},
+        lambda video: {"video_preprocessor_config.json": video | {"image_std": [0, 0, 0]}},
+        lambda video: {"video_preprocessor_config.json": video | {"rescale_factor": "x"}},
+        lambda video: {"processor_config.json": {"video_processor": 5}},
+    ],
+    ids=["contradiction", "offset", "crop", "zeros", "text", "no object"],
+)
+def test_pixels_that_files_contradict_or_spell_wrongly_are_one_line(convert_with, files_of):
+    code, table, line = convert_with(files_of)
+    assert (code, table, line.count("\n")) == (2, "", 1), line
+    assert "processor_config.json" in line
 
-    def converted(files):
-        for file in out.glob("*processor_config.json"):
-            file.unlink()
-        for file, values in files.items():
-            (out / file).write_text(json.dumps(values))
-        shutil.rmtree(tmp_path / "new", ignore_errors=True)
-        capsys.readouterr()
-        code = cli.main(["convert", str(out), "--to", str(tmp_path / "new")])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
 
-    code, table, _ = converted({"processor_config.json": {"processor_class": "X", "video_processor": video}})
+def test_pixels_are_read_from_a_processor_that_another_file_holds(tmp_path, convert_with):
+    code, table, _ = convert_with(lambda video: {"processor_config.json": {"processor_class": "X", "video_processor": video}})
     assert code == 0
     assert "processor_config.json: video_processor" in table
-    assert load_model_dir(tmp_path / "new").preprocess == preprocess
+    assert load_model_dir(tmp_path / "new").preprocess == PIXELS
 
-    code, table, _ = converted({})
+
+def test_pixels_that_no_file_tells_of_are_marked_as_assumed(convert_with):
+    code, table, _ = convert_with(lambda video: {})
     assert code == 0
     line = next(line for line in table.splitlines() if "pixel mean" in line)
     assert "assumed" in line
     assert "config" not in line.replace("(config)", "")
 
-    for files in (
-        {"video_preprocessor_config.json": video, "preprocessor_config.json": other},
-        {"video_preprocessor_config.json": video | {"offset": False}},
-        {"video_preprocessor_config.json": video | {"crop_size": {"height": 8, "width": 8}}},
-        {"video_preprocessor_config.json": video | {"image_std": [0, 0, 0]}},
-        {"video_preprocessor_config.json": video | {"rescale_factor": "x"}},
-        {"processor_config.json": {"video_processor": 5}},
-    ):
-        code, table, line = converted(files)
-        assert (code, table, line.count("\n")) == (2, "", 1), line
-        assert "processor_config.json" in line
 
-    code, _, _ = converted({"preprocessor_config.json": video | {"do_rescale": False, "offset": False, "do_normalize": False}})
+def test_pixels_that_a_processor_leaves_as_they_are_have_a_std_of_one_in_255(tmp_path, convert_with):
+    unchanged = {"do_rescale": False, "offset": False, "do_normalize": False}
+    code, _, _ = convert_with(lambda video: {"preprocessor_config.json": video | unchanged})
     assert code == 0
     assert load_model_dir(tmp_path / "new").preprocess.std == pytest.approx((1 / 255,) * 3)
 

@@ -14,8 +14,7 @@ from vivit_jax.inference.relevance import integrated_gradients, log_odds
 from vivit_jax.models.families import create_model
 from vivit_jax.models.fusion_cnn.config import FUSIONS, FusionCNNConfig
 from vivit_jax.models.fusion_cnn.family import cells, height
-from vivit_jax.models.fusion_cnn.model import FusionCNN, context_of, fovea_of
-from vivit_jax.models.fusion_cnn.response_normalisation import response_normalisation
+from vivit_jax.models.fusion_cnn.model import FusionCNN, context_of, fovea_of, response_normalisation
 from vivit_jax.training.paths import leaf_names
 
 FRAMES = {"single_frame": 1, "early": 10, "late": 2, "slow": 10}

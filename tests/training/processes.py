@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from system_limits import mounted_disk
 
 HERE = Path(__file__).parent
 
@@ -126,10 +127,5 @@ def free_port() -> int:
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 4 MB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
-    if mount.returncode:
-        pytest.skip(f"cannot mount a small file system here: {mount.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
+    with mounted_disk(tmp_path / "disk", "4m") as disk:
+        yield disk

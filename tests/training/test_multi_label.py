@@ -71,7 +71,7 @@ def several(monkeypatch):
         monkeypatch.setattr,
         DataSet(multi_label=True),
         lambda *_, batch_size, seed, shard: SeveralTraining(batch_size, shard, seed),
-        lambda dataset, split, *_, views, flip, batch_size, shard: Several(split, batch_size, views),
+        lambda records, *_, views, flip, batch_size, shard: Several(records.split, batch_size, views),
     )
 
 

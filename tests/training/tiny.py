@@ -125,18 +125,26 @@ class DataSet:
     def resolve(self, split: str) -> str:
         return split
 
-    def source(self, split: str) -> range:
-        return range(EXAMPLES[split])
+    def source(self, split: str) -> "Records":
+        return Records(split)
 
 
-def training_batches(dataset, split, preprocess, data: DataConfig, augment, *, batch_size, seed, shard=(0, 1)) -> Batches:
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """The records of a split; the batches below know what is in them."""
+
+    split: str
+
+    def __len__(self) -> int:
+        return EXAMPLES[self.split]
+
+
+def training_batches(records, preprocess, data: DataConfig, augment, *, batch_size, seed, shard=(0, 1)) -> Batches:
     return Batches(batch_size, shard, seed)
 
 
-def evaluation_batches(
-    dataset, split, preprocess, data: DataConfig, *, views=(1, 1), flip=False, batch_size, shard=(0, 1)
-) -> EvaluationBatches:
-    return EvaluationBatches(split, batch_size, views, shard)
+def evaluation_batches(records, preprocess, data: DataConfig, *, views=(1, 1), flip=False, batch_size, shard=(0, 1)) -> EvaluationBatches:
+    return EvaluationBatches(records.split, batch_size, views, shard)
 
 
 def take_the_place_of_data(patch, dataset=None, training=training_batches, evaluation=evaluation_batches) -> None:

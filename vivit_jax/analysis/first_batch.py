@@ -26,8 +26,7 @@ def first_batch_sheet(experiment: Experiment) -> Image.Image:
     dataset = ensure_dataset(data.name, data.data_dir)
     repeats = experiment.augment.repeats
     batches = training_batches(
-        dataset,
-        data.train_split,
+        dataset.source(data.train_split),
         experiment.preprocess,
         dataclasses.replace(data, processes=0),
         experiment.augment,

@@ -16,10 +16,8 @@ WARM_UP_BATCHES = 2
 def measure_reading(experiment: Experiment, batch_size: int, count: int) -> dict[str, Any]:
     """Times `count` training batches, read after a warm-up as training reads them but not waiting for any step; returns a row for JSON."""
     data = experiment.data
-    dataset = ensure_dataset(data.name, data.data_dir)
-    batches = training_batches(
-        dataset, data.train_split, experiment.preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed
-    )
+    records = ensure_dataset(data.name, data.data_dir).source(data.train_split)
+    batches = training_batches(records, experiment.preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed)
     try:
         _take(batches, WARM_UP_BATCHES)
         start, cpu_start = time.perf_counter(), cpu_seconds()

@@ -25,6 +25,7 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.atomic import write_atomically
 from vivit_jax.commands.arguments import output_file, positive, refuse_overrides, refuse_unused
+from vivit_jax.commands.config_arguments import add_config, experiment_of
 from vivit_jax.errors import UserError, unknown_name
 
 if typing.TYPE_CHECKING:
@@ -45,8 +46,6 @@ Row = dict[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit bench`."""
-    from vivit_jax.commands.config_arguments import add_config
-
     parser.add_argument(
         "--mode",
         choices=MODES,
@@ -127,7 +126,7 @@ def _subject(arguments: argparse.Namespace) -> "Subject":
             variables=pretrained.variables,
         )
     else:
-        experiment = _experiment(arguments)
+        experiment = experiment_of(arguments)
         model, training = experiment.model, experiment.training
         if model.num_classes is None:
             model = dataclasses.replace(model, num_classes=CLASSES)
@@ -137,12 +136,6 @@ def _subject(arguments: argparse.Namespace) -> "Subject":
             model, training, experiment.augment, experiment.loss, experiment.optimizer, experiment.schedule, experiment.parallel
         )
     return _with_batch_size(subject, arguments.batch_size or subject.batch_size)
-
-
-def _experiment(arguments: argparse.Namespace) -> Any:
-    from vivit_jax.commands.config_arguments import experiment_of
-
-    return experiment_of(arguments)
 
 
 def _swept(subject: "Subject", swept: Sweep | None) -> "Iterator[Subject]":
@@ -184,9 +177,9 @@ def _data_rows(arguments: argparse.Namespace) -> Iterator[Row]:
         raise UserError("--mode data reads the data set of a config: give --config instead of --model")
     if arguments.sweep and arguments.sweep[0] != "batch_size":
         raise UserError(f"--mode data sweeps batch_size only, got {arguments.sweep[0]}: leave out --sweep, or give --sweep batch_size=N,N")
-    experiment = _experiment(arguments)
     from vivit_jax.analysis.reading import measure_reading
 
+    experiment = experiment_of(arguments)
     for batch_size in arguments.sweep[1] if arguments.sweep else [arguments.batch_size or experiment.training.batch_size]:
         yield measure_reading(experiment, batch_size, arguments.steps)
 

@@ -81,34 +81,16 @@ def run(arguments: argparse.Namespace) -> None:
     from vivit_jax.data.preparation.place import local_folder
     from vivit_jax.keys import experiment_keys
     from vivit_jax.models.families import DEFAULT
-    from vivit_jax.places import DATA_SET, described, kind_of
-    from vivit_jax.runs.record import open_run
-    from vivit_jax.weights.model_dir import load_model_dir
-    from vivit_jax.weights.model_json import is_model_dir
 
     _check(arguments)
     if arguments.keys is not None:
         _print_keys(experiment_keys(arguments.keys, family=arguments.overrides.get("model.family", DEFAULT)))
-        return
-    if arguments.name:
+    elif arguments.name:
         originals = None if arguments.originals is None else local_folder(arguments.originals, "--originals")
         sheet = pathlib.Path(arguments.sheet or f"{arguments.name}.png")
         _inspect_dataset(open_dataset(arguments.name, arguments.data_dir), sheet, originals)
-    elif kind_of(folder := pathlib.Path(arguments.subject).absolute()) == DATA_SET:
-        raise UserError(
-            f"{arguments.subject} is a data set: vivit inspect --name {folder.name} --data_dir {shlex.quote(str(folder.parent))}"
-        )
-    elif pathlib.Path(arguments.subject).is_dir() and not is_model_dir(arguments.subject):
-        if not (folder / "config.json").exists():
-            raise UserError(
-                f"{arguments.subject} is neither a run, nor a model directory, nor a prepared data set; "
-                f"{described(folder) or '`vivit prepare` makes a data set of a folder of videos'}"
-            )
-        _inspect_run(open_run(arguments.subject))
     elif pathlib.Path(arguments.subject).is_dir():
-        pretrained = load_model_dir(arguments.subject)
-        _describe_model(pretrained.model.config)
-        _print_table("preprocess", [(name, str(value)) for name, value in pretrained.preprocess.to_dict().items()])
+        _inspect_folder(arguments.subject)
     else:
         experiment = read_config(arguments.subject, arguments.overrides)
         _describe_experiment(experiment)
@@ -137,6 +119,33 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.name or pathlib.Path(arguments.subject).is_dir():
         refuse_unused(arguments, ("batch",), "but for a config")
         refuse_overrides(arguments, "but for a config")
+
+
+def _inspect_folder(subject: str) -> None:
+    """Describes a model directory or a run.
+
+    Raises:
+      UserError: for any other folder, naming what it is.
+    """
+    from vivit_jax.places import DATA_SET, described, kind_of
+    from vivit_jax.runs.record import open_run
+    from vivit_jax.weights.model_dir import load_model_dir
+    from vivit_jax.weights.model_json import is_model_dir
+
+    folder = pathlib.Path(subject).absolute()
+    if kind_of(folder) == DATA_SET:
+        raise UserError(f"{subject} is a data set: vivit inspect --name {folder.name} --data_dir {shlex.quote(str(folder.parent))}")
+    if is_model_dir(subject):
+        pretrained = load_model_dir(subject)
+        _describe_model(pretrained.model.config)
+        _print_table("preprocess", [(name, str(value)) for name, value in pretrained.preprocess.to_dict().items()])
+    elif (folder / "config.json").exists():
+        _inspect_run(open_run(subject))
+    else:
+        raise UserError(
+            f"{subject} is neither a run, nor a model directory, nor a prepared data set; "
+            f"{described(folder) or '`vivit prepare` makes a data set of a folder of videos'}"
+        )
 
 
 def _print_keys(keys: "Sequence[Key]") -> None:

@@ -15,7 +15,6 @@ SIGUSR1, or because nobody reads the output any more. A second signal ends the r
 """
 
 import argparse
-import re
 import shlex
 import shutil
 import sys
@@ -62,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     hosts = parser.add_argument_group("several processes, on one host or several")
     hosts.add_argument("--coordinator", "-coordinator", metavar="HOST:PORT", help="address of the first process")
-    hosts.add_argument("--processes", "-processes", type=_number, metavar="N", help="number of processes")
-    hosts.add_argument("--process", "-process", type=_number, metavar="I", help="number of this process, from 0")
+    hosts.add_argument("--processes", "-processes", type=whole, metavar="N", help="number of processes")
+    hosts.add_argument("--process", "-process", type=whole, metavar="I", help="number of this process, from 0")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -134,12 +133,6 @@ def _switch(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"must be true or false, got {text!r}")
     return text.lower() == "true"
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch(r"\d+", text):
-        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}")
-    return int(text)
 
 
 def as_typed(argv: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from absl import flags
 from vivit_jax.data import sampling
 from vivit_jax.data.cache import DecodedRecords, kept_decoded
 from vivit_jax.data.config import AugmentConfig, DataConfig
-from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.dataset import Record
 from vivit_jax.data.loading import Batch, EvaluationViewLoader, TrainingClipLoader
 from vivit_jax.data.readers import Readers, begin_worker, evaluation_readers, leave_cpus_to_readers, training_readers
 from vivit_jax.errors import UserError
@@ -28,8 +28,7 @@ from vivit_jax.preprocess import Preprocess
 
 
 def training_batches(
-    dataset: VideoDataset,
-    split: str,
+    records: Sequence[Record],
     preprocess: Preprocess,
     data: DataConfig,
     augment: AugmentConfig,
@@ -41,10 +40,9 @@ def training_batches(
     """An endless stream of training batches.
 
     Args:
-      dataset: what to read.
-      split: a split of it, such as `train`.
+      records: those of `data.train_split`.
       preprocess: frames, stride, scale and crop of a clip.
-      data: order of frames, readers and processes.
+      data: order of frames, readers and processes, and the cache.
       augment: transforms of a clip.
       batch_size: clips in a batch on this host.
       seed: the seed of the order and of the augmentation.
@@ -60,9 +58,8 @@ def training_batches(
     """
     if batch_size * shard[1] % augment.repeats:
         raise UserError(f"a batch of {batch_size * shard[1]} clips does not divide into augment.repeats {augment.repeats}")
-    records = dataset.source(split)
     if data.cache_gigabytes:
-        records = kept_decoded(records, data.cache_gigabytes, split)
+        records = kept_decoded(records, data.cache_gigabytes, data.train_split)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
     load = TrainingClipLoader(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
@@ -114,8 +111,7 @@ def _close(reading: list[grain.DatasetIterator]) -> None:
 
 
 def evaluation_batches(
-    dataset: VideoDataset,
-    split: str,
+    records: Sequence[Record],
     preprocess: Preprocess,
     data: DataConfig,
     *,
@@ -123,26 +119,22 @@ def evaluation_batches(
     flip: bool = False,
     batch_size: int,
     shard: tuple[int, int] = (0, 1),
-    unlabelled: bool = False,
 ) -> "EvaluationBatches":
     """Every record of a split once, in order.
 
     Args:
-      dataset: what to read.
-      split: a split of it, such as `test`.
+      records: those of the split.
       preprocess: frames, stride, scale and crop of a clip.
       data: order of frames, readers and processes.
       views: (temporal, spatial): clips spread evenly in time, crops of each along the longer side.
       flip: whether the mirror image of each view is a view too; these come after all others.
       batch_size: videos in a batch on this host.
       shard: (this host, number of hosts). All hosts have the same number of batches.
-      unlabelled: whether the videos' classes may be unknown; they are then -1.
 
     Returns:
       An iterable with a length, which may be iterated again, of `{"video": uint8 (b, v, t, h, w, 3), "label": int32 (b,), "index": int64
       (b,), "valid": bool (b,)}`. The last batches are filled up with rows of zeros whose `valid` is False.
     """
-    records = dataset.any_source(split) if unlabelled else dataset.source(split)
     load = EvaluationViewLoader(records, preprocess, sampling.check_views(views), flip, data.temporal_order)
     return EvaluationBatches(load, data, batch_size, shard)
 

@@ -49,7 +49,7 @@ def logits_of_views(pretrained: Pretrained, decode: Decode, views: Views) -> Ite
       UserError: for a model without a head, and whatever `decode` raises.
     """
     check_head(pretrained)
-    logits = _Logits(pretrained, 1, views)
+    logits = ViewLogits(pretrained, min(views[0] * views[1], VIEWS_AT_ONCE))
     for group in groups(views, VIEWS_AT_ONCE):
         yield logits([decode(group, pretrained.preprocess, views)])[0]
 
@@ -63,7 +63,7 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
     gather = EachView if per_view else functools.partial(gatherer, pretrained)
     parts = groups(views, VIEWS_AT_ONCE)
     together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
-    logits = _Logits(pretrained, together, views)
+    logits = ViewLogits(pretrained, together * min(views[0] * views[1], VIEWS_AT_ONCE))
     failed: set[int] = set()
     tasks = ((i, os.fspath(video), group) for i, video in enumerate(videos) for group in parts if i not in failed)
     decode = functools.partial(decode_task, preprocess=pretrained.preprocess, views=views)
@@ -96,26 +96,29 @@ def forward(
     return {head: x.astype(jnp.float32) for head, x in by_head(logits).items()}
 
 
-class _Logits:
-    """Logits of the views of up to `together` videos at once, always through the same compiled function."""
+class ViewLogits:
+    """Logits of the views of videos, always through the same compiled function, which takes `rows` views at once."""
 
-    def __init__(self, pretrained: Pretrained, together: int, views: Views) -> None:
-        self._pretrained = pretrained
+    def __init__(self, pretrained: Pretrained, rows: int) -> None:
+        self._pretrained, self._rows = pretrained, rows
         self._variables = jax.device_put(pretrained.variables)
-        self._rows = together * min(views[0] * views[1], VIEWS_AT_ONCE)
 
     def __call__(self, videos: Sequence[UInt8[np.ndarray, "v t h w 3"]]) -> list[dict[str, Float[np.ndarray, "v classes"]]]:
         """The logits of each video, by head."""
-        pixels = np.concatenate(videos)
-        padding = np.zeros((self._rows - len(pixels), *pixels.shape[1:]), np.uint8)
-        logits = forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([pixels, padding]))
-        rows = jax.device_get(logits)
+        views = np.concatenate(videos)
+        batches = [self._of_batch(views[start : start + self._rows]) for start in range(0, len(views), self._rows)]
+        rows = {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
         ends = np.cumsum([len(video) for video in videos])
         return [{head: x[end - len(video) : end] for head, x in rows.items()} for end, video in zip(ends, videos, strict=True)]
 
+    def _of_batch(self, views: np.ndarray) -> dict[str, np.ndarray]:
+        padding = np.zeros((self._rows - len(views), *views.shape[1:]), np.uint8)
+        logits = forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([views, padding]))
+        return {head: x[: len(views)] for head, x in jax.device_get(logits).items()}
+
 
 def _output_of_groups(
-    logits: _Logits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], gather: Gather
+    logits: ViewLogits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], gather: Gather
 ) -> Output:
     """The output for a video whose views come in several groups. After a group that fails, no more of its groups are decoded."""
     number, path = video
@@ -129,7 +132,7 @@ def _output_of_groups(
     return Output(path, None, error) if error else Output(path, total.gathered())
 
 
-def _outputs(logits: _Logits, decoded: Sequence[tuple[str, np.ndarray | Failure]], gather: Gather) -> Iterator[Output]:
+def _outputs(logits: ViewLogits, decoded: Sequence[tuple[str, np.ndarray | Failure]], gather: Gather) -> Iterator[Output]:
     readable = [pixels for _, pixels in decoded if not isinstance(pixels, Failure)]
     rows = iter(logits(readable) if readable else [])
     for path, pixels in decoded:

@@ -36,13 +36,6 @@ class SplitPass:
 
     def batches(self, *, unlabelled: bool = False) -> EvaluationBatches:
         """The videos in order; `unlabelled` takes a split without labels too."""
-        return evaluation_batches(
-            self.dataset,
-            self.split,
-            self.pretrained.preprocess,
-            self.data,
-            views=self.views,
-            flip=self.flip,
-            batch_size=self.batch_size,
-            unlabelled=unlabelled,
-        )
+        records = self.dataset.any_source(self.split) if unlabelled else self.dataset.source(self.split)
+        options = {"views": self.views, "flip": self.flip, "batch_size": self.batch_size}
+        return evaluation_batches(records, self.pretrained.preprocess, self.data, **options)

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -20,7 +19,7 @@ from vivit_jax.data.video.streaming import STANDARD_INPUT
 from vivit_jax.data.windows import DIGITS, Window, WindowPlan, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError
-from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, check_head, forward
+from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, ViewLogits, check_head
 from vivit_jax.inference.over_views import mean_over_views
 from vivit_jax.inference.predict import Prediction, path_of, probabilities_of, ranked
 from vivit_jax.preprocess import Views
@@ -99,7 +98,7 @@ class WindowScorer:
         self.plan = WindowPlan(window, window if every is None else exact(every), pretrained.preprocess, views, VIEWS_AT_ONCE)
         self.remark: str | None = None
         self._pretrained = pretrained
-        self._variables = jax.device_put(pretrained.variables)
+        self._logits = ViewLogits(pretrained, self.plan.at_once)
         self._streams: Streams = guarded_streams(functools.partial(cut, plan=self.plan), standard_input=standard_input)
 
     def __enter__(self) -> "WindowScorer":
@@ -129,24 +128,11 @@ class WindowScorer:
                     yield self._scored(name, windows)
 
     def _scored(self, video: str, windows: list[Window]) -> list[WindowScores]:
-        logits = self._logits(np.concatenate([window.views for window in windows]))
-        ends = np.cumsum([len(window.views) for window in windows])
         scored = []
-        for window, end in zip(windows, ends, strict=True):
-            of_window = {head: rows[end - len(window.views) : end] for head, rows in logits.items()}
-            means = mean_over_views(self._pretrained, of_window)
+        for window, logits in zip(windows, self._logits([window.views for window in windows]), strict=True):
+            means = mean_over_views(self._pretrained, logits)
             scored.append(WindowScores(window.number, window.start, window.end, probabilities_of(self._pretrained, means, video)))
         return scored
-
-    def _logits(self, views: np.ndarray) -> dict[str, np.ndarray]:
-        """The logits of views, uint8 (v, t, h, w, 3), computed in batches of one size: float32 (v, classes) by head."""
-        batches = []
-        for start in range(0, len(views), self.plan.at_once):
-            batch = views[start : start + self.plan.at_once]
-            padding = np.zeros((self.plan.at_once - len(batch), *batch.shape[1:]), np.uint8)
-            rows = forward(self._pretrained.model, self._pretrained.preprocess, self._variables, np.concatenate([batch, padding]))
-            batches.append({head: x[: len(batch)] for head, x in jax.device_get(rows).items()})
-        return {head: np.concatenate([batch[head] for batch in batches]) for head in batches[0]}
 
 
 def exact(seconds: float | Fraction) -> Fraction:

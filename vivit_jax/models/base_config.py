@@ -1,12 +1,13 @@
-"""The base of the configs of all families: the type of the computation, the heads, plain values for JSON."""
+"""What the configs of all families share: the type of the computation, the heads, plain values for JSON, and checks of single values."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -34,12 +35,40 @@ class BaseConfig:
             values["num_classes"] = dict(self.num_classes)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
+    def _set(self, field: str, value: object) -> None:
+        """Replaces a value of the frozen dataclass while it is made."""
+        object.__setattr__(self, field, value)
+
+    def _check_heads(self) -> None:
+        """Refuses heads without classes. Makes heads by name immutable."""
+        if isinstance(self.num_classes, Mapping):
+            self._set("num_classes", FrozenDict(self.num_classes))
+        for name, count in self.heads.items():
+            check_positive(f"num_classes{f'.{name}' if name else ''}", count)
+
+
+# Each check of a value raises a UserError that names the field of section `model`.
+
+
+def check_name(field: str, value: object, known: Collection[str]) -> None:
+    """Refuses what is not one of the known names."""
+    if not isinstance(value, str) or value not in known:
+        raise unknown_name(f"model.{field}", str(value), known)
+
+
+def check_flag(field: str, value: object) -> None:
+    """Refuses what is neither true nor false."""
+    if not isinstance(value, bool):
+        raise UserError(f"model.{field} must be true or false, got {value!r}")
+
+
+def check_rate(field: str, value: float) -> None:
+    """Refuses a rate of dropout outside [0, 1)."""
+    if not 0.0 <= value < 1.0:
+        raise UserError(f"model.{field} must be in [0, 1), got {value}")
+
 
 def check_positive(field: str, value: object) -> None:
-    """Refuses what is not a whole number of at least 1.
-
-    Raises:
-      UserError: naming the field of section `model`.
-    """
+    """Refuses what is not a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"model.{field} must be a whole number of at least 1, got {value!r}")

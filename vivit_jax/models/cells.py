@@ -5,6 +5,11 @@ import dataclasses
 import numpy as np
 
 
+def edges(side: int, count: int) -> tuple[int, ...]:
+    """The (count + 1,) edges of `count` boxes along a side of a frame, in pixels, all about as large."""
+    return tuple(round(i * side / count) for i in range(count + 1))
+
+
 @dataclasses.dataclass(frozen=True)
 class Cells:
     """How a model's features lie over the pixels of its clip: a grid of (n_t, n_h, n_w) boxes.

@@ -86,10 +86,8 @@ def make_run(experiment: Experiment, dataset: VideoDataset, variables: Any, exec
     """The run of an experiment that `complete` has returned, with its batches."""
     data, training, preprocess = experiment.data, experiment.training, experiment.preprocess
     batch_size = training.batch_size // jax.process_count()
-    batches = training_batches(
-        dataset, data.train_split, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard()
-    )
-    examples = len(dataset.source(data.train_split))
+    records = dataset.source(data.train_split)
+    batches = training_batches(records, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard())
     return Run(
         experiment=experiment,
         model=build(experiment.model, axis_name=executor.axis_name, batch_parts=executor.batch_parts),
@@ -97,10 +95,10 @@ def make_run(experiment: Experiment, dataset: VideoDataset, variables: Any, exec
         preprocess=preprocess,
         labels=dataset.labels,
         batches=batches,
-        examples=examples,
+        examples=len(records),
         val_batches=split_batches(experiment, dataset, data.val_split, experiment.evaluation.views),
         executor=executor,
-        class_weights=_class_weights(experiment, dataset, examples),
+        class_weights=_class_weights(experiment, dataset, len(records)),
         identity=dataset.identity,
     )
 
@@ -121,7 +119,7 @@ def split_batches(
     batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
     host_size = -(-batch_size // jax.process_count())
     options = {"views": views, "flip": flip, "batch_size": host_size, "shard": _shard()}
-    return evaluation_batches(dataset, split, experiment.preprocess, experiment.data, **options)
+    return evaluation_batches(dataset.source(split), experiment.preprocess, experiment.data, **options)
 
 
 def _shard() -> tuple[int, int]:

@@ -17,6 +17,7 @@ from vivit_jax.preprocess import Preprocess
 from vivit_jax.runs.comparison.units import FEW, by_video
 from vivit_jax.runs.evaluations import OWN
 from vivit_jax.runs.record import read_config, read_evaluation, step_of
+from vivit_jax.runs.report.predictions import heads_of
 from vivit_jax.versions import versions_of
 from vivit_jax.weights.hub_cache import HUB
 from vivit_jax.weights.model_dir import Pretrained
@@ -89,7 +90,7 @@ def _evaluation_of(path: pathlib.Path, pretrained: Pretrained) -> dict | None:
     except UserError as error:
         console.warn(f"{error}; the card tells no scores")
         return None
-    classes = {head: set(scores["per_class"]) for head, scores in _heads_of(evaluation).items()}
+    classes = {head: set(scores["per_class"]) for head, scores in heads_of(evaluation).items()}
     ours = {head: set(names) for head, names in by_head(pretrained.labels).items()}
     if evaluation.get("step") != step_of(pretrained) or classes != ours:
         console.warn(f"{file} is of another model or step than {path}: the card tells no scores")
@@ -97,12 +98,8 @@ def _evaluation_of(path: pathlib.Path, pretrained: Pretrained) -> dict | None:
     return evaluation
 
 
-def _heads_of(evaluation: Mapping) -> Mapping[str, Mapping]:
-    return evaluation.get("heads") or {"": evaluation}
-
-
 def _scores(evaluation: Mapping) -> Iterator[Score]:
-    for head, scores in _heads_of(evaluation).items():
+    for head, scores in heads_of(evaluation).items():
         of_head = f" of {head}" if head else ""
         if scores.get("mAP") is not None:
             yield Score("mean_average_precision", f"mean average precision{of_head}", scores["mAP"])

@@ -15,7 +15,6 @@ from typing import NoReturn
 import psutil
 
 from vivit_jax import console
-from vivit_jax.errors import EXIT_STOPPED as EXIT_STOPPED
 from vivit_jax.errors import Stopped
 
 EXIT_INTERRUPTED = 128 + signal.SIGTERM

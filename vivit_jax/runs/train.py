@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from vivit_jax import console
+from vivit_jax import console, extras
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.config_file import read_config
@@ -25,7 +25,6 @@ from vivit_jax.runs.report.write import write_report
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import Interruption, Refused, Stopped
 from vivit_jax.runs.workdir import Workdir
-from vivit_jax.runs.writers import check_wandb
 from vivit_jax.training.devices.compilation import use_cache
 from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.devices.hosts import join
@@ -118,7 +117,7 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption,
 
 def _prepare_process(experiment: Experiment) -> None:
     if experiment.training.wandb:
-        check_wandb()
+        extras.check_import("wandb", f"training.wandb needs the extra wandb: {extras.install('wandb')}, or set it to None")
     tell_of_unused_gpu()
     use_cache(experiment.training.compilation_cache)
 

@@ -20,10 +20,9 @@ from typing import Any, Protocol
 
 import jax
 
-from vivit_jax import console, extras
+from vivit_jax import console
 from vivit_jax.atomic import write_atomically
 from vivit_jax.config import Experiment, to_dict
-from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.files import read_bytes
 
 # For a writer in its own thread: how many rows may wait for it, and how long the end of a run waits.
@@ -220,29 +219,6 @@ def make_writers(experiment: Experiment, directory: Path, step: int, evaluated: 
     if project := experiment.training.wandb:
         writers["Weights & Biases"] = lambda: Detached(lambda: WeightsAndBiases(project, experiment.name, directory, to_dict(experiment)))
     return Writers(writers)
-
-
-def check_wandb() -> None:
-    """Checks that Weights & Biases is installed and can be imported.
-
-    Raises:
-      UserError: if it is not, with what to do.
-    """
-    try:
-        import wandb  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name == "wandb":
-            raise UserError(f"training.wandb needs the extra wandb: {extras.install('wandb')}, or set it to None") from None
-        raise _broken(error) from None
-    except Exception as error:  # such as of a protobuf that does not fit it
-        raise _broken(error) from None
-
-
-def _broken(error: Exception) -> UserError:
-    return UserError(
-        f"training.wandb: the package wandb cannot be imported ({type(error).__name__}: {in_one_line(error)}): install it again, or set "
-        "the key to None"
-    )
 
 
 def _row(line: str) -> dict | None:

@@ -18,9 +18,8 @@ import optax
 from jaxtyping import Array, Float
 
 from vivit_jax import console
-from vivit_jax.errors import UserError
 from vivit_jax.models.probe.attentive import AttentivePool
-from vivit_jax.training.probes import Setting, Tried, folds, tried_in_order
+from vivit_jax.training.probes import Setting, Tried, folds, present_classes, tried_in_order
 
 RATES = (3e-4, 1e-3, 3e-3)
 DECAYS = (0.01, 0.3)
@@ -111,8 +110,8 @@ def _train(
     head: AttentiveHead, examples: TokenRows, rows: np.ndarray, settings: Sequence[Setting], marks: Sequence[int], title: str
 ) -> Iterator[tuple[int, Any]]:
     """Yields (epochs, parameters averaged over steps), with a leading axis of settings, after each number of epochs in `marks`."""
-    if examples.label.ndim == 1 and len(np.unique(examples.label[rows])) < 2:
-        raise UserError("all videos to fit a head to are of one class, and it needs two or more: give a larger split")
+    if examples.label.ndim == 1:
+        present_classes(examples.label[rows])
     optimizer = optax.inject_hyperparams(optax.adamw, static_args="mask")(0.0, weight_decay=0.0, mask=_decays)
     first = jnp.asarray(examples.tokens[rows[:1], 0], jnp.float32)
     params = head.init(jax.random.key(SEED), first, examples.index)["params"]

@@ -156,7 +156,7 @@ class NearestKind:
         """
         if examples.label.ndim == 2:
             raise UserError("kind knn needs videos of one class each, and a video of this data set may have several: use --kind linear")
-        _check_classes(examples.label)
+        present_classes(examples.label)
         one_hot = (examples.label[:, None] == np.arange(classes)).astype(np.float64)
         keys = unit(examples.features.astype(np.float64))
         return NearestHead(keys, one_hot, min(int(setting["neighbours"]), len(keys)), setting["temperature"])
@@ -244,7 +244,7 @@ def unit(features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d"]:
 
 def _fit_one_of(features: np.ndarray, label: np.ndarray, classes: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """Kernel and bias; the logits of the classes that have examples add up to 0."""
-    present = _check_classes(label)
+    present = present_classes(label)
     weights, bias = _logistic(features, label, strength)
     if len(present) == 2:  # scikit-learn's one score is the difference of two logits
         weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
@@ -275,7 +275,12 @@ def _logistic(features: np.ndarray, label: np.ndarray, strength: float) -> tuple
     return fitted.coef_, fitted.intercept_
 
 
-def _check_classes(label: Sequence[int]) -> np.ndarray:
+def present_classes(label: np.ndarray) -> np.ndarray:
+    """The numbers of the classes that labels (n,) are of, ascending.
+
+    Raises:
+      UserError: for labels of one class, to which no head can be fitted.
+    """
     present = np.unique(label)
     if len(present) < 2:
         raise UserError("all videos to fit a head to are of one class, and it needs two or more: give a larger split")

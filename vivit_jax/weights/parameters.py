@@ -1,7 +1,7 @@
 """The shapes of a model's parameters, and the check that a set of parameters is exactly the model's."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -54,20 +54,28 @@ def check_parameters(given: Mapping[str, tuple[int, ...]], expected: Mapping[str
     Raises:
       UserError: listing what is missing, what is left over and what has another shape.
     """
-    missing = [f"{path} {shape}" for path, shape in expected.items() if path not in given]
     extra = [f"{path} {shape}" for path, shape in given.items() if path not in expected]
-    wrong = [
+    if problems := summary({"missing": missing(given, expected), "left over": extra, "of another shape": misshapen(given, expected)}):
+        raise UserError(f"{what}: the parameters are not the model's; {problems}")
+
+
+def missing(given: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The parameters that are expected and not given, with their shapes."""
+    return [f"{path} {shape}" for path, shape in expected.items() if path not in given]
+
+
+def misshapen(given: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The parameters that are given in another shape, with both."""
+    return [
         f"{path} {tuple(given[path])} where {tuple(shape)} is expected"
         for path, shape in expected.items()
         if path in given and tuple(given[path]) != tuple(shape)
     ]
-    problems = [
-        f"{len(paths)} {kind}: {listing(paths)}"
-        for kind, paths in (("missing", missing), ("left over", extra), ("of another shape", wrong))
-        if paths
-    ]
-    if problems:
-        raise UserError(f"{what}: the parameters are not the model's; {'; '.join(problems)}")
+
+
+def summary(problems: Mapping[str, Sequence[str]]) -> str:
+    """Each kind of problem with its number and its items; empty if there are none."""
+    return "; ".join(f"{len(items)} {kind}: {listing(items)}" for kind, items in problems.items() if items)
 
 
 def listing(items: Iterable[str]) -> str:

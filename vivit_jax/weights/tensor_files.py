@@ -3,6 +3,7 @@
 Each reader returns a `Tensors`: names and shapes at once, values one at a time and as float32. PyTorch's files are read in `torch_files`.
 """
 
+import contextlib
 import errno
 import math
 import pathlib
@@ -41,6 +42,21 @@ FLOATS = tuple(np.dtype(kind) for kind in (np.float16, ml_dtypes.bfloat16, np.fl
 QUANTISED = "quantised models cannot be read"
 
 
+@contextlib.contextmanager
+def damage_told(what: str) -> Iterator[None]:
+    """Makes a library's error on damaged data the user's: `what`, and why."""
+    try:
+        yield
+    except UserError:
+        raise
+    except DAMAGED as error:
+        raise UserError(f"{what}: {first_line(error)}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise UserError(f"{what}: the file points before its own start") from None
+
+
 class Tensors(Mapping[str, np.ndarray]):
     """Tensors by name; a value is read when it is asked for, as float32, and not kept: ask for it once.
 
@@ -59,16 +75,8 @@ class Tensors(Mapping[str, np.ndarray]):
         self._read = read
 
     def __getitem__(self, name: str) -> np.ndarray:
-        try:
+        with damage_told(f"{self.path}: {name} cannot be read"):
             value = np.asarray(self._read(name))
-        except UserError:
-            raise
-        except DAMAGED as error:
-            raise UserError(f"{self.path}: {name} cannot be read: {first_line(error)}") from None
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise UserError(f"{self.path}: {name} cannot be read: the file points before its own start") from None
         if value.dtype not in FLOATS:
             raise UserError(f"{self.path}: {name} is of type {value.dtype}, and weights are floating point of 16 to 64 bits: {QUANTISED}")
         value = value.astype(np.float32, copy=False)

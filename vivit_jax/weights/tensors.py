@@ -1,6 +1,5 @@
 """Opens the tensors at a path: a file of any known kind, recognised by its content, or the directory of one, also in shards."""
 
-import errno
 import json
 import os
 import pathlib
@@ -14,7 +13,7 @@ from safetensors.numpy import save_file
 
 from vivit_jax import places
 from vivit_jax.errors import UserError
-from vivit_jax.weights.tensor_files import DAMAGED, Tensors, first_line, read_msgpack, read_npz, read_safetensors
+from vivit_jax.weights.tensor_files import Tensors, damage_told, read_msgpack, read_npz, read_safetensors
 from vivit_jax.weights.torch_files import read_torch
 from vivit_jax.weights.wrappers import unwrapped
 
@@ -51,19 +50,11 @@ def read_tensors(path: pathlib.Path) -> Tensors:
 def _read_file(path: pathlib.Path) -> Tensors:
     if not path.is_file():
         raise UserError(f"{path} is neither a file nor a folder" if path.exists() else f"{path} does not exist")
-    try:
+    with damage_told(f"{path} is damaged"):
         kind = _kind(path)
         if kind is None:
             raise UserError(f"{path} is not a .npz, .safetensors, .pth/.bin or Flax msgpack file of weights")
         return READERS[kind](path)
-    except UserError:
-        raise
-    except DAMAGED as error:
-        raise UserError(f"{path} is damaged: {first_line(error)}") from None
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise UserError(f"{path} is damaged: it points before its own start") from None
 
 
 def _kind(path: pathlib.Path) -> str | None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from vivit_jax.data.splits import USUAL
 from vivit_jax.data.times import number
 from vivit_jax.errors import UserError
+from vivit_jax.files import real_path
 
 Label = str | None | tuple[str, ...] | Mapping[str, str | None]
 """A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head. None if not known."""
@@ -177,7 +177,7 @@ def locate(folder: pathlib.Path, path: str | pathlib.Path, within: pathlib.Path 
     if not is_utf8(str(path)):
         raise UserError(f"{str(path)!r}: the name is not UTF-8; rename the file")
     joined = folder / path
-    if within is not None and not resolved(joined).is_relative_to(resolved(within)):
+    if within is not None and not real_path(joined).is_relative_to(real_path(within)):
         raise UserError(f"{path}: leads out of {within}, the only folder that --within allows")
     problem = _problem(joined)
     if problem:
@@ -194,11 +194,6 @@ def _problem(path: pathlib.Path) -> str | None:
         return "not a file" if path.exists() else "no such file"
     except (OSError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error)
-
-
-def resolved(path: pathlib.Path) -> pathlib.Path:
-    """`path` with its links followed, as far as they can be."""
-    return pathlib.Path(os.path.realpath(path))
 
 
 def too_few_frames(frames: int, start: float = 0.0, end: float | None = None, length: float = 0.0) -> str:

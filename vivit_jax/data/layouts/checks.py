@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from vivit_jax.console import counted, first_of
-from vivit_jax.data.layouts.base import Annotations, Clip, class_names, is_known, resolved
+from vivit_jax.data.layouts.base import Annotations, Clip, class_names, is_known
 from vivit_jax.data.layouts.copies import content_groups
 from vivit_jax.data.splits import USUAL
 from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError
+from vivit_jax.files import real_path
 from vivit_jax.heads import by_head
 
 
@@ -85,7 +86,7 @@ def _check_unique(clips: Sequence[Clip]) -> None:
     for clip in clips:
         if not isinstance(clip.source, pathlib.Path):
             continue
-        first = seen.setdefault((resolved(clip.source), clip.start, clip.end, clip.by_frames), clip)
+        first = seen.setdefault((real_path(clip.source), clip.start, clip.end, clip.by_frames), clip)
         if first is not clip:
             raise UserError(_twice(first, clip))
 

@@ -5,8 +5,7 @@ import pathlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from vivit_jax.data.layouts.base import resolved
-from vivit_jax.files import sha256
+from vivit_jax.files import real_path, sha256
 
 END_BYTES = 4096  # read at each end of files of equal size, before their whole contents are compared
 
@@ -16,7 +15,7 @@ def content_groups(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
 
     A file is read whole only if another has the same size and the same ends.
     """
-    real = {path: resolved(path) for path in paths}
+    real = {path: real_path(path) for path in paths}
     alike = _several(_several([set(real.values())], _size), _ends)
     digests = {path: _content(path) for same in alike for path in sorted(same)}
     return {path: digests.get(file, str(file)) for path, file in real.items()}

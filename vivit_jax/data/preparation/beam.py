@@ -10,7 +10,7 @@ import pathlib
 import re
 import shlex
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import tensorflow_datasets as tfds
@@ -26,15 +26,13 @@ FACTS = "facts"
 QUIET = ["--default_sdk_harness_log_level=ERROR"]  # what the user gives comes later, and counts
 
 
-def write(
-    name: str, folder: pathlib.Path, contents: Callable[..., builder.Contents], outcome: Outcome, short_side: int, options: str
-) -> pathlib.Path:
+def write(name: str, folder: pathlib.Path, description: str, outcome: Outcome, short_side: int, options: str) -> pathlib.Path:
     """Makes a data set's videos and writes them, as `builder.write` does; tells the outcome of each clip.
 
     Args:
       name: the data set's name.
       folder: the folder to write it to.
-      contents: makes what the data set holds from its `examples`.
+      description: a sentence on where the videos came from.
       outcome: told of each clip, in order, when all are made.
       short_side: pixels; smaller videos keep their size.
       options: those of Beam's pipeline, as on a command line: `--runner=DirectRunner --direct_num_workers=2`.
@@ -49,7 +47,7 @@ def write(
         return _MakeExamples(making.jobs_of(annotations, split), short_side, os.fspath(folder / f"{FACTS}-{split}"))
 
     try:
-        path = builder.write(name, folder, contents(examples=examples), config)
+        path = builder.write(name, folder, builder.Contents.of(annotations, examples, description), config)
     except Exception as error:  # Beam wraps what is raised in a step into whatever the runner has
         if empty := re.search(r"number of generated examples is 0 for split (\w+)", str(error)):
             raise EmptySplitError(f"every video of {empty[1]} was refused") from error

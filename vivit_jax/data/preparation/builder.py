@@ -20,7 +20,7 @@ from tensorflow_datasets.core import example_serializer
 
 from vivit_jax.atomic import sync
 from vivit_jax.data import manifest
-from vivit_jax.data.layouts.base import Clip, Label
+from vivit_jax.data.layouts.base import Annotations, Clip, Label
 from vivit_jax.data.preparation.shuffling import through_plain_files
 from vivit_jax.data.preparation.transcode import Transcoded
 from vivit_jax.data.stored import open_builder, stored_labels
@@ -53,6 +53,11 @@ class Contents:
     examples: Examples
     description: str
     multi_label: bool = False
+
+    @classmethod
+    def of(cls, annotations: Annotations, examples: Examples, description: str) -> "Contents":
+        """The clips of a source."""
+        return cls(annotations.splits, annotations.labels, examples, description, annotations.multi_label)
 
 
 def features(labels: tuple[str, ...] | Mapping[str, tuple[str, ...]], *, multi_label: bool = False) -> tfds.features.FeaturesDict:

@@ -23,7 +23,7 @@ Job = list[Clip]
 def write(
     name: str,
     folder: pathlib.Path,
-    contents: Callable[..., Contents],
+    description: str,
     outcome: Outcome,
     short_side: int,
     workers: int,
@@ -35,7 +35,7 @@ def write(
     Args:
       name: the data set's name.
       folder: the folder to write it to, which also keeps its journal.
-      contents: makes what the data set holds from its `examples`.
+      description: a sentence on where the videos came from.
       outcome: told of each clip, in order.
       short_side: pixels; smaller videos keep their size.
       workers: processes that transcode.
@@ -44,10 +44,11 @@ def write(
     Raises:
       UserError: if more clips were refused than are tolerated.
     """
-    jobs = jobs_of(outcome.annotations)
-    with Journal(folder / DONE, short_side) as journal, _progress(name, len(outcome.annotations.clips), shown=progress) as advance:
-        results = make_or_resume(jobs, short_side, workers, journal)
-        path = builder.write(name, folder, contents(examples=_BySplit(_stored(results, outcome, advance))))
+    annotations = outcome.annotations
+    with Journal(folder / DONE, short_side) as journal, _progress(name, len(annotations.clips), shown=progress) as advance:
+        results = make_or_resume(jobs_of(annotations), short_side, workers, journal)
+        examples = _BySplit(_stored(results, outcome, advance))
+        path = builder.write(name, folder, Contents.of(annotations, examples, description))
         outcome.summary.resumed = journal.reused
     return path
 

@@ -8,7 +8,6 @@ import io
 import logging
 import pathlib
 import time
-import typing
 from collections.abc import Callable, Mapping, Sequence
 
 from vivit_jax import extras
@@ -31,9 +30,6 @@ from vivit_jax.data.preparation.place import (
 )
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, unknown_name
-
-if typing.TYPE_CHECKING:
-    from vivit_jax.data.preparation.builder import Contents
 
 __all__ = ["SHORT_SIDE", "SHOWN", "EmptySplitError", "RefusedError", "Summary", "prepare"]
 
@@ -87,7 +83,7 @@ def prepare(
     from vivit_jax.data.preparation import builder, making
 
     started = time.monotonic()
-    reading, shares = _asked(reading, options), _asked_shares(shares, split)
+    reading, shares = _asked(reading or Reading(), options), _asked_shares(shares, split)
     workers = available_cpus() if workers is None else workers
     builder.check_name(name)
     _check_numbers(short_side, workers, tolerate)
@@ -98,15 +94,15 @@ def prepare(
     recover(target)
     check_free(target, source, overwrite=overwrite)
     if "tolerate" in LAYOUTS[layout].takes:
-        reading = dataclasses.replace(reading or Reading(), tolerate=tolerate)
+        reading = dataclasses.replace(reading, tolerate=tolerate)
     annotations = read_layout(layout, source, reading, shares)
     check_apart(target, (path for clip in annotations.clips for path in files_read_by(clip.source)))
-    contents = _contents(annotations, f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels.")
+    description = f"Videos prepared by `vivit prepare {layout}`, with a short side of at most {short_side} pixels."
     summary = Summary(target, remarks=annotations.remarks)
     with staging(target) as folder:
         with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             outcome = Outcome(annotations, tolerated(tolerate, len(annotations.clips)), summary, Listing(file, _root(source, reading)))
-            path = write(name, folder, contents, outcome, short_side)
+            path = write(name, folder, description, outcome, short_side)
         (folder / CLIPS).rename(path / CLIPS)
         _write_reports(path, summary, annotations, reading)
         builder.finish(path, annotations.labels)
@@ -124,9 +120,8 @@ def _check_numbers(short_side: int, workers: int, tolerate: float) -> None:
         raise UserError(f"--tolerate must be a number of videos, or a share of all below 1, got {tolerate:g}")
 
 
-def _asked(reading: Reading | None, options: Mapping[str, object]) -> Reading | None:
-    if not options:
-        return reading
+def _asked(reading: Reading, options: Mapping[str, object]) -> Reading:
+    """The reading with the fields that are given one by one, as they may be written in Python."""
     fields = [field.name for field in dataclasses.fields(Reading)]
     unknown = next((name for name in options if name not in fields), None)
     if unknown is not None:
@@ -137,7 +132,7 @@ def _asked(reading: Reading | None, options: Mapping[str, object]) -> Reading | 
     for name, made in (("heads", str), ("annotations", pathlib.Path)):
         several = [given[name]] if isinstance(given.get(name), str | pathlib.Path) else given.get(name, ())
         given |= {name: tuple(made(entry) for entry in several)} if several else {}
-    return dataclasses.replace(reading or Reading(), **given)
+    return dataclasses.replace(reading, **given)
 
 
 def _asked_shares(shares: Shares | None, split: str | None) -> Shares | None:
@@ -165,38 +160,23 @@ def _by_beam(options: str) -> Callable[..., pathlib.Path]:
     return functools.partial(beam.write, options=options)
 
 
-def _contents(annotations: Annotations, description: str) -> "Callable[..., Contents]":
-    """What the data set is made of, but for its `examples`, which those who make the videos give."""
-    from vivit_jax.data.preparation.builder import Contents
-
-    return functools.partial(
-        Contents,
-        splits=annotations.splits,
-        labels=annotations.labels,
-        multi_label=annotations.multi_label,
-        description=description,
-    )
-
-
-def _root(source: pathlib.Path | None, reading: Reading | None) -> pathlib.Path | None:
+def _root(source: pathlib.Path | None, reading: Reading) -> pathlib.Path | None:
     """The folder that the origins in the list are relative to."""
-    if reading is not None and reading.root is not None:
-        return reading.root
-    return source if source is None or source.is_dir() else source.parent
+    return reading.root or (source if source is None or source.is_dir() else source.parent)
 
 
-def _write_reports(path: pathlib.Path, summary: Summary, annotations: Annotations, reading: Reading | None) -> None:
+def _write_reports(path: pathlib.Path, summary: Summary, annotations: Annotations, reading: Reading) -> None:
     """Writes what was done beside the data set: `preparation.json`, and the list of missing videos if there are any."""
     if annotations.missing:
         write_atomically(path / MISSING, _listed(annotations.missing))
     write_json(path / REPORT, _report(summary, annotations, reading))
 
 
-def _report(summary: Summary, annotations: Annotations, reading: Reading | None) -> dict:
+def _report(summary: Summary, annotations: Annotations, reading: Reading) -> dict:
     """What `preparation.json` holds. Its key `manifest` shows that a manifest was written, which older versions did not do."""
     groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
     report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
-    named = {"group_column": reading.group} if reading is not None and reading.group else {}
+    named = {"group_column": reading.group} if reading.group else {}
     unlabelled = {"unlabelled": list(annotations.unlabelled)} if annotations.unlabelled else {}
     return report | ({"groups": groups} if groups else {}) | named | unlabelled | {"manifest": True}
 

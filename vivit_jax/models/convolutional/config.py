@@ -3,10 +3,8 @@
 import dataclasses
 from collections.abc import Collection, Mapping
 
-from flax.core import FrozenDict
-
-from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
+from vivit_jax.errors import UserError
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_flag, check_name, check_positive, check_rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,20 +44,15 @@ class ConvolutionalConfig(BaseConfig):
         Raises:
           UserError: naming the field of section `model`.
         """
-        names = {"architecture": architectures, "dtype": DTYPES, "convolutions": convolutions}
-        for field, known in names.items():
-            if not isinstance(getattr(self, field), str) or getattr(self, field) not in known:
-                raise unknown_name(f"model.{field}", str(getattr(self, field)), known)
-        if isinstance(self.num_classes, Mapping):
-            object.__setattr__(self, "num_classes", FrozenDict(self.num_classes))
-        object.__setattr__(self, "clip", tuple(self.clip))
+        check_name("architecture", self.architecture, architectures)
+        check_name("dtype", self.dtype, DTYPES)
+        check_name("convolutions", self.convolutions, convolutions)
+        self._set("clip", tuple(self.clip))
         if len(self.clip) != 3:
             raise UserError(f"model.clip must be (t, h, w), got {self.clip}")
-        counts = {"width": self.width, **{f"clip {axis}": extent for axis, extent in zip("thw", self.clip, strict=True)}}
-        counts |= {f"num_classes{f'.{name}' if name else ''}": count for name, count in self.heads.items()}
-        for name, count in counts.items():
-            check_positive(name, count)
-        if not 0.0 <= self.dropout < 1.0:
-            raise UserError(f"model.dropout must be in [0, 1), got {self.dropout}")
-        if not isinstance(self.frozen_statistics, bool):
-            raise UserError(f"model.frozen_statistics must be true or false, got {self.frozen_statistics!r}")
+        check_positive("width", self.width)
+        for axis, extent in zip("thw", self.clip, strict=True):
+            check_positive(f"clip {axis}", extent)
+        self._check_heads()
+        check_rate("dropout", self.dropout)
+        check_flag("frozen_statistics", self.frozen_statistics)

@@ -28,8 +28,3 @@ def height_below_head(depths: Sequence[int], path: str) -> int | None:
         stage, block = int(place[1]), int(place[2])
         return sum(depths[: stage - 1]) + block + 1
     return None
-
-
-def edges(side: int, count: int) -> tuple[int, ...]:
-    """The (count + 1,) edges of `count` boxes along a side of a frame, in pixels, all about as large."""
-    return tuple(round(i * side / count) for i in range(count + 1))

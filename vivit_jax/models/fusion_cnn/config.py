@@ -5,10 +5,8 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from flax.core import FrozenDict
-
-from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
+from vivit_jax.errors import UserError
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_flag, check_name, check_positive
 
 # How the frames of a clip come together, and how many frames the paper gives each kind of fusion.
 FUSIONS = {"single_frame": 1, "early": 10, "late": 2, "slow": 10}
@@ -81,24 +79,17 @@ class FusionCNNConfig(BaseConfig):
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.fusion not in FUSIONS:
-            raise unknown_name("model.fusion", str(self.fusion), FUSIONS)
-        if self.dtype not in DTYPES:
-            raise unknown_name("model.dtype", str(self.dtype), DTYPES)
-        if not isinstance(self.multiresolution, bool):
-            raise UserError(f"model.multiresolution must be true or false, got {self.multiresolution!r}")
+        check_name("fusion", self.fusion, FUSIONS)
+        check_name("dtype", self.dtype, DTYPES)
+        check_flag("multiresolution", self.multiresolution)
         side = MULTIRESOLUTION_SIDE if self.multiresolution else SIDE
         self._set("clip", (FUSIONS[self.fusion], side, side) if self.clip is None else tuple(self.clip))
         self._set("filters", tuple(self.filters))
         self._set("hidden", tuple(self.hidden))
         self._set("dropout", tuple(self.dropout))
-        if isinstance(self.num_classes, Mapping):
-            self._set("num_classes", FrozenDict(self.num_classes))
         self._check_numbers()
+        self._check_heads()
         self._check_clip()
-
-    def _set(self, field: str, value: object) -> None:
-        object.__setattr__(self, field, value)
 
     def _check_numbers(self) -> None:
         for field, length in (("clip", 3), ("filters", len(CONVOLUTIONS)), ("hidden", 2), ("dropout", 2)):
@@ -109,8 +100,6 @@ class FusionCNNConfig(BaseConfig):
                 check_positive(field, value)
         if not all(0.0 <= rate < 1.0 for rate in self.dropout):
             raise UserError(f"model.dropout must be two rates in [0, 1), got {self.dropout}")
-        for name, count in self.heads.items():
-            check_positive(f"num_classes{f'.{name}' if name else ''}", count)
 
     def _check_clip(self) -> None:
         frames, *sides = self.clip

@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from vivit_jax.models.cells import Cells
+from vivit_jax.models.cells import Cells, edges
 from vivit_jax.models.families import Family
 from vivit_jax.models.fusion_cnn.config import FusionCNNConfig
 from vivit_jax.models.fusion_cnn.model import FusionCNN
@@ -30,7 +28,7 @@ def cells(config: FusionCNNConfig) -> Cells:
     """
     frames, *sides = config.clip
     finer = 2 if config.multiresolution else 1
-    rows, columns = (_edges(side, finer * config.map_side(side)) for side in sides)
+    rows, columns = (edges(side, finer * config.map_side(side)) for side in sides)
     return Cells(tuple((frame,) for frame in range(frames)), rows, columns)
 
 
@@ -38,10 +36,6 @@ def describe(config: FusionCNNConfig) -> str:
     """For example `CNN, slow fusion, multiresolution`."""
     kind = "single frame" if config.fusion == "single_frame" else f"{config.fusion} fusion"
     return f"CNN, {kind}{', multiresolution' if config.multiresolution else ''}"
-
-
-def _edges(side: int, count: int) -> tuple[int, ...]:
-    return tuple(np.linspace(0, side, count + 1).round().astype(int).tolist())
 
 
 FAMILY = Family(

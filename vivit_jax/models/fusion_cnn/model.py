@@ -11,8 +11,10 @@ from jaxtyping import Array, Float
 
 from vivit_jax.models.clips import check_video
 from vivit_jax.models.fusion_cnn.config import CONVOLUTIONS, FusionCNNConfig
-from vivit_jax.models.fusion_cnn.response_normalisation import response_normalisation
 from vivit_jax.models.head import Logits, classified
+
+# Of response normalisation (Krizhevsky et al. 2012, Sec. 3.3), which Karpathy et al. 2014 keep.
+K, WINDOW, ALPHA, BETA = 2.0, 5, 1e-4, 0.75
 
 
 class FusionCNN(nn.Module):
@@ -103,6 +105,20 @@ class SpanningConvolution(nn.Module):
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
         return (responses + bias.astype(x.dtype)).reshape(b, n, *responses.shape[1:])
+
+
+@jax.checkpoint  # else its float32 squares and sums would be most of what is kept for the backward pass
+def response_normalisation(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
+    """Across channels: x / (K + ALPHA * sum of squares over the WINDOW channels around each)^BETA, computed in float32, in the type of `x`.
+
+    ALPHA multiplies the sum, as in the paper. In `torch.nn.LocalResponseNorm` it multiplies the mean: pass it WINDOW * ALPHA there.
+    """
+    channels, reach = x.shape[-1], WINDOW // 2
+    values = x.astype(jnp.float32)
+    padded = jnp.pad(jnp.square(values), [(0, 0)] * (x.ndim - 1) + [(reach, reach)])
+    total = sum(padded[..., i : i + channels] for i in range(WINDOW))
+    root = jax.lax.rsqrt(K + ALPHA * total)
+    return (values * root * jnp.sqrt(root)).astype(x.dtype)  # root^1.5 is the power -BETA
 
 
 def context_of(video: Float[Array, "b t h w c"]) -> Float[Array, "b t h/2 w/2 c"]:

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.heads import by_head
-from vivit_jax.models.base_config import check_positive
+from vivit_jax.models.base_config import BaseConfig, check_name, check_positive
 from vivit_jax.models.families import ModelConfig, family_of, make_config
 from vivit_jax.models.layer_outputs import STATISTICS
 
@@ -18,7 +17,7 @@ LAST = (-1,)
 
 
 @dataclasses.dataclass(frozen=True)
-class ProbeConfig:
+class ProbeConfig(BaseConfig):
     """A frozen backbone and a head on its features or tokens.
 
     Attributes:
@@ -60,17 +59,13 @@ class ProbeConfig:
         if not isinstance(self.backbone, Mapping) or not isinstance(self.backbone.get("family"), str):
             raise UserError(f"model.backbone must be a model's config with its family, got {self.backbone!r}")
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in self.backbone.items()}
-        object.__setattr__(self, "backbone", FrozenDict(plain))
+        self._set("backbone", FrozenDict(plain))
         if plain["family"] == self.family or self.model.num_classes is not None:
             got = f"family {plain['family']} with num_classes {plain.get('num_classes')}"
             raise UserError(f"model.backbone must be of another family and without a head, got {got}")
-        object.__setattr__(self, "clip", tuple(self.model.clip))
-        if isinstance(self.num_classes, Mapping):
-            object.__setattr__(self, "num_classes", FrozenDict(self.num_classes))
-        if self.kind not in KINDS:
-            raise unknown_name("model.kind", str(self.kind), KINDS)
-        for name, count in self.heads.items():
-            check_positive(f"num_classes {name}".rstrip(), count)
+        self._set("clip", tuple(self.model.clip))
+        check_name("kind", self.kind, KINDS)
+        self._check_heads()
         for field in ("rows", "neighbours", "queries", "num_heads"):
             check_positive(field, getattr(self, field))
         for field in ("patches", "mlp_dim"):
@@ -122,22 +117,13 @@ class ProbeConfig:
         return getattr(self.model, "scan_layers", False)
 
     @property
-    def heads(self) -> dict[str, int]:
-        """Classes of each head by name; a single head has the empty name."""
-        return {} if self.num_classes is None else by_head(self.num_classes)
-
-    @property
     def compute_dtype(self) -> jnp.dtype:
         """The type of the backbone's computation on the device at hand."""
         return self.model.compute_dtype
 
     def to_dict(self) -> dict:
-        """Plain values for JSON."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        values |= {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
-        if isinstance(self.num_classes, Mapping):
-            values["num_classes"] = dict(self.num_classes)
-        return values | {"backbone": described(self.model)}
+        """Plain values for JSON, those of the backbone with its family."""
+        return super().to_dict() | {"backbone": described(self.model)}
 
 
 def described(config: ModelConfig) -> dict:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vivit_jax.models.cells import Cells
-from vivit_jax.models.convolutional.residual_family import edges, height_below_head, plain
+from vivit_jax.models.cells import Cells, edges
+from vivit_jax.models.convolutional.residual_family import height_below_head, plain
 from vivit_jax.models.families import Family
 from vivit_jax.models.resnet3d.config import WIDTH, ResNet3DConfig
 from vivit_jax.models.resnet3d.model import ResNet3D

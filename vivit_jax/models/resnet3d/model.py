@@ -16,7 +16,7 @@ from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.convolutional.computation import computation_of
 from vivit_jax.models.convolutional.convolution import HEAD_INIT, Conv, normalised
 from vivit_jax.models.head import Logits, classified
-from vivit_jax.models.resnet3d.config import Block, Extents, ResNet3DConfig
+from vivit_jax.models.resnet3d.config import Block, ResNet3DConfig
 from vivit_jax.models.resnet3d.factorised import FactorisedConv
 
 
@@ -40,10 +40,11 @@ class ResNet3D(nn.Module):
         """
         config = self.config
         check_video(video, config.clip)
-        x = Stem(config, self.axis_name, name="stem")(video.astype(config.compute_dtype), train=train)
+        layers = _Layers(config, self.axis_name, train=train)
+        x = Stem(config, layers, name="stem")(video.astype(config.compute_dtype))
         for stage in range(1, 5):
             blocks = tuple(block for block in config.blocks if block.stage == stage)
-            x = Stage(config, blocks, self.axis_name, name=f"stage_{stage}")(x, train=train)
+            x = Stage(config, blocks, layers, name=f"stage_{stage}")(x)
             if stage == 1 and config.plan.inflated:
                 x = nn.max_pool(x, (2, 1, 1), (2, 1, 1), padding="SAME")
         features = x.astype(jnp.float32).mean(axis=(1, 2, 3))
@@ -51,22 +52,34 @@ class ResNet3D(nn.Module):
         return classified(features, config.heads, HEAD_INIT)
 
 
+class _Layers:
+    """Makes the layers of a model with the settings that they all share: how to convolve, and how to take batch statistics."""
+
+    def __init__(self, config: ResNet3DConfig, axis_name: str | None, *, train: bool) -> None:
+        how = computation_of(config.convolutions)
+        statistics = {"axis_name": axis_name, "frozen": config.frozen_statistics}
+        self.norm = functools.partial(BatchNorm, one_pass=how.one_pass, **statistics)
+        self.conv = functools.partial(Conv, computation=how, repeat_edges=config.plan.inflated)
+        self.factorised = functools.partial(FactorisedConv, computation=how, train=train, **statistics)
+        self.normalised = functools.partial(normalised, how=how, train=train)
+
+
 class Stem(nn.Module):
     """The layers in front of the stages: a 3x7x7 convolution, its two halves (R(2+1)D), or an image ResNet's 7x7 and pooling (C2D, I3D)."""
 
     config: ResNet3DConfig
-    axis_name: str | None = None
+    layers: _Layers
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b t h w 3"], *, train: bool) -> Float[Array, "b t h2 w2 c"]:
+    def __call__(self, x: Float[Array, "b t h w 3"]) -> Float[Array, "b t h2 w2 c"]:
         """Features at half the height and width; at a quarter for C2D and I3D."""
-        plan, conv = self.config.plan, _Convolutions(self.config, self.axis_name, train=train)
+        config, plan, layers = self.config, self.config.plan, self.layers
         if plan.kinds[0] == "factorised":
-            layer = conv.factorised(self.config.stem_middle, self.config.width, (3, 7, 7), (1, 2, 2), name="conv")
+            conv = layers.factorised(config.stem_middle, config.width, (3, 7, 7), (1, 2, 2), name="conv")
         else:
             time = 3 if not plan.inflated else 5 if plan.is_temporal else 1
-            layer = conv.plain(self.config.width, (time, 7, 7), (1, 2, 2), name="conv")
-        x = nn.relu(conv.normalised(layer, conv.norm(name="norm"), x))
+            conv = layers.conv(config.width, (time, 7, 7), (1, 2, 2), name="conv")
+        x = nn.relu(layers.normalised(conv, layers.norm(name="norm"), x))
         return nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=((0, 0), (1, 1), (1, 1))) if plan.inflated else x
 
 
@@ -75,13 +88,13 @@ class Stage(nn.Module):
 
     config: ResNet3DConfig
     blocks: tuple[Block, ...]
-    axis_name: str | None = None
+    layers: _Layers
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b t h w c"], *, train: bool) -> Float[Array, "b t2 h2 w2 d"]:
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b t2 h2 w2 d"]:
         """The output of the last block."""
         for block in self.blocks:
-            x = Residual(self.config, block, self.axis_name, name=f"block_{block.number:02d}")(x, train=train)
+            x = Residual(self.config, block, self.layers, name=f"block_{block.number:02d}")(x)
         return x
 
 
@@ -90,53 +103,37 @@ class Residual(nn.Module):
 
     config: ResNet3DConfig
     block: Block
-    axis_name: str | None = None
+    layers: _Layers
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b t h w c"], *, train: bool) -> Float[Array, "b t2 h2 w2 d"]:
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b t2 h2 w2 d"]:
         """The sum of the last convolution and the shortcut, through a ReLU."""
-        block, conv = self.block, _Convolutions(self.config, self.axis_name, train=train)
+        block, layers = self.block, self.layers
         shortcut = x
         if block.changes_shape:
-            layer = conv.plain(block.outputs, (1, 1, 1), block.stride, name="conv_shortcut")
-            shortcut = conv.normalised(layer, conv.norm(name="norm_shortcut"), x)
-        layers = self._bottleneck(conv) if self.config.plan.bottleneck else self._basic(conv)
-        for number, layer in enumerate(layers, start=1):
-            x = conv.normalised(layer, conv.norm(name=f"norm_{number}"), x)
-            x = nn.relu(x if number < len(layers) else x + shortcut)
+            conv = layers.conv(block.outputs, (1, 1, 1), block.stride, name="conv_shortcut")
+            shortcut = layers.normalised(conv, layers.norm(name="norm_shortcut"), x)
+        convs = self._bottleneck() if self.config.plan.bottleneck else self._basic()
+        for number, conv in enumerate(convs, start=1):
+            x = layers.normalised(conv, layers.norm(name=f"norm_{number}"), x)
+            x = nn.relu(x if number < len(convs) else x + shortcut)
         return x
 
-    def _basic(self, conv: "_Convolutions") -> list[nn.Module]:
-        block = self.block
+    def _basic(self) -> list[nn.Module]:
+        block, layers = self.block, self.layers
         if block.kind == "factorised":
-            make = functools.partial(conv.factorised, block.middle, block.width, (3, 3, 3))
-            return [make(block.stride, name="conv_1"), make((1, 1, 1), name="conv_2")]
+            conv = functools.partial(layers.factorised, block.middle, block.width, (3, 3, 3))
+            return [conv(block.stride, name="conv_1"), conv((1, 1, 1), name="conv_2")]
         time = 3 if block.kind == "joint" else 1
         return [
-            conv.plain(block.width, (max(time, block.time), 3, 3), block.stride, name="conv_1"),
-            conv.plain(block.width, (time, 3, 3), name="conv_2"),
+            layers.conv(block.width, (max(time, block.time), 3, 3), block.stride, name="conv_1"),
+            layers.conv(block.width, (time, 3, 3), name="conv_2"),
         ]
 
-    def _bottleneck(self, conv: "_Convolutions") -> list[nn.Module]:
-        block = self.block
+    def _bottleneck(self) -> list[nn.Module]:
+        block, layers = self.block, self.layers
         return [
-            conv.plain(block.width, (block.time, 1, 1), name="conv_1"),
-            conv.plain(block.width, (1, 3, 3), block.stride, name="conv_2"),
-            conv.plain(block.outputs, (1, 1, 1), name="conv_3"),
+            layers.conv(block.width, (block.time, 1, 1), name="conv_1"),
+            layers.conv(block.width, (1, 3, 3), block.stride, name="conv_2"),
+            layers.conv(block.outputs, (1, 1, 1), name="conv_3"),
         ]
-
-
-class _Convolutions:
-    """Makes the layers of a model with the settings that they all share: how to compute them, and how to take batch statistics."""
-
-    def __init__(self, config: ResNet3DConfig, axis_name: str | None, *, train: bool) -> None:
-        how = computation_of(config.convolutions)
-        statistics = {"axis_name": axis_name, "frozen": config.frozen_statistics}
-        self.norm = functools.partial(BatchNorm, one_pass=how.one_pass, **statistics)
-        self.factorised = functools.partial(FactorisedConv, computation=how, train=train, **statistics)
-        self.normalised = functools.partial(normalised, how=how, train=train)
-        self._plain = functools.partial(Conv, computation=how, repeat_edges=config.plan.inflated)
-
-    def plain(self, outputs: int, kernel: Extents, stride: Extents = (1, 1, 1), *, name: str) -> Conv:
-        """One convolution."""
-        return self._plain(outputs, kernel, stride, name=name)

@@ -8,10 +8,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from flax.core import FrozenDict
-
-from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
+from vivit_jax.errors import UserError
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_flag, check_name, check_positive, check_rate
 from vivit_jax.models.vivit.patch_dropout import PatchDropout, count_kept
 
 FACTORISATIONS = (
@@ -129,24 +127,19 @@ class ViViTConfig(BaseConfig):
         self._check_names()
         self._fill_in()
         self._check_numbers()
+        self._check_heads()
+        self._check_combinations()
 
     def _check_names(self) -> None:
-        for field, known in (
-            ("factorisation", FACTORISATIONS),
-            ("tokenizer", TOKENIZERS),
-            ("attention_order", ATTENTION_ORDERS),
-            ("activation", ACTIVATIONS),
-            ("dtype", DTYPES),
-            ("attention", ATTENTION_BACKENDS),
-        ):
-            if getattr(self, field) not in known:
-                raise unknown_name(f"model.{field}", str(getattr(self, field)), known)
-        if self.pool is not None and self.pool not in POOLS:
-            raise unknown_name("model.pool", str(self.pool), POOLS)
-        if self.patch_dropout_by is not None and self.patch_dropout_by not in PATCH_DROPOUTS:
-            raise unknown_name("model.patch_dropout_by", str(self.patch_dropout_by), PATCH_DROPOUTS)
-        if self.size is not None and self.size not in SIZES:
-            raise unknown_name("model.size", str(self.size), SIZES)
+        check_name("factorisation", self.factorisation, FACTORISATIONS)
+        check_name("tokenizer", self.tokenizer, TOKENIZERS)
+        check_name("attention_order", self.attention_order, ATTENTION_ORDERS)
+        check_name("activation", self.activation, ACTIVATIONS)
+        check_name("dtype", self.dtype, DTYPES)
+        check_name("attention", self.attention, ATTENTION_BACKENDS)
+        for field, known in (("pool", POOLS), ("patch_dropout_by", PATCH_DROPOUTS), ("size", SIZES)):
+            if getattr(self, field) is not None:
+                check_name(field, getattr(self, field), known)
 
     def _fill_in(self) -> None:
         """Makes the defaults that depend on other values explicit, so that two equal models compare equal."""
@@ -158,8 +151,6 @@ class ViViTConfig(BaseConfig):
             self._set(field, widths[field] if value is None else value)
         if self.pool is None:
             self._set("pool", "token" if self.has_cls else "mean")
-        if isinstance(self.num_classes, Mapping):
-            self._set("num_classes", FrozenDict(self.num_classes))
         for field, spatial in (("temporal_heads", self.num_heads), ("temporal_mlp_dim", self.mlp_dim)):
             if getattr(self, field) == spatial:
                 self._set(field, None)
@@ -168,18 +159,12 @@ class ViViTConfig(BaseConfig):
         self._set("tubelet", tuple(self.tubelet))
         self._set("clip", tuple(self.clip))
 
-    def _set(self, field: str, value: object) -> None:
-        object.__setattr__(self, field, value)
-
     def _check_numbers(self) -> None:
-        for field in (
-            "hidden_size",
-            "num_layers",
-            "num_heads",
-            "mlp_dim",
-            *(field for field in ("sampled_frames", "temporal_heads", "temporal_mlp_dim") if getattr(self, field) is not None),
-        ):
+        for field in ("hidden_size", "num_layers", "num_heads", "mlp_dim"):
             check_positive(field, getattr(self, field))
+        for field in ("sampled_frames", "temporal_heads", "temporal_mlp_dim"):
+            if getattr(self, field) is not None:
+                check_positive(field, getattr(self, field))
         for field in ("tubelet", "clip"):
             value = getattr(self, field)
             if len(value) != 3:
@@ -187,19 +172,15 @@ class ViViTConfig(BaseConfig):
             for extent in value:
                 check_positive(field, extent)
         for field in ("dropout", "attention_dropout", "stochastic_depth", "patch_dropout"):
-            if not 0.0 <= getattr(self, field) < 1.0:
-                raise UserError(f"model.{field} must be in [0, 1), got {getattr(self, field)}")
+            check_rate(field, getattr(self, field))
         if self.temporal_layers != 0:
             check_positive("temporal_layers", self.temporal_layers)
-        for field in ("norm_eps", *(("last_norm_eps",) if self.last_norm_eps is not None else ())):
-            if not 0 < getattr(self, field) < 1:
-                raise UserError(f"model.{field} must be above 0 and below 1, got {getattr(self, field)}")
+        last_norm_eps = self.norm_eps if self.last_norm_eps is None else self.last_norm_eps
+        for field, eps in (("norm_eps", self.norm_eps), ("last_norm_eps", last_norm_eps)):
+            if not 0 < eps < 1:
+                raise UserError(f"model.{field} must be above 0 and below 1, got {eps}")
         for field in ("stochastic_depth_rescale", "stochastic_depth_skips", "remat", "scan_layers"):
-            if not isinstance(getattr(self, field), bool):
-                raise UserError(f"model.{field} must be true or false, got {getattr(self, field)!r}")
-        for name, count in self.heads.items():
-            check_positive(f"num_classes{f'.{name}' if name else ''}", count)
-        self._check_combinations()
+            check_flag(field, getattr(self, field))
 
     def _check_combinations(self) -> None:
         for field in ("num_heads", "temporal_heads"):

@@ -26,15 +26,15 @@ Attentions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Encoded(NamedTuple):
-    """The tokens after a layer, normalised.
+    """The output of a layer.
 
     Attributes:
-      tokens: all of them.
-      mean: their mean, where `config.pool` is `mean_then_norm`: it is taken before the norm.
+      tokens: all tokens, normalised as those after the last layer.
+      to_pool: what `config.pool` makes one feature of: these tokens, or under `mean_then_norm` their mean, which is taken before the norm.
     """
 
     tokens: Float[Array, "b *n d"]
-    mean: Float[Array, "b *m d"] | None
+    to_pool: Float[Array, "b *m d"]
 
 
 class Encoder(nn.Module):
@@ -60,18 +60,17 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(
         self, tokens: Float[Array, "b *n d"], positions: tuple[int, ...], train: bool, layers: tuple[int, ...] = ()
-    ) -> Float[Array, "b *m d"] | tuple[Encoded, ...]:
+    ) -> tuple[Float[Array, "b *m d"], tuple[Encoded, ...]]:
         """Encodes tokens.
 
         Args:
           tokens: sequences of them.
           positions: the extents of the last token axes, each place of which has a learned position.
           train: whether to draw dropout, stochastic depth and the patches to leave out.
-          layers: numbers of blocks, from 0.
+          layers: the layers whose outputs are wanted as well, counted back from -1, the last.
 
         Returns:
-          The normalised tokens after the last block, or their mean, normalised, where `config.pool` is `mean_then_norm`. With `layers`,
-          for each of them all tokens after that block, normalised as those after the last.
+          The last layer's `to_pool`, and the output of each of `layers`.
         """
         config = self.config
         dtype = config.compute_dtype
@@ -87,15 +86,12 @@ class Encoder(nn.Module):
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, padding), (0, 0)]) if padding else x
         x, after = self._blocks(self._laid_out(x), length, train, keep=bool(layers))
         norm = LayerNorm(config.last_norm_eps or config.norm_eps, config.attention, dtype, name="norm")
-        axes = tuple(range(-1 - len(positions), -1))
-        if layers:
-            kept = [after[layer][..., :length, :] for layer in layers]
-            means = [norm(x.mean(axis=axes))[1] if config.pool == "mean_then_norm" else None for x in kept]
-            return tuple(Encoded(norm(x)[1], mean) for x, mean in zip(kept, means, strict=True))
-        x = x[..., :length, :]
-        if config.pool == "mean_then_norm":
-            x = x.mean(axis=axes)
-        return norm(x)[1]
+
+        def to_pool(x: Array) -> Array:
+            return norm(x.mean(axis=tuple(range(-1 - len(positions), -1))) if config.pool == "mean_then_norm" else x)[1]
+
+        kept = [after[layer][..., :length, :] for layer in layers]
+        return to_pool(x[..., :length, :]), tuple(Encoded(norm(x)[1], to_pool(x)) for x in kept)
 
     def _blocks(self, x: Array, length: int, train: bool, *, keep: bool) -> tuple[Array, Any]:
         """The tokens after the last block and, to `keep`, after each of them."""

@@ -1,7 +1,7 @@
 """X3D as a family of models."""
 
-from vivit_jax.models.cells import Cells
-from vivit_jax.models.convolutional.residual_family import edges, height_below_head, plain
+from vivit_jax.models.cells import Cells, edges
+from vivit_jax.models.convolutional.residual_family import height_below_head, plain
 from vivit_jax.models.families import Family
 from vivit_jax.models.x3d.config import WIDTH, X3DConfig
 from vivit_jax.models.x3d.model import X3D

@@ -14,11 +14,10 @@ from vivit_jax.files import real_path
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.comparison.contenders import Contender, open_contenders
 from vivit_jax.runs.comparison.costs import Costs, costs_of, sum_of
-from vivit_jax.runs.comparison.entries import make_entry, score
+from vivit_jax.runs.comparison.entries import make_entry, score, with_front
 from vivit_jax.runs.comparison.lineup import Lineup
 from vivit_jax.runs.comparison.lining_up import line_up
 from vivit_jax.runs.comparison.pairs import compare_pairs
-from vivit_jax.runs.comparison.pareto import on_front
 from vivit_jax.runs.comparison.result import Comparison
 from vivit_jax.runs.comparison.units import FEW, Units, find_units
 from vivit_jax.runs.comparison.write import write_comparison
@@ -80,9 +79,10 @@ def compare(
         lineup, costs = _with_ensemble(lineup, costs)
     scores, samples = score(lineup, units, resamples=resamples, seed=seed)
     against = None if first is None else contenders[first].name
+    entries = [make_entry(lineup, name, scores[name], samples[name], costs[name], contenders) for name in lineup.answers]
     comparison = Comparison(
         lineup=lineup,
-        entries=tuple(make_entry(lineup, name, scores[name], samples[name], costs[name], contenders) for name in lineup.answers),
+        entries=with_front(entries),
         pairs=tuple(compare_pairs(lineup, _pairs(list(lineup.answers), against), scores, samples, units.number)),
         baseline=against,
         units=units,
@@ -92,7 +92,6 @@ def compare(
         environment=environment() if speed else None,
         batch_size=batch_size,
     )
-    comparison = comparison.with_front(on_front(comparison.entries))
     if out is not None:
         write_comparison(comparison, pathlib.Path(out), dataset)
     return comparison

@@ -1,5 +1,6 @@
 """The scores of the runs of a comparison, and what is said of each run."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,6 +67,19 @@ def make_entry(
         top5=_finite(contender.evaluation["top5"]),
         loss=_finite(contender.evaluation["loss"]),
     )
+
+
+def with_front(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The entries, with those marked that are on the Pareto front of score against GMAC a video; runs of unknown cost are not on it."""
+    known = [entry for entry in entries if entry.costs.gmac_video is not None]
+    front = [entry for entry in known if not any(_beats(other, entry) for other in known)]
+    return tuple(dataclasses.replace(entry, on_front=entry in front) for entry in entries)
+
+
+def _beats(a: Entry, b: Entry) -> bool:
+    """Whether a run is as good as another for less, or better for as much."""
+    as_good = a.score >= b.score and a.costs.gmac_video <= b.costs.gmac_video
+    return as_good and (a.score > b.score or a.costs.gmac_video < b.costs.gmac_video)
 
 
 def _finite(value: float) -> float | None:

@@ -99,10 +99,6 @@ class Comparison:
         """The test of the pairs, in words."""
         return TESTS[self.pairs[0].test]
 
-    def with_front(self, names: frozenset[str]) -> "Comparison":
-        """The comparison with the runs of these names marked as on the front."""
-        return dataclasses.replace(self, entries=tuple(dataclasses.replace(entry, on_front=entry.name in names) for entry in self.entries))
-
     def matrix(self) -> tuple[np.ndarray, list[list[float | None]]]:
         """For each run with each, the share of videos for which both predict the same, and Cohen's kappa."""
         said = [self.lineup.said(entry.name) for entry in self.entries]

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from vivit_jax.console import counted
 from vivit_jax.heads import top5_tells
 from vivit_jax.runs.comparison.pairs import Pair
 from vivit_jax.runs.comparison.result import Comparison, Entry
@@ -61,7 +62,7 @@ def method(comparison: Comparison) -> list[str]:
     draws = f"{comparison.resamples:,} draws (seed {comparison.seed})"
     said = [
         f"Intervals: {comparison.level:.0%}, by a bootstrap of {draws} over {comparison.units}.",
-        f"p: {comparison.test}, two-sided; corrected by Holm for {_count(len(comparison.pairs), 'test')}.",
+        f"p: {comparison.test}, two-sided; corrected by Holm for {counted(len(comparison.pairs), 'test')}.",
     ]
     if comparison.environment:
         device = comparison.environment["device"]
@@ -174,7 +175,3 @@ def _points(value: float) -> str:
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}"

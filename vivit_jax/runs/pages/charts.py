@@ -193,14 +193,13 @@ def _thinned(series: Series) -> Series:
     count = len(series.x)
     if count <= POINTS:
         return series
-    kept, size = {0, count - 1}, -(-2 * count // (POINTS - 2))
+    chosen, size = {0, count - 1}, -(-2 * count // (POINTS - 2))
     for first in range(0, count, size):
         known = [i for i in range(first, min(first + size, count)) if series.y[i] is not None]
-        kept |= {min(known, key=series.y.__getitem__), max(known, key=series.y.__getitem__)} if known else {first}
-    chosen = sorted(kept)
+        chosen |= {min(known, key=series.y.__getitem__), max(known, key=series.y.__getitem__)} if known else {first}
 
     def kept(values: Sequence) -> list:
-        return [values[i] for i in chosen] if len(values) else []
+        return [values[i] for i in sorted(chosen)] if len(values) else []
 
     beside = {name: kept(values) for name, values in series.beside.items()}
     return dataclasses.replace(series, x=kept(series.x), y=kept(series.y), low=kept(series.low), high=kept(series.high), beside=beside)

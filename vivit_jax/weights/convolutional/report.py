@@ -1,5 +1,8 @@
-"""Lines of the report of a transfer that every CNN has: batch statistics and torch's counters."""
+"""Lines of the report of a transfer that every CNN has: batch statistics and torch's counters, the head, the pixels."""
 
+from vivit_jax.models.convolutional.config import ConvolutionalConfig
+from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.convolutional.source import Source
 from vivit_jax.weights.convolutional.state_dict import COUNTER, STATISTICS, counters
 from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
@@ -23,6 +26,22 @@ def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[ReportLine]:
     lines = [ReportLine("batch statistics", "*.running_mean, *.running_var", f"copied, {copied} tensors")]
     left = [name for name in counters(names.values()) if name in tensors]
     return [*lines, ReportLine("-", f"*.{COUNTER} ({len(left)})", UNUSED)] if left else lines
+
+
+def head_of(source: Source, model: ConvolutionalConfig, init: InitConfig, theirs: str) -> list[ReportLine]:
+    """The lines on the model's heads and on the source's, which are `theirs`."""
+    kept = init.head == "keep"
+    heads = ", ".join(sorted(f"head_{name}" if name else "head" for name in model.heads))
+    lines = [ReportLine(heads, theirs if kept else "-", "copied" if kept else "random")] if heads else []
+    if source.classes is not None and not kept:
+        lines.append(ReportLine("-", theirs, f"left out: its {source.classes} classes are not the model's"))
+    return lines
+
+
+def pixels_of(source: Source, init: InitConfig) -> ReportLine:
+    """The line on what pixels are normalised by."""
+    origin = "given" if init.mean or init.std else source.said
+    return ReportLine("(config)", origin, f"pixel mean {init.mean or source.mean}, std {init.std or source.std}")
 
 
 def parts_of(names: dict[str, str], part: str, depth: int) -> str:

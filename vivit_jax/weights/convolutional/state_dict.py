@@ -49,10 +49,11 @@ def to_torch(path: str, array: np.ndarray) -> np.ndarray:
 def from_torch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A tensor of torch's in our layout, of `shape`.
 
-    An image model's kernel is repeated over time and divided by the number of frames (Carreau and Zisserman 2017).
+    A 1x1x1 convolution becomes a matrix where ours is one. An image model's kernel is repeated over time and divided by the number of
+    frames (Carreau and Zisserman 2017).
     """
-    if array.ndim == 2:
-        return np.ascontiguousarray(array.T)
+    if len(shape) == 2:
+        return np.ascontiguousarray(array.reshape(array.shape[:2]).T)
     if array.ndim == 5:
         return np.ascontiguousarray(array.transpose(2, 3, 4, 1, 0))
     if array.ndim == 4:

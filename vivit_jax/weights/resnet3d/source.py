@@ -1,12 +1,12 @@
 """Recognises a ResNet's state dict by its names, and its architecture by names and shapes."""
 
-import dataclasses
 import re
 
 from vivit_jax.console import first_of
 from vivit_jax.errors import UserError
 from vivit_jax.models.resnet3d.config import ARCHITECTURES, DEPTHS_18, DEPTHS_50
 from vivit_jax.weights.config import Triple
+from vivit_jax.weights.convolutional.source import Source
 from vivit_jax.weights.model_json import CONFIG, read_json
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.timm_arguments import refuse_others
@@ -29,38 +29,6 @@ PLAIN_ARGUMENTS = {
 # Pixel statistics of torchvision's weights: Kinetics-400 for videos, ImageNet for images.
 MEANS: dict[str, Triple] = {VIDEO: (0.43216, 0.394666, 0.37645), IMAGE: (0.485, 0.456, 0.406)}
 STDS: dict[str, Triple] = {VIDEO: (0.22803, 0.22145, 0.216989), IMAGE: (0.229, 0.224, 0.225)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A ResNet in a file, whose tensors are not read yet.
-
-    Attributes:
-      name: the file and its format, for reports and errors.
-      format: `video_resnet` or `image_resnet`.
-      architectures: those of our architectures that it can become.
-      width: channels of its first stage.
-      classes: classes of its head; None where it has none.
-      mean: per RGB channel, of pixels in [0, 1], that it was trained with.
-      std: per RGB channel, of pixels in [0, 1], that it was trained with.
-      said: where mean and std come from.
-      tensors: by torchvision's names.
-    """
-
-    name: str
-    format: str
-    architectures: tuple[str, ...]
-    width: int
-    classes: int | None
-    mean: Triple
-    std: Triple
-    said: str
-    tensors: Tensors
-
-    @property
-    def is_image(self) -> bool:
-        """Whether the source is an image model."""
-        return self.format == IMAGE
 
 
 def format_of(tensors: Tensors) -> str | None:
@@ -93,7 +61,8 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
     first = "layer1.0.conv1.weight" if format == IMAGE else "layer1.0.conv2.1.weight"  # as many outputs as the first stage has channels
     if not shapes.get(first):
         raise UserError(f"{name}: {first}, which tells the width, must be a tensor of at least one axis, got {shapes.get(first, 'none')}")
-    return Source(name, format, architectures, shapes[first][0], head[0] if head else None, mean, std, said, tensors)
+    classes = head[0] if head else None
+    return Source(name, architectures, shapes[first][0], classes, mean, std, said, tensors, is_image=format == IMAGE)
 
 
 def _bare_names(tensors: Tensors, name: str) -> dict[str, str]:

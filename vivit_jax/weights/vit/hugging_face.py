@@ -26,8 +26,6 @@ from vivit_jax.weights.vit.names import (
     check_complete,
     flat,
     fold_layer_scale,
-    fused_heads_in,
-    fused_heads_in_bias,
     heads_in,
     heads_in_bias,
     heads_out,
@@ -36,6 +34,7 @@ from vivit_jax.weights.vit.names import (
     torch_image_kernel,
     torch_linear,
     torch_norm,
+    torch_query_key_value,
     torch_video_kernel,
     translate,
 )
@@ -44,7 +43,6 @@ from vivit_jax.weights.vit.positions import image_positions, split_cls, video_gr
 MODEL = r"(?:(?:vit|deit|dinov2|ijepa|vivit|timesformer)\.)?"
 BLOCK = MODEL + r"(?:encoder\.layer|layers)\.(\d+)\."
 OUR_BLOCK = "encoder/block_{0:02d}/"
-QUERY_KEY_VALUE = ("query", "key", "value")
 IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 KINETICS = ((0.45,) * 3, (0.225,) * 3)  # TimeSformer's
 TIMES = "time_position"  # TimeSformer's, which are added to those of the places
@@ -54,21 +52,12 @@ BLOCKS = (
     *torch_norm(BLOCK + r"(?:layernorm_before|norm1)", OUR_BLOCK + "norm_attention"),
     *(
         row
-        for part in QUERY_KEY_VALUE
+        for part in ("query", "key", "value")
         for row in torch_linear(
             BLOCK + rf"attention\.(?:attention\.{part}|{part[0]}_proj)", OUR_BLOCK + f"attention/{part}", heads_in, heads_in_bias
         )
     ),
-    Row(
-        BLOCK + r"attention\.attention\.qkv\.weight",
-        tuple(OUR_BLOCK + f"attention/{part}/kernel" for part in QUERY_KEY_VALUE),
-        fused_heads_in,
-    ),
-    Row(
-        BLOCK + r"attention\.attention\.qkv\.bias",
-        tuple(OUR_BLOCK + f"attention/{part}/bias" for part in QUERY_KEY_VALUE),
-        fused_heads_in_bias,
-    ),
+    *torch_query_key_value(BLOCK + r"attention\.attention\.qkv", OUR_BLOCK + "attention"),
     *torch_linear(BLOCK + r"attention\.(?:output\.dense|o_proj)", OUR_BLOCK + "attention/out", heads_out),
     Row(BLOCK + r"layer_scale1\.lambda1", OUR_BLOCK + "attention/layer_scale"),
     *torch_norm(BLOCK + r"(?:layernorm_after|norm2)", OUR_BLOCK + "norm_mlp"),

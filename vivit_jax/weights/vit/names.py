@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from vivit_jax.errors import UserError
-from vivit_jax.weights.parameters import listing
+from vivit_jax.weights.parameters import misshapen, missing, summary
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.vit.backbone import Params, block_shapes, depth
 
@@ -122,6 +122,15 @@ def torch_linear(source: str, target: str, kernel: Transform = dense, bias: Tran
     return Row(source + r"\.weight", target + "/kernel", kernel), Row(source + r"\.bias", target + "/bias", bias)
 
 
+def torch_query_key_value(source: str, target: str) -> tuple[Row, Row]:
+    """The rows of torch's one linear map to query, key and value."""
+    parts = [f"{target}/{part}" for part in ("query", "key", "value")]
+    return (
+        Row(source + r"\.weight", tuple(f"{part}/kernel" for part in parts), fused_heads_in),
+        Row(source + r"\.bias", tuple(f"{part}/bias" for part in parts), fused_heads_in_bias),
+    )
+
+
 def refuse(tensors: Tensors, reasons: Iterable[tuple[str, str]], what: str) -> None:
     """Refuses a source by the first of its names that a ViViT cannot express.
 
@@ -171,23 +180,14 @@ def check_complete(translation: Translation, what: str, heads: int, *, optional_
     if optional_biases:
         _fill_biases(params)
     expected = _expected(params, heads)
-    missing = [f"{name} {shape}" for name, shape in expected.items() if name not in params]
-    wrong = [
-        f"{name} {params[name].shape} where {shape} is expected"
-        for name, shape in expected.items()
-        if name in params and params[name].shape != shape
-    ]
-    problems = [
-        f"{len(items)} {kind}: {listing(items)}"
-        for kind, items in (
-            ("tensors that no parameter takes", translation.unknown),
-            ("parameters that no tensor fills", missing),
-            ("of another shape", wrong),
-        )
-        if items
-    ]
-    if problems:
-        raise UserError(f"{what}: the tensors are not those of a vision transformer; {'; '.join(problems)}")
+    given = {name: array.shape for name, array in params.items()}
+    problems = {
+        "tensors that no parameter takes": translation.unknown,
+        "parameters that no tensor fills": missing(given, expected),
+        "of another shape": misshapen(given, expected),
+    }
+    if any(problems.values()):
+        raise UserError(f"{what}: the tensors are not those of a vision transformer; {summary(problems)}")
     return params
 
 

@@ -18,14 +18,13 @@ from vivit_jax.weights.vit.names import (
     check_complete,
     flat,
     fold_layer_scale,
-    fused_heads_in,
-    fused_heads_in_bias,
     heads_out,
     refuse,
     rows,
     torch_image_kernel,
     torch_linear,
     torch_norm,
+    torch_query_key_value,
     translate,
 )
 from vivit_jax.weights.vit.positions import image_positions
@@ -33,7 +32,6 @@ from vivit_jax.weights.vit.positions import image_positions
 MODEL = r"(?:(?:module|model|backbone)\.)*"
 BLOCK = MODEL + r"blocks\.(\d+)\."
 OUR_BLOCK = "encoder/block_{0:02d}/"
-QUERY_KEY_VALUE = tuple(OUR_BLOCK + f"attention/{part}" for part in ("query", "key", "value"))
 
 TABLE = (
     *torch_linear(MODEL + r"patch_embed\.proj", "tokenizer", torch_image_kernel),
@@ -41,8 +39,7 @@ TABLE = (
     Row(MODEL + r"pos_embed", "position", rows),
     Row(MODEL + r"mask_token", None, reason="stands for hidden patches in pre-training"),
     *torch_norm(BLOCK + r"norm1", OUR_BLOCK + "norm_attention"),
-    Row(BLOCK + r"attn\.qkv\.weight", tuple(f"{part}/kernel" for part in QUERY_KEY_VALUE), fused_heads_in),
-    Row(BLOCK + r"attn\.qkv\.bias", tuple(f"{part}/bias" for part in QUERY_KEY_VALUE), fused_heads_in_bias),
+    *torch_query_key_value(BLOCK + r"attn\.qkv", OUR_BLOCK + "attention"),
     *torch_linear(BLOCK + r"attn\.proj", OUR_BLOCK + "attention/out", heads_out),
     Row(BLOCK + r"(?:ls1\.gamma|gamma_1)", OUR_BLOCK + "attention/layer_scale"),
     *torch_norm(BLOCK + r"norm2", OUR_BLOCK + "norm_mlp"),

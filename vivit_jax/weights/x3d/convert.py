@@ -12,10 +12,11 @@ from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.conversion import Conversion, ConversionOptions
 from vivit_jax.weights.convolutional.convert import conversion_of, preprocess_of
 from vivit_jax.weights.convolutional.options import check_init_options, check_model_options
+from vivit_jax.weights.convolutional.source import Source
 from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.x3d.initialise import initialise_from
-from vivit_jax.weights.x3d.source import FORMATS, Source, read
+from vivit_jax.weights.x3d.source import FORMATS, read
 
 # The clip, the stride of 30 frames a second and the short side of each published network (pytorchvideo's model zoo; its tests see the whole
 # short side, its training these crops of it).

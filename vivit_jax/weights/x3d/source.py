@@ -1,12 +1,12 @@
 """Recognises pytorchvideo's X3D by its names, and its architecture by its blocks."""
 
-import dataclasses
 import re
 
 from vivit_jax.console import first_of
 from vivit_jax.errors import UserError
 from vivit_jax.models.x3d.config import LARGE, SMALL
 from vivit_jax.weights.config import Triple
+from vivit_jax.weights.convolutional.source import Source
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.x3d.names import NECK, STAGES, STEM
 
@@ -17,25 +17,6 @@ STD: Triple = (0.225, 0.225, 0.225)
 FIRST = f"{STEM}.conv.conv_t.weight"
 # XS, S and M are one network; of these the file cannot tell which it was.
 ARCHITECTURES = {SMALL: ("x3d_s", "x3d_xs", "x3d_m"), LARGE: ("x3d_l",)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """An X3D in a file, whose tensors are not read yet.
-
-    Attributes:
-      name: the file and its format, for reports and errors.
-      architectures: those that it can be, the most usual first.
-      width: channels of its first stage.
-      classes: classes of its head; None where it has none.
-      tensors: by pytorchvideo's names.
-    """
-
-    name: str
-    architectures: tuple[str, ...]
-    width: int
-    classes: int | None
-    tensors: Tensors
 
 
 def format_of(tensors: Tensors) -> str | None:
@@ -51,16 +32,14 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
     """
     if format_of(tensors) is None:
         raise UserError(f"{tensors.path}: not the names of pytorchvideo's X3D: {first_of(list(tensors), 4)}")
+    if asked not in ("auto", *FORMATS):
+        raise UserError(f"{tensors.path} is of format {FORMAT}, not {asked}: set format to {FORMAT} or auto")
     name = f"{tensors.path} ({FORMAT})"
-    if asked in FORMATS or asked == "auto":
-        places = {
-            (int(match[1]), int(match[2])) for tensor in tensors if (match := re.match(r"blocks\.(\d+)\.res_blocks\.(\d+)\.", tensor))
-        }
-        depths = tuple(sum(stage == at for at, _ in places) for stage in STAGES)
-        if depths not in ARCHITECTURES:
-            raise UserError(f"{name}: its stages have {depths} blocks, expected {SMALL} (XS, S and M) or {LARGE} (L)")
-        head, first = tensors.shapes.get(f"{NECK}.proj.weight"), tensors.shapes[FIRST]
-        if not first or (head is not None and not head):
-            raise UserError(f"{name}: {FIRST} and {NECK}.proj.weight must be tensors of at least one axis")
-        return Source(name, ARCHITECTURES[depths], first[0], head[0] if head else None, tensors)
-    raise UserError(f"{tensors.path} is of format {FORMAT}, not {asked}: set format to {FORMAT} or auto")
+    places = {(int(match[1]), int(match[2])) for tensor in tensors if (match := re.match(r"blocks\.(\d+)\.res_blocks\.(\d+)\.", tensor))}
+    depths = tuple(sum(stage == at for at, _ in places) for stage in STAGES)
+    if depths not in ARCHITECTURES:
+        raise UserError(f"{name}: its stages have {depths} blocks, expected {SMALL} (XS, S and M) or {LARGE} (L)")
+    head, first = tensors.shapes.get(f"{NECK}.proj.weight"), tensors.shapes[FIRST]
+    if not first or (head is not None and not head):
+        raise UserError(f"{name}: {FIRST} and {NECK}.proj.weight must be tensors of at least one axis")
+    return Source(name, ARCHITECTURES[depths], first[0], head[0] if head else None, MEAN, STD, "pytorchvideo's", tensors)

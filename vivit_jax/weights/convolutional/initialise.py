@@ -1,0 +1,64 @@
+"""A CNN's first weights from a state dict of torch's, by its family's table of names and shapes there."""
+
+from collections.abc import Callable
+
+import jax
+
+from vivit_jax.errors import UserError
+from vivit_jax.models.convolutional.config import ConvolutionalConfig
+from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.convolutional.source import Source
+from vivit_jax.weights.convolutional.state_dict import Table, counters, from_torch, torch_names
+from vivit_jax.weights.initialise import fresh_variables
+from vivit_jax.weights.layers import unflatten_variables
+from vivit_jax.weights.parameters import check_parameters, variable_shapes
+
+ShapeInTorch = Callable[[str, tuple[int, ...]], tuple[int, ...]]
+
+
+def variables_of(
+    source: Source, model: ConvolutionalConfig, init: InitConfig, key: jax.Array, table: Table, shape_in_torch: ShapeInTorch
+) -> tuple[dict, dict[str, str]]:
+    """The model's variables: the source's, but for a head that is not to be kept.
+
+    Args:
+      source: the state dict, which is refused if a tensor of the model is missing, or one besides counters and a head is left over.
+      model: what the variables are for.
+      init: says by `head` whether to keep the head.
+      key: of the fresh head.
+      table: torch's names of the family's modules.
+      shape_in_torch: the shape there of a variable, from its path and its shape here.
+
+    Returns:
+      The variables, and torch's name of each that is the source's, by its path.
+
+    Raises:
+      UserError: if the source cannot become `model`.
+    """
+    _check_same_network(source, model)
+    if init.head == "keep":
+        _check_head(source, model)
+    ours = variable_shapes(model)
+    kept = {path: shape for path, shape in ours.items() if init.head == "keep" or not path.startswith("head")}
+    names = torch_names(kept, table)
+    expected = {names[path]: shape_in_torch(path, shape) for path, shape in kept.items()}
+    spare = {*counters(expected), *torch_names(("head/kernel", "head/bias"), table).values()} - expected.keys()
+    check_parameters({name: shape for name, shape in source.tensors.shapes.items() if name not in spare}, expected, source.name)
+    values = {path: from_torch(source.tensors[names[path]], shape) for path, shape in kept.items()}
+    values |= fresh_variables(model, key, [path for path in ours if path not in kept])
+    return unflatten_variables({path: values[path] for path in ours}), names
+
+
+def _check_same_network(source: Source, model: ConvolutionalConfig) -> None:
+    if model.architecture not in source.architectures:
+        raise UserError(f"{source.name} can become {' or '.join(source.architectures)}, and the model is {model.architecture}")
+    if model.width != source.width:
+        raise UserError(f"{source.name} has width {source.width}, and the model {model.width}: set model.width to {source.width}")
+
+
+def _check_head(source: Source, model: ConvolutionalConfig) -> None:
+    if source.classes is None or model.heads != {"": source.classes}:
+        theirs = "no head" if source.classes is None else f"one head of {source.classes} classes"
+        raise UserError(
+            f"{source.name} has {theirs}, and the model has {model.heads or 'none'}: the head cannot be kept; set head to fresh"
+        )
