@@ -78,6 +78,15 @@ def with_labels(pretrained: Pretrained, path: pathlib.Path) -> Pretrained:
     return dataclasses.replace(pretrained, labels=tuple(names))
 
 
+def numbers_by_name(of_model: Sequence[str], of_data: Sequence[str]) -> list[int] | None:
+    """The model's number of each class of the data set, by name, or else by spelling; None where the two have not the same classes."""
+    for key in (str, _key):
+        numbers = {key(name): number for number, name in enumerate(of_model)}
+        if len(numbers) == len(of_model) and sorted(numbers) == sorted(map(key, of_data)):
+            return [numbers[key(name)] for name in of_data]
+    return None
+
+
 @dataclasses.dataclass(frozen=True)
 class Relabelled:
     """Batches of a data set with their labels renumbered as a model numbers its classes.

@@ -229,6 +229,8 @@ def _resized(backbone: Backbone, grid: tuple[int, int, int], init: InitConfig) -
 def _check_widths(backbone: Backbone, model: ViViTConfig) -> None:
     widths = {name: getattr(backbone, name) for name in ("hidden_size", "num_layers", "num_heads", "mlp_dim")}
     have = widths | {"tubelet": (model.tubelet[0], *backbone.patch)}
+    if backbone.factorisation == model.factorisation == "factorised_self_attention" and backbone.attention_order:
+        have["attention_order"] = backbone.attention_order
     differ = [name for name, value in have.items() if value != getattr(model, name)]
     if differ:
         size = next((f" (a ViT-{size}/{backbone.patch[0]})" for size, known in SIZES.items() if known == widths), "")
