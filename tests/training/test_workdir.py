@@ -10,6 +10,7 @@ import tiny
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import make_config
+from vivit_jax.runs import evaluations
 from vivit_jax.runs.workdir import Workdir
 
 
@@ -38,6 +39,19 @@ def test_more_microbatches_may_go_on_only_where_none_is_normalised_by_itself(beg
         workdir.record(replaced(model))
         with pytest.raises(UserError, match=r"\(training\.accumulation: 1 there, 2 now\)") if fails else contextlib.nullcontext():
             workdir.check(replaced(model, accumulation=2))
+
+
+def test_the_classes_of_a_checkpoint_are_those_that_it_was_trained_on_whatever_it_is_scored_on(begun, monkeypatch):
+    workdir, _ = begun
+    facts = workdir.checkpoints / "2" / "facts"
+    facts.mkdir()
+    (facts / "metadata").write_text(json.dumps({"dataset": tiny.DataSet().identity}))
+    monkeypatch.setattr(evaluations, "model_variables", lambda path, step: {})
+    other = tiny.DataSet(name="other", labels=tiny.CLASSES[::-1])
+    monkeypatch.setattr(evaluations, "ensure_dataset", lambda name, data_dir: other)
+    plan = evaluations.plan_for_run(workdir.path, evaluations.EvaluationRequest(name="other", step=2))
+    assert plan.asked.pretrained.labels == tiny.CLASSES
+    assert plan.asked.dataset is other
 
 
 def replaced(model, accumulation=1):

@@ -159,6 +159,15 @@ def test_blocks_that_attend_in_another_order_than_the_source_are_refused(tmp_pat
     assert initialise(told, InitConfig(source=str(tmp_path / "a")), jax.random.key(0)).model.attention_order == "time_space"
 
 
+def test_a_head_that_reads_another_feature_is_not_kept(tmp_path):
+    own_model(tmp_path / "a", factorisation="spatio_temporal_attention")
+    to_mean = (tmp_path / "a", "--to", tmp_path / "b", "--pool", "mean")
+    with pytest.raises(UserError, match=r"it reads tokens pooled by token, and the model pools by mean: set pool to token, or let head"):
+        vivit_convert(*to_mean)
+    vivit_convert(*to_mean, "--head", "fresh")
+    assert not load_model_dir(tmp_path / "b").variables["params"]["head"]["kernel"].any()
+
+
 @pytest.mark.parametrize(
     ("asked", "kept", "told"),
     [
