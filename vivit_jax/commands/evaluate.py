@@ -25,7 +25,9 @@ from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.atomic import check_place
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
+from vivit_jax.files import real_path
 from vivit_jax.heads import top5_tells
+from vivit_jax.places import RUN, kind_of
 
 if typing.TYPE_CHECKING:
     from vivit_jax.heads import Labels
@@ -96,6 +98,8 @@ def run(arguments: argparse.Namespace) -> None:
     if has_no_labels:
         _check_for_prediction(arguments, planned.asked.split)
     else:
+        if arguments.model or planned.out == arguments.out:
+            _refuse_test_of_a_run(planned.out)
         check_place(planned.out)
     if arguments.submission:
         check_submission(arguments.submission[0], dataset.labels, arguments.sls)
@@ -135,6 +139,15 @@ def _planned(arguments: argparse.Namespace) -> "EvaluationPlan":
         asked = dataclasses.replace(asked, pretrained=with_labels(asked.pretrained, pathlib.Path(arguments.labels)))
     out = arguments.out if arguments.out and not _is_table(arguments.out) else planned.out
     return dataclasses.replace(planned, asked=asked, out=out)
+
+
+def _refuse_test_of_a_run(out: pathlib.Path) -> None:
+    """Refuses to put other scores in the place of a run's own test, which every command takes for that run's."""
+    from vivit_jax.runs.evaluations import OWN
+
+    folder = real_path(out).parent
+    if out.name == OWN and kind_of(folder) == RUN:
+        raise UserError(f"{out} is the place of the test of the run in {folder}: give --out another file")
 
 
 def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:
