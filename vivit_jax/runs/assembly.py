@@ -70,7 +70,7 @@ def complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, S
     data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
     completed = dataclasses.replace(experiment, model=start.model, data=data)
     variables, lines = jax.device_get(start.variables), []
-    if experiment.init.head == "keep":
+    if experiment.init.head == "keep" and experiment.init.source is not None:
         variables, lines = _with_head_in_order(start, variables, labels, experiment.init.source)
     return completed, variables, (*start.report, *lines)
 
