@@ -334,6 +334,19 @@ def test_one_run_twice_differs_in_nothing(seven, capsys):
     assert "is given twice" in capsys.readouterr().out
 
 
+def test_runs_that_were_not_seen_alike_are_told(seven, tmp_path, capsys):
+    for name, change in (("plain", {}), ("mirrored", {"flip": True, "average": "probabilities"})):
+        shutil.copytree(seven[0], tmp_path / name)
+        file = tmp_path / name / "evaluation.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    vivit_jax.compare([tmp_path / "plain", tmp_path / "mirrored"], out=tmp_path / "out", **QUICK)
+    seen = "2x1 views, mirrored too, their probabilities averaged"
+    assert f"with different views (plain 2x1 views; mirrored {seen})" in " ".join(capsys.readouterr().out.split())
+    assert seen in Page((tmp_path / "out" / "compare.html").read_text()).text
+    vivit_jax.compare([tmp_path / "plain", seven[1]], **QUICK)
+    assert "different views" not in capsys.readouterr().out
+
+
 def test_names_that_clash_are_told_apart_by_their_folders(tmp_path):
     paths = [tmp_path / name for name in ("a/run", "b/run", "c/run/evaluation.json", "d/other/model", "e/val-1x1.json", "a/run")]
     assert unique_names(paths) == ["a/run", "b/run", "c/run", "other", "val-1x1", "a/run (2)"]

@@ -143,6 +143,16 @@ def test_a_directory_that_is_no_run_is_refused(model_dir, vivit):
     assert "not the work directory of a run" in err
 
 
+def test_no_other_scores_take_the_place_of_a_runs_own_test(workdir, model_dir, data_dir, vivit, monkeypatch):
+    other = ("evaluate", "--model", model_dir, "--name", "toys", "--data_dir", data_dir, "--views", "1x1")
+    monkeypatch.chdir(workdir)
+    for argv in (other, (*other, "--out", workdir / "evaluation.json"), ("evaluate", "--workdir", ".", "--out", "evaluation.json")):
+        code, _, err = vivit(*argv)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"is the place of the test of the run in {workdir}: give --out another file" in err
+    assert not (workdir / "evaluation.json").exists()
+
+
 def test_predictions_name_videos_and_give_all_probabilities_as_json_and_csv(model_dir, data_dir, tmp_path, vivit, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = tmp_path / "table.csv"

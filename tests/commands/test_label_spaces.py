@@ -6,6 +6,7 @@ import json
 import pytest
 from toys import CONFIG, LABELS, PREPROCESS, random_variables, write_dataset
 
+import vivit_jax
 from vivit_jax.weights.model_dir import save_pretrained
 
 
@@ -20,6 +21,11 @@ def test_an_order_that_nothing_tells_is_assumed_aloud_and_in_the_scores(unnamed,
     assert (code, err) == (0, "")
     assert out.startswith("warning: the model's classes have no names: they are assumed to be those of data set toys, in its order;")
     assert json.loads((tmp_path / "a.json").read_text())["labels_from"] == "assumed from the data set"
+
+
+def test_it_is_assumed_aloud_from_python_too(unnamed, data_dir, capsys):
+    vivit_jax.evaluate(unnamed, "toys", data_dir=data_dir, views=(1, 1), progress=False)
+    assert "the model's classes have no names: they are assumed to be those of data set toys" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

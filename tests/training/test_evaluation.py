@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 from brightness import VARIABLES, Brightness
+from scipy.special import logsumexp
 from sklearn import metrics as sklearn_metrics
 
 from vivit_jax.errors import UserError
@@ -86,12 +87,16 @@ def test_of_two_classes_area_and_f1_are_those_of_the_second():
     assert score(logits, np.zeros(50, int), ("no", "yes")).auc is None
 
 
-def test_the_area_of_a_model_sure_of_all_it_says_counts_no_ties_of_probabilities_rounded_to_1():
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_area_of_a_model_sure_of_all_it_says_counts_no_ties_of_probabilities_rounded_to_1(classes):
     generator = np.random.default_rng(0)
-    label = generator.integers(0, 2, 400)
-    logits = (40 * (generator.normal(size=(400, 2)) + 0.5 * np.eye(2)[label])).astype(np.float32)
-    expected = sklearn_metrics.roc_auc_score(label, logits[:, 1].astype(np.float64) - logits[:, 0])
-    assert score(logits, label, ("no", "yes")).aucs == pytest.approx([expected, expected], abs=1e-12)
+    label = generator.integers(0, classes, 400)
+    logits = (60 * (generator.normal(size=(400, classes)) + 0.5 * np.eye(classes)[label])).astype(np.float32)
+    others = [logsumexp(np.delete(logits.astype(np.float64), number, axis=1), axis=1) for number in range(classes)]
+    expected = [sklearn_metrics.roc_auc_score(label == number, logits[:, number] - others[number]) for number in range(classes)]
+    assert score(logits, label, "abcd"[:classes]).aucs == pytest.approx(expected, abs=1e-12)
+    rounded = np.exp(logits - logsumexp(logits.astype(np.float64), axis=1)[:, None])
+    assert abs(sklearn_metrics.roc_auc_score(label == 0, rounded[:, 0]) - expected[0]) > 1e-4
 
 
 def test_the_loss_of_one_class_is_zero_without_a_sign():

@@ -1,5 +1,7 @@
 """Whether a directory holds a part of this run."""
 
+import contextlib
+import dataclasses
 import datetime
 import json
 
@@ -7,6 +9,8 @@ import pytest
 import tiny
 
 from vivit_jax.errors import UserError
+from vivit_jax.models.families import make_config
+from vivit_jax.runs import evaluations
 from vivit_jax.runs.workdir import Workdir
 
 
@@ -24,6 +28,36 @@ def begun(tmp_path):
 
     yield workdir, change
     workdir.release()
+
+
+def test_more_microbatches_may_go_on_only_where_none_is_normalised_by_itself(begun):
+    workdir, _ = begun
+    workdir.check(tiny.experiment(training={"accumulation": 2}))
+    with_statistics = {"family": "resnet3d", "clip": tiny.CLIP, "num_classes": 4, "frozen_statistics": False}
+    for frozen, fails in ((True, False), (False, True)):
+        model = with_statistics | {"frozen_statistics": frozen}
+        workdir.record(replaced(model))
+        with pytest.raises(UserError, match=r"\(training\.accumulation: 1 there, 2 now\)") if fails else contextlib.nullcontext():
+            workdir.check(replaced(model, accumulation=2))
+
+
+def test_the_classes_of_a_checkpoint_are_those_that_it_was_trained_on_whatever_it_is_scored_on(begun, monkeypatch):
+    workdir, _ = begun
+    facts = workdir.checkpoints / "2" / "facts"
+    facts.mkdir()
+    (facts / "metadata").write_text(json.dumps({"dataset": tiny.DataSet().identity}))
+    monkeypatch.setattr(evaluations, "model_variables", lambda path, step: {})
+    other = tiny.DataSet(name="other", labels=tiny.CLASSES[::-1])
+    monkeypatch.setattr(evaluations, "ensure_dataset", lambda name, data_dir: other)
+    plan = evaluations.plan_for_run(workdir.path, evaluations.EvaluationRequest(name="other", step=2))
+    assert plan.asked.pretrained.labels == tiny.CLASSES
+    assert plan.asked.dataset is other
+
+
+def replaced(model, accumulation=1):
+    """The tiny experiment with another family's model."""
+    model = make_config(model["family"], {name: value for name, value in model.items() if name != "family"})
+    return dataclasses.replace(tiny.experiment(training={"accumulation": accumulation}), model=model)
 
 
 def before_the_loss_had_a_name(config):

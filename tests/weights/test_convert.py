@@ -1,6 +1,7 @@
 """The command and `from_pretrained`: what is inferred, what is asked for by name, what is carried along."""
 
 import argparse
+import dataclasses
 import json
 
 import flax.serialization
@@ -17,6 +18,8 @@ from vivit_jax.models.families import create_model
 from vivit_jax.models.vivit.config import FACTORISATIONS
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.weights import from_pretrained, load_model_dir, save_pretrained
+from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.vit.backbone import SourceOptions
 from vivit_jax.weights.vit.source import read_source
@@ -145,6 +148,40 @@ def test_our_own_model_stays_itself_bit_by_bit(tmp_path):
     copy = load_model_dir(tmp_path / "b")
     assert (copy.model.config, copy.preprocess, copy.labels) == (source.model.config, source.preprocess, source.labels)
     jax.tree.map(np.testing.assert_array_equal, copy.variables, source.variables)
+
+
+def test_blocks_that_attend_in_another_order_than_the_source_are_refused(tmp_path):
+    own_model(tmp_path / "a", factorisation="factorised_self_attention", attention_order="time_space")
+    model = create_model(**(WIDTHS | VIDEO), factorisation="factorised_self_attention").config  # space_time, unless told otherwise
+    with pytest.raises(UserError, match=r"set model\.attention_order to time_space as in the source"):
+        initialise(model, InitConfig(source=str(tmp_path / "a")), jax.random.key(0))
+    told = dataclasses.replace(model, attention_order="time_space")
+    assert initialise(told, InitConfig(source=str(tmp_path / "a")), jax.random.key(0)).model.attention_order == "time_space"
+
+
+def test_a_head_that_reads_another_feature_is_not_kept(tmp_path):
+    own_model(tmp_path / "a", factorisation="spatio_temporal_attention")
+    to_mean = (tmp_path / "a", "--to", tmp_path / "b", "--pool", "mean")
+    with pytest.raises(UserError, match=r"it reads tokens pooled by token, and the model pools by mean: set pool to token, or let head"):
+        vivit_convert(*to_mean)
+    vivit_convert(*to_mean, "--head", "fresh")
+    assert not load_model_dir(tmp_path / "b").variables["params"]["head"]["kernel"].any()
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "told"),
+    [
+        ((), {"rate": 7.5, "stride": 3, "padding": "hold"}, "rate 7.5"),
+        (("--stride", 4), {"stride": 4, "padding": "hold"}, "stride 4"),
+    ],
+)
+def test_a_stride_takes_the_place_of_the_rate_and_of_nothing_else(tmp_path, capsys, asked, kept, told):
+    own = load_model_dir(own_model(tmp_path / "a"))
+    dataclasses.replace(own, preprocess=dataclasses.replace(own.preprocess, rate=7.5, padding="hold")).save(tmp_path / "a")
+    vivit_convert(tmp_path / "a", "--to", tmp_path / "b", *asked)
+    found = load_model_dir(tmp_path / "b").preprocess.to_dict()
+    assert {name: found.get(name) for name in ("rate", "stride", "padding") if name in found} == kept
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

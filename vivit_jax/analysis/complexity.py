@@ -117,8 +117,9 @@ def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1, 
     """Multiply-accumulates in the matrix products of a training step's forward and backward pass over `clips` clips.
 
     Training leaves out the patches that `patch_dropout` drops and, under `stochastic_depth_skips`, examples: as many in each of the `parts`
-    of the batch. A backward pass has two products for each of the forward pass, if every parameter is trained. Of those that are `frozen`,
-    by their paths in `as_trained`, no gradient is needed, nor is that of what lies below the lowest that is not.
+    of the batch. A backward pass has two products for each of the forward pass, but one where no gradient of the input is needed: that of
+    the video never is. Of parameters that are `frozen`, by their paths in `as_trained`, no gradient is needed either, nor is that of what
+    lies below the lowest that is not.
     """
     plain = as_trained(config)
     variables = variable_tree(plain)
@@ -133,8 +134,6 @@ def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1, 
         return sum(leaf.sum() for leaf in jax.tree.leaves(logits))
 
     arguments = trained, still, variables, _video(plain, clips), jax.random.key(0)
-    if not still:
-        return 3 * arithmetic(jax.make_jaxpr(total)(*arguments).jaxpr).products
     return arithmetic(jax.make_jaxpr(jax.value_and_grad(total))(*arguments).jaxpr).products
 
 

@@ -25,14 +25,14 @@ from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.atomic import check_place
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
+from vivit_jax.files import real_path
 from vivit_jax.heads import top5_tells
+from vivit_jax.places import RUN, kind_of
 
 if typing.TYPE_CHECKING:
     from vivit_jax.heads import Labels
     from vivit_jax.inference.evaluate import Unscored
-    from vivit_jax.inference.label_spaces import Agreement
     from vivit_jax.inference.scores import Names
-    from vivit_jax.inference.split_pass import SplitPass
     from vivit_jax.runs.evaluations import EvaluationPlan
     from vivit_jax.training.evaluation import Evaluation
 
@@ -83,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
       OSError: for a place that the scores cannot be written to, before anything is computed.
     """
     from vivit_jax.inference.evaluate import predict_split, score_split
+    from vivit_jax.inference.label_spaces import agree
     from vivit_jax.inference.submissions import check_submission
     from vivit_jax.runs.report.write import write_report
     from vivit_jax.training.devices.compilation import use_usual_cache
@@ -96,10 +97,12 @@ def run(arguments: argparse.Namespace) -> None:
     if has_no_labels:
         _check_for_prediction(arguments, planned.asked.split)
     else:
+        if arguments.model or planned.out == arguments.out:
+            _refuse_test_of_a_run(planned.out)
         check_place(planned.out)
     if arguments.submission:
         check_submission(arguments.submission[0], dataset.labels, arguments.sls)
-    agreement = _agreement(planned.asked, from_file=bool(arguments.labels))
+    agreement = agree(planned.asked.pretrained, dataset, from_file=bool(arguments.labels))
     if has_no_labels:
         said, names = predict_split(planned.asked, agreement.labels)
         _keep_predictions(arguments, said, names)
@@ -137,6 +140,15 @@ def _planned(arguments: argparse.Namespace) -> "EvaluationPlan":
     return dataclasses.replace(planned, asked=asked, out=out)
 
 
+def _refuse_test_of_a_run(out: pathlib.Path) -> None:
+    """Refuses to put other scores in the place of a run's own test, which every command takes for that run's."""
+    from vivit_jax.runs.evaluations import OWN
+
+    folder = real_path(out).parent
+    if out.name == OWN and kind_of(folder) == RUN:
+        raise UserError(f"{out} is the place of the test of the run in {folder}: give --out another file")
+
+
 def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:
     """Refuses to score a split without labels."""
     is_table = bool(arguments.out) and _is_table(arguments.out)
@@ -147,19 +159,6 @@ def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:
         )
     if not is_table:
         refuse_unused(arguments, ("out",), "for a split without labels, which has no scores, only predictions as .csv or .parquet")
-
-
-def _agreement(asked: "SplitPass", *, from_file: bool) -> "Agreement":
-    """The model's classes as the data set names them, with a warning if nothing says that they are the same."""
-    from vivit_jax.inference.label_spaces import ASSUMED, agree
-
-    agreement = agree(asked.pretrained, asked.dataset, from_file=from_file)
-    if agreement.origin == ASSUMED:
-        console.warn(
-            f"the model's classes have no names: they are assumed to be those of data set {asked.dataset.name}, in its order; if "
-            "the model was trained with another order, the scores are wrong: --labels FILE names its classes"
-        )
-    return agreement
 
 
 def _keep(arguments: argparse.Namespace, planned: "EvaluationPlan", evaluation: "Evaluation", names: "Names", labels_from: str) -> None:

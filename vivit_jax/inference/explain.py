@@ -19,6 +19,7 @@ from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.data.windows import middle_clip
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
+from vivit_jax.inference.predict import probabilities_of
 from vivit_jax.inference.relevance import Relevance, integrated_gradients, log_odds
 from vivit_jax.models.families import family_of
 from vivit_jax.weights import Pretrained
@@ -119,8 +120,9 @@ def explain_clip(
     variables = jax.device_put(pretrained.variables)
     head, names = _head(pretrained, label)
     of_head = _LogitsOfHead(pretrained.model, head)
-    probabilities = np.asarray(pretrained.activation(of_head(clip[None], variables)[0]))
-    number = int(probabilities.argmax()) if label is None else names.index(label)
+    logits = np.asarray(of_head(clip[None], variables)[0], np.float32)
+    probabilities = probabilities_of(pretrained, {head: logits})[head]
+    number = int(logits.argmax()) if label is None else names.index(label)
     score = _LogitOfClass(of_head) if pretrained.multi_label else _LogOddsOfClass(of_head)
     config = pretrained.model.config
     cells = family_of(config).cells(config)

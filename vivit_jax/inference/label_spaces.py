@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from vivit_jax import console
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.errors import UserError
 from vivit_jax.files import read_list
@@ -36,7 +37,7 @@ def agree(pretrained: Pretrained, dataset: VideoDataset, *, from_file: bool = Fa
     """Matches the classes of a model with those of a data set, by name.
 
     Args:
-      pretrained: the model; if it has no class names, those of the data set are assumed, in its order.
+      pretrained: the model; if it has no class names, those of the data set are assumed, in its order, with a warning.
       dataset: its classes must all be the model's, in any order.
       from_file: whether the model's class names were read from a file.
 
@@ -56,6 +57,11 @@ def agree(pretrained: Pretrained, dataset: VideoDataset, *, from_file: bool = Fa
             of_model[head], assumed = names, True
         _check_distinct(of_model[head], head)
         _check_known(names, of_model[head], dataset.name, head)
+    if assumed:
+        console.warn(
+            f"the model's classes have no names: they are assumed to be those of data set {dataset.name}, in its order; if the model was "
+            "trained with another order, the scores are wrong: `vivit evaluate --labels FILE` names its classes"
+        )
     return Agreement(of_model.get("", of_model), ASSUMED if assumed else OF_FILE if from_file else OF_MODEL)
 
 
@@ -76,6 +82,15 @@ def with_labels(pretrained: Pretrained, path: pathlib.Path) -> Pretrained:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"--labels {path} names {twice[0]!r} twice: each class needs a name of its own")
     return dataclasses.replace(pretrained, labels=tuple(names))
+
+
+def numbers_by_name(of_model: Sequence[str], of_data: Sequence[str]) -> list[int] | None:
+    """The model's number of each class of the data set, by name, or else by spelling; None where the two have not the same classes."""
+    for key in (str, _key):
+        numbers = {key(name): number for number, name in enumerate(of_model)}
+        if len(numbers) == len(of_model) and sorted(numbers) == sorted(map(key, of_data)):
+            return [numbers[key(name)] for name in of_data]
+    return None
 
 
 @dataclasses.dataclass(frozen=True)

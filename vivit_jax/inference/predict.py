@@ -3,9 +3,8 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -16,6 +15,7 @@ from vivit_jax.inference.outputs import Decode, Path, check_head, logits_of_view
 from vivit_jax.inference.over_views import gatherer
 from vivit_jax.inference.views import decode_group, views_of_frames
 from vivit_jax.preprocess import Views
+from vivit_jax.training import evaluation
 from vivit_jax.weights import Pretrained
 
 Ranking = list[tuple[str, float]]
@@ -113,17 +113,17 @@ def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"
 
 
 def probabilities_of(
-    pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], video: str | None = None
+    pretrained: Pretrained, logits: Mapping[str, Float[np.ndarray, " classes"]], video: str | None = None
 ) -> dict[str, Float[np.ndarray, " classes"]]:
-    """Probabilities of the classes by head.
+    """Probabilities of the classes by head, in float64, which tells those near 1 apart as an evaluation does.
 
     Raises:
       UserError: naming the video, where it is given, if its logits are not finite.
     """
-    probabilities = {head: np.asarray(pretrained.activation(jnp.asarray(x, jnp.float32))) for head, x in logits.items()}
-    if not all(np.isfinite(of_head).all() for of_head in probabilities.values()):
+    if not all(np.isfinite(of_head).all() for of_head in logits.values()):
         raise UserError(not_finite(video))
-    return probabilities
+    rows = evaluation.probabilities_of({head: x[None] for head, x in logits.items()}, multi_label=pretrained.multi_label)
+    return {head: of_head[0] for head, of_head in rows.items()}
 
 
 def ranked(pretrained: Pretrained, probabilities: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:

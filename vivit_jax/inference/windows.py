@@ -34,7 +34,7 @@ class WindowScores:
       number: the window's place in the video, from 0.
       start: seconds from the video's first frame.
       end: seconds from the video's first frame.
-      probabilities: the classes' probabilities, float32 (classes,) by head; one head has the empty name.
+      probabilities: the classes' probabilities, float64 (classes,) by head; one head has the empty name.
     """
 
     number: int

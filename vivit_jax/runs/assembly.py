@@ -11,13 +11,16 @@ from vivit_jax.data.dataset import VideoDataset, check_splits
 from vivit_jax.data.pipeline import EvaluationBatches, evaluation_batches, training_batches
 from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels, by_head
+from vivit_jax.inference.label_spaces import numbers_by_name
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.run import Run
 from vivit_jax.training.devices.executors import Executor
 from vivit_jax.training.lora import with_adapters
 from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
-from vivit_jax.weights.initialise import initialise
+from vivit_jax.weights.initialise import Initialisation, initialise
+from vivit_jax.weights.layers import flatten_variables, unflatten_variables
+from vivit_jax.weights.model_json import default_labels
 from vivit_jax.weights.report import ReportLine
 
 
@@ -66,7 +69,38 @@ def complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, S
     data = experiment.data
     data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
     completed = dataclasses.replace(experiment, model=start.model, data=data)
-    return completed, jax.device_get(start.variables), start.report
+    variables, lines = jax.device_get(start.variables), []
+    if experiment.init.head == "keep" and experiment.init.source is not None:
+        variables, lines = _with_head_in_order(start, variables, labels, experiment.init.source)
+    return completed, variables, (*start.report, *lines)
+
+
+def _with_head_in_order(start: Initialisation, variables: Any, labels: Labels, source: str) -> tuple[Any, list[ReportLine]]:
+    """The variables with the classes of each head in the order of the data set, and a line on what was done to it or assumed of it.
+
+    Raises:
+      UserError: for a head of other classes.
+    """
+    flat, lines = flatten_variables(variables), []
+    of_source, unnamed = by_head(start.labels or ()), by_head(default_labels(start.model))
+    for head, names in by_head(labels).items():
+        module, own = f"head_{head}" if head else "head", tuple(of_source.get(head, ()))
+        if own == tuple(names):
+            continue
+        if own in ((), tuple(unnamed[head])):
+            lines.append(ReportLine(module, source, "its classes have no names: those of the data set are assumed, in its order"))
+            continue
+        numbers = numbers_by_name(own, names)
+        if numbers is None:
+            other = next((name for name in own if name not in names), own[0])
+            raise UserError(
+                f"init.head=keep keeps the classes of {source}, and its {module.replace('_', ' ')} has {other!r}, which the data set does "
+                "not have: set init.head to fresh or probe"
+            )
+        if numbers != sorted(numbers):
+            flat |= {path: leaf[..., numbers] for path, leaf in flat.items() if path.startswith(f"{module}/")}
+            lines.append(ReportLine(module, source, "its classes put in the order of the data set, by name"))
+    return unflatten_variables(flat, scan_layers=getattr(start.model, "scan_layers", False)), lines
 
 
 def _with_classes(experiment: Experiment, labels: Labels) -> Any:

@@ -13,7 +13,7 @@ from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.record import RunRecord, open_run, step_of
-from vivit_jax.runs.restore import model_variables
+from vivit_jax.runs.restore import class_names, model_variables
 from vivit_jax.weights import Pretrained, from_pretrained
 
 OWN = "evaluation.json"
@@ -135,7 +135,10 @@ def plan_for_model(path: str | pathlib.Path, wanted: EvaluationRequest) -> Evalu
 
 
 def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:
-    """The run's model with the parameters after a step; its class names are the data set's if no model has been written yet."""
+    """The run's model with the parameters after a step.
+
+    If no model has been written yet, the checkpoint names its classes; where it is of an older version, they are taken for the data set's.
+    """
     variables = model_variables(run.path, step)
     if run.model.exists():
         return dataclasses.replace(from_pretrained(str(run.model)), variables=variables)
@@ -144,7 +147,7 @@ def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:
         build(experiment.model),
         variables,
         experiment.preprocess,
-        dataset.labels,
+        class_names(run.path, step) or dataset.labels,
         multi_label=experiment.multi_label,
         average=experiment.evaluation.average,
     )

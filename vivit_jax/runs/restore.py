@@ -10,6 +10,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from vivit_jax.errors import UserError
+from vivit_jax.heads import Labels
 from vivit_jax.runs.checkpoint import STATE
 from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, step_dirs
 from vivit_jax.training.lora import merged
@@ -89,6 +90,13 @@ def model_variables(workdir: str | os.PathLike, step: int) -> dict[str, Any]:
         arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
         restored = checkpointer.restore(path, args=arguments)
         return {"params": jax.device_get(merged(restored[params])), **restored.get(others, {})}
+
+
+def class_names(workdir: str | os.PathLike, step: int) -> Labels | None:
+    """The classes of the data set that a checkpoint's run is trained on, in its order; None in a checkpoint of an older version."""
+    identity = read_facts(_checkpoints(workdir) / str(step)).get("dataset") or {}
+    labels = {head: tuple(names) for head, names in identity.get("labels", {}).items()}
+    return labels.get("", labels) or None
 
 
 def _checkpoints(workdir: str | os.PathLike) -> Path:

@@ -141,7 +141,7 @@ def score(logits: Float[np.ndarray, "b classes"], label: Int[np.ndarray, " b"], 
         hits=int((ranked[:, 0] == label).sum()),
         hits5=int((ranked[:, :5] == label[:, None]).any(axis=1).sum()),
         loss=float(0 - log_probability[np.arange(len(label)), label].mean()),  # not the negative, which may be -0
-        aucs=_areas(_ranking(logits, log_probability), label[:, None] == np.arange(classes)),
+        aucs=_areas(_log_odds(logits, log_probability), label[:, None] == np.arange(classes)),
         labels=tuple(labels),
         confusion=confusion,
     )
@@ -198,12 +198,16 @@ def _ranked(scores: Float[np.ndarray, "b n"]) -> Int[np.ndarray, "b n"]:
     return np.argsort(-scores, axis=1, kind="stable")
 
 
-def _ranking(logits: Float[np.ndarray, "b classes"], log_probability: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b classes"]:
-    """The scores that rank examples for each class: its probability; for two classes the log-odds, which cannot tie by rounding to 1."""
-    if logits.shape[1] != 2:
-        return np.exp(log_probability)
-    odds = logits[:, 1].astype(np.float64) - logits[:, 0]
-    return np.stack([-odds, odds], axis=1)
+def _log_odds(logits: Float[np.ndarray, "b classes"], log_probability: Float[np.ndarray, "b classes"]) -> Float[np.ndarray, "b classes"]:
+    """log(p / (1 - p)) of each class. It ranks examples as the probability p does, but does not tie where p is rounded to 1."""
+    rows, best = np.arange(len(logits)), logits.argmax(axis=1)
+    others = logits.astype(np.float64)
+    others[rows, best] = -np.inf
+    second = others.max(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of the only class of a head
+        odds = log_probability - np.log1p(-np.exp(log_probability))
+        odds[rows, best] = logits[rows, best] - second - np.log(np.exp(others - second[:, None]).sum(axis=1))
+    return odds
 
 
 def _areas(scores: Float[np.ndarray, "b classes"], present: Bool[np.ndarray, "b classes"]) -> Float[np.ndarray, " classes"]:

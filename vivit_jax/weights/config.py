@@ -25,8 +25,8 @@ class InitConfig:
         (E/t in each slice, "filter inflation") or `random`.
       temporal_attention: Model 3's temporal attention from a model without one: `zero_output` (its output projection alone is zero, so
         that each block starts as the image model's and trains), `zero` (every kernel, as the paper has it) or `copy` (of the spatial one).
-      head: the head's weights: `fresh` zeros; `keep` for the source's where the classes are the same; or `probe`, a logistic regression
-        that is fitted to the frozen features of the training split before the first step (Kumar et al. 2022).
+      head: the head's weights: `fresh` zeros; `keep` for the source's, whose classes must be the data set's, in any order; or `probe`, a
+        logistic regression that is fitted to the frozen features of the training split before the first step (Kumar et al. 2022).
       position_resize: how position embeddings are resized to another grid: `cubic`, `cubic_antialiased`, `linear` (corners aligned) or
         `nearest`; None does it as the source's own code.
       activation: the activation of the MLPs, `gelu` or `gelu_tanh`; None is the source's, or its format's.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vivit_jax.errors import UserError
+from vivit_jax.heads import Labels
 from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import HALF
 from vivit_jax.weights.config import InitConfig, Triple
@@ -37,6 +38,7 @@ class Initialisation:
       mean: per RGB channel, of pixels in [0, 1], that the weights expect.
       std: per RGB channel, of pixels in [0, 1], that the weights expect.
       report: for each group of parameters, where it came from and what was done to it.
+      labels: the names of the classes of a head that was kept, or of each of several; None where nothing names them.
     """
 
     model: ModelConfig
@@ -44,6 +46,7 @@ class Initialisation:
     mean: Triple
     std: Triple
     report: tuple[ReportLine, ...]
+    labels: Labels | None = None
 
 
 def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
@@ -114,4 +117,5 @@ def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Init
     variables = unflatten_variables({path: values[path] for path in expected}, scan_layers=getattr(model, "scan_layers", False))
     copied = ReportLine("all but the head" if fresh else "all", str(init.source), "copied")
     report = (copied, ReportLine("head", "-", "random")) if fresh else (copied,)
-    return Initialisation(model, variables, init.mean or source.preprocess.mean, init.std or source.preprocess.std, report)
+    mean, std = init.mean or source.preprocess.mean, init.std or source.preprocess.std
+    return Initialisation(model, variables, mean, std, report, source.labels if init.head == "keep" else None)

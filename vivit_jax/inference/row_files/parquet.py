@@ -25,8 +25,8 @@ class ParquetRows(RowFile):
 
         if path.exists() and not overwrite:
             raise UserError(f"{path} is there already: give another --out, or --overwrite to replace it")
-        types = {"start": pyarrow.float64(), "end": pyarrow.float64(), "probability": pyarrow.float32()}
-        fields = [(column, types.get(column, pyarrow.string())) for column in table.columns]
+        numbers = ("start", "end", "probability")
+        fields = [(column, pyarrow.float64() if column in numbers else pyarrow.string()) for column in table.columns]
         self._schema = pyarrow.schema(fields, metadata={"vivit": json.dumps(made)})
         self.path, self._temporary = path, half_file(path)
         self._waiting: list[Row] = []

@@ -14,7 +14,7 @@ from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.record import RunRecord, open_run, read_config, read_evaluation
 from vivit_jax.weights.model_dir import model_config_of
-from vivit_jax.weights.model_json import CONFIG, is_model_dir
+from vivit_jax.weights.model_json import CONFIG, LOGITS, is_model_dir
 
 EVALUATION = "evaluation.json"
 
@@ -44,6 +44,15 @@ class Contender:
         """(temporal, spatial) views of each video; None if the evaluation does not say."""
         views = self.evaluation.get("temporal_views"), self.evaluation.get("spatial_views")
         return views if all(isinstance(count, int) and count > 0 for count in views) else None
+
+    @property
+    def seen(self) -> str | None:
+        """How each video was seen, such as `4x3 views, mirrored too, their probabilities averaged`; None if the evaluation does not say."""
+        if self.views is None:
+            return None
+        mirrored = ", mirrored too" if self.evaluation.get("flip") else ""
+        average = self.evaluation.get("average", LOGITS)
+        return f"{self.views[0]}x{self.views[1]} views{mirrored}{f', their {average} averaged' if average != LOGITS else ''}"
 
     @property
     def views_of_a_video(self) -> int:

@@ -63,6 +63,7 @@ def make_entry(
         family=family_name(contender.model),
         model=description(contender.model),
         views=contender.views,
+        seen=contender.seen,
         step=contender.evaluation.get("step"),
         top5=_finite(contender.evaluation["top5"]),
         loss=_finite(contender.evaluation["loss"]),

@@ -145,9 +145,10 @@ def _told(row: Mapping, head: str) -> str:
 
 
 def _warn_of_views(contenders: Sequence[Contender]) -> None:
-    views = {contender.name: f"{contender.views[0]}x{contender.views[1]}" for contender in contenders if contender.views}
-    if len(set(views.values())) > 1:
-        warn(f"the runs were evaluated with different views ({', '.join(f'{name} {shape}' for name, shape in views.items())}): see --views")
+    seen = {contender.name: contender.seen for contender in contenders if contender.seen}
+    if len(set(seen.values())) > 1:
+        told = "; ".join(f"{name} {views}" for name, views in seen.items())
+        warn(f"the runs were evaluated with different views ({told}): evaluate them alike, or see --views")
     names = {contender.evaluation.get("name") for contender in contenders}
     if len(names) > 1:
         warn(f"the data sets have different names ({', '.join(sorted(map(str, names)))}); their videos and labels are the same, by name")

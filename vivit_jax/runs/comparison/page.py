@@ -151,10 +151,9 @@ def _method(comparison: Comparison) -> str:
 def _origin(entry: Entry) -> str:
     if entry.members:
         return f"the mean of {', '.join(entry.members)}"
-    views = "" if entry.views is None else f"{entry.views[0]}x{entry.views[1]} views"
     step = "" if entry.step is None else f"step {entry.step}"
     trained = "" if entry.costs.trained_on is None else f"trained on {entry.costs.trained_on}"
-    return "; ".join(part for part in (entry.path, entry.model, step, views, trained) if part)
+    return "; ".join(part for part in (entry.path, entry.model, step, entry.seen, trained) if part)
 
 
 @dataclasses.dataclass

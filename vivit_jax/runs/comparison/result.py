@@ -31,6 +31,7 @@ class Entry:
       family: family of its network; None if there are only scores.
       model: the network in a few words.
       views: (temporal, spatial) views of each video.
+      seen: the same in words, with what else was done to them.
       step: training step of the scored model.
       top5: top-5, from its evaluation.
       loss: loss, from its evaluation.
@@ -49,6 +50,7 @@ class Entry:
     family: str | None = None
     model: str | None = None
     views: tuple[int, int] | None = None
+    seen: str | None = None
     step: int | None = None
     top5: float | None = None
     loss: float | None = None

@@ -96,6 +96,7 @@ def _preprocess(backbone: Backbone, started: Initialisation, options: Conversion
     config: ViViTConfig = started.model
     crop = config.clip[1:]
     same_crop = backbone.clip is not None and backbone.clip[1:] == crop
+    sampling = {name: value for name, value in backbone.sampling.items() if name == "padding" or not options.stride}
     preprocess = Preprocess(
         frames=config.clip[0],
         stride=options.stride or backbone.stride or STRIDE,
@@ -103,14 +104,21 @@ def _preprocess(backbone: Backbone, started: Initialisation, options: Conversion
         crop=crop,
         mean=started.mean,
         std=started.std,
-        **({} if options.stride else backbone.sampling),
+        **sampling,
     )
     stride_origin = _origin(options.stride, backbone.said.get("stride"))
     resize_origin = _origin(options.resize, same_crop and backbone.said.get("resize"))
     return preprocess, [
-        ReportLine("(config)", stride_origin, f"stride {preprocess.stride}"),
+        ReportLine("(config)", stride_origin, _distance(preprocess)),
         ReportLine("(config)", resize_origin, f"resize {preprocess.resize}"),
     ]
+
+
+def _distance(preprocess: Preprocess) -> str:
+    """How far apart a clip's frames are, by the field that counts."""
+    if preprocess.sampling == "segments":
+        return "sampling segments"
+    return f"rate {preprocess.rate:g}" if preprocess.rate else f"stride {preprocess.stride}"
 
 
 def _origin(given: int | None, said: str | None) -> str:

@@ -189,6 +189,11 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
         return {}, [*([ReportLine("head", "-", "zeros")] if model.heads else []), *left]
     if backbone.headless or not kernels:
         raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless or 'the source has none'}; let head be fresh")
+    if backbone.factorisation == model.factorisation and backbone.pool != model.pool:
+        raise UserError(
+            f"{backbone.name}: the head cannot be kept: it reads tokens pooled by {backbone.pool}, and the model pools by {model.pool}: "
+            f"set pool to {backbone.pool}, or let head be fresh"
+        )
     wanted = {f"head_{name}" if name else "head": count for name, count in model.heads.items()}
     given = {path.split("/")[0]: array.shape[-1] for path, array in kernels.items()}
     if given == wanted:
@@ -229,6 +234,8 @@ def _resized(backbone: Backbone, grid: tuple[int, int, int], init: InitConfig) -
 def _check_widths(backbone: Backbone, model: ViViTConfig) -> None:
     widths = {name: getattr(backbone, name) for name in ("hidden_size", "num_layers", "num_heads", "mlp_dim")}
     have = widths | {"tubelet": (model.tubelet[0], *backbone.patch)}
+    if backbone.factorisation == model.factorisation == "factorised_self_attention" and backbone.attention_order:
+        have["attention_order"] = backbone.attention_order
     differ = [name for name, value in have.items() if value != getattr(model, name)]
     if differ:
         size = next((f" (a ViT-{size}/{backbone.patch[0]})" for size, known in SIZES.items() if known == widths), "")

@@ -42,7 +42,8 @@ def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, ke
     params |= fresh_variables(model, key, absent)
     check_parameters({path: array.shape for path, array in params.items()}, expected, backbone.name)
     variables = {"params": unflatten({path: params[path] for path in expected}, scan_layers=model.scan_layers)}
-    return Initialisation(model, variables, mean, std, (*lines, *_facts(backbone, model, init, {"mean": mean, "std": std})))
+    report = (*lines, *_facts(backbone, model, init, {"mean": mean, "std": std}))
+    return Initialisation(model, variables, mean, std, report, backbone.labels if init.head == "keep" else None)
 
 
 def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dict) -> list[ReportLine]:
