@@ -186,7 +186,9 @@ class _Bar(Progress):
             self._next = elapsed + min(elapsed, LAST_DOUBLING)
             task = self.tasks[self.task_ids.index(task_id)]
             of_total = "" if task.total is None else f" of {task.total:,.0f}"
-            _print(self.console, escape(f"{task.description}: {task.completed:,.0f}{of_total} after {elapsed:.0f} s"), soft_wrap=True)
+            said = f"{task.description}: {task.completed:,.0f}{of_total} after {elapsed:.0f} s"
+            # The note is markup already, as the bar on a terminal shows it.
+            _print(self.console, escape(said) + (f", {task.fields['note']}" if task.fields["note"] else ""), soft_wrap=True)
 
     def start(self) -> None:
         super().start()

@@ -92,7 +92,9 @@ def seven(tmp_path_factory, data_dir, model_dir):
 
 def test_two_runs_against_a_direct_computation(two):
     paths, (good, bad) = two
-    told = vivit_jax.compare(paths, **QUICK | {"resamples": 4000}).to_dict()
+    comparison = vivit_jax.compare(paths, **QUICK | {"resamples": 4000})
+    told = comparison.to_dict()
+    assert repr(comparison).endswith(f": good {told['runs'][0]['top1']:.4f}, bad {told['runs'][1]['top1']:.4f})")
     right = [of.logits[""].argmax(1) == LABEL for of in (good, bad)]
     for run, of, hits in zip(told["runs"], (good, bad), right, strict=True):
         assert (run["top1"], run["right"], run["top5"]) == (of.top1, hits.sum(), 1.0)

@@ -27,6 +27,8 @@ def test_mean_deviation_and_interval_are_those_of_scipy():
     interval = stats.t.interval(0.95, 4, loc=values.mean(), scale=stats.sem(values))
     assert told["interval"]["top1"] == pytest.approx(interval)
     assert set(summarised([{"top1": 0.5, "auc": 1.0}, {"top1": 0.6}])["mean"]) == {"top1"}
+    wide = summarised([{"top1": 0.2, "loss": 0.1}, {"top1": 1.0, "loss": 9.0}])["interval"]
+    assert wide["top1"] == [0, 1] and wide["loss"][0] == 0 and wide["loss"][1] > 9
 
 
 @pytest.fixture(scope="module")

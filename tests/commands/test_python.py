@@ -101,6 +101,7 @@ def test_videos_are_prepared_as_the_command_does(tmp_path):
             path.write_bytes(random_video(number + 10 * (split == "test")))
     summary = vivit_jax.prepare("folder", tmp_path / "videos", name="mine", data_dir=tmp_path / "data", workers=1)
     assert summary.clips == 4
+    assert repr(summary) == f"Summary({summary.path}: clips train 2, test 2; 0 refused, 0 changed in form)"
     assert vivit_jax.__dir__().count("prepare") == 1
 
 

@@ -155,6 +155,12 @@ def test_a_log_file_is_told_now_and_then_how_far_long_work_is(capsys, monkeypatc
         for _ in range(4):
             bar.advance(task)
     assert capsys.readouterr() == ("", "preparing [x]: 3 after 30 s\n")
+    with console.progress_bar(stderr=True) as bar:
+        task = bar.add_task("videos", total=1, note="")
+        for minutes in range(4):
+            bar.update(task, note=rf"film \[x].mp4 at {minutes}:00")
+            bar.advance(task, 0)
+    assert capsys.readouterr() == ("", "videos: 0 of 1 after 30 s, film [x].mp4 at 2:00\n")
     assert list(console.tracked(range(30), "features", 30, shown=False)) == [*range(30)]
     assert capsys.readouterr() == ("", "")
 

@@ -115,7 +115,7 @@ def test_heads_that_cannot_be_are_refused(listed, heads, message):
 
 def test_columns_of_heads_without_the_option_are_explained(listed):
     listed.write_text("path,verb,noun\na.mp4,take,cup\n")
-    with pytest.raises(UserError, match="where several columns are a label each, name them by --heads"):
+    with pytest.raises(UserError, match="where labels stand under other names, name their columns by --heads"):
         read_layout("csv", listed)
     with pytest.raises(UserError, match="line 2: the noun is empty"):
         listed.write_text("path,verb,noun\na.mp4,take,\n")

@@ -215,6 +215,12 @@ def test_alpha_and_odd_sizes(tmp_path):
     path = films.write(tmp_path / "clear.mov", clear, codec="qtrle", pixels="argb")
     assert stored(path)[2] == ("laid over black",)
     assert shown(path).max() == 0
+    clear[..., 3] = 255
+    opaque = films.write(tmp_path / "opaque.mov", clear, codec="qtrle", pixels="argb")
+    assert stored(opaque)[2] == ()
+    assert apart(shown(opaque), clear[..., :3]) < 1
+    clear[-1, :2, :2, 3] = 0
+    assert stored(films.write(tmp_path / "late.mov", clear, codec="qtrle", pixels="argb"))[2] == ("laid over black",)
     odd = films.write(tmp_path / "odd.mkv", films.scene(6, 49, 65), codec="ffv1", pixels="bgr0")
     assert stored(odd)[0].shape == (6, 48, 64, 3)
     assert stored(odd)[2] == ("cropped to even sides",)

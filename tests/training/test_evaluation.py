@@ -62,7 +62,11 @@ def test_any_number_of_devices_counts_the_same(expected, batch_size, parallel):
 
 def test_scores_are_those_of_scikit_learn(expected):
     logits, label = expected
-    found = scores(8, ParallelConfig(data=1)).to_dict()
+    evaluation = scores(8, ParallelConfig(data=1))
+    found = evaluation.to_dict()
+    assert repr(evaluation) == f"Evaluation({evaluation.headline}, loss {found['loss']:.4f})"
+    assert evaluation.beside_headline("auc") == f"  auc {found['auc']:.4f}"
+    assert {evaluation.beside_headline(name) for name in ("top1", "loss", "last")} == {""}
     predicted = logits.argmax(axis=1)
     np.testing.assert_array_equal(found["confusion"], sklearn_metrics.confusion_matrix(label, predicted))
     assert found["top1"] == sklearn_metrics.accuracy_score(label, predicted)

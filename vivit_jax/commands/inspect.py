@@ -243,7 +243,8 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
     console.show(table)
     for split, summary in splits.items():
         seconds = summary.seconds
-        spread = f"{seconds.min():.2f} to {seconds.max():.2f} s each, median {np.median(seconds):.2f} s"
+        shortest, median, longest = (f"{value:.2f}" for value in (seconds.min(), np.median(seconds), seconds.max()))
+        spread = f"{shortest} s each" if shortest == longest else f"{shortest} to {longest} s each, median {median} s"
         slowest, fastest = (f"{rate:.4g}" for rate in (summary.rates.min(), summary.rates.max()))
         rates = slowest if slowest == fastest else f"{slowest} to {fastest}"
         console.say(f"{split}: {seconds.sum():.0f} s of video, {spread}, {rates} frames a second")

@@ -117,16 +117,11 @@ def print_folds(result: dict, workdir: Path) -> None:
     for row in ("mean", "std"):
         table.add_row(row, "", "", *(f"{result[row][name]:.4f}" for name in names), style="bold")
     for end, side in ((0, "from"), (1, "to")):
-        table.add_row(f"95 % {side}", "", "", *(f"{_possible(name, result['interval'][name][end]):.4f}" for name in names))
+        table.add_row(f"95 % {side}", "", "", *(f"{result['interval'][name][end]:.4f}" for name in names))
     console.show(table)
     pooled = result["pooled"]
     console.say(f"all folds together: top1 {pooled['top1']:.4f} ({pooled['hits']} of {pooled['examples']})", style="bold")
     console.say(f"scores written to {workdir / RESULT}")
-
-
-def _possible(name: str, bound: float) -> float:
-    """The bound of an interval, within the range of its score: Student's t knows of none."""
-    return max(bound, 0.0) if name.endswith("loss") else min(max(bound, 0.0), 1.0)
 
 
 def _switch(text: str) -> bool:

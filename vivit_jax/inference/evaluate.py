@@ -40,6 +40,7 @@ def evaluate(
 
     Examples:
       >>> scores = evaluate("runs/digits/model", "motion_digits", data_dir="data")
+      >>> scores.top1, scores.to_dict()["per_class"]
 
     Args:
       pretrained: the model, or its directory.
@@ -53,6 +54,9 @@ def evaluate(
       data: readers and temporal order; stride, size and pixel range always come from the model.
       parallel: the devices.
       progress: whether to show a progress bar.
+
+    Returns:
+      The scores; `to_dict()` is what `evaluation.json` holds of them.
 
     Raises:
       UserError: for a data set or split that does not exist, labels that are not the model's, or a model that gives NaN.

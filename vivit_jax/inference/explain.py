@@ -48,6 +48,9 @@ class Explanation:
     part: tuple[float, float] | None = None
     rate: Fraction | None = None
 
+    def __repr__(self) -> str:
+        return f"Explanation({self.label}: {self.probability:.1%}, {self.rise:+.3f} log-odds above a blank clip)"
+
     @property
     def rise(self) -> float:
         """The evidence of the whole clip: how far its log-odds lie above those of a blank clip."""
@@ -83,6 +86,10 @@ def explain(
     part: tuple[float, float] | None = None,
 ) -> Explanation:
     """Attributes a class to the parts of the middle clip of a video, or of a part of it.
+
+    Examples:
+      >>> explanation = explain(pretrained, "clip.mp4")
+      >>> explanation.label, explanation.relevance.tokens
 
     Args:
       pretrained: a model with one or several heads.

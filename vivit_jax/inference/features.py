@@ -50,6 +50,9 @@ class Features:
     label_names: Labels
     views: Views
 
+    def __repr__(self) -> str:
+        return f"Features({' x '.join(map(str, self.features.shape))} {self.features.dtype}, {console.counted(len(self.names), 'video')})"
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """`features`, `labels`, `names`, `label_names` and `views` as a file holds them.
 
@@ -108,6 +111,9 @@ def features(
       data: readers and temporal order.
       parallel: the devices.
       progress: whether to show a progress bar.
+
+    Returns:
+      `features`, float32 (n, d), with the labels and the names of the videos; `save("features.npz")` writes them.
 
     Raises:
       UserError: for a data set, split or video that does not exist or cannot be read, or a model that gives NaN.

@@ -64,7 +64,11 @@ class Timeline:
             for number in leading(values):
                 marker = "o" if len(times) <= 60 else None
                 axes.plot(times, values[:, number], label=_short(names[number]), linewidth=1.4, marker=marker, markersize=3)
-            axes.set(ylim=(-0.02, 1.02), ylabel=f"{printable(head)}: probability" if head else "probability", xlabel="time")
+            axes.set(
+                ylim=(-0.02, 1.02),
+                ylabel=f"{printable(head)}: probability" if head else "probability",
+                xlabel="time, minutes:seconds" if times[-1] < 3600 else "time, hours:minutes:seconds",
+            )
             axes.xaxis.set_major_locator(MultipleLocator(_step(times[-1] - times[0])))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(max(0.0, seconds))))
             axes.grid(alpha=0.3)

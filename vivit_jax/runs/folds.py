@@ -72,9 +72,9 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: FoldPl
       **options: as for `train`.
 
     Returns:
-      What `folds.json` holds: `folds`, `group`, `seed`; `runs`, each with its `fold`, `workdir`, numbers of clips, and `scores`; the
-      `mean` of each score over the folds, its `std` (with n - 1), and the `interval` of the mean by Student's t; and `pooled`, the top-1
-      over all clips as one test.
+      What `folds.json` holds: `folds`, `group`, `seed`; `runs`, each with its `fold`, `workdir`, numbers of clips, and `scores`, of
+      several heads also the `HEAD/top1` of each; the `mean` of each score over the folds, its `std` (with n - 1), and the `interval` of the
+      mean by Student's t, cut off at the ends of the score's range; and `pooled`, the top-1 over all clips as one test.
 
     Raises:
       UserError: for an experiment that cannot work, or folds that the data set does not have.
@@ -98,7 +98,8 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: FoldPl
         of_fold = dataclasses.replace(experiment, data=data, name=f"{experiment.name}, fold {number}")
         scores = train(of_fold, workdir / f"fold-{number}", **options)
         counts = {"train": clips["train_split"], "test": clips["test_split"], "hits": scores.hits}
-        runs.append({"fold": number, "workdir": f"fold-{number}", **counts, "scores": scores.summary()})
+        of_heads = {f"{head}/top1": of_head.top1 for head, of_head in scores.heads.items() if head}
+        runs.append({"fold": number, "workdir": f"fold-{number}", **counts, "scores": scores.summary() | of_heads})
     result = {"folds": plan.count, "group": plan.group, "seed": plan.seed, "runs": runs, **summarised([run["scores"] for run in runs])}
     hits, tested = sum(run["hits"] for run in runs), sum(run["test"] for run in runs)
     result["pooled"] = {"top1": hits / tested, "hits": hits, "examples": tested}
@@ -128,4 +129,10 @@ def summarised(scores: Sequence[Mapping[str, float]]) -> dict[str, dict]:
     half = stdtrit(len(scores) - 1, (1 + LEVEL) / 2) / math.sqrt(len(scores))
     mean = {name: float(of_folds.mean()) for name, of_folds in values.items()}
     std = {name: float(of_folds.std(ddof=1)) for name, of_folds in values.items()}
-    return {"mean": mean, "std": std, "interval": {name: [mean[name] - half * std[name], mean[name] + half * std[name]] for name in names}}
+    ends = {name: (mean[name] - half * std[name], mean[name] + half * std[name]) for name in names}
+    return {"mean": mean, "std": std, "interval": {name: [_possible(name, end) for end in ends[name]] for name in names}}
+
+
+def _possible(name: str, bound: float) -> float:
+    """The bound of an interval, within the range of its score: Student's t knows of none."""
+    return max(bound, 0.0) if name.endswith("loss") else min(max(bound, 0.0), 1.0)

@@ -22,7 +22,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import psutil
 from jax.experimental import multihost_utils
 
 from vivit_jax import console
@@ -70,10 +69,11 @@ class Loop:
       evaluator: scores the model; compiled once for the whole run.
     """
 
-    def __init__(self, run: Run, workdir: Workdir, interruption: Interruption) -> None:
+    def __init__(self, run: Run, workdir: Workdir, interruption: Interruption, began: float) -> None:
+        """`began` is when the run did, by `time.monotonic`."""
         experiment = run.experiment
         check_batch_size(experiment.training.batch_size, run.executor, accumulation=experiment.training.accumulation)
-        self.run, self.workdir, self.interruption = run, workdir, interruption
+        self.run, self.workdir, self.interruption, self._began = run, workdir, interruption, began
         self.plan = Plan.of(experiment, run.examples)
         self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.scoring)
         if experiment.best not in (known := (*metrics_of(by_head(run.labels), multi_label=experiment.multi_label), LAST)):
@@ -222,7 +222,7 @@ class Loop:
         steps.add(step, metrics)
         steps.settle(but=0 if first else STEPS_IN_FLIGHT)
         if first:
-            console.say(f"first step {time.time() - psutil.Process().create_time():.1f} s after the start, {compilation}")
+            console.say(f"first step {time.monotonic() - self._began:.1f} s after the start, {compilation}")
 
     def _leave(self) -> None:
         """Raises Interrupted if a signal came; several hosts leave together, which they agree on elsewhere."""
@@ -252,7 +252,7 @@ class Loop:
         if step == self.plan.total:
             waited = {}  # such a run does not end early, and its report finds that out by these rows
         self.write(step, {f"val/{name}": value for name, value in summary.items()} | waited)
-        console.say(f"step {step}/{self.plan.total}  val {scores.headline}  loss {scores.loss:.4f}")
+        console.say(f"step {step}/{self.plan.total}  val {scores.headline}  loss {scores.loss:.4f}{scores.beside_headline(name)}")
         self._keep_best(step, scores)
         return False
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,11 +65,12 @@ def train(
       UserError: for anything in the experiment that cannot work.
       Stopped: if the run ends early.
     """
+    began = time.monotonic()
     experiment = _experiment(config)
     join(coordinator, processes, process)
     with _owned(Workdir(os.fspath(workdir))) as owned, Interruption(again) as interruption:
         try:
-            return _train(experiment, owned, interruption, restart=restart)
+            return _train(experiment, owned, interruption, began, restart=restart)
         except Refused:
             raise
         except Stopped as stop:
@@ -85,7 +87,7 @@ def _experiment(config: Experiment | ConfigDict | str | os.PathLike) -> Experime
     return read_config(os.fspath(config), {}) if isinstance(config, str | os.PathLike) else resolve(config)
 
 
-def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption, *, restart: bool) -> Evaluation | None:
+def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption, began: float, *, restart: bool) -> Evaluation | None:
     _prepare_process(experiment)
     dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
     check_experiment(experiment, dataset)
@@ -100,7 +102,7 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption,
     run = make_run(experiment, dataset, variables, executor)
     del variables
     with _told_of_memory(experiment, executor):
-        loop = Loop(run, workdir, interruption)
+        loop = Loop(run, workdir, interruption, began)
         loop.restore()
         workdir.record(experiment)
         overview.tell(run, loop, origin)
@@ -153,7 +155,9 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop
     """Prints what was made, and where."""
     here = workdir.path.relative_to(Path.cwd()) if workdir.path.is_relative_to(Path.cwd()) else workdir.path
     if test is not None:
-        console.say(f"test {test.headline.removesuffix(')')}, {test.views} {'view' if test.views == 1 else 'views'} each)", style="bold")
+        views = f"{test.views} {'view' if test.views == 1 else 'views'} each)"
+        chosen_by = test.beside_headline(loop.run.experiment.best)
+        console.say(f"test {test.headline.removesuffix(')')}, {views}{chosen_by}", style="bold")
     console.say(f"data     {dataset.path}")
     chosen = f"the best of the evaluations, after step {loop.model_step}" if loop.best else f"after the last step, {loop.step}"
     console.say(f"model    {here / workdir.model.name} ({chosen})")

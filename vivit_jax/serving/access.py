@@ -70,9 +70,12 @@ class Guarded:
         """The answer to a request that goes no further."""
         headers = request.headers
         if self._access.local and hostname(headers.get("host", "")) not in LOCAL_NAMES:
-            return _no(421, "this server answers to localhost alone: open it under that name")
+            return _no(
+                421,
+                "this server answers to localhost alone: open it under that name, or start it with --public if a proxy does",
+            )
         if not self._access.public and _from_another_site(headers):
-            return _no(403, "this server does not answer the pages of other sites")
+            return _no(403, "this server does not answer the pages of other sites: a proxy before it must pass the header Host on")
         if self._access.token and request.url.path not in OPEN_PATHS:
             return self._without_token(request)
         return None

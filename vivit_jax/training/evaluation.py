@@ -56,6 +56,9 @@ class Evaluation:
     logits: dict[str, np.ndarray]
     multi_label: bool = False
 
+    def __repr__(self) -> str:
+        return f"Evaluation({self.headline}, loss {self.loss:.4f})"
+
     @property
     def examples(self) -> int:
         """How many examples were scored."""
@@ -88,6 +91,11 @@ class Evaluation:
             return self.heads[""].headline
         of_heads = ", ".join(f"{name} {scores.top1:.4f}" for name, scores in self.heads.items())
         return f"top1 {self.top1:.4f} (all heads right for {self.hits} of {self.examples}; {of_heads})"
+
+    def beside_headline(self, name: str) -> str:
+        """The score of this name, as text to go after the headline and the loss; empty if these say it, or the split does not define it."""
+        value = None if name == "loss" or self.headline.startswith(f"{name} ") else self.summary().get(name)
+        return "" if value is None else f"  {name} {value:.4f}"
 
     def summary(self) -> dict[str, float]:
         """The few numbers that are logged during training: all of `metrics_of` that the split defines."""

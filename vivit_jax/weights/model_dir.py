@@ -101,6 +101,9 @@ def save_pretrained(
     The files are written to a temporary directory beside `path`, synced, and moved into place. An older model directory of ours at `path`
     is replaced, where a link leads to one too; anything else there is refused: another library's model, or files beside a model.
 
+    Examples:
+      >>> save_pretrained("my_model", model.config, variables, Preprocess(frames=8, stride=2, resize=72, crop=(64, 64)), ["run", "wave"])
+
     Args:
       path: the directory to make.
       model_config: the model's.

@@ -119,7 +119,7 @@ def table_of(source: pathlib.Path, text: str, reading: Reading) -> Table:
     hint = csv_hints.of_header(
         header, COLUMNS, [what for what in ("path", "label") if what not in taken and not (what == "label" and heads)]
     )
-    several = "; where several columns are a label each, name them by --heads" if "path" in taken and not heads and not hint else ""
+    several = "; where labels stand under other names, name their columns by --heads" if "path" in taken and not heads and not hint else ""
     raise UserError(f"{source} line {number}: a header must name path (or file) and label (or labels), got {found}{hint}{several}")
 
 

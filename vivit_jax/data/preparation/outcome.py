@@ -70,6 +70,10 @@ class Summary:
     resumed: int = 0
     seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        stored = ", ".join(f"{split} {count}" for split, count in self.stored.items())
+        return f"Summary({self.path}: clips {stored}; {len(self.refused)} refused, {len(self.changed)} changed in form)"
+
     @property
     def clips(self) -> int:
         """Stored clips."""

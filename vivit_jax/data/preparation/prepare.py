@@ -59,6 +59,9 @@ def prepare(
     It appears whole or not at all: it is made in a hidden folder beside it. If this call is killed, the next one of that name takes what
     was finished from there, and clears the rest away; see `vivit_jax.data.preparation.journal`.
 
+    Examples:
+      >>> prepare("folder", "my_videos", name="my_videos", data_dir="data", split="70,15,15")
+
     Args:
       layout: how the videos are labelled, one of `LAYOUTS`.
       source: the file or folder that the layout reads; None for a layout that makes its own videos.
@@ -75,6 +78,9 @@ def prepare(
         what it has made when it is killed is made again.
       progress: whether a bar is shown on standard error, where that is a terminal.
       **options: in place of `reading`, fields of it: `group="person"`, `heads=("verb", "noun")`, `root="videos"`.
+
+    Returns:
+      What was stored, what was changed in form and what was refused.
 
     Raises:
       UserError: for bad arguments or annotations, an existing name, or more refused videos than tolerated. Nothing is left behind then,

@@ -177,9 +177,8 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
     changes = [*video.changes, *([] if constant else ["made constant in rate"])]
     frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
     stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), fps, short_side, changes)
-    if video.rgb.rescaled:
-        stored = dataclasses.replace(stored, changes=(*stored.changes, "scaled to one size"))
-    return stored
+    seen = {"laid over black": video.rgb.blended, "scaled to one size": video.rgb.rescaled}
+    return dataclasses.replace(stored, changes=(*stored.changes, *(change for change, happened in seen.items() if happened)))
 
 
 def _of_frames(video: OpenVideo, start: int, end: int | None) -> tuple[np.ndarray, bool, Fraction]:

@@ -274,6 +274,7 @@ class OpenVideo:
     def _decode_wanted(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
         """The frames from here on, without those that are neither shown at a `wanted` time nor needed to decode another."""
         decoder, skipped, decode = self._stream.codec_context, None, decoding(self._stream, self._limits)
+        decoder.open(strict=False)  # a decoder that is told only as it opens, as that of AV1, leaves nothing out
         for packet in self._container.demux(self._stream):
             skip = "DEFAULT" if packet.pts in wanted or not packet.size else "NONREF"
             if skip != skipped:

@@ -28,13 +28,14 @@ class RgbReader:
       aspect: width over height of its pixels.
       size: (height, width) that all frames are given in: that of the first one read. A later frame of another size is scaled to it.
       rescaled: whether there was such a frame.
+      blended: whether a frame was transparent anywhere.
     """
 
     def __init__(self, aspect: float, *, stored: bool = False) -> None:
         """`stored` says that `Encoder` wrote the video: its frames are upright and not interlaced."""
         self.aspect = aspect
         self.size: tuple[int, int] | None = None
-        self.rescaled = False
+        self.rescaled = self.blended = False
         self._stored = stored
         self._reformatter = VideoReformatter()
 
@@ -50,7 +51,6 @@ class RgbReader:
             "rotated": orientation.is_turn,
             "mirrored": orientation.is_mirror,
             "made square in pixels": self.aspect != 1,
-            "laid over black": any(component.is_alpha for component in frame.format.components),
             "deinterlaced": self._is_interlaced(frame),
             "tone-mapped to standard dynamic range": is_high_dynamic_range(frame),
         }
@@ -81,6 +81,9 @@ class RgbReader:
             return to_standard_range(frame)
         if any(component.is_alpha for component in frame.format.components):
             rgba = self._reformatter.reformat(frame, format="rgba").to_ndarray()
+            if rgba[..., 3].min() == 255:
+                return np.ascontiguousarray(rgba[..., :3])
+            self.blended = True
             return (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
         return self._reformatter.reformat(frame, format="rgb24").to_ndarray()
 

@@ -65,6 +65,9 @@ def compare(
       resamples: draws of the bootstrap, at least 100.
       seed: seed of the draws.
 
+    Returns:
+      The comparison; `to_dict()` is what compare.json holds.
+
     Raises:
       UserError: for fewer than two runs, or runs that were not evaluated on the same videos with the same labels.
     """

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vivit_jax.analysis.agreement import equal_share, kappa
+from vivit_jax.console import counted
 from vivit_jax.runs.comparison.costs import Costs
 from vivit_jax.runs.comparison.lineup import Lineup
 from vivit_jax.runs.comparison.pairs import TESTS, Pair
@@ -85,6 +86,11 @@ class Comparison:
     seed: int
     environment: Mapping[str, Any] | None
     batch_size: int
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{entry.name} {entry.score:.4f}" for entry in self.ranked)
+        videos = counted(len(self.lineup.videos), "video")
+        return f"Comparison({self.metric} on {self.lineup.dataset} {self.lineup.split}, {videos}: {scores})"
 
     @property
     def metric(self) -> str:
