@@ -5,7 +5,6 @@ rate, so `--fps` must. Files that are no frames are named in a remark, but for h
 """
 
 import functools
-import math
 import pathlib
 import re
 from collections.abc import Iterator
@@ -20,12 +19,12 @@ from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside,
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.data.video.reader import SUFFIXES
+from vivit_jax.data.video.steady import first_tick
 from vivit_jax.errors import UserError, in_one_line
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}
 OF_16_BITS = ("PNG", "PPM")  # which may have 16 bits a pixel and no more, though Pillow may have them as 32
 FLOW = "flow_"
-JITTER = Fraction(1, 5)  # of a frame's duration, as for times in a video file
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
@@ -143,9 +142,7 @@ def segment(folder: pathlib.Path, start: float, end: float | None, fps: Fraction
 
 def segment_files(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[pathlib.Path, ...]:
     """The image files in a folder that a video file would show from `start` to `end` in seconds."""
-    first = max(0, math.ceil(Fraction(start) * fps - JITTER))
-    last = None if end is None else math.ceil(Fraction(end) * fps - JITTER)
-    return tuple(images_in(folder)[first:last])
+    return tuple(images_in(folder)[first_tick(start, fps) : None if end is None else first_tick(end, fps)])
 
 
 def images_in(folder: pathlib.Path) -> list[pathlib.Path]:
