@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 FPS = 25
+SAME_BYTES = {"x264-params": "mbtree=0"}  # x264 gives the same ones every time with these options: see `Encoder`
 
 
 def scene(frames: int = 20, height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
@@ -66,7 +67,7 @@ def only_sound(path: pathlib.Path) -> pathlib.Path:
 
 def with_matrix(path: pathlib.Path, frames: np.ndarray, matrix: tuple[int, int, int, int]) -> pathlib.Path:
     """A video with a display matrix (a, b, c, d): a stored pixel (x, y) is shown at (a x + c y, b x + d y)."""
-    content = bytearray(write(path, frames).read_bytes())
+    content = bytearray(write(path, frames, options=SAME_BYTES).read_bytes())
     unity = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     a, b, c, d = (0x10000 * entry for entry in matrix)
     position = content.index(unity, content.index(b"tkhd"))

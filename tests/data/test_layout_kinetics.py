@@ -1,5 +1,7 @@
 """Kinetics as its publisher hands it out, as downloaders leave it, and as SlowFast and MMAction2 list it."""
 
+import gzip
+
 import numpy as np
 import pytest
 from published_sets import lay, refused, remark, told
@@ -100,23 +102,25 @@ def test_lists_of_slowfast_and_mmaction2(tmp_path, film):
     names = ("videos_train/abseiling/0wR5jVB-WPk_000417_000427.mp4", "videos_train/zumba/a.mp4", "videos_val/abseiling/b.mp4")
     lists = {
         "kinetics400_train_list_videos.txt": "abseiling/0wR5jVB-WPk_000417_000427.mp4 0\nzumba/a.mp4 1\nzumba/gone.mp4 1\n",
-        "kinetics400_val_list_videos.txt": "abseiling/b.mp4 0\n",
+        "kinetics400_val_list_videos.txt": "abseiling/b.mp4 0\nabseiling/b.mp4 1\n",
     }
-    lay(tmp_path / "mm", film, names, **lists, **{"label_map_k400.txt": "abseiling\nzumba\n"})
+    lay(tmp_path / "mm", film, names, **lists)
+    (tmp_path / "mm/label_map_k400.txt.gz").write_bytes(gzip.compress(b"abseiling\nzumba\n"))
     found = read_layout("kinetics", tmp_path / "mm")
     assert {(split, label) for split, _, label in told(found)} == {("train", "abseiling"), ("train", "zumba"), ("val", "abseiling")}
     assert len(found.missing) == 1
+    assert remark(found, "warning: 1 of them with another label, of which the first counts: abseiling/b.mp4")
     folder = tmp_path / "slowfast"
     lay(folder / "videos", film, ("x.mp4", "y.mp4", "z.mp4"))
     (folder / "train.csv").write_text(f"{folder}/videos/x.mp4 0\n{folder}/videos/y.mp4 10\n")
-    (folder / "val.csv").write_text(f"{folder}/videos/z.mp4 10\n")
+    (folder / "val.csv").write_text(f"{folder}/videos/z.mp4, 10\n{folder}/videos/gone.mp4, 12\n")
     found = read_layout("kinetics", folder)
     assert [(clip.split, clip.label, clip.source.name) for clip in found.clips] == [
         ("train", "0", "x.mp4"),
         ("train", "10", "y.mp4"),
         ("val", "10", "z.mp4"),
     ]
-    assert found.labels == ("0", "10")
+    assert found.labels == tuple(map(str, range(13)))  # a class has the number that the list, and a published model, gives it
     assert remark(found, "classes are called by their numbers")
 
 
@@ -131,7 +135,7 @@ def test_lists_of_slowfast_and_mmaction2(tmp_path, film):
             "label,youtube_id,time_start,time_end,split\nx,abc,1,3,train\n",
             r"none of the 1 listed videos is below .* such as abc_000001_000003",
         ),
-        ("a.mp4 zero\n", r"train\.csv line 1: the class must be a whole number, got 'zero'"),
+        ("a.mp4 zero\n", r"train\.csv line 1: the class must be a whole number in 0..99999, got 'zero'"),
     ],
 )
 def test_slips_of_kinetics_are_refused_by_line(tmp_path, text, message):

@@ -195,13 +195,15 @@ class Gathered:
       clips: those whose video was found.
       missing: those whose video was not, as (split, name).
       again: how many lines listed a clip that was listed before.
+      disputed: names of those that had another label before.
     """
 
     fps: Fraction | None = None
     clips: list[Clip] = dataclasses.field(default_factory=list)
     missing: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     again: int = 0
-    _seen: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    disputed: list[str] = dataclasses.field(default_factory=list)
+    _seen: dict[tuple[str, str], Label] = dataclasses.field(default_factory=dict)
     _videos: list[pathlib.Path] = dataclasses.field(default_factory=list)  # of each clip
 
     def add(
@@ -233,8 +235,9 @@ class Gathered:
         """
         if (split, name) in self._seen:
             self.again += 1
+            self.disputed += [name] * (self._seen[split, name] != label)
             return
-        self._seen.add((split, name))
+        self._seen[split, name] = label
         if video is None:
             self.missing.append((split, name))
             return
@@ -261,6 +264,8 @@ class Gathered:
             told.append(f"{count} of {total} {split} videos are missing, listed in missing.csv: {first_of(names, SHOWN)}")
         if self.again:
             told.append(f"{self.again} lines list a clip again and were left aside")
+        if self.disputed:
+            told.append(f"warning: {len(self.disputed)} of them with another label, of which the first counts: {first_of(self.disputed)}")
         order = sorted(range(len(self.clips)), key=lambda index: (str(self._videos[index]), self.clips[index].start))
         clips = [self.clips[index] for index in order]
         return Annotations(clips, labels, tuple(told), published=True, missing=tuple(self.missing))

@@ -176,7 +176,8 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
         raise UserError(f"it has more frames than the limit of {limits.frames}")
     changes = [*video.changes, *([] if constant else ["made constant in rate"])]
     frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
-    stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), fps, short_side, changes)
+    images = (video.rgb.read(frame) for frame in _whole(frames))
+    stored = _encode(images, fps, short_side, changes, lossless=video.is_h264_in_rgb)
     if video.rgb.rescaled:
         stored = dataclasses.replace(stored, changes=(*stored.changes, "scaled to one size"))
     return stored
