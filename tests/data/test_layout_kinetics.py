@@ -2,8 +2,10 @@
 
 import gzip
 
+import films
 import numpy as np
 import pytest
+from PIL import Image
 from published_sets import lay, refused, remark, told
 
 from vivit_jax import cli
@@ -96,6 +98,21 @@ def test_segments_of_one_video_in_two_splits_have_to_be_asked_for(tmp_path, film
     )
     refused("kinetics", tmp_path, r"aaaaaaaaaaa\.mp4: the same video is in train and val.*--allow_shared_videos")
     assert len(read_layout("kinetics", tmp_path, Reading(shared_videos=True)).clips) == 2
+
+
+def test_segments_of_one_folder_of_frames_are_segments_of_one_video(tmp_path):
+    rows = [f"bird,aaaaaaaaaa{video},{second},{second + 1},train\n" for video in range(2) for second in range(3)]
+    (tmp_path / "train.csv").write_text("label,youtube_id,time_start,time_end,split\n" + "".join(rows))
+    for video in range(2):
+        (tmp_path / f"frames/aaaaaaaaaa{video}").mkdir(parents=True)
+        for number, frame in enumerate(films.scene(15, 32, 48, video)):
+            Image.fromarray(frame).save(tmp_path / f"frames/aaaaaaaaaa{video}/{number}.png")
+    prepare("kinetics", tmp_path, name="of_frames", data_dir=tmp_path / "data", workers=1, fps=5)
+    dataset = open_dataset("of_frames", tmp_path / "data")
+    for fold in (1, 2):
+        assert len({record["name"].partition("_")[0] for record in dataset.source(f"all@fold{fold}of2")}) == 1
+    (tmp_path / "val.csv").write_text("label,youtube_id,time_start,time_end,split\nbird,aaaaaaaaaa0,1,2,val\n")
+    refused("kinetics", tmp_path, "aaaaaaaaaa0: the same video is in train and val.*--allow_shared_videos", fps=5.0)
 
 
 def test_lists_of_slowfast_and_mmaction2(tmp_path, film):

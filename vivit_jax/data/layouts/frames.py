@@ -140,6 +140,13 @@ def segment(folder: pathlib.Path, start: float, end: float | None, fps: Fraction
     return film(files, fps)
 
 
+def video_of(source: object) -> pathlib.Path | None:
+    """What a clip is or is a segment of: the file of a video, or the folder of its frames. None for one that is made of something else."""
+    if isinstance(source, functools.partial) and source.func is segment:
+        return source.args[0]
+    return source if isinstance(source, pathlib.Path) else None
+
+
 def segment_files(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[pathlib.Path, ...]:
     """The image files in a folder that a video file would show from `start` to `end` in seconds."""
     return tuple(images_in(folder)[first_tick(start, fps) : None if end is None else first_tick(end, fps)])
