@@ -4,7 +4,7 @@ import difflib
 import pathlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names, is_known, resolved
@@ -160,10 +160,14 @@ def _unusual_splits(splits: Sequence[str]) -> Iterator[str]:
         yield f"warning: there is no split train to learn from, only {', '.join(splits)}"
 
 
+def classes_of(clips: Iterable[Clip], head: str) -> set[str]:
+    """The classes of a head that some clips have; the head is empty if there is a single one."""
+    return {name for clip in clips for name in class_names(clip.label[head] if head else clip.label)}
+
+
 def _check_trained(annotations: Annotations) -> Iterator[str]:
     for head, names in by_head(annotations.labels).items():
-        of_clips = (clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train")
-        trained = {name for label in of_clips for name in class_names(label)}
+        trained = classes_of((clip for clip in annotations.clips if clip.split == "train"), head)
         missing = [name for name in names if name not in trained]
         if missing and annotations.published:
             yield f"{len(missing)} of {len(names)} {f'{head} ' if head else ''}classes have no training video here"

@@ -107,6 +107,7 @@ def prepare(
         with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             outcome = Outcome(annotations, tolerated(tolerate, len(annotations.clips)), summary, Listing(file, _root(source, reading)))
             path = write(name, folder, contents, outcome, short_side)
+        summary.remarks += tuple(outcome.lost_classes())
         (folder / CLIPS).rename(path / CLIPS)
         _write_reports(path, summary, annotations, reading)
         builder.finish(path, annotations.labels)
