@@ -119,10 +119,15 @@ def test_what_says_nothing_of_frames_is_refused(key, value, message):
 
 def test_a_config_hands_its_sampling_to_the_model():
     config = base_config()
-    config.data.rate, config.data.sampling, config.data.padding = 12.5, "segments", "hold"
     config.model.clip, config.model.size = (8, 224, 224), "Ti"
+    config.data.rate, config.data.padding = 12.5, "hold"
     preprocess = resolve(config).preprocess
-    assert (preprocess.rate, preprocess.sampling, preprocess.padding) == (12.5, "segments", "hold")
+    assert (preprocess.rate, preprocess.sampling, preprocess.padding) == (12.5, "dense", "hold")
+    config.data.sampling = "segments"
+    with pytest.raises(UserError, match=r"data\.rate and data\.padding mean nothing with it"):
+        resolve(config)
+    config.data.rate, config.data.padding = None, "loop"
+    assert resolve(config).preprocess.sampling == "segments"
 
 
 @pytest.fixture(scope="module")

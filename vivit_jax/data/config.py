@@ -59,6 +59,8 @@ class DataConfig:
         if self.temporal_order not in TEMPORAL_ORDERS:
             raise unknown_name("data.temporal_order", self.temporal_order, TEMPORAL_ORDERS)
         check_sampling(self.rate, self.sampling, self.padding)
+        if self.sampling == "segments" and (self.rate is not None or self.padding != "loop"):
+            raise UserError("data.sampling segments spreads a clip over the whole video: data.rate and data.padding mean nothing with it")
         readers, processes = 1 if self.readers is None else self.readers, self.processes or 0
         for name, value, least in (
             ("stride", self.stride, 1),

@@ -81,6 +81,15 @@ def unlabelled_in(folder: pathlib.Path) -> frozenset[str]:
     return frozenset(split for split in found if isinstance(split, str)) if isinstance(found, list) else frozenset()
 
 
+def short_side_below(resize: int, folder: pathlib.Path) -> int | None:
+    """The short side in pixels that videos of a data set were scaled down to, if it is below `resize`; None also if nothing tells."""
+    side = _reported(folder, "short_side")
+    if not isinstance(side, int) or side >= resize:
+        return None
+    sizes = ((int(row["width"]), int(row["height"])) for row in read(folder) if row["width"].isdecimal() and row["height"].isdecimal())
+    return side if any(min(size) == side for size in sizes) else None
+
+
 def _reported(folder: pathlib.Path, key: str) -> object:
     try:
         return read_json(folder / REPORT).get(key)
