@@ -147,6 +147,25 @@ def changing_size(path: pathlib.Path, *parts: np.ndarray) -> pathlib.Path:
     return path
 
 
+def coloured_fields(path: pathlib.Path, lefts: tuple[int, int], width: int) -> pathlib.Path:
+    """An interlaced video in 4:2:0 of 64x64 pixels: a red bar on grey, which begins at another column in each field."""
+    grey, red = (126, 128, 128), (81, 90, 240)
+    options = {"flags": "+ildct+ilme", "x264-params": "tff=1", "crf": "1"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options=options)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(6):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            for plane, behind, bar in zip(frame.planes, grey, red, strict=True):
+                rows, share = np.full((plane.height, plane.line_size), behind, np.uint8), plane.width / 64
+                for field, left in enumerate(lefts):
+                    rows[field::2, int(left * share) : int((left + width) * share)] = bar
+                plane.update(rows.tobytes())
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
 def high_dynamic_range(path: pathlib.Path, levels: np.ndarray, transfer: int, height: int = 48) -> pathlib.Path:
     """Ten bits of a grey ramp: `levels` are luma codes (w,), `transfer` FFmpeg's number of its characteristic."""
     with av.open(str(path), "w") as container:

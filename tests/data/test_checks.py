@@ -24,7 +24,7 @@ def small(tmp_path_factory):
     ("train", "val", "both"),
     [
         ("train", "train[80%:]", "2 of 2 clips of data.val_split train[80%:]"),
-        ("train[:85%]", "train[70%:]", "2 of 3 clips"),
+        ("train[:90%]", "train[70%:]", "2 of 3 clips"),
         ("all@not1of3", "all", "8 of 12 clips"),
         ("train[:80%]", "train[80%:]", None),
         ("all@not1of3", "all@fold1of3", None),

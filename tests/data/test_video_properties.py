@@ -176,6 +176,14 @@ def test_interlaced_pictures_have_no_comb(tmp_path):
     assert "deinterlaced" in stored(path)[2]
 
 
+def test_the_fields_of_a_frame_have_colours_of_their_own(tmp_path):
+    """A red bar on grey that jumps between the two fields: neither colour nor brightness of the second field is seen."""
+    path = films.coloured_fields(tmp_path / "fields.mp4", lefts=(4, 32), width=16)
+    for seen in (shown(path), stored(path)[0]):
+        assert np.abs(seen[2, :, 8:16] - np.array([254.0, 0, 0])).max() < 12
+        assert np.abs(seen[2, :, 36:44] - 128.0).max() < 12
+
+
 @pytest.mark.video(
     property="HDR (PQ, HLG; BT.2020)",
     prepare="tone-mapped by FFmpeg's scaler; `tone-mapped to standard dynamic range`",
