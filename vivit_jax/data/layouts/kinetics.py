@@ -51,7 +51,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication = Publication(source, reading)
     official, plain, archives, remarks = [], [], [], []
     patterns = [f"*{name}*.{suffix}" for suffix in ("csv", "txt") for name in ("train", "val", "test", "kinetics")]
-    for path in dict.fromkeys([*publication.named, *publication.files(*patterns)]):
+    for path in dict.fromkeys([*publication.named, *publication.lists(*patterns)]):
         _, first = next(cells_of(path), (None, []))
         if len({*COLUMNS, "split"} & {*first}) > 1:
             official.append(path)
@@ -132,9 +132,16 @@ def _cells(where: str, line: str, *, may_lack_class: bool) -> tuple[str, str | N
 
 def _names(publication: Publication) -> tuple[str, ...]:
     """The classes in the order of their numbers, as mmaction2 or SlowFast names them; empty without such a file."""
-    path = publication.file("*label_map*.txt", "*classnames*.txt", "*classnames*.json")
-    if path is None or path.name.lower().removesuffix(PACKED).endswith(".txt"):
-        return tuple(line for _, line in lines_of(path)) if path else ()
+    found = {_names_in(path): path for path in publication.lists("*label_map*.txt", "*classnames*.txt", "*classnames*.json")}
+    if len(found) > 1:
+        one, other, *_ = found.values()
+        raise UserError(f"{one} and {other} name other classes: name the lists and the one that is meant by --annotations")
+    return next(iter(found), ())
+
+
+def _names_in(path: pathlib.Path) -> tuple[str, ...]:
+    if path.name.lower().removesuffix(PACKED).endswith(".txt"):
+        return tuple(line for _, line in lines_of(path))
     numbers = {
         name.strip('"'): whole_number(f"{path}: {name[:50]!r}", "its number", number) for name, number in json_of(path, dict).items()
     }

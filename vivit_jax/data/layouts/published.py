@@ -86,17 +86,22 @@ class Publication:
         found = [path for pattern in patterns for path, name in named if fnmatch.fnmatchcase(name, pattern.lower())]
         return list(dict.fromkeys(found))
 
-    def file(self, *patterns: str) -> pathlib.Path | None:
-        """The first list that matches one of `patterns`, or None.
+    def lists(self, *patterns: str) -> list[pathlib.Path]:
+        """`files`, but one of each name.
 
         Raises:
-          UserError: if there is another of that name that says something else.
+          UserError: if there are two of one name that say something else.
         """
-        found = self.files(*patterns)
-        for path in found[1:]:
-            if path.name.removesuffix(PACKED) == found[0].name.removesuffix(PACKED) and text_of(path) != text_of(found[0]):
-                raise UserError(f"{found[0]} and {path} differ: name the one that is meant, or its folder, by --annotations")
-        return found[0] if found else None
+        found: dict[str, pathlib.Path] = {}
+        for path in self.files(*patterns):
+            first = found.setdefault(path.name.lower().removesuffix(PACKED), path)
+            if first != path and text_of(first) != text_of(path):
+                raise UserError(f"{first} and {path} differ: name the one that is meant, or its folder, by --annotations")
+        return list(found.values())
+
+    def file(self, *patterns: str) -> pathlib.Path | None:
+        """The first list that matches one of `patterns`, or None. Raises as `lists` does."""
+        return next(iter(self.lists(*patterns)), None)
 
     def by_split(self, patterns: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, pathlib.Path]]:
         """The splits that have a list, each with it, given what the list of each may be called."""
