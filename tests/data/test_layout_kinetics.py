@@ -10,6 +10,7 @@ from published_sets import lay, refused, remark, told
 
 from vivit_jax import cli
 from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.groups import grouping
 from vivit_jax.data.layouts import Reading, read_layout
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import decode_frames
@@ -111,6 +112,10 @@ def test_segments_of_one_folder_of_frames_are_segments_of_one_video(tmp_path):
     dataset = open_dataset("of_frames", tmp_path / "data")
     for fold in (1, 2):
         assert len({record["name"].partition("_")[0] for record in dataset.source(f"all@fold{fold}of2")}) == 1
+    group_of = grouping(dataset)  # of a probe's cross-validation
+    assert {(record["name"].partition("_")[0], group_of(record["name"])) for record in dataset.source("train")} == {
+        (f"aaaaaaaaaa{video}", f"frames/aaaaaaaaaa{video}") for video in range(2)
+    }
     (tmp_path / "val.csv").write_text("label,youtube_id,time_start,time_end,split\nbird,aaaaaaaaaa0,1,2,val\n")
     refused("kinetics", tmp_path, "aaaaaaaaaa0: the same video is in train and val.*--allow_shared_videos", fps=5.0)
 
