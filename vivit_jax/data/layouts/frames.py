@@ -103,7 +103,7 @@ def _pictures(files: tuple[pathlib.Path, ...]) -> Iterator[np.ndarray]:
 
 
 def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
-    """An encoded picture as uint8 (h, w, 3), upright.
+    """An encoded picture as uint8 (h, w, 3), upright, its transparency laid over black as that of videos is.
 
     Raises:
       UserError: naming it, if it is damaged or too large.
@@ -112,11 +112,18 @@ def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
         with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
             if image.width * image.height > LIMITS.pixels:
                 raise UserError(f"{image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
-            return np.asarray(_of_8_bits(ImageOps.exif_transpose(image), of_16_bits=image.format in OF_16_BITS).convert("RGB"))
+            return _over_black(_of_8_bits(ImageOps.exif_transpose(image), of_16_bits=image.format in OF_16_BITS))
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     except Exception as error:  # Pillow raises many kinds for a damaged file
         raise UserError(f"{name}: cannot be read as a picture ({in_one_line(error)})") from None
+
+
+def _over_black(image: Image.Image) -> np.ndarray:
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return np.asarray(image.convert("RGB"))
+    pixels = np.asarray(image.convert("RGBA")).astype(np.uint16)
+    return (pixels[..., :3] * pixels[..., 3:] // 255).astype(np.uint8)
 
 
 def _of_8_bits(image: Image.Image, *, of_16_bits: bool) -> Image.Image:
