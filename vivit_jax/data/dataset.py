@@ -140,13 +140,6 @@ class VideoDataset:
         starts = [first[pathlib.Path(file).name] + skip for file, skip, _ in places]
         return np.concatenate([rows[start : start + take] for start, (_, _, take) in zip(starts, places, strict=True)])
 
-    def in_both(self, split: str, other: str) -> int:
-        """How many clips two splits have in common."""
-        named, others = (set(re.findall(r"\w+", self.resolve(expression).partition(MARK)[0])) for expression in (split, other))
-        if not (named & others or "all" in named | others):
-            return 0
-        return len(set(self.any_source(split).places) & set(self.any_source(other).places))
-
     def class_counts(self, split: str) -> dict[str, Int[np.ndarray, " classes"]]:
         """Counts the records of each class in a split, for each head. Reads every record."""
         counts = {head: np.zeros(len(names), np.int64) for head, names in by_head(self.labels).items()}
@@ -239,12 +232,20 @@ def check_splits(dataset: VideoDataset, data: DataConfig) -> None:
             console.warn(f"data set {dataset.name} has {lacks}: {use} (--config.data.{field})")
         elif split is not None:
             count = len(dataset.source(split))
-            if both := dataset.in_both(split, data.train_split):
+            if both := _in_both(dataset, split, data.train_split):
                 console.warn(
                     f"{both:,} of {counted(count, 'clip')} of data.{field} {split} are trained on as well, by data.train_split "
                     f"{data.train_split}: its scores say little of other videos"
                 )
     warn_of_enlarging(dataset, data.resize)
+
+
+def _in_both(dataset: VideoDataset, split: str, other: str) -> int:
+    """How many clips two splits have in common."""
+    named, others = (set(re.findall(r"\w+", dataset.resolve(expression).partition(MARK)[0])) for expression in (split, other))
+    if not (named & others or "all" in named | others):
+        return 0
+    return len(set(dataset.source(split).places) & set(dataset.source(other).places))
 
 
 def warn_of_enlarging(dataset: VideoDataset, resize: int) -> None:

@@ -92,7 +92,7 @@ def short_side_below(resize: int, folder: pathlib.Path) -> int | None:
 
 def _reported(folder: pathlib.Path, key: str) -> object:
     try:
-        return read_json(folder / REPORT).get(key)
+        return read_json(pathlib.Path(folder, REPORT)).get(key)
     except (OSError, ValueError, AttributeError):
         return None
 
