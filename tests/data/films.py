@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 FPS = 25
+SAME_BYTES = {"x264-params": "mbtree=0"}  # x264 gives the same ones every time with these options: see `Encoder`
 
 
 def scene(frames: int = 20, height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
@@ -66,7 +67,7 @@ def only_sound(path: pathlib.Path) -> pathlib.Path:
 
 def with_matrix(path: pathlib.Path, frames: np.ndarray, matrix: tuple[int, int, int, int]) -> pathlib.Path:
     """A video with a display matrix (a, b, c, d): a stored pixel (x, y) is shown at (a x + c y, b x + d y)."""
-    content = bytearray(write(path, frames).read_bytes())
+    content = bytearray(write(path, frames, options=SAME_BYTES).read_bytes())
     unity = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     a, b, c, d = (0x10000 * entry for entry in matrix)
     position = content.index(unity, content.index(b"tkhd"))
@@ -143,6 +144,25 @@ def changing_size(path: pathlib.Path, *parts: np.ndarray) -> pathlib.Path:
     for part in parts:
         content += write(path, part, options={"g": "5"}).read_bytes()
     path.write_bytes(content)
+    return path
+
+
+def coloured_fields(path: pathlib.Path, lefts: tuple[int, int], width: int) -> pathlib.Path:
+    """An interlaced video in 4:2:0 of 64x64 pixels: a red bar on grey, which begins at another column in each field."""
+    grey, red = (126, 128, 128), (81, 90, 240)
+    options = {"flags": "+ildct+ilme", "x264-params": "tff=1", "crf": "1"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options=options)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(6):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            for plane, behind, bar in zip(frame.planes, grey, red, strict=True):
+                rows, share = np.full((plane.height, plane.line_size), behind, np.uint8), plane.width / 64
+                for field, left in enumerate(lefts):
+                    rows[field::2, int(left * share) : int((left + width) * share)] = bar
+                plane.update(rows.tobytes())
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
     return path
 
 

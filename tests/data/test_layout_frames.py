@@ -131,6 +131,16 @@ def test_frames_of_one_number_are_in_the_order_of_their_names(tmp_path, monkeypa
         assert [path.name for path in images_in(tmp_path)] == ["img_01.png", "img_1.jpg", "img_1.png", "img_2.png"]
 
 
+def test_transparent_frames_are_laid_over_black(tmp_path):
+    """Below what is transparent a picture may hold any colour, which nobody is meant to see."""
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 48, 4), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.array_equal(as_rgb(tmp_path / "a.png", "a"), pixels[..., :3].astype(int) * pixels[..., 3:] // 255)
+    palette = Image.fromarray(pixels[..., :3]).quantize(8)
+    palette.save(tmp_path / "b.png", transparency=3)
+    assert np.array_equal(as_rgb(tmp_path / "b.png", "b")[np.asarray(palette) == 3], np.zeros(((np.asarray(palette) == 3).sum(), 3)))
+
+
 def test_frames_of_16_bits_keep_their_upper_8(tmp_path):
     """Thermal cameras and depth sensors write them; Pillow by itself makes nearly all of them white."""
     grey = np.random.default_rng(0).integers(0, 1 << 16, (32, 48), np.uint16)

@@ -1,11 +1,16 @@
 """Kinetics as its publisher hands it out, as downloaders leave it, and as SlowFast and MMAction2 list it."""
 
+import gzip
+
+import films
 import numpy as np
 import pytest
+from PIL import Image
 from published_sets import lay, refused, remark, told
 
 from vivit_jax import cli
 from vivit_jax.data.dataset import open_dataset
+from vivit_jax.data.groups import grouping
 from vivit_jax.data.layouts import Reading, read_layout
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import decode_frames
@@ -96,28 +101,63 @@ def test_segments_of_one_video_in_two_splits_have_to_be_asked_for(tmp_path, film
     assert len(read_layout("kinetics", tmp_path, Reading(shared_videos=True)).clips) == 2
 
 
+def test_segments_of_one_folder_of_frames_are_segments_of_one_video(tmp_path):
+    rows = [f"bird,aaaaaaaaaa{video},{second},{second + 1},train\n" for video in range(2) for second in range(3)]
+    (tmp_path / "train.csv").write_text("label,youtube_id,time_start,time_end,split\n" + "".join(rows))
+    for video in range(2):
+        (tmp_path / f"frames/aaaaaaaaaa{video}").mkdir(parents=True)
+        for number, frame in enumerate(films.scene(15, 32, 48, video)):
+            Image.fromarray(frame).save(tmp_path / f"frames/aaaaaaaaaa{video}/{number}.png")
+    prepare("kinetics", tmp_path, name="of_frames", data_dir=tmp_path / "data", workers=1, fps=5)
+    dataset = open_dataset("of_frames", tmp_path / "data")
+    for fold in (1, 2):
+        assert len({record["name"].partition("_")[0] for record in dataset.source(f"all@fold{fold}of2")}) == 1
+    group_of = grouping(dataset)  # of a probe's cross-validation
+    assert {(record["name"].partition("_")[0], group_of(record["name"])) for record in dataset.source("train")} == {
+        (f"aaaaaaaaaa{video}", f"frames/aaaaaaaaaa{video}") for video in range(2)
+    }
+    (tmp_path / "val.csv").write_text("label,youtube_id,time_start,time_end,split\nbird,aaaaaaaaaa0,1,2,val\n")
+    refused("kinetics", tmp_path, "aaaaaaaaaa0: the same video is in train and val.*--allow_shared_videos", fps=5.0)
+
+
 def test_lists_of_slowfast_and_mmaction2(tmp_path, film):
     names = ("videos_train/abseiling/0wR5jVB-WPk_000417_000427.mp4", "videos_train/zumba/a.mp4", "videos_val/abseiling/b.mp4")
     lists = {
         "kinetics400_train_list_videos.txt": "abseiling/0wR5jVB-WPk_000417_000427.mp4 0\nzumba/a.mp4 1\nzumba/gone.mp4 1\n",
-        "kinetics400_val_list_videos.txt": "abseiling/b.mp4 0\n",
+        "kinetics400_val_list_videos.txt": "abseiling/b.mp4 0\nabseiling/b.mp4 1\n",
     }
-    lay(tmp_path / "mm", film, names, **lists, **{"label_map_k400.txt": "abseiling\nzumba\n"})
+    lay(tmp_path / "mm", film, names, **lists)
+    (tmp_path / "mm/label_map_k400.txt.gz").write_bytes(gzip.compress(b"abseiling\nzumba\n"))
     found = read_layout("kinetics", tmp_path / "mm")
     assert {(split, label) for split, _, label in told(found)} == {("train", "abseiling"), ("train", "zumba"), ("val", "abseiling")}
     assert len(found.missing) == 1
+    assert remark(found, "warning: 1 of them with another label, of which the first counts: abseiling/b.mp4")
     folder = tmp_path / "slowfast"
     lay(folder / "videos", film, ("x.mp4", "y.mp4", "z.mp4"))
     (folder / "train.csv").write_text(f"{folder}/videos/x.mp4 0\n{folder}/videos/y.mp4 10\n")
-    (folder / "val.csv").write_text(f"{folder}/videos/z.mp4 10\n")
+    (folder / "val.csv").write_text(f"{folder}/videos/z.mp4, 10\n{folder}/videos/gone.mp4, 12\n")
     found = read_layout("kinetics", folder)
     assert [(clip.split, clip.label, clip.source.name) for clip in found.clips] == [
         ("train", "0", "x.mp4"),
         ("train", "10", "y.mp4"),
         ("val", "10", "z.mp4"),
     ]
-    assert found.labels == ("0", "10")
+    assert found.labels == tuple(map(str, range(13)))  # a class has the number that the list, and a published model, gives it
     assert remark(found, "classes are called by their numbers")
+
+
+def test_lists_and_class_names_of_two_versions_are_not_mixed(tmp_path, film):
+    lay(tmp_path, film, ("a.mp4", "b.mp4"))
+    for version, name in (("k400", "abseiling"), ("k600", "acting")):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "train.csv").write_text(f"label,youtube_id,time_start,time_end,split\n{name},a,0,10,train\n")
+        (tmp_path / f"label_map_{version}.txt").write_text(f"{name}\nzumba\n")
+    refused("kinetics", tmp_path, r"k400/train\.csv and .*k600/train\.csv differ: name the one that is meant")
+    for version in ("k400", "k600"):
+        (tmp_path / version / "train.csv").write_text("a.mp4 0\nb.mp4 1\n")
+    refused("kinetics", tmp_path, r"label_map_k400\.txt and .*label_map_k600\.txt name other classes")
+    (tmp_path / "label_map_k600.txt").write_text("abseiling\nzumba\n")
+    assert read_layout("kinetics", tmp_path).labels == ("abseiling", "zumba")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +171,7 @@ def test_lists_of_slowfast_and_mmaction2(tmp_path, film):
             "label,youtube_id,time_start,time_end,split\nx,abc,1,3,train\n",
             r"none of the 1 listed videos is below .* such as abc_000001_000003",
         ),
-        ("a.mp4 zero\n", r"train\.csv line 1: the class must be a whole number, got 'zero'"),
+        ("a.mp4 zero\n", r"train\.csv line 1: the class must be a whole number in 0..99999, got 'zero'"),
     ],
 )
 def test_slips_of_kinetics_are_refused_by_line(tmp_path, text, message):

@@ -61,6 +61,8 @@ def test_volumes_of_noise_come_back_too(tmp_path, name, size):
     prepare("medmnist3d", tmp_path, name="volumes", data_dir=tmp_path / "data", workers=1)
     dataset, _ = assert_stored(tmp_path / "data", "volumes", made)
     assert dataset.labels == labels
+    prepare("tfds", tmp_path / "data/volumes", name="again", data_dir=tmp_path / "data", workers=1)
+    assert_stored(tmp_path / "data", "again", made)
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,13 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
     assert not list((tmp_path / "data").iterdir())
 
 
+def test_a_class_of_which_no_training_video_is_left_is_told(tmp_path):
+    source = make_folder(tmp_path / "videos", ((("train", "a"), 2), (("train", "b"), 1), (("test", "b"), 1)))
+    (source / "train/b/0.mp4").write_text("not a video")
+    summary = prepare("folder", source, name="lost", data_dir=tmp_path / "data", tolerate=1, workers=1)
+    assert "warning: every training video of class b was refused, so that no model learns it" in summary.remarks
+
+
 def test_a_list_with_a_missing_file_and_without_splits_by_keywords(tmp_path):
     videos = make_folder(tmp_path / "videos", ((("x", "a"), 4), (("x", "b"), 4)))
     rows = [f"x/{label}/{number}.mp4,{label},person {number}" for label in "ab" for number in range(4)]

@@ -87,7 +87,9 @@ def test_a_short_video_starts_over_or_holds_its_last_frame():
     for padding, expected in (("loop", [0, 2, 4, 1, 3, 0, 2, 4]), ("hold", [0, 2, 4, 4, 4, 4, 4, 4])):
         wanted = dataclasses.replace(PLAIN, padding=padding)
         assert sampling.evaluation_clips(1, wanted, 5, None)[0].tolist() == expected
-        assert sampling.training_clip(np.random.default_rng(0), wanted, 5, 25.0).tolist() == expected
+        trained = {tuple(sampling.training_clip(np.random.default_rng(seed), wanted, 5, 25.0).tolist()) for seed in range(60)}
+        begun = range(5) if padding == "loop" else [0]
+        assert trained == {tuple((np.array(expected) + start) % 5 if start else expected) for start in begun}
         assert sampling.frames_once(5, wanted).tolist() == [0, 2, 4]
 
 
@@ -117,10 +119,15 @@ def test_what_says_nothing_of_frames_is_refused(key, value, message):
 
 def test_a_config_hands_its_sampling_to_the_model():
     config = base_config()
-    config.data.rate, config.data.sampling, config.data.padding = 12.5, "segments", "hold"
     config.model.clip, config.model.size = (8, 224, 224), "Ti"
+    config.data.rate, config.data.padding = 12.5, "hold"
     preprocess = resolve(config).preprocess
-    assert (preprocess.rate, preprocess.sampling, preprocess.padding) == (12.5, "segments", "hold")
+    assert (preprocess.rate, preprocess.sampling, preprocess.padding) == (12.5, "dense", "hold")
+    config.data.sampling = "segments"
+    with pytest.raises(UserError, match=r"data\.rate and data\.padding mean nothing with it"):
+        resolve(config)
+    config.data.rate, config.data.padding = None, "loop"
+    assert resolve(config).preprocess.sampling == "segments"
 
 
 @pytest.fixture(scope="module")

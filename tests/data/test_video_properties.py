@@ -65,7 +65,7 @@ def test_all_eight_orientations_are_shown_as_players_show_them(tmp_path, orienta
     matrix, show, changes = ORIENTATIONS[orientation]
     frames = films.scene(6)
     path = films.with_matrix(tmp_path / "a.mp4", frames, matrix)
-    expected = show(shown(films.write(tmp_path / "plain.mp4", frames)))
+    expected = show(shown(films.write(tmp_path / "plain.mp4", frames, options=films.SAME_BYTES)))
     np.testing.assert_array_equal(shown(path), expected)
     kept, _, reported = stored(path)
     assert kept.shape == expected.shape
@@ -149,6 +149,12 @@ def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path):
     assert shown(path).shape == (20, 48, 64, 3)
 
 
+def test_a_clip_from_after_a_change_of_size_is_seen_as_the_whole_video_is(tmp_path):
+    path = films.changing_size(tmp_path / "turned.ts", films.scene(10, 48, 64), films.scene(20, 64, 48, seed=1))
+    np.testing.assert_array_equal(decode_frames(path, [15, 20]), decode_frames(path, [0, 15, 20])[1:])
+    assert apart(decode_frames(path, [15, 20]), stored(path)[0][[15, 20]]) < 6
+
+
 @pytest.mark.video(
     property="interlacing",
     prepare="one field of each frame, stretched; `deinterlaced`",
@@ -168,6 +174,14 @@ def test_interlaced_pictures_have_no_comb(tmp_path):
         assert comb < 1.5, "neighbouring rows differ"
     assert np.abs(np.diff(frames[..., 1].astype(int), axis=1)).mean() > 10
     assert "deinterlaced" in stored(path)[2]
+
+
+def test_the_fields_of_a_frame_have_colours_of_their_own(tmp_path):
+    """A red bar on grey that jumps between the two fields: neither colour nor brightness of the second field is seen."""
+    path = films.coloured_fields(tmp_path / "fields.mp4", lefts=(4, 32), width=16)
+    for seen in (shown(path), stored(path)[0]):
+        assert np.abs(seen[2, :, 8:16] - np.array([254.0, 0, 0])).max() < 12
+        assert np.abs(seen[2, :, 36:44] - 128.0).max() < 12
 
 
 @pytest.mark.video(

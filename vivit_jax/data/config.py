@@ -23,7 +23,8 @@ class DataConfig:
         taken. Where given, it replaces `stride`.
       sampling: `dense`, frames at that distance; or `segments`, which spreads a clip over the whole video: one frame of each of as many
         equal parts, in training a random one, else the middle one (temporal views take other places).
-      padding: what a video that is shorter than a clip does: `loop`, it starts over, or `hold`, its last frame stays.
+      padding: what a video that is shorter than a clip does: `loop`, it starts over (in training, a clip of it begins at any frame, as in
+        Scenic), or `hold`, its last frame stays.
       resize: the short side in pixels that frames are scaled to before the crop.
       mean: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
       std: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
@@ -58,6 +59,8 @@ class DataConfig:
         if self.temporal_order not in TEMPORAL_ORDERS:
             raise unknown_name("data.temporal_order", self.temporal_order, TEMPORAL_ORDERS)
         check_sampling(self.rate, self.sampling, self.padding)
+        if self.sampling == "segments" and (self.rate is not None or self.padding != "loop"):
+            raise UserError("data.sampling segments spreads a clip over the whole video: data.rate and data.padding mean nothing with it")
         readers, processes = 1 if self.readers is None else self.readers, self.processes or 0
         for name, value, least in (
             ("stride", self.stride, 1),

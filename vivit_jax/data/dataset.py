@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import re
 import typing
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +11,12 @@ import numpy as np
 from jaxtyping import Int
 
 from vivit_jax import console
+from vivit_jax.console import counted
 from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.folds import MARK, Folds, Subset, assign_folds, clip_groups, split_and_folds
 from vivit_jax.data.layouts import LAYOUTS
-from vivit_jax.data.preparation.listing import clips_of, column_called, unlabelled_in
+from vivit_jax.data.preparation.listing import clips_of, column_called, short_side_below, unlabelled_in
 from vivit_jax.data.preparation.place import find_whole, local_folder
 from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
@@ -229,7 +231,31 @@ def check_splits(dataset: VideoDataset, data: DataConfig) -> None:
             lacks = f"no labels in split {split}" if splits.find(split, dataset.splits) else lacks
             console.warn(f"data set {dataset.name} has {lacks}: {use} (--config.data.{field})")
         elif split is not None:
-            dataset.source(split)
+            count = len(dataset.source(split))
+            if both := _in_both(dataset, split, data.train_split):
+                console.warn(
+                    f"{both:,} of {counted(count, 'clip')} of data.{field} {split} are trained on as well, by data.train_split "
+                    f"{data.train_split}: its scores say little of other videos"
+                )
+    warn_of_enlarging(dataset, data.resize)
+
+
+def _in_both(dataset: VideoDataset, split: str, other: str) -> int:
+    """How many clips two splits have in common."""
+    named, others = (set(re.findall(r"\w+", dataset.resolve(expression).partition(MARK)[0])) for expression in (split, other))
+    if not (named & others or "all" in named | others):
+        return 0
+    return len(set(dataset.source(split).places) & set(dataset.source(other).places))
+
+
+def warn_of_enlarging(dataset: VideoDataset, resize: int) -> None:
+    """Warns where a model sees videos larger than they are stored, though they were larger once: its scores are those of blurred ones."""
+    short_side = short_side_below(resize, dataset.path)
+    if short_side is not None:
+        console.warn(
+            f"videos of data set {dataset.name} were stored with a short side of {short_side} pixels and are enlarged to {resize}: "
+            f"`vivit prepare --short_side {resize}` keeps what they show"
+        )
 
 
 def _check_joined(dataset: VideoDataset, train_split: str) -> None:

@@ -152,5 +152,11 @@ class Subset(Sequence):
     def __len__(self) -> int:
         return len(self._indices)
 
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """As those of `Records`."""
+        places = self._records.places
+        return [places[index] for index in self._indices]
+
     def __getitem__(self, index: int) -> object:
         return self._records[self._indices[index]]

@@ -4,9 +4,11 @@ import csv
 import io
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.preparation.listing import read
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.errors import UserError
 from vivit_jax.files import read_json, read_list
@@ -30,8 +32,8 @@ def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str
       UserError: for a pattern that is no regular expression. So does the function, for a name that it does not match.
     """
     if pattern is None:
-        stored = stored_groups(dataset) or {}
-        return lambda name: stored.get(name) or without_segment(name)
+        stored, cut = stored_groups(dataset) or {}, _videos_of_segments(dataset)
+        return lambda name: stored.get(name) or cut.get(name) or without_segment(name)
 
     try:
         expression = re.compile(pattern)
@@ -45,6 +47,13 @@ def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str
         return match.group(1) if match.re.groups else match.group()
 
     return matched
+
+
+def _videos_of_segments(dataset: VideoDataset) -> Mapping[str, str]:
+    """Maps the name of each clip that is one of several of a video to that video, as the list of clips has it."""
+    rows = list(read(dataset.path))
+    clips = Counter(row["source"] for row in rows)
+    return {row["name"]: row["source"] for row in rows if row["source"] and clips[row["source"]] > 1}
 
 
 def without_segment(name: str) -> str:

@@ -80,6 +80,11 @@ class Records(Sequence):
             file, position = self._place(index)
             raise damaged(file, f"record {position}: {' '.join(str(error).split())[:200] or type(error).__name__}") from error
 
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """The shard of each record and its position there: no two records of a data set share them."""
+        return [(file.name, position) for file, position in map(self._place, range(len(self)))]
+
     def split_of(self, index: int) -> str:
         """The split that a record lies in."""
         return self._place(index)[0].name.partition("-")[2].partition(".")[0]

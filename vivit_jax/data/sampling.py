@@ -28,8 +28,13 @@ def clip_indices(start: int, frames: int, stride: float, video_frames: int, padd
 
 
 def random_clip(generator: np.random.Generator, frames: int, stride: float, video_frames: int, padding: str = "loop") -> np.ndarray:
-    """Frame numbers of a clip that begins anywhere it fits, int64 (frames,); at 0 if it fits nowhere."""
-    return clip_indices(int(generator.integers(_starts(frames, stride, video_frames))), frames, stride, video_frames, padding)
+    """Frame numbers of a clip that begins anywhere it fits, int64 (frames,).
+
+    If it fits nowhere, it begins at any frame of a video that starts over, as in Scenic, and at 0 of one whose last frame stays.
+    """
+    room = video_frames - _length(frames, stride) + 1
+    starts = room if room > 0 else video_frames if padding == "loop" else 1
+    return clip_indices(int(generator.integers(starts)), frames, stride, video_frames, padding)
 
 
 def spread_clips(count: int, frames: int, stride: float, video_frames: int, padding: str = "loop") -> np.ndarray:
@@ -165,11 +170,6 @@ def _offsets(frames: int, stride: float) -> np.ndarray:
 def _length(frames: int, stride: float) -> int:
     """Source frames from the first frame of a clip to its last, both counted."""
     return int(_offsets(frames, stride)[-1]) + 1
-
-
-def _starts(frames: int, stride: float, video_frames: int) -> int:
-    """The number of frames at which a clip can begin so that it ends within the video; 1 if it fits nowhere."""
-    return max(1, video_frames - _length(frames, stride) + 1)
 
 
 def _scaled(height: int, width: int, preprocess: Preprocess) -> Framing:

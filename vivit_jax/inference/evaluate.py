@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from vivit_jax.data.config import DataConfig
-from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.data.dataset import VideoDataset, ensure_dataset, warn_of_enlarging
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels, by_head
@@ -132,6 +132,7 @@ def score_split(split_pass: SplitPass, labels: Labels, *, progress: bool = True)
       UserError: for a split without labels, a model of one class a video for a data set of several, or a model that gives NaN.
     """
     check_multi_label(split_pass.pretrained, split_pass.dataset)
+    warn_of_enlarging(split_pass.dataset, split_pass.pretrained.preprocess.resize)
     batches = split_pass.batches()
     named = dataclasses.replace(split_pass.pretrained, labels=labels)
     watch = Watch(shown=progress, patience=LIMITS.seconds)

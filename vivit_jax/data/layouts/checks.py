@@ -4,11 +4,12 @@ import difflib
 import pathlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names, is_known
 from vivit_jax.data.layouts.copies import content_groups
+from vivit_jax.data.layouts.frames import video_of
 from vivit_jax.data.splits import USUAL
 from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError
@@ -40,7 +41,7 @@ def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str
     if not annotations.published:
         _check_unique(annotations.clips)
     _check_names(annotations.clips)
-    contents = content_groups([clip.source for clip in annotations.clips if isinstance(clip.source, pathlib.Path)])
+    contents = content_groups([video for clip in annotations.clips if (video := video_of(clip.source))])
     told = [
         *_check_splits_disjoint(annotations, contents, shared_videos=shared_videos),
         *_copies_with_other_labels(annotations.clips, contents),
@@ -113,18 +114,19 @@ def _check_names(clips: Sequence[Clip]) -> None:
 
 def _check_splits_disjoint(annotations: Annotations, contents: Mapping[pathlib.Path, str], *, shared_videos: bool) -> list[str]:
     """Refuses, or for a published list reports, videos of equal contents in two splits."""
-    clips = [clip for clip in annotations.clips if isinstance(clip.source, pathlib.Path)]
+    clips = [clip for clip in annotations.clips if video_of(clip.source)]
     if len({clip.split for clip in clips}) < 2:
         return []
     seen, copies = {}, []
     for clip in clips:
-        first = seen.setdefault(contents[clip.source], clip)
+        video = video_of(clip.source)
+        first = seen.setdefault(contents[video], clip)
         if first.split == clip.split:
             continue
-        if first.source == clip.source:
+        if video_of(first.source) == video:
             if not shared_videos:
                 raise UserError(
-                    f"{clip.source.name}: the same video is in {first.split} and {clip.split}; keep it in one, or let its segments be in "
+                    f"{video.name}: the same video is in {first.split} and {clip.split}; keep it in one, or let its segments be in "
                     "both by --allow_shared_videos"
                 )
         elif annotations.published:
@@ -138,8 +140,8 @@ def _copies_with_other_labels(clips: Sequence[Clip], contents: Mapping[pathlib.P
     """Warns of files of equal contents that have other labels, which no model can tell apart."""
     seen, told = {}, []
     for clip in clips:
-        if isinstance(clip.source, pathlib.Path) and is_known(clip.label):
-            first = seen.setdefault((contents[clip.source], clip.start, clip.end, clip.by_frames), clip)
+        if (video := video_of(clip.source)) and is_known(clip.label):
+            first = seen.setdefault((contents[video], clip.start, clip.end, clip.by_frames), clip)
             if first.label != clip.label:
                 told.append(f"{first.name} and {clip.name}")
     return (
@@ -159,10 +161,14 @@ def _unusual_splits(splits: Sequence[str]) -> Iterator[str]:
         yield f"warning: there is no split train to learn from, only {', '.join(splits)}"
 
 
+def classes_of(clips: Iterable[Clip], head: str) -> set[str]:
+    """The classes of a head that some clips have; the head is empty if there is a single one."""
+    return {name for clip in clips for name in class_names(clip.label[head] if head else clip.label)}
+
+
 def _check_trained(annotations: Annotations) -> Iterator[str]:
     for head, names in by_head(annotations.labels).items():
-        of_clips = (clip.label[head] if head else clip.label for clip in annotations.clips if clip.split == "train")
-        trained = {name for label in of_clips for name in class_names(label)}
+        trained = classes_of((clip for clip in annotations.clips if clip.split == "train"), head)
         missing = [name for name in names if name not in trained]
         if missing and annotations.published:
             yield f"{len(missing)} of {len(names)} {f'{head} ' if head else ''}classes have no training video here"

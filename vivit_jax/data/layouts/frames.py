@@ -5,7 +5,6 @@ rate, so `--fps` must. Files that are no frames are named in a remark, but for h
 """
 
 import functools
-import math
 import pathlib
 import re
 from collections.abc import Iterator
@@ -20,12 +19,12 @@ from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside,
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.data.video.reader import SUFFIXES
+from vivit_jax.data.video.steady import first_tick
 from vivit_jax.errors import UserError, in_one_line
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}
 OF_16_BITS = ("PNG", "PPM")  # which may have 16 bits a pixel and no more, though Pillow may have them as 32
 FLOW = "flow_"
-JITTER = Fraction(1, 5)  # of a frame's duration, as for times in a video file
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
@@ -104,7 +103,7 @@ def _pictures(files: tuple[pathlib.Path, ...]) -> Iterator[np.ndarray]:
 
 
 def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
-    """An encoded picture as uint8 (h, w, 3), upright.
+    """An encoded picture as uint8 (h, w, 3), upright, its transparency laid over black as that of videos is.
 
     Raises:
       UserError: naming it, if it is damaged or too large.
@@ -113,11 +112,18 @@ def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
         with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
             if image.width * image.height > LIMITS.pixels:
                 raise UserError(f"{image.width}x{image.height} pixels are more than the limit of {LIMITS.pixels}")
-            return np.asarray(_of_8_bits(ImageOps.exif_transpose(image), of_16_bits=image.format in OF_16_BITS).convert("RGB"))
+            return _over_black(_of_8_bits(ImageOps.exif_transpose(image), of_16_bits=image.format in OF_16_BITS))
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     except Exception as error:  # Pillow raises many kinds for a damaged file
         raise UserError(f"{name}: cannot be read as a picture ({in_one_line(error)})") from None
+
+
+def _over_black(image: Image.Image) -> np.ndarray:
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return np.asarray(image.convert("RGB"))
+    pixels = np.asarray(image.convert("RGBA")).astype(np.uint16)
+    return (pixels[..., :3] * pixels[..., 3:] // 255).astype(np.uint8)
 
 
 def _of_8_bits(image: Image.Image, *, of_16_bits: bool) -> Image.Image:
@@ -141,11 +147,16 @@ def segment(folder: pathlib.Path, start: float, end: float | None, fps: Fraction
     return film(files, fps)
 
 
+def video_of(source: object) -> pathlib.Path | None:
+    """What a clip is or is a segment of: the file of a video, or the folder of its frames. None for one that is made of something else."""
+    if isinstance(source, functools.partial) and source.func is segment:
+        return source.args[0]
+    return source if isinstance(source, pathlib.Path) else None
+
+
 def segment_files(folder: pathlib.Path, start: float, end: float | None, fps: Fraction) -> tuple[pathlib.Path, ...]:
     """The image files in a folder that a video file would show from `start` to `end` in seconds."""
-    first = max(0, math.ceil(Fraction(start) * fps - JITTER))
-    last = None if end is None else math.ceil(Fraction(end) * fps - JITTER)
-    return tuple(images_in(folder)[first:last])
+    return tuple(images_in(folder)[first_tick(start, fps) : None if end is None else first_tick(end, fps)])
 
 
 def images_in(folder: pathlib.Path) -> list[pathlib.Path]:

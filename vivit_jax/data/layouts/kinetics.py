@@ -18,7 +18,8 @@ split by their own file names. Lists of folders of frames have the number of fra
     abseiling/0wR5jVB-WPk_000417_000427.mp4 0
     abseiling/0wR5jVB-WPk_000417_000427 300 0
 
-A file such as `label_map_k400.txt` (a class a line) or `kinetics_classnames.json` (`{"\"abseiling\"": 0, ...}`) names the classes.
+A file such as `label_map_k400.txt` (a class a line) or `kinetics_classnames.json` (`{"\"abseiling\"": 0, ...}`) names the classes. Without
+it they are called by their numbers, from 0 to the largest that is listed, so that each class keeps its number.
 """
 
 import pathlib
@@ -27,7 +28,7 @@ from collections.abc import Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, sorted_labels
 from vivit_jax.data.layouts.published import REPLACEMENT, UNSCORED, Gathered, Publication, is_replacement
-from vivit_jax.data.layouts.published_lists import cells_of, in_order, json_of, lines_of, rows_of, whole_number
+from vivit_jax.data.layouts.published_lists import PACKED, cells_of, in_order, json_of, lines_of, rows_of, whole_number
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.times import number, seconds
 from vivit_jax.data.video.reader import SUFFIXES
@@ -35,9 +36,10 @@ from vivit_jax.errors import UserError
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 SPLIT = re.compile(r"(?<![a-z])(train|val|test)", re.IGNORECASE)
-PLAIN = re.compile(r"(.*\S)\s*[,;\s]\s*([^,;\s]+)")
-COUNTED = re.compile(r"(.*\S)\s*[,;\s]\s*\d+")  # a folder of frames, and how many
+PLAIN = re.compile(r"(.*[^,;\s])\s*[,;\s]\s*([^,;\s]+)")
+COUNTED = re.compile(r"(.*[^,;\s])\s*[,;\s]\s*\d+")  # a folder of frames, and how many
 NO_CLASS = "-1"
+MOST_CLASSES = 100_000  # of a list that does not name them
 
 
 def read(source: pathlib.Path, reading: Reading) -> Annotations:
@@ -49,7 +51,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication = Publication(source, reading)
     official, plain, archives, remarks = [], [], [], []
     patterns = [f"*{name}*.{suffix}" for suffix in ("csv", "txt") for name in ("train", "val", "test", "kinetics")]
-    for path in dict.fromkeys([*publication.named, *publication.files(*patterns)]):
+    for path in dict.fromkeys([*publication.named, *publication.lists(*patterns)]):
         _, first = next(cells_of(path), (None, []))
         if len({*COLUMNS, "split"} & {*first}) > 1:
             official.append(path)
@@ -100,21 +102,20 @@ def _split(where: str, path: pathlib.Path, cell: str) -> str:
 
 
 def _plain(publication: Publication, lists: list[pathlib.Path], remarks: list[str]) -> Annotations:
-    gathered, names = Gathered(publication.fps), _names(publication)
+    gathered, names, count = Gathered(publication.fps), _names(publication), 0
     for path in lists:
         split, unlabelled = canonical(SPLIT.search(path.stem)[1]), False
         for where, line in lines_of(path):
             name, label = _cells(where, line, may_lack_class=split == "test")
             if label is not None:
-                number = whole_number(where, "the class", label, len(names) or None)
-                label = names[number] if names else str(number)
+                number = whole_number(where, "the class", label, len(names) or MOST_CLASSES)
+                label, count = names[number] if names else str(number), max(count, number + 1)
             unlabelled |= label is None
             gathered.add(name, split, label, publication.video(name, split=split))
         remarks += [UNSCORED.format(path.name, split)] * unlabelled
-    labels = names or sorted_labels({clip.label for clip in gathered.clips if clip.label is not None})
     if not names:
         remarks.append("no list of class names such as label_map_k400.txt is there: classes are called by their numbers")
-    return gathered.annotations(labels, publication, *remarks)
+    return gathered.annotations(names or tuple(map(str, range(count))), publication, *remarks)
 
 
 def _cells(where: str, line: str, *, may_lack_class: bool) -> tuple[str, str | None]:
@@ -131,9 +132,16 @@ def _cells(where: str, line: str, *, may_lack_class: bool) -> tuple[str, str | N
 
 def _names(publication: Publication) -> tuple[str, ...]:
     """The classes in the order of their numbers, as mmaction2 or SlowFast names them; empty without such a file."""
-    path = publication.file("*label_map*.txt", "*classnames*.txt", "*classnames*.json")
-    if path is None or path.suffix.lower() == ".txt":
-        return tuple(line for _, line in lines_of(path)) if path else ()
+    found = {_names_in(path): path for path in publication.lists("*label_map*.txt", "*classnames*.txt", "*classnames*.json")}
+    if len(found) > 1:
+        one, other, *_ = found.values()
+        raise UserError(f"{one} and {other} name other classes: name the lists and the one that is meant by --annotations")
+    return next(iter(found), ())
+
+
+def _names_in(path: pathlib.Path) -> tuple[str, ...]:
+    if path.name.lower().removesuffix(PACKED).endswith(".txt"):
+        return tuple(line for _, line in lines_of(path))
     numbers = {
         name.strip('"'): whole_number(f"{path}: {name[:50]!r}", "its number", number) for name, number in json_of(path, dict).items()
     }

@@ -86,17 +86,22 @@ class Publication:
         found = [path for pattern in patterns for path, name in named if fnmatch.fnmatchcase(name, pattern.lower())]
         return list(dict.fromkeys(found))
 
-    def file(self, *patterns: str) -> pathlib.Path | None:
-        """The first list that matches one of `patterns`, or None.
+    def lists(self, *patterns: str) -> list[pathlib.Path]:
+        """`files`, but one of each name.
 
         Raises:
-          UserError: if there is another of that name that says something else.
+          UserError: if there are two of one name that say something else.
         """
-        found = self.files(*patterns)
-        for path in found[1:]:
-            if path.name.removesuffix(PACKED) == found[0].name.removesuffix(PACKED) and text_of(path) != text_of(found[0]):
-                raise UserError(f"{found[0]} and {path} differ: name the one that is meant, or its folder, by --annotations")
-        return found[0] if found else None
+        found: dict[str, pathlib.Path] = {}
+        for path in self.files(*patterns):
+            first = found.setdefault(path.name.lower().removesuffix(PACKED), path)
+            if first != path and text_of(first) != text_of(path):
+                raise UserError(f"{first} and {path} differ: name the one that is meant, or its folder, by --annotations")
+        return list(found.values())
+
+    def file(self, *patterns: str) -> pathlib.Path | None:
+        """The first list that matches one of `patterns`, or None. Raises as `lists` does."""
+        return next(iter(self.lists(*patterns)), None)
 
     def by_split(self, patterns: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, pathlib.Path]]:
         """The splits that have a list, each with it, given what the list of each may be called."""
@@ -195,13 +200,15 @@ class Gathered:
       clips: those whose video was found.
       missing: those whose video was not, as (split, name).
       again: how many lines listed a clip that was listed before.
+      disputed: names of those that had another label before.
     """
 
     fps: Fraction | None = None
     clips: list[Clip] = dataclasses.field(default_factory=list)
     missing: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     again: int = 0
-    _seen: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    disputed: list[str] = dataclasses.field(default_factory=list)
+    _seen: dict[tuple[str, str], Label] = dataclasses.field(default_factory=dict)
     _videos: list[pathlib.Path] = dataclasses.field(default_factory=list)  # of each clip
 
     def add(
@@ -233,8 +240,9 @@ class Gathered:
         """
         if (split, name) in self._seen:
             self.again += 1
+            self.disputed += [name] * (self._seen[split, name] != label)
             return
-        self._seen.add((split, name))
+        self._seen[split, name] = label
         if video is None:
             self.missing.append((split, name))
             return
@@ -261,6 +269,8 @@ class Gathered:
             told.append(f"{count} of {total} {split} videos are missing, listed in missing.csv: {first_of(names, SHOWN)}")
         if self.again:
             told.append(f"{self.again} lines list a clip again and were left aside")
+        if self.disputed:
+            told.append(f"warning: {len(self.disputed)} of them with another label, of which the first counts: {first_of(self.disputed)}")
         order = sorted(range(len(self.clips)), key=lambda index: (str(self._videos[index]), self.clips[index].start))
         clips = [self.clips[index] for index in order]
         return Annotations(clips, labels, tuple(told), published=True, missing=tuple(self.missing))

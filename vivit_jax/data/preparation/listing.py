@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 from vivit_jax.data.layouts.base import Clip
+from vivit_jax.data.layouts.frames import video_of
 from vivit_jax.data.preparation.place import CLIPS, REPORT
 from vivit_jax.data.preparation.transcode import Facts
 from vivit_jax.errors import UserError
@@ -44,13 +45,13 @@ class Listing:
     def _of(self, clip: Clip) -> dict:
         unit = "frame " if clip.by_frames else ""
         segment = {"start": f"{unit}{clip.start}" if clip.start else "", "end": "" if clip.end is None else f"{unit}{clip.end}"}
-        return {"split": clip.split, "name": clip.name, "group": clip.group or "", "source": self._told(clip.source)} | segment
+        return {"split": clip.split, "name": clip.name, "group": clip.group or "", "source": self._told(video_of(clip.source))} | segment
 
-    def _told(self, source: object) -> str:
-        if not isinstance(source, pathlib.Path):
+    def _told(self, video: pathlib.Path | None) -> str:
+        if video is None:
             return ""
-        inside = self._root is not None and source.is_relative_to(self._root)
-        return (source.relative_to(self._root) if inside else source).as_posix()
+        inside = self._root is not None and video.is_relative_to(self._root)
+        return (video.relative_to(self._root) if inside else video).as_posix()
 
 
 def clips_of(folder: pathlib.Path, names: Sequence[tuple[str, str]]) -> list[Mapping[str, str]]:
@@ -80,9 +81,18 @@ def unlabelled_in(folder: pathlib.Path) -> frozenset[str]:
     return frozenset(split for split in found if isinstance(split, str)) if isinstance(found, list) else frozenset()
 
 
+def short_side_below(resize: int, folder: pathlib.Path) -> int | None:
+    """The short side in pixels that videos of a data set were scaled down to, if it is below `resize`; None also if nothing tells."""
+    side = _reported(folder, "short_side")
+    if not isinstance(side, int) or side >= resize:
+        return None
+    sizes = ((int(row["width"]), int(row["height"])) for row in read(folder) if row["width"].isdecimal() and row["height"].isdecimal())
+    return side if any(min(size) == side for size in sizes) else None
+
+
 def _reported(folder: pathlib.Path, key: str) -> object:
     try:
-        return read_json(folder / REPORT).get(key)
+        return read_json(pathlib.Path(folder, REPORT)).get(key)
     except (OSError, ValueError, AttributeError):
         return None
 

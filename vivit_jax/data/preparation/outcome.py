@@ -4,15 +4,18 @@ import bisect
 import dataclasses
 import pathlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
+from vivit_jax.console import first_of
 from vivit_jax.data.layouts import Annotations, Clip
 from vivit_jax.data.layouts.base import class_names, is_known
+from vivit_jax.data.layouts.checks import classes_of
 from vivit_jax.data.preparation.listing import Listing
 from vivit_jax.data.preparation.transcode import Facts
 from vivit_jax.data.workers import Failure
 from vivit_jax.errors import UserError
+from vivit_jax.heads import by_head
 
 NO_LABEL = "(no label)"  # of a clip whose classes are not known, in a count of clips by class
 GIVE_UP_AFTER = 100  # the rest is not tried once so many videos beyond the tolerance were refused
@@ -125,6 +128,15 @@ class Outcome:
     def tolerated(self) -> bool:
         """Whether no more were refused than are allowed to be."""
         return len(self.summary.refused) <= self.allowed
+
+    def lost_classes(self) -> Iterator[str]:
+        """Tells the classes all of whose training videos were refused."""
+        refused = {(split, name) for split, name, _ in self.summary.refused}
+        asked = [clip for clip in self.annotations.clips if clip.split == "train"]
+        stored = [clip for clip in asked if (clip.split, clip.name) not in refused]
+        for head in by_head(self.annotations.labels) if len(stored) < len(asked) else ():
+            if lost := sorted(classes_of(asked, head) - classes_of(stored, head)):
+                yield f"warning: every training video of {head or 'class'} {first_of(lost)} was refused, so that no model learns it"
 
     @property
     def hopeless(self) -> bool:

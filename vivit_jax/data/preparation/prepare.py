@@ -109,8 +109,9 @@ def prepare(
         with (folder / CLIPS).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             outcome = Outcome(annotations, tolerated(tolerate, len(annotations.clips)), summary, Listing(file, _root(source, reading)))
             path = write(name, folder, description, outcome, short_side)
+        summary.remarks += tuple(outcome.lost_classes())
         (folder / CLIPS).rename(path / CLIPS)
-        _write_reports(path, summary, annotations, reading)
+        _write_reports(path, summary, annotations, reading, short_side)
         builder.finish(path, annotations.labels)
         move_into_place(folder / name, target, overwrite=overwrite)
     summary.seconds = time.monotonic() - started
@@ -171,11 +172,11 @@ def _root(source: pathlib.Path | None, reading: Reading) -> pathlib.Path | None:
     return reading.root or (source if source is None or source.is_dir() else source.parent)
 
 
-def _write_reports(path: pathlib.Path, summary: Summary, annotations: Annotations, reading: Reading) -> None:
+def _write_reports(path: pathlib.Path, summary: Summary, annotations: Annotations, reading: Reading, short_side: int) -> None:
     """Writes what was done beside the data set: `preparation.json`, and the list of missing videos if there are any."""
     if annotations.missing:
         write_atomically(path / MISSING, _listed(annotations.missing))
-    write_json(path / REPORT, _report(summary, annotations, reading))
+    write_json(path / REPORT, _report(summary, annotations, reading) | {"short_side": short_side})
 
 
 def _report(summary: Summary, annotations: Annotations, reading: Reading) -> dict:

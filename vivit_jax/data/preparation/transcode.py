@@ -15,7 +15,7 @@ from vivit_jax.data.video.container import LIMITS, Limits
 from vivit_jax.data.video.decoder import OpenVideo, naming_errors, open_video
 from vivit_jax.data.video.encoder import Encoder
 from vivit_jax.data.video.geometry import resize
-from vivit_jax.data.video.steady import JITTER, is_constant, shown_at, tick_count
+from vivit_jax.data.video.steady import first_tick, is_constant, shown_at, tick_count
 from vivit_jax.data.workers import Failure
 from vivit_jax.errors import UserError
 from vivit_jax.files import sha256
@@ -176,7 +176,8 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
         raise UserError(f"it has more frames than the limit of {limits.frames}")
     changes = [*video.changes, *([] if constant else ["made constant in rate"])]
     frames = _repeated(video.select(np.unique(numbers).tolist()), numbers)
-    stored = _encode((video.rgb.read(frame) for frame in _whole(frames)), fps, short_side, changes)
+    images = (video.rgb.read(frame) for frame in _whole(frames))
+    stored = _encode(images, fps, short_side, changes, lossless=video.is_h264_in_rgb)
     seen = {"laid over black": video.rgb.blended, "scaled to one size": video.rgb.rescaled}
     return dataclasses.replace(stored, changes=(*stored.changes, *(change for change, happened in seen.items() if happened)))
 
@@ -203,12 +204,8 @@ def frames_at_constant_rate(times: np.ndarray, fps: Fraction, start: float = 0.0
     Returns:
       Frame numbers, int64 (ticks,), and whether the frames were at a constant rate to begin with; then each is shown once.
     """
-    period = float(1 / fps)
-    constant = is_constant(times, fps)
-    ticks = np.arange(tick_count(times, fps))
-    moments = ticks * period
-    inside = (moments >= start - JITTER * period) & (moments < (np.inf if end is None else end - JITTER * period))
-    return shown_at(ticks[inside], times, fps), constant
+    ticks = np.arange(tick_count(times, fps))[first_tick(start, fps) : None if end is None else first_tick(end, fps)]
+    return shown_at(ticks, times, fps), is_constant(times, fps)
 
 
 def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, changes: list[str], *, lossless: bool = False) -> Transcoded:

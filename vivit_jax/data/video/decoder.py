@@ -89,6 +89,8 @@ class OpenVideo:
 
     Attributes:
       rgb: turns its frames into RGB.
+      coded_size: (height, width) of its frames before they are shown upright and square, as the container tells them at the beginning.
+      is_h264_in_rgb: whether it is stored as `Encoder` stores frames without loss.
       keyframes: numbers of the frames that are decoded without others; None if the container does not list them.
     """
 
@@ -98,6 +100,8 @@ class OpenVideo:
         self._deadline = time.monotonic() + limits.seconds
         self._remarks: list[str] = []
         self._open()
+        self.coded_size = self._stream.height, self._stream.width  # both change with a frame of another size
+        self.is_h264_in_rgb = (self._stream.codec_context.name, self._stream.codec_context.pix_fmt) == ("h264", "gbrp")
         try:
             self.rgb = RgbReader(pixel_aspect(self._stream), stored=stored)
             self._pts, self.keyframes = self._stored_index() if stored else self._read_index()

@@ -69,8 +69,9 @@ class RgbReader:
         return image[rows, columns]
 
     def _whole(self, frame: av.VideoFrame) -> np.ndarray:
-        image = _plain_part(frame, EVERYTHING, EVERYTHING) if _is_plain(frame) else self._reformatted(frame)
-        if self._is_interlaced(frame):
+        is_interlaced = self._is_interlaced(frame)  # then each field has colours of its own, which FFmpeg keeps apart and OpenCV does not
+        image = _plain_part(frame, EVERYTHING, EVERYTHING) if _is_plain(frame) and not is_interlaced else self._reformatted(frame)
+        if is_interlaced:
             image = _one_field(image)
         if self.aspect != 1:
             image = cv2.resize(image, (max(1, round(image.shape[1] * self.aspect)), image.shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -113,7 +113,10 @@ def decode_frames(
             raise UserError(f"frames {numbers[0]} to {numbers[-1]} were asked for, but it has {len(video)}")
         frames = video.select(numbers.tolist())
         first = next(frames)
-        height, width = video.rgb.size_of(first)
+        if numbers[0] and (first.height, first.width) != video.coded_size:  # all are shown in the size of the video's first
+            info = probe(source, name=name, limits=limits)
+            video.rgb.size = info.height, info.width
+        height, width = video.rgb.size or video.rgb.size_of(first)
         framing = framer(height, width) if framer else Framing(slice(height), slice(width), (height, width))
         parts = (video.rgb.read(frame, framing.rows, framing.columns) for frame in itertools.chain([first], frames))
         shown = framing.show(parts, len(numbers))

@@ -1,5 +1,6 @@
 """A video at a constant rate, as `vivit prepare` stores it and models are trained: each tick shows the frame that is nearest in time."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -21,6 +22,14 @@ def is_constant(times: np.ndarray, fps: Fraction) -> bool:
 def tick_count(times: np.ndarray, fps: Fraction) -> int:
     """How many ticks of a rate a video lasts; arguments are those of `is_constant`."""
     return len(times) if _in_order(times, fps) else round(times[-1] / float(1 / fps)) + 1
+
+
+def first_tick(seconds: float, fps: Fraction) -> int:
+    """The first tick of a rate that is shown from a time on, or before it by no more than `JITTER` of a tick.
+
+    Rounded, as many a time in hundredths of a second lies `JITTER` of a tick after one, and noise would decide for it.
+    """
+    return max(0, math.ceil(round(seconds * float(fps) - JITTER, 6)))
 
 
 def shown_at(ticks: np.ndarray, times: np.ndarray, fps: Fraction) -> np.ndarray:
