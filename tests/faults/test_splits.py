@@ -127,6 +127,17 @@ def test_a_split_that_each_class_is_too_small_for_gets_its_share_of_all(tmp_path
     assert all(len({clip.label for clip in found.clips if clip.split == split}) == 3 for split in ("val", "test"))
 
 
+def test_so_does_one_that_each_class_has_too_few_groups_for(tmp_path):
+    rows = [(f"{label}{clip}.mp4", label, f"{label}{clip // 2}") for label in "abcde" for clip in range(8)]
+    for name, _, _ in rows:
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "list.csv").write_text("path,label,person\n" + "".join(",".join(row) + "\n" for row in rows))
+    found = read_layout("csv", tmp_path / "list.csv", Reading(group="person"), Shares(percentages("70,15,15")))
+    assert {split: sum(clip.split == split for clip in found.clips) for split in found.splits} == {"train": 28, "val": 6, "test": 6}
+    assert len({(clip.group, clip.split) for clip in found.clips}) == 20
+    assert {clip.label for clip in found.clips if clip.split == "train"} == {*"abcde"}
+
+
 def test_groups_copies_and_segments_stay_together(tmp_path, contents, listed):
     for number in range(30):
         (tmp_path / f"{number}.mp4").write_bytes(b"%3d" % (number // 2 if number < 4 else number))

@@ -27,8 +27,11 @@ import shlex
 import typing
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
@@ -140,11 +143,12 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _print_keys(keys: "Sequence[Key]") -> None:
-    table = Table("key", "type", "default", "meaning", box=None, padding=(0, 1, 1, 0))
-    table.columns[0].overflow = "fold"
+    table = Table(box=None, show_header=False, padding=(0, 0, 1, 0))
     for key in keys:
-        table.add_row(*(escape(text) for text in (f"--config.{key.name}", key.type, key.default, key.meaning)))
-    console.show(table)
+        default = f", default {key.default}" if key.default else ""
+        heading = Text(f"--config.{key.name}  {key.type}{default}", style="bold")
+        table.add_row(Group(heading, Padding(Text(key.meaning), (0, 0, 0, 4))))
+    console.show(table, file_width=console.FILE_WIDTH)
 
 
 def _describe_experiment(experiment: "Experiment") -> None:
