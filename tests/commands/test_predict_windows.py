@@ -114,7 +114,7 @@ def test_a_line_of_another_hand_is_not_cut_off(suffix, line, model_dir, videos, 
     before = out.read_bytes()
     code, _, err = vivit(*command)
     assert (code, err.count("\n"), out.read_bytes()) == (2, 1, before)
-    assert "no row of these" in err
+    assert "not one of its rows" in err
 
 
 def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):

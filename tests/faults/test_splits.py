@@ -86,7 +86,7 @@ def test_a_split_that_could_not_be_asked_for_is_refused(tmp_path, contents, spli
 
 
 def test_splits_that_differ_in_case_alone_are_refused(listed):
-    with pytest.raises(UserError, match="the splits 'Fold1' and 'fold1' are likely one"):
+    with pytest.raises(UserError, match="the splits 'Fold1' and 'fold1' are probably the same"):
         listed("path,label,split\na.mp4,run,Fold1\nb.mp4,run,fold1\n")
 
 

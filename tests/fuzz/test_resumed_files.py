@@ -223,7 +223,7 @@ def test_a_model_directory_is_no_work_directory(model_dir, tmp_path):
     """A run writes a file of the same name as the model's."""
     path = shutil.copytree(model_dir, tmp_path / "model")
     before = {file.name: file.read_bytes() for file in model_dir.iterdir()}
-    with pytest.raises(UserError, match="is no place for a run: it is a model directory"):
+    with pytest.raises(UserError, match="cannot hold a run: it is a model directory"):
         Workdir(path)
     assert {file.name: file.read_bytes() for file in path.iterdir() if file.name != ".lock"} == before
 

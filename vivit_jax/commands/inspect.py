@@ -136,7 +136,7 @@ def _check(arguments: argparse.Namespace) -> None:
             refuse_unused(arguments, ("data_dir",), "for a config, which has --config.data.data_dir")
     for picture in filter(None, (arguments.sheet, arguments.batch)):
         if pathlib.Path(picture).suffix.lower() not in PICTURES:
-            raise UserError(f"a contact sheet is a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, got {picture}")
+            raise UserError(f"a picture must be a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, got {picture}")
     if arguments.name or pathlib.Path(arguments.subject).is_dir():
         refuse_unused(arguments, ("batch",), "but for a config")
         refuse_overrides(arguments, "but for a config")

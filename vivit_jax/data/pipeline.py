@@ -59,7 +59,7 @@ def training_batches(
       UserError: for a global batch that `augment.repeats` does not divide.
     """
     if batch_size * shard[1] % augment.repeats:
-        raise UserError(f"a batch of {batch_size * shard[1]} clips does not divide into augment.repeats {augment.repeats}")
+        raise UserError(f"a batch of {batch_size * shard[1]} clips is not divisible by augment.repeats {augment.repeats}")
     records = dataset.source(split)
     if data.cache_gigabytes:
         records = kept_decoded(records, data.cache_gigabytes, split)

@@ -35,6 +35,18 @@ class BaseConfig:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
+def check_classes(num_classes: int | Mapping[str, int] | None) -> None:
+    """Refuses a head without classes, and heads by name without a name.
+
+    Raises:
+      UserError: naming the field.
+    """
+    if isinstance(num_classes, Mapping) and not num_classes:
+        raise UserError("model.num_classes must name a head, or be None for a model without one, got {}")
+    for name, count in ({} if num_classes is None else by_head(num_classes)).items():
+        check_positive(f"num_classes{f'.{name}' if name else ''}", count)
+
+
 def check_positive(field: str, value: object) -> None:
     """Refuses what is not a whole number of at least 1.
 

@@ -112,7 +112,7 @@ def _train(
 ) -> Iterator[tuple[int, Any]]:
     """Yields (epochs, parameters averaged over steps), with a leading axis of settings, after each number of epochs in `marks`."""
     if examples.label.ndim == 1 and len(np.unique(examples.label[rows])) < 2:
-        raise UserError("all videos to fit a head to are of one class, and it needs two or more: give a larger split")
+        raise UserError("a head needs videos of two or more classes to be fitted to, and all of these are of one: give a larger split")
     optimizer = optax.inject_hyperparams(optax.adamw, static_args="mask")(0.0, weight_decay=0.0, mask=_decays)
     first = jnp.asarray(examples.tokens[rows[:1], 0], jnp.float32)
     params = head.init(jax.random.key(SEED), first, examples.index)["params"]

@@ -206,7 +206,7 @@ class TrainingConfig:
         if self.profile_steps and not 1 <= self.profile_steps[0] <= self.profile_steps[1]:
             raise UserError(f"training.profile_steps must be (first, last) steps, counted from 1, or None, got {self.profile_steps}")
         if self.batch_size % self.accumulation:
-            raise UserError(f"training.batch_size {self.batch_size} does not divide into training.accumulation {self.accumulation}")
+            raise UserError(f"training.batch_size {self.batch_size} is not divisible by training.accumulation {self.accumulation}")
 
     @property
     def averages(self) -> bool:
@@ -267,7 +267,7 @@ class EvaluationConfig:
         _check_at_least("evaluation.patience_delta", self.patience_delta, 0)
         _check_at_least("evaluation.batch_size", self.batch_size, 1)
         if min(*self.views, *self.test_views) < 1:
-            raise UserError(f"evaluation.views and test_views count at least 1 each way, got {self.views} and {self.test_views}")
+            raise UserError(f"evaluation.views and test_views must be two numbers of at least 1, got {self.views} and {self.test_views}")
 
 
 @dataclasses.dataclass(frozen=True)

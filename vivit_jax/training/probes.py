@@ -278,5 +278,5 @@ def _logistic(features: np.ndarray, label: np.ndarray, strength: float) -> tuple
 def _check_classes(label: Sequence[int]) -> np.ndarray:
     present = np.unique(label)
     if len(present) < 2:
-        raise UserError("all videos to fit a head to are of one class, and it needs two or more: give a larger split")
+        raise UserError("a head needs videos of two or more classes to be fitted to, and all of these are of one: give a larger split")
     return present

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_classes, check_positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +56,9 @@ class ConvolutionalConfig(BaseConfig):
         if len(self.clip) != 3:
             raise UserError(f"model.clip must be (t, h, w), got {self.clip}")
         counts = {"width": self.width, **{f"clip {axis}": extent for axis, extent in zip("thw", self.clip, strict=True)}}
-        counts |= {f"num_classes{f'.{name}' if name else ''}": count for name, count in self.heads.items()}
         for name, count in counts.items():
             check_positive(name, count)
+        check_classes(self.num_classes)
         if not 0.0 <= self.dropout < 1.0:
             raise UserError(f"model.dropout must be in [0, 1), got {self.dropout}")
         if not isinstance(self.frozen_statistics, bool):

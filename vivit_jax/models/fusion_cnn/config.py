@@ -8,7 +8,7 @@ from typing import ClassVar
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_classes, check_positive
 
 # How the frames of a clip come together, and how many frames the paper gives each kind of fusion.
 FUSIONS = {"single_frame": 1, "early": 10, "late": 2, "slow": 10}
@@ -109,8 +109,7 @@ class FusionCNNConfig(BaseConfig):
                 check_positive(field, value)
         if not all(0.0 <= rate < 1.0 for rate in self.dropout):
             raise UserError(f"model.dropout must be two rates in [0, 1), got {self.dropout}")
-        for name, count in self.heads.items():
-            check_positive(f"num_classes{f'.{name}' if name else ''}", count)
+        check_classes(self.num_classes)
 
     def _check_clip(self) -> None:
         frames, *sides = self.clip

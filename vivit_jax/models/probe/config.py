@@ -9,7 +9,7 @@ from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head
-from vivit_jax.models.base_config import check_positive
+from vivit_jax.models.base_config import check_classes, check_positive
 from vivit_jax.models.families import ModelConfig, family_of, make_config
 from vivit_jax.models.layer_outputs import STATISTICS
 
@@ -69,8 +69,7 @@ class ProbeConfig:
             object.__setattr__(self, "num_classes", FrozenDict(self.num_classes))
         if self.kind not in KINDS:
             raise unknown_name("model.kind", str(self.kind), KINDS)
-        for name, count in self.heads.items():
-            check_positive(f"num_classes {name}".rstrip(), count)
+        check_classes(self.num_classes)
         for field in ("rows", "neighbours", "queries", "num_heads"):
             check_positive(field, getattr(self, field))
         for field in ("patches", "mlp_dim"):

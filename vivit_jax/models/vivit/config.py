@@ -11,7 +11,7 @@ from typing import ClassVar
 from flax.core import FrozenDict
 
 from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.models.base_config import DTYPES, BaseConfig, check_positive
+from vivit_jax.models.base_config import DTYPES, BaseConfig, check_classes, check_positive
 from vivit_jax.models.vivit.patch_dropout import PatchDropout, count_kept
 
 FACTORISATIONS = (
@@ -197,15 +197,14 @@ class ViViTConfig(BaseConfig):
         for field in ("stochastic_depth_rescale", "stochastic_depth_skips", "remat", "scan_layers"):
             if not isinstance(getattr(self, field), bool):
                 raise UserError(f"model.{field} must be true or false, got {getattr(self, field)!r}")
-        for name, count in self.heads.items():
-            check_positive(f"num_classes{f'.{name}' if name else ''}", count)
+        check_classes(self.num_classes)
         self._check_combinations()
 
     def _check_combinations(self) -> None:
         for field in ("num_heads", "temporal_heads"):
             heads = getattr(self, field)
             if heads is not None and self.hidden_size % heads:
-                raise UserError(f"model.hidden_size {self.hidden_size} does not divide into model.{field} {heads}")
+                raise UserError(f"model.hidden_size {self.hidden_size} is not divisible by model.{field} {heads}")
         if self.factorisation == "factorised_dot_product_attention" and self.num_heads % 2:
             raise UserError(
                 f"factorised_dot_product_attention gives half the heads to time, so model.num_heads must be even, got {self.num_heads}"

@@ -133,8 +133,8 @@ def _check_sampling(times: int, frames: int, options: SourceOptions, name: str) 
     """Refuses a source that may have one frame more than it was asked for: Scenic then takes other frames than we do."""
     if options.sampled_frames in (None, times - 1) and _oversamples(frames, times - 1, times):
         raise UserError(
-            f"{name}: Scenic takes {times} of {frames} frames when asked for {times}, and also, others, when asked for {times - 1}: "
-            f"give sampled_frames {times} if it was asked for that; the other has no exact map"
+            f"{name}: Scenic samples {times} of {frames} frames when asked for {times}, and {times} other ones when asked for {times - 1}: "
+            f"give sampled_frames {times} if it was asked for {times}; otherwise no ViViT here is the same"
         )
 
 

@@ -170,5 +170,5 @@ def _clip(config: dict, options: SourceOptions, name: str) -> tuple[int, int, in
 
 def _grid(clip: tuple[int, int, int], tubelet: tuple[int, ...], name: str) -> tuple[int, int, int]:
     if any(extent % patch for extent, patch in zip(clip, tubelet, strict=True)):
-        raise UserError(f"{name}: a clip of {clip} does not divide into tubelets of {tuple(tubelet)}")
+        raise UserError(f"{name}: a clip of {clip} cannot be cut into tubelets of {tuple(tubelet)}")
     return tuple(extent // patch for extent, patch in zip(clip, tubelet, strict=True))
