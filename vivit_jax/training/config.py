@@ -58,8 +58,8 @@ class OptimizerConfig:
       weight_decay_pattern: a regular expression, searched in the paths of parameters: those it matches decay. By default these are the
         kernels.
       clip_norm: the largest global norm of a gradient, to which a longer one is scaled down; None does not clip.
-      sam_rho: radius of sharpness-aware minimisation (Foret et al. 2021): the gradient is taken where, that far away, the batch's loss is
-        about highest, at the cost of a second pass; 0 is off.
+      sam_rho: the radius of sharpness-aware minimisation (Foret et al. 2021): the gradient is taken at the point that far away where the
+        batch's loss is about highest, at the cost of a second pass; 0 is off.
       multipliers: (pattern, factor) pairs on the learning rate; the first that matches a parameter wins, and a parameter that none
         matches has factor 1. Factor 0 freezes.
       layer_decay: the factor on the learning rate from each layer to the one below it, in (0, 1]; the head has 1.
@@ -163,8 +163,8 @@ class TrainingConfig:
       ema_decay: the decay of the moving average of the weights, in [0, 1); the average is then what is evaluated and saved as the model;
         0 is off.
       ema_percent: how far that average looks back, in percent of the run: of T steps, the decay is 1 - 100 / (ema_percent T); where
-        given, it replaces `ema_decay`. Unlike there, the weights from before the first step count: at 50 they are an eighth of the
-        average at the end, at 100 more than a third, which keeps a fine-tuned model near what it was (Wortsman et al. 2022).
+        given, it replaces `ema_decay`. The weights from before the first step count too, unlike with `ema_decay`: at 50 they are an eighth of
+        the average at the end, at 100 more than a third, which keeps a fine-tuned model near what it was (Wortsman et al. 2022).
       log_every: the steps between two rows of training metrics, each the mean since the row before; None is 20, or fewer in a run of
         under 500 steps, so that it has some 25 rows.
       prefetch: the batches held on the device ahead of the step.
@@ -306,7 +306,7 @@ class ParallelConfig:
 
     Attributes:
       mode: `jit` spreads the step over a mesh with the three axes below; `pmap` over all devices, the batch alone.
-      data: devices along the axis that divides the batch; -1 is as many as there are.
+      data: devices along the axis that divides the batch; -1 takes all that the other two leave.
       fsdp: devices along the axis that divides the batch, the parameters and the optimiser's state.
       tensor: devices along the axis that divides heads and hidden units.
     """
