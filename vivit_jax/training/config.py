@@ -163,8 +163,8 @@ class TrainingConfig:
       ema_decay: the decay of the moving average of the weights, in [0, 1); the average is then what is evaluated and saved as the model;
         0 is off.
       ema_percent: how far that average looks back, in percent of the run: of T steps, the decay is 1 - 100 / (ema_percent T); where
-        given, it replaces `ema_decay`. The weights from before the first step count too, unlike with `ema_decay`: at 50 they are an eighth of
-        the average at the end, at 100 more than a third, which keeps a fine-tuned model near what it was (Wortsman et al. 2022).
+        given, it replaces `ema_decay`. Unlike with `ema_decay`, the first weights count: at 50 they are an eighth of the average
+        at the end, at 100 more than a third, which keeps a fine-tuned model near what it was (Wortsman et al. 2022).
       log_every: the steps between two rows of training metrics, each the mean since the row before; None is 20, or fewer in a run of
         under 500 steps, so that it has some 25 rows.
       prefetch: the batches held on the device ahead of the step.
