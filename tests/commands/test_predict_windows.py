@@ -127,7 +127,7 @@ def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
         (("--window", "1s", "--top_k", "2"), "was begun with top_k 1, not 2"),
         ((), "was begun with"),
         (("--window", "1s", "--json"), "give one of them"),
-        (("--every", "1s"), "give --window too"),
+        (("--every", "1s"), "needs --window"),
         (("--window", "2x"), "such as 2s"),
     ]:
         code, _, err = vivit(*command, *options)
