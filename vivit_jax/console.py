@@ -1,6 +1,6 @@
 """Prints for a person who watches a command: lines, and progress bars where there is a terminal.
 
-Of several hosts only the first prints; the others are muted.
+With several hosts only the first prints; the others are muted.
 """
 
 import contextlib
