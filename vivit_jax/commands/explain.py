@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
     where = f" from {clock(part[0])} to {clock(part[1])}" if part else ""
     console.say(f"{explanation.label}: {explanation.probability:.1%}{where}", style="bold")
     console.say(
-        f"log-odds {relevance.score:+.3f}, of a blank clip {relevance.blank:+.3f}; the tokens explain "
-        f"{relevance.tokens.sum():+.3f} of the {explanation.rise:+.3f} between them"
+        f"log-odds {relevance.score:+.3f}, and {relevance.blank:+.3f} for a blank clip; the tokens explain "
+        f"{relevance.tokens.sum():+.3f} of the difference, {explanation.rise:+.3f}"
     )
     console.say(explanation.colours)
     console.say(f"overlay written to {out}")
