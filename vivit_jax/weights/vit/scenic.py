@@ -72,7 +72,8 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     tensors = tensors.renamed({name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)})
     name = f"{path} (scenic)"
     dropped = dict.fromkeys(state, "training state")
-    if not (len(tensors.shapes["embedding/kernel"]) == 5 or _is_video(tensors) or _samples_frames(tensors, options)):
+    kernel = tensors.shapes.get("embedding/kernel", ())
+    if not (len(kernel) == 5 or _is_video(tensors) or (kernel and _samples_frames(tensors, options))):
         backbone = google_vit.read(tensors, metadata, options)
         return dataclasses.replace(backbone, dropped={**backbone.dropped, **dropped})
     query = next((shape for key, shape in tensors.shapes.items() if key.endswith("/query/kernel")), None)

@@ -182,8 +182,10 @@ def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:
 
 
 def _heads(tensors: Tensors, options: SourceOptions, name: str) -> int:
-    width = next(shape[-1] for path, shape in tensors.shapes.items() if path.endswith("attn.qkv.weight"))
-    return heads_of_width(width, options, name)
+    kernel = next((shape for path, shape in tensors.shapes.items() if path.endswith("attn.qkv.weight")), ())
+    if not kernel:
+        raise UserError(f"{name}: no attention kernel (attn.qkv.weight) was found")
+    return heads_of_width(kernel[-1], options, name)
 
 
 def _image_size(config: dict) -> tuple[int, int] | None:
