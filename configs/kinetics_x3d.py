@@ -4,7 +4,7 @@
   python train.py --config=configs/kinetics_x3d.py:x3d_s --workdir=runs/x3d_s --config.data.data_dir=data
 
 The argument chooses the network. What the authors' code reports for its weights, top-1 in percent, and the cost of one view of the clips
-below in GMAC (billions of multiply-adds in products and convolutions; `vivit inspect` adds the rest, 2.04 for S):
+below in GMAC (billions of multiply-accumulates in products and convolutions; `vivit inspect` adds the rest, 2.04 for S):
 
   network   parameters   clip, stride          GMAC    10 x 1 views   10 x 3 views
   x3d_xs    3.79 M       4 x 160 x 160, 12     0.61    68.7           69.5

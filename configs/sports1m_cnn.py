@@ -5,7 +5,7 @@
 
 The argument chooses the network: `single_frame`, `early`, `late` or `slow` fusion. Each can also be had in two streams, which cost less, as
 `:slow,multiresolution`. The paper's video Hit@1 and Hit@5 in percent, our top-1 and top-5, and the cost of one view in GMAC (billions of
-multiply-adds, counted by `vivit inspect`), alone and in two streams:
+multiply-accumulates, counted by `vivit inspect`), alone and in two streams:
 
   network         Hit@1, Hit@5                          GMAC    in two streams
   single_frame    59.3, 77.7 (two streams 60.0, 78.5)   1.28    0.77

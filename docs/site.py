@@ -1,5 +1,5 @@
-"""Hooks of the documentation site: equations become MathML, which needs no network, links out of docs/ become plain names,
-and what is long in a table may be broken.
+"""Hooks of the documentation site: equations become MathML, which needs no network, links to files that are not on the site become plain
+names, and what is long in a table may be broken.
 
 `mkdocs build` finds them by `hooks` in mkdocs.yml. On GitHub the same pages show their equations and links as they are.
 """
@@ -12,7 +12,7 @@ FENCED = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"\$([^$\n]+)\$")
 EQUATION = '<div style="overflow-x: auto; padding: 0.4em 0">{}</div>'  # on a phone, an equation is pushed sideways
-OUTWARD = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?!docs/)(?:README|tests|configs|benchmarks|vivit_jax)[^)]*\)")
+OUTWARD = re.compile(r"\[([^\]]+)\]\((?:(?:\.\./)+(?!docs/)(?:README|tests|configs|benchmarks|vivit_jax)[^)]*|[^):]*\.json)\)")
 
 CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
 CODE = re.compile(r"<code>([^<]{26,})</code>")

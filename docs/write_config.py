@@ -13,8 +13,9 @@ PAGE = pathlib.Path(__file__).with_name("config.md")
 BEGINNING = """\
 # Keys of an experiment
 
-A config file sets them, and the command line overrides any: `--config.training.batch_size=32`. `vivit inspect --keys PATTERN` prints the
-same in a terminal. This page is written by `docs/write_config.py` from the code; edit the docstrings there.
+This page lists every key of an experiment with its type, default and meaning. A config file sets keys, and the command line overrides
+them: `--config.training.batch_size=32`. `vivit inspect --keys PATTERN` prints the same in a terminal. The page is written by
+`docs/write_config.py` from the docstrings of the code.
 """
 HEADINGS = "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
 

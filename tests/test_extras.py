@@ -25,6 +25,8 @@ def test_every_extra_that_is_named_is_one():
         name for path in PAGES for names in re.findall(r"'\.\[([\w,-]+)\]'", path.read_text(encoding="utf-8")) for name in names.split(",")
     }
     assert said | written <= EXTRAS
+    rows = re.findall(r"^\| (`[^|]*`) \|", (ROOT / "docs" / "index.md").read_text(encoding="utf-8").partition("## Extras")[2], re.MULTILINE)
+    assert {name.strip("`") for row in rows for name in row.split(", ")} == EXTRAS
 
 
 def test_pages_install_from_the_clone_and_messages_ask_one_place():

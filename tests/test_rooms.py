@@ -19,7 +19,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "vivit_jax"
 # - `inference` says what a model sees and `analysis` what it costs; a run does both of its own model, so `runs` lies above them.
 # - `commands` turn arguments into one call below, and its answer into a table. Nobody but `cli` knows them, and by name alone.
 FLOORS = (
-    {"ground": "accelerators atomic console drawing errors extras files heads places preprocess process quiet scratch versions"},
+    {"ground": "accelerators atomic console drawing errors extras files heads places preprocess process quiet scratch typed versions"},
     {"models": "models"},
     {"weights": "weights", "data": "data"},
     {"training": "training"},

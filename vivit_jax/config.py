@@ -27,6 +27,7 @@ from vivit_jax.training.config import (
     ScheduleConfig,
     TrainingConfig,
 )
+from vivit_jax.typed import alternatives, typed
 from vivit_jax.weights.config import InitConfig
 
 
@@ -190,15 +191,9 @@ def _fields(cls: type) -> list[tuple[dataclasses.Field, typing.Any]]:
     return [(field, hints[field.name]) for field in dataclasses.fields(cls)]
 
 
-def _alternatives(hint: typing.Any) -> tuple[typing.Any, ...]:
-    """The members of a union, None last; any other hint alone."""
-    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
-    return tuple(sorted(typing.get_args(hint), key=lambda member: member is types.NoneType)) if union else (hint,)
-
-
 def _runtime_type(hint: typing.Any) -> type:
     """The type that a key whose default is None may be set to; ml_collections checks a placeholder against a single type."""
-    members = [member for member in _alternatives(hint) if member is not types.NoneType]
+    members = [member for member in alternatives(hint) if member is not types.NoneType]
     return (typing.get_origin(members[0]) or members[0]) if len(members) == 1 else object
 
 
@@ -224,47 +219,12 @@ def _model(values: Mapping, path: str) -> ModelConfig:
 
 
 def _value(hint: typing.Any, value: object, path: str) -> object:
-    """`value` as the type `hint`: an int is accepted as a float and a list as a tuple; nothing else is converted."""
+    """`value` as the type `hint`, which may be a section's."""
     if hint is ModelConfig or dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise UserError(f"{path} must be a section with keys, got {value!r}")
         return _model(value, path) if hint is ModelConfig else _build(hint, value, path)
-    for member in _alternatives(hint):
-        fits, converted = _fit(member, value, path)
-        if fits:
-            return converted
-    raise UserError(f"{path} must be {_describe(hint)}, got {value!r} ({type(value).__name__})")
-
-
-def _fit(hint: typing.Any, value: object, path: str) -> tuple[bool, object]:
-    origin = typing.get_origin(hint)
-    if hint is types.NoneType:
-        return value is None, None
-    if hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number, float(value) if number else None
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
-    if origin is tuple:
-        return _fit_tuple(typing.get_args(hint), value, path)
-    return isinstance(value, origin or hint), value
-
-
-def _fit_tuple(members: tuple, value: object, path: str) -> tuple[bool, object]:
-    if not isinstance(value, list | tuple):
-        return False, None
-    if members[-1:] == (Ellipsis,):
-        members = members[:1] * len(value)
-    if len(members) != len(value):
-        return False, None
-    return True, tuple(_value(member, item, f"{path}[{i}]") for i, (member, item) in enumerate(zip(members, value, strict=True)))
-
-
-def _describe(hint: typing.Any) -> str:
-    return " or ".join(
-        "none" if member is types.NoneType else str(member) if typing.get_origin(member) else member.__name__
-        for member in _alternatives(hint)
-    )
+    return typed(hint, value, path)
 
 
 def _plain(value: object) -> typing.Any:

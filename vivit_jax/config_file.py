@@ -53,10 +53,10 @@ def _check_path(path: pathlib.Path) -> None:
         hint = f"; there is {beside / nearest[0]}" if nearest else ""
         raise UserError(f"config {path} does not exist (looked for in {pathlib.Path.cwd()}){hint}")
     if not path.is_file():
-        raise UserError(f"config {path} is a folder and no .py file: {described(path) or 'give a file, such as configs/video_folder.py'}")
+        raise UserError(f"config {path} is a folder, not a .py file: {described(path) or 'give a file, such as configs/video_folder.py'}")
     if path.suffix != ".py":
         recorded = "; a run's config.json records its config, and the .py file makes it" if path.name == "config.json" else ""
-        raise UserError(f"config {path} is no .py file{recorded}")
+        raise UserError(f"config {path} is not a .py file{recorded}")
 
 
 def _config_of(path: str, options: list[str]) -> Any:

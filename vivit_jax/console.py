@@ -1,6 +1,6 @@
 """Prints for a person who watches a command: lines, and progress bars where there is a terminal.
 
-Of several hosts only the first prints; the others are muted.
+With several hosts only the first prints; the others are muted.
 """
 
 import contextlib
@@ -104,7 +104,7 @@ def first_of(names: Sequence[str], most: int = 5) -> str:
 
 
 def show(table: Table, *, file_width: int | None = None) -> None:
-    """Prints a table; in a log file each row is one line.
+    """Prints a table, in which a cell that is too long goes on in the next line: a cut name could not be told from its neighbours.
 
     Args:
       table: what to print.
@@ -112,6 +112,8 @@ def show(table: Table, *, file_width: int | None = None) -> None:
     """
     if _muted:
         return
+    for column in table.columns:
+        column.overflow = "fold"
     console = _console()
     if console.is_terminal:
         _print(console, table)

@@ -5,6 +5,7 @@ expected, what came, and what to do. The commands print that line without a trac
 """
 
 import difflib
+import numbers
 from collections.abc import Iterable
 
 EXIT_STOPPED = 1
@@ -38,6 +39,18 @@ def printable(text: str) -> str:
     a\x1b[2J
     """
     return "".join(c if c.isprintable() or c in "\n\xa0" else c.encode("unicode_escape").decode() for c in text)
+
+
+def check_whole(name: str, value: object, least: int = 1) -> None:
+    """Refuses what is not a whole number of at least `least`.
+
+    >>> check_whole("top_k", 5)
+
+    Raises:
+      UserError: naming it.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise UserError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -8,13 +8,13 @@ import difflib
 import fnmatch
 import inspect
 import re
-import types
 import typing
 from collections.abc import Iterator
 
 from vivit_jax.config import Experiment
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import DEFAULT, FAMILIES, family_named
+from vivit_jax.typed import describe_type
 
 ENTRY = re.compile(r"^  (\w+): (.*)$")
 
@@ -99,15 +99,3 @@ def _attributes_in(docstring: str) -> dict[str, str]:
         elif line and not line.startswith(" "):  # the next section
             break
     return meanings
-
-
-def describe_type(hint: object) -> str:
-    """A type as a person reads it: `int or None`, `(float, float)`."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return " or ".join(describe_type(member) for member in typing.get_args(hint))
-    if typing.get_origin(hint) is tuple:
-        members = typing.get_args(hint)
-        return f"({describe_type(members[0])}, ...)" if members[-1] is Ellipsis else f"({', '.join(map(describe_type, members))})"
-    if hint is types.NoneType:
-        return "None"
-    return getattr(typing.get_origin(hint) or hint, "__name__", str(hint))

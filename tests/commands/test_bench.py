@@ -199,7 +199,7 @@ def test_reading_counts_clips_and_cpu_seconds(config_file, tmp_path, vivit):
     ("options", "message"),
     [
         (("--mode", "train"), "give either --config or --model"),
-        (("--config", "CONFIG", "--mode", "train", "--batch_size", "3", "--config.parallel.data=2"), "does not divide over 2 devices"),
+        (("--config", "CONFIG", "--mode", "train", "--batch_size", "3", "--config.parallel.data=2"), "cannot be divided over 2 devices"),
         (("--config", "CONFIG", "--mode", "train", "--sweep", "clips=8"), "unknown key of a sweep 'clips': did you mean 'clip'?"),
         (
             ("--config", "CONFIG", "--mode", "train", "--config.model.dtyp=bfloat16"),

@@ -9,8 +9,9 @@ import subprocess
 import sys
 
 import pytest
+from rich.table import Table
 
-from vivit_jax import cli
+from vivit_jax import cli, console
 from vivit_jax.errors import UserError
 
 
@@ -148,3 +149,13 @@ def test_prose_of_help_fits_the_terminal_and_examples_stay_as_they_are(vivit, mo
     examples = [line for line in out.splitlines() if line.startswith("  vivit predict")]
     assert max(map(len, examples)) > 80  # a command is not broken, so that it can be pasted
     assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("  "))
+
+
+def test_a_narrow_table_cuts_no_name(capsys):
+    table = Table("class", "hits")
+    names = ["unscrewing" * 9 + end for end in ("bottles", "jars")]
+    for name in names:
+        table.add_row(name, "1")
+    console.show(table, file_width=30)
+    printed = "".join(character for character in capsys.readouterr().out if character.islower())
+    assert all(name in printed for name in names)

@@ -105,15 +105,15 @@ def test_no_run_begins_in_a_model_directory_or_a_data_set(vivit, model_dir, data
     before = sorted(folder.iterdir())
     code, _, err = vivit("train", "--config=configs/motion_digits.py", f"--workdir={folder}", "--config.data.name=toys")
     assert code == 2
-    assert "is no place for a run: it is " in err and "give a new folder" in err
+    assert "cannot hold a run: it is " in err and "give a new folder" in err
     assert sorted(folder.iterdir()) == before
 
 
 def test_a_config_that_is_no_python_file_is_one_line(vivit, workdir, videos, tmp_path):
     for path, told in (
-        (workdir / "config.json", "is no .py file; a run's config.json records its config"),
-        (videos[0], "is no .py file"),
-        (workdir, "is a folder and no .py file: it is the work directory of a run"),
+        (workdir / "config.json", "is not a .py file; a run's config.json records its config"),
+        (videos[0], "is not a .py file"),
+        (workdir, "is a folder, not a .py file: it is the work directory of a run"),
         ("configs/smal_data.py", "does not exist (looked for in .*); there is configs/small_data.py"),
     ):
         commands = [("train", f"--config={path}", f"--workdir={tmp_path}/x"), ("bench", f"--config={path}", "--mode", "data")]
@@ -139,7 +139,7 @@ def test_a_model_that_is_replaced_is_told_before(vivit, model_dir, tmp_path):
 
 def test_a_picture_of_another_kind_is_refused_before_the_work(vivit, data_dir):
     code, out, err = vivit("inspect", "--name", "toys", "--data_dir", data_dir, "--sheet", "clips.tiff")
-    assert (code, out, err) == (2, "", "vivit: a contact sheet is a .png, .jpg or .webp file, got clips.tiff\n")
+    assert (code, out, err) == (2, "", "vivit: a picture must be a .png, .jpg or .webp file, got clips.tiff\n")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_picture_of_another_kind_is_refused_before_the_work(vivit, data_dir):
         (("folder", "--tolerate", "nan"), "argument --tolerate: must be a number, got 'nan'"),
         (("folder", "--tolerate", "-1"), "--tolerate must be a number of videos, or a share of all below 1, got -1"),
         (("folder", "--workers", "0"), "argument --workers: must be a whole number of at least 1, got '0'"),
-        (("folder", "--short_side", "255"), "--short_side must be an even number of pixels of at least 2, got 255"),
+        (("folder", "--short_side", "255"), "--short_side must be an even number of pixels, got 255"),
         ((), "the layout comes before the source: vivit prepare folder {clips} (known: "),
     ],
 )

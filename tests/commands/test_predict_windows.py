@@ -114,7 +114,7 @@ def test_a_line_of_another_hand_is_not_cut_off(suffix, line, model_dir, videos, 
     before = out.read_bytes()
     code, _, err = vivit(*command)
     assert (code, err.count("\n"), out.read_bytes()) == (2, 1, before)
-    assert "no row of these" in err
+    assert "not one of its rows" in err
 
 
 def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
@@ -127,7 +127,7 @@ def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
         (("--window", "1s", "--top_k", "2"), "was begun with top_k 1, not 2"),
         ((), "was begun with"),
         (("--window", "1s", "--json"), "give one of them"),
-        (("--every", "1s"), "give --window too"),
+        (("--every", "1s"), "needs --window"),
         (("--window", "2x"), "such as 2s"),
     ]:
         code, _, err = vivit(*command, *options)

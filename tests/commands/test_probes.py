@@ -318,7 +318,7 @@ def test_a_probe_is_the_same_twice(vivit, model_dir, sets, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--name", "alike"), "of one class"),
+        (("--name", "alike"), "two or more classes"),
         (("--name", "three", "--kind", "lineal"), "--kind"),
         (("--name", "pairs", "--groups", "."), "all videos are of one group"),
         (("--name", "pairs", "--groups", "reel"), "matches no part of the name"),

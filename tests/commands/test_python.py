@@ -50,6 +50,27 @@ def test_a_config_file_is_trained_by_its_name(shades, tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["model"]["num_layers"] == 1
 
 
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "5", None])
+def test_a_number_is_checked_as_the_command_line_does(shades, wrong):
+    folder, run, _ = shades
+    pretrained = vivit_jax.from_pretrained(run / "model")
+    frames = random_video(9)
+    for call in (
+        lambda: pretrained.predict(frames, top_k=wrong),
+        lambda: pretrained.predict(["one.mp4"], top_k=wrong),
+        lambda: next(pretrained.predict_windows("one.mp4", top_k=wrong)),
+        lambda: pretrained.predict(frames, views=(1, wrong)),
+        lambda: pretrained.predict(frames, views=wrong),
+        lambda: vivit_jax.evaluate(pretrained, "shades", data_dir=folder, batch_size=wrong),
+        lambda: vivit_jax.evaluate(pretrained, "shades", data_dir=folder, views=wrong),
+        lambda: vivit_jax.features(pretrained, "shades", data_dir=folder, batch_size=wrong),
+        lambda: vivit_jax.compare([run, run], batch_size=wrong),
+        lambda: vivit_jax.prepare("folder", folder, name="new", data_dir=folder, short_side=wrong),
+    ):
+        with pytest.raises(UserError, match=r"must be .* whole number"):
+            call()
+
+
 def test_a_model_is_evaluated_as_the_command_does(shades, tmp_path):
     folder, run, _ = shades
     scores = vivit_jax.evaluate(run / "model", "shades", data_dir=folder, views=(2, 1), progress=False)

@@ -184,7 +184,7 @@ BAD = {
     "sound.mp4": "has no video stream",
     "truncated.mp4": "cut off|cannot be read",
     "damaged.mp4": "cannot be read|damaged",
-    "photo.mp4": "it has 1 frame, which is no video",
+    "photo.mp4": "it has 1 frame, which is not a video",
 }
 
 

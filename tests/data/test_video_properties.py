@@ -295,7 +295,7 @@ def test_of_several_video_streams_the_first_is_taken_and_told(tmp_path):
     explain="the same moments",
 )
 @pytest.mark.video(
-    property="trimming (`start`, `end` of a list)", prepare="only the segment is stored", predict="not asked for", explain="not asked for"
+    property="trimming (`start`, `end` of a list)", prepare="only the segment is stored", predict="does not apply", explain="does not apply"
 )
 def test_variable_rate_and_segments(tmp_path):
     frames = films.scene(20)

@@ -33,6 +33,15 @@ def test_the_command_lists_the_keys_of_a_pattern(capsys):
     assert capsys.readouterr().out.count("--config.optimizer.b") == 2
 
 
+def test_a_key_is_found_by_grep_and_nothing_of_it_is_cut(capsys):
+    assert cli.main(["inspect", "--keys"]) == 0
+    printed = capsys.readouterr().out
+    lines, words = printed.splitlines(), " ".join(printed.split())
+    for key in experiment_keys():
+        assert any(line.startswith(f"--config.{key.name}  {key.type}") for line in lines)
+        assert " ".join(key.meaning.split()) in words
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

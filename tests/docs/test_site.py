@@ -65,4 +65,6 @@ def test_the_site_builds_and_needs_no_network(tmp_path):
         assert not re.search(
             r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+rel="(?:stylesheet|preload)"[^>]+href="(?:https?:)?//', html
         ), page
+        for link in re.findall(r'href="([^":#]+)["#]', html):
+            assert page.name == "404.html" or (page.parent / link).exists(), (page, link)
     assert "<math" in (tmp_path / "site" / "models" / "index.html").read_text(encoding="utf-8")

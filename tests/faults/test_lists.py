@@ -160,7 +160,7 @@ def test_segments_that_are_close_have_names_of_their_own(listed, tmp_path):
 @pytest.mark.parametrize("pair", [("01", "1"), ("Run", "run"), ("e\u0301", "\u00e9"), (" run", "run")])
 def test_class_names_that_are_likely_one_are_refused(tmp_path, contents, pair):
     make(tmp_path / "videos", [f"train/{label}/a.mp4" for label in pair], contents)
-    with pytest.raises(UserError, match="are likely one"):
+    with pytest.raises(UserError, match="are probably the same"):
         read_layout("folder", tmp_path / "videos")
 
 

@@ -86,7 +86,7 @@ def test_a_split_that_could_not_be_asked_for_is_refused(tmp_path, contents, spli
 
 
 def test_splits_that_differ_in_case_alone_are_refused(listed):
-    with pytest.raises(UserError, match="the splits 'Fold1' and 'fold1' are likely one"):
+    with pytest.raises(UserError, match="the splits 'Fold1' and 'fold1' are probably the same"):
         listed("path,label,split\na.mp4,run,Fold1\nb.mp4,run,fold1\n")
 
 
@@ -125,6 +125,17 @@ def test_a_split_that_each_class_is_too_small_for_gets_its_share_of_all(tmp_path
     assert {split: sum(clip.split == split for clip in found.clips) for split in found.splits} == {"train": 14, "val": 3, "test": 3}
     assert {clip.label for clip in found.clips if clip.split == "train"} == {*"abcde"}
     assert all(len({clip.label for clip in found.clips if clip.split == split}) == 3 for split in ("val", "test"))
+
+
+def test_so_does_one_that_each_class_has_too_few_groups_for(tmp_path):
+    rows = [(f"{label}{clip}.mp4", label, f"{label}{clip // 2}") for label in "abcde" for clip in range(8)]
+    for name, _, _ in rows:
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "list.csv").write_text("path,label,person\n" + "".join(",".join(row) + "\n" for row in rows))
+    found = read_layout("csv", tmp_path / "list.csv", Reading(group="person"), Shares(percentages("70,15,15")))
+    assert {split: sum(clip.split == split for clip in found.clips) for split in found.splits} == {"train": 28, "val": 6, "test": 6}
+    assert len({(clip.group, clip.split) for clip in found.clips}) == 20
+    assert {clip.label for clip in found.clips if clip.split == "train"} == {*"abcde"}
 
 
 def test_groups_copies_and_segments_stay_together(tmp_path, contents, listed):

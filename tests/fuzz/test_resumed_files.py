@@ -151,7 +151,7 @@ def test_a_time_that_no_row_has_is_refused(begun, tmp_path, start):
     path = shutil.copytree(begun.parent, tmp_path / "rows") / begun.name
     line = f"a,{start},1,{LABELS[0]},0.5" if path.suffix == ".csv" else json.dumps(ROWS[0]).replace('"start": 0', f'"start": {start}')
     path.write_text(path.read_text() + line.replace("nan", "NaN") + "\n")
-    with pytest.raises(UserError, match="holds a line that is no row"), open_rows(path, TABLE, MADE, every=1.0):
+    with pytest.raises(UserError, match="holds a line that is not one of its rows"), open_rows(path, TABLE, MADE, every=1.0):
         pass
 
 
@@ -223,7 +223,7 @@ def test_a_model_directory_is_no_work_directory(model_dir, tmp_path):
     """A run writes a file of the same name as the model's."""
     path = shutil.copytree(model_dir, tmp_path / "model")
     before = {file.name: file.read_bytes() for file in model_dir.iterdir()}
-    with pytest.raises(UserError, match="is no place for a run: it is a model directory"):
+    with pytest.raises(UserError, match="cannot hold a run: it is a model directory"):
         Workdir(path)
     assert {file.name: file.read_bytes() for file in path.iterdir() if file.name != ".lock"} == before
 

@@ -196,7 +196,7 @@ def test_a_wrong_video_is_refused_with_what_was_expected(video, message):
         ({"siz": "B"}, "did you mean 'size'"),
         ({"factorisation": "factorized_encoder"}, "did you mean 'factorised_encoder'"),
         ({"clip": (7, 12, 18)}, r"\(7, 12, 18\) is not divisible by model.tubelet \(2, 4, 6\) along t"),
-        ({"num_heads": 5}, "hidden_size 24 does not divide into model.num_heads 5"),
+        ({"num_heads": 5}, "hidden_size 24 is not divisible by model.num_heads 5"),
         ({"num_heads": 3, "factorisation": "factorised_dot_product_attention"}, "must be even, got 3"),
         ({"pool": "token", "factorisation": "factorised_self_attention"}, "set model.pool to mean"),
         ({"attention_dropout": 0.1, "attention": "chunked"}, "needs model.attention xla or auto, got chunked"),
@@ -204,6 +204,8 @@ def test_a_wrong_video_is_refused_with_what_was_expected(video, message):
         ({"attention": "fa3"}, "fa3 computes in 16 bits only: set model.dtype to bfloat16"),
         ({"dropout": 1.5}, r"dropout must be in \[0, 1\), got 1.5"),
         ({"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0"),
+        ({"num_classes": {}}, "num_classes must name a head"),
+        ({"tubelet": 4}, r"model.tubelet must be \(int, int, int\), got 4"),
         ({"hidden_size": None}, "give a model.size"),
     ],
 )

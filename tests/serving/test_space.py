@@ -56,7 +56,7 @@ def test_a_name_with_quotes_is_one_word_of_the_command(model_dirs, tmp_path):
 
 def test_what_is_no_model_makes_no_space(tmp_path, capsys):
     assert cli.main(["serve", "--model", str(tmp_path / "nothing"), "--space", str(tmp_path / "space")]) == 2
-    assert "is no model directory" in capsys.readouterr().err
+    assert "is not a model directory" in capsys.readouterr().err
     assert not (tmp_path / "space").exists()
 
 

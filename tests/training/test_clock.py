@@ -45,3 +45,17 @@ def test_a_lap_is_split_into_data_device_and_host(spend):
     spend(2)
     clock.count(8)
     assert clock.lap() == Lap(clips_per_second=4, data=0, device=0, host=1)
+
+
+def test_steps_that_were_waited_for_at_once_share_the_time(spend):
+    clock = Clock()
+    clock.count(8)
+    spend(3)
+    with clock.waiting_for("device"):  # for three steps, before an evaluation
+        spend(1)
+    for following in (16, 8, 0):
+        clock.count(8)
+        assert clock.lap(following).row() == pytest.approx(Lap(clips_per_second=6, data=0, device=0.25, host=0.75).row())
+    spend(2)
+    clock.count(8)
+    assert clock.lap().clips_per_second == pytest.approx(4)

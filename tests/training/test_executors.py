@@ -160,7 +160,7 @@ def test_a_second_compilation_is_an_error():
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
-    with pytest.raises(UserError, match=r"training\.batch_size 12 does not divide over 8 devices: set it to 8 or 16"):
+    with pytest.raises(UserError, match=r"training\.batch_size 12 cannot be divided over 8 devices: set it to 8 or 16"):
         check_batch_size(12, make_executor(ParallelConfig()))
     check_batch_size(32, make_executor(ParallelConfig()), accumulation=4)
 

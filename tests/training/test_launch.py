@@ -75,7 +75,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
         (["--config.optimiser.learning_rate=1"], "unknown key in --config 'optimiser': did you mean 'optimizer'?"),
         (["--config.optimizer.name=adamv"], "unknown optimizer.name 'adamv': did you mean 'adamw'?"),
         (["--config.training.batch_size=many"], "--config.training.batch_size=many"),
-        (["--config.training.batch_size=12"], "training.batch_size 12 does not divide over 8 devices: set it to 8 or 16"),
+        (["--config.training.batch_size=12"], "training.batch_size 12 cannot be divided over 8 devices: set it to 8 or 16"),
         (["--config.model.num_classes=7", "--config.data.name=shades"], "model.num_classes is 7 and data set shades has 2"),
         (["--config.model.clip=(5, 16, 16)"], "not divisible by model.tubelet"),
         (["--config.parallel.mode=pmap", "--config.parallel.fsdp=2"], "fsdp 2 and tensor 1 need mode jit"),

@@ -125,7 +125,7 @@ def test_counted_parameters_and_memory():
 
 def test_patterns_that_are_wrong_are_named():
     params = initial_params(tiny.experiment())
-    for layers, told in (("attentoin", "matches no kernel"), ("(", "no regular expression")):
+    for layers, told in (("attentoin", "matches no kernel"), ("(", "not a regular expression")):
         with pytest.raises(UserError, match=told):
             with_adapters(params, LoraConfig(rank=2, layers=layers), 0)
     with pytest.raises(UserError, match="rank must be at least 0"):

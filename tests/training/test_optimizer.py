@@ -65,7 +65,7 @@ def test_a_pattern_that_matches_nothing_is_refused(pattern):
 
 
 def test_a_pattern_that_is_no_regular_expression_is_refused():
-    with pytest.raises(UserError, match="no regular expression"):
+    with pytest.raises(UserError, match="not a regular expression"):
         factors_by_path(sgd(multipliers=(("head(", 2.0),)))
 
 

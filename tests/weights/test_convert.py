@@ -288,6 +288,19 @@ def test_an_image_model_and_an_unknown_option_are_refused_by_from_pretrained(vit
         from_pretrained(vit, factorization="x")
 
 
+@pytest.mark.parametrize("format", [name for name in command.FORMATS if name not in ("auto", "google_vit", "scenic")])
+def test_a_format_that_is_not_the_files_is_refused_in_one_line(vit, tmp_path, format):
+    """Scenic's own image models have Google's names."""
+    with pytest.raises(UserError, match=str(vit)):
+        from_pretrained(vit, format=format, factorisation="factorised_encoder", clip=(4, 12, 12), num_classes=3, tokenizer="frames")
+    if format != "vivit_jax":
+        with pytest.raises(UserError, match=f"is a model directory of vivit_jax, not of format {format}"):
+            from_pretrained(own_model(tmp_path / "own"), format=format)
+    np.savez(tmp_path / "odd.npz", bias=np.zeros(3, np.float32))
+    with pytest.raises(UserError, match=r"odd\.npz"):
+        from_pretrained(tmp_path / "odd.npz", format=format)
+
+
 def test_what_the_source_was_trained_with_comes_along_unless_told_otherwise(vit, tmp_path):
     base = (vit, "--to", tmp_path / "m", "--factorisation", "spatio_temporal_attention", "--clip", "4,12,12")
     vivit_convert(*base, "--activation", "gelu", "--norm_eps", "1e-5", "--mean", "0.4,0.5,0.6", "--std", "0.1,0.2,0.3")

@@ -97,7 +97,9 @@ def test_one_frame_too_many_of_the_original_is_never_taken_for_another_sampling(
     path = state_of(tmp_path, (32, 8, 8), kind=kind, patch=(1, 4, 4), sampled=7)
     options = {"clip": (32, 8, 8), "tokenizer": "frames"}
     for sampled in ({}, {"sampled_frames": 6}):
-        with pytest.raises(UserError, match="7 of 32 frames when asked for 7, and also, others, when asked for 6: give sampled_frames 7"):
+        with pytest.raises(
+            UserError, match="samples 7 of 32 frames when asked for 7, and 7 other ones when asked for 6: give sampled_frames 7"
+        ):
             from_pretrained(path, **options, **sampled)
     assert from_pretrained(path, **options, sampled_frames=7).model.config.grid == (7, 2, 2)
 

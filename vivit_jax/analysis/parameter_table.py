@@ -17,7 +17,7 @@ def parameter_table(groups: Sequence[ParameterGroup], *, tensors: bool) -> Table
     total = sum(group.parameters for group in groups)
     whole = ParameterGroup("all", sum(group.tensors for group in groups), total)
     table = Table(box=None, pad_edge=False)
-    table.add_column("parameters", overflow="fold")
+    table.add_column("parameters")
     for title in (*(("tensors",) if tensors else ()), "numbers", "share"):
         table.add_column(title, justify="right")
     for group in (*groups, whole):

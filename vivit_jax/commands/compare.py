@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _show(table: "Table", most: int) -> None:
     shown = rich.table.Table(box=None, pad_edge=False)
     for column in table.columns:
-        shown.add_column(escape(column.title), justify="right" if column.number else "left", overflow="fold")
+        shown.add_column(escape(column.title), justify="right" if column.number else "left")
     for number, row in enumerate(table.rows[:most]):
         shown.add_row(*(escape(printable(cell)) for cell in row), style="bold" if number in table.marked else None)
     console.show(shown)

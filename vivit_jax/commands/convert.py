@@ -178,8 +178,6 @@ def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> N
     """Prints a table: each group of parameters, where it came from, what was done to it."""
     title = escape(printable(f"{source} -> {target}"))
     table = Table("parameters", "from", "what was done", title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in table.columns:
-        column.overflow = "fold"  # on a narrow terminal a cut name could not be told from its neighbours
     for group in conversion.report:
         table.add_row(*(escape(printable(cell)) for cell in (group.name, group.source, group.done)))
     config = conversion.pretrained.model.config

@@ -170,7 +170,7 @@ def _keep(arguments: argparse.Namespace, planned: "EvaluationPlan", evaluation: 
     write_record(record, planned.out)
     _print(evaluation, planned)
     if record.get("refused"):
-        console.say(f"{record['refused']} clips of {planned.asked.split} were refused by `vivit prepare` and count nowhere")
+        console.say(f"{record['refused']} clips of {planned.asked.split} were refused by `vivit prepare` and are not counted")
     if arguments.out and _is_table(arguments.out):
         write_table(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")

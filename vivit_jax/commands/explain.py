@@ -8,8 +8,8 @@ The heat is what each token (block of pixels) adds to the class's log-odds, by i
 none. The class is the most probable one unless --label names another.
 
 Colours tell how much evidence there is. The clip's evidence is how far its log-odds lie above those of a blank clip. If it makes the class
-ten times as likely or more (2.3), the hottest token has full colour; of less evidence the colours are as much paler, and without any there
-are none. The scale beside the caption has the log-odds that one token of full colour adds.
+ten times as likely or more (2.3), the hottest token has full colour. With less evidence the colours are paler in proportion, and without
+any there are none. The scale beside the caption has the log-odds that one token of full colour adds.
 """
 
 import argparse
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
     where = f" from {clock(part[0])} to {clock(part[1])}" if part else ""
     console.say(f"{explanation.label}: {explanation.probability:.1%}{where}", style="bold")
     console.say(
-        f"log-odds {relevance.score:+.3f}, of a blank clip {relevance.blank:+.3f}; the tokens explain "
-        f"{relevance.tokens.sum():+.3f} of the {explanation.rise:+.3f} between them"
+        f"log-odds {relevance.score:+.3f}, and {relevance.blank:+.3f} for a blank clip; the tokens explain "
+        f"{relevance.tokens.sum():+.3f} of the difference, {explanation.rise:+.3f}"
     )
     console.say(explanation.colours)
     console.say(f"overlay written to {out}")

@@ -6,7 +6,7 @@ Example:
   vivit features --model models/vit_frames --time mean,deviation --layers=-1,-4 --out mine.npz clip.mp4
 
 The .npz holds `features` (n, d) float32, `labels` (class numbers; -1 for files), `names` of the videos and `label_names` of the classes.
-Of several statistics or layers, the features lie side by side: all statistics of the first layer, then those of the next.
+With several statistics or layers, the features lie side by side: all statistics of the first layer, then those of the next.
 Any model directory will do, with or without a head. This makes one that embeds each frame with an image ViT and averages over time:
 
   vivit convert vit.npz --to models/vit_frames --factorisation factorised_encoder --temporal_layers 0 \\

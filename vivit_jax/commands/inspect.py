@@ -27,8 +27,11 @@ import shlex
 import typing
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
@@ -115,7 +118,7 @@ def _check(arguments: argparse.Namespace) -> None:
             refuse_unused(arguments, ("data_dir",), "for a config, which has --config.data.data_dir")
     for picture in filter(None, (arguments.sheet, arguments.batch)):
         if pathlib.Path(picture).suffix.lower() not in PICTURES:
-            raise UserError(f"a contact sheet is a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, got {picture}")
+            raise UserError(f"a picture must be a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, got {picture}")
     if arguments.name or pathlib.Path(arguments.subject).is_dir():
         refuse_unused(arguments, ("batch",), "but for a config")
         refuse_overrides(arguments, "but for a config")
@@ -149,11 +152,12 @@ def _inspect_folder(subject: str) -> None:
 
 
 def _print_keys(keys: "Sequence[Key]") -> None:
-    table = Table("key", "type", "default", "meaning", box=None, padding=(0, 1, 1, 0))
-    table.columns[0].overflow = "fold"
+    table = Table(box=None, show_header=False, padding=(0, 0, 1, 0))
     for key in keys:
-        table.add_row(*(escape(text) for text in (f"--config.{key.name}", key.type, key.default, key.meaning)))
-    console.show(table)
+        default = f", default {key.default}" if key.default else ""
+        heading = Text(f"--config.{key.name}  {key.type}{default}", style="bold")
+        table.add_row(Group(heading, Padding(Text(key.meaning), (0, 0, 0, 4))))
+    console.show(table, file_width=console.FILE_WIDTH)
 
 
 def _describe_experiment(experiment: "Experiment") -> None:

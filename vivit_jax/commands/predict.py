@@ -71,8 +71,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError("no video is given: name files, folders, patterns, or - for standard input")
     for option in ("every", "smooth", "plot"):
         if getattr(arguments, option) and not arguments.window:
-            raise UserError(f"--{option} is about windows: give --window too")
+            raise UserError(f"--{option} needs --window: give that too")
     if arguments.json and arguments.out:
         raise UserError("--json prints and --out writes: give one of them")
     if arguments.overwrite and not arguments.out:
-        raise UserError("--overwrite is about the file of --out: give it too")
+        raise UserError("--overwrite needs --out: give that too")

@@ -193,7 +193,7 @@ def print_summary(summary: Summary) -> None:
     if summary.rates and summary.rates[-1] > FAR_APART * summary.rates[0]:
         slowest, fastest = (f"{float(rate):.4g}" for rate in (summary.rates[0], summary.rates[-1]))
         console.say(
-            f"videos have {slowest} to {fastest} frames a second: by --config.data.stride, a clip spans less time of the faster ones; "
+            f"videos have {slowest} to {fastest} frames a second: with --config.data.stride, a clip spans less time in the faster ones; "
             f"--config.data.rate={slowest} takes frames by time"
         )
     for title, rows in (("changed in form", summary.changed), ("refused", summary.refused)):

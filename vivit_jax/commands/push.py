@@ -1,8 +1,9 @@
 """Puts a model onto the Hugging Face hub, with a card written from what is known of it.
 
-The repository gets the three files of the model directory and a README.md. That tells the classes, the data set, the recipe and step,
-where the weights came from, the scores with their intervals, and what is not claimed, as the run that the model lies in has them, or an
-evaluation.json beside it. A README.md that was there is replaced. `vivit_jax.from_pretrained("hf://org/name")` reads the model back.
+The repository gets the three files of the model directory and a card, README.md, which replaces one that was there. The card tells the
+classes, the data set, the recipe and step, where the weights came from, the scores with their intervals, and what is not claimed. It is
+written from the run that the model lies in, or from an evaluation.json beside the model. `vivit_jax.from_pretrained("hf://org/name")`
+reads the model back.
 Pushing needs a token that may write: `hf auth login`, or HF_TOKEN.
 
 Example:

@@ -26,8 +26,8 @@ class DataConfig:
       padding: what a video that is shorter than a clip does: `loop`, it starts over (in training, a clip of it begins at any frame, as in
         Scenic), or `hold`, its last frame stays.
       resize: the short side in pixels that frames are scaled to before the crop.
-      mean: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
-      std: per channel, of pixels in [0, 1]; None is that of `init.source`, or 0.5.
+      mean: the mean of each channel that is subtracted from pixels in [0, 1]; None is that of `init.source`, or 0.5.
+      std: the standard deviation of each channel that pixels in [0, 1] are divided by; None is that of `init.source`, or 0.5.
       temporal_order: `forward`; or a control that tells what motion is worth: `shuffled` (the clip's frames in random order) or
         `one_frame` (one random frame repeated).
       readers: threads that read and decode, in this process or in each worker process. None is one in a worker, else one a CPU, up to 4.

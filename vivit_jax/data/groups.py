@@ -29,7 +29,7 @@ def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str
         of its own group, with its other segments.
 
     Raises:
-      UserError: for a pattern that is no regular expression. So does the function, for a name that it does not match.
+      UserError: for a pattern that is not a regular expression. So does the function, for a name that it does not match.
     """
     if pattern is None:
         stored, cut = stored_groups(dataset) or {}, _videos_of_segments(dataset)
@@ -38,7 +38,7 @@ def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"--groups {pattern!r} is no regular expression: {error}") from None
+        raise UserError(f"--groups {pattern!r} is not a regular expression: {error}") from None
 
     def matched(name: str) -> str:
         match = expression.search(name)

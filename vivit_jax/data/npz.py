@@ -32,7 +32,7 @@ def array_shapes(path: pathlib.Path) -> dict[str, tuple[tuple[int, ...], np.dtyp
             entries = archive.infolist()
             declared = sum(entry.file_size for entry in entries)
             if declared > MOST_BYTES:
-                raise UserError(f"{path} declares {declared:,} bytes of arrays, and {MOST_BYTES:,} are the most: refused")
+                raise UserError(f"{path} declares {declared:,} bytes of arrays, more than the limit of {MOST_BYTES:,}: refused")
             return {entry.filename.removesuffix(".npy"): _header(path, archive, entry) for entry in entries}
     except UserError:
         raise

@@ -57,7 +57,7 @@ def training_batches(
       UserError: for a global batch that `augment.repeats` does not divide.
     """
     if batch_size * shard[1] % augment.repeats:
-        raise UserError(f"a batch of {batch_size * shard[1]} clips does not divide into augment.repeats {augment.repeats}")
+        raise UserError(f"a batch of {batch_size * shard[1]} clips is not divisible by augment.repeats {augment.repeats}")
     if data.cache_gigabytes:
         records = kept_decoded(records, data.cache_gigabytes, data.train_split)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()

@@ -126,7 +126,7 @@ def _lines(path: pathlib.Path) -> list[str]:
     try:
         lines = read_list(path).split("\n")
     except UnicodeDecodeError:
-        raise UserError(f"{path}: is no text in UTF-8: give a file with a path a line") from None
+        raise UserError(f"{path}: not a text file in UTF-8; give a file with a path a line") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: give a file with a path a line") from None
     if not any(line.strip() for line in lines):

@@ -49,8 +49,9 @@ def logits_of_views(pretrained: Pretrained, decode: Decode, views: Views) -> Ite
       UserError: for a model without a head, and whatever `decode` raises.
     """
     check_head(pretrained)
+    parts = groups(views, VIEWS_AT_ONCE)
     logits = ViewLogits(pretrained, min(views[0] * views[1], VIEWS_AT_ONCE))
-    for group in groups(views, VIEWS_AT_ONCE):
+    for group in parts:
         yield logits([decode(group, pretrained.preprocess, views)])[0]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, check_whole
 from vivit_jax.heads import by_head
 from vivit_jax.inference.finite import not_finite
 from vivit_jax.inference.outputs import Decode, Path, check_head, logits_of_views, outputs_of
@@ -48,9 +48,10 @@ def predict(
       sum to 1, unless the model allows several classes for a video. For a list of files, a list of these.
 
     Raises:
-      UserError: for a file that cannot be read, an argument that is no video, or a model without a head.
+      UserError: for a file that cannot be read, an argument that is wrong, or a model without a head.
     """
     check_head(pretrained)
+    check_whole("top_k", top_k)
     if isinstance(video, list | tuple):
         return [_prediction_of(outcome) for outcome in predict_many(pretrained, [path_of(one) for one in video], top_k=top_k, views=views)]
     if isinstance(video, np.ndarray):

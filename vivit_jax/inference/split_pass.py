@@ -5,6 +5,8 @@ import dataclasses
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.pipeline import EvaluationBatches, evaluation_batches
+from vivit_jax.data.sampling import check_views
+from vivit_jax.errors import check_whole
 from vivit_jax.preprocess import Views
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.weights import Pretrained
@@ -23,6 +25,9 @@ class SplitPass:
       batch_size: videos at once.
       data: readers and temporal order; stride, size and pixel range always come from the model.
       parallel: the devices.
+
+    Raises:
+      UserError: for views or a batch size that are not whole numbers of at least 1.
     """
 
     pretrained: Pretrained
@@ -33,6 +38,10 @@ class SplitPass:
     batch_size: int = 8
     data: DataConfig = DataConfig()
     parallel: ParallelConfig = ParallelConfig()
+
+    def __post_init__(self) -> None:
+        check_views(self.views)
+        check_whole("batch_size", self.batch_size)
 
     def batches(self, *, unlabelled: bool = False) -> EvaluationBatches:
         """The videos in order; `unlabelled` takes a split without labels too."""

@@ -18,7 +18,7 @@ from vivit_jax.data.guard import guarded_parts, guarded_streams
 from vivit_jax.data.video.streaming import STANDARD_INPUT
 from vivit_jax.data.windows import DIGITS, Window, WindowPlan, cut
 from vivit_jax.data.workers import Streams
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, check_whole
 from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, ViewLogits, check_head
 from vivit_jax.inference.over_views import mean_over_views
 from vivit_jax.inference.predict import Prediction, path_of, probabilities_of, ranked
@@ -67,8 +67,10 @@ def predict_windows(
       (start, end, prediction) of each window, in seconds from the first frame; the prediction is as `predict` gives it.
 
     Raises:
-      UserError: for a model without a head; and where a video cannot be read on, after the windows before that place.
+      UserError: for a model without a head or an argument that is wrong; and where a video cannot be read on, after the windows before
+        that place.
     """
+    check_whole("top_k", top_k)
     video = path_of(video)
     with WindowScorer(pretrained, window, every, views=views, standard_input=video == STANDARD_INPUT) as scorer:
         for scores in scorer.windows(video):

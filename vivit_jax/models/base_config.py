@@ -40,8 +40,10 @@ class BaseConfig:
         object.__setattr__(self, field, value)
 
     def _check_heads(self) -> None:
-        """Refuses heads without classes. Makes heads by name immutable."""
+        """Refuses a head without classes, and heads by name without a name. Makes heads by name immutable."""
         if isinstance(self.num_classes, Mapping):
+            if not self.num_classes:
+                raise UserError("model.num_classes must name a head, or be None for a model without one, got {}")
             self._set("num_classes", FrozenDict(self.num_classes))
         for name, count in self.heads.items():
             check_positive(f"num_classes{f'.{name}' if name else ''}", count)

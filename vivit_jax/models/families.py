@@ -6,6 +6,7 @@ outside its folder says its name.
 
 import dataclasses
 import importlib
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -13,9 +14,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import unknown_name
 from vivit_jax.models.cells import Cells
 from vivit_jax.models.layer_outputs import LayerOutput
+from vivit_jax.typed import typed
 
 DEFAULT = "vivit"
 
@@ -148,11 +150,8 @@ def make_config(family: str, values: Mapping[str, Any]) -> ModelConfig:
       UserError: for an unknown family or field, or values that contradict each other.
     """
     cls = family_named(family).config
-    known = [field.name for field in dataclasses.fields(cls)]
+    hints, known = typing.get_type_hints(cls), [field.name for field in dataclasses.fields(cls)]
     for name in values:
         if name not in known:
             raise unknown_name("model option", name, known)
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise UserError(f"a model of family {family} cannot be made of these options: {error}") from None
+    return cls(**{name: typed(hints[name], value, f"model.{name}") for name, value in values.items()})

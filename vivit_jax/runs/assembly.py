@@ -40,7 +40,7 @@ def _check_patience(experiment: Experiment, dataset: VideoDataset) -> None:
     split = experiment.data.val_split
     if experiment.evaluation.patience is not None and (split is None or not dataset.has(split)):
         raise UserError(
-            f"evaluation.patience needs clips to validate on, and data.val_split {split} is none of data set {dataset.name}, which has "
+            f"evaluation.patience needs clips to validate on, and data set {dataset.name} has no data.val_split {split}, only "
             f"{', '.join(dataset.splits)}: name one, such as train[90%:] with data.train_split=train[:90%], or leave patience out"
         )
 

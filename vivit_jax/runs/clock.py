@@ -57,12 +57,20 @@ class Clock:
             self.started = True
             self._restart()
 
-    def lap(self) -> Lap:
-        """Returns the lap since the last call, and begins the next."""
-        seconds = self._seconds()
-        data, device = (min((self.waited[what] - self._before[what]) / seconds, 1.0) for what in ("data", "device"))
-        lap = Lap(self.clips_per_second, data, device, max(0.0, 1.0 - data - device))
-        self._restart()
+    def lap(self, following: int = 0) -> Lap:
+        """Returns the lap since the last call, and begins the next.
+
+        Args:
+          following: clips of steps that are done as well and are counted after this lap, when several were waited for at once: the time
+            since the last call is then shared among all their clips.
+        """
+        share = self._clips / (self._clips + following) if following else 1.0
+        seconds, clips = self._seconds(), self._clips / share
+        waited = {what: self.waited[what] - self._before[what] for what in ("data", "device")}
+        data, device = (min(of / seconds, 1.0) for of in waited.values())
+        lap = Lap(clips / seconds, data, device, max(0.0, 1.0 - data - device))
+        self._start, self._clips = self._start + seconds * share, 0
+        self._before.update({what: of * share for what, of in waited.items()})
         return lap
 
     @contextlib.contextmanager

@@ -75,13 +75,13 @@ class InFlight:
         Raises:
           NotFiniteError: if a step was not finite; its row is written all the same.
         """
-        while len(self._pending) > but:
-            step, on_device = self._pending.popleft()
-            with self.clock.waiting_for("device"):
-                metrics = self._run.executor.metrics(on_device)
-            self._take_in(step, metrics)
+        done = [self._pending.popleft() for _ in range(len(self._pending) - but)]
+        with self.clock.waiting_for("device"):
+            arrived = [(step, self._run.executor.metrics(on_device)) for step, on_device in done]
+        for following, (step, metrics) in zip(reversed(range(len(arrived))), arrived, strict=True):
+            self._take_in(step, metrics, following)
 
-    def _take_in(self, step: int, metrics: Mapping[str, Any]) -> None:
+    def _take_in(self, step: int, metrics: Mapping[str, Any], following: int) -> None:
         self._interruption.unsaved = True
         self.clock.count(self._run.experiment.training.batch_size)
         note = f"loss {metrics['loss']:.3f}  lr {metrics['learning_rate']:.2e}  {self.clock.clips_per_second:.0f} clips/s"
@@ -89,13 +89,14 @@ class InFlight:
         self._sums.add(metrics)
         not_finite = [name for name, finite in zip(self._checked, metrics["finite"], strict=True) if not finite]
         if self._plan.logs(step) or not_finite:
-            self._log(step)
+            self._log(step, following)
         if not_finite:
             raise NotFiniteError(step, not_finite)
 
-    def _log(self, step: int) -> None:
+    def _log(self, step: int, following: int) -> None:
+        """Writes the row of a step; of `following` steps the metrics have arrived as well."""
         row = self._sums.row()
-        lap = self.clock.lap()
+        lap = self.clock.lap(following * self._run.experiment.training.batch_size)
         self._write(step, row | lap.row())
         if not self._bar.console.is_terminal:
             rate = f"  {lap.clips_per_second:.1f} clips/s" if lap.clips_per_second else ""  # of the first step none is measured

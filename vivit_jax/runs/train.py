@@ -162,7 +162,7 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop
     chosen = f"the best of the evaluations, after step {loop.model_step}" if loop.best else f"after the last step, {loop.step}"
     console.say(f"model    {here / workdir.model.name} ({chosen})")
     if loop.model_step != loop.step:
-        console.say(f"         {here / workdir.last_model.name} is that after the last step, {loop.step}, and was not tested")
+        console.say(f"         {here / workdir.last_model.name} is the model after the last step, {loop.step}, and was not tested")
     if test is not None:
         console.say(f"scores   {here / 'evaluation.json'}")
     console.say(f"report   {here / 'report.html'}")

@@ -55,7 +55,7 @@ class Workdir:
             )
         self.path = Path(path).absolute()
         if places.kind_of(self.path) in (places.MODEL, places.DATA_SET):
-            raise UserError(f"--workdir {path} is no place for a run: {places.described(self.path)}; give a new folder")
+            raise UserError(f"--workdir {path} cannot hold a run: {places.described(self.path)}; give a new folder")
         if jax.process_index() == 0:
             self._made = not self.path.exists()
             try:

@@ -64,7 +64,7 @@ def _predict(limits: ServingLimits, views: Views) -> dict:
         "403": "A browser asks for a page of another site",
         "408": "The upload stopped coming",
         "413": f"The upload is larger than {limits.upload_bytes / MEGABYTE:g} MB",
-        "415": "The body is no form",
+        "415": "The body is not a form",
         "507": "The server's disk is full",
         "422": "The file cannot be read as a video, or takes too much to read",
     }

@@ -144,7 +144,9 @@ def _check_source(source: str) -> None:
         return
     missing = [name for name in MODEL if not (pathlib.Path(source) / name).is_file()]
     if missing:
-        raise UserError(f"{source} is no model directory (it has no {missing[0]}): make one by vivit convert, or name one by {HUB}org/name")
+        raise UserError(
+            f"{source} is not a model directory (it has no {missing[0]}): make one by vivit convert, or name one by {HUB}org/name"
+        )
     load_model_dir(source)
 
 

@@ -58,8 +58,8 @@ class OptimizerConfig:
       weight_decay_pattern: a regular expression, searched in the paths of parameters: those it matches decay. By default these are the
         kernels.
       clip_norm: the largest global norm of a gradient, to which a longer one is scaled down; None does not clip.
-      sam_rho: radius of sharpness-aware minimisation (Foret et al. 2021): the gradient is taken where, that far away, the batch's loss is
-        about highest, at the cost of a second pass; 0 is off.
+      sam_rho: the radius of sharpness-aware minimisation (Foret et al. 2021): the gradient is taken at the point that far away where the
+        batch's loss is about highest, at the cost of a second pass; 0 is off.
       multipliers: (pattern, factor) pairs on the learning rate; the first that matches a parameter wins, and a parameter that none
         matches has factor 1. Factor 0 freezes.
       layer_decay: the factor on the learning rate from each layer to the one below it, in (0, 1]; the head has 1.
@@ -163,8 +163,8 @@ class TrainingConfig:
       ema_decay: the decay of the moving average of the weights, in [0, 1); the average is then what is evaluated and saved as the model;
         0 is off.
       ema_percent: how far that average looks back, in percent of the run: of T steps, the decay is 1 - 100 / (ema_percent T); where
-        given, it replaces `ema_decay`. Unlike there, the weights from before the first step count: at 50 they are an eighth of the
-        average at the end, at 100 more than a third, which keeps a fine-tuned model near what it was (Wortsman et al. 2022).
+        given, it replaces `ema_decay`. Unlike with `ema_decay`, the first weights count: at 50 they are an eighth of the average
+        at the end, at 100 more than a third, which keeps a fine-tuned model near what it was (Wortsman et al. 2022).
       log_every: the steps between two rows of training metrics, each the mean since the row before; None is 20, or fewer in a run of
         under 500 steps, so that it has some 25 rows.
       prefetch: the batches held on the device ahead of the step.
@@ -206,7 +206,7 @@ class TrainingConfig:
         if self.profile_steps and not 1 <= self.profile_steps[0] <= self.profile_steps[1]:
             raise UserError(f"training.profile_steps must be (first, last) steps, counted from 1, or None, got {self.profile_steps}")
         if self.batch_size % self.accumulation:
-            raise UserError(f"training.batch_size {self.batch_size} does not divide into training.accumulation {self.accumulation}")
+            raise UserError(f"training.batch_size {self.batch_size} is not divisible by training.accumulation {self.accumulation}")
 
     @property
     def averages(self) -> bool:
@@ -267,7 +267,7 @@ class EvaluationConfig:
         _check_at_least("evaluation.patience_delta", self.patience_delta, 0)
         _check_at_least("evaluation.batch_size", self.batch_size, 1)
         if min(*self.views, *self.test_views) < 1:
-            raise UserError(f"evaluation.views and test_views count at least 1 each way, got {self.views} and {self.test_views}")
+            raise UserError(f"evaluation.views and test_views must be two numbers of at least 1, got {self.views} and {self.test_views}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,7 +307,7 @@ class ParallelConfig:
 
     Attributes:
       mode: `jit` spreads the step over a mesh with the three axes below; `pmap` over all devices, the batch alone.
-      data: devices along the axis that divides the batch; -1 is as many as there are.
+      data: devices along the axis that divides the batch; -1 takes all that the other two leave.
       fsdp: devices along the axis that divides the batch, the parameters and the optimiser's state.
       tensor: devices along the axis that divides heads and hidden units.
     """

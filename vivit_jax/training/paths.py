@@ -39,12 +39,12 @@ def compiled(field: str, pattern: str) -> re.Pattern:
     """A pattern of a config for such names.
 
     Raises:
-      UserError: naming the field, for a pattern that is no regular expression.
+      UserError: naming the field, for a pattern that is not a regular expression.
     """
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise UserError(f"{field} {pattern!r} is no regular expression: {error}") from None
+        raise UserError(f"{field} {pattern!r} is not a regular expression: {error}") from None
 
 
 def layer_names(path: str, shape: tuple[int, ...]) -> list[str]:

@@ -283,5 +283,5 @@ def present_classes(label: np.ndarray) -> np.ndarray:
     """
     present = np.unique(label)
     if len(present) < 2:
-        raise UserError("all videos to fit a head to are of one class, and it needs two or more: give a larger split")
+        raise UserError("a head needs videos of two or more classes to be fitted to, and all of these are of one: give a larger split")
     return present

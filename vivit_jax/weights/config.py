@@ -31,11 +31,12 @@ class InitConfig:
         `nearest`; None does it as the source's own code.
       activation: the activation of the MLPs, `gelu` or `gelu_tanh`; None is the source's, or its format's.
       norm_eps: the epsilon of every LayerNorm; None is the source's, or its format's.
-      mean: per RGB channel, of pixels in [0, 1], that the source was trained with; None is the source's, or its format's.
-      std: per RGB channel, of pixels in [0, 1], that the source was trained with; None is the source's, or its format's.
+      mean: the mean of each RGB channel that the source was trained with, for pixels in [0, 1]; None is the source's, or its format's.
+      std: the standard deviation of each RGB channel that the source was trained with, for pixels in [0, 1]; None is the
+        source's, or its format's.
       num_heads: the source's attention heads, where its files do not say and its width is unusual; None is the model's.
-      image_size: (h, w) in pixels that an image model's positions are for; None where they are square or a config says.
-      source_clip: (t, h, w) that a ViViT's positions are for; None where they fit the model's clip or a config says.
+      image_size: the (h, w) in pixels that an image model's positions are for; None where they are square or a config says.
+      source_clip: the (t, h, w) that a ViViT's positions are for; None where they fit the model's clip or a config says.
     """
 
     source: str | None = None

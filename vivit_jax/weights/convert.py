@@ -18,6 +18,7 @@ from vivit_jax.weights.resnet3d import convert as resnet3d
 from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.tensors import read_tensors
 from vivit_jax.weights.vit import convert as vit
+from vivit_jax.weights.vit.own_model import is_own
 from vivit_jax.weights.vit.source import FORMATS as VIT_FORMATS
 from vivit_jax.weights.vit.source import OWN_FORMAT
 from vivit_jax.weights.x3d import convert as x3d
@@ -75,7 +76,7 @@ def convert(
     model = {name: value for name, value in model.items() if value is not None}
     options = ConversionOptions(head=head, stride=stride, resize=resize, labels=labels, seed=seed, image_models=image_models)
     path = local_path(source)
-    tensors = None if init.format == OWN_FORMAT or is_model_dir(path) else read_tensors(path)
+    tensors = None if is_own(path, init.format) else read_tensors(path)
     for source_of, family in CONVOLUTIONAL:
         if init.format in source_of.FORMATS or (init.format == "auto" and tensors is not None and source_of.format_of(tensors)):
             return family.convert(tensors, model, init, options)

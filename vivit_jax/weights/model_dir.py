@@ -205,7 +205,7 @@ def _load(path: pathlib.Path) -> Pretrained:
         given = (preprocess.frames, *preprocess.crop)
         raise UserError(f"{path / PREPROCESS} makes clips of {given} (frames, height, width), the model takes {model_config.clip}")
     if preprocess.clip_bytes > LARGEST_CLIP:
-        raise UserError(f"{path / CONFIG} takes clips of {preprocess.clip_bytes:,} bytes, and {LARGEST_CLIP:,} are the most: refused")
+        raise UserError(f"{path / CONFIG} takes clips of {preprocess.clip_bytes:,} bytes, more than the limit of {LARGEST_CLIP:,}: refused")
     labels = model_json.labels_in(model_config, config.get("id2label"), path / CONFIG)
     multi_label = model_json.is_multi_label(config, path / CONFIG)
     average = model_json.average_in(config, path / CONFIG)

@@ -5,12 +5,14 @@ import hashlib
 import json
 import os
 import pathlib
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 
 from vivit_jax import files, places
 from vivit_jax.errors import UserError, in_one_line, unknown_name
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
+from vivit_jax.typed import typed
 
 CONFIG, PREPROCESS, WEIGHTS = "config.json", "preprocess.json", "model.safetensors"
 ARCHITECTURE = "vivit_jax"
@@ -44,7 +46,7 @@ def read_json(path: pathlib.Path) -> dict:
         raise UserError(f"{path} is not a file")
     try:
         if path.stat().st_size > LARGEST_JSON:
-            raise UserError(f"{path} has {path.stat().st_size:,} bytes, and {LARGEST_JSON:,} are the most: refused")
+            raise UserError(f"{path} has {path.stat().st_size:,} bytes, more than the limit of {LARGEST_JSON:,}: refused")
         value = files.read_json(path)
     except UserError:
         raise
@@ -62,7 +64,7 @@ def read_json(path: pathlib.Path) -> dict:
 def read_config(path: pathlib.Path) -> dict:
     """The contents of a model directory's config.json; refuses that of anything else, and unknown keys."""
     if places.kind_of(path) in (places.RUN, places.DATA_SET):
-        raise UserError(f"{path} is no model directory: {places.described(path)}")
+        raise UserError(f"{path} is not a model directory: {places.described(path)}")
     config = read_json(path / CONFIG)
     if config.get("architecture") != ARCHITECTURE:
         raise UserError(
@@ -84,12 +86,12 @@ def from_json(cls: type, values: object, path: pathlib.Path) -> object:
     """A `cls` made from a JSON object; refuses unknown and missing keys."""
     if not isinstance(values, dict):
         raise UserError(f"{path} must describe a {cls.__name__} by a JSON object, got {values!r}")
-    known = [field.name for field in dataclasses.fields(cls)]
+    hints, known = typing.get_type_hints(cls), [field.name for field in dataclasses.fields(cls)]
     for key in values:
         if key not in known:
             raise unknown_name(f"key in {path}", key, known)
     try:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return cls(**{key: typed(hints[key], value, key) for key, value in values.items()})
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: {in_one_line(error)}") from None
 

@@ -153,7 +153,7 @@ def check_header(path: pathlib.Path) -> None:
         length = int.from_bytes(file.read(8), "little")
     if length > MAX_HEADER:
         raise UserError(
-            f"{path} is not a whole safetensors file of weights: its header has {length:,} bytes, and {MAX_HEADER:,} are the most"
+            f"{path} is not a whole safetensors file of weights: its header has {length:,} bytes, more than the limit of {MAX_HEADER:,}"
         )
 
 

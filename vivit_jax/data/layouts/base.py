@@ -207,7 +207,7 @@ def too_few_frames(frames: int, start: float = 0.0, end: float | None = None, le
     """
     counted = f"{frames} frame{'s' if frames != 1 else ''}"
     if not start and end is None:
-        return f"it has {counted}, which is no video"
+        return f"it has {counted}, which is not a video"
     return f"it ends at {length:.2f} s, and from {number(start)} s to {'its end' if end is None else f'{number(end)} s'} it has {counted}"
 
 

@@ -61,7 +61,7 @@ def check_splits(splits: Sequence[str]) -> None:
     for split in splits:
         check_split(split)
         if seen.setdefault(split.casefold(), split) != split:
-            raise UserError(f"the splits {seen[split.casefold()]!r} and {split!r} are likely one: give them one name")
+            raise UserError(f"the splits {seen[split.casefold()]!r} and {split!r} are probably the same: give them one name")
 
 
 def check_class_names(names: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ def check_class_names(names: Sequence[str]) -> None:
         key = unicodedata.normalize("NFKC", name).strip().casefold()
         first = seen.setdefault(str(int(key)) if key.isdecimal() else key, name)
         if first != name:
-            raise UserError(f"the classes {first!r} and {name!r} are likely one: give them one name, or names that differ in more")
+            raise UserError(f"the classes {first!r} and {name!r} are probably the same: give them one name, or names that differ in more")
 
 
 def _check_unique(clips: Sequence[Clip]) -> None:

@@ -10,7 +10,7 @@ have no `label`, so that it can be predicted and not scored:
 Downloaders name a trimmed clip `---QUuC4vJs_000084_000094.mp4`, flat or in a folder of its class. A file `---QUuC4vJs.mp4` is taken for the
 whole video, and the clip is cut out of it.
 
-Of several videos of one name, one in `replacement_for_corrupted_k400` is taken, the publisher's folder of mended ones.
+If several videos have one name, the one in `replacement_for_corrupted_k400`, the publisher's folder of mended videos, is taken.
 
 Lists of other code bases name a file and the number of its class on each line, after a blank, a tab, a comma or a semicolon, and tell their
 split by their own file names. Lists of folders of frames have the number of frames between the two:

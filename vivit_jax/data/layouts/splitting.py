@@ -50,7 +50,8 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
 
     Clips of one group, segments of one video and files of equal contents stay together. Clips are taken in the order of a hash of the seed
     and their names. Without groups each class is cut in that order, so that one more clip moves at most one other clip across each border.
-    Where that leaves a split empty, because no class has enough clips for it, the shares are those of all clips and not of each class.
+    Where that leaves a split empty, because no class has enough clips or groups for it, the shares are those of all clips and not of each
+    class.
 
     Raises:
       UserError: if a split is left without a clip.
@@ -60,7 +61,7 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
     single = all(len(clips) == 1 and labels[key].total() == 1 for key, clips in units.items())
     keys = sorted(units, key=lambda key: _order(shares.seed, units[key]))
     chosen = (_cut if single else _fill)(keys, labels, shares.percent)
-    if single and len(set(chosen.values())) < len(shares.percent):
+    if len(set(chosen.values())) < len(shares.percent):
         chosen = _spread(keys, labels, shares.percent)
     splits = {id(clip): chosen[key] for key, clips in units.items() for clip in clips}
     clips = [dataclasses.replace(clip, split=splits[id(clip)]) for clip in annotations.clips]
@@ -117,13 +118,14 @@ def _cut(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: 
 
 
 def _spread(keys: Sequence[Hashable], labels: Mapping[Hashable, Counter], percent: Mapping[str, float]) -> dict[Hashable, str]:
-    """Deals the clips of one class after another to the split that lacks most of its share so far; the first of each class to train."""
+    """Deals the groups of one class after another to the split that lacks most of its share so far; the first of each class to train."""
     chosen, counts = {}, Counter()
     for members in _by_class(keys, labels):
         for position, key in enumerate(members):
-            lacking = {split: share / 100 * (len(chosen) + 1) - counts[split] for split, share in percent.items()}
+            size = labels[key].total()
+            lacking = {split: share / 100 * (counts.total() + size) - counts[split] for split, share in percent.items()}
             chosen[key] = max(lacking, key=lacking.get) if position else next(iter(percent))
-            counts[chosen[key]] += 1
+            counts[chosen[key]] += size
     return chosen
 
 

@@ -249,7 +249,7 @@ def _foreign(target: pathlib.Path, name: str | None = None) -> str | None:
         if names - own:
             return f"it holds {version.name}/{min(names - own)}, which `vivit prepare` did not write"
         if MANIFEST not in names and not {REPORT, INFO} <= names:
-            return f"{version.name} in it is no data set of `vivit prepare`"
+            return f"{version.name} in it is not a data set of `vivit prepare`"
     return None
 
 

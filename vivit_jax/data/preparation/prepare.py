@@ -29,7 +29,7 @@ from vivit_jax.data.preparation.place import (
     staging,
 )
 from vivit_jax.data.workers import available_cpus
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_whole, unknown_name
 
 __all__ = ["SHORT_SIDE", "SHOWN", "EmptySplitError", "RefusedError", "Summary", "prepare"]
 
@@ -119,10 +119,10 @@ def prepare(
 
 
 def _check_numbers(short_side: int, workers: int, tolerate: float) -> None:
-    if short_side < 2 or short_side % 2:
-        raise UserError(f"--short_side must be an even number of pixels of at least 2, got {short_side}")
-    if workers < 1:
-        raise UserError(f"--workers must be a whole number of at least 1, got {workers}")
+    check_whole("--short_side", short_side, 2)
+    if short_side % 2:
+        raise UserError(f"--short_side must be an even number of pixels, got {short_side}")
+    check_whole("--workers", workers)
     if not tolerate >= 0:
         raise UserError(f"--tolerate must be a number of videos, or a share of all below 1, got {tolerate:g}")
 

@@ -186,7 +186,7 @@ def _of_frames(video: OpenVideo, start: int, end: int | None) -> tuple[np.ndarra
     """What `frames_at_constant_rate` returns for the frames from `start` to before `end` alone, and the rate of these frames."""
     end = len(video) if end is None else end
     if end > len(video) or start >= end:
-        raise UserError(f"it has {len(video)} frames, and those from {start} to before {end}, counted from 0, are asked for")
+        raise UserError(f"it has {len(video)} frames, but frames {start} to {end} (not included), counted from 0, are asked for")
     fps = video.rate_of(start, end)
     numbers, constant = frames_at_constant_rate(video.times[start:end] - video.times[start], fps)
     return start + numbers, constant, fps

@@ -68,7 +68,7 @@ class TextRows(RowFile):
             try:
                 end = self._kept()
             except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError, csv.Error):
-                told = f"{self.path} holds a line that is no row of these: it was changed"
+                told = f"{self.path} holds a line that is not one of its rows: it was changed"
                 raise UserError(f"{told}; give another --out, or --overwrite to begin anew") from None
         self._file.truncate(end)
         self._file.seek(end)

@@ -186,7 +186,7 @@ class ViViTConfig(BaseConfig):
         for field in ("num_heads", "temporal_heads"):
             heads = getattr(self, field)
             if heads is not None and self.hidden_size % heads:
-                raise UserError(f"model.hidden_size {self.hidden_size} does not divide into model.{field} {heads}")
+                raise UserError(f"model.hidden_size {self.hidden_size} is not divisible by model.{field} {heads}")
         if self.factorisation == "factorised_dot_product_attention" and self.num_heads % 2:
             raise UserError(
                 f"factorised_dot_product_attention gives half the heads to time, so model.num_heads must be even, got {self.num_heads}"

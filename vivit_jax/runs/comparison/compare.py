@@ -9,7 +9,7 @@ from vivit_jax.analysis.bootstrap import LEVEL, RESAMPLES, SEED
 from vivit_jax.analysis.environment import environment
 from vivit_jax.console import warn
 from vivit_jax.data.dataset import VideoDataset, open_dataset
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, check_whole
 from vivit_jax.files import real_path
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.comparison.contenders import Contender, open_contenders
@@ -69,10 +69,10 @@ def compare(
       The comparison; `to_dict()` is what compare.json holds.
 
     Raises:
-      UserError: for fewer than two runs, or runs that were not evaluated on the same videos with the same labels.
+      UserError: for fewer than two runs, a wrong argument, or runs that were not evaluated on the same videos with the same labels.
     """
     paths, first = _with_baseline([pathlib.Path(run) for run in runs], None if baseline is None else pathlib.Path(baseline))
-    _check(paths, resamples)
+    _check(paths, resamples, seed, batch_size)
     contenders = open_contenders(paths, split, views)
     lineup = line_up(contenders)
     dataset = _dataset(contenders, data_dir)
@@ -100,11 +100,12 @@ def compare(
     return comparison
 
 
-def _check(paths: Sequence[pathlib.Path], resamples: int) -> None:
+def _check(paths: Sequence[pathlib.Path], resamples: int, seed: int, batch_size: int) -> None:
     if len(paths) < 2:
         raise UserError(f"a comparison needs at least two runs, got {len(paths)}")
-    if resamples < 100:
-        raise UserError(f"a bootstrap needs at least 100 draws, got {resamples}")
+    check_whole("resamples", resamples, 100)
+    check_whole("seed", seed, 0)
+    check_whole("batch_size", batch_size)
 
 
 def _with_baseline(paths: list[pathlib.Path], baseline: pathlib.Path | None) -> tuple[list[pathlib.Path], int | None]:

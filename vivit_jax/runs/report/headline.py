@@ -50,7 +50,7 @@ def _tested(run: RunRecord, evaluation: dict) -> str:
     top1 = f"mean average precision; {top1}" if "mAP" in evaluation else top1
     lines = [f'<div class="headline">{share(evaluation.get("mAP", evaluation["top1"]))}</div><p class="lead">{top1}</p>']
     if isinstance(evaluation.get("refused"), int) and evaluation["refused"]:
-        lines.append(f"<p>{evaluation['refused']} more clips were refused by vivit prepare, and count nowhere.</p>")
+        lines.append(f"<p>{evaluation['refused']} more clips were refused by vivit prepare and are not counted.</p>")
     if evaluation.get("labels_from") == ASSUMED:
         lines.append("<p>The model's classes have no names: those of the data set, in its order, are assumed.</p>")
     return "".join(lines)

@@ -95,7 +95,7 @@ def check_batch_size(batch_size: int, executor: Executor, *, accumulation: int =
         below = batch_size // unit * unit
         nearest = " or ".join(str(size) for size in (below, below + unit) if size)
         over = f"{executor.batch_shards} devices" + (f" x {accumulation} microbatches" if accumulation > 1 else "")
-        raise UserError(f"{field} {batch_size} does not divide over {over}: set it to {nearest}")
+        raise UserError(f"{field} {batch_size} cannot be divided over {over}: set it to {nearest}")
 
 
 def traced_once(step: Callable) -> Callable:

@@ -222,5 +222,5 @@ def heads_of_width(width: int, options: SourceOptions, name: str) -> int:
     if heads is None:
         raise UserError(f"{name}: the number of attention heads cannot be told from a width of {width}: give num_heads")
     if width % heads:
-        raise UserError(f"{name}: a width of {width} does not divide into num_heads {heads}")
+        raise UserError(f"{name}: a width of {width} is not divisible by num_heads {heads}")
     return heads

@@ -188,11 +188,11 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
         left = [ReportLine("(head)", backbone.called("head"), f"left out: {reason}")] if kernels or backbone.headless else []
         return {}, [*([ReportLine("head", "-", "zeros")] if model.heads else []), *left]
     if backbone.headless or not kernels:
-        raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless or 'the source has none'}; let head be fresh")
+        raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless or 'the source has none'}; set head to fresh")
     if backbone.factorisation == model.factorisation and backbone.pool != model.pool:
         raise UserError(
             f"{backbone.name}: the head cannot be kept: it reads tokens pooled by {backbone.pool}, and the model pools by {model.pool}: "
-            f"set pool to {backbone.pool}, or let head be fresh"
+            f"set pool to {backbone.pool}, or head to fresh"
         )
     wanted = {f"head_{name}" if name else "head": count for name, count in model.heads.items()}
     given = {path.split("/")[0]: array.shape[-1] for path, array in kernels.items()}
@@ -206,7 +206,7 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
             for name, part in zip(wanted, np.split(kernels[f"head/{leaf}"], ends, axis=-1), strict=True)
         }
         return split, [ReportLine(name, backbone.called("head/"), "split off, in the order of the heads") for name in wanted]
-    raise UserError(f"{backbone.name}: the head cannot be kept: it has {given}, the model {wanted} classes; let head be fresh")
+    raise UserError(f"{backbone.name}: the head cannot be kept: it has {given}, the model {wanted} classes; set head to fresh")
 
 
 def _resized(backbone: Backbone, grid: tuple[int, int, int], init: InitConfig) -> tuple[np.ndarray, str]:

@@ -6,11 +6,25 @@ from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import Pretrained, load_model_dir
-from vivit_jax.weights.model_json import CONFIG, PREPROCESS
+from vivit_jax.weights.model_json import CONFIG, PREPROCESS, is_model_dir
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 
 FORMAT = "vivit_jax"
 SAID_BY_CONFIG, SAID_BY_PREPROCESS = ("activation", "norm_eps"), ("mean", "std", "resize", "stride")
+
+
+def is_own(path: pathlib.Path, format: str) -> bool:
+    """Whether a source is one of our model directories; `format` is the one that the caller names, or `auto`.
+
+    Raises:
+      UserError: if it is one and another format is named, or the other way round.
+    """
+    own = is_model_dir(path)
+    if own and format not in ("auto", FORMAT):
+        raise UserError(f"{path} is a model directory of vivit_jax, not of format {format}: set format to {FORMAT} or auto")
+    if format == FORMAT and not own:
+        raise UserError(f"{path} is not a model directory of vivit_jax")
+    return own
 
 
 def read_own(path: pathlib.Path, options: SourceOptions) -> Backbone:

@@ -72,7 +72,8 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     tensors = tensors.renamed({name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)})
     name = f"{path} (scenic)"
     dropped = dict.fromkeys(state, "training state")
-    if not (len(tensors.shapes["embedding/kernel"]) == 5 or _is_video(tensors) or _samples_frames(tensors, options)):
+    kernel = tensors.shapes.get("embedding/kernel", ())
+    if not (len(kernel) == 5 or _is_video(tensors) or (kernel and _samples_frames(tensors, options))):
         backbone = google_vit.read(tensors, metadata, options)
         return dataclasses.replace(backbone, dropped={**backbone.dropped, **dropped})
     query = next((shape for key, shape in tensors.shapes.items() if key.endswith("/query/kernel")), None)
@@ -133,8 +134,8 @@ def _check_sampling(times: int, frames: int, options: SourceOptions, name: str) 
     """Refuses a source that may have one frame more than it was asked for: Scenic then takes other frames than we do."""
     if options.sampled_frames in (None, times - 1) and _oversamples(frames, times - 1, times):
         raise UserError(
-            f"{name}: Scenic takes {times} of {frames} frames when asked for {times}, and also, others, when asked for {times - 1}: "
-            f"give sampled_frames {times} if it was asked for that; the other has no exact map"
+            f"{name}: Scenic samples {times} of {frames} frames when asked for {times}, and {times} other ones when asked for {times - 1}: "
+            f"give sampled_frames {times} if it was asked for {times}; otherwise no ViViT here is the same"
         )
 
 

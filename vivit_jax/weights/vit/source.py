@@ -7,7 +7,7 @@ import pathlib
 from vivit_jax.console import first_of
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.weights.hub_cache import PROCESSORS, local_path
-from vivit_jax.weights.model_json import CONFIG, is_model_dir, read_json
+from vivit_jax.weights.model_json import CONFIG, read_json
 from vivit_jax.weights.tensor_files import Tensors
 from vivit_jax.weights.tensors import read_tensors
 from vivit_jax.weights.vit import google_vit, hugging_face, own_model, scenic, timm, videomae
@@ -32,10 +32,8 @@ def read_source(source: str | os.PathLike, options: SourceOptions, tensors: Tens
     if options.format not in ("auto", OWN_FORMAT, *FORMATS):
         raise unknown_name("format", options.format, ("auto", OWN_FORMAT, *FORMATS))
     path = local_path(source)
-    if options.format in ("auto", OWN_FORMAT) and is_model_dir(path):
+    if own_model.is_own(path, options.format):
         return own_model.read_own(path, options)
-    if options.format == OWN_FORMAT:
-        raise UserError(f"{path} is not a model directory of vivit_jax")
     tensors = read_tensors(path) if tensors is None else tensors
     if not tensors:
         raise UserError(f"{path} holds no tensors")

@@ -58,7 +58,7 @@ REFUSED = (
     (r"attn_pool\.", "it pools by attention (SigLIP), and a ViViT does not"),
     (r"mlp\.(w12|w3|fc1_g|norm)\b", "its MLPs are gated (SwiGLU), a ViViT's are not"),
     (r"rel_pos|relative_position|rope", "its positions are relative or rotary, a ViViT's are added"),
-    (r"temporal_attn\.", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: there is no exact map"),
+    (r"temporal_attn\.", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: no ViViT is the same"),
     (r"attn\.[qv]_bias", "its attention is that of BEiT or EVA, whose positions a ViViT does not have"),
     (r"patch_embed\.backbone\.", "its patches are features of a ResNet (a hybrid), a ViViT's are pixels"),
 )
@@ -179,8 +179,10 @@ def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:
 
 
 def _heads(tensors: Tensors, options: SourceOptions, name: str) -> int:
-    width = next(shape[-1] for path, shape in tensors.shapes.items() if path.endswith("attn.qkv.weight"))
-    return heads_of_width(width, options, name)
+    kernel = next((shape for path, shape in tensors.shapes.items() if path.endswith("attn.qkv.weight")), ())
+    if not kernel:
+        raise UserError(f"{name}: no attention kernel (attn.qkv.weight) was found")
+    return heads_of_width(kernel[-1], options, name)
 
 
 def _image_size(config: dict) -> tuple[int, int] | None:

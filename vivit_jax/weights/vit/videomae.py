@@ -91,8 +91,14 @@ KERNEL = re.compile(rf"{THEIRS}patch_embed\.proj\.weight|{HUGGING_FACE}embedding
 
 def recognises(tensors: Tensors, metadata: dict) -> bool:
     """Whether these are names of a VideoMAE: a kernel over time, and neither a cls token nor positions of its own."""
-    kernel = next((shape for name, shape in tensors.shapes.items() if KERNEL.fullmatch(name)), ())
-    return len(kernel) == 5 and not any(re.search(r"cls_token|pos_embed|position_embeddings|time_embeddings", name) for name in tensors)
+    return len(_kernel(tensors)) == 5 and not any(
+        re.search(r"cls_token|pos_embed|position_embeddings|time_embeddings", name) for name in tensors
+    )
+
+
+def _kernel(tensors: Tensors) -> tuple[int, ...]:
+    """The shape of the kernel that embeds tubelets; empty if there is none."""
+    return next((shape for name, shape in tensors.shapes.items() if KERNEL.fullmatch(name)), ())
 
 
 def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
@@ -103,7 +109,9 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     """
     name = f"{tensors.path} (videomae)"
     config = checked_fields(metadata.get("config", {}), name)
-    kernel = next(shape for path, shape in tensors.shapes.items() if KERNEL.fullmatch(path))
+    kernel = _kernel(tensors)
+    if len(kernel) != 5:
+        raise UserError(f"{name}: no kernel of tubelets, with five axes, was found")
     heads = options.num_heads or config.get("num_attention_heads") or heads_of_width(kernel[0], options, name)
     translation = translate(tensors, TABLE, heads)
     params, notes = _filled_in(translation.params)
@@ -170,5 +178,5 @@ def _clip(config: dict, options: SourceOptions, name: str) -> tuple[int, int, in
 
 def _grid(clip: tuple[int, int, int], tubelet: tuple[int, ...], name: str) -> tuple[int, int, int]:
     if any(extent % patch for extent, patch in zip(clip, tubelet, strict=True)):
-        raise UserError(f"{name}: a clip of {clip} does not divide into tubelets of {tuple(tubelet)}")
+        raise UserError(f"{name}: a clip of {clip} cannot be cut into tubelets of {tuple(tubelet)}")
     return tuple(extent // patch for extent, patch in zip(clip, tubelet, strict=True))
