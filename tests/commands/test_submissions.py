@@ -30,7 +30,7 @@ def evaluation_of(labels, clips=4, seed=0):
     logits = {head: generator.normal(0, 3, (clips, len(names))).astype(np.float32) for head, names in labels.items()}
     label = {head: generator.integers(0, len(names), clips) for head, names in labels.items()}
     heads = {head: score(logits[head], label[head], labels[head]) for head in labels}
-    return Evaluation(1, heads, 0, 0, np.arange(clips), label, logits)
+    return Evaluation(1, heads, {}, 0, 0, np.arange(clips), label, logits)
 
 
 def test_the_epic_kitchens_file_holds_every_score_by_the_publishers_numbers(tmp_path):

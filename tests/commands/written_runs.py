@@ -27,7 +27,7 @@ def evaluation(label, logits, labels, *, views=2):
     multi_label = label[""].ndim == 2 if "" in label else False
     heads = {name: (score_multi_label if multi_label else score)(logits[name], label[name], labels[name]) for name in label}
     hits, hits5 = (heads[""].hits, heads[""].hits5) if "" in heads else joint_hits(logits, label)
-    return Evaluation(views, heads, hits, hits5, np.arange(len(next(iter(label.values())))), label, logits, multi_label)
+    return Evaluation(views, heads, {}, hits, hits5, np.arange(len(next(iter(label.values())))), label, logits, multi_label)
 
 
 def write_evaluation(path, scores, *, names=None, name="toys", split="test", views=(2, 1), step=None):

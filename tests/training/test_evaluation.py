@@ -13,7 +13,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import Scoring, score_batches
 from vivit_jax.training.forward import Watch
-from vivit_jax.training.metrics import score
+from vivit_jax.training.metrics import score, score_clips
 from vivit_jax.weights import Pretrained
 
 PARALLEL = ParallelConfig(data=1)
@@ -126,6 +126,18 @@ def test_logits_are_averaged_over_views():
     dark = -np.abs(-1 - np.linspace(-0.6, 0.9, 4) - VARIABLES["params"]["offset"])
     one = scores(8, ParallelConfig(data=1)).logits[""]
     np.testing.assert_allclose(result.logits[""], (dark + 2 * one) / 3, atol=1e-5)
+    label = result.label[""]
+    hits = (dark.argmax() == label).sum() + 2 * (one.argmax(axis=1) == label).sum()
+    assert result.to_dict()["clip_top1"] == hits / (3 * 27) != result.top1
+    assert result.to_dict()["clip_top5"] == 1.0
+    assert "clip_top1" not in scores(8, PARALLEL).to_dict()  # of one view it is top1
+
+
+def test_views_of_a_video_with_several_labels_are_right_if_any_is_said():
+    best = np.array([[[3, 0], [1, 2]], [[0, 1], [2, 3]], [[2, 1], [2, 0]]])
+    label = np.array([[0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]])
+    assert score_clips(best, label).to_dict() == {"clip_top1": 2 / 6, "clip_top5": 3 / 6}
+    assert score_clips(best, np.array([3, 1, 0])).to_dict() == {"clip_top1": 1 / 6, "clip_top5": 3 / 6}
 
 
 class TwoHeads(nn.Module):

@@ -223,6 +223,8 @@ def _print(evaluation: "Evaluation", planned: "EvaluationPlan") -> None:
     views = f"{asked.views[0]}x{asked.views[1]} views{', each mirrored too' if asked.flip else ''}"
     tells = top5_tells(scores.labels for scores in evaluation.heads.values())
     shown = [(name, value) for name, value in list(evaluation.summary().items())[1:] if name != "top5" or tells]
+    if "" in evaluation.clips and evaluation.views > 1:
+        shown += [(name, value) for name, value in evaluation.clips[""].to_dict().items() if name != "clip_top5" or tells]
     others = "".join(f", {name} {value:.4f}" for name, value in shown)
     of_step = f", model of step {planned.step}" if planned.step is not None else ""
     console.say(

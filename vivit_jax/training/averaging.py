@@ -2,15 +2,34 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-OverViews = Callable[[Float[Array, "v b d"]], jax.Array]
+OverViews = Callable[[Float[Array, "v b d"]], Any]
 
 mean_of_views: OverViews = functools.partial(jnp.mean, axis=0)
 each_view: OverViews = functools.partial(jnp.swapaxes, axis1=0, axis2=1)  # (b, v, d)
+
+
+class ScoredViews(NamedTuple):
+    """What the scores of a video are made of.
+
+    Attributes:
+      logits: the average over its views.
+      best: the numbers of each view's five most probable classes, or of all if there are fewer; the most probable first.
+    """
+
+    logits: Float[Array, "b classes"]
+    best: Int[Array, "b v k"]
+
+
+def scored_views(logits: Float[Array, "v b classes"], average: str, *, multi_label: bool = False) -> ScoredViews:
+    """Averages over the views, as `averaged` does, and ranks each one's classes."""
+    best = jax.lax.top_k(logits, min(5, logits.shape[-1]))[1]
+    return ScoredViews(averaged(logits, average, multi_label=multi_label), each_view(best))
 
 
 def averaged(logits: Float[Array, "v b classes"], average: str, *, multi_label: bool = False) -> Float[Array, "b classes"]:

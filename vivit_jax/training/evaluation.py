@@ -12,16 +12,18 @@ import numpy as np
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.training.averaging import averaged
+from vivit_jax.training.averaging import scored_views
 from vivit_jax.training.config import AVERAGES, ParallelConfig
 from vivit_jax.training.devices.executors import Executor, make_executor
 from vivit_jax.training.forward import Forward, Watch
 from vivit_jax.training.metrics import (
+    ClipScores,
     MultiLabelScores,
     SingleLabelScores,
     joint_hits,
     log_softmax,
     score,
+    score_clips,
     score_multi_label,
     sigmoid,
 )
@@ -39,6 +41,7 @@ class Evaluation:
     Attributes:
       views: how many views of each video were averaged.
       heads: scores by head; a single head has the empty name.
+      clips: scores of the views by head, each view by itself.
       hits: examples for which every head is right.
       hits5: examples whose label (with several heads, combination of labels) is among the five most probable.
       index: (b,) the examples' numbers in the split, ascending.
@@ -49,6 +52,7 @@ class Evaluation:
 
     views: int
     heads: dict[str, Scores]
+    clips: dict[str, ClipScores]
     hits: int
     hits5: int
     index: np.ndarray
@@ -109,12 +113,16 @@ class Evaluation:
         return {name: scores.labels for name, scores in self.heads.items()}
 
     def to_dict(self) -> dict:
-        """Plain values for JSON. With several heads, each one's scores are under `heads`, and top1 and top5 are the combination's."""
+        """Plain values for JSON. With several heads, each one's scores are under `heads`, and top1 and top5 are the combination's.
+
+        Where there are several views, a head also has `clip_top1` and `clip_top5`.
+        """
         common = {"views": self.views, "examples": self.examples}
-        if list(self.heads) == [""]:
-            return common | self.heads[""].to_dict()
-        joint = {"top1": self.top1, "top5": self.top5, "loss": self.loss, "hits": self.hits}
-        return common | joint | {"heads": {name: scores.to_dict() for name, scores in self.heads.items()}}
+        by_view = {name: clips.to_dict() if self.views > 1 else {} for name, clips in self.clips.items()}
+        heads = {name: scores.to_dict() | by_view[name] for name, scores in self.heads.items()}
+        if list(heads) == [""]:
+            return common | heads[""]
+        return common | {"top1": self.top1, "top5": self.top5, "loss": self.loss, "hits": self.hits, "heads": heads}
 
 
 def probabilities_of(logits: Mapping[str, np.ndarray], *, multi_label: bool) -> dict[str, np.ndarray]:
@@ -178,7 +186,7 @@ class Evaluator:
 
     def __init__(self, model: nn.Module, preprocess: Preprocess, executor: Executor, scoring: Scoring) -> None:
         """`model` takes (b, t, h, w, 3) and gives logits; `preprocess` normalises the uint8 video."""
-        over_views = functools.partial(averaged, average=scoring.average, multi_label=scoring.multi_label)
+        over_views = functools.partial(scored_views, average=scoring.average, multi_label=scoring.multi_label)
         self._forward, self._multi_label = Forward(model, preprocess, executor, over_views), scoring.multi_label
         self._labels = {name: tuple(names) for name, names in by_head(scoring.labels).items()}
 
@@ -187,16 +195,18 @@ class Evaluator:
         return self._scores(*self._forward(variables, batches, watch))
 
     def _scores(self, rows: dict[str, Any], views: int) -> Evaluation:
-        label, logits = by_head(rows["label"]), by_head(rows["logits"])
+        label, scored = by_head(rows["label"]), by_head(rows["logits"])
+        logits = {name: of_head.logits for name, of_head in scored.items()}
         for name, values in label.items():
             _check_labels(values, logits[name].shape[1], self._labels.get(name, ()), name)
         if self._multi_label:
             label = {name: _present(values, logits[name].shape[1]) for name, values in label.items()}
-        scored = score_multi_label if self._multi_label else score
-        heads = {name: scored(logits[name], values, self._labels[name]) for name, values in label.items()}
+        score_head = score_multi_label if self._multi_label else score
+        heads = {name: score_head(logits[name], values, self._labels[name]) for name, values in label.items()}
+        clips = {name: score_clips(scored[name].best, values) for name, values in label.items()}
         alone = heads.get("")
         hits, hits5 = (alone.hits, alone.hits5) if alone else joint_hits({name: logits[name] for name in label}, label)
-        return Evaluation(views, heads, hits, hits5, rows["index"], label, logits, self._multi_label)
+        return Evaluation(views, heads, clips, hits, hits5, rows["index"], label, logits, self._multi_label)
 
 
 def _check_labels(label: np.ndarray, classes: int, names: Sequence[str], head: str) -> None:

@@ -130,6 +130,32 @@ class MultiLabelScores(Scores):
         return {name: getattr(self, name) for name in self.METRICS} | {"hits": self.hits, "per_class": per_class}
 
 
+@dataclasses.dataclass(frozen=True)
+class ClipScores:
+    """Scores of one head over the views of all examples, each view by itself: the "clip hits" of Karpathy et al. 2014, Table 1.
+
+    Attributes:
+      clips: the number of views.
+      hits: how many of them have a label of their example as the most probable class.
+      hits5: how many of them have one among the five most probable classes.
+    """
+
+    clips: int
+    hits: int
+    hits5: int
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON: shares in 0..1."""
+        return {"clip_top1": self.hits / self.clips, "clip_top5": self.hits5 / self.clips}
+
+
+def score_clips(best: Int[np.ndarray, "b v k"], label: Int[np.ndarray, " b"] | Int[np.ndarray, "b classes"]) -> ClipScores:
+    """Scores of views by their most probable classes; `label` is as for `score` or for `score_multi_label`."""
+    several = label.ndim == 2
+    right = np.take_along_axis(label.astype(bool)[:, None, :], best, axis=2) if several else best == label[:, None, None]
+    return ClipScores(right[..., 0].size, int(right[..., 0].sum()), int(right.any(axis=2).sum()))
+
+
 def score(logits: Float[np.ndarray, "b classes"], label: Int[np.ndarray, " b"], labels: Sequence[str]) -> SingleLabelScores:
     """Scores of a head whose classes are named `labels`, where each example has one."""
     classes = logits.shape[1]

@@ -20,12 +20,14 @@ LETTERS = 200
 NAMES = {
     "top1": "top-1",
     "top5": "top-5",
+    "clip_top1": "top-1 of single views",
+    "clip_top5": "top-5 of single views",
     "mAP": "mean average precision",
     "mean_class": "mean class accuracy",
     "auc": "AUC",
     "f1": "F1",
 }
-SHARES = ("top1", "top5", "mAP", "mean_class")
+SHARES = ("top1", "top5", "clip_top1", "clip_top5", "mAP", "mean_class")
 
 
 def headline(run: RunRecord, metrics: list[dict], evaluation: dict | None) -> str:
@@ -124,7 +126,8 @@ def _shown(name: str, value: float) -> str:
 
 def _scores(evaluation: dict) -> dict[str, object]:
     tells = top5_tells(scores["per_class"] for scores in heads_of(evaluation).values())
-    keys = [*(["top1"] if "mAP" in evaluation else []), *(["top5"] if tells else []), "mean_class", "auc", "f1", "loss"]
+    five = ["top5", "clip_top5"] if tells else []
+    keys = [*(["top1"] if "mAP" in evaluation else []), *five, "clip_top1", "mean_class", "auc", "f1", "loss"]
     numbers = {key: evaluation.get(key) for key in keys}
     shown = {NAMES.get(key, key): _shown(key, value) for key, value in numbers.items() if isinstance(value, float | int)}
     views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
