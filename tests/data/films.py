@@ -28,13 +28,16 @@ def write(
     codec: str = "libx264",
     pixels: str = "yuv420p",
     times: Sequence[int] | None = None,
-    audio: bool = False,
+    audio: int = 0,
     options: dict | None = None,
     aspect: Fraction | None = None,
     colours: tuple[int, int] | None = None,
     fps: int = FPS,
 ) -> pathlib.Path:
-    """Writes frames in any codec; `times` are milliseconds for a variable rate, `colours` FFmpeg's numbers of (matrix, range)."""
+    """Writes frames in any codec, with silence as long as `audio` frames.
+
+    `times` are milliseconds for a variable rate, `colours` FFmpeg's numbers of (matrix, range).
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
@@ -54,7 +57,7 @@ def write(
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
         if sound is not None:
-            _add_silence(container, sound, len(frames))
+            _add_silence(container, sound, audio)
     return path
 
 

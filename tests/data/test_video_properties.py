@@ -155,6 +155,14 @@ def test_a_clip_from_after_a_change_of_size_is_seen_as_the_whole_video_is(tmp_pa
     assert apart(decode_frames(path, [15, 20]), stored(path)[0][[15, 20]]) < 6
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.wmv"])
+def test_sound_that_goes_on_after_the_last_picture_is_no_lack_of_pictures(tmp_path, name):
+    codec = "wmv2" if name == "a.wmv" else "libx264"
+    path = films.write(tmp_path / name, films.scene(30), codec=codec, audio=80)
+    kept, _, changes = stored(path)
+    assert (len(kept), changes) == (30, ())
+
+
 @pytest.mark.video(
     property="interlacing",
     prepare="one field of each frame, stretched; `deinterlaced`",

@@ -57,7 +57,8 @@ def check_complete(
         raise UserError(f"it is cut off: {len(packets)} of {frames} frames are there")
     if container.format.name == "gif" and not _ends_as_gif(source):
         yield "no end mark: it may be cut off"
-    promised = _promised_seconds(stream)
+    # An ASF's header tells how long its longest stream is, and FFmpeg believes it only where the file is whole.
+    promised = None if container.format.name == "asf" else _promised_seconds(stream)
     ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
     if ends and promised is not None:
         end = float((max(ends) - (stream.start_time or 0)) * stream.time_base)
