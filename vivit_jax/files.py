@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
+SEAL = "contents_sha256"
+
 LONGEST_NAME = 200  # bytes of a file's name; systems allow 255, and a temporary one is somewhat longer
 
 # What to do about an error of the system, where there is something.
@@ -126,6 +128,22 @@ def read_json(path: pathlib.Path) -> typing.Any:
         return json.loads(read_bytes(path).decode())
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def json_sha256(values: object) -> str:
+    """The SHA-256 of what plain values say as JSON, however that is laid out: the same once they were written and read."""
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(values)), sort_keys=True).encode()).hexdigest()
+
+
+def sealed(values: Mapping[str, object]) -> dict[str, object]:
+    """The values with the SHA-256 of what they say, which `seal_holds` compares."""
+    return {**values, SEAL: json_sha256(values)}
+
+
+def seal_holds(values: Mapping[str, object]) -> bool:
+    """Whether values say what they did when they were `sealed`; true of those that never were."""
+    said = {name: value for name, value in values.items() if name != SEAL}
+    return SEAL not in values or values[SEAL] == json_sha256(said)
 
 
 def sha256(path: pathlib.Path) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import types
 
@@ -12,6 +13,9 @@ from toys import CONFIG, LABELS
 from written_runs import evaluation, random_logits, write_run
 
 from vivit_jax import cli
+from vivit_jax.errors import UserError
+from vivit_jax.files import sealed
+from vivit_jax.runs.record import open_run, read_evaluation
 
 SECONDS = 20  # within which a command must have refused
 
@@ -52,6 +56,31 @@ def test_scores_that_contradict_each_other(key, value, runs, capsys):
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     assert cli.main(["compare", str(runs.a), str(runs.b), "--no_speed"]) == 2
     assert capsys.readouterr().err.startswith(f"vivit: {path} is not what `vivit evaluate` writes")
+
+
+@pytest.mark.fault(
+    promise="No byte of a run's scores or of its configuration changes unnoticed",
+    provoked="one bit flipped at random in evaluation.json, and in config.json",
+    seen="one line that names the file: an error, exit code 2, or a warning that it is not as it was written",
+    trials=120,
+)
+@pytest.mark.parametrize(("name", "read"), [("evaluation.json", read_evaluation), ("config.json", lambda path: open_run(path.parent))])
+def test_a_flipped_bit_of_a_record(name, read, runs, capsys):
+    path, draw = runs.a / name, random.Random(0)
+    if name == "config.json":
+        path.write_text(json.dumps(sealed(json.loads(path.read_text()))))
+    whole, contents = read(path), path.read_bytes()
+    assert not capsys.readouterr().out
+    for _ in range(60):
+        changed = bytearray(contents)
+        changed[draw.randrange(len(contents))] ^= 1 << draw.randrange(8)
+        path.write_bytes(changed)
+        try:
+            same = read(path) == whole
+            told = capsys.readouterr().out
+        except UserError as error:
+            same, told = False, str(error)
+        assert same or str(runs.a) in told
 
 
 @pytest.mark.fault(

@@ -123,7 +123,7 @@ class Loop:
           Interrupted: after a signal, once everything is saved.
           Stopped: if the run cannot go on.
         """
-        self._writers = make_writers(self.run.experiment, self.workdir.path, self._progress.step, self._progress.evaluated)
+        self._writers = make_writers(self.run.experiment, self.workdir.path, self._progress)
         self._make_up_for_evaluation()
         try:
             with self._under_way() as under_way:
@@ -147,6 +147,7 @@ class Loop:
 
     def write(self, step: int, row: dict[str, float]) -> None:
         """Writes a row of metrics."""
+        self._progress.rows += 1
         if jax.process_index() == 0:
             self._writers.write(step, row)
 

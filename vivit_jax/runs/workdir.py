@@ -15,7 +15,7 @@ from vivit_jax import console, places
 from vivit_jax.atomic import write_atomically
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
-from vivit_jax.files import first_free, is_url, lock, read_json, writing
+from vivit_jax.files import first_free, is_url, lock, read_json, sealed, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.same_run import check_same_run, plain
 from vivit_jax.runs.stopping import Refused
@@ -121,7 +121,7 @@ class Workdir:
         """Writes `config.json`, which keeps the date of the run's first start."""
         if jax.process_index() == 0:
             recorded = {"config": plain(experiment), "started": _first_start(self.config)} | surroundings()
-            write_atomically(self.config, json.dumps(recorded, indent=2) + "\n")
+            write_atomically(self.config, json.dumps(sealed(recorded), indent=2) + "\n")
 
     def note_saved(self) -> None:
         """Notes that a checkpoint was whole."""

@@ -12,7 +12,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import real_path
 from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
-from vivit_jax.runs.record import RunRecord, open_run, read_config, read_evaluation
+from vivit_jax.runs.record import RunRecord, experiment_of, open_run, read_config, read_evaluation
 from vivit_jax.weights.model_dir import model_config_of
 from vivit_jax.weights.model_json import CONFIG, is_model_dir
 
@@ -72,7 +72,7 @@ def open_contenders(paths: Sequence[pathlib.Path], split: str | None = None, vie
 
 def _data_of(path: pathlib.Path, split: str | None, views: Views | None) -> str:
     """The options of `vivit evaluate` that score a model as a run was tested."""
-    experiment = open_run(path).experiment
+    experiment = experiment_of(path)
     data, (temporal, spatial) = experiment.data, views or experiment.evaluation.test_views
     options = ["--name", data.name, *(["--data_dir", data.data_dir] if data.data_dir else [])]
     return shlex.join([*options, "--split", split or data.test_split or "test", "--views", f"{temporal}x{spatial}"])
