@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from vivit_jax.data.dataset import VideoDataset
+from vivit_jax.data.preparation import listing
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.errors import UserError
 from vivit_jax.files import read_json, read_list
@@ -45,6 +46,12 @@ def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str
         return match.group(1) if match.re.groups else match.group()
 
     return matched
+
+
+def listed_names(dataset: VideoDataset, split: str) -> list[str]:
+    """The names of the videos of a split, read from the data set's list alone; empty for a slice or fold, and without a list."""
+    parts = dataset.resolve(split).split("+")
+    return [row["name"] for row in listing.read(dataset.path) if row["split"] in parts and not row["refused"]]
 
 
 def without_segment(name: str) -> str:

@@ -26,8 +26,7 @@ import psutil
 from jax.experimental import multihost_utils
 
 from vivit_jax import console
-from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.heads import by_head
+from vivit_jax.errors import UserError
 from vivit_jax.runs.checkpoint import Checkpoints, Policy
 from vivit_jax.runs.in_flight import InFlight, NotFiniteError
 from vivit_jax.runs.kept_model import KeptModel
@@ -41,8 +40,7 @@ from vivit_jax.runs.workdir import Workdir
 from vivit_jax.runs.writers import Writers, make_writers
 from vivit_jax.training.config import LAST
 from vivit_jax.training.devices.compilation import watched
-from vivit_jax.training.devices.executors import check_batch_size
-from vivit_jax.training.evaluation import Evaluation, Evaluator, metrics_of
+from vivit_jax.training.evaluation import Evaluation, Evaluator
 from vivit_jax.training.feed import Feed
 from vivit_jax.training.forward import Watch
 from vivit_jax.training.metrics import is_better
@@ -72,12 +70,9 @@ class Loop:
 
     def __init__(self, run: Run, workdir: Workdir, interruption: Interruption) -> None:
         experiment = run.experiment
-        check_batch_size(experiment.training.batch_size, run.executor, accumulation=experiment.training.accumulation)
         self.run, self.workdir, self.interruption = run, workdir, interruption
         self.plan = Plan.of(experiment, run.examples)
         self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.scoring)
-        if experiment.best not in (known := (*metrics_of(by_head(run.labels), multi_label=experiment.multi_label), LAST)):
-            raise unknown_name("evaluation.best", experiment.best, known)
         self._state, step = set_up(
             experiment,
             run.model,
