@@ -98,6 +98,12 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
         process.flush_output()
         told = f"this machine, or the limit of this process (ulimit -v), has too little memory ({in_one_line(error) or 'out of memory'})"
         return _fail(program, f"{told}: give it more, or ask for less at once (smaller batches, fewer views)", EXIT_FAILURE)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        process.flush_output()
+        told = "the system starts no more threads for this process: raise its limit (ulimit -u) or its memory's (ulimit -v)"
+        return _fail(program, told, EXIT_FAILURE)
     except OSError as error:
         process.flush_output()
         return _fail(program, error, EXIT_BAD_INPUT if error.errno in OF_THE_PATH else EXIT_FAILURE)
@@ -154,6 +160,7 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
     Raises:
       UserError: for arguments that the command does not take.
     """
+    argv = [_at_home(argument) for argument in argv]
     module = importlib.import_module(COMMANDS[name][0])
     parser = _Parser(
         prog=f"vivit {name}",
@@ -172,6 +179,12 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
     arguments = _parsed(parser, rest)
     _check_no_empty(parser, arguments, getattr(module, "MAY_BE_EMPTY", ()))
     return module, arguments
+
+
+def _at_home(argument: str) -> str:
+    """An argument whose path begins in a home folder, spelt out, as shells do not after `=`: else a folder `~` would be made."""
+    option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    return argument if not value.startswith("~") or os.path.lexists(value) else option + equals + os.path.expanduser(value)  # noqa: PTH111
 
 
 def _check_no_empty(parser: argparse.ArgumentParser, arguments: argparse.Namespace, may_be: Sequence[str]) -> None:

@@ -13,6 +13,8 @@ import stat
 import typing
 from collections.abc import Callable, Iterator, Mapping
 
+from vivit_jax.errors import UserError, printable
+
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -36,6 +38,18 @@ REMEDIES = {
 def is_url(path: str | os.PathLike) -> bool:
     """Whether a path is one of a remote file system, such as gs://bucket/run, which as a path would make a local folder `gs:`."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)) is not None
+
+
+def check_utf8(path: str | os.PathLike, option: str) -> None:
+    """Refuses a path that is not UTF-8, which the C++ libraries that write there do not take; they would tell only after the work is done.
+
+    Raises:
+      UserError: naming the option.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{option} {printable(os.fspath(path))}: the path is not UTF-8, which is needed here: give another") from None
 
 
 def file_name(text: str) -> str:

@@ -109,3 +109,11 @@ def test_a_pipe_in_the_place_of_a_record(name, command, runs, capsys):
     assert error.count("\n") == 1
     assert str(runs.a) in error
     assert name in error
+
+
+def test_runs_in_folders_that_are_not_utf8_are_compared(runs, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    there = [str(run.rename(folder / run.name)) for run in (runs.a, runs.b)]
+    assert cli.main(["compare", *there, "--no_speed", "--out", str(tmp_path / "out")]) == 0
+    assert "caf\\udce9" in json.loads((tmp_path / "out" / "compare.json").read_text())["runs"][0]["path"]

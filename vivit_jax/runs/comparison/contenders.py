@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from vivit_jax import places
 from vivit_jax.console import warn
 from vivit_jax.data.splits import canonical
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, printable
 from vivit_jax.files import real_path
 from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
@@ -87,7 +87,7 @@ def unique_names(paths: Sequence[pathlib.Path]) -> list[str]:
             taken[i] += 1
     names: list[str] = []
     for of_path, count in zip(parts, taken, strict=True):
-        name = "/".join(of_path[-count:])
+        name = printable("/".join(of_path[-count:]))
         number = next(n for n in range(1, len(parts) + 1) if _numbered(name, n) not in names)
         names.append(_numbered(name, number))
     return names
