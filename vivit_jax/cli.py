@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
 
     Returns:
       The exit code: 0 on success, 1 where the system fails (a full disk) or a run cannot go on, 2 for bad input, such as a path that
-      may not be used, 130 on Ctrl-C, 143 on SIGTERM.
+      may not be used, 130 on Ctrl-C, 129 where the terminal is gone (SIGHUP), 143 on SIGTERM.
     """
     if argv is None:
         process.begin(program)
@@ -89,8 +89,8 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
         return _fail(program, stop, stop.exit_code)
     except KeyboardInterrupt:
         return process.ended_by(signal.SIGINT)
-    except process.Terminated:
-        return process.ended_by(signal.SIGTERM)
+    except process.Terminated as end:
+        return process.ended_by(end.number)
     except BrokenPipeError:  # the reader of our output went away, as `vivit ... | head` does
         process.flush_output()
         return EXIT_FAILURE
