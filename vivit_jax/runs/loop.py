@@ -8,8 +8,8 @@ What happens at step n happens in this order, and everything about resuming foll
   5. The checkpoint is saved: the state after n, the position of the data after batch n, and what was evaluated and best so far.
 So a checkpoint never holds a step that was not finite, all rows up to n are on disk before the checkpoint n is, and a run that resumes from
 n drops the rows past n and writes them again, equal to those of a run that was never interrupted. An interruption between a step and its
-evaluation is the one exception: the checkpoint is then saved without the evaluation. A resumed run first makes the evaluation, and adds it
-to the checkpoint's facts.
+evaluation, or data that cannot be read, is the one exception: the checkpoint is then saved without it. A resumed run first makes
+the evaluation, and adds it to the checkpoint's facts.
 """
 
 import contextlib
@@ -122,8 +122,12 @@ class Loop:
         self._make_up_for_evaluation()
         try:
             with self._under_way() as under_way:
-                while self._progress.step < self.plan.total and not self._progress.patience.exhausted:
-                    self._take(self._progress.step + 1, under_way)
+                try:
+                    while self._progress.step < self.plan.total and not self._progress.patience.exhausted:
+                        self._take(self._progress.step + 1, under_way)
+                except UserError:  # such as of a data set that has gone away
+                    self._save_before_leaving(under_way.steps)
+                    raise
             self._checkpoints.finish()
         except NotFiniteError as error:
             self._checkpoints.finish()
@@ -280,14 +284,24 @@ class Loop:
         if self._progress.evaluated == step:
             self._checkpoints.amend(step, self._facts())
 
-    def _end(self, steps: InFlight) -> None:
-        """Saves what was trained so far, after a signal, and raises Interrupted."""
+    def _save_before_leaving(self, steps: InFlight) -> None:
+        """Saves what was trained so far, after an error that is not of the training; several hosts, which save together, do not."""
+        if self._progress.step == 0 or jax.process_count() > 1:
+            return
+        self._save_now(steps)
+        console.say(f"step {self._progress.step} of {self.plan.total} is saved, and the same command goes on from it")
+
+    def _save_now(self, steps: InFlight) -> None:
         steps.settle()
-        if self._progress.step == 0:
-            raise Interrupted(NOTHING_TO_SAVE)
         with steps.clock.stopped():
             self._save(self._progress.step)
         self._checkpoints.finish()
+
+    def _end(self, steps: InFlight) -> None:
+        """Saves what was trained so far, after a signal, and raises Interrupted."""
+        if self._progress.step == 0:
+            raise Interrupted(NOTHING_TO_SAVE)
+        self._save_now(steps)
         raise Interrupted(self._all_saved())
 
     def _all_saved(self) -> str:
