@@ -289,3 +289,9 @@ def test_what_was_made_for_a_run_that_is_refused_is_removed(place, tmp_path):
     assert workdir.path.is_dir()
     workdir.release()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_before_the_work(tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert "out is a file" in refused(capsys, "compare", "none", "none2", "--out", tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"

@@ -70,7 +70,7 @@ def compare(
       UserError: for fewer than two runs, or runs that were not evaluated on the same videos with the same labels.
     """
     paths, first = _with_baseline([pathlib.Path(run) for run in runs], None if baseline is None else pathlib.Path(baseline))
-    _check(paths, resamples)
+    _check(paths, resamples, None if out is None else pathlib.Path(out))
     contenders = open_contenders(paths, split, views)
     lineup = line_up(contenders)
     dataset = _dataset(contenders, data_dir)
@@ -98,11 +98,13 @@ def compare(
     return comparison
 
 
-def _check(paths: Sequence[pathlib.Path], resamples: int) -> None:
+def _check(paths: Sequence[pathlib.Path], resamples: int, out: pathlib.Path | None) -> None:
     if len(paths) < 2:
         raise UserError(f"a comparison needs at least two runs, got {len(paths)}")
     if resamples < 100:
         raise UserError(f"a bootstrap needs at least 100 draws, got {resamples}")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file, and three files are written: give a folder")
 
 
 def _with_baseline(paths: list[pathlib.Path], baseline: pathlib.Path | None) -> tuple[list[pathlib.Path], int | None]:
