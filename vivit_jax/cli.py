@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
 
     Returns:
       The exit code: 0 on success, 1 where the system fails (a full disk) or a run cannot go on, 2 for bad input, such as a path that
-      may not be used, 130 on Ctrl-C, 143 on SIGTERM.
+      may not be used, 130 on Ctrl-C, 129 where the terminal is gone (SIGHUP), 143 on SIGTERM.
     """
     if argv is None:
         process.begin(program)
@@ -89,8 +89,8 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
         return _fail(program, stop, stop.exit_code)
     except KeyboardInterrupt:
         return process.ended_by(signal.SIGINT)
-    except process.Terminated:
-        return process.ended_by(signal.SIGTERM)
+    except process.Terminated as end:
+        return process.ended_by(end.number)
     except BrokenPipeError:  # the reader of our output went away, as `vivit ... | head` does
         process.flush_output()
         return EXIT_FAILURE
@@ -98,6 +98,12 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
         process.flush_output()
         told = f"this machine, or the limit of this process (ulimit -v), has too little memory ({in_one_line(error) or 'out of memory'})"
         return _fail(program, f"{told}: give it more, or ask for less at once (smaller batches, fewer views)", EXIT_FAILURE)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        process.flush_output()
+        told = "the system starts no more threads for this process: raise its limit (ulimit -u) or its memory's (ulimit -v)"
+        return _fail(program, told, EXIT_FAILURE)
     except OSError as error:
         process.flush_output()
         return _fail(program, error, EXIT_BAD_INPUT if error.errno in OF_THE_PATH else EXIT_FAILURE)
@@ -154,6 +160,7 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
     Raises:
       UserError: for arguments that the command does not take.
     """
+    argv = [_at_home(argument) for argument in argv]
     module = importlib.import_module(COMMANDS[name][0])
     parser = _Parser(
         prog=f"vivit {name}",
@@ -172,6 +179,12 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
     arguments = _parsed(parser, rest)
     _check_no_empty(parser, arguments, getattr(module, "MAY_BE_EMPTY", ()))
     return module, arguments
+
+
+def _at_home(argument: str) -> str:
+    """An argument whose path begins in a home folder, spelt out, as shells do not after `=`: else a folder `~` would be made."""
+    option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    return argument if not value.startswith("~") or os.path.lexists(value) else option + equals + os.path.expanduser(value)  # noqa: PTH111
 
 
 def _check_no_empty(parser: argparse.ArgumentParser, arguments: argparse.Namespace, may_be: Sequence[str]) -> None:

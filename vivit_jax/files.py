@@ -13,8 +13,12 @@ import stat
 import typing
 from collections.abc import Callable, Iterator, Mapping
 
+from vivit_jax.errors import UserError, printable
+
 # The errors of a file system without locks, as some network and overlay file systems are.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+SEAL = "contents_sha256"
 
 LONGEST_NAME = 200  # bytes of a file's name; systems allow 255, and a temporary one is somewhat longer
 
@@ -34,6 +38,18 @@ REMEDIES = {
 def is_url(path: str | os.PathLike) -> bool:
     """Whether a path is one of a remote file system, such as gs://bucket/run, which as a path would make a local folder `gs:`."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)) is not None
+
+
+def check_utf8(path: str | os.PathLike, option: str) -> None:
+    """Refuses a path that is not UTF-8, which the C++ libraries that write there do not take; they would tell only after the work is done.
+
+    Raises:
+      UserError: naming the option.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{option} {printable(os.fspath(path))}: the path is not UTF-8, which is needed here: give another") from None
 
 
 def file_name(text: str) -> str:
@@ -126,6 +142,22 @@ def read_json(path: pathlib.Path) -> typing.Any:
         return json.loads(read_bytes(path).decode())
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def json_sha256(values: object) -> str:
+    """The SHA-256 of what plain values say as JSON, however that is laid out: the same once they were written and read."""
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(values)), sort_keys=True).encode()).hexdigest()
+
+
+def sealed(values: Mapping[str, object]) -> dict[str, object]:
+    """The values with the SHA-256 of what they say, which `seal_holds` compares."""
+    return {**values, SEAL: json_sha256(values)}
+
+
+def seal_holds(values: Mapping[str, object]) -> bool:
+    """Whether values say what they did when they were `sealed`; true of those that never were."""
+    said = {name: value for name, value in values.items() if name != SEAL}
+    return SEAL not in values or values[SEAL] == json_sha256(said)
 
 
 def sha256(path: pathlib.Path) -> str:

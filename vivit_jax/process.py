@@ -2,7 +2,8 @@
 
 It imports nothing heavy, so that `begin` runs before anything slow. While modules are imported there is nothing to clean up, and a signal
 ends the process at once. While a command runs a signal raises an exception, so that half-made files are removed. Either way one line says
-so, and the exit code is 130 for Ctrl-C (SIGINT) and 143 for SIGTERM. Training handles signals itself, see `vivit_jax.runs.stopping`.
+so, and the exit code is 130 for Ctrl-C (SIGINT), 129 for a terminal that is gone (SIGHUP) and 143 for SIGTERM. Training handles signals
+itself, see `vivit_jax.runs.stopping`.
 """
 
 import atexit
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-LAST_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+LAST_WORDS = {signal.SIGINT: "interrupted", signal.SIGHUP: "hung up", signal.SIGTERM: "terminated"}
 
 # How long a command has to clean up after a signal. Python handles signals only between its own instructions, so not while XLA compiles.
 GRACE_SECONDS = 5.0
@@ -37,7 +38,11 @@ _wake: int | None = None
 
 
 class Terminated(BaseException):
-    """Raised for SIGTERM, as KeyboardInterrupt is for SIGINT."""
+    """Raised for SIGTERM and SIGHUP, as KeyboardInterrupt is for SIGINT."""
+
+    def __init__(self, number: signal.Signals = signal.SIGTERM) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def begin(program: str) -> None:
@@ -53,7 +58,8 @@ def begin(program: str) -> None:
     _owner = os.getpid()
     collect_seldom()
     for number in LAST_WORDS:
-        signal.signal(number, _on_signal)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _on_signal)
     _open_streams()
 
 
@@ -153,7 +159,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         os.kill(os.getpid(), number)
     elif _raises and not _importing(frame):
         _raises = False
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(signal.Signals(number))
     else:
         _leave(number)
 

@@ -1,5 +1,6 @@
 """Features before the head, and heads fitted to them: against a loop over clips, scikit-learn, and what a person sees."""
 
+import csv
 import dataclasses
 import json
 import pathlib
@@ -15,7 +16,7 @@ from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video
 
 import vivit_jax
 from vivit_jax.data.dataset import open_dataset
-from vivit_jax.data.preparation import builder
+from vivit_jax.data.preparation import builder, listing
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.data.sampling import views_of_video
 from vivit_jax.data.video.reader import encode
@@ -44,6 +45,11 @@ def sets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("probed")
     write("three", folder, LABELS, lambda i: (i * 7 // 2) % 3)
     write("pairs", folder, LABELS[:2], lambda i: (i // 2) % 2, clips={"train": 24, "test": 6})
+    pairs = open_dataset("pairs", folder)
+    with (pairs.path / "clips.csv").open("w") as file:
+        rows = csv.DictWriter(file, listing.COLUMNS, restval="")
+        rows.writeheader()
+        rows.writerows({"split": split, "name": record["name"]} for split in pairs.splits for record in pairs.source(split))
     write("alike", folder, LABELS, lambda i: 1, clips={"train": 6, "test": 6})
     write("several", folder, LABELS, lambda i: [[0], [0, 1], [2], []][i % 4], multi_label=True)
     verbs = {"verb": ("take", "put"), "noun": ("cup", "pan", "lid")}
@@ -318,7 +324,6 @@ def test_a_probe_is_the_same_twice(vivit, model_dir, sets, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--name", "alike"), "two or more classes"),
         (("--name", "three", "--kind", "lineal"), "--kind"),
         (("--name", "pairs", "--groups", "."), "all videos are of one group"),
         (("--name", "pairs", "--groups", "reel"), "matches no part of the name"),
@@ -328,16 +333,26 @@ def test_a_probe_is_the_same_twice(vivit, model_dir, sets, tmp_path):
         (("--name", "three", "--layers=-9"), "a layer must be from -2"),
         (("--name", "three", "--kind", "attentive", "--time", "deviation"), "--time is for kinds"),
         (("--name", "actions", "--kind", "attentive"), "use --kind linear"),
+        (("--name", "actions", "--kind", "knn"), "use --kind linear"),
         (("--name", "three", "--patches", "2"), "are for kind attentive, and the kind is linear"),
         ((), "needs --name"),
     ],
 )
-def test_what_is_refused(options, told, vivit, model_dir, sets, tmp_path):
+def test_what_is_refused(options, told, vivit, model_dir, sets, tmp_path, monkeypatch):
+    """Before minutes are spent on features."""
+    for name in ("features_of_split", "tokens_of_passes"):
+        monkeypatch.setattr(f"vivit_jax.inference.probe.{name}", lambda *_, **__: pytest.fail("features were computed"))
     code, _, err = vivit("probe", "--model", model_dir, "--data_dir", sets, "--to", tmp_path / "probe", *options)
     assert code == 2
     assert told in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "probe").exists()
+
+
+def test_videos_of_one_class_are_refused(vivit, model_dir, sets, tmp_path):
+    code, _, err = vivit("probe", "--model", model_dir, "--data_dir", sets, "--to", tmp_path / "probe", "--name", "alike")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "of one class" in err
 
 
 def test_features_refuse_what_they_cannot_do(vivit, model_dir, sets, tmp_path):

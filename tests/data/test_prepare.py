@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from fractions import Fraction
 
@@ -77,6 +78,15 @@ def test_the_result_is_an_ordinary_tfds_data_set(tmp_path):
     assert len(records) == 2
     assert probe(records[0]["video"]).frames == records[0]["frames"]
     assert "tensorflow" not in sys.modules
+
+
+def test_no_temporary_folder_is_left_behind(tmp_path, monkeypatch):
+    """tfds leaves one each time."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    prepare("folder", make_folder(tmp_path / "videos"), name="clean", data_dir=tmp_path, workers=1)
+    assert not list(folder.iterdir())
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path):

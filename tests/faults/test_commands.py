@@ -9,6 +9,7 @@ import time
 
 import jax
 import pytest
+from processes import hang_up
 
 from vivit_jax import cli
 from vivit_jax.process import GRACE_SECONDS
@@ -23,7 +24,8 @@ PROGRAMS = {
 
 def started(arguments):
     """A process that has taken charge of its signals, as the kernel tells."""
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    with hang_up(honoured=True):
+        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     while not caught(process.pid) >> (signal.SIGTERM - 1) & 1:
         assert process.poll() is None
         time.sleep(0.002)
@@ -37,12 +39,12 @@ def caught(pid):
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="only Linux tells which signals a process catches")
 @pytest.mark.fault(
-    promise="A signal during start-up ends a command in one line, with 130 for Ctrl-C and 143 for SIGTERM",
-    provoked="SIGINT and SIGTERM at 6 moments of the start of train.py and of vivit, while JAX and the other libraries are imported",
-    seen="`train: interrupted` or `vivit: terminated`, no traceback; exit code 130 or 143",
-    trials=24,
+    promise="A signal during start-up ends a command in one line, with 130 for Ctrl-C, 129 for SIGHUP and 143 for SIGTERM",
+    provoked="SIGINT, SIGHUP and SIGTERM at 6 moments of the start of train.py and of vivit, while JAX and others are imported",
+    seen="`train: interrupted`, `vivit: hung up` or the like, no traceback; exit code 130, 129 or 143",
+    trials=36,
 )
-@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGHUP, "hung up"), (signal.SIGTERM, "terminated")])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_signal_at_any_moment_of_the_start_is_one_line(program, number, word):
     delays = [0, 0.02, 0.06, 0.15, 0.3, 0.6]

@@ -18,6 +18,7 @@ from vivit_jax.data.groups import listed_groups
 from vivit_jax.errors import UserError
 from vivit_jax.files import read_list
 from vivit_jax.inference.label_spaces import _read
+from vivit_jax.runs.workdir import Workdir
 from vivit_jax.weights import save_pretrained
 
 ROOT = HERE.parents[1]
@@ -249,3 +250,48 @@ def test_a_path_that_may_not_be_used_is_bad_input(tmp_path, model, capsys):
     (tmp_path / "model/model.safetensors").symlink_to("model.safetensors")
     line = refused(capsys, "export", "--model", tmp_path / "model", "--to", "stablehlo", tmp_path / "out")
     assert "model.safetensors" in line
+
+
+@pytest.mark.fault(
+    promise="A path that libraries cannot take is refused before the work, never after it",
+    provoked="a work directory, a folder of data sets and an ONNX file below a folder whose name is not UTF-8",
+    seen="one line that shows the name, escaped; exit code 2, and nothing is made",
+    trials=3,
+)
+def test_a_path_that_is_not_utf8_is_refused_where_it_cannot_be_used(tmp_path, model, capsys):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    config = HERE / "tiny_config.py"
+    for words in (
+        ("train", f"--config={config}", f"--workdir={folder / 'run'}"),
+        ("prepare", "motion_digits", "--name", "digits", "--data_dir", folder / "data"),
+        ("export", "--model", model, "--to", "onnx", folder / "model.onnx"),
+    ):
+        assert "caf\\udce9" in refused(capsys, *words)
+    assert not folder.exists()
+
+
+def test_a_home_folder_after_an_equals_sign_is_the_home_folder(tmp_path, monkeypatch, capsys):
+    """Shells leave `--to=~/copy` as it is, and a folder `~` is not one to have: `rm -r ~` means another."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["evaluate", "--model=~/none", "--name=toys", "--out=~/scores.json"]) == 2
+    assert str(tmp_path / "home" / "none") in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize("place", ["a/b/run", "link"])
+def test_what_was_made_for_a_run_that_is_refused_is_removed(place, tmp_path):
+    """Folders above it too; a link may lead to what is not there yet, as on a scratch disk that was cleared."""
+    (tmp_path / "link").symlink_to("c/run")
+    before = sorted(tmp_path.rglob("*"))
+    workdir = Workdir(tmp_path / place)
+    assert workdir.path.is_dir()
+    workdir.release()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_before_the_work(tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert "out is a file" in refused(capsys, "compare", "none", "none2", "--out", tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import types
 
@@ -12,6 +13,9 @@ from toys import CONFIG, LABELS
 from written_runs import evaluation, random_logits, write_run
 
 from vivit_jax import cli
+from vivit_jax.errors import UserError
+from vivit_jax.files import sealed
+from vivit_jax.runs.record import open_run, read_evaluation
 
 SECONDS = 20  # within which a command must have refused
 
@@ -55,6 +59,31 @@ def test_scores_that_contradict_each_other(key, value, runs, capsys):
 
 
 @pytest.mark.fault(
+    promise="No byte of a run's scores or of its configuration changes unnoticed",
+    provoked="one bit flipped at random in evaluation.json, and in config.json",
+    seen="one line that names the file: an error, exit code 2, or a warning that it is not as it was written",
+    trials=120,
+)
+@pytest.mark.parametrize(("name", "read"), [("evaluation.json", read_evaluation), ("config.json", lambda path: open_run(path.parent))])
+def test_a_flipped_bit_of_a_record(name, read, runs, capsys):
+    path, draw = runs.a / name, random.Random(0)
+    if name == "config.json":
+        path.write_text(json.dumps(sealed(json.loads(path.read_text()))))
+    whole, contents = read(path), path.read_bytes()
+    assert not capsys.readouterr().out
+    for _ in range(60):
+        changed = bytearray(contents)
+        changed[draw.randrange(len(contents))] ^= 1 << draw.randrange(8)
+        path.write_bytes(changed)
+        try:
+            same = read(path) == whole
+            told = capsys.readouterr().out
+        except UserError as error:
+            same, told = False, str(error)
+        assert same or str(runs.a) in told
+
+
+@pytest.mark.fault(
     promise="What is no file where a record of a run should be is refused, and never waited for",
     provoked="config.json, metrics.jsonl and evaluation.json of a run replaced in turn by a pipe that nobody writes to; three commands",
     seen="one line that names the file, within seconds; exit code 2",
@@ -80,3 +109,11 @@ def test_a_pipe_in_the_place_of_a_record(name, command, runs, capsys):
     assert error.count("\n") == 1
     assert str(runs.a) in error
     assert name in error
+
+
+def test_runs_in_folders_that_are_not_utf8_are_compared(runs, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    there = [str(run.rename(folder / run.name)) for run in (runs.a, runs.b)]
+    assert cli.main(["compare", *there, "--no_speed", "--out", str(tmp_path / "out")]) == 0
+    assert "caf\\udce9" in json.loads((tmp_path / "out" / "compare.json").read_text())["runs"][0]["path"]

@@ -13,7 +13,9 @@ import pytest
 import shades
 import tiny
 
+from vivit_jax.errors import UserError
 from vivit_jax.runs.manifest import read_facts
+from vivit_jax.runs.train import train
 
 
 @pytest.mark.fault(
@@ -215,3 +217,45 @@ def test_a_gpu_that_jax_does_not_use_is_told(tmp_path, monkeypatch, capsys, plat
     monkeypatch.delenv("JAX_PLATFORMS") if platforms is None else monkeypatch.setenv("JAX_PLATFORMS", platforms)
     devices.tell_of_unused_gpu()
     assert capsys.readouterr().out.count("but jax computes on the CPU") == told
+
+
+@pytest.mark.slow
+@pytest.mark.fault(
+    promise="Data that cannot be read any more cost no step that was trained",
+    provoked="the data set goes away in the middle of an epoch, and in an evaluation; then it is back, and the same command is given",
+    seen="the reader's one line, and the step that is saved; the run ends in the bits of an undisturbed one",
+    trials=2,
+)
+@pytest.mark.parametrize("where", ["training", "evaluation"])
+def test_data_that_go_away_cost_no_step(tmp_path, monkeypatch, capsys, where):
+    experiment = tiny.experiment()
+
+    class Gone(tiny.Batches):
+        def __next__(self):
+            if self._position == 8:
+                raise UserError("the disk is away")
+            return super().__next__()
+
+    class GoneInEvaluation(tiny.EvaluationBatches):
+        def __iter__(self):
+            raise UserError("the disk is away")
+
+    def evaluation(dataset, split, preprocess, data, *, views=(1, 1), flip=False, batch_size, shard=(0, 1)):
+        return GoneInEvaluation(split, batch_size, views, shard)
+
+    def training(dataset, split, preprocess, data, augment, *, batch_size, seed, shard=(0, 1)):
+        return Gone(batch_size, shard, seed)
+
+    with monkeypatch.context() as patch:
+        tiny.take_the_place_of_data(patch.setattr, **{where: training if where == "training" else evaluation})
+        with pytest.raises(UserError, match="the disk is away"):
+            train(experiment, tmp_path / "cut")
+    saved = 8 if where == "training" else experiment.evaluation.every_steps
+    assert f"step {saved} of 20 is saved, and the same command goes on from it" in capsys.readouterr().out
+    tiny.take_the_place_of_data(monkeypatch.setattr)
+    train(experiment, tmp_path / "cut")
+    assert f"going on after step {saved} of 20" in capsys.readouterr().out
+    train(experiment, tmp_path / "whole")
+    assert tiny.rows(tmp_path / "cut") == tiny.rows(tmp_path / "whole")
+    cut, whole = ((tmp_path / name / "model/model.safetensors").read_bytes() for name in ("cut", "whole"))
+    assert cut == whole

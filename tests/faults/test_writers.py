@@ -41,9 +41,10 @@ def test_a_full_disk_of_the_writers_stops_nothing(small_disk, capsys):
 
 @pytest.mark.fault(
     promise="Rows of metrics that are lost to damage are told of when a run goes on",
-    provoked="metrics.jsonl deleted; two lines overwritten with zeros; a last line cut off, of a step before and after the checkpoint",
-    seen="a warning that says which lines are dropped, or that the file is gone; none for a row that will be written anew",
-    trials=4,
+    provoked="metrics.jsonl deleted, emptied, cut at a line's end, and within a line of a step before and after the checkpoint; two lines "
+    "overwritten with zeros",
+    seen="a warning that says which lines are dropped, how many are lost, or that the file is gone; none for rows to be written anew",
+    trials=6,
 )
 def test_rows_that_are_lost_are_told_of(tmp_path, capsys):
     path = tmp_path / "metrics.jsonl"
@@ -61,6 +62,10 @@ def test_rows_that_are_lost_are_told_of(tmp_path, capsys):
     path.write_text("\n".join(rows)[:-3])
     JsonLines(path, 7)
     assert "is damaged: 1 line, from line 7 on, cannot be read: dropped" in capsys.readouterr().out
+    for left in (4, 0):
+        path.write_text("".join(f"{row}\n" for row in rows[:left]))
+        JsonLines(path, 7, rows=7)
+        assert f"has {left} of the 7 rows that were written up to step 7: the others are lost" in capsys.readouterr().out
 
 
 def fill(disk):

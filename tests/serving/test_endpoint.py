@@ -6,6 +6,7 @@ import dataclasses
 import io
 import re
 import socket
+import tempfile
 
 import films
 import numpy as np
@@ -153,6 +154,14 @@ def test_a_full_disk_is_told(size, server, video):
         answer = server.predict(bytes(size))
     assert (answer.status, answer.error) == (507, "the server cannot store the upload (File too large)")
     assert server.predict(video, "model=token").status == 200
+
+
+def test_a_folder_of_uploads_that_was_cleaned_away_is_made_again(models, video, tmp_path, monkeypatch):
+    """As by a system that clears old temporary files, under a server that runs for weeks."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with serving(models) as server:
+        next(tmp_path.glob("uploads-*")).rmdir()
+        assert server.predict(video).status == 200
 
 
 def form_around(body):

@@ -1,7 +1,9 @@
 """Only whole checkpoints are restored; what is not whole is named."""
 
 import contextlib
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from system_limits import largest_file
 
+from vivit_jax.runs import manifest
 from vivit_jax.runs.checkpoint import Checkpoints
 from vivit_jax.runs.stopping import Stopped
 
@@ -163,6 +166,7 @@ import sys
 import numpy as np
 sys.path[:0] = sys.argv[2:]
 from test_checkpoint import state_of
+from vivit_jax.runs import manifest
 from vivit_jax.runs.checkpoint import Checkpoints
 checkpoints = Checkpoints(__import__("pathlib").Path(sys.argv[1]), keep=2)
 restored = checkpoints.restore_latest(state_of(0))
@@ -220,4 +224,24 @@ def test_a_file_that_may_not_grow_is_told_as_such(saved):
     with contextlib.closing(checkpoints), largest_file(100), told:
         checkpoints.save(3, state_of(3), {"data": ["position 3"]})
         checkpoints.finish()
+    assert restored_step(saved) == 2
+
+
+@pytest.mark.fault(
+    promise="A checkpoint that cannot be read just now is not taken for damaged",
+    provoked="reading a file of the newest checkpoint is refused, as by its rights, or a network disk that is away",
+    seen="the system's reason; no checkpoint is renamed, and the same command goes on from it later",
+    trials=3,
+)
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EMFILE])
+def test_what_cannot_be_read_just_now_is_no_damage(saved, monkeypatch, number):
+    def refused(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    before = sorted(saved.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "sha256", refused)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            restored_step(saved)
+    assert sorted(saved.rglob("*")) == before
     assert restored_step(saved) == 2

@@ -97,6 +97,40 @@ def test_bad_input_is_one_line_and_exit_code_2(prepared, tmp_path, capsys, flags
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.fault(
+    promise="What cannot work is refused before a data set is made, features are computed, or a run is put aside",
+    provoked="motion_digits, which is not made yet, with keys that do not fit it; --restart with a pattern that matches nothing",
+    seen="one line; exit code 2; nothing is made, and the run is as it was",
+    trials=7,
+)
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("schedule.warmup_steps=2000", "the warm-up of 2000 steps does not fit into a run of"),
+        ("training.batch_size=12", "does not divide over 8 devices"),
+        ("evaluation.best=topp", "unknown evaluation.best 'topp': did you mean 'top5'"),
+        ("data.train_split=trian", "data set motion_digits has no split 'trian'"),
+        ("loss.class_weights=(1.0, 2.0)", "got 2 numbers for classes 8"),
+        ("augment.repeats=3", "does not divide into augment.repeats 3"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_a_data_set_is_made(flag, expected, tmp_path, capsys):
+    config = Path(__file__).parents[2] / "configs/motion_digits.py"
+    assert main([f"--config={config}", f"--workdir={tmp_path / 'run'}", f"--config.data.data_dir={tmp_path}", f"--config.{flag}"]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_work_puts_no_run_aside(prepared, tmp_path, capsys):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
+    common = [CONFIG, f"--workdir={tmp_path}", "--config.data.name=shades", f"--config.data.data_dir={prepared}"]
+    assert main([*common, "--restart", "--config.optimizer.multipliers=(('haed', 0.0),)"]) == 2
+    assert "matches no parameter" in capsys.readouterr().err
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1}\n'
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

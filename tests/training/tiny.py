@@ -151,6 +151,7 @@ def take_the_place_of_data(patch, dataset=None, training=training_batches, evalu
     """Has `vivit train` read these, by `patch(module, name, value)`, in place of a prepared data set."""
     from vivit_jax.runs import assembly, train
 
+    patch(train, "dataset_to_be", lambda name, data_dir: None)
     patch(train, "ensure_dataset", lambda name, data_dir: dataset or DataSet())
     patch(assembly, "training_batches", training)
     patch(assembly, "evaluation_batches", evaluation)

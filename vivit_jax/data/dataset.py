@@ -4,7 +4,9 @@ import dataclasses
 import os
 import pathlib
 import re
+import types
 import typing
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +17,7 @@ from vivit_jax.console import counted
 from vivit_jax.data import identity, manifest, splits
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.folds import MARK, Folds, Subset, assign_folds, clip_groups, split_and_folds
-from vivit_jax.data.layouts import LAYOUTS
+from vivit_jax.data.layouts import LAYOUTS, read_layout
 from vivit_jax.data.preparation.listing import clips_of, column_called, short_side_below, unlabelled_in
 from vivit_jax.data.preparation.place import find_whole, local_folder
 from vivit_jax.data.records import Record, Records
@@ -101,6 +103,8 @@ class VideoDataset:
 
     def _of_folds(self, own: str, folds: Folds) -> Sequence[Record]:
         records = self._records(own)
+        if not self.path.exists():
+            return records
         key = own, dataclasses.replace(folds, numbers=(1,), inside=True)
         if key not in self._folds:
             self._folds[key] = self._fold_of_each(records, folds)
@@ -203,7 +207,7 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
       UserError: as `open_dataset`.
     """
     folder = data_folder(data_dir)
-    if name in LAYOUTS and LAYOUTS[name].source is None and not os.path.lexists(find_whole(folder / name)):
+    if _is_to_be_made(name, folder):
         from vivit_jax.data.preparation.prepare import prepare
 
         try:
@@ -212,6 +216,29 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
             if not versions_of(folder / name):
                 raise
     return open_dataset(name, folder)
+
+
+def dataset_to_be(name: str, data_dir: str | pathlib.Path | None = None) -> VideoDataset | None:
+    """The data set that `ensure_dataset` would make, to check what depends on it first; None if it would make none.
+
+    Its records can be counted, and not read; those of folds count as all.
+    """
+    folder = data_folder(data_dir)
+    if not _is_to_be_made(name, folder):
+        return None
+    import tensorflow_datasets as tfds
+
+    annotations = read_layout(name)
+    counts = Counter(clip.split for clip in annotations.clips)
+    files = tfds.core.ShardedFileTemplate(dataset_name=name, data_dir=folder, filetype_suffix="array_record")
+    infos = [tfds.core.SplitInfo(name=split, shard_lengths=[n], num_bytes=0, filename_template=files) for split, n in counts.items()]
+    info = types.SimpleNamespace(splits=tfds.core.SplitDict(infos), features=None)
+    builder = types.SimpleNamespace(info=info, as_data_source=lambda split, **_: range(info.splits[split].num_examples))
+    return VideoDataset(name, folder / name, annotations.labels, counts, annotations.multi_label, {}, builder)
+
+
+def _is_to_be_made(name: str, folder: pathlib.Path) -> bool:
+    return name in LAYOUTS and LAYOUTS[name].source is None and not os.path.lexists(find_whole(folder / name))
 
 
 def check_splits(dataset: VideoDataset, data: DataConfig) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from vivit_jax.data.dataset import VideoDataset
-from vivit_jax.data.preparation.listing import read
+from vivit_jax.data.preparation import listing
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.errors import UserError
 from vivit_jax.files import read_json, read_list
@@ -49,9 +49,15 @@ def grouping(dataset: VideoDataset, pattern: str | None = None) -> Callable[[str
     return matched
 
 
+def listed_names(dataset: VideoDataset, split: str) -> list[str]:
+    """The names of the videos of a split, read from the data set's list alone; empty for a slice or fold, and without a list."""
+    parts = dataset.resolve(split).split("+")
+    return [row["name"] for row in listing.read(dataset.path) if row["split"] in parts and not row["refused"]]
+
+
 def _videos_of_segments(dataset: VideoDataset) -> Mapping[str, str]:
     """Maps the name of each clip that is one of several of a video to that video, as the list of clips has it."""
-    rows = list(read(dataset.path))
+    rows = list(listing.read(dataset.path))
     clips = Counter(row["source"] for row in rows)
     return {row["name"]: row["source"] for row in rows if row["source"] and clips[row["source"]] > 1}
 

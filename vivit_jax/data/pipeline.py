@@ -56,8 +56,7 @@ def training_batches(
     Raises:
       UserError: for a global batch that `augment.repeats` does not divide.
     """
-    if batch_size * shard[1] % augment.repeats:
-        raise UserError(f"a batch of {batch_size * shard[1]} clips is not divisible by augment.repeats {augment.repeats}")
+    check_repeats(batch_size * shard[1], augment)
     if data.cache_gigabytes:
         records = kept_decoded(records, data.cache_gigabytes, data.train_split)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
@@ -65,6 +64,12 @@ def training_batches(
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
     readers = training_readers(data, batch_size, preprocess.clip_bytes, decoding=not isinstance(records, DecodedRecords))
     return TrainingBatches(clips, readers, batch_size)
+
+
+def check_repeats(batch_size: int, augment: AugmentConfig) -> None:
+    """Refuses a global batch that `augment.repeats` does not divide."""
+    if batch_size % augment.repeats:
+        raise UserError(f"a batch of {batch_size} clips is not divisible by augment.repeats {augment.repeats}")
 
 
 class TrainingBatches(Iterator):

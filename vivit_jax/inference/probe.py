@@ -5,17 +5,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vivit_jax.data.groups import grouping
+from vivit_jax.data.groups import grouping, listed_names
 from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.heads import by_head
 from vivit_jax.inference.backbones import MEAN, as_probe, bare_backbone, feature_model
 from vivit_jax.inference.features import Features, features_of_split
 from vivit_jax.inference.fitted_heads import Fitted, GroupOf, fit_attentive_head, fit_heads
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.inference.tokens import tokens_of_passes
 from vivit_jax.models.probe.config import KINDS, LAST, ProbeConfig, described
-from vivit_jax.training.probes import NearestHead
+from vivit_jax.training.probes import NearestHead, check_one_class_each, one_class, one_group
 from vivit_jax.weights import Pretrained
-from vivit_jax.weights.headless import with_heads
+from vivit_jax.weights.headless import check_linear_heads, with_heads
 from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.parameters import variable_shapes
 
@@ -109,11 +110,34 @@ def probe(
     passes = [split_pass, *([dataclasses.replace(split_pass, split=val_split)] if val_split else [])]
     for one in passes:
         dataset.source(one.split)  # refuses one without labels, whose features can be had
+    _check(split_pass, head, val_split, group_of)
     fit = _attentive_model if head.kind == "attentive" else _model_on_features
     model, heads = fit(passes, head, refit=refit, group_of=group_of, progress=progress)
     probed = Probed(model, heads, tuple(one.split for one in (passes if refit else passes[:1])))
     provenance = _provenance(probed, head.kind, split_pass, val_split)
     return dataclasses.replace(probed, pretrained=dataclasses.replace(model, provenance=provenance, average=split_pass.pretrained.average))
+
+
+def _check(split_pass: SplitPass, head: HeadConfig, val_split: str | None, group_of: GroupOf) -> None:
+    """Refuses what needs no features to be known, before minutes are spent on them."""
+    pretrained, dataset = split_pass.pretrained, split_pass.dataset
+    if not dataset.multi_label and any(len(names) < 2 for names in by_head(dataset.labels).values()):
+        raise one_class()
+    if head.kind != "linear" and isinstance(dataset.labels, Mapping):
+        raise UserError(f"kind {head.kind} is for one head, but the data set has {', '.join(dataset.labels)}: use --kind linear")
+    if head.kind == "knn":
+        check_one_class_each(several=dataset.multi_label)
+        config = pretrained.model.config
+        if isinstance(config, ProbeConfig) and config.kind == "attentive" and (tuple(head.time), tuple(head.layers)) == (MEAN, LAST):
+            raise UserError("kind knn cannot stand on an attentive probe: give the model that the probe was made from")
+    if head.kind == "linear":
+        counts = {name: len(names) for name, names in by_head(dataset.labels).items()}
+        config = feature_model(pretrained, time=head.time, layers=head.layers).model.config
+        check_linear_heads(dataclasses.replace(config, num_classes=counts.get("", counts)))
+    for split in filter(None, (split_pass.split, val_split)):
+        names = listed_names(dataset, split)
+        if names and len({group_of(name) for name in names}) < 2 and not val_split:
+            raise one_group()
 
 
 def _attentive_model(
@@ -150,8 +174,6 @@ def _assembled(backbone: Pretrained, kind: str, heads: Mapping[str, Fitted], tra
     if kind == "linear":
         layers = {name: fitted.head.layer for name, fitted in heads.items()}
         return with_heads(backbone, layers, train.label_names, multi_label=multi_label)
-    if list(heads) != [""]:
-        raise UserError(f"knn is for one head, but the data set has {', '.join(heads)}: use --kind linear")
     return _with_memory(backbone, heads[""].head, train.label_names)
 
 
@@ -162,8 +184,6 @@ def _with_memory(backbone: Pretrained, head: NearestHead, labels: tuple[str, ...
     config = backbone.model.config
     if not isinstance(config, ProbeConfig):
         return as_probe(backbone, ProbeConfig(described(config), **setting), bank, labels)
-    if config.kind == "attentive":
-        raise UserError("kind knn cannot stand on an attentive probe: give the model that the probe was made from")
     return as_probe(bare_backbone(backbone), dataclasses.replace(config, **setting), bank, labels)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vivit_jax.atomic import write_atomically
+from vivit_jax.files import sealed
 from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.finite import check_outputs
 from vivit_jax.preprocess import Views
@@ -96,11 +97,13 @@ def predictions(evaluation: Evaluation, names: Names) -> list[dict]:
 
 
 def write_record(record: dict, path: pathlib.Path) -> None:
-    """Writes `evaluation.json`, or a file like it, with one prediction a line, so that they can be read and compared as text.
+    """Writes `evaluation.json`, or a file like it, with one prediction a line, so that they can be read and compared as text,
+    and the SHA-256 of what all of it says, by which a reader can tell damage.
 
     Raises:
       ValueError: for NaN or infinity, which JSON has no name for.
     """
+    record = sealed(record)
     rows = [f"    {_json(row)}" for row in record["predictions"]]
     fields = [f"  {_json(key)}: {_indented(value)}" for key, value in record.items() if key != "predictions"]
     fields.append('  "predictions": [\n' + ",\n".join(rows) + "\n  ]")

@@ -8,31 +8,54 @@ import jax
 
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, check_splits
-from vivit_jax.data.pipeline import EvaluationBatches, evaluation_batches, training_batches
-from vivit_jax.errors import UserError
+from vivit_jax.data.pipeline import EvaluationBatches, check_repeats, evaluation_batches, training_batches
+from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.label_spaces import numbers_by_name
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
+from vivit_jax.runs.plan import Plan
 from vivit_jax.runs.run import Run
-from vivit_jax.training.devices.executors import Executor
+from vivit_jax.training.config import LAST
+from vivit_jax.training.devices.executors import Executor, check_batch_size
+from vivit_jax.training.evaluation import metrics_of
 from vivit_jax.training.lora import with_adapters
 from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
+from vivit_jax.training.schedule import make_schedule
+from vivit_jax.training.setup import optimizer_of
 from vivit_jax.weights.initialise import Initialisation, initialise
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 from vivit_jax.weights.model_json import default_labels
 from vivit_jax.weights.report import ReportLine
 
 
-def check_experiment(experiment: Experiment, dataset: VideoDataset) -> None:
-    """Refuses an experiment that its data set does not allow, before anything is made.
+def check_experiment(experiment: Experiment, executor: Executor, dataset: VideoDataset) -> None:
+    """Refuses an experiment that its devices or its data set do not allow, before anything is made or read.
 
     Raises:
-      UserError: for splits, a loss or a patience that do not fit the data set.
+      UserError: for a batch, splits, classes, a loss, a score, a length or a patience that do not fit.
     """
+    training = experiment.training
+    check_batch_size(training.batch_size, executor, accumulation=training.accumulation)
+    check_repeats(training.batch_size, experiment.augment)
     check_splits(dataset, experiment.data)
+    _with_classes(experiment, dataset.labels)
     _check_patience(experiment, dataset)
     _check_loss(experiment, dataset)
+    _check_best(experiment, dataset)
+    plan = Plan.of(experiment, len(dataset.source(experiment.data.train_split)))
+    make_schedule(experiment.schedule, experiment.optimizer.learning_rate, total=plan.total, warmup=plan.warmup)
+
+
+def check_optimizer(experiment: Experiment, dataset: VideoDataset, variables: Any) -> None:
+    """Refuses an optimiser or adapters that do not fit the model's variables, as the loop would after whatever comes before it.
+
+    Raises:
+      UserError: for patterns that match no parameter.
+    """
+    plan = Plan.of(experiment, len(dataset.source(experiment.data.train_split)))
+    params = with_adapters(variables["params"], experiment.training.lora, experiment.seed)
+    optimizer_of(experiment, params, experiment.model, total=plan.total, warmup=plan.warmup)
 
 
 def _check_patience(experiment: Experiment, dataset: VideoDataset) -> None:
@@ -47,12 +70,21 @@ def _check_patience(experiment: Experiment, dataset: VideoDataset) -> None:
 
 def _check_loss(experiment: Experiment, dataset: VideoDataset) -> None:
     """Refuses a loss that does not fit the labels."""
+    if not isinstance(experiment.loss.class_weights, str):
+        explicit_class_weights(experiment.loss, _counts(dataset.labels))
     if dataset.multi_label and not experiment.multi_label:
         raise UserError(f"the clips of data set {dataset.name} may have several labels each: set loss.name to sigmoid")
     if experiment.multi_label and isinstance(dataset.labels, Mapping):
         raise UserError(
             f"loss.name sigmoid is for one head, and data set {dataset.name} has {', '.join(dataset.labels)}: set it to softmax"
         )
+
+
+def _check_best(experiment: Experiment, dataset: VideoDataset) -> None:
+    """Refuses to choose the model by a score that a model of these classes does not have."""
+    known = (*metrics_of(by_head(dataset.labels), multi_label=experiment.multi_label), LAST)
+    if experiment.best not in known:
+        raise unknown_name("evaluation.best", experiment.best, known)
 
 
 def complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Sequence[ReportLine]]:
@@ -116,7 +148,9 @@ def _with_classes(experiment: Experiment, labels: Labels) -> Any:
     return dataclasses.replace(experiment.model, num_classes=classes)
 
 
-def make_run(experiment: Experiment, dataset: VideoDataset, variables: Any, executor: Executor) -> Run:
+def make_run(
+    experiment: Experiment, dataset: VideoDataset, variables: Any, executor: Executor, class_weights: ClassWeights | None = None
+) -> Run:
     """The run of an experiment that `complete` has returned, with its batches."""
     data, training, preprocess = experiment.data, experiment.training, experiment.preprocess
     batch_size = training.batch_size // jax.process_count()
@@ -132,16 +166,26 @@ def make_run(experiment: Experiment, dataset: VideoDataset, variables: Any, exec
         examples=len(records),
         val_batches=split_batches(experiment, dataset, data.val_split, experiment.evaluation.views),
         executor=executor,
-        class_weights=_class_weights(experiment, dataset, len(records)),
+        class_weights=class_weights,
         identity=dataset.identity,
     )
 
 
-def _class_weights(experiment: Experiment, dataset: VideoDataset, examples: int) -> ClassWeights | None:
-    loss = experiment.loss
+def class_weights_of(experiment: Experiment, dataset: VideoDataset) -> ClassWeights | None:
+    """The weight of each class in the loss, by head. Reads every training record if they are `balanced`; None weights all by 1.
+
+    Raises:
+      UserError: for a class that no training record has.
+    """
+    loss, split = experiment.loss, experiment.data.train_split
     if loss.class_weights == "balanced":
-        return balanced_class_weights(loss, dataset.class_counts(experiment.data.train_split), examples)
-    return explicit_class_weights(loss, {head: len(names) for head, names in by_head(dataset.labels).items()})
+        return balanced_class_weights(loss, dataset.class_counts(split), len(dataset.source(split)))
+    return explicit_class_weights(loss, _counts(dataset.labels))
+
+
+def _counts(labels: Labels) -> dict[str, int]:
+    """The number of classes of each head."""
+    return {head: len(names) for head, names in by_head(labels).items()}
 
 
 def split_batches(

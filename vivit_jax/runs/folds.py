@@ -15,12 +15,12 @@ from vivit_jax import console
 from vivit_jax.analysis.bootstrap import LEVEL
 from vivit_jax.atomic import write_json
 from vivit_jax.config import Experiment
-from vivit_jax.data.dataset import ensure_dataset
 from vivit_jax.data.folds import MARK, Folds
 from vivit_jax.errors import UserError
 from vivit_jax.files import first_free
-from vivit_jax.runs.train import train
+from vivit_jax.runs.train import checked_dataset, train
 from vivit_jax.runs.workdir import ASIDE, Workdir
+from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.devices.hosts import join
 
 RESULT = "folds.json"
@@ -85,12 +85,13 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: FoldPl
     if not plan.validate and experiment.evaluation.patience is not None:
         raise UserError("evaluation.patience needs clips to validate on: give --fold_validation")
     restart, runs = options.pop("restart", False), []
-    dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
+    join(*(options.get(name) for name in ("coordinator", "processes", "process")))
+    whole = dataclasses.replace(experiment.data, train_split="all", val_split="all" if plan.validate else None, test_split="all")
+    dataset = checked_dataset(dataclasses.replace(experiment, data=whole), make_executor(experiment.parallel))
     sizes = [
         {split: len(dataset.source(name)) for split, name in plan.splits(number).items() if name} for number in range(1, plan.count + 1)
     ]
     if restart:
-        join(*(options.get(name) for name in ("coordinator", "processes", "process")))
         _put_aside(workdir, plan)
     for number, clips in enumerate(sizes, start=1):
         console.say(f"fold {number} of {plan.count}: {clips['train_split']} clips to train on, {clips['test_split']} to test", style="bold")

@@ -8,8 +8,8 @@ What happens at step n happens in this order, and everything about resuming foll
   5. The checkpoint is saved: the state after n, the position of the data after batch n, and what was evaluated and best so far.
 So a checkpoint never holds a step that was not finite, all rows up to n are on disk before the checkpoint n is, and a run that resumes from
 n drops the rows past n and writes them again, equal to those of a run that was never interrupted. An interruption between a step and its
-evaluation is the one exception: the checkpoint is then saved without the evaluation. A resumed run first makes the evaluation, and adds it
-to the checkpoint's facts.
+evaluation, or data that cannot be read, is the one exception: the checkpoint is then saved without it. A resumed run first makes
+the evaluation, and adds it to the checkpoint's facts.
 """
 
 import contextlib
@@ -25,8 +25,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from vivit_jax import console
-from vivit_jax.errors import UserError, unknown_name
-from vivit_jax.heads import by_head
+from vivit_jax.errors import UserError
 from vivit_jax.runs.checkpoint import Checkpoints, Policy
 from vivit_jax.runs.in_flight import InFlight, NotFiniteError
 from vivit_jax.runs.kept_model import KeptModel
@@ -40,8 +39,7 @@ from vivit_jax.runs.workdir import Workdir
 from vivit_jax.runs.writers import Writers, make_writers
 from vivit_jax.training.config import LAST
 from vivit_jax.training.devices.compilation import watched
-from vivit_jax.training.devices.executors import check_batch_size
-from vivit_jax.training.evaluation import Evaluation, Evaluator, metrics_of
+from vivit_jax.training.evaluation import Evaluation, Evaluator
 from vivit_jax.training.feed import Feed
 from vivit_jax.training.forward import Watch
 from vivit_jax.training.metrics import is_better
@@ -72,12 +70,9 @@ class Loop:
     def __init__(self, run: Run, workdir: Workdir, interruption: Interruption, began: float) -> None:
         """`began` is when the run did, by `time.monotonic`."""
         experiment = run.experiment
-        check_batch_size(experiment.training.batch_size, run.executor, accumulation=experiment.training.accumulation)
         self.run, self.workdir, self.interruption, self._began = run, workdir, interruption, began
         self.plan = Plan.of(experiment, run.examples)
         self.evaluator = Evaluator(run.model, run.preprocess, run.executor, run.scoring)
-        if experiment.best not in (known := (*metrics_of(by_head(run.labels), multi_label=experiment.multi_label), LAST)):
-            raise unknown_name("evaluation.best", experiment.best, known)
         self._state, step = set_up(
             experiment,
             run.model,
@@ -123,12 +118,16 @@ class Loop:
           Interrupted: after a signal, once everything is saved.
           Stopped: if the run cannot go on.
         """
-        self._writers = make_writers(self.run.experiment, self.workdir.path, self._progress.step, self._progress.evaluated)
+        self._writers = make_writers(self.run.experiment, self.workdir.path, self._progress)
         self._make_up_for_evaluation()
         try:
             with self._under_way() as under_way:
-                while self._progress.step < self.plan.total and not self._progress.patience.exhausted:
-                    self._take(self._progress.step + 1, under_way)
+                try:
+                    while self._progress.step < self.plan.total and not self._progress.patience.exhausted:
+                        self._take(self._progress.step + 1, under_way)
+                except UserError:  # such as of a data set that has gone away
+                    self._save_before_leaving(under_way.steps)
+                    raise
             self._checkpoints.finish()
         except NotFiniteError as error:
             self._checkpoints.finish()
@@ -147,6 +146,7 @@ class Loop:
 
     def write(self, step: int, row: dict[str, float]) -> None:
         """Writes a row of metrics."""
+        self._progress.rows += 1
         if jax.process_index() == 0:
             self._writers.write(step, row)
 
@@ -284,14 +284,24 @@ class Loop:
         if self._progress.evaluated == step:
             self._checkpoints.amend(step, self._facts())
 
-    def _end(self, steps: InFlight) -> None:
-        """Saves what was trained so far, after a signal, and raises Interrupted."""
+    def _save_before_leaving(self, steps: InFlight) -> None:
+        """Saves what was trained so far, after an error that is not of the training; several hosts, which save together, do not."""
+        if self._progress.step == 0 or jax.process_count() > 1:
+            return
+        self._save_now(steps)
+        console.say(f"step {self._progress.step} of {self.plan.total} is saved, and the same command goes on from it")
+
+    def _save_now(self, steps: InFlight) -> None:
         steps.settle()
-        if self._progress.step == 0:
-            raise Interrupted(NOTHING_TO_SAVE)
         with steps.clock.stopped():
             self._save(self._progress.step)
         self._checkpoints.finish()
+
+    def _end(self, steps: InFlight) -> None:
+        """Saves what was trained so far, after a signal, and raises Interrupted."""
+        if self._progress.step == 0:
+            raise Interrupted(NOTHING_TO_SAVE)
+        self._save_now(steps)
         raise Interrupted(self._all_saved())
 
     def _all_saved(self) -> str:

@@ -4,12 +4,17 @@ A step is whole if its manifest exists, which is written last and removed first.
 that was cut off can be told from a manifest that was lost.
 """
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
 from vivit_jax.atomic import write_atomically
 from vivit_jax.files import read_json, sha256
+
+# Errors that say nothing of a file's contents: it may be read another time, or by another user.
+NO_DAMAGE = (errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 FACTS_FILE = Path("facts") / "metadata"
 
@@ -64,6 +69,9 @@ def damage(step_dir: Path) -> str | None:
     """Says what is wrong with a step by its manifest; None if every file is as it was written, there is no other file, and it has its name.
 
     The step that its facts record must be that of the folder's name; checkpoints of older versions record none.
+
+    Raises:
+      OSError: where the system does not let it be read, which is no damage.
     """
     manifest = manifest_path(step_dir)
     if not manifest.is_file():
@@ -86,15 +94,22 @@ def damage(step_dir: Path) -> str | None:
             return f"its manifest {manifest.name} does not list {', '.join(others)}"
         if (step := read_facts(step_dir).get("step", int(step_dir.name))) != int(step_dir.name):
             return f"it is the checkpoint of step {step} under another name"
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno in NO_DAMAGE:
+            raise
         return f"its manifest {manifest.name} cannot be read"
     return None
 
 
 def _files(step_dir: Path) -> list[str]:
     """Names of all files of a step, except those that an atomic write left unfinished."""
-    paths = (path for path in sorted(step_dir.rglob("*")) if path.is_file() and not path.name.startswith(f".{FACTS_FILE.name}."))
-    return [str(path.relative_to(step_dir)) for path in paths]
+
+    def refuse(error: OSError) -> None:  # which would make its files look as if they were gone
+        if error.errno in NO_DAMAGE:
+            raise error
+
+    paths = sorted(Path(folder, name) for folder, _, names in os.walk(step_dir, onerror=refuse) for name in names)
+    return [str(path.relative_to(step_dir)) for path in paths if path.is_file() and not path.name.startswith(f".{FACTS_FILE.name}.")]
 
 
 def _entry(path: Path) -> dict:

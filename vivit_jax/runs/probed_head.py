@@ -20,7 +20,7 @@ from vivit_jax.inference.features import features
 from vivit_jax.inference.fitted_heads import fit_heads
 from vivit_jax.models.families import build
 from vivit_jax.weights import Pretrained
-from vivit_jax.weights.headless import head_variables
+from vivit_jax.weights.headless import check_linear_heads, head_variables
 from vivit_jax.weights.layers import flatten_variables, unflatten_variables
 from vivit_jax.weights.report import ReportLine
 
@@ -40,6 +40,7 @@ def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: A
         raise UserError(
             "init.head=probe is for one process: make a model with `vivit probe`, and start from it with init.source and init.head=keep"
         )
+    check_linear_heads(experiment.model)
     data, parallel = experiment.data, experiment.parallel
     backbone = Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels)
     options = {"data": data, "parallel": parallel, "batch_size": experiment.evaluation.batch_size or experiment.training.batch_size}

@@ -23,6 +23,7 @@ class RunProgress:
       patience: when the run ends early.
       step: the last step done.
       position: the place in this host's data after that step's batch, as JSON; None before the first step.
+      rows: how many rows of metrics were written up to that step, from its start on.
       evaluated: the last step that was evaluated.
       best: step and validation score of the best model so far; empty before the first evaluation.
       sums: the training metrics since the last row.
@@ -31,21 +32,24 @@ class RunProgress:
     patience: Patience
     step: int = 0
     position: str | None = None
+    rows: int = 0
     evaluated: int = 0
     best: dict[str, float] = dataclasses.field(default_factory=dict)
     sums: MetricSums = dataclasses.field(default_factory=MetricSums)
 
     @classmethod
     def of(cls, facts: dict[str, Any], step: int, patience: Patience) -> "RunProgress":
-        """What the checkpoint of `step` recorded; those of older versions record neither interval nor patience."""
+        """What the checkpoint of `step` recorded; those of older versions record neither rows, interval nor patience."""
         patience.restore(facts.get("patience"))
-        return cls(patience, step, facts["data"][jax.process_index()], facts["evaluated"], facts["best"], MetricSums(facts.get("interval")))
+        position, sums = facts["data"][jax.process_index()], MetricSums(facts.get("interval"))
+        return cls(patience, step, position, facts.get("rows", 0), facts["evaluated"], facts["best"], sums)
 
     def facts(self, run: Run, model_digest: str | None) -> dict[str, Any]:
         """The plain values to save in a checkpoint: this, the digest of the best model's weights, and what makes it this run's."""
         return {
             "step": self.step,
             "data": positions_of_all_hosts(self.position),
+            "rows": self.rows,
             "best": self.best,
             "evaluated": self.evaluated,
             "model": model_digest,

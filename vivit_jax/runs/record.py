@@ -9,7 +9,7 @@ from typing import Any
 from vivit_jax import console, places
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
-from vivit_jax.files import read_bytes, read_json
+from vivit_jax.files import SEAL, read_bytes, read_json, seal_holds
 
 LARGEST_STEP = 2**53  # in a row of metrics: a figure's axis cannot show larger ones
 ROUNDING = 1e-9  # by which a share, such as a mean of precisions, may exceed one
@@ -73,16 +73,23 @@ class RunRecord:
 
 
 def open_run(path: str | pathlib.Path) -> RunRecord:
-    """Reads a work directory.
+    """Reads a work directory; warns if its config.json is not as the run wrote it.
 
     Raises:
       UserError: if it is not the work directory of a run.
     """
     path = pathlib.Path(path)
     recorded = read_config(path)
-    config = recorded.pop("config")
+    warn_of_changes(recorded, path / "config.json", "the training command compares it with its own, and writes it anew")
+    surroundings = {key: value for key, value in recorded.items() if key not in ("config", SEAL)}
+    return RunRecord(path, experiment_of(path), recorded["config"], surroundings)
+
+
+def experiment_of(path: pathlib.Path) -> Experiment:
+    """The configuration of the run in a work directory; UserError if it is none."""
+    config = read_config(path)["config"]
     try:
-        return RunRecord(path, resolve(config), config, recorded)
+        return resolve(config)
     except (ValueError, TypeError, ArithmeticError) as error:  # such as for a missing section, or an absurd number
         raise UserError(f"{path / 'config.json'} describes a run that this version cannot read: {error}") from None
 
@@ -104,6 +111,12 @@ def read_config(path: pathlib.Path) -> dict:
     return recorded
 
 
+def warn_of_changes(values: dict, path: pathlib.Path, remedy: str) -> None:
+    """Warns if a file's values are not those that were written."""
+    if not seal_holds(values):
+        console.warn(f"{path} is not as it was written: damaged, or edited by hand; {remedy}")
+
+
 def step_of(pretrained: Any) -> int | None:
     """The training step of a model, by its provenance; None if that does not tell."""
     step = (getattr(pretrained, "provenance", None) or {}).get("step")
@@ -122,7 +135,7 @@ def _row(line: bytes) -> dict | None:
 
 
 def read_evaluation(path: pathlib.Path) -> dict:
-    """Reads a file that `vivit evaluate` wrote.
+    """Reads a file that `vivit evaluate` wrote; warns if it was changed since.
 
     Raises:
       UserError: if it is anything else.
@@ -133,6 +146,7 @@ def read_evaluation(path: pathlib.Path) -> dict:
         value = None
     if not (isinstance(value, dict) and _is_evaluation(value)):
         raise UserError(f"{path} is not what `vivit evaluate` writes: it was damaged or changed; move it away, and evaluate again")
+    warn_of_changes(value, path, "evaluate again to be sure of its scores")
     return value
 
 

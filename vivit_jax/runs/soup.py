@@ -12,7 +12,7 @@ import numpy as np
 
 from vivit_jax import console
 from vivit_jax.data.dataset import VideoDataset
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, printable
 from vivit_jax.files import real_path
 from vivit_jax.inference.evaluate import check_multi_label
 from vivit_jax.inference.label_spaces import Relabelled, agree
@@ -81,7 +81,7 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
                 f"{path} is neither a model directory nor the work directory of a run with a model/ in it{f': {what}' if what else ''}"
             )
         if not checkpoints:
-            found.append(Ingredient(str(path), model, functools.partial(_variables, model, model_json.read_config(model))))
+            found.append(Ingredient(printable(str(path)), model, functools.partial(_variables, model, model_json.read_config(model))))
             continue
         saved = [] if model == path else verify(path)
         for one in saved:
@@ -90,7 +90,9 @@ def ingredients_of(paths: Sequence[str | os.PathLike], *, checkpoints: bool = Fa
         steps = [one.step for one in saved if one.whole]
         if not steps:
             raise UserError(f"{path} has no whole checkpoint: raise checkpoint.keep in the next run, or leave --checkpoints out")
-        found += [Ingredient(f"{path} step {step}", model, lambda path=path, step=step: model_variables(path, step)) for step in steps]
+        found += [
+            Ingredient(printable(f"{path} step {step}"), model, lambda path=path, step=step: model_variables(path, step)) for step in steps
+        ]
     names = [str(real_path(path)) for path in paths]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{twice[0]} is given twice: each model of a soup counts once")

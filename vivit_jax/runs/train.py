@@ -13,12 +13,12 @@ from vivit_jax import console, extras
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.config_file import read_config
-from vivit_jax.data.dataset import VideoDataset, ensure_dataset
+from vivit_jax.data.dataset import VideoDataset, dataset_to_be, ensure_dataset
 from vivit_jax.data.summary import refused_clips
 from vivit_jax.errors import in_one_line
 from vivit_jax.inference.scores import Conditions, to_record, write_record
 from vivit_jax.runs import overview
-from vivit_jax.runs.assembly import check_experiment, complete, make_run, split_batches
+from vivit_jax.runs.assembly import check_experiment, check_optimizer, class_weights_of, complete, make_run, split_batches
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.memory import advice, is_out_of_memory
 from vivit_jax.runs.probed_head import with_probed_head
@@ -89,17 +89,18 @@ def _experiment(config: Experiment | ConfigDict | str | os.PathLike) -> Experime
 
 def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption, began: float, *, restart: bool) -> Evaluation | None:
     _prepare_process(experiment)
-    dataset = ensure_dataset(experiment.data.name, experiment.data.data_dir)
-    check_experiment(experiment, dataset)
+    executor = make_executor(experiment.parallel)
+    dataset = checked_dataset(experiment, executor)
     experiment, variables, origin = complete(experiment, dataset.labels)
+    check_optimizer(experiment, dataset, variables)
+    class_weights = class_weights_of(experiment, dataset)
     if restart:
         workdir.restart()
     workdir.check(experiment)
     if experiment.init.head == "probe" and not workdir.has_checkpoints:
         variables, fitted = with_probed_head(experiment, dataset, variables)
         origin = (*origin, fitted)
-    executor = make_executor(experiment.parallel)
-    run = make_run(experiment, dataset, variables, executor)
+    run = make_run(experiment, dataset, variables, executor, class_weights)
     del variables
     with _told_of_memory(experiment, executor):
         loop = Loop(run, workdir, interruption, began)
@@ -115,6 +116,20 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption,
         write_report(workdir.path)
         _tell(workdir, test, dataset, loop)
     return test
+
+
+def checked_dataset(experiment: Experiment, executor: Executor) -> VideoDataset:
+    """The data set of an experiment, made if need be, once it is known that the experiment can work on it.
+
+    Raises:
+      UserError: if it cannot.
+    """
+    place = experiment.data.name, experiment.data.data_dir
+    if planned := dataset_to_be(*place):
+        check_experiment(experiment, executor, planned)
+    dataset = ensure_dataset(*place)
+    check_experiment(experiment, executor, dataset)
+    return dataset
 
 
 def _prepare_process(experiment: Experiment) -> None:

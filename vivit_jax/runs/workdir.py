@@ -1,6 +1,8 @@
 """A run's directory: which process owns it, and which configuration it belongs to."""
 
+import contextlib
 import datetime
+import errno
 import json
 import os
 import platform
@@ -15,7 +17,7 @@ from vivit_jax import console, places
 from vivit_jax.atomic import write_atomically
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
-from vivit_jax.files import first_free, is_url, lock, read_json, writing
+from vivit_jax.files import check_utf8, first_free, is_url, lock, read_json, real_path, sealed, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.same_run import check_same_run, plain
 from vivit_jax.runs.stopping import Refused
@@ -54,10 +56,12 @@ class Workdir:
                 "URL is none: give a local path, or mount the bucket (gcsfuse, mount-s3) and give that path"
             )
         self.path = Path(path).absolute()
+        check_utf8(self.path, "--workdir")
         if places.kind_of(self.path) in (places.MODEL, places.DATA_SET):
             raise UserError(f"--workdir {path} cannot hold a run: {places.described(self.path)}; give a new folder")
         if jax.process_index() == 0:
-            self._made = not self.path.exists()
+            real = real_path(self.path)
+            self._made = [folder for folder in (real, *real.parents) if not folder.exists()]
             try:
                 self._lock, alone = _locked(self.path)
             except OSError:
@@ -121,7 +125,7 @@ class Workdir:
         """Writes `config.json`, which keeps the date of the run's first start."""
         if jax.process_index() == 0:
             recorded = {"config": plain(experiment), "started": _first_start(self.config)} | surroundings()
-            write_atomically(self.config, json.dumps(recorded, indent=2) + "\n")
+            write_atomically(self.config, json.dumps(sealed(recorded), indent=2) + "\n")
 
     def note_saved(self) -> None:
         """Notes that a checkpoint was whole."""
@@ -134,7 +138,7 @@ class Workdir:
             console.say(f"begins again; what was in {self.path} is now in {self._put_aside()}")
 
     def release(self) -> None:
-        """Unlocks the directory for other runs, and removes it if it was made for this run and is empty."""
+        """Unlocks the directory for other runs, and removes it, and folders above it, if they were made for this run and are empty."""
         if jax.process_index() != 0:
             return
         self._unmake()
@@ -149,9 +153,12 @@ class Workdir:
         return any(manifest_path(step).exists() or not mark_path(step).exists() for step in steps)
 
     def _unmake(self) -> None:
-        if self._made and [path.name for path in self.path.iterdir()] == [LOCK]:
-            (self.path / LOCK).unlink()
-            self.path.rmdir()
+        if not self._made or [path.name for path in self.path.iterdir()] != [LOCK]:
+            return
+        (self.path / LOCK).unlink()
+        with contextlib.suppress(OSError):  # another process has put something there
+            for folder in self._made:
+                folder.rmdir()
 
     def _check_begun(self) -> None:
         """For a directory without checkpoints: refuses a run that had some, and moves aside what a run without any left."""
@@ -196,10 +203,11 @@ class Workdir:
 def _locked(path: Path) -> tuple[Any, bool]:
     """The open lock file, and whether this process holds the lock; it does not on a file system without locks."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        real_path(path).mkdir(parents=True, exist_ok=True)  # what a link leads to need not be there yet
         file = (path / LOCK).open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UserError(f"cannot write into --workdir {path}: {error.strerror}") from None
+        reason = os.strerror(errno.ENOTDIR if isinstance(error, FileExistsError) else error.errno)
+        raise UserError(f"cannot write into --workdir {path}: {reason}") from None
     try:
         if not (alone := lock(file)):
             console.warn(f"the file system of {path} has no locks: make sure that no other run uses this --workdir")

@@ -24,6 +24,7 @@ from vivit_jax import console
 from vivit_jax.atomic import write_atomically
 from vivit_jax.config import Experiment, to_dict
 from vivit_jax.files import read_bytes
+from vivit_jax.runs.progress import RunProgress
 
 # For a writer in its own thread: how many rows may wait for it, and how long the end of a run waits.
 ROWS_WAITING, CLOSE_SECONDS = 10_000, 30.0
@@ -77,14 +78,16 @@ class JsonLines:
       path: the file.
       step: the step that the run resumes from.
       evaluated: the last step whose evaluation the checkpoint includes; None is `step`.
+      rows: how many rows were written before the checkpoint was, if that is known: it warns if there are fewer.
     """
 
-    def __init__(self, path: Path, step: int, evaluated: int | None = None) -> None:
+    def __init__(self, path: Path, step: int, evaluated: int | None = None, rows: int = 0) -> None:
         self._path = path
         evaluated = step if evaluated is None else evaluated
-        if step and not path.exists():
+        exists = path.exists()
+        if step and not exists:
             console.warn(f"{path} is gone: it begins anew, with the rows after step {step}")
-        lines = read_bytes(path).decode(errors="replace").splitlines() if path.exists() else []
+        lines = read_bytes(path).decode(errors="replace").splitlines() if exists else []
         kept = [number for number, line in enumerate(lines) if _is_kept(_row(line), step, evaluated)]
         last = max(kept, default=0)
         damaged = [n for n, line in enumerate(lines) if _row(line) is None and (n < last or _is_kept(_begun(line), step, evaluated))]
@@ -92,6 +95,8 @@ class JsonLines:
             console.warn(
                 f"{path} is damaged: {console.counted(len(damaged), 'line')}, from line {damaged[0] + 1} on, cannot be read: dropped"
             )
+        elif exists and len(kept) < rows:
+            console.warn(f"{path} has {len(kept)} of the {rows} rows that were written up to step {step}: the others are lost")
         write_atomically(path, "".join(f"{lines[number]}\n" for number in kept))
 
     def write(self, step: int, row: dict[str, float]) -> None:
@@ -202,20 +207,19 @@ class Detached:
             self._failure = error
 
 
-def make_writers(experiment: Experiment, directory: Path, step: int, evaluated: int | None = None) -> Writers:
+def make_writers(experiment: Experiment, directory: Path, progress: RunProgress) -> Writers:
     """The writers that the experiment asks for; none on hosts other than the first.
 
     Args:
       experiment: says which writers.
       directory: the work directory.
-      step: steps that the run has done before.
-      evaluated: the last step whose evaluation its checkpoint includes.
+      progress: how far the run has come.
     """
     if jax.process_index() != 0:
         return Writers({})
-    writers = {"metrics.jsonl": lambda: JsonLines(directory / "metrics.jsonl", step, evaluated)}
+    writers = {"metrics.jsonl": lambda: JsonLines(directory / "metrics.jsonl", progress.step, progress.evaluated, progress.rows)}
     if experiment.training.tensorboard:
-        writers["TensorBoard"] = lambda: TensorBoard(directory, step)
+        writers["TensorBoard"] = lambda: TensorBoard(directory, progress.step)
     if project := experiment.training.wandb:
         writers["Weights & Biases"] = lambda: Detached(lambda: WeightsAndBiases(project, experiment.name, directory, to_dict(experiment)))
     return Writers(writers)

@@ -103,7 +103,7 @@ def _signals_as_exceptions() -> Iterator[None]:
     """After its graceful stop uvicorn raises the signal again: here as an exception, so that everything is cleaned up on the way out."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt if number == signal.SIGINT else process.Terminated
+        raise KeyboardInterrupt if number == signal.SIGINT else process.Terminated(signal.Signals(number))
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -47,6 +47,7 @@ async def received(request: Request, folder: pathlib.Path, limits: ServingLimits
         raise _too_large(limits)
     with contextlib.ExitStack() as stack:
         try:
+            folder.mkdir(exist_ok=True)  # what cleans the system's temporary files may have removed it from a server that runs for weeks
             # Unbuffered, so that closing has nothing left to write: on a full disk it would fail in place of the answer.
             file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", buffering=0, delete=False))
             stack.callback(pathlib.Path(file.name).unlink, missing_ok=True)  # a server that stops may have removed the folder before

@@ -154,8 +154,7 @@ class NearestKind:
         Raises:
           UserError: for examples that may have several labels, or that are all of one class.
         """
-        if examples.label.ndim == 2:
-            raise UserError("kind knn needs videos of one class each, and a video of this data set may have several: use --kind linear")
+        check_one_class_each(several=examples.label.ndim == 2)
         present_classes(examples.label)
         one_hot = (examples.label[:, None] == np.arange(classes)).astype(np.float64)
         keys = unit(examples.features.astype(np.float64))
@@ -223,9 +222,7 @@ def folds(label: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.nd
 
     count = min(FOLDS, len(np.unique(groups)))
     if count < 2:
-        raise UserError(
-            "settings are chosen on held-out groups, and all videos are of one group: give a val split, or --groups that makes two or more"
-        )
+        raise one_group()
     several = label.ndim == 2
     splitter = GroupKFold(count) if several else StratifiedGroupKFold(count)
     with warnings.catch_warnings():
@@ -235,6 +232,24 @@ def folds(label: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.nd
         except ValueError:  # every class has fewer examples than folds
             parts = list(GroupKFold(count).split(label, None, groups))
     return [(fit, held) for fit, held in parts if several or len(np.unique(label[fit])) > 1] or parts
+
+
+def one_class() -> UserError:
+    """The error where there is nothing to tell apart."""
+    return UserError("a head needs videos of two or more classes to be fitted to, and all of these are of one: give a larger split")
+
+
+def one_group() -> UserError:
+    """The error where nothing can be held out."""
+    return UserError(
+        "settings are chosen on held-out groups, and all videos are of one group: give a val split, or --groups that makes two or more"
+    )
+
+
+def check_one_class_each(*, several: bool) -> None:
+    """Refuses kind `knn` where a video may have several classes."""
+    if several:
+        raise UserError("kind knn needs videos of one class each, and a video of this data set may have several: use --kind linear")
 
 
 def unit(features: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d"]:
@@ -283,5 +298,5 @@ def present_classes(label: np.ndarray) -> np.ndarray:
     """
     present = np.unique(label)
     if len(present) < 2:
-        raise UserError("a head needs videos of two or more classes to be fitted to, and all of these are of one: give a larger split")
+        raise one_class()
     return present

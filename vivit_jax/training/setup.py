@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 import flax.linen as nn
 
+from vivit_jax.models.families import ModelConfig
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.config import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
 from vivit_jax.training.devices.executors import Executor
 from vivit_jax.training.lora import check_full, trained_by
 from vivit_jax.training.losses import ClassWeights
-from vivit_jax.training.optimizer import make_optimizer
+from vivit_jax.training.optimizer import Optimizer, make_optimizer
 from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import TrainState, create_state
 from vivit_jax.training.step import TrainStep, make_train_step
@@ -24,6 +25,14 @@ class Sections(Protocol):
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     training: TrainingConfig
+
+
+def optimizer_of(sections: Sections, params: Any, model: ModelConfig, *, total: int, warmup: int) -> Optimizer:
+    """The optimiser of a run; arguments and errors are as for `set_up`."""
+    lora = sections.training.lora
+    check_full(lora, params)
+    learning_rate = make_schedule(sections.schedule, sections.optimizer.learning_rate, total=total, warmup=warmup)
+    return make_optimizer(sections.optimizer, learning_rate, params, model, trained_by(lora))
 
 
 def set_up(
@@ -53,9 +62,7 @@ def set_up(
       UserError: for patterns of the optimiser or of LoRA that match no parameter, or a warm-up longer than the run.
     """
     training = dataclasses.replace(sections.training, ema_decay=sections.training.decay_in(total))
-    check_full(training.lora, variables["params"])
-    learning_rate = make_schedule(sections.schedule, sections.optimizer.learning_rate, total=total, warmup=warmup)
-    optimizer = make_optimizer(sections.optimizer, learning_rate, variables["params"], module.config, trained_by(training.lora))
+    optimizer = optimizer_of(sections, variables["params"], module.config, total=total, warmup=warmup)
     state = executor.place(lambda tree: create_state(tree, optimizer, averaged=sections.training.averages), variables)
     step = make_train_step(
         module,

@@ -58,11 +58,26 @@ def head_variables(config: ModelConfig, heads: Mapping[str, Linear]) -> dict[str
     Raises:
       UserError: for a family whose head is not one linear layer on its features.
     """
-    headless = variable_shapes(dataclasses.replace(config, num_classes=None))
-    expected = {path: shape for path, shape in variable_shapes(config).items() if path not in headless}
+    expected = _head_shapes(config)
     given = {f"head_{name}" if name else "head": layer for name, layer in heads.items()}
     given = {f"{name}/{part}": getattr(layer, part) for name, layer in given.items() for part in ("kernel", "bias")}
     if {path: np.shape(value) for path, value in given.items()} != expected:
-        listed = ", ".join(f"{path} {shape}" for path, shape in expected.items())
-        raise UserError(f"a model of family {config.family} cannot take a linear head on its features: its head is {listed}")
+        raise _no_linear_head(config)
     return {path: np.asarray(value, np.float32) for path, value in given.items()}
+
+
+def check_linear_heads(config: ModelConfig) -> None:
+    """Refuses a model whose heads are not one linear layer each, before any is fitted."""
+    heads = [f"head_{name}" if name else "head" for name in config.heads]
+    if set(_head_shapes(config)) != {f"{head}/{part}" for head in heads for part in ("kernel", "bias")}:
+        raise _no_linear_head(config)
+
+
+def _head_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    headless = variable_shapes(dataclasses.replace(config, num_classes=None))
+    return {path: shape for path, shape in variable_shapes(config).items() if path not in headless}
+
+
+def _no_linear_head(config: ModelConfig) -> UserError:
+    listed = ", ".join(f"{path} {shape}" for path, shape in _head_shapes(config).items())
+    return UserError(f"a model of family {config.family} cannot take a linear head on its features: its head is {listed}")

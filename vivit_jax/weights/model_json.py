@@ -1,7 +1,6 @@
 """The two JSON files of a model directory: config.json on the network and its classes, preprocess.json on its input."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -172,4 +171,4 @@ def plain_provenance(provenance: Mapping) -> dict:
 def digest(config: Mapping, sampling: Mapping) -> str:
     """The SHA-256 of what config.json and preprocess.json say, however it is laid out; the weights have one of their own."""
     said = {name: value for name, value in config.items() if name not in ("contents_sha256", "weights_sha256")}
-    return hashlib.sha256(json.dumps([said, sampling], sort_keys=True).encode()).hexdigest()
+    return files.json_sha256([said, sampling])

@@ -196,6 +196,13 @@ def _builder_class(name: str) -> type:
     return type(name, (_VideoBuilder,), {"name": name, "VERSION": tfds.core.Version(VERSION)}, skip_registration=True)
 
 
+class _Info(tfds.core.DatasetInfo):
+    """Is made here, and nowhere else: tfds would look into its bucket, and leave an empty temporary folder behind each time."""
+
+    def initialize_from_bucket(self) -> None:
+        """Does nothing."""
+
+
 class _VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Writes `Contents`."""
 
@@ -206,7 +213,7 @@ class _VideoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
+        return _Info(
             builder=self,
             description=self._contents.description,
             features=features(self._contents.labels, multi_label=self._contents.multi_label),

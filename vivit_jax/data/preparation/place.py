@@ -20,7 +20,7 @@ from vivit_jax.atomic import exchange
 from vivit_jax.data.manifest import HASHES, MANIFEST, SHARD
 from vivit_jax.data.stored import FEATURES, INFO
 from vivit_jax.errors import UserError
-from vivit_jax.files import is_url, lock, real_path
+from vivit_jax.files import check_utf8, is_url, lock, real_path
 
 REPORT = "preparation.json"
 MISSING = "missing.csv"  # the clips that are listed but whose videos were not found
@@ -44,10 +44,11 @@ def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> path
     """A folder that the user named, with `~` read as the home folder.
 
     Raises:
-      UserError: for a URL, which would become the name of a local folder, and for `~` if no home folder is known.
+      UserError: for a URL, which would become the name of a local folder, a path that is not UTF-8, and for `~` if no home folder is known.
     """
     if is_url(folder):
         raise UserError(f"{folder} is a URL, and data sets lie in folders: mount the bucket, or copy it, and give its folder by {option}")
+    check_utf8(folder, option)
     try:
         return pathlib.Path(folder).expanduser()
     except RuntimeError:

@@ -72,7 +72,7 @@ def compare(
       UserError: for fewer than two runs, a wrong argument, or runs that were not evaluated on the same videos with the same labels.
     """
     paths, first = _with_baseline([pathlib.Path(run) for run in runs], None if baseline is None else pathlib.Path(baseline))
-    _check(paths, resamples, seed, batch_size)
+    _check(paths, resamples, seed, batch_size, None if out is None else pathlib.Path(out))
     contenders = open_contenders(paths, split, views)
     lineup = line_up(contenders)
     dataset = _dataset(contenders, data_dir)
@@ -100,12 +100,14 @@ def compare(
     return comparison
 
 
-def _check(paths: Sequence[pathlib.Path], resamples: int, seed: int, batch_size: int) -> None:
+def _check(paths: Sequence[pathlib.Path], resamples: int, seed: int, batch_size: int, out: pathlib.Path | None) -> None:
     if len(paths) < 2:
         raise UserError(f"a comparison needs at least two runs, got {len(paths)}")
     check_whole("resamples", resamples, 100)
     check_whole("seed", seed, 0)
     check_whole("batch_size", batch_size)
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file, and three files are written: give a folder")
 
 
 def _with_baseline(paths: list[pathlib.Path], baseline: pathlib.Path | None) -> tuple[list[pathlib.Path], int | None]:

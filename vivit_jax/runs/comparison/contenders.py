@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from vivit_jax import places
 from vivit_jax.console import warn
 from vivit_jax.data.splits import canonical
-from vivit_jax.errors import UserError
+from vivit_jax.errors import UserError, printable
 from vivit_jax.files import real_path
 from vivit_jax.models.families import ModelConfig, family_named
 from vivit_jax.preprocess import Views
-from vivit_jax.runs.record import RunRecord, open_run, read_config, read_evaluation
+from vivit_jax.runs.record import RunRecord, experiment_of, open_run, read_config, read_evaluation
 from vivit_jax.weights.model_dir import model_config_of
 from vivit_jax.weights.model_json import CONFIG, LOGITS, is_model_dir
 
@@ -81,7 +81,7 @@ def open_contenders(paths: Sequence[pathlib.Path], split: str | None = None, vie
 
 def _data_of(path: pathlib.Path, split: str | None, views: Views | None) -> str:
     """The options of `vivit evaluate` that score a model as a run was tested."""
-    experiment = open_run(path).experiment
+    experiment = experiment_of(path)
     data, (temporal, spatial) = experiment.data, views or experiment.evaluation.test_views
     options = ["--name", data.name, *(["--data_dir", data.data_dir] if data.data_dir else [])]
     return shlex.join([*options, "--split", split or data.test_split or "test", "--views", f"{temporal}x{spatial}"])
@@ -96,7 +96,7 @@ def unique_names(paths: Sequence[pathlib.Path]) -> list[str]:
             taken[i] += 1
     names: list[str] = []
     for of_path, count in zip(parts, taken, strict=True):
-        name = "/".join(of_path[-count:])
+        name = printable("/".join(of_path[-count:]))
         number = next(n for n in range(1, len(parts) + 1) if _numbered(name, n) not in names)
         names.append(_numbered(name, number))
     return names

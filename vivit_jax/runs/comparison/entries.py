@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from vivit_jax.analysis.average_precision import mean_average_precision
 from vivit_jax.analysis.bootstrap import Statistic, accuracy, bootstrap, interval
+from vivit_jax.errors import printable
 from vivit_jax.runs.comparison.contenders import Contender, description, family_name
 from vivit_jax.runs.comparison.costs import Costs
 from vivit_jax.runs.comparison.lineup import Lineup
@@ -59,7 +60,7 @@ def make_entry(
         return Entry(**common, members=tuple(one.name for one in contenders), top5=_top5(lineup, name))
     return Entry(
         **common,
-        path=str(contender.path),
+        path=printable(str(contender.path)),
         family=family_name(contender.model),
         model=description(contender.model),
         views=contender.views,
