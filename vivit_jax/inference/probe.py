@@ -105,6 +105,8 @@ def probe(
       UserError: for a split that does not exist, videos of one class or one group, or a family that takes no such head.
     """
     head, dataset = head or HeadConfig(), split_pass.dataset
+    if head.kind != "linear" and isinstance(dataset.labels, Mapping):
+        raise UserError(f"kind {head.kind} is for one head, but the data set has {', '.join(dataset.labels)}: use --kind linear")
     group_of = grouping(dataset, groups)
     passes = [split_pass, *([dataclasses.replace(split_pass, split=val_split)] if val_split else [])]
     for one in passes:
@@ -150,8 +152,6 @@ def _assembled(backbone: Pretrained, kind: str, heads: Mapping[str, Fitted], tra
     if kind == "linear":
         layers = {name: fitted.head.layer for name, fitted in heads.items()}
         return with_heads(backbone, layers, train.label_names, multi_label=multi_label)
-    if list(heads) != [""]:
-        raise UserError(f"knn is for one head, but the data set has {', '.join(heads)}: use --kind linear")
     return _with_memory(backbone, heads[""].head, train.label_names)
 
 

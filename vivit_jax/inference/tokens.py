@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -56,11 +56,9 @@ def tokens_of_passes(config: ProbeConfig, passes: Sequence[SplitPass], *, progre
       progress: whether to show progress bars.
 
     Raises:
-      UserError: for several heads, a disk without room for the tokens, or a model that gives NaN.
+      UserError: for a disk without room for the tokens, or a model that gives NaN.
     """
     first = passes[0]
-    if isinstance(first.dataset.labels, Mapping):
-        raise UserError(f"kind attentive is for one head, but the data set has {', '.join(first.dataset.labels)}: use --kind linear")
     forward, batches = _Forward(config, first.pretrained), [one.batches() for one in passes]
     counts = tuple(one.examples for one in batches)
     shape = (sum(counts), first.views[0] * first.views[1], *forward.shape_of(first.batch_size))
