@@ -20,6 +20,7 @@ from vivit_jax.data.preparation import builder, listing
 from vivit_jax.data.preparation.place import REPORT
 from vivit_jax.data.sampling import views_of_video
 from vivit_jax.data.video.reader import encode
+from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive, logits_of
@@ -310,6 +311,14 @@ def test_several_labels_and_several_heads(vivit, model_dir, sets, videos, tmp_pa
     assert set(load_model_dir(tmp_path / "heads").labels) == {"verb", "noun"}
     code, out, _ = vivit("predict", "--model", tmp_path / "heads", "--views", "1x1", videos[0])
     assert code == 0
+
+
+@pytest.mark.parametrize("kind", ["knn", "attentive"])
+def test_a_head_that_cannot_be_several_is_refused_before_any_video_is_seen(vivit, model_dir, sets, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(SplitPass, "batches", None)
+    place = ("--name", "actions", "--data_dir", sets, "--to", tmp_path / "heads")
+    code, _, err = vivit("probe", "--model", model_dir, *place, "--kind", kind)
+    assert (code, err) == (2, f"vivit: kind {kind} is for one head, but the data set has noun, verb: use --kind linear\n")
 
 
 @pytest.mark.slow

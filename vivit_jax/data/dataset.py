@@ -182,7 +182,8 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
             raise UserError(f"no data set {name!r} in {folder}: there is no such folder; --data_dir is that of `vivit prepare`")
         present = sorted(path.name for path in folder.glob("[a-z]*") if versions_of(path))
         raise UserError(
-            f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`, or give its --data_dir"
+            f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`, "
+            "or give its --data_dir (to train: --config.data.data_dir)"
         )
     listed = manifest.read(versions[-1])
     builder = open_builder(versions[-1])

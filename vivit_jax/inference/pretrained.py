@@ -35,7 +35,7 @@ class Classifier(weights.Pretrained):
           (label, probability) pairs, the most probable first; for several heads, these by head; for a list of files, a list of these.
 
         Raises:
-          UserError: as `vivit_jax.inference.predict.predict` does.
+          UserError: for a model without a head, frames of another shape or type, and a video that cannot be read, which it names.
         """
         return predict(self, video, top_k=top_k, views=views)
 
@@ -59,7 +59,7 @@ class Classifier(weights.Pretrained):
           (start, end, prediction) of each window, in seconds from the first frame; the prediction is as `predict` gives it.
 
         Raises:
-          UserError: as `vivit_jax.inference.windows.predict_windows` does.
+          UserError: for a model without a head; and where a video cannot be read on, after the windows before that place.
         """
         return predict_windows(self, video, window, every, top_k=top_k, views=views)
 

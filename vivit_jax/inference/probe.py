@@ -106,6 +106,8 @@ def probe(
       UserError: for a split that does not exist, videos of one class or one group, or a family that takes no such head.
     """
     head, dataset = head or HeadConfig(), split_pass.dataset
+    if head.kind != "linear" and isinstance(dataset.labels, Mapping):
+        raise UserError(f"kind {head.kind} is for one head, but the data set has {', '.join(dataset.labels)}: use --kind linear")
     group_of = grouping(dataset, groups)
     passes = [split_pass, *([dataclasses.replace(split_pass, split=val_split)] if val_split else [])]
     for one in passes:

@@ -123,7 +123,8 @@ def _check_same_videos(first: Contender, reference: Mapping, other: Contender, r
     ]
     if told:
         raise UserError(
-            f"{' and '.join(told)}, {len(reference)} and {len(rows)} in all: evaluate them on the same videos of the same data set"
+            f"{' and '.join(told)}; {first.name} has {len(reference)} in all and {other.name} {len(rows)}: "
+            "evaluate them on the same videos of the same data set"
         )
 
 
