@@ -27,7 +27,7 @@ AGAIN_SECONDS = 0.05
 
 # New objects after which to look for cyclic garbage; Python's own threshold is 700, or 2,000. The first look comes late: importing
 # libraries makes some 200,000 objects, and the first trace of a model hardly fewer.
-COLLECT_FIRST_AFTER, COLLECT_AFTER = 300_000, 50_000
+COLLECT_FIRST_AFTER, COLLECT_AFTER = 600_000, 50_000
 
 _program = "vivit"
 _owner: int | None = None
@@ -51,6 +51,9 @@ def begin(program: str) -> None:
     if _owner is not None:
         return
     _owner = os.getpid()
+    # NumPy, SciPy and OpenCV each start a thread of OpenBLAS for every further CPU. One without work looks for some before it sleeps, for
+    # 2^26 ticks of the clock, in worker processes too: now for 2^4.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     collect_seldom()
     for number in LAST_WORDS:
         signal.signal(number, _on_signal)
