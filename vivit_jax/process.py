@@ -51,9 +51,6 @@ def begin(program: str) -> None:
     if _owner is not None:
         return
     _owner = os.getpid()
-    # NumPy, SciPy and OpenCV each start a thread of OpenBLAS for every further CPU. One without work looks for some before it sleeps, for
-    # 2^26 ticks of the clock, in worker processes too: now for 2^4.
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     collect_seldom()
     for number in LAST_WORDS:
         signal.signal(number, _on_signal)
