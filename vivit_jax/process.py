@@ -28,7 +28,7 @@ AGAIN_SECONDS = 0.05
 
 # New objects after which to look for cyclic garbage; Python's own threshold is 700, or 2,000. The first look comes late: importing
 # libraries makes some 200,000 objects, and the first trace of a model hardly fewer.
-COLLECT_FIRST_AFTER, COLLECT_AFTER = 300_000, 50_000
+COLLECT_FIRST_AFTER, COLLECT_AFTER = 600_000, 50_000
 
 _program = "vivit"
 _owner: int | None = None

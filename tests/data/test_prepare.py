@@ -16,7 +16,8 @@ import tensorflow_datasets as tfds
 from vivit_jax.commands import prepare as command
 from vivit_jax.data.dataset import ensure_dataset, open_dataset
 from vivit_jax.data.layouts import motion_digits
-from vivit_jax.data.layouts.base import Clip
+from vivit_jax.data.layouts.base import Annotations, Clip
+from vivit_jax.data.preparation.making import jobs_of
 from vivit_jax.data.preparation.prepare import RefusedError, prepare
 from vivit_jax.data.preparation.transcode import frames_at_constant_rate, transcode
 from vivit_jax.data.video.reader import decode_frames, probe, stream_frames
@@ -313,6 +314,14 @@ def test_killed_in_the_middle_it_leaves_nothing_that_looks_like_a_data_set(tmp_p
     assert len(left) == 1
     prepare("folder", source, name="cut", data_dir=data)
     assert [path.name for path in data.iterdir()] == ["cut"]
+
+
+def test_ordering_the_clips_of_a_large_data_set_takes_no_time(tmp_path):
+    clips = [Clip(str(number), ("val", "train")[number % 2], "a", tmp_path / str(number)) for number in range(50_000)]
+    began = time.process_time()
+    jobs = jobs_of(Annotations(clips, ("a",)))
+    assert time.process_time() - began < 5  # a look at all clips for each took a minute
+    assert [job[0].split for job in jobs] == ["train"] * 25_000 + ["val"] * 25_000
 
 
 @pytest.mark.parametrize("name", ["Upper", "with-dash", "9", "", "a/b"])

@@ -13,7 +13,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.training.config import ParallelConfig
 from vivit_jax.training.evaluation import Scoring, score_batches
 from vivit_jax.training.forward import Watch
-from vivit_jax.training.metrics import score, score_clips
+from vivit_jax.training.metrics import score, score_clips, score_multi_label
 from vivit_jax.weights import Pretrained
 
 PARALLEL = ParallelConfig(data=1)
@@ -78,6 +78,13 @@ def test_scores_are_those_of_scikit_learn(expected):
     assert {name: entry["examples"] for name, entry in found["per_class"].items()} == dict(
         zip(tiny.CLASSES, np.bincount(label).tolist(), strict=True)
     )
+
+
+def test_in_the_area_examples_of_equal_scores_count_as_in_scikit_learn():
+    generator = np.random.default_rng(0)
+    logits, present = generator.integers(0, 4, (60, 3)).astype(np.float32), generator.integers(0, 2, (60, 3))
+    areas = [sklearn_metrics.roc_auc_score(present[:, i], logits[:, i]) for i in range(3)]
+    assert score_multi_label(logits, present, "abc").aucs.tolist() == pytest.approx(areas, abs=1e-12)
 
 
 def test_of_two_classes_area_and_f1_are_those_of_the_second():

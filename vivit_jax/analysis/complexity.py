@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import flax
 import jax
@@ -21,8 +21,9 @@ ELEMENTWISE = frozenset({"add", "sub", "mul", "div", "max", "min", "neg", "abs",
 REDUCTIONS = frozenset({"reduce_sum", "reduce_max", "reduce_min"})
 
 
-def variable_tree(config: ModelConfig) -> dict:
-    """The tree of a model's variables as `jax.ShapeDtypeStruct`s: `params`, and its other collections by name."""
+@functools.lru_cache(maxsize=32)
+def variable_tree(config: ModelConfig) -> Mapping[str, dict]:
+    """The tree of a model's variables as `jax.ShapeDtypeStruct`s: `params`, and its other collections by name. It is traced once."""
     return jax.eval_shape(build(config).init, jax.random.key(0), _video(config, batch=1))
 
 
@@ -123,7 +124,8 @@ def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1, 
     """
     plain = as_trained(config)
     variables = variable_tree(plain)
-    params = flax.traverse_util.flatten_dict(variables.pop("params"), sep="/")
+    collections = {name: tree for name, tree in variables.items() if name != "params"}
+    params = flax.traverse_util.flatten_dict(variables["params"], sep="/")
     still = {path: leaf for path, leaf in params.items() if frozen and frozen(path)}
     trained = {path: leaf for path, leaf in params.items() if path not in still}
 
@@ -133,7 +135,7 @@ def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1, 
         logits, _ = module.apply({"params": params, **collections}, video, train=True, rngs=rngs, mutable=list(collections))
         return sum(leaf.sum() for leaf in jax.tree.leaves(logits))
 
-    arguments = trained, still, variables, _video(plain, clips), jax.random.key(0)
+    arguments = trained, still, collections, _video(plain, clips), jax.random.key(0)
     return arithmetic(jax.make_jaxpr(jax.value_and_grad(total))(*arguments).jaxpr).products
 
 

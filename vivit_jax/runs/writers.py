@@ -12,9 +12,10 @@ import math
 import os
 import queue
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -117,8 +118,9 @@ class TensorBoard:
     """Writes TensorBoard events into the work directory."""
 
     def __init__(self, directory: Path, step: int) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        with _passing_over("torch"):  # tensorboardX imports it where it is installed, for seconds, and needs it for other things
+            from tensorboardX.event_file_writer import EventsWriter
+            from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         directory.mkdir(parents=True, exist_ok=True)
         self._events: EventsWriter | None = EventsWriter(str(directory / "events"))
@@ -223,6 +225,17 @@ def make_writers(experiment: Experiment, directory: Path, progress: RunProgress)
     if project := experiment.training.wandb:
         writers["Weights & Biases"] = lambda: Detached(lambda: WeightsAndBiases(project, experiment.name, directory, to_dict(experiment)))
     return Writers(writers)
+
+
+@contextlib.contextmanager
+def _passing_over(package: str) -> Iterator[None]:
+    """While this is open, a package that was not imported before counts as not installed."""
+    sys.modules.setdefault(package, None)
+    try:
+        yield
+    finally:
+        if sys.modules[package] is None:
+            del sys.modules[package]
 
 
 def _row(line: str) -> dict | None:

@@ -237,10 +237,19 @@ def _log_odds(logits: Float[np.ndarray, "b classes"], log_probability: Float[np.
 
 
 def _areas(scores: Float[np.ndarray, "b classes"], present: Bool[np.ndarray, "b classes"]) -> Float[np.ndarray, " classes"]:
-    from sklearn.metrics import roc_auc_score  # takes a while to import
-
     defined = present.any(axis=0) & ~present.all(axis=0) & np.isfinite(scores).all(axis=0)
-    return np.array([roc_auc_score(present[:, i], scores[:, i]) if defined[i] else np.nan for i in range(present.shape[1])])
+    return np.array([_area(scores[:, i], present[:, i]) if defined[i] else np.nan for i in range(present.shape[1])])
+
+
+def _area(scores: Float[np.ndarray, " b"], present: Bool[np.ndarray, " b"]) -> float:
+    """Mann and Whitney's form: the share of pairs, of an example with the class and one without, in which the first scores higher.
+
+    Ties count half. scikit-learn takes a second to import, and ten times as long for it.
+    """
+    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    positive, negative = int(present.sum()), int((~present).sum())
+    return (ranks[present].sum() - positive * (positive + 1) / 2) / (positive * negative)
 
 
 def _average_precisions(scores: Float[np.ndarray, "b classes"], present: Bool[np.ndarray, "b classes"]) -> Float[np.ndarray, " classes"]:

@@ -117,7 +117,7 @@ class Annotations:
         """Splits with clips whose classes are not known."""
         return tuple(split for split in self.splits if any(clip.split == split and not is_known(clip.label) for clip in self.clips))
 
-    @property
+    @functools.cached_property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits: the usual three in their order, then others by name."""
         found = {clip.split for clip in self.clips}

@@ -35,14 +35,15 @@ def use_usual_cache() -> None:
 
     Without a home folder, or one that can be written to, there is none, and nothing is said: the command then only takes a second longer.
     """
-    if jax.config.jax_compilation_cache_dir is None:
-        with contextlib.suppress(RuntimeError, OSError):
-            folder = Path(USUAL_CACHE).expanduser()
+    given = jax.config.jax_compilation_cache_dir
+    with contextlib.suppress(RuntimeError, OSError):
+        folder = given or Path(USUAL_CACHE).expanduser()
+        if not given:
             folder.mkdir(parents=True, exist_ok=True)
-            _keep_in(folder)
+        _keep_in(folder)
 
 
-def _keep_in(folder: Path) -> None:
+def _keep_in(folder: str | Path) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     # Small programs too: a start has dozens of them, and each takes longer to compile than to read.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
