@@ -361,7 +361,7 @@ def test_what_is_refused(options, told, vivit, model_dir, sets, tmp_path, monkey
 def test_videos_of_one_class_are_refused(vivit, model_dir, sets, tmp_path):
     code, _, err = vivit("probe", "--model", model_dir, "--data_dir", sets, "--to", tmp_path / "probe", "--name", "alike")
     assert (code, err.count("\n")) == (2, 1)
-    assert "of one class" in err
+    assert "two or more classes" in err
 
 
 def test_features_refuse_what_they_cannot_do(vivit, model_dir, sets, tmp_path):

@@ -10,7 +10,7 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.inference.scores import Conditions, to_record, write_record
 from vivit_jax.training.config import EvaluationConfig
 from vivit_jax.training.evaluation import Evaluation
-from vivit_jax.training.metrics import joint_hits, score, score_multi_label
+from vivit_jax.training.metrics import joint_hits, score, score_clips, score_multi_label
 
 
 def random_logits(label, classes, skill, seed, *, of_all=0):
@@ -27,7 +27,11 @@ def evaluation(label, logits, labels, *, views=2):
     multi_label = label[""].ndim == 2 if "" in label else False
     heads = {name: (score_multi_label if multi_label else score)(logits[name], label[name], labels[name]) for name in label}
     hits, hits5 = (heads[""].hits, heads[""].hits5) if "" in heads else joint_hits(logits, label)
-    return Evaluation(views, heads, {}, hits, hits5, np.arange(len(next(iter(label.values())))), label, logits, multi_label)
+    best = {
+        name: np.argsort(-values, axis=1)[:, None, :5].repeat(views, axis=1) for name, values in logits.items()
+    }  # all views say the same
+    clips = {name: score_clips(best[name], label[name]) for name in label}
+    return Evaluation(views, heads, clips, hits, hits5, np.arange(len(next(iter(label.values())))), label, logits, multi_label)
 
 
 def write_evaluation(path, scores, *, names=None, name="toys", split="test", views=(2, 1), step=None):

@@ -56,7 +56,7 @@ def test_overrides_take_what_the_type_of_a_key_allows(tmp_path):
     def parsed(*flags):
         return experiment_of(cli.parse("train", [f"--config={config}", "--workdir", "x", *flags])[1])
 
-    assert parsed("--config.training.compilation_cache=~/here").training.compilation_cache == "~/here"  # None in the file
+    assert parsed("--config.training.compilation_cache=~/here").training.compilation_cache == str(Path.home() / "here")  # None in the file
     assert parsed("--config.name=2024", "--config.model.clip=4,16,16").name == "2024"
     assert parsed("--config.training.wandb=None", "--config.optimizer.learning_rate", "3").optimizer.learning_rate == 3.0
     assert parsed("--config.optimizer.nesterov").optimizer.nesterov

@@ -107,11 +107,11 @@ def test_bad_input_is_one_line_and_exit_code_2(prepared, tmp_path, capsys, flags
     ("flag", "expected"),
     [
         ("schedule.warmup_steps=2000", "the warm-up of 2000 steps does not fit into a run of"),
-        ("training.batch_size=12", "does not divide over 8 devices"),
+        ("training.batch_size=12", "cannot be divided over 8 devices"),
         ("evaluation.best=topp", "unknown evaluation.best 'topp': did you mean 'top5'"),
         ("data.train_split=trian", "data set motion_digits has no split 'trian'"),
         ("loss.class_weights=(1.0, 2.0)", "got 2 numbers for classes 8"),
-        ("augment.repeats=3", "does not divide into augment.repeats 3"),
+        ("augment.repeats=3", "is not divisible by augment.repeats 3"),
     ],
 )
 def test_what_cannot_work_is_refused_before_a_data_set_is_made(flag, expected, tmp_path, capsys):

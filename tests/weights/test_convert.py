@@ -162,7 +162,7 @@ def test_blocks_that_attend_in_another_order_than_the_source_are_refused(tmp_pat
 def test_a_head_that_reads_another_feature_is_not_kept(tmp_path):
     own_model(tmp_path / "a", factorisation="spatio_temporal_attention")
     to_mean = (tmp_path / "a", "--to", tmp_path / "b", "--pool", "mean")
-    with pytest.raises(UserError, match=r"it reads tokens pooled by token, and the model pools by mean: set pool to token, or let head"):
+    with pytest.raises(UserError, match=r"it reads tokens pooled by token, and the model pools by mean: set pool to token, or head"):
         vivit_convert(*to_mean)
     vivit_convert(*to_mean, "--head", "fresh")
     assert not load_model_dir(tmp_path / "b").variables["params"]["head"]["kernel"].any()

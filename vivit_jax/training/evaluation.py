@@ -118,8 +118,9 @@ class Evaluation:
         Where there are several views, a head also has `clip_top1` and `clip_top5`.
         """
         common = {"views": self.views, "examples": self.examples}
-        by_view = {name: clips.to_dict() if self.views > 1 else {} for name, clips in self.clips.items()}
-        heads = {name: scores.to_dict() | by_view[name] for name, scores in self.heads.items()}
+        heads = {name: scores.to_dict() for name, scores in self.heads.items()}
+        if self.views > 1:
+            heads = {name: scores | self.clips[name].to_dict() for name, scores in heads.items()}
         if list(heads) == [""]:
             return common | heads[""]
         return common | {"top1": self.top1, "top5": self.top5, "loss": self.loss, "hits": self.hits, "heads": heads}
