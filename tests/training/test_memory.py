@@ -8,7 +8,8 @@ import pytest
 import tiny
 
 from vivit_jax.models.families import make_config
-from vivit_jax.runs.memory import advice, is_out_of_memory
+from vivit_jax.runs import memory
+from vivit_jax.runs.memory import advice, is_out_of_memory, warn_of_large_step
 from vivit_jax.training.devices.executors import make_executor
 
 STAYS = "the numbers stay the same"
@@ -78,3 +79,13 @@ def test_a_run_that_does_not_fit_ends_in_one_line(start, tmp_path):
     assert "add --config.training.accumulation=2 or --config.model.remat=True, and the numbers stay the same; or, if" in last
     assert "the same command goes on" in last
     assert "Traceback" not in run.output()
+
+
+def test_a_step_larger_than_the_device_is_told_before_it_is_compiled(monkeypatch, capsys):
+    experiment = tiny.experiment(training={"batch_size": 32})
+    executor = make_executor(experiment.parallel)
+    warn_of_large_step(experiment, executor)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(memory, "memory_of_device", lambda: 10_000)
+    warn_of_large_step(experiment, executor)
+    assert f"likely to run out of memory: {advice(experiment, executor).split(';')[0]}" in capsys.readouterr().out

@@ -1,11 +1,45 @@
-"""Says what to change so that a run fits into the memory of a device."""
+"""Tells of a run that does not fit into the memory of a device, and says what to change so that it does."""
+
+import dataclasses
+import math
 
 import jax
+import psutil
 
+from vivit_jax import console
 from vivit_jax.analysis.complexity import variable_tree
+from vivit_jax.analysis.training_memory import training_bytes
 from vivit_jax.config import Experiment
 from vivit_jax.models.families import ModelConfig
 from vivit_jax.training.devices.executors import Executor
+
+# A step keeps at most about so many times the bytes of its clips, in float32: smaller ones are not estimated, which takes a second.
+MOST_TIMES_CLIPS = 200
+# The share of the memory up to which nothing is said: other programs, and XLA's own buffers, take some of it.
+NO_WORD_UP_TO = 0.9
+
+
+def warn_of_large_step(experiment: Experiment, executor: Executor) -> None:
+    """Warns of a step that is likely to need more memory than a device has, before minutes are spent on reading and compiling."""
+    training, memory = experiment.training, memory_of_device()
+    of_device = dataclasses.replace(training, batch_size=training.batch_size // executor.batch_shards)
+    clips = of_device.batch_size * 3 * math.prod(experiment.model.clip) * 4
+    if memory is None or MOST_TIMES_CLIPS * clips < memory:
+        return
+    needed = sum(training_bytes(dataclasses.replace(experiment, training=of_device)).values())
+    if needed > NO_WORD_UP_TO * memory:
+        console.warn(
+            f"a training step takes about {needed / 1e9:,.0f} GB, and the device has {memory / 1e9:,.0f} GB, so it is likely to run out of "
+            f"memory: {_training_advice(experiment, executor)}"
+        )
+
+
+def memory_of_device() -> int | None:
+    """Bytes that a device has for arrays; None if it does not tell. CPU devices share the machine's."""
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return psutil.virtual_memory().total // jax.local_device_count()
+    return (device.memory_stats() or {}).get("bytes_limit")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ from vivit_jax.inference.scores import Conditions, to_record, write_record
 from vivit_jax.runs import overview
 from vivit_jax.runs.assembly import check_experiment, check_optimizer, class_weights_of, complete, make_run, split_batches
 from vivit_jax.runs.loop import Loop
-from vivit_jax.runs.memory import advice, is_out_of_memory
+from vivit_jax.runs.memory import advice, is_out_of_memory, warn_of_large_step
 from vivit_jax.runs.probed_head import with_probed_head
 from vivit_jax.runs.report.write import write_report
 from vivit_jax.runs.run import Run
@@ -97,6 +97,7 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption,
     if restart:
         workdir.restart()
     workdir.check(experiment)
+    warn_of_large_step(experiment, executor)
     if experiment.init.head == "probe" and not workdir.has_checkpoints:
         variables, fitted = with_probed_head(experiment, dataset, variables)
         origin = (*origin, fitted)
