@@ -42,6 +42,7 @@ def test_counts_are_exact_with_a_partial_last_batch(by_hand, model_dir, data_dir
     assert [(row["label"], row["prediction"]) for row in scores["predictions"]] == [row[:2] for row in by_hand]
     assert [row["probability"] for row in scores["predictions"]] == pytest.approx([row[2] for row in by_hand], rel=1e-4)
     assert f"{hits} of {TEST_VIDEOS}" in text
+    assert f"clip_top1 {scores['clip_top1']:.4f}, 2x1 views of {scores['gmac_view']:.4g} GMAC" in text
 
 
 def test_classes_are_matched_by_name_whatever_their_order(model_dir, data_dir, tmp_path, vivit):

@@ -93,6 +93,7 @@ class Arithmetic:
         return Arithmetic(self.products * times, self.elementwise * times)
 
 
+@functools.lru_cache(maxsize=32)
 def count_arithmetic(config: ModelConfig, *, as_run: bool = False) -> Arithmetic:
     """The work of one forward pass over one view; the same for every attention backend.
 

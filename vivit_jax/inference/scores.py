@@ -38,6 +38,7 @@ class Conditions:
       views: (temporal, spatial) views of each video.
       flip: whether each view was also scored mirrored.
       average: what was averaged over the views, `logits` or `probabilities`.
+      gmac_view: 10^9 multiply-accumulates of the model for one view; None if unknown.
       step: the training step of the model; None if unknown.
       labels_from: where the names of the model's classes come from.
       refused: clips of the split that `vivit prepare` could not store.
@@ -48,6 +49,7 @@ class Conditions:
     views: Views
     flip: bool = False
     average: str = "logits"
+    gmac_view: float | None = None
     step: int | None = None
     labels_from: str = "model"
     refused: int = 0
@@ -59,6 +61,7 @@ class Conditions:
             "spatial_views": self.views[1],
             **({"flip": True} if self.flip else {}),
             **({"average": self.average} if self.average != "logits" else {}),
+            **({"gmac_view": self.gmac_view} if self.gmac_view is not None else {}),
             "labels_from": self.labels_from,
             **({"refused": self.refused} if self.refused else {}),
         }

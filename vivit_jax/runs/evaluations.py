@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from vivit_jax.analysis.complexity import count_arithmetic
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.summary import refused_clips
@@ -42,6 +43,7 @@ class EvaluationPlan:
             views=asked.views,
             flip=asked.flip,
             average=asked.pretrained.average,
+            gmac_view=count_arithmetic(asked.pretrained.model.config).multiply_accumulates / 1e9,
             step=self.step,
             labels_from=labels_from,
             refused=refused_clips(asked.dataset, asked.split),

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from vivit_jax import console, extras
 from vivit_jax.accelerators import tell_of_unused_gpu
+from vivit_jax.analysis.complexity import count_arithmetic
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.config_file import read_config
 from vivit_jax.data.dataset import VideoDataset, dataset_to_be, ensure_dataset
@@ -159,6 +160,7 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
             views=views,
             flip=flip,
             average=experiment.evaluation.average,
+            gmac_view=count_arithmetic(experiment.model).multiply_accumulates / 1e9,
             step=loop.model_step,
             refused=refused_clips(dataset, data.test_split),
         )

@@ -131,9 +131,11 @@ def _scores(evaluation: dict) -> dict[str, object]:
     numbers = {key: evaluation.get(key) for key in keys}
     shown = {NAMES.get(key, key): _shown(key, value) for key, value in numbers.items() if isinstance(value, float | int)}
     views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
-    step = evaluation.get("step")
+    step, gmac, count = evaluation.get("step"), evaluation.get("gmac_view"), evaluation.get("views")
+    known = isinstance(gmac, float | int) and isinstance(count, int)
     return shown | {
         "views": f"{views} and mirrored" if evaluation.get("flip") else views,
+        "arithmetic of a video": f"{count} x {gmac:.4g} GMAC" if known else None,
         "step of the model": "unknown" if step is None else step,
     }
 
