@@ -240,10 +240,10 @@ def test_data_that_go_away_cost_no_step(tmp_path, monkeypatch, capsys, where):
         def __iter__(self):
             raise UserError("the disk is away")
 
-    def evaluation(dataset, split, preprocess, data, *, views=(1, 1), flip=False, batch_size, shard=(0, 1)):
-        return GoneInEvaluation(split, batch_size, views, shard)
+    def evaluation(records, preprocess, data, *, views=(1, 1), flip=False, batch_size, shard=(0, 1)):
+        return GoneInEvaluation(records.split, batch_size, views, shard)
 
-    def training(dataset, split, preprocess, data, augment, *, batch_size, seed, shard=(0, 1)):
+    def training(records, preprocess, data, augment, *, batch_size, seed, shard=(0, 1)):
         return Gone(batch_size, shard, seed)
 
     with monkeypatch.context() as patch:
