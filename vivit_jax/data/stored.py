@@ -74,8 +74,11 @@ def stored_labels(feature: "tfds.features.FeatureConnector") -> tuple[Labels, bo
 
 
 def _heads(feature: "tfds.features.FeatureConnector") -> Mapping[str, "tfds.features.ClassLabel"]:
-    """The feature of each head, empty if the label has no heads; tfds's dict of features is not a Python Mapping."""
-    return dict(feature.items()) if hasattr(feature, "items") else {}
+    """The feature of each head by name, empty if the label has no heads.
+
+    They are sorted: tfds keeps them in a protocol buffer, whose order is another one in each process.
+    """
+    return dict(sorted(feature.items())) if hasattr(feature, "items") else {}
 
 
 def _read_text(path: pathlib.Path) -> str:
