@@ -15,6 +15,7 @@ from vivit_jax.cli import train as main
 from vivit_jax.config import resolve
 from vivit_jax.config_file import read_config
 from vivit_jax.errors import UserError
+from vivit_jax.runs import train as runs_train
 from vivit_jax.weights.model_dir import load_model_dir
 
 CONFIG = f"--config={Path(__file__).with_name('tiny_config.py')}"
@@ -121,6 +122,16 @@ def test_what_cannot_work_is_refused_before_a_data_set_is_made(flag, expected, t
     assert expected in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("planned", [None, "planned"])
+def test_an_experiment_is_checked_and_warned_of_once(planned, monkeypatch):
+    checked = []
+    monkeypatch.setattr(runs_train, "dataset_to_be", lambda name, data_dir: planned)
+    monkeypatch.setattr(runs_train, "ensure_dataset", lambda name, data_dir: "made")
+    monkeypatch.setattr(runs_train, "check_experiment", lambda experiment, executor, dataset: checked.append(dataset))
+    assert runs_train.checked_dataset(tiny.experiment(), None) == "made"
+    assert checked == [planned or "made"]
 
 
 def test_what_cannot_work_puts_no_run_aside(prepared, tmp_path, capsys):

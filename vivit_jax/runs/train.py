@@ -129,6 +129,7 @@ def checked_dataset(experiment: Experiment, executor: Executor) -> VideoDataset:
     place = experiment.data.name, experiment.data.data_dir
     if planned := dataset_to_be(*place):
         check_experiment(experiment, executor, planned)
+        return ensure_dataset(*place)
     dataset = ensure_dataset(*place)
     check_experiment(experiment, executor, dataset)
     return dataset
