@@ -168,7 +168,7 @@ def _keep(arguments: argparse.Namespace, planned: "EvaluationPlan", evaluation: 
 
     record = to_record(evaluation, planned.conditions(labels_from), names)
     write_record(record, planned.out)
-    _print(evaluation, planned, record["gmac_view"])
+    _print(evaluation, planned, record)
     if record.get("refused"):
         console.say(f"{record['refused']} clips of {planned.asked.split} were refused by `vivit prepare` and are not counted")
     if arguments.out and _is_table(arguments.out):
@@ -205,7 +205,7 @@ def _levels(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _print(evaluation: "Evaluation", planned: "EvaluationPlan", gmac_view: float) -> None:
+def _print(evaluation: "Evaluation", planned: "EvaluationPlan", record: dict) -> None:
     metric = "average_precision" if evaluation.multi_label else "top1"
     for head, scores in evaluation.heads.items():
         counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]
@@ -220,11 +220,10 @@ def _print(evaluation: "Evaluation", planned: "EvaluationPlan", gmac_view: float
         if len(shown) < len(counted):
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
     asked = planned.asked
-    views = f"{asked.views[0]}x{asked.views[1]} views{', each mirrored too,' if asked.flip else ''} of {gmac_view:.4g} GMAC"
+    views = f"{asked.views[0]}x{asked.views[1]} views{', each mirrored too,' if asked.flip else ''} of {record['gmac_view']:.4g} GMAC"
     tells = top5_tells(scores.labels for scores in evaluation.heads.values())
     shown = [(name, value) for name, value in list(evaluation.summary().items())[1:] if name != "top5" or tells]
-    if "" in evaluation.clips and evaluation.views > 1:
-        shown += [(name, value) for name, value in evaluation.clips[""].to_dict().items() if name != "clip_top5" or tells]
+    shown += [(name, record[name]) for name in ("clip_top1", "clip_top5") if name in record and (name != "clip_top5" or tells)]
     others = "".join(f", {name} {value:.4f}" for name, value in shown)
     of_step = f", model of step {planned.step}" if planned.step is not None else ""
     console.say(
