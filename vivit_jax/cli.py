@@ -55,12 +55,12 @@ COMMANDS = {
     "serve": ("vivit_jax.commands.serve", "show models on a local page, and answer programs in JSON"),
     "inspect": ("vivit_jax.commands.inspect", "describe a config, a model or a data set"),
     "compare": ("vivit_jax.commands.compare", "compare runs on the same videos"),
-    "soup": ("vivit_jax.commands.soup", "average the weights of several runs, as far as it helps"),
+    "soup": ("vivit_jax.commands.soup", "average the weights of several runs, if that raises the score"),
     "bench": ("vivit_jax.commands.bench", "measure the speed of a step, or of reading a data set"),
     "convert": ("vivit_jax.commands.convert", "make a model from weights in another format, or from an image model"),
     "export": ("vivit_jax.commands.export", "write a model for Hugging Face, torchvision, ONNX, or as a StableHLO program"),
     "push": ("vivit_jax.commands.push", "put a model onto the Hugging Face hub, with a card"),
-    "completion": ("vivit_jax.commands.completion", "let the shell complete all this at the Tab key"),
+    "completion": ("vivit_jax.commands.completion", "complete commands, options and files at the Tab key"),
 }
 
 

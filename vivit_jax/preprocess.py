@@ -37,7 +37,7 @@ class Preprocess:
       crop: (height, width) of the crop, in pixels.
       mean: the mean of each RGB channel, for pixels in [0, 1].
       std: the standard deviation of each RGB channel, for pixels in [0, 1]. Mean and std of 0.5 give Scenic's range [-1, 1].
-      rate: frames a second of a clip, whatever those of its video; where given, it replaces `stride`.
+      rate: frames a second of a clip, whatever those of its video; if given, it replaces `stride`.
       sampling: `dense`, frames `stride` or 1 / `rate` apart; or `segments`, one of each of as many equal parts of the whole video.
       padding: what a video shorter than a clip does: `loop` or `hold` its last frame.
     """

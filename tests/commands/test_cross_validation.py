@@ -121,7 +121,7 @@ def test_what_cannot_be_folded_is_refused_before_anything_is_trained(people, tmp
         (("--folds", "7"), "6 groups of clips are too few for 7 folds"),
         (("--folds", "2", "--group", "kitchen"), "no column 'kitchen'"),
         (("--folds", "2", "--config.evaluation.patience=2"), "give --fold_validation"),
-        (("--group", "person"), "mean nothing without --folds"),
+        (("--group", "person"), "have no effect without --folds"),
         (("--folds", "2", "--config.data.train_split=train"), "leave --config.data.train_split out"),
     ):
         assert main(command(tmp_path / "runs", people, *more)) == 2

@@ -29,7 +29,7 @@ def contents(folder):
 
 
 @pytest.mark.fault(
-    promise="A disk that fills up under a command costs nothing that was there, and leaves nothing half written",
+    promise="A disk that fills up under a command destroys no file, and leaves none half written",
     provoked="a limit on the size of files under predict, soup, export, inspect, serve --space and push, over old files and new ones",
     seen="one line with the name that was given, the system's reason and what to do; exit code 1",
     trials=7,

@@ -104,7 +104,7 @@ def test_the_folder_of_a_data_set_is_told_the_command_that_describes_it(data_dir
         ((), "give either"),
         (("nothing.py",), "nothing.py does not exist"),
         (("--name", "nothing"), "nothing"),
-        (("nothing.py", "--originals", "videos"), "--originals means nothing without --name, a data set"),
+        (("nothing.py", "--originals", "videos"), "--originals has no effect without --name, a data set"),
     ],
 )
 def test_what_is_not_there_is_one_line(arguments, told, tmp_path, vivit):

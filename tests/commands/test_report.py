@@ -358,7 +358,7 @@ def test_torn_and_foreign_rows_of_metrics_are_counted_and_the_others_read(workdi
     text = "\n".join([whole[0], *foreign, *whole[1:]])
     (workdir / "metrics.jsonl").write_bytes(text.encode(errors="surrogateescape"))
     assert open_run(workdir).metrics() == [json.loads(row) for row in whole]
-    assert f"7 of {7 + len(whole)} rows are no metrics" in " ".join(capsys.readouterr().out.split())
+    assert f"7 of {7 + len(whole)} rows are not metrics" in " ".join(capsys.readouterr().out.split())
 
 
 def test_scores_of_an_earlier_version_with_classes_by_number_are_read(workdir, vivit):

@@ -152,7 +152,7 @@ def test_lists_and_class_names_of_two_versions_are_not_mixed(tmp_path, film):
         (tmp_path / version).mkdir()
         (tmp_path / version / "train.csv").write_text(f"label,youtube_id,time_start,time_end,split\n{name},a,0,10,train\n")
         (tmp_path / f"label_map_{version}.txt").write_text(f"{name}\nzumba\n")
-    refused("kinetics", tmp_path, r"k400/train\.csv and .*k600/train\.csv differ: name the one that is meant")
+    refused("kinetics", tmp_path, r"k400/train\.csv and .*k600/train\.csv differ: give the right one")
     for version in ("k400", "k600"):
         (tmp_path / version / "train.csv").write_text("a.mp4 0\nb.mp4 1\n")
     refused("kinetics", tmp_path, r"label_map_k400\.txt and .*label_map_k600\.txt name other classes")

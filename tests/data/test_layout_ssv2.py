@@ -47,7 +47,7 @@ def test_ssv2(tmp_path, film, prefix):
 
 def test_slips_of_ssv2_are_refused_by_entry(tmp_path, film):
     lay(tmp_path, film, ["1.webm"], **{"labels.json": SSV2_LABELS, "train.json": [{"id": "1", "template": "Eating [something]"}]})
-    refused("ssv2", tmp_path, r"train\.json entry 1: 'Eating something' is none of the 3 classes")
+    refused("ssv2", tmp_path, r"train\.json entry 1: 'Eating something' is not one of the 3 classes")
     (tmp_path / "train.json").write_text('[{"id": "1"}]')
     refused("ssv2", tmp_path, "entry 1: expected an object with id, template, found no template")
     (tmp_path / "train.json").write_text("[")

@@ -70,7 +70,7 @@ def test_folder_needs_no_val(folder):
 
 
 @pytest.mark.fault(
-    promise="Slips of a folder of videos are refused by name",
+    promise="Mistakes in a folder of videos are refused by name",
     provoked="a missing folder, a misspelt split, an empty class, a class of test alone, an empty split",
     seen="one line that names the folder",
     trials=5,
@@ -111,7 +111,7 @@ def test_the_same_video_in_two_splits_is_refused(folder, contents):
 
 
 @pytest.mark.fault(
-    promise="No link and no `../` leads out of a folder that was named as the limit",
+    promise="No link and no `../` leads out of the folder that `--within` names",
     provoked="links out of `--within`",
     seen="one line that names the link",
     trials=1,
@@ -231,8 +231,8 @@ def test_csv_paths_may_have_spaces(folder, contents):
 
 
 @pytest.mark.fault(
-    promise="Slips of a list are refused by line and name",
-    provoked="missing files, duplicate paths, paths out of the source, times and labels that are none",
+    promise="Mistakes in a list are refused by line and name",
+    provoked="missing files, duplicate paths, paths out of the source, invalid times and labels",
     seen="the line's number and the name",
     trials=17,
 )

@@ -25,7 +25,7 @@ def test_ucf101_by_each_of_its_splits(tmp_path, film):
     }
     refused("ucf101", tmp_path, r"no trainlist03\.txt in .*by --annotations", split_number=3)
     (tmp_path / "ucfTrainTestlist/trainlist01.txt").write_text("Swim/v_Swim_g01_c01.avi 3\n")
-    refused("ucf101", tmp_path, r"trainlist01\.txt line 1: 'Swim' is none of the 2 classes")
+    refused("ucf101", tmp_path, r"trainlist01\.txt line 1: 'Swim' is not one of the 2 classes")
 
 
 def test_hmdb51(tmp_path, film):

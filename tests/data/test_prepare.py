@@ -235,7 +235,7 @@ def test_tolerated_bad_videos_are_left_out_counted_and_named(tmp_path, bad_sourc
 
 
 @pytest.mark.fault(
-    promise="A split of which nothing is left is refused",
+    promise="A split that would be empty is refused",
     provoked="the only video of test is a text",
     seen="`every video of test was refused`, and the first by name",
     trials=1,
@@ -291,7 +291,7 @@ def test_an_existing_name_is_refused_or_replaced_whole(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A preparation that is killed leaves nothing that looks like a data set",
+    promise="A killed preparation leaves nothing that looks like a data set",
     provoked="SIGKILL while clips are written",
     seen="`no data set 'cut'`; the next preparation clears what is left",
     trials=1,

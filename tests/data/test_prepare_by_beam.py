@@ -58,4 +58,4 @@ def test_without_the_extra_it_is_named(videos, tmp_path, capfd):
 
 def test_options_without_beam_are_refused(videos, tmp_path, capfd):
     assert main(["prepare", "csv", str(videos), "--name", "mine", "--data_dir", str(tmp_path), "--beam_options=--x=1"]) == 2
-    assert "--beam_options mean nothing without --beam" in capfd.readouterr().err
+    assert "--beam_options has no effect without --beam" in capfd.readouterr().err

@@ -124,7 +124,7 @@ def test_a_config_hands_its_sampling_to_the_model():
     preprocess = resolve(config).preprocess
     assert (preprocess.rate, preprocess.sampling, preprocess.padding) == (12.5, "dense", "hold")
     config.data.sampling = "segments"
-    with pytest.raises(UserError, match=r"data\.rate and data\.padding mean nothing with it"):
+    with pytest.raises(UserError, match=r"data\.rate and data\.padding have no effect with it"):
         resolve(config)
     config.data.rate, config.data.padding = None, "loop"
     assert resolve(config).preprocess.sampling == "segments"

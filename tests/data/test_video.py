@@ -204,7 +204,7 @@ def _make(kind, path):
 
 
 @pytest.mark.fault(
-    promise="What is no video is refused by name",
+    promise="A file that is not a video is refused by name",
     provoked="a missing file, a folder, an empty file, a text, a playlist, a sound, a file without its index",
     seen="one line that names the file",
     trials=7,
@@ -269,7 +269,7 @@ def test_a_bomb_of_8k_frames_takes_no_memory(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A header that lies about its size is not believed",
+    promise="A header with a false size is not believed",
     provoked="a container that claims 65535 x 65535 pixels",
     seen="the pictures at their own size",
     trials=1,

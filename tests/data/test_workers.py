@@ -92,7 +92,7 @@ print([value[0] for _, value in map_in_order(work, [1, 2], workers=1, seconds=60
 
 
 @pytest.mark.fault(
-    promise="A limit on memory that is set from outside is kept to",
+    promise="A limit on memory that is set from outside is respected",
     provoked="videos are read by a process whose address space is limited for good, as by `ulimit -v` or a batch system",
     seen="the results; no process asks for more than the limit",
     trials=1,

@@ -114,7 +114,7 @@ DAMAGES = {
 
 
 @pytest.mark.fault(
-    promise="A run whose checkpoints are all damaged or lost is refused the same way every time, and nothing of it is written over",
+    promise="A run whose checkpoints are all damaged or lost is refused each time, and none of its files is written over",
     provoked="bits flipped in every checkpoint, manifests deleted, emptied and cut short, files deleted, the folder deleted",
     seen="one line with what is wrong and the ways on, exit code 1, three times in a row; every file as it was",
     trials=7,
@@ -150,7 +150,7 @@ def test_restart_puts_everything_aside_and_begins_again(train, workdir, capsys):
 
 
 @pytest.mark.fault(
-    promise="A checkpoint goes on only under the configuration it was made with",
+    promise="A run goes on from a checkpoint only with the configuration that made it",
     provoked="config.json deleted or exchanged, and the same command with another seed or another model",
     seen="one line that names the keys with the old and the new value, exit code 2; under its own configuration it goes on",
     trials=4,
@@ -205,7 +205,7 @@ def test_a_run_of_the_version_before_goes_on(train, workdir, whole):
 
 
 @pytest.mark.fault(
-    promise="What a run wrote before its first checkpoint is put aside, not lost, when it begins again",
+    promise="What a run wrote before its first checkpoint is moved aside, not lost, when the run begins again",
     provoked="a process killed before its first checkpoint, and during its first save",
     seen="a warning that names the folder; the same command trains to the end",
     trials=2,
@@ -239,7 +239,7 @@ MODEL_FAULTS = {"damaged": damage_model, "lost": shutil.rmtree, "emptied": lambd
 
 
 @pytest.mark.fault(
-    promise="The best model so far is checked when a run goes on, and made again from its checkpoint where it is damaged or lost",
+    promise="The best model so far is checked when a run goes on, and made again from its checkpoint if it is damaged or lost",
     provoked="a bit flipped in model/model.safetensors, model/config.json emptied, model/ deleted",
     seen="a warning that names the step; the final model/ is the same to the last byte; what was damaged lies aside",
     trials=6,
@@ -298,7 +298,7 @@ def test_a_best_model_that_is_lost_at_the_end_gives_way_to_the_last(train, whole
 
 
 @pytest.mark.fault(
-    promise="What a killed process left half written is cleared away on resuming, and nothing else",
+    promise="Resuming removes the half-written files of a killed process, and nothing else",
     provoked="the half files of a killed save, of a model and of a manifest, beside files of the user's own",
     seen="they are gone; the user's files are as they were",
     trials=1,

@@ -106,7 +106,7 @@ except process.Terminated:
 
 
 @pytest.mark.fault(
-    promise="A signal is heeded whatever code it meets",
+    promise="A signal ends a command whatever code is running",
     provoked="SIGINT and SIGTERM in a callback of the garbage collector, as JAX has one, which swallows exceptions",
     seen="`vivit: interrupted` or `vivit: terminated` within a second and after cleaning up, no traceback; exit code 130 or 143",
     trials=2,
@@ -137,7 +137,7 @@ def test_a_signal_during_an_import_raises_nothing_in_it(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A command that makes files makes them even if the reader of its output goes away",
+    promise="A command writes its files even if the reader of its output goes away",
     provoked="the output of `vivit inspect --sheet`, which prints before it writes, is a pipe that nobody reads, as after `| head -1`",
     seen="the file, exit code 1, and nothing on standard error",
     trials=1,

@@ -19,7 +19,7 @@ PREPROCESS = Preprocess(frames=4, stride=2, resize=32, crop=(32, 32))
 
 
 @pytest.mark.fault(
-    promise="A decoder that hangs or eats memory is stopped, wherever videos are read",
+    promise="A decoder that hangs or takes too much memory is stopped, wherever videos are read",
     provoked="a worker that sleeps for ever, and one that asks for more memory than the limit",
     seen="one line, soon after the limit",
     trials=2,

@@ -47,7 +47,7 @@ with scratch_folder("serve") as folder:
 
 
 @pytest.mark.fault(
-    promise="Uploads and other temporary files of a process that is killed do not stay for ever",
+    promise="Uploads and other temporary files of a killed process do not stay forever",
     provoked="SIGKILL to a process that holds such a folder, beside another that runs on",
     seen="the next process of the kind removes the folder of the dead one, and leaves that of the living alone",
     trials=1,

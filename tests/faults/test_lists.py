@@ -251,7 +251,7 @@ def test_a_video_whose_name_begins_with_a_number_sign_is_no_comment(listed, tmp_
 
 
 @pytest.mark.fault(
-    promise="A list that cannot be read as it stands is refused in one line that says what may be meant",
+    promise="A list that cannot be read is refused in one line that suggests what was meant",
     provoked="titles above the header, the header twice, a misspelt column, other separators, open and other quotes, commas in names, "
     "paths in another case, without or with another suffix, addresses, and ~",
     seen="the file, the line, and what to write instead; exit code 2",
@@ -262,7 +262,7 @@ def test_a_video_whose_name_begins_with_a_number_sign_is_no_comment(listed, tmp_
     [
         (f"My videos\n\n{LIST}", "line 3: the header stands here, below other lines: put it first"),
         (f"My videos,,\n{LIST}", "line 2: the header stands here"),
-        (LIST + "Path, Label,Split\n", "line 5: the header, once more"),
+        (LIST + "Path, Label,Split\n", "line 5: the header stands here again"),
         (LIST.replace("label", "lable"), r"is 'lable' meant to be label\?"),
         (LIST.replace(",", "|"), "cells must be separated by commas, semicolons or tabs"),
         (LIST.replace(",", " "), "cells must be separated by commas, semicolons or tabs"),

@@ -145,7 +145,7 @@ def _everything(folder):
 
 
 @pytest.mark.fault(
-    promise="A model directory of ours is all that a new model ever replaces",
+    promise="A new model replaces nothing but a model directory of ours",
     provoked="the target is the Hugging Face model that is converted, another one, bare weights, or a model of ours with files beside it",
     seen="one line that names what would be lost; exit code 2; every file is there as it was",
     trials=5,
@@ -238,7 +238,7 @@ def test_a_pipe_or_gigabytes_in_place_of_a_small_file_are_refused_at_once(saved,
 
 
 @pytest.mark.fault(
-    promise="What is no file where a model's files should be is refused, and never waited for",
+    promise="Anything but a file in the place of a model's files is refused at once",
     provoked="weights and preprocess.json in turn replaced by a folder, a pipe, a link to itself, and a link to a device",
     seen="one line that names the file; exit code 2",
     trials=8,

@@ -60,7 +60,7 @@ def refused(capsys, *argv):
 
 
 @pytest.mark.fault(
-    promise="A place that cannot be written to is refused before the work that it is to hold",
+    promise="A place that cannot be written to is refused before the work begins",
     provoked="the output of each command that writes one lies on a file system mounted for reading only",
     seen="one line that names the folder, the reason and what to do; exit code 2, and nothing was read",
     trials=13,
@@ -92,7 +92,7 @@ def test_places_that_can_be_written_to_pass(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="No finished folder is lost because a disk is mounted in its place",
+    promise="No finished folder is lost because a disk is mounted at its place",
     provoked="a model converted, a soup, an export and a Space, each onto a mount point, as a container's volume is",
     seen="one line that says to name a folder in it; exit code 2, before the work",
     trials=4,
@@ -130,7 +130,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.fault(
-    promise="A link that leads back to itself is one line, never a traceback",
+    promise="A link that leads back to itself gives one line, never a traceback",
     provoked="such a link in the place of a video, a model, a run, and of outputs",
     seen="one line that names the link; exit code 2",
     trials=6,
@@ -151,7 +151,7 @@ def test_a_link_to_itself_is_one_line(tmp_path, model, capsys):
 
 
 @pytest.mark.fault(
-    promise="A list that is a pipe is read if something writes to it, and else refused, not waited for",
+    promise="A list that is a pipe is read if something writes to it, and otherwise refused at once",
     provoked="lists of labels, groups and videos that are a pipe nobody writes to, and a link to /dev/zero",
     seen="one line that names the list, at once; exit code 2; what `<(command)` writes is read",
     trials=8,

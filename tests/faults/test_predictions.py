@@ -43,9 +43,9 @@ def ended_while_writing(command, out, number):
 
 @pytest.mark.slow
 @pytest.mark.fault(
-    promise="Scoring along a long video loses at most the windows that were being scored, and the same command goes on",
+    promise="Scoring along a long video loses at most the windows in work, and the same command goes on",
     provoked="SIGKILL while rows are written, and SIGINT after it was started again",
-    seen="whole lines after either; at last the rows of a command that nothing interrupted",
+    seen="whole lines after either; in the end the rows of an uninterrupted command",
     trials=2,
 )
 def test_rows_outlive_their_process(film, tmp_path):

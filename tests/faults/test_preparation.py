@@ -308,7 +308,7 @@ def test_without_a_home_the_flag_is_named(videos, capfd, monkeypatch):
 
 
 @pytest.mark.fault(
-    promise="No name of a class or video commands the terminal",
+    promise="No name of a class or video can control the terminal",
     provoked="a video, an unread file and a class whose names hold escape sequences",
     seen="the sequences, escaped; a class so named is refused",
     trials=3,

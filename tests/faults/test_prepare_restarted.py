@@ -45,7 +45,7 @@ def command(source, data):
 
 
 @pytest.mark.fault(
-    promise="A preparation that is killed goes on where it was, and ends in the same bytes",
+    promise="A killed preparation goes on where it was, and ends with the same bytes",
     provoked="SIGKILL at three random moments of `vivit prepare`, while clips are made and while the set is written",
     seen="each start takes up what the ones before had finished; every file equals that of an undisturbed preparation",
     trials=3,
@@ -152,7 +152,7 @@ def several(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="An error of the disk in mid-preparation is told for what it is, and costs no work",
+    promise="An error of the disk during a preparation is reported as such, and costs no work",
     provoked="a file that the system does not let grow, first the journal's and then the set's; a tmpfs that is full",
     seen="one line with the system's reason, and what to do; the same command goes on from what is done",
     trials=3,

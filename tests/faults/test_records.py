@@ -45,7 +45,7 @@ def runs(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="Scores that cannot be are not shown as a run's",
+    promise="Impossible scores are not shown as a run's",
     provoked="evaluation.json with one digit changed: a top-1 that is not that of the hits, and shares above one",
     seen="one line that names the file and says to evaluate again; exit code 2",
     trials=3,
@@ -61,7 +61,7 @@ def test_scores_that_contradict_each_other(key, value, runs, capsys):
 @pytest.mark.fault(
     promise="No byte of a run's scores or of its configuration changes unnoticed",
     provoked="one bit flipped at random in evaluation.json, and in config.json",
-    seen="one line that names the file: an error, exit code 2, or a warning that it is not as it was written",
+    seen="one line that names the file: an error, exit code 2, or a warning that it has changed since it was written",
     trials=120,
 )
 @pytest.mark.parametrize(("name", "read"), [("evaluation.json", read_evaluation), ("config.json", lambda path: open_run(path.parent))])
@@ -84,7 +84,7 @@ def test_a_flipped_bit_of_a_record(name, read, runs, capsys):
 
 
 @pytest.mark.fault(
-    promise="What is no file where a record of a run should be is refused, and never waited for",
+    promise="Anything but a file in the place of a run's record is refused at once",
     provoked="config.json, metrics.jsonl and evaluation.json of a run replaced in turn by a pipe that nobody writes to; three commands",
     seen="one line that names the file, within seconds; exit code 2",
     trials=5,

@@ -221,9 +221,9 @@ def test_a_gpu_that_jax_does_not_use_is_told(tmp_path, monkeypatch, capsys, plat
 
 @pytest.mark.slow
 @pytest.mark.fault(
-    promise="Data that cannot be read any more cost no step that was trained",
+    promise="If the data set goes away, no trained step is lost",
     provoked="the data set goes away in the middle of an epoch, and in an evaluation; then it is back, and the same command is given",
-    seen="the reader's one line, and the step that is saved; the run ends in the bits of an undisturbed one",
+    seen="the reader's one line, and the step that is saved; the run ends with the bits of an undisturbed one",
     trials=2,
 )
 @pytest.mark.parametrize("where", ["training", "evaluation"])

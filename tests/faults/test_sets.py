@@ -54,7 +54,7 @@ def test_a_flipped_bit_is_noticed(stored):
 
 
 @pytest.mark.fault(
-    promise="Damaged metadata of a data set is one line, never a traceback",
+    promise="Damaged metadata of a data set gives one line, never a traceback",
     provoked="each file of metadata deleted, emptied, cut, or another's; in a set with and without a manifest",
     seen="one line that names the file; exit code 2",
     trials=50,
@@ -114,7 +114,7 @@ def test_a_set_of_the_version_before_opens_and_its_damage_is_named(stored_before
 
 
 @pytest.mark.fault(
-    promise="A data set is data only: opening it imports no Python that it names",
+    promise="A data set is only data: opening it imports no Python module that it names",
     provoked="a features.json that names a module on PYTHONPATH, in each form that tfds reads",
     seen="one line that names the module; exit code 2; the module is not run",
     trials=3,
@@ -186,8 +186,10 @@ def test_a_pipe_in_the_place_of_metadata_is_not_waited_for(request, kind, name):
 
 
 @pytest.mark.fault(
-    promise="A damaged list of clips is one line where it divides a data set into folds, never a traceback nor a wait",
-    provoked="clips.csv of a set without a manifest: not UTF-8, empty, of other columns, cut within a row and after one, a folder, a pipe",
+    promise="A damaged list of clips gives one line when it divides a data set into folds, never a traceback nor a wait",
+    provoked=(
+        "clips.csv of a set without a manifest: not UTF-8, empty, with other columns, cut within a row and after one, a folder, a pipe"
+    ),
     seen="one line that names the file; exit code 2",
     trials=7,
 )
@@ -210,7 +212,7 @@ def test_a_damaged_list_of_clips_makes_no_folds(stored_before, damage):
 
 
 @pytest.mark.fault(
-    promise="The labels of one data set never meet the videos of another that takes its place",
+    promise="The labels of a data set are never paired with the videos of another that takes its place",
     provoked="a set replaced by one with other labels, after it was opened and before its records are, and after the first record was read",
     seen="one line that says that it was made anew; a record that was read before is the old one's",
     trials=2,

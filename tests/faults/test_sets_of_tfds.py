@@ -73,7 +73,7 @@ def test_a_flipped_bit_of_a_tfrecord_is_noticed(folder):
 
 
 @pytest.mark.fault(
-    promise="No clip of a data set of TensorFlow Datasets is dropped in silence, and no class renamed",
+    promise="No clip of a data set of TensorFlow Datasets is silently dropped, and no class renamed",
     provoked="a file of records emptied, and cut after its first; a line of its class names deleted",
     seen="one line that names the file, with both counts",
     trials=3,
@@ -94,7 +94,7 @@ def test_what_is_missing_is_counted(folder):
 
 
 @pytest.mark.fault(
-    promise="Damaged metadata of a data set of TensorFlow Datasets is one line, never a traceback",
+    promise="Damaged metadata of a data set of TensorFlow Datasets gives one line, never a traceback",
     provoked="each value of dataset_info.json and features.json deleted, and replaced by ones of other kinds",
     seen="one line, or the same clips",
     trials=600,

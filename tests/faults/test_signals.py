@@ -30,7 +30,7 @@ MOMENTS = {
 
 
 @pytest.mark.fault(
-    promise="SIGTERM and SIGINT save what was trained and end the run, whatever it is at",
+    promise="SIGTERM and SIGINT save what was trained and end the run at any time",
     provoked="each of the two in the middle of an epoch, in an evaluation, and while a checkpoint is half written",
     seen="one line with the step and the command that goes on, exit code 143; a whole checkpoint of that step; evaluations are made up for",
     trials=6,

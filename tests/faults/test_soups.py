@@ -20,7 +20,7 @@ def models(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A model that is replaced while a soup is made is not averaged in the other's place",
+    promise="If a model is replaced while a soup is made, the new one is not averaged in its place",
     provoked="another model saved in the place of an ingredient, as by a run that goes on, after it was listed",
     seen="one line that names it; exit code 2",
     trials=1,
@@ -36,7 +36,7 @@ def test_an_ingredient_that_is_replaced_is_refused(models):
 
 @pytest.mark.slow
 @pytest.mark.fault(
-    promise="A damaged checkpoint is left out of a soup with a warning, never in silence",
+    promise="A damaged checkpoint is left out of a soup with a warning",
     provoked="one of three checkpoints of a run loses a file",
     seen="a warning that names the step and the file; the others are averaged",
     trials=1,

@@ -77,8 +77,8 @@ def test_suffixes_of_cameras_and_discs_are_taken(tmp_path, name, codec, options)
 
 
 @pytest.mark.fault(
-    promise="A video opens no other file and no network",
-    provoked="playlists, an sdp and a concat script in the guise of videos, and files named like addresses, beside a listening socket",
+    promise="A video opens no other file and no network connection",
+    provoked="playlists, an sdp and a concat script named like videos, and files named like addresses, beside a listening socket",
     seen="one line that names the file; the socket hears nothing",
     trials=6,
 )

@@ -45,7 +45,7 @@ def exported(tmp_path, config, preprocess):
 
 
 @pytest.mark.fault(
-    promise="A model exported to Hugging Face sees there the pixels that it was trained on",
+    promise="A model exported to Hugging Face gets the same pixels there",
     provoked="a tiny model with the usual or another mean and std, square or not, is exported and loaded by transformers' own classes",
     seen="pixels of the image processor, of the video processor and scores of the pipeline are ours within 1e-4",
     trials=3,
@@ -123,7 +123,7 @@ def convert_with(tmp_path, capsys):
 
 
 @pytest.mark.fault(
-    promise="All that a Hugging Face model says of its pixels is used, and what it does not say is marked as assumed",
+    promise="All that a Hugging Face model says about its pixels is used, and the rest is marked as assumed",
     provoked="mean and std lie in video_preprocessor_config.json or nested in processor_config.json, are missing, or contradict each other",
     seen="the mean and std of the file, its name in the table; or `assumed`; or one line with both files; exit code 2",
     trials=9,

@@ -14,7 +14,7 @@ from vivit_jax.runs.writers import JsonLines, TensorBoard, Writers
 
 
 @pytest.mark.fault(
-    promise="A metrics writer whose disk is full never stops a run nor makes it wait",
+    promise="A metrics writer whose disk is full neither stops a run nor makes it wait",
     provoked="TensorBoard events and metrics.jsonl on a tmpfs of 4 MB that is full; 20,000 rows",
     seen="one warning for each; every row is taken in less than a millisecond; what was written before is whole",
     trials=2,
@@ -40,7 +40,7 @@ def test_a_full_disk_of_the_writers_stops_nothing(small_disk, capsys):
 
 
 @pytest.mark.fault(
-    promise="Rows of metrics that are lost to damage are told of when a run goes on",
+    promise="A run that goes on reports the rows of metrics that were lost to damage",
     provoked="metrics.jsonl deleted, emptied, cut at a line's end, and within a line of a step before and after the checkpoint; two lines "
     "overwritten with zeros",
     seen="a warning that says which lines are dropped, how many are lost, or that the file is gone; none for rows to be written anew",
@@ -125,7 +125,7 @@ def init(**options):
 
 @pytest.mark.slow
 @pytest.mark.fault(
-    promise="Weights & Biases that fails never stops a run",
+    promise="A failure of Weights & Biases never stops a run",
     provoked="a package `wandb` before the real one in a training process's path, whose init raises, and whose log raises",
     seen="one warning with the error; the run trains to its end, exit code 0",
     trials=2,
@@ -165,7 +165,7 @@ class Hanging:
 @pytest.mark.fault(
     promise="A metrics service that hangs never makes a run wait",
     provoked="a writer in its own thread, as that of Weights & Biases is, that hangs in a read; 12,000 rows",
-    seen="one warning; the rows are handed over in no time, and closing gives up after a while",
+    seen="one warning; the rows are handed over at once, and closing gives up after a while",
     trials=1,
 )
 def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):

@@ -140,7 +140,7 @@ def _raise(error):
 
 
 @pytest.mark.fault(
-    promise="Whatever happens to the files of checkpoints, a run goes on from a step as it was saved, or says why not, and loses nothing",
+    promise="Whatever happens to the files of checkpoints, a run goes on from an intact step or says why not, and loses nothing",
     provoked="up to four harms to any of the files and folders of three checkpoints: mutated, deleted, exchanged, copied, renamed, moved "
     "behind a link, replaced by a folder, a pipe or a link to itself",
     seen="the newest step that is whole and has its own name, byte for byte; or one line, with every file as it was; the same again",

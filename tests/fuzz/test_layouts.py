@@ -49,7 +49,7 @@ def read(folder, content):
 @pytest.mark.fault(
     promise="A list that is nearly right gives clips or one line",
     provoked="tables of any columns and cells, in any encoding and with any delimiter",
-    seen="clips with names of their own, or one line",
+    seen="clips with distinct names, or one line",
     trials=60,
 )
 @examples(60)
@@ -68,7 +68,7 @@ def test_any_table(folder, header, rows, delimiter, encoding):
 @pytest.mark.fault(
     promise="A damaged list gives clips or one line",
     provoked="a whole list with up to six mutations",
-    seen="clips with names of their own, or one line",
+    seen="clips with distinct names, or one line",
     trials=60,
 )
 @examples(60)

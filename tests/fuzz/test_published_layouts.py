@@ -39,7 +39,7 @@ def root(tmp_path_factory):
 @pytest.mark.fault(
     promise="A damaged list of a published set gives clips or one line",
     provoked="the list of each of seven sets with up to six mutations",
-    seen="clips with names of their own, or one line",
+    seen="clips with distinct names, or one line",
     trials=210,
 )
 @pytest.mark.parametrize("layout", LISTS)

@@ -48,7 +48,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.fault(
-    promise="A damaged journal of a preparation costs work done twice, and nothing else",
+    promise="A damaged journal of a preparation costs only work that is done again",
     provoked="the journal of three jobs with up to six mutations",
     seen="the videos of each job as they were, or none, and then they are made again",
     trials=40,
@@ -107,7 +107,7 @@ def gone_on(path):
 
 
 @pytest.mark.fault(
-    promise="A damaged file of predictions is gone on with from its whole rows, or refused and left as it is",
+    promise="A damaged file of predictions is continued after its whole rows, or refused and left as it is",
     provoked="the rows, or the record beside them, with up to six mutations or values of other kinds",
     seen="the whole rows are kept, or one line that names the file",
     trials=80,

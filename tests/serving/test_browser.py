@@ -44,7 +44,7 @@ def test_a_video_is_answered_explained_and_explained_otherwise(page, video):
     label = second.locator(".name").inner_text()
     second.focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector(f"#status:has-text('Now showing what speaks for {label}')")
+    page.wait_for_selector(f"#status:has-text('Now showing the evidence for {label}')")
     assert page.locator(".answer").first.locator("h3 .label").inner_text() == label
     focused = page.evaluate("[document.activeElement.className, document.activeElement.getAttribute('aria-pressed')]")
     assert focused[1] == "true"

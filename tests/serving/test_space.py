@@ -42,7 +42,7 @@ def test_a_space_is_complete(model_dirs, tmp_path, capsys):
     assert cli.main(["serve", *models, "--space", str(space)]) == 2
     assert "holds something already" in capsys.readouterr().err
     assert cli.main(["serve", *models, "--space", str(tmp_path / "other"), "--token", "own"]) == 2
-    assert "--token means nothing with --space" in capsys.readouterr().err
+    assert "--token has no effect with --space" in capsys.readouterr().err
     assert cli.main(["serve", *models, "--space", str(tmp_path / "other"), "--views", "10x10"]) == 2
     assert "views must be at most" in capsys.readouterr().err
 
@@ -66,7 +66,7 @@ def test_models_are_named_by_what_tells_them_apart(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A damaged model makes no Space, which would find it out on the hub",
+    promise="A Space is not made of a damaged model, which would fail only on the hub",
     provoked="one bit flipped in the weights of a model that `vivit serve --space` copies",
     seen="one line that names the file; exit code 2; no folder is made",
     trials=1,

@@ -137,7 +137,7 @@ def test_a_missing_manifest_means_a_save_that_was_cut_off(saved, capsys):
 
 
 @pytest.mark.fault(
-    promise="A run of which every checkpoint is damaged is not begun anew in silence",
+    promise="A run does not silently begin again if all its checkpoints are damaged",
     provoked="a bit is flipped in each of two checkpoints",
     seen="`every checkpoint in ... is damaged (steps 2, 1)`",
     trials=1,
@@ -150,7 +150,7 @@ def test_nothing_but_damaged_checkpoints_stops_the_run(saved):
 
 
 @pytest.mark.fault(
-    promise="An unfinished save is not adopted",
+    promise="An unfinished save is not used",
     provoked="a checkpoint under the temporary name that Orbax gives it",
     seen="the step before is taken",
     trials=1,
@@ -180,9 +180,9 @@ while True:
 
 
 @pytest.mark.fault(
-    promise="No half-written checkpoint is adopted, and the newest whole one comes back",
+    promise="No half-written checkpoint is used, and the run goes on from the newest whole one",
     provoked="a process that saves without pause is killed by SIGKILL at random moments",
-    seen="the step after the last one that was told, or that one; its arrays and facts are whole",
+    seen="the last step that was announced, or the one after it, with whole arrays and facts",
     trials=10,
 )
 @pytest.mark.slow
@@ -213,7 +213,7 @@ def test_facts_are_json(saved):
 
 
 @pytest.mark.fault(
-    promise="An error of the disk under a checkpoint is told for what it is",
+    promise="An error of the disk under a checkpoint is reported as such",
     provoked="a limit on the size of files, under a save",
     seen="`cannot save the checkpoint of step 3`, the system's reason, what to do, and that the one before is intact",
     trials=1,
@@ -228,8 +228,8 @@ def test_a_file_that_may_not_grow_is_told_as_such(saved):
 
 
 @pytest.mark.fault(
-    promise="A checkpoint that cannot be read just now is not taken for damaged",
-    provoked="reading a file of the newest checkpoint is refused, as by its rights, or a network disk that is away",
+    promise="A checkpoint that cannot be read for the moment is not treated as damaged",
+    provoked="reading a file of the newest checkpoint fails, as without the right to read it, or on a network disk that is away",
     seen="the system's reason; no checkpoint is renamed, and the same command goes on from it later",
     trials=3,
 )

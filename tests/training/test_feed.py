@@ -13,9 +13,9 @@ from vivit_jax.training.feed import read_ahead
 
 @pytest.mark.fault(
     subject="data",
-    promise="An evaluation does not wait for ever for a video that cannot be decoded",
+    promise="An evaluation does not wait forever for a video that cannot be decoded",
     provoked="a read that never returns, in a thread",
-    seen="one line after the limit; exit code 2, whatever hangs on",
+    seen="one line after the limit; exit code 2, though the read still hangs",
     trials=2,
 )
 def test_a_read_that_never_returns_is_given_up():

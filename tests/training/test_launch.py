@@ -64,7 +64,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
 
 
 @pytest.mark.fault(
-    promise="A slip of the command line, the class count of another model included, is one line",
+    promise="A mistake on the command line gives one line",
     provoked="misspelt keys, values and flags, sizes that do not fit",
     seen="what, what was expected and what came; exit code 2; no directory is made",
     trials=15,
@@ -99,7 +99,7 @@ def test_bad_input_is_one_line_and_exit_code_2(prepared, tmp_path, capsys, flags
 
 
 @pytest.mark.fault(
-    promise="What cannot work is refused before a data set is made, features are computed, or a run is put aside",
+    promise="A command that cannot work is refused before it makes a data set, computes features, or moves a run aside",
     provoked="motion_digits, which is not made yet, with keys that do not fit it; --restart with a pattern that matches nothing",
     seen="one line; exit code 2; nothing is made, and the run is as it was",
     trials=7,

@@ -78,9 +78,9 @@ def test_a_run_whose_patience_ends_with_its_last_step_did_not_end_early(start, t
 
 
 @pytest.mark.fault(
-    promise="A run that ends early ends at the same step, in the same bits, if it is interrupted",
+    promise="A run that ends early ends at the same step with the same bits if it is interrupted",
     provoked="SIGTERM before the step at which patience ends, then the same command again; jit and pmap",
-    seen="the step that a loop over its scores tells, with its test, model and report; parameters and metrics.jsonl are the same bytes",
+    seen="the step that a loop over its scores gives, with its test, model and report; parameters and metrics.jsonl are the same bytes",
     trials=2,
 )
 @pytest.mark.slow

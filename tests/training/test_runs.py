@@ -50,7 +50,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_pa
 
 
 @pytest.mark.fault(
-    promise="A run goes on with another number of devices",
+    promise="A run can go on with another number of devices",
     provoked="SIGKILL at steps 7 and 14; resumed on four devices, then on two, compared with one device alone",
     seen="the same batches, and metrics within 1e-4",
     trials=2,
@@ -91,7 +91,7 @@ def test_a_second_run_in_the_same_directory_is_refused(start, tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A run does not go on under another config",
+    promise="A run does not go on with another config",
     provoked="the learning rate and the seed are changed, then what is kept and the test views",
     seen="each changed key with its old and its new value, exit code 2; harmless changes pass",
     trials=2,
@@ -110,7 +110,7 @@ def test_a_changed_config_is_refused_by_name_and_a_harmless_change_passes(start,
 
 
 @pytest.mark.fault(
-    promise="Numbers that are not finite stop a run and spoil no checkpoint",
+    promise="Numbers that are not finite stop a run and damage no checkpoint",
     provoked="a clip of infinities at step 12",
     seen="`step 12: the loss (and ...) is not finite; the checkpoint of step 10 is kept`; exit code 1, the row of the step is written",
     trials=1,
@@ -134,7 +134,7 @@ def test_numbers_that_are_not_finite_stop_the_run_by_name_and_keep_the_last_good
 
 
 @pytest.mark.fault(
-    promise="A full disk spoils no checkpoint",
+    promise="A full disk damages no checkpoint",
     provoked="a file system of 4 MB is filled under a run that saves",
     seen="`cannot save the checkpoint of step ...: No space left on device`, exit code 1; the one before is whole",
     trials=1,

@@ -27,7 +27,7 @@ def test_numbers_without_a_name_in_json_are_null(tmp_path):
 
 
 @pytest.mark.fault(
-    promise="A writer of metrics that fails stops no training",
+    promise="A failing writer of metrics does not stop training",
     provoked="a folder for TensorBoard that is a file, a folder that is not there, a metrics.jsonl that becomes a folder",
     seen="one warning each",
     trials=3,

@@ -251,7 +251,7 @@ def test_the_order_of_model_3_and_the_clip_are_asked_for_by_name(goldens, tmp_pa
     path = scenic(tmp_path / "checkpoint", weights)
     with pytest.raises(UserError, match="give attention_order"):
         from_pretrained(path, clip=(4, 32, 32))
-    with pytest.raises(UserError, match="8 positions divide into time, height and width cannot be told: give the clip"):
+    with pytest.raises(UserError, match="8 positions divide into time, height and width is not known: give the clip"):
         from_pretrained(path, attention_order="space_time")
 
 

@@ -122,7 +122,7 @@ def test_an_archive_that_unfolds_to_a_gigabyte_is_refused_before_memory_is_taken
 
 
 @pytest.mark.fault(
-    promise="A safetensors header that lies is refused",
+    promise="A safetensors header with false declarations is refused",
     provoked="lengths, offsets and types that do not fit the file",
     seen="one line",
     trials=1,

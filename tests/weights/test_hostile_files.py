@@ -102,7 +102,7 @@ def refused(capsys, source: pathlib.Path, *options: str) -> str:
 
 
 @pytest.mark.fault(
-    promise="Weights files that lie are refused before memory or time is taken",
+    promise="Weights files with false declarations are refused before they take memory or time",
     provoked="sizes, shapes, types, offsets and nesting that are false, in npz, safetensors and msgpack",
     seen="one line within 128 MB; exit code 2",
     trials=27,
@@ -116,7 +116,7 @@ def test_a_file_that_lies_is_refused(tmp_path, monkeypatch, capsys, case):
 
 
 @pytest.mark.fault(
-    promise="An index of shards reaches nothing but its own directory",
+    promise="An index of shards reaches only its own directory",
     provoked="names with `../`, absolute ones and their like",
     seen="one line; exit code 2",
     trials=7,

@@ -165,7 +165,7 @@ def test_a_flipped_bit_is_refused(model_dir):
 
 
 @pytest.mark.fault(
-    promise="A lying or truncated model is refused",
+    promise="A truncated model, or one with a false header, is refused",
     provoked="weights that are cut, emptied, or have a false header or shape",
     seen="one line that names the file",
     trials=4,
@@ -217,7 +217,7 @@ def test_unknown_and_impossible_configuration_is_refused(model_dir):
 
 @pytest.mark.fault(
     promise="Values that a model cannot have are refused",
-    provoked="foreign keys, too few labels, numbers that are none or far too large",
+    provoked="foreign keys, too few labels, invalid and far too large numbers",
     seen="one line that names file and key",
     trials=8,
 )
@@ -258,7 +258,7 @@ def test_json_that_is_nested_without_end_is_refused_in_one_line(model_dir):
 
 
 @pytest.mark.fault(
-    promise="A model is data alone",
+    promise="A model directory is only data",
     provoked="Python files in the directory of a model",
     seen="it loads, and none of them ran",
     trials=1,

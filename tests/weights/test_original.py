@@ -84,10 +84,10 @@ def state_of(tmp_path, clip, **options):
 
 def test_frames_that_a_tree_of_sampled_frames_does_not_tell_are_asked_for(tmp_path):
     path = state_of(tmp_path, (9, 8, 8), **SAMPLED)
-    with pytest.raises(UserError, match="how many frames it samples its 4 from cannot be told: give clip"):
+    with pytest.raises(UserError, match="how many frames it samples its 4 from is not known: give clip"):
         from_pretrained(path)
     path = state_of(tmp_path, (9, 8, 8), **SAMPLED, spatial_only=True)
-    with pytest.raises(UserError, match="how many frames the spatial-only baseline samples cannot be told: give sampled_frames"):
+    with pytest.raises(UserError, match="how many frames the spatial-only baseline samples is not known: give sampled_frames"):
         from_pretrained(path, clip=(9, 8, 8))
 
 

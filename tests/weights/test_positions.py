@@ -61,8 +61,8 @@ def test_resizing_real_positions_is_what_their_own_code_does(shared_data):
 
 
 @pytest.mark.fault(
-    promise="A grid that is not square is asked for, not guessed",
-    provoked="counts of positions that are no square",
+    promise="The size of a grid that is not square is asked for, not guessed",
+    provoked="counts of positions that are not square numbers",
     seen="one line that says what to give",
     trials=1,
 )
@@ -71,7 +71,7 @@ def test_grids_are_square_or_as_told():
     assert image_grid(6, (4, 8), (8, 24), "x") == (2, 3)
     with pytest.raises(UserError, match="6 positions do not form a square: give image_size"):
         image_grid(6, (4, 4), None, "x")
-    with pytest.raises(UserError, match=r"the grid of 9 patches of .* cannot be told: give image_size"):
+    with pytest.raises(UserError, match=r"the grid of 9 patches of .* is not known: give image_size"):
         image_grid(9, (4, 8), None, "x")
     with pytest.raises(UserError, match="is 2 x 2, not 6"):
         image_grid(6, (4, 4), (8, 8), "x")

@@ -61,8 +61,8 @@ def of_image(weights, image, positions, use_cls):
 
 
 @pytest.mark.fault(
-    promise="An image model that becomes a video model gives its own features on a still clip",
-    provoked="a real ViT-S under both starts of the tubelets, model 2",
+    promise="An image model that becomes a Model 2 gives its own features on a still clip",
+    provoked="a real ViT-S with both initialisations of the tubelets",
     seen="the image model's feature of each frame",
     trials=2,
 )
@@ -76,8 +76,8 @@ def test_model_2_gives_each_frame_the_image_models_feature(vits14, tubelet):
 
 
 @pytest.mark.fault(
-    promise="The same of model 3",
-    provoked="a real ViT-S under both starts of the tubelets",
+    promise="An image model that becomes a Model 3 gives its own features on a still clip",
+    provoked="a real ViT-S with both initialisations of the tubelets",
     seen="the image model's tokens of each frame",
     trials=2,
 )
@@ -100,7 +100,7 @@ def test_model_1_of_one_time_gives_the_image_models_feature(vits14, tubelet):
 
 
 @pytest.mark.fault(
-    promise="The same of model 1 at any number of times",
+    promise="An image model that becomes a Model 1 gives its own features on a still clip of any length",
     provoked="a real ViT-S",
     seen="the mean of the image model's tokens",
     trials=1,

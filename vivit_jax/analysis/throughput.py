@@ -162,7 +162,7 @@ def measure_in_turns(mode: str, subjects: Sequence[Subject], *, seconds: float =
 
 def _check_finite(mode: str, result: Any) -> None:
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(result)) if np.issubdtype(leaf.dtype, np.floating)):
-        raise UserError(f"the {mode} step gives numbers that are not finite on random input, so its time would say nothing")
+        raise UserError(f"the {mode} step gives numbers that are not finite on random input, so there is no use in timing it")
 
 
 def _timing(mode: str, subject: Subject, prepared: "Prepared", seconds: Sequence[float]) -> Timing:

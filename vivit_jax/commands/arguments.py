@@ -26,15 +26,15 @@ def refuse_unused(arguments: argparse.Namespace, options: Iterable[str], why: st
     Args:
       arguments: the command's, as `cli.parse` makes them.
       options: those that are not used this time.
-      why: the end of the sentence "--split means nothing ...".
+      why: the end of the sentence "--split has no effect ...".
 
     Raises:
       UserError: naming those of them that are on the command line.
     """
     unused = [f"--{option}" for option in options if is_given(arguments, option)]
     if unused:
-        mean, them = ("means", "it") if len(unused) == 1 else ("mean", "them")
-        raise UserError(f"{' and '.join(unused)} {mean} nothing {why}: leave {them} out")
+        have, them = ("has", "it") if len(unused) == 1 else ("have", "them")
+        raise UserError(f"{' and '.join(unused)} {have} no effect {why}: leave {them} out")
 
 
 def check_model_place(folder: pathlib.Path) -> None:
@@ -53,7 +53,7 @@ def check_model_place(folder: pathlib.Path) -> None:
 def refuse_overrides(arguments: argparse.Namespace, why: str) -> None:
     """Refuses `--config.KEY` where no config is read, as `refuse_unused` does options."""
     if overrides := getattr(arguments, "overrides", {}):
-        raise UserError(f"--config.{next(iter(overrides))} means nothing {why}: leave it out")
+        raise UserError(f"--config.{next(iter(overrides))} has no effect {why}: leave it out")
 
 
 def views(text: str) -> Views:

@@ -1,4 +1,4 @@
-"""Prints what lets a shell complete the commands, options, files and config keys of `vivit` at the Tab key.
+"""Prints the code with which a shell completes the commands, options, files and config keys of `vivit` at the Tab key.
 
 Example:
   eval "$(vivit completion bash)"                                        # in ~/.bashrc

@@ -2,9 +2,9 @@
 
 The source is a file, a directory or hf://org/name: Google's or big_vision's .npz, Hugging Face, timm, Scenic's ViViT checkpoints,
 torchvision's R3D-18, MC3-18 and R(2+1)D-18, torchvision's or timm's ResNet-18 and ResNet-50 (which become video models), pytorchvideo's
-X3D, or a ViViT's model directory of this package (to change its clip, factorisation or classes). What the shapes tell is inferred; an error
-names the option for what they cannot tell (frames, and image sizes that are not square). The command ends with a table of where each group
-of parameters came from.
+X3D, or a ViViT's model directory of this package (to change its clip, factorisation or classes). The command infers all
+that it can from the files. If they do not say something, such as the number of frames, an error names the option for it. The command ends
+with a table of where each group of parameters came from.
 
 Example:
   vivit convert vit_b16.npz --to models/vivit_b --factorisation factorised_encoder --clip 32,224,224 --num_classes 400
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_model(parser.add_argument_group("the model, where it differs from the source"))
     _add_init(parser.add_argument_group("how the source is made to fit"))
-    _add_source(parser.add_argument_group("the source, where its files do not tell"))
+    _add_source(parser.add_argument_group("the source, if its files do not say"))
 
 
 def _add_model(model: argparse._ArgumentGroup) -> None:

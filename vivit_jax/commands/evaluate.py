@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--submission",
         nargs=2,
         metavar=("CHALLENGE", "FILE"),
-        help=f"also write what a challenge's server takes: {' or '.join(CHALLENGES)}, such as --submission epic test.zip",
+        help=f"also write the file for a challenge's server: {' or '.join(CHALLENGES)}, such as --submission epic test.zip",
     )
     parser.add_argument("--sls", type=_levels, metavar="PT,TL,TD", help="for --submission epic: the model's levels of supervision, 0 to 5")
 

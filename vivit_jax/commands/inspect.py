@@ -108,7 +108,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.keys is not None:
         refuse_unused(arguments, ("name", "data_dir", *of_dataset, "batch"), "with --keys")
         if arguments.subject is not None or set(arguments.overrides) - {"model.family"}:
-            raise UserError("--keys lists what any config may set: beside it goes nothing but --config.model.family=NAME")
+            raise UserError("--keys lists the keys of any config: give nothing beside it but --config.model.family=NAME")
         return
     if (arguments.subject is None) == (arguments.name is None):
         raise UserError("give either a config, a run or a model directory, or --name of a data set")
@@ -120,8 +120,8 @@ def _check(arguments: argparse.Namespace) -> None:
         if pathlib.Path(picture).suffix.lower() not in PICTURES:
             raise UserError(f"a picture must be a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, got {picture}")
     if arguments.name or pathlib.Path(arguments.subject).is_dir():
-        refuse_unused(arguments, ("batch",), "but for a config")
-        refuse_overrides(arguments, "but for a config")
+        refuse_unused(arguments, ("batch",), "without a config")
+        refuse_overrides(arguments, "without a config")
 
 
 def _inspect_folder(subject: str) -> None:
@@ -258,7 +258,7 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
         console.say(line)
     if verdict.faults:
         more = f" (and {len(verdict.faults) - SHOWN} more)" if len(verdict.faults) > SHOWN else ""
-        raise UserError(f"{dataset.path} is not as it was made: {'; '.join(verdict.faults[:SHOWN])}{more}")
+        raise UserError(f"{dataset.path} has changed since it was made: {'; '.join(verdict.faults[:SHOWN])}{more}")
 
 
 def _save(sheet: "Image.Image", path: pathlib.Path) -> None:

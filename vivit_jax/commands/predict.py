@@ -8,14 +8,15 @@ Example:
 
 A VIDEO is a file, a folder (the videos anywhere below it, sorted), a pattern in quotes, or - for a video on standard input.
 
-With --window, each window is scored as a video that holds nothing else would be: its frames are those first shown within it. Times count
-from the first frame. Unless --views says otherwise, as many clips as cover the window are averaged, one crop each; a window shorter than
-a clip starts over, as a short video does. A rest of the video shorter than a tenth of a window has no row. The video is decoded once, and
-memory does not grow with its length.
+With --window, each window is scored as if it were a video of its own: its frames are those first shown within it. Times count from the
+first frame. Unless --views says otherwise, as many clips as cover the window are averaged, one crop each; a window shorter than a clip
+starts over, as a short video does. If less than a tenth of a window is left at the end of the video, it has no row. The video is decoded
+once, and memory does not grow with its length.
 
 --out gets a row for each window (or video): video, start, end, label, probability; for several heads also head. Rows of .csv and .jsonl are
-written as they are done. The same command again goes on where it was interrupted, and does again only what failed; FILE.json beside the
-file says how its rows were made, and a command that would make others is refused. A .parquet file (extra parquet) appears when all is done.
+written as they are done. The same command again goes on where it was interrupted, and tries failed videos again; FILE.json beside the
+file says how its rows were made, and a command that would make other rows is refused. A .parquet file (extra parquet) appears when all is
+done.
 
 If a file cannot be read, the command names it, still classifies the others, and exits with code 2. Files are decoded in separate processes,
 so that one that takes too long or too much memory can be stopped.

@@ -44,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number,
         default=0,
         metavar="N",
-        help="how many videos may be left out that cannot be read, or that a csv names and are missing (default: 0); below 1, as a share "
-        "of all",
+        help="how many unreadable videos, or missing ones that a csv names, may be left out (default: 0); below 1, a share of all",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a data set of that name; nothing else is ever replaced")
     _add_reading(parser)
@@ -139,7 +138,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _beam_options(arguments: argparse.Namespace) -> str | None:
     if arguments.beam_options and not arguments.beam:
-        raise UserError("--beam_options mean nothing without --beam")
+        raise UserError("--beam_options has no effect without --beam")
     if not arguments.beam:
         return None
     if is_given(arguments, "workers"):

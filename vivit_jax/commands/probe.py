@@ -7,12 +7,12 @@ Example:
   vivit probe --model models/vit_frames --name my_videos --data_dir data --to models/probe --kind attentive
   vivit evaluate --model models/probe --name my_videos --data_dir data --views 1x1
 
-The backbone may be any model directory, with or without a head; `vivit features --help` tells how an image ViT becomes one. The head
-`linear` is a logistic regression. The head `knn` keeps the training features, and the nearest neighbours of a video decide its class. The
-head `attentive` learns a query that attends to the tokens of all frames, which are kept as float16 in a temporary file meanwhile.
+The backbone may be any model directory, with or without a head; `vivit features --help` makes one of an image ViT. The head `linear`
+is a logistic regression. The head `knn` keeps the training features, and the nearest neighbours of a video decide its class. The head
+`attentive` learns a query that attends to the tokens of all frames, which are kept as float16 in a temporary file meanwhile.
 
 Settings are chosen on the split val, or by cross-validation within train if there is no val. The head is then fitted to train and val
-together, so scores on these two say nothing.
+together, so scores on these two are meaningless.
 """
 
 import argparse
@@ -122,9 +122,9 @@ def _tell(done: "Probed", arguments: argparse.Namespace, val_split: str | None) 
         chosen = ", ".join(f"{key} {value:g}" for key, value in best.setting.items())
         console.say(f"{f'{name}: ' if name else ''}{chosen}: loss {best.loss:.4f}, {metric} {best.top1:.4f} on {fitted.chosen_on}")
         for end in at_an_end(fitted.tried):
-            console.say(f"{end} {best.setting[end]:g} is at an end of what was tried: a better one may lie beyond{instead}")
+            console.say(f"{end} {best.setting[end]:g} is the largest or smallest that was tried: a better one may lie beyond{instead}")
     count = next(iter(done.heads.values())).fitted_to
     console.say(
-        f"the head is fitted to {counted(count, 'video')} of {' and '.join(done.fitted_on)}: scores on these say nothing", style="bold"
+        f"the head is fitted to {counted(count, 'video')} of {' and '.join(done.fitted_on)}: do not score it on these", style="bold"
     )
     console.say(f"model written to {arguments.to}")

@@ -1,6 +1,6 @@
 """Puts a model onto the Hugging Face hub, with a card written from what is known of it.
 
-The repository gets the three files of the model directory and a card, README.md, which replaces one that was there. The card tells the
+The repository gets the three files of the model directory and a card, README.md, which replaces one that was there. The card has the
 classes, the data set, the recipe and step, where the weights came from, the scores with their intervals, and what is not claimed. It is
 written from the run that the model lies in, or from an evaluation.json beside the model. `vivit_jax.from_pretrained("hf://org/name")`
 reads the model back.

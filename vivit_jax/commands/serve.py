@@ -1,4 +1,4 @@
-"""Shows what models make of a video on a page to drop it on, and answers programs in JSON. It needs the extra `serve`.
+"""Serves a page that shows what models see in the videos you drop on it, and answers programs in JSON. It needs the extra `serve`.
 
 Example:
   vivit serve --model runs/digits/model

@@ -7,9 +7,9 @@ Example:
   vivit evaluate --model models/soup --name my_videos --data_dir data
 
 The soup is greedy (Wortsman et al. 2022): the model with the best score on the split comes first, and each of the others is added, in the
-order of their scores, if the average does not score lower for it. So on that split it is never below the best model. Its score there says
-little: `vivit evaluate` scores it on test. Models of different networks, classes or preprocessing are refused; models that began with
-different weights are not, and their average is worth nothing, which their scores show.
+order of their scores, if the average does not score lower for it. So on that split it is never below the best model. Its score there
+is too good: `vivit evaluate` scores it on test. Models of different networks, classes or preprocessing are refused. Models that began
+with different weights are not, but their average is useless, as its score shows.
 """
 
 import argparse

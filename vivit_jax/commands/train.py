@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         "again": f"the same command goes on: {as_typed(arguments.argv)}",
     }
     if not arguments.folds and (arguments.group or arguments.fold_seed or arguments.fold_validation):
-        raise UserError("--group, --fold_seed and --fold_validation mean nothing without --folds")
+        raise UserError("--group, --fold_seed and --fold_validation have no effect without --folds")
     if arguments.folds and (own := [key for key in OF_FOLDS if key in arguments.overrides]):
         raise UserError(f"--folds divides all clips of the data set, whatever their splits: leave --config.{own[0]} out")
     try:

@@ -20,22 +20,22 @@ class DataConfig:
       test_split: the split evaluated at the end; None evaluates none.
       stride: the distance in source frames between two frames of a clip.
       rate: the frames a second of a clip, so that videos of 15, 30 and 60 frames a second show the same motion; the nearest frames are
-        taken. Where given, it replaces `stride`.
-      sampling: `dense`, frames at that distance; or `segments`, which spreads a clip over the whole video: one frame of each of as many
-        equal parts, in training a random one, else the middle one (temporal views take other places).
-      padding: what a video that is shorter than a clip does: `loop`, it starts over (in training, a clip of it begins at any frame, as in
-        Scenic), or `hold`, its last frame stays.
+        taken. If given, it replaces `stride`.
+      sampling: `dense` takes frames at the distance of `stride` or `rate`. `segments` spreads a clip over the whole video: it takes one
+        frame of each of as many equal parts, in training a random one, else the middle one (temporal views take other places).
+      padding: how a video that is shorter than a clip fills it: `loop` starts the video over (in training, the clip begins at any frame, as
+        in Scenic), `hold` repeats its last frame.
       resize: the short side in pixels that frames are scaled to before the crop.
       mean: the mean of each channel that is subtracted from pixels in [0, 1]; None is that of `init.source`, or 0.5.
       std: the standard deviation of each channel that pixels in [0, 1] are divided by; None is that of `init.source`, or 0.5.
-      temporal_order: `forward`; or a control that tells what motion is worth: `shuffled` (the clip's frames in random order) or
+      temporal_order: `forward`; or a control that shows how much motion matters: `shuffled` (the clip's frames in random order) or
         `one_frame` (one random frame repeated).
       readers: threads that read and decode, in this process or in each worker process. None is one in a worker, else one a CPU, up to 4.
-      processes: worker processes; 0 reads in this process. None is one a CPU, up to 16 a GPU or TPU, where there are more than 4 CPUs,
-        enough shared memory and no `readers` given, for clips to train on, unless from the cache, and for a split of 1,000 clips or more
-        to evaluate; and 0 for everything else.
-      cache_gigabytes: memory for the frames of the training split, kept once decoded and shared by threads and processes; 0 decodes each
-        clip anew, as does a split that does not fit, which a warning tells. The pixels are the same.
+      processes: worker processes that read; 0 reads in this process. None takes one a CPU, up to 16 a GPU or TPU, to train on clips that
+        are not in the cache and to evaluate splits of 1,000 clips or more, if there are more than 4 CPUs and enough shared memory and
+        `readers` is not given; in all other cases it is 0.
+      cache_gigabytes: memory for the decoded frames of the training split, shared by threads and processes. 0 decodes each clip anew; so
+        does a split that does not fit, with a warning. The pixels are the same.
     """
 
     name: str = "motion_digits"
@@ -60,7 +60,7 @@ class DataConfig:
             raise unknown_name("data.temporal_order", self.temporal_order, TEMPORAL_ORDERS)
         check_sampling(self.rate, self.sampling, self.padding)
         if self.sampling == "segments" and (self.rate is not None or self.padding != "loop"):
-            raise UserError("data.sampling segments spreads a clip over the whole video: data.rate and data.padding mean nothing with it")
+            raise UserError("data.sampling segments spreads a clip over the whole video: data.rate and data.padding have no effect with it")
         readers, processes = 1 if self.readers is None else self.readers, self.processes or 0
         for name, value, least in (
             ("stride", self.stride, 1),
@@ -79,24 +79,24 @@ class AugmentConfig:
     """Transforms of a training clip, each drawn once a clip and the same for all its frames.
 
     Attributes:
-      flip: probability of a horizontal flip; 0 where left and right tell classes apart.
-      flip_vertical: probability of a flip from top to bottom, for volumes; the world of videos has one way up.
-      flip_time: probability of the frames in reverse order, for volumes.
+      flip: probability of a horizontal flip; set it to 0 if left and right distinguish classes.
+      flip_vertical: probability of a flip from top to bottom, for volumes.
+      flip_time: probability of reversing the frames, for volumes.
       shift: the most frames and pixels that a clip is moved along each of its three axes, for volumes; its edge fills the gap.
       rotation: the most degrees that a clip is rotated, about an axis of any direction in time and space, for volumes.
       scale_jitter: (lowest, highest) factor on the frame's size before the random crop, or None; Scenic's is (0.9, 1.33).
-      scale_jitter_independent: whether height and width each have a factor of their own, as in Scenic, or one in common.
-      random_resized_crop: instead of scale and crop, (lowest, highest) share of the frame's area, of an aspect ratio within 4/3 of the
-        crop's, that is resized to the crop; `data.resize` then is for evaluation alone. None is off.
-      colour_jitter: probability of other brightness, saturation, contrast and hue; Scenic's is 0.8.
+      scale_jitter_independent: whether height and width have separate factors, as in Scenic, or a common one.
+      random_resized_crop: instead of scale and crop: (lowest, highest) share of the frame's area that is cut out, with an aspect ratio
+        within 4/3 of the crop's, and resized to the crop; `data.resize` is then used in evaluation only. None is off.
+      colour_jitter: probability of changing brightness, saturation, contrast and hue; Scenic's is 0.8.
       colour_strength: factor on how far the jitter goes; 1 is Scenic's, and 2.5 the most.
       greyscale: probability of losing all colour, after the jitter; Scenic's is 0.1.
       randaugment_layers: operations of RandAugment; 0 is none. Scenic takes 2, in place of `colour_jitter` and `greyscale`.
-      randaugment_magnitude: their common strength; 10 is full, and Scenic's 15 and 20 go beyond.
+      randaugment_magnitude: the common strength of these operations; 10 is full, and Scenic's 15 and 20 go beyond.
       randaugment_geometric: whether a clip may also be rotated, sheared and shifted, which Scenic's is not; for magnitudes up to 10.
       erasing: probability of covering a box of 2 to 33 % of the frame in noise, before the colours change.
-      repeats: how many clips of a video are drawn in a row, each from a time of its own and augmented anew; an epoch of training then sees
-        1 / `repeats` of the records.
+      repeats: how many clips of a video are drawn in a row, each at its own time and augmented anew; an epoch of training then sees 1 /
+        `repeats` of the records.
     """
 
     flip: float = 0.5

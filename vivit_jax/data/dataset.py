@@ -263,7 +263,7 @@ def check_splits(dataset: VideoDataset, data: DataConfig) -> None:
             if both := _in_both(dataset, split, data.train_split):
                 console.warn(
                     f"{both:,} of {counted(count, 'clip')} of data.{field} {split} are trained on as well, by data.train_split "
-                    f"{data.train_split}: its scores say little of other videos"
+                    f"{data.train_split}: its scores say little about other videos"
                 )
     warn_of_enlarging(dataset, data.resize)
 

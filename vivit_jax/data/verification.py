@@ -50,7 +50,7 @@ def verify_dataset(dataset: VideoDataset, splits: Mapping[str, SplitSummary], or
     if originals is not None:
         known = [row for row in stored if row["sha256"]]
         if not known:
-            raise UserError(f"{dataset.path} does not tell what it was made of, so --originals has nothing to compare: prepare it again")
+            raise UserError(f"{dataset.path} does not say what it was made of, so --originals has nothing to compare: prepare it again")
         digests = {source: _hashed(originals / source) for source in {row["source"] for row in known}}
         changed = [row for row in known if digests[row["source"]] != row["sha256"]]
         checked.append(f"{len(known) - len(changed)} of {len(known)} clips have the original in {originals} that they were made of")

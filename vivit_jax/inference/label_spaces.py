@@ -146,8 +146,8 @@ def _check_distinct(of_model: Sequence[str], head: str) -> None:
     for i, name in enumerate(of_model):
         if name in number:
             raise UserError(
-                f"the model{f' of head {head!r}' if head else ''} calls two classes {name!r}, numbers {number[name]} and {i}, and which of "
-                "them a video shows cannot be told: " + ("correct its config.json" if head else "give them names by --labels FILE")
+                f"the model{f' of head {head!r}' if head else ''} calls two classes {name!r}, numbers {number[name]} and {i}, so that "
+                "they cannot be told apart: " + ("correct its config.json" if head else "give them names by --labels FILE")
             )
         number[name] = i
 

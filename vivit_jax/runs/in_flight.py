@@ -108,6 +108,6 @@ class InFlight:
         if lap.data > SHARE_WORTH_TELLING and self.clock.waited["data"] > SECONDS_WORTH_TELLING and not self._told_of_waiting:
             self._told_of_waiting = True
             console.warn(
-                f"the step waits for data {lap.data:.0%} of the time: raise data.processes or data.readers (this machine has "
+                f"training waits for data {lap.data:.0%} of the time: raise data.processes or data.readers (this machine has "
                 f"{available_cpus()} CPUs), or data.cache_gigabytes, which keeps the frames of a small set in memory"
             )

@@ -88,12 +88,12 @@ def _evaluation_of(path: pathlib.Path, pretrained: Pretrained) -> dict | None:
     try:
         evaluation = read_evaluation(file)
     except UserError as error:
-        console.warn(f"{error}; the card tells no scores")
+        console.warn(f"{error}; the card has no scores")
         return None
     classes = {head: set(scores["per_class"]) for head, scores in heads_of(evaluation).items()}
     ours = {head: set(names) for head, names in by_head(pretrained.labels).items()}
     if evaluation.get("step") != step_of(pretrained) or classes != ours:
-        console.warn(f"{file} is of another model or step than {path}: the card tells no scores")
+        console.warn(f"{file} is of another model or step than {path}: the card has no scores")
         return None
     return evaluation
 
@@ -175,7 +175,7 @@ def _training(pretrained: Pretrained, run: Mapping) -> str:
         lines.append(f"- trained with {_listed(versions)}")
     lines.append(f"- pushed with {_listed(versions_of('vivit_jax', 'jax', 'flax'))}")
     if not config:
-        return "\n".join(lines) + "\n\nNo run lies around the model: how it was trained is not known here beyond that."
+        return "\n".join(lines) + "\n\nThe model lies in no run's folder, so nothing more is known about its training."
     recipe = json.dumps(config, indent=2, ensure_ascii=False)
     return "\n".join(lines) + f"\n\n<details><summary>Every key of its config</summary>\n\n```json\n{recipe}\n```\n\n</details>"
 
@@ -219,8 +219,8 @@ def _score_table(evaluation: Mapping, scores: Sequence[Score]) -> str:
         return table
     return (
         f"{table}\n\n"
-        "The interval is a bootstrap over videos: it tells how far the score could be off because other videos might have been drawn, each "
-        f"by itself; where videos come from the same scenes it is too narrow. It does not tell how far another training run would be.{few}"
+        "The interval is a bootstrap over videos: it shows how far the score could be off because other videos might have been drawn, each "
+        f"by itself; if videos come from the same scenes it is too narrow. It does not show how far another training run would be off.{few}"
     )
 
 

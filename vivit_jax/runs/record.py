@@ -49,7 +49,9 @@ class RunRecord:
         rows = [_row(line) for line in lines]
         kept = [row for row in rows if row is not None]
         if len(kept) < len(rows):
-            console.warn(f"{path}: {len(rows) - len(kept)} of {len(rows)} rows are no metrics (torn, or from elsewhere) and are left out")
+            console.warn(
+                f"{path}: {len(rows) - len(kept)} of {len(rows)} rows are not metrics (cut off, or from elsewhere) and are left out"
+            )
         return kept
 
     def evaluation(self) -> dict | None:
@@ -114,7 +116,7 @@ def read_config(path: pathlib.Path) -> dict:
 def warn_of_changes(values: dict, path: pathlib.Path, remedy: str) -> None:
     """Warns if a file's values are not those that were written."""
     if not seal_holds(values):
-        console.warn(f"{path} is not as it was written: damaged, or edited by hand; {remedy}")
+        console.warn(f"{path} has changed since it was written: it is damaged, or was edited by hand; {remedy}")
 
 
 def step_of(pretrained: Any) -> int | None:

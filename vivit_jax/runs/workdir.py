@@ -106,7 +106,7 @@ class Workdir:
                 check_same_run(_read(self.config), plain(experiment), self.path)
             elif not any(read_facts(path).get("experiment") for path in self.checkpoints.iterdir()):
                 raise UserError(
-                    f"{self.config} is gone, and nothing else says of which configuration the checkpoints beside it are: put back a copy, "
+                    f"{self.config} is gone, and nothing else records the configuration of the checkpoints beside it: put back a copy, "
                     "give a new --workdir, or add --restart"
                 )
         elif jax.process_index() == 0:

@@ -20,8 +20,8 @@ class LossConfig:
     """What is minimised: cross-entropy, the mean over the heads where there are several.
 
     Attributes:
-      name: the loss: `softmax` for clips of one class each, or `sigmoid`, which asks of each class by itself whether a clip has it, for
-        clips of several classes or none.
+      name: the loss: `softmax` for clips of one class each, or `sigmoid`, which decides on each class separately, for clips of several
+        classes or none.
       label_smoothing: the share of the target that `softmax` spreads evenly over all classes, in [0, 1); `sigmoid` spreads it over yes
         and no.
       class_weights: the weight of each class where it is present, in the order of the classes' numbers; `balanced` weights each class
@@ -58,8 +58,8 @@ class OptimizerConfig:
       weight_decay_pattern: a regular expression, searched in the paths of parameters: those it matches decay. By default these are the
         kernels.
       clip_norm: the largest global norm of a gradient, to which a longer one is scaled down; None does not clip.
-      sam_rho: the radius of sharpness-aware minimisation (Foret et al. 2021): the gradient is taken at the point that far away where the
-        batch's loss is about highest, at the cost of a second pass; 0 is off.
+      sam_rho: the radius of sharpness-aware minimisation (Foret et al. 2021): the gradient is taken at that distance from the weights,
+        where the batch's loss is about highest, at the cost of a second pass; 0 is off.
       multipliers: (pattern, factor) pairs on the learning rate; the first that matches a parameter wins, and a parameter that none
         matches has factor 1. Factor 0 freezes.
       layer_decay: the factor on the learning rate from each layer to the one below it, in (0, 1]; the head has 1.
@@ -99,9 +99,9 @@ class ScheduleConfig:
     Attributes:
       name: the curve after the warm-up: `cosine` (falls to `final`), `constant` or `step` (multiplied by `drop` at each milestone).
       warmup_epochs: the length of the warm-up in epochs.
-      warmup_steps: the length of the warm-up in steps; where given, it replaces `warmup_epochs`.
-      warmup_examples: the length of the warm-up in clips trained on; where given, it replaces `warmup_epochs`.
-      warmup_percent: the length of the warm-up in percent of the run, from 0 to 100; where given, it replaces `warmup_epochs`.
+      warmup_steps: the length of the warm-up in steps; if given, it replaces `warmup_epochs`.
+      warmup_examples: the length of the warm-up in clips trained on; if given, it replaces `warmup_epochs`.
+      warmup_percent: the length of the warm-up in percent of the run, from 0 to 100; if given, it replaces `warmup_epochs`.
       final: the learning rate at which `cosine` ends, as a share of the peak.
       milestones: when `step` drops the learning rate, as shares of the run, each between 0 and 1; those of one step drop it once each.
       drop: the factor on the learning rate at each milestone of `step`.
@@ -128,13 +128,12 @@ class LoraConfig:
     """Low-rank adapters (Hu et al. 2022): of the parameters, only these and those that `full` matches are trained.
 
     Attributes:
-      rank: the rank r of the adapters; 0 trains every parameter itself, without adapters.
+      rank: the rank r of the adapters; 0 trains all parameters, without adapters.
       alpha: the product of an adapter's two matrices is multiplied by alpha / r.
       layers: a regular expression, searched in the paths of kernels: those it matches get an adapter. By default these are the kernels of
         attention and MLPs.
-      full: a regular expression, searched in the paths of parameters: those it matches are trained themselves, the head by default. A
-        part that begins with random weights, such as a temporal encoder over an image model, should be among them. None trains the
-        adapters alone.
+      full: a regular expression, searched in the paths of parameters: those it matches are trained in full, by default the head. Add the
+        parts that begin with random weights, such as a temporal encoder over an image model. None trains the adapters alone.
     """
 
     rank: int = 0
@@ -154,11 +153,11 @@ class TrainingConfig:
     Attributes:
       batch_size: the clips of a step, over all devices and hosts.
       epochs: the length of the run, in passes over the training split.
-      steps: the length of the run in steps; where given, it replaces `epochs`.
-      examples: the length of the run in clips trained on; where given, it replaces `epochs`.
+      steps: the length of the run in steps; if given, it replaces `epochs`.
+      examples: the length of the run in clips trained on; if given, it replaces `epochs`.
       accumulation: the microbatches that a step is computed in, one after the other, to take less memory.
-      mixup: alpha of the Beta distribution two clips are mixed by (Zhang et al. 2018); 0 is off.
-      cutmix: alpha for pasting a box of one clip into another (Yun et al. 2019); with both on, each draw is of one of them.
+      mixup: alpha of the Beta distribution that two clips are mixed by (Zhang et al. 2018); 0 is off.
+      cutmix: alpha for pasting a box of one clip into another (Yun et al. 2019); if both are on, each draw takes one of them.
       mix_per: whether mixup and cutmix are drawn once for each `batch` or for each `example`.
       ema_decay: the decay of the moving average of the weights, in [0, 1); the average is then what is evaluated and saved as the model;
         0 is off.
@@ -229,16 +228,16 @@ class EvaluationConfig:
 
     Attributes:
       every_epochs: the epochs between two evaluations on the validation split; there is always one after the last step.
-      every_steps: the steps between two evaluations; where given, they replace `every_epochs`.
-      every_examples: the clips trained on between two evaluations; where given, they replace `every_epochs`.
-      every_percent: the percent of the run between two evaluations, up to 100; where given, they replace `every_epochs`.
+      every_steps: the steps between two evaluations; if given, they replace `every_epochs`.
+      every_examples: the clips trained on between two evaluations; if given, they replace `every_epochs`.
+      every_percent: the percent of the run between two evaluations, up to 100; if given, they replace `every_epochs`.
       views: the (temporal clips, spatial crops) of a video whose logits are averaged, in evaluations during training.
       test_views: the (temporal clips, spatial crops) of a video whose logits are averaged, in the test at the end.
       test_flip: whether the test at the end sees each of these views mirrored too, so that twice as many logits are averaged.
       batch_size: the videos evaluated at once, over all devices; None is `training.batch_size`.
-      best: the score that decides which model of the run is kept: `top1`, `top5`, `loss`, `mean_class`, `auc`, of two classes `f1`
-        or, with loss `sigmoid`, `mAP`; None is `top1`, or `mAP` with `sigmoid`; `last` keeps the model after the last step, whatever
-        its score, where a small validation split would choose almost by chance.
+      best: the score that decides which model of the run is kept: `top1`, `top5`, `loss`, `mean_class`, `auc`, with two classes `f1` or,
+        with loss `sigmoid`, `mAP`; None is `top1`, or `mAP` with `sigmoid`. `last` keeps the model after the last step, whatever its score:
+        on a small validation split the choice would be chance.
       average: what is averaged over the views of a video: `logits`, or `probabilities`.
       patience: after how many evaluations in a row without a better `best` the run ends early, with its test, model and report; None
         trains to the last step.
@@ -277,12 +276,12 @@ class CheckpointConfig:
     Attributes:
       every_epochs: the epochs between two checkpoints; None is one, or a hundredth of the run where that is longer. There is always
         one after the last step and one when interrupted.
-      every_steps: the steps between two checkpoints; where given, they replace `every_epochs`.
-      every_examples: the clips trained on between two checkpoints; where given, they replace `every_epochs`.
-      every_percent: the percent of the run between two checkpoints, up to 100; where given, they replace `every_epochs`.
+      every_steps: the steps between two checkpoints; if given, they replace `every_epochs`.
+      every_examples: the clips trained on between two checkpoints; if given, they replace `every_epochs`.
+      every_percent: the percent of the run between two checkpoints, up to 100; if given, they replace `every_epochs`.
       keep: how many of the newest whole checkpoints are kept; the others are removed, but for those that the next keys keep.
       keep_every_epochs: the checkpoint of every so many epochs is saved and kept for good; None keeps none.
-      keep_every_steps: the checkpoint of every so many steps is saved and kept for good; where given, it replaces `keep_every_epochs`.
+      keep_every_steps: the checkpoint of every so many steps is saved and kept for good; if given, it replaces `keep_every_epochs`.
       keep_best: whether the checkpoint of the best model so far is kept too; one is then saved with each new best.
     """
 
@@ -306,7 +305,7 @@ class ParallelConfig:
     """How the step is spread over devices: the numbers stay the same, but for the order of sums and the draws of dropout in `pmap`.
 
     Attributes:
-      mode: `jit` spreads the step over a mesh with the three axes below; `pmap` over all devices, the batch alone.
+      mode: `jit` spreads the step over a mesh with the three axes below; `pmap` divides only the batch, over all devices.
       data: devices along the axis that divides the batch; -1 takes all that the other two leave.
       fsdp: devices along the axis that divides the batch, the parameters and the optimiser's state.
       tensor: devices along the axis that divides heads and hidden units.
@@ -324,7 +323,7 @@ class ParallelConfig:
         _check_at_least("parallel.fsdp", self.fsdp, 1)
         _check_at_least("parallel.tensor", self.tensor, 1)
         if self.mode == "pmap" and (self.fsdp, self.tensor) != (1, 1):
-            raise UserError(f"parallel.mode pmap divides the batch alone: fsdp {self.fsdp} and tensor {self.tensor} need mode jit")
+            raise UserError(f"parallel.mode pmap divides only the batch: fsdp {self.fsdp} and tensor {self.tensor} need mode jit")
 
 
 def _check_name(field: str, value: str, known: tuple[str, ...]) -> None:

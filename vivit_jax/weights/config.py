@@ -28,15 +28,15 @@ class InitConfig:
       head: the head's weights: `fresh` zeros; `keep` for the source's, whose classes must be the data set's, in any order; or `probe`, a
         logistic regression that is fitted to the frozen features of the training split before the first step (Kumar et al. 2022).
       position_resize: how position embeddings are resized to another grid: `cubic`, `cubic_antialiased`, `linear` (corners aligned) or
-        `nearest`; None does it as the source's own code.
+        `nearest`; None resizes as the source's own code does.
       activation: the activation of the MLPs, `gelu` or `gelu_tanh`; None is the source's, or its format's.
       norm_eps: the epsilon of every LayerNorm; None is the source's, or its format's.
       mean: the mean of each RGB channel that the source was trained with, for pixels in [0, 1]; None is the source's, or its format's.
       std: the standard deviation of each RGB channel that the source was trained with, for pixels in [0, 1]; None is the
         source's, or its format's.
-      num_heads: the source's attention heads, where its files do not say and its width is unusual; None is the model's.
-      image_size: the (h, w) in pixels that an image model's positions are for; None where they are square or a config says.
-      source_clip: the (t, h, w) that a ViViT's positions are for; None where they fit the model's clip or a config says.
+      num_heads: the source's attention heads, if its files do not say and its width is unusual; None is the model's.
+      image_size: the (h, w) in pixels that an image model's positions are for; None if they are square or a config says.
+      source_clip: the (t, h, w) that a ViViT's positions are for; None if they fit the model's clip or a config says.
     """
 
     source: str | None = None

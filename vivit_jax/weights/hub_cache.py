@@ -47,7 +47,7 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
                 "set HF_HUB_OFFLINE=1"
             )
         if weights is None:
-            raise UserError(f"{source}: none of {', '.join(DIRECTORY_FILES)} could be had; offline, only what the cache holds can be")
+            raise UserError(f"{source}: found none of {', '.join(DIRECTORY_FILES)}; offline, only files in the cache are found")
         for name in (CONFIG, PREPROCESS, *PROCESSORS):
             fetch(name)
         if weights.name.endswith(".index.json"):

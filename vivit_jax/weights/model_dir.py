@@ -211,8 +211,8 @@ def _load(path: pathlib.Path) -> Pretrained:
     average = model_json.average_in(config, path / CONFIG)
     if "contents_sha256" in config and config["contents_sha256"] != model_json.digest(config, sampling):
         raise UserError(
-            f"{path}: {CONFIG} or {PREPROCESS} is not as it was saved: damaged, or edited by hand; get it again, or, to accept the edit, "
-            f"delete the line contents_sha256 of {CONFIG}"
+            f"{path}: {CONFIG} or {PREPROCESS} has changed since it was saved: it is damaged, or was edited by hand; get it again, or, to "
+            f"accept the edit, delete the line contents_sha256 of {CONFIG}"
         )
     flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
     variables = unflatten_variables(flat, scan_layers=getattr(model_config, "scan_layers", False))

@@ -74,7 +74,7 @@ def check_class_names(names: Sequence[str]) -> None:
     for name in names:
         if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name) or not name.strip():
             raise UserError(
-                f"a class is named {name!r}: a name needs a letter, and may hold no line breaks, tabs or other control characters"
+                f"a class is named {name!r}: a name needs a letter, and may not contain line breaks, tabs or other control characters"
             )
         key = unicodedata.normalize("NFKC", name).strip().casefold()
         first = seen.setdefault(str(int(key)) if key.isdecimal() else key, name)

@@ -116,7 +116,7 @@ def _clips(table: Table, reading: Reading) -> list[Clip]:
         return clips
     told = [_told(gone, reading.root or table.source.parent) for gone in missing[:SHOWN]]
     if len(missing) == 1:
-        raise UserError(f"{table.source} {told[0]} (mend the list, or leave it out by --tolerate 1)")
+        raise UserError(f"{table.source} {told[0]} (correct the list, or leave it out by --tolerate 1)")
     way_out = f"mend the list, or leave them out by --tolerate {len(missing)}"
     if len(missing) == len(clips):
         way_out = f"relative paths begin in {reading.root or table.source.parent}; --root DIR names another folder"
@@ -149,7 +149,7 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing
         hint = csv_hints.of_row(table.columns, row, commas=not table.comma)
         raise UserError(f"{where}: expected {len(table.columns)} columns ({', '.join(table.columns)}), got {len(row)}{hint}")
     if [cell.strip().lower() for cell in row] == [*table.columns]:
-        raise UserError(f"{where}: the header, once more: leave the line out")
+        raise UserError(f"{where}: the header stands here again: remove the line")
     by_name = {column: cell.strip() for column, cell in zip(table.columns, row, strict=True)}
     cells = {what: by_name[name] for what, name in table.taken.items()}
     group = by_name[reading.group.strip().lower()] if reading.group else None

@@ -37,7 +37,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
         raise UserError(f"{source}: not a folder; layout csv reads lists" if source.exists() else f"{source}: no such folder")
     fps = rate(reading.fps)
     if fps is None:
-        raise UserError("image files do not say how many are a second: give --fps RATE, as in --fps 30")
+        raise UserError("image files have no frame rate: give one, as in --fps 30")
     of_classes = any(images_in(video) for folder in folders_in(source) for video in folders_in(folder))
     classes, remarks = class_folders(source, reading, of_classes=of_classes)
     clips, beside, among = [], [], []
@@ -135,7 +135,7 @@ def _of_8_bits(image: Image.Image, *, of_16_bits: bool) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and of_16_bits):
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise UserError("its pixels have 32 bits, and nothing tells which of their values is white: save it with 8 or 16 bits")
+        raise UserError("its pixels have 32 bits, whose range is not known: save it with 8 or 16 bits")
     return image
 
 

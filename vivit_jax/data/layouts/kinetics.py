@@ -135,7 +135,7 @@ def _names(publication: Publication) -> tuple[str, ...]:
     found = {_names_in(path): path for path in publication.lists("*label_map*.txt", "*classnames*.txt", "*classnames*.json")}
     if len(found) > 1:
         one, other, *_ = found.values()
-        raise UserError(f"{one} and {other} name other classes: name the lists and the one that is meant by --annotations")
+        raise UserError(f"{one} and {other} name different classes: give the lists, and the right one of these two, by --annotations")
     return next(iter(found), ())
 
 

@@ -96,7 +96,7 @@ class Publication:
         for path in self.files(*patterns):
             first = found.setdefault(path.name.lower().removesuffix(PACKED), path)
             if first != path and text_of(first) != text_of(path):
-                raise UserError(f"{first} and {path} differ: name the one that is meant, or its folder, by --annotations")
+                raise UserError(f"{first} and {path} differ: give the right one, or its folder, by --annotations")
         return list(found.values())
 
     def file(self, *patterns: str) -> pathlib.Path | None:
@@ -249,7 +249,7 @@ class Gathered:
         source = video
         if video.is_dir():
             if (fps or self.fps) is None:
-                raise UserError(f"{video}: image files do not say how many are a second: give --fps RATE, as in --fps 30")
+                raise UserError(f"{video}: image files have no frame rate: give one, as in --fps 30")
             source = functools.partial(segment, video, start, end, fps or self.fps)
         self._videos.append(video)
         self.clips.append(Clip(name, split, label, source, start, end, group))
@@ -277,7 +277,7 @@ class Gathered:
 
     def _check(self, publication: Publication, *, has_classes: bool) -> None:
         if not self.clips and self.missing:
-            frames = ", or if they are the folders of image files that are there, how many are a second by --fps"
+            frames = ", or if they are the folders of image files there, give their rate by --fps"
             raise UserError(
                 f"none of the {len(self.missing)} listed videos is below {publication.videos}, such as {self.missing[0][1]}: name their "
                 f"folder by --root{frames if publication.has_unread_frames else ''}"

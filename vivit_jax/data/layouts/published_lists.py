@@ -167,5 +167,5 @@ def known_class(where: str, name: str, labels: Sequence[str] | Mapping[str, int]
       UserError: if it is none.
     """
     if name not in labels:
-        raise UserError(f"{where}: {name[:100]!r} is none of the {len(labels)} classes")
+        raise UserError(f"{where}: {name[:100]!r} is not one of the {len(labels)} classes")
     return name

@@ -65,7 +65,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     video, of_images = _video(stored)
     fps = rate(reading.fps)
     if of_images and fps is None:
-        raise UserError(f"{stored.folder}: its videos are lists of images, which do not say how many are a second: give --fps RATE")
+        raise UserError(f"{stored.folder}: its videos are lists of images, which have no frame rate: give one, as in --fps 30")
     if fps is not None and not of_images:
         raise UserError(f"{stored.folder}: its videos are files, which say how many frames are a second: leave --fps out")
     heads = _heads(stored, reading.heads)
@@ -203,7 +203,9 @@ def _video(stored: Stored) -> tuple[str, bool]:
         return lists[0], True
     if not lists and _kind(stored.features.get("video", {"pythonClassName": ""})) in FILE:
         return "video", False
-    raise UserError(f"{stored.folder} holds {'several videos' if lists else 'no videos'} an example: {', '.join(lists or stored.features)}")
+    raise UserError(
+        f"{stored.folder} holds {'several videos' if lists else 'no videos'} in each example: {', '.join(lists or stored.features)}"
+    )
 
 
 def _heads(stored: Stored, asked: tuple[str, ...]) -> dict[str, tuple[str, bool]]:
@@ -225,9 +227,7 @@ def _heads(stored: Stored, asked: tuple[str, ...]) -> dict[str, tuple[str, bool]
         return {"": classes.get("label") or next(iter(classes.values()))}
     if classes and all(key.startswith("label/") for key, _ in classes.values()):
         return classes
-    raise UserError(
-        f"{stored.folder} has {len(classes)} classes an example: name those to be learnt by --heads, of {', '.join(classes) or 'none'}"
-    )
+    raise UserError(f"{stored.folder} has {len(classes)} classes in each example: choose by --heads among {', '.join(classes) or 'none'}")
 
 
 def _class_names(stored: Stored, key: str) -> tuple[str, ...]:

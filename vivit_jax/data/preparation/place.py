@@ -52,7 +52,7 @@ def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> path
     try:
         return pathlib.Path(folder).expanduser()
     except RuntimeError:
-        raise UserError(f"no home folder is known to read {str(folder)!r} by: give the folder by {option}") from None
+        raise UserError(f"{str(folder)!r} cannot be read, as no home folder is known: give the whole path by {option}") from None
 
 
 def aside(target: pathlib.Path) -> pathlib.Path:

@@ -48,9 +48,9 @@ class FusionCNNConfig(BaseConfig):
     """A CNN of Karpathy et al. 2014, completely described; the defaults are the paper's.
 
     Attributes:
-      fusion: how the frames of a clip come together: `single_frame` (there is one), `early` (the first filters span them all), `late` (each
-        goes through convolutions of the same weights, and the first fully connected layer sees them all) or `slow` (the first three
-        layers span more and more of them).
+      fusion: how the frames of a clip are combined: `single_frame` (there is one), `early` (the first filters span them all), `late` (each
+        goes through convolutions of the same weights, and the first fully connected layer sees them all) or `slow` (the first three layers
+        span more and more of them).
       multiresolution: whether two streams, each with its own weights, see each frame: the context stream sees it at half its size, the
         fovea stream its central half.
       clip: (t, h, w) of the input video, in frames and pixels; None is the paper's: 1, 10, 2 or 10 frames by `fusion`, of 170 x 170 pixels,

@@ -52,7 +52,7 @@ class ViViTConfig(BaseConfig):
       temporal_mlp_dim: the hidden width of the MLPs of Model 2's temporal encoder; None for that of the spatial encoder.
       tokenizer: `tubelet` embeds blocks of `tubelet` pixels; `frames` samples frames uniformly and embeds each alone (Sec. 3.2).
       tubelet: (t, h, w) in frames and pixels. Under `frames`, t only sets how many frames are sampled: clip t / tubelet t.
-      sampled_frames: under `frames`, the number of frames where it is not clip t / tubelet t.
+      sampled_frames: under `frames`, the number of frames if it is not clip t / tubelet t.
       clip: (t, h, w) of the input video, in frames and pixels.
       num_classes: outputs of the head, or of several heads by name, as `{"verb": 97, "noun": 300}`; None for no head: the model
         then returns its features.
@@ -61,17 +61,18 @@ class ViViTConfig(BaseConfig):
       attention_order: in each block of Model 3, `space_time` or `time_space`.
       activation: the activation of the MLPs: `gelu_tanh` (Scenic's) or `gelu` (exact, by erf).
       norm_eps: the epsilon of every LayerNorm.
-      last_norm_eps: the epsilon of the LayerNorm at the end of an encoder, where it is another, as in Hugging Face's VideoMAE; None for
+      last_norm_eps: the epsilon of the LayerNorm at the end of an encoder if it differs, as in Hugging Face's VideoMAE; None for
         `norm_eps`.
-      dropout: rate after the position embedding, each attention projection and each MLP layer.
-      attention_dropout: rate on the attention weights; only `attention` `xla` or `auto` can draw it.
-      stochastic_depth: rate of the last layer; linear in depth from 0, drawn per example and residual (Huang et al. 2016).
+      dropout: rate of dropout after the position embedding, each attention projection and each MLP layer.
+      attention_dropout: rate of dropout on the attention weights; it needs `attention` `xla` or `auto`.
+      stochastic_depth: rate at which the last layer drops a residual; rates rise linearly with depth from 0, and each example and residual
+        is drawn by itself (Huang et al. 2016).
       stochastic_depth_rescale: whether to divide a kept residual by the probability that it is kept; Scenic does not.
-      stochastic_depth_skips: compute nothing for the examples that a residual drops, which saves memory (docs/training.md): of a device's
-        examples the number nearest to the rate is dropped (DINOv2, Oquab et al. 2024), and where that is none a layer draws as without
-        this key; needs `scan_layers` to be false.
+      stochastic_depth_skips: compute nothing for the examples that a residual drops, which saves memory (docs/training.md). Each layer then
+        drops the number of a device's examples that is nearest to its rate (DINOv2, Oquab et al. 2024), or if that is 0 draws as without
+        this key. `scan_layers` must be false.
       patch_dropout: share of the tokens that training leaves out, drawn for each clip and step (Liu et al. 2023); evaluation sees all.
-      patch_dropout_by: what is left out: a `token` by itself, or a `tube`, the same place at all times; None for `token` in Models 1 and 2
+      patch_dropout_by: what is left out: a `token` by itself, or a `tube`, the same place at all times; None for `token` in Models 1 and 2,
         and `tube` in Models 3 and 4, which attend to a place at all its times.
       dtype: the type of the computation: `float32`, `bfloat16` or `auto` (bfloat16 on accelerators, float32 on a CPU, where it is
         faster); parameters, softmax statistics and logits are float32.

@@ -33,7 +33,7 @@ def line_up(contenders: Sequence[Contender]) -> Lineup:
     multi_label = _is_multi_label(first)
     label = {head: _labels(reference, head, numbers[head], multi_label) for head in classes}
     if multi_label and not label[""].any():
-        raise UserError(f"none of the {len(reference)} videos has a class, so that no mean average precision is defined")
+        raise UserError(f"none of the {len(reference)} videos has a class, so mean average precision is not defined")
     return Lineup(
         dataset=first.evaluation.get("name", ""),
         split=first.evaluation["split"],

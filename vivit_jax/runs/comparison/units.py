@@ -54,7 +54,7 @@ def by_group(videos: Sequence[str], groups: Mapping[str, str], origin: str) -> U
         raise UserError(f"{len(missing)} of the {len(videos)} videos have no group ({origin}), the first is {missing[0]}")
     _, number = np.unique([groups[video] for video in videos], return_inverse=True)
     if number.max() == 0:
-        raise UserError(f"all {len(videos)} videos are in one group ({origin}): nothing tells how far a score could be off")
+        raise UserError(f"all {len(videos)} videos are in one group ({origin}), so no interval can be computed")
     return Units("group", number, origin)
 
 

@@ -26,7 +26,7 @@ def _of_one_label(chosen: list[tuple[str, dict]]) -> tuple[list[Column], list[li
         Column("class", number=False),
         Column("top-1", "The share of its examples that are right."),
         BAR,
-        Column("95% interval", "Of that share, by Wilson: how far chance could carry it with so few examples."),
+        Column("95% interval", "Of that share, by Wilson: how far it could be off by chance with so few examples."),
         Column("right"),
         Column("examples"),
     ]

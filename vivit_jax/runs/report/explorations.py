@@ -25,7 +25,9 @@ def explorations(own: dict | None, found: dict[str, dict]) -> str:
         return ""
     evaluations = ({"evaluation.json": own} if own else {}) | found
     rows = [_row(file, evaluation) for file, evaluation in list(evaluations.items())[:FILES]]
-    caption = "The run's own test, in bold, and what was tried besides." if own else "What was tried; the run's own test is not there yet."
+    caption = (
+        "The run's own test, in bold, and the other evaluations." if own else "Other evaluations; the run's own test is not there yet."
+    )
     left_out = f" {len(found) - FILES:,} more files are left out." if len(found) > FILES else ""
     return table(COLUMNS, rows, caption + left_out, sortable=True, marked={0} if own else ())
 

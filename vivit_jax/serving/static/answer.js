@@ -12,7 +12,7 @@ const signed = (value) => `${value < 0 ? "−" : "+"}${digits(value)}`;
 function amount({ score, blank, label }, { support }) {
   const gain = score - blank;
   const size = Math.abs(gain);
-  if (size < 0.1) return `Next to nothing: to the model this clip and a blank one are alike, as far as ${label} goes.`;
+  if (size < 0.1) return `Almost none: for ${label}, the model sees no difference between this clip and a blank one.`;
   const words = size < 1 ? "Little evidence" : size < 4 ? "Clear evidence" : "Strong evidence";
   const factor = size < 20 ? `, and ${gain < 0 ? "divides" : "multiplies"} its odds by ${digits(Math.exp(size))}` : "";
   const against = support - gain;
@@ -56,7 +56,7 @@ export class Answer {
     const item = document.createElement("li");
     const button = document.createElement("button");
     button.type = "button";
-    button.title = "show what speaks for this class";
+    button.title = "show the evidence for this class";
     button.setAttribute("aria-pressed", String(explained));
     for (const [kind, text] of [["fill", ""], ["name", label], ["number", percent(probability)]]) {
       const span = document.createElement("span");

@@ -54,7 +54,7 @@ async function ask(file, label = "", asker = 0) {
     return;
   }
   const asking = (shown.asking = new AbortController());
-  say(label ? `Looking for what speaks for ${label} …` : `Looking at ${file.name} …`, "busy");
+  say(label ? `Looking for evidence for ${label} …` : `Looking at ${file.name} …`, "busy");
   find("cancel").hidden = false;
   const form = new FormData();
   form.append("file", file, file.name);
@@ -93,7 +93,7 @@ async function show({ video, views, results }, label, asker) {
   draw(video, results);
   find("verdict").replaceChildren(...results.map(verdict));
   const facts = `${video.frames} frames, ${video.seconds.toFixed(1)} s, ${video.width} × ${video.height}; mean of ${views.join(" × ")} views`;
-  say(label ? `Now showing what speaks for ${label}.` : `${video.name}: ${facts}`);
+  say(label ? `Now showing the evidence for ${label}.` : `${video.name}: ${facts}`);
 }
 
 const foremost = ({ predictions }) => (Array.isArray(predictions) ? predictions : Object.values(predictions)[0])[0];

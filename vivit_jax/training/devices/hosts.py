@@ -70,7 +70,9 @@ def _under_open_mpi(environment: Environment) -> bool:
     if not _several(environment, "OMPI_COMM_WORLD_SIZE"):
         return False
     if "OMPI_MCA_orte_hnp_uri" not in environment:  # Open MPI 5 no longer says where its processes meet
-        raise UserError(f"mpirun started {environment['OMPI_COMM_WORLD_SIZE']} processes and does not say where they meet: {FLAGS}")
+        raise UserError(
+            f"mpirun started {environment['OMPI_COMM_WORLD_SIZE']} processes and does not say where the first one listens: {FLAGS}"
+        )
     return True
 
 

@@ -220,7 +220,7 @@ def heads_of_width(width: int, options: SourceOptions, name: str) -> int:
     """
     heads = options.num_heads or HEADS_OF_WIDTH.get(width) or options.default_heads
     if heads is None:
-        raise UserError(f"{name}: the number of attention heads cannot be told from a width of {width}: give num_heads")
+        raise UserError(f"{name}: the number of attention heads does not follow from a width of {width}: give num_heads")
     if width % heads:
         raise UserError(f"{name}: a width of {width} is not divisible by num_heads {heads}")
     return heads

@@ -83,7 +83,7 @@ REFUSED = (
     (r"distillation_token", "a distilled DeiT has a second token with a head of its own, which a ViViT has no place for"),
     (r"register_tokens", "register tokens take part in every attention, and a ViViT has none"),
     (r"mlp\.weights_in", "its MLPs are gated (SwiGLU), a ViViT's are not"),
-    (r"temporal_attention", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: no ViViT is the same"),
+    (r"temporal_attention", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: no ViViT computes the same"),
     (
         r"\.self_attn\.",
         "it is not a plain ViT: CLIP normalises before its first block, SigLIP pools by attention, and a ViViT does neither",
@@ -147,7 +147,7 @@ def _refuse_space_only(tensors: Tensors, name: str) -> None:
     is_fused, has_times = (any(part in path for path in tensors) for part in ("attention.attention.qkv.", "embeddings.time_embeddings"))
     if is_fused and not has_times:
         raise UserError(
-            f"{name}: TimeSformer with space_only attention classifies each frame alone, a ViViT the clip: no ViViT is the same"
+            f"{name}: TimeSformer with space_only attention classifies each frame alone, a ViViT the clip: no ViViT computes the same"
         )
 
 

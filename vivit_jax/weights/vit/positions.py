@@ -47,7 +47,7 @@ def image_grid(count: int, patch: tuple[int, int], image_size: tuple[int, int] |
         return grid
     grid = square_grid(count)
     if patch[0] != patch[1]:
-        raise UserError(f"{name}: the grid of {count} patches of {tuple(patch)} pixels cannot be told: give image_size, (height, width)")
+        raise UserError(f"{name}: the grid of {count} patches of {tuple(patch)} pixels is not known: give image_size, (height, width)")
     if grid is None:
         raise UserError(f"{name}: {count} positions do not form a square: give image_size, the (height, width) they are for")
     return grid
@@ -89,7 +89,7 @@ def video_grid(count: int, tubelet: tuple[int, int, int], options: SourceOptions
         if clip is options.clip:
             raise UserError(f"{name}: a clip of {clip} in tubelets of {tubelet} has {n_t} x {n_h} x {n_w} positions, not the {count} here")
     raise UserError(
-        f"{name}: how its {count} positions divide into time, height and width cannot be told: "
+        f"{name}: how its {count} positions divide into time, height and width is not known: "
         f"give the clip it was trained on, as (frames, height, width), in tubelets of {tubelet}"
     )
 

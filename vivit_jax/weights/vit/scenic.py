@@ -135,7 +135,7 @@ def _check_sampling(times: int, frames: int, options: SourceOptions, name: str) 
     if options.sampled_frames in (None, times - 1) and _oversamples(frames, times - 1, times):
         raise UserError(
             f"{name}: Scenic samples {times} of {frames} frames when asked for {times}, and {times} other ones when asked for {times - 1}: "
-            f"give sampled_frames {times} if it was asked for {times}; otherwise no ViViT here is the same"
+            f"give sampled_frames {times} if it was asked for {times}; otherwise no ViViT here computes the same"
         )
 
 
@@ -190,9 +190,9 @@ def _factorised_layout(params: dict, frames: bool, options: SourceOptions, name:
     params["position"] = positions.reshape(1, *spatial, -1)
     if "temporal_encoder/position" not in params:
         if clip is None:
-            raise UserError(f"{name}: how many frames the spatial-only baseline was trained on cannot be told: give clip")
+            raise UserError(f"{name}: how many frames the spatial-only baseline was trained on is not known: give clip")
         if frames and options.sampled_frames is None:
-            raise UserError(f"{name}: how many frames the spatial-only baseline samples cannot be told: give sampled_frames")
+            raise UserError(f"{name}: how many frames the spatial-only baseline samples is not known: give sampled_frames")
         return _clip((clip[0] // tubelet[0], *spatial), tubelet, frames, options, name)
     cls_position, times = split_cls(params["temporal_encoder/position"], has_cls)
     if has_cls:
@@ -207,7 +207,7 @@ def _clip(
     """(t, h, w) in frames and pixels; how many frames are sampled from is not in the tree."""
     clip = options.clip or options.target_clip
     if frames and clip is None:
-        raise UserError(f"{name}: how many frames it samples its {grid[0]} from cannot be told: give clip")
+        raise UserError(f"{name}: how many frames it samples its {grid[0]} from is not known: give clip")
     time = clip[0] if frames else grid[0] * tubelet[0]
     if not frames and options.clip and options.clip[0] != time:
         raise UserError(f"{name}: its {grid[0]} times in tubelets of {tubelet} are those of {time} frames, not of clip {options.clip}")

@@ -58,7 +58,7 @@ REFUSED = (
     (r"attn_pool\.", "it pools by attention (SigLIP), and a ViViT does not"),
     (r"mlp\.(w12|w3|fc1_g|norm)\b", "its MLPs are gated (SwiGLU), a ViViT's are not"),
     (r"rel_pos|relative_position|rope", "its positions are relative or rotary, a ViViT's are added"),
-    (r"temporal_attn\.", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: no ViViT is the same"),
+    (r"temporal_attn\.", "TimeSformer's divided attention has a cls token in each frame, Model 3 has none: no ViViT computes the same"),
     (r"attn\.[qv]_bias", "its attention is that of BEiT or EVA, whose positions a ViViT does not have"),
     (r"patch_embed\.backbone\.", "its patches are features of a ResNet (a hybrid), a ViViT's are pixels"),
 )
