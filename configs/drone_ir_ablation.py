@@ -1,4 +1,4 @@
-"""What each regulariser of the paper is worth on drone_ir: its Table 4 done again on a small set.
+"""What each regulariser of the paper gains or costs on drone_ir: its Table 4 on a small set.
 
 The argument is a row of the table, and each row has all that is above it:
 

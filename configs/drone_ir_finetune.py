@@ -1,12 +1,12 @@
-"""An image ViT-S/14 fine-tuned on drone_ir: what pretrained image weights are worth on a small set of real clips.
+"""An image ViT-S/14 fine-tuned on drone_ir: how far pretrained image weights go on a small set of real clips.
 
   vivit prepare csv drone_ir_crops/index.csv --name drone_ir --data_dir data
   python train.py --config=configs/drone_ir_finetune.py --workdir=runs/finetune --config.data.data_dir=data \\
       --config.init.source=vits14_google_layout_fp16.npz
 
 A run took 68 to 104 s on an H200 that it shared with others. `--config=configs/drone_ir_finetune.py:scratch`, without a source, trains the
-same model from random weights, for 20 epochs, which are too few for it. docs/drone_ir.md has the scores of both over five seeds, what was
-aimed at and not reached, and what else was tried.
+same model from random weights, for 20 epochs, which are too few for it. docs/drone_ir.md has the scores of both over five seeds, the aim
+that was missed, and what else was tried.
 
 The keys that it shares with `drone_ir_ablation.py` are in `vivit_jax/recipes/drone_ir.py`, which says why it trains on `train+val`. The
 recipe was chosen on parts of these two. To choose again: `--config.data.train_split=train --config.data.test_split=val`.

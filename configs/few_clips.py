@@ -13,8 +13,8 @@ It differs from `video_folder.py` in these points:
 
 The argument is the backbone's size and patch. `B/16` takes 10 GB, and 6 GB with `--config.training.accumulation=4`.
 
-`small_data.py` was chosen by runs on four kinds of sets, and takes 5.1 GB with `--config.training.accumulation=4`. Of this one no score was
-measured: it does without a probe and keeps the best epoch on `val`, two things that those runs speak against (docs/small_data.md).
+`small_data.py` was chosen by runs on four kinds of sets, and takes 5.1 GB with `--config.training.accumulation=4`. The score of this one
+was not measured. It has no probe and keeps the best epoch on `val`, and those runs advise against both (docs/small_data.md).
 """
 
 import ml_collections

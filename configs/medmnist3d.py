@@ -3,8 +3,8 @@
   vivit prepare medmnist3d adrenalmnist3d.npz --name adrenalmnist3d --data_dir data
   python train.py --config=configs/medmnist3d.py:adrenal --workdir=runs/adrenal --config.data.data_dir=data
 
-The model that is kept has the best area under the ROC curve on `val`, by which MedMNIST chooses its own baselines: accuracy says little
-where most volumes are of one class. The first argument is the set. Others follow after commas:
+The model that is kept has the best area under the ROC curve on `val`, by which MedMNIST chooses its own baselines: accuracy says little if
+most volumes are of one class. The first argument is the set. Others follow after commas:
 
 - `64` is for the volumes of 64 voxels a side (`vivit prepare medmnist3d adrenalmnist3d_64.npz --name adrenalmnist3d_64 ...`);
 - `augmented`, the default, is the model of the Keras example "Video Vision Transformer", 27 tubelets of 8 voxels. It trains for 240 epochs

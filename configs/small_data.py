@@ -4,18 +4,18 @@
   python train.py --config=configs/small_data.py --workdir=runs/small \\
       --config.data.name=my_videos --config.data.data_dir=data --config.init.source=hf://WinKawaks/vit-small-patch16-224
 
-Model 3, whose temporal attention begins as nothing: before the first step the model is a linear probe of the image model (docs/probes.md),
-and it can learn motion from there. Rates are low, lowest next to the pixels. Nothing is chosen on `val`, whose clips are trained on as
-well: the model kept is that after the last step, with an average of the weights that those of the first step are part of. A set
-without `val` needs `--config.data.train_split=train`.
+Model 3, whose temporal attention adds nothing at first: before the first step the model is a linear probe of the image model
+(docs/probes.md), and it can learn motion from there. Rates are low, lowest next to the pixels. It chooses nothing on `val`, and trains on
+its clips as well. It keeps the model after the last step, with weights averaged over the run, the first ones included. A set without `val`
+needs `--config.data.train_split=train`.
 
-It was chosen by runs on four kinds of small sets: of the recipes that were below a probe on none of them, it was the best
-(docs/small_data.md). Where frames alone tell the classes apart, their average is as good and a third faster:
+It was chosen by runs on four kinds of small sets: it was the best of those that were nowhere below a probe (docs/small_data.md). If single
+frames tell the classes apart, averaged frames are as good and a third faster:
 
   --config.model.factorisation=factorised_encoder --config.model.temporal_layers=0
 
 Several seeds are averaged by `vivit soup`. On a small GPU `--config.training.lora.rank=8` and a learning rate of 5e-4 train adapters
-instead; that rate is a guess.
+instead; that rate was not tuned.
 """
 
 import ml_collections

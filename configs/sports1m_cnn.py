@@ -3,7 +3,7 @@
   vivit prepare sports1m sports1m --name sports1m --data_dir data
   python train.py --config=configs/sports1m_cnn.py:slow --workdir=runs/sports1m --config.data.data_dir=data
 
-The argument chooses the network: `single_frame`, `early`, `late` or `slow` fusion. Each can also be had in two streams, which cost less, as
+The argument chooses the network: `single_frame`, `early`, `late` or `slow` fusion. Each also comes in two streams, which cost less, such as
 `:slow,multiresolution`. The paper's video Hit@1 and Hit@5 in percent, our top-1 and top-5, and the cost of one view in GMAC (billions of
 multiply-accumulates, counted by `vivit inspect`), alone and in two streams:
 
@@ -14,7 +14,7 @@ multiply-accumulates, counted by `vivit inspect`), alone and in two streams:
   slow            60.9, 80.2                            4.60    2.63
 
 Some videos have several labels. The paper trains a softmax all the same; here each class has a sigmoid, and a video is a hit if the most
-probable class is one of its own. The length of the run, 50 million clips, is ours too: the paper trained for a month on a cluster.
+probable class is one of its own. The length of the run, 50 million clips, is our choice too: the paper trained for a month on a cluster.
 docs/cnn.md lists our other readings of the paper. It was not trained here.
 """
 

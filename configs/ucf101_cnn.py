@@ -13,7 +13,7 @@ fusion, as `:top_3,single_frame` or `:all,slow,multiresolution`. Top-1 in the pa
   scratch     41.3   every layer, from random weights
 
 `--config.init.source` is the Sports-1M network: `runs/sports1m/model`, or any model directory of the same network. The length of the run
-and the rates of dropout are ours. It was not trained here.
+and the rates of dropout are our choice. It was not trained here.
 """
 
 from vivit_jax.recipes.karpathy import fusion_recipe, transfer

@@ -13,8 +13,8 @@ BEGINNING = """\
 # The configs
 
 At the end of this page you have found the config that is nearest to your experiment. Each file of `configs/` is a small Python function.
-What it is for, its commands and what came of it stand at its head, and are repeated here by `docs/write_gallery.py`. Copy the nearest one
-and change it: `vivit inspect CONFIG` shows what it makes.
+Its docstring says what it is for, with its commands and its results, and `docs/write_gallery.py` repeats it here. Copy the nearest one and
+change it: `vivit inspect CONFIG` shows what it makes.
 """
 # Headings, and the configs below each.
 GROUPS = {

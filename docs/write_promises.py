@@ -34,12 +34,12 @@ SUBJECTS = {  # and the tests whose markers name no subject of their own, by fil
 }
 INTRODUCTION = """# Promises
 
-The same config, seed, versions and number of devices give a bitwise-identical run, interrupted or not. No sample is silently replaced or
-dropped. No checkpoint is loaded without its checksum. Each row below is a fault that a test provokes for real: a real kill, a real full
-disk, a real broken file.
+At the end of this page you know which faults cost you nothing, and which test shows it. The same config, seed, versions and number of devices
+give a bitwise-identical run, interrupted or not. No sample is silently replaced or dropped. No checkpoint is loaded without its checksum.
 
-A trial is one provocation. A test marked *slow* runs with `pytest -m slow`, all others with `pytest`. This page is made from the markers of
-the tests by `python docs/write_promises.py`, so it says what is tested and nothing else.
+Each row is a fault that a test provokes for real: it kills a process, fills a disk, breaks a file. A trial is one provocation. Tests marked
+*slow* run with `pytest -m slow`, all others with `pytest`. `python docs/write_promises.py` makes this page from the markers of the tests, so it
+says only what is tested.
 """
 
 

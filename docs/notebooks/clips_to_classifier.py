@@ -31,8 +31,8 @@ folder = pathlib.Path(tempfile.mkdtemp())
 # %% [markdown]
 # ## Clips
 #
-# Yours lie in `clips/{train,val,test}/CLASS/`. Here we draw some: handwritten digits that move to the left or to the right. No single frame
-# tells which.
+# Your own clips go to `clips/{train,val,test}/CLASS/`. Here we draw some: handwritten digits that move to the left or to the right.
+# No single frame shows which.
 
 # %%
 CLASSES = ("move_left", "move_right")

@@ -10,8 +10,8 @@
 # %% [markdown]
 # # CNN against ViViT
 #
-# Two small networks, a 3-D ResNet and a ViViT, are trained on the same clips by the same recipe, and compared as one should: on the same
-# videos, with intervals and a paired test. A few minutes on a CPU. What came of the long version is in docs/cnn_or_vivit.md.
+# Two small networks, a 3-D ResNet and a ViViT, are trained on the same clips by the same recipe, and compared fairly: on the same
+# videos, with intervals and a paired test. It takes a few minutes on a CPU. docs/cnn_or_vivit.md has the long version.
 
 # %%
 import pathlib

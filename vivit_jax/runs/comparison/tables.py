@@ -89,7 +89,7 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
     score = "mAP" if comparison.metric == "mAP" else "top-1"
     rank = {entry.name: str(number) for number, entry in enumerate(comparison.ranked, start=1)}
     several = [
-        (Column(f"top-1 {head}", f"Share of the videos that head {head} alone is right about."), _of_head(head))
+        (Column(f"top-1 {head}", f"Share of the videos that head {head} gets right."), _of_head(head))
         for head in comparison.lineup.classes
         if head
     ]
@@ -98,9 +98,7 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
     ]
     top5 = [(Column("top-5", "Share of the videos with a label among the five most probable."), lambda entry: percent(entry.top5))]
     examples = len(comparison.lineup.videos)
-    meaning = (
-        "Mean average precision over the classes." if score == "mAP" else "Share of the videos that the most probable class is right for."
-    )
+    meaning = "Mean average precision over the classes." if score == "mAP" else "Share of the videos whose most probable class is right."
     return [
         (Column("run", "Its name; those on the Pareto front are bold.", number=False), lambda entry: entry.name),
         (Column("#", "Its rank by score, and its number in the figures."), lambda entry: rank[entry.name]),
@@ -119,7 +117,10 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
             lambda entry: _scaled(entry.costs.clips_per_second, 1),
         ),
         (Column("videos/s", "The same in videos, all their views."), lambda entry: _scaled(entry.costs.videos_per_second, 1)),
-        (Column("peak MB", "What the compiled batch takes of the device at most."), lambda entry: _scaled(entry.costs.memory_bytes, 1e6)),
+        (
+            Column("peak MB", "The most memory of the device that the compiled batch takes."),
+            lambda entry: _scaled(entry.costs.memory_bytes, 1e6),
+        ),
         (
             Column("trained", "Time of its training steps, without compiling and validating."),
             lambda entry: duration(entry.costs.training_seconds),
