@@ -165,7 +165,7 @@ def test_a_linear_probe_is_scikit_learns(name, options, vivit, headless, sets, t
     x, y = train["features"], train["labels"]
     said = json.loads((tmp_path / "probe" / "config.json").read_text())["provenance"]["probe"]
     val = features(vivit, headless, sets, tmp_path, *of_set(sets, name, "val")) if name == "three" else None
-    assert ("have few origins" in out) == ("is at an end of what was tried" in out and val is not None)
+    assert ("come from few sources" in out) == ("is the largest or smallest that was tried" in out and val is not None)
     scaler = StandardScaler().fit(x.astype(np.float64))
     strength = said["setting"]["C"]
     if val is not None:

@@ -29,7 +29,7 @@ from vivit_jax.weights.model_dir import save_pretrained
         ("inspect c.py --sheet s.png", "--sheet has no effect without --name"),
         ("inspect c.py --batch b.png --data_dir d", "--data_dir has no effect for a config"),
         ("inspect --keys warmup --name toys", "--name has no effect with --keys"),
-        ("inspect --keys=warmup c.py", "--keys lists what any config may set"),
+        ("inspect --keys=warmup c.py", "--keys lists the keys of any config"),
         ("train --config c.py --workdir w --fold_seed 1", "have no effect without --folds"),
     ],
 )

@@ -155,7 +155,7 @@ def test_lists_and_class_names_of_two_versions_are_not_mixed(tmp_path, film):
     refused("kinetics", tmp_path, r"k400/train\.csv and .*k600/train\.csv differ: give the right one")
     for version in ("k400", "k600"):
         (tmp_path / version / "train.csv").write_text("a.mp4 0\nb.mp4 1\n")
-    refused("kinetics", tmp_path, r"label_map_k400\.txt and .*label_map_k600\.txt name other classes")
+    refused("kinetics", tmp_path, r"label_map_k400\.txt and .*label_map_k600\.txt name different classes")
     (tmp_path / "label_map_k600.txt").write_text("abseiling\nzumba\n")
     assert read_layout("kinetics", tmp_path).labels == ("abseiling", "zumba")
 

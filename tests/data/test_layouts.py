@@ -247,7 +247,7 @@ def test_csv_paths_may_have_spaces(folder, contents):
         ("path,labels,split\ntrain/run/a.mp4,run,train\ntest/sit/e.mp4,run;sit,test\n", "no training video of class sit"),
         (
             "path,label\nnot/there.mp4,run\n",
-            r"list\.csv line 2: not/there\.mp4: no such file in .* \(mend the list, or leave it out by --tolerate 1\)$",
+            r"list\.csv line 2: not/there\.mp4: no such file in .* \(correct the list, or leave it out by --tolerate 1\)$",
         ),
         ("path,label\ntrain/run,run\n", "line 2: train/run: not a file"),
         ("path,label\ntrain/run/a.mp4,run\ntrain/run/a.mp4,run\n", r"train/run/a\.mp4: listed twice"),

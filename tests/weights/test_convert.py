@@ -333,7 +333,7 @@ def test_hf_sources_come_from_the_hubs_cache_while_offline(tmp_path, monkeypatch
         pretrained = from_pretrained(source)
         assert pretrained.labels == expected.labels
         jax.tree.map(np.testing.assert_array_equal, pretrained.variables, expected.variables)
-    with pytest.raises(UserError, match="offline, only what the cache holds can be"):
+    with pytest.raises(UserError, match="offline, only files in the cache are found"):
         from_pretrained("hf://someone/else")
     with pytest.raises(UserError, match="must be hf://organisation/name"):
         from_pretrained("hf://nobody")

@@ -110,7 +110,7 @@ def _tell(done: "Probed", arguments: argparse.Namespace, val_split: str | None) 
     from vivit_jax.training.probes import at_an_end
 
     metric = "mAP" if done.pretrained.multi_label else "top-1"
-    few = f"; it may be chance if the videos of {val_split} have few origins: --val_split none cross-validates"
+    few = f"; it may be chance if the videos of {val_split} come from few sources: --val_split none cross-validates"
     instead = few if val_split else ""
     for name, fitted in done.heads.items():
         settings = list(fitted.tried[0].setting)
