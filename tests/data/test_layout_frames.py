@@ -47,7 +47,7 @@ def test_frames_are_stored_in_the_order_of_their_numbers_at_the_rate_given(tmp_p
 
 @pytest.mark.parametrize("fps", [None, 0.0, -1.0, float("nan")])
 def test_frames_need_a_rate(source, fps):
-    with pytest.raises(UserError, match="give --fps RATE"):
+    with pytest.raises(UserError, match="as in --fps 30"):
         read_layout("frames", source, Reading(fps=fps))
 
 

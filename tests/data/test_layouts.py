@@ -252,7 +252,7 @@ def test_csv_paths_may_have_spaces(folder, contents):
         ("path,label\ntrain/run,run\n", "line 2: train/run: not a file"),
         ("path,label\ntrain/run/a.mp4,run\ntrain/run/a.mp4,run\n", r"train/run/a\.mp4: listed twice"),
         ("path,label\n../gone.mp4,run\n", r"line 2: \.\./gone\.mp4: no such file in "),
-        ("path,label\n/gone.mp4,run\n", r"line 2: /gone\.mp4: no such file \(mend"),
+        ("path,label\n/gone.mp4,run\n", r"line 2: /gone\.mp4: no such file \(correct"),
         ("path,label\ntrain/run/a.mp4,\n", "line 2: the label is empty"),
         ("path,label,split\ntrain/run/a.mp4,run,\n", "line 2: the split is empty"),
         ("path,label\ntrain/run/a.mp4\n", r"line 2: expected 2 columns \(path, label\), got 1"),

@@ -121,7 +121,7 @@ def test_frames_in_folders_are_videos_at_the_rate_that_the_publisher_or_the_user
     for number, frame in enumerate(frames, start=1):
         Image.fromarray(frame).save(folder / f"frame_{number:010d}.png")
         Image.fromarray(frame[::-1]).save(folder / f"flow_x_{number:05d}.png")
-    refused("epic", of_frames, "none of the 2 listed videos.*folders of image files that are there.*--fps")
+    refused("epic", of_frames, "none of the 2 listed videos.*folders of image files there.*--fps")
     (of_frames / "EPIC_100_video_info.csv").write_text("video_id,duration,fps,resolution\nP01_01,2.4,25.0,48x32\n")
     stored = {}
     for root in (of_file, of_frames):
@@ -149,7 +149,7 @@ def test_folders_of_frames_of_other_sets_and_what_asks_for_their_rate(tmp_path):
         for number, frame in enumerate(films.scene(6, 32, 48, seed), start=1):
             Image.fromarray(frame).save(folder / f"img_{number:05d}.jpg")
     (tmp_path / "kinetics400_train_list_rawframes.txt").write_text("abseiling/0wR5_000417_000427 6 0\nzumba/b_000000_000010 6 1\n")
-    refused("kinetics", tmp_path, "none of the 2 listed videos.*folders of image files that are there.*--fps")
+    refused("kinetics", tmp_path, "none of the 2 listed videos.*folders of image files there.*--fps")
     found = read_layout("kinetics", tmp_path, Reading(fps=30.0))
     assert told(found) == {("train", "abseiling/0wR5_000417_000427", "0"), ("train", "zumba/b_000000_000010", "1")}
     for seed, clip in enumerate(found.clips):

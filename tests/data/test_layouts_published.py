@@ -104,7 +104,7 @@ def test_two_lists_of_one_name_that_differ_are_refused(tmp_path, film):
     other = tmp_path / "UCF101TrainTestSplits-DetectionTask/testlist01.txt"
     other.parent.mkdir()
     other.write_text("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi\n")
-    refused("ucf101", tmp_path, r"DetectionTask/testlist01\.txt and .*ucfTrainTestlist/testlist01\.txt differ: name .* by --annotations")
+    refused("ucf101", tmp_path, r"DetectionTask/testlist01\.txt and .*ucfTrainTestlist/testlist01\.txt differ: give .* by --annotations")
     assert len(read_layout("ucf101", tmp_path, Reading(annotations=(tmp_path / "ucfTrainTestlist",))).clips) == 4
     other.write_bytes(UCF["ucfTrainTestlist/testlist01.txt"].replace("\n", "\r\n").encode())
     assert len(read_layout("ucf101", tmp_path).clips) == 4
