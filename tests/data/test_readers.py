@@ -55,7 +55,6 @@ def test_what_is_given_is_taken(machine):
     assert training_readers(DataConfig(processes=3), 32, CLIP_BYTES) == Readers(1, 3, 2)
     assert training_readers(DataConfig(readers=2, processes=3), 32, CLIP_BYTES) == Readers(2, 3, 2)
     assert training_readers(DataConfig(processes=0), 32, CLIP_BYTES) == Readers(4, 0, 2)
-    assert training_readers(DataConfig(), 32, CLIP_BYTES, decoding=False) == Readers(4, 0, 2)
     assert given_readers(DataConfig()) == Readers(4)
     assert given_readers(DataConfig(processes=3)) == Readers(1, 3)
 

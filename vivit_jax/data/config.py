@@ -31,9 +31,9 @@ class DataConfig:
       temporal_order: `forward`; or a control that shows how much motion matters: `shuffled` (the clip's frames in random order) or
         `one_frame` (one random frame repeated).
       readers: threads that read and decode, in this process or in each worker process. None is one in a worker, else one a CPU, up to 4.
-      processes: worker processes that read; 0 reads in this process. None takes one a CPU, up to 16 a GPU or TPU, to train on clips that
-        are not in the cache and to evaluate splits of 1,000 clips or more, if there are more than 4 CPUs and enough shared memory and
-        `readers` is not given; in all other cases it is 0.
+      processes: worker processes that read; 0 reads in this process. None takes one a CPU, up to 16 a GPU or TPU, to train and to evaluate
+        splits of 1,000 clips or more, if there are more than 4 CPUs and enough shared memory and `readers` is not given; in all other cases
+        it is 0.
       cache_gigabytes: memory for the decoded frames of the training split, shared by threads and processes. 0 decodes each clip anew; so
         does a split that does not fit, with a warning. The pixels are the same.
     """

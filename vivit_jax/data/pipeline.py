@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from vivit_jax.data import sampling
-from vivit_jax.data.cache import DecodedRecords, kept_decoded
+from vivit_jax.data.cache import kept_decoded
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import Record
 from vivit_jax.data.loading import Batch, EvaluationViewLoader, TrainingClipLoader
@@ -62,8 +62,7 @@ def training_batches(
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
     load = TrainingClipLoader(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
-    readers = training_readers(data, batch_size, preprocess.clip_bytes, decoding=not isinstance(records, DecodedRecords))
-    return TrainingBatches(clips, readers, batch_size)
+    return TrainingBatches(clips, training_readers(data, batch_size, preprocess.clip_bytes), batch_size)
 
 
 def check_repeats(batch_size: int, augment: AugmentConfig) -> None:

@@ -49,16 +49,15 @@ class Readers:
     piece: int = 1
 
 
-def training_readers(data: DataConfig, batch_size: int, clip_bytes: int, *, decoding: bool = True) -> Readers:
+def training_readers(data: DataConfig, batch_size: int, clip_bytes: int) -> Readers:
     """Chooses who reads training clips: for a GPU or TPU, one process for each CPU if there are enough CPUs and memory.
 
     Args:
       data: its `readers` and `processes` are used if they are given.
       batch_size: clips in a batch on this host.
       clip_bytes: the size of one clip.
-      decoding: whether clips are decoded; those that lie in memory are read by threads.
     """
-    return _readers(data, batch_size, clip_bytes, worth_processes=decoding)
+    return _readers(data, batch_size, clip_bytes, worth_processes=True)
 
 
 def evaluation_readers(data: DataConfig, batch_size: int, video_bytes: int, clips: int) -> Readers:
