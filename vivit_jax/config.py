@@ -15,7 +15,7 @@ import ml_collections
 from ml_collections.config_dict import placeholder
 
 from vivit_jax.data.config import AugmentConfig, DataConfig
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training.config import (
@@ -138,8 +138,7 @@ def hint_of(key: str, *, root: str = "--config", family: str = DEFAULT) -> typin
     hint, path = Experiment, root
     for name in key.split("."):
         known = _hints(hint, family)
-        if name not in known:
-            raise unknown_name(f"key in {path}", name, known)
+        check_name(f"key in {path}", name, known)
         hint, path = known[name], f"{path}.{name}"
     return hint
 
@@ -200,8 +199,7 @@ def _runtime_type(hint: typing.Any) -> type:
 def _build(cls: type, values: Mapping, path: str) -> typing.Any:
     known = {field.name: hint for field, hint in _fields(cls)}
     for key in values:
-        if key not in known:
-            raise unknown_name(f"key in {path}", str(key), known)
+        check_name(f"key in {path}", key, known)
     needed = [field.name for field in dataclasses.fields(cls) if field.default is field.default_factory is dataclasses.MISSING]
     if missing := [name for name in needed if name not in values]:
         raise UserError(f"{path} has no {', '.join(missing)}: begin with base_config(), which has every key")

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax.core import FrozenDict
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax import errors
+from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -54,8 +55,7 @@ class BaseConfig:
 
 def check_name(field: str, value: object, known: Collection[str]) -> None:
     """Refuses what is not one of the known names."""
-    if not isinstance(value, str) or value not in known:
-        raise unknown_name(f"model.{field}", str(value), known)
+    errors.check_name(f"model.{field}", value, known)
 
 
 def check_flag(field: str, value: object) -> None:

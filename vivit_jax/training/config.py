@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.training.durations import check_duration
 
 LOSSES = ("softmax", "sigmoid")
@@ -33,9 +33,9 @@ class LossConfig:
     class_weights: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_name("loss.name", self.name, LOSSES)
+        check_name("loss.name", self.name, LOSSES)
         if isinstance(self.class_weights, str):
-            _check_name("loss.class_weights", self.class_weights, ("balanced",))
+            check_name("loss.class_weights", self.class_weights, ("balanced",))
         elif any(weight < 0 for weight in self.class_weights or ()):
             raise UserError(f"loss.class_weights must be at least 0, got {self.class_weights}")
         _check_within("loss.label_smoothing", self.label_smoothing, 0.0, 1.0)
@@ -79,7 +79,7 @@ class OptimizerConfig:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_name("optimizer.name", self.name, OPTIMIZERS)
+        check_name("optimizer.name", self.name, OPTIMIZERS)
         for field in ("learning_rate", "weight_decay", "sam_rho"):
             _check_at_least(f"optimizer.{field}", getattr(self, field), 0)
         for field in ("momentum", "b1", "b2"):
@@ -117,7 +117,7 @@ class ScheduleConfig:
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_name("schedule.name", self.name, SCHEDULES)
+        check_name("schedule.name", self.name, SCHEDULES)
         check_duration(self, "schedule", "warmup_", zero=True)
         if any(not 0 < milestone < 1 for milestone in self.milestones):
             raise UserError(f"schedule.milestones are shares of the run, each between 0 and 1, got {self.milestones}")
@@ -198,7 +198,7 @@ class TrainingConfig:
             _check_at_least(f"training.{field}", getattr(self, field), 1)
         for field in ("mixup", "cutmix"):
             _check_at_least(f"training.{field}", getattr(self, field), 0)
-        _check_name("training.mix_per", self.mix_per, MIXED_PER)
+        check_name("training.mix_per", self.mix_per, MIXED_PER)
         _check_within("training.ema_decay", self.ema_decay, 0.0, 1.0)
         if self.ema_percent is not None and not 0 < self.ema_percent <= 1000:
             raise UserError(f"training.ema_percent must be above 0 and at most 1000, got {self.ema_percent}")
@@ -260,7 +260,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         check_duration(self, "evaluation", "every_")
-        _check_name("evaluation.average", self.average, AVERAGES)
+        check_name("evaluation.average", self.average, AVERAGES)
         _check_at_least("evaluation.patience", self.patience, 1)
         if self.best == LAST and self.patience is not None:
             raise UserError("evaluation.patience waits for a better score, and evaluation.best is last: set it to a score")
@@ -318,18 +318,13 @@ class ParallelConfig:
     tensor: int = 1
 
     def __post_init__(self) -> None:
-        _check_name("parallel.mode", self.mode, MODES)
+        check_name("parallel.mode", self.mode, MODES)
         if self.data != -1:
             _check_at_least("parallel.data", self.data, 1)
         _check_at_least("parallel.fsdp", self.fsdp, 1)
         _check_at_least("parallel.tensor", self.tensor, 1)
         if self.mode == "pmap" and (self.fsdp, self.tensor) != (1, 1):
             raise UserError(f"parallel.mode pmap divides the batch alone: fsdp {self.fsdp} and tensor {self.tensor} need mode jit")
-
-
-def _check_name(field: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise unknown_name(field, value, known)
 
 
 def _check_at_least(field: str, value: float | None, least: int) -> None:
