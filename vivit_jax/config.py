@@ -102,11 +102,8 @@ def base_config(family: str = DEFAULT) -> ml_collections.ConfigDict:
       UserError: for an unknown family.
     """
     config = ml_collections.ConfigDict({"model": {"family": family}})
-    for section, cls in ((config.model, family_named(family).config), (config, Experiment)):
-        for field, hint in _fields(cls):
-            if hint is not ModelConfig:
-                _set_default(section, field, hint)
-    return config.lock()
+    _with_defaults(config.model, family_named(family).config)
+    return _with_defaults(config, Experiment)
 
 
 def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
@@ -169,20 +166,16 @@ def to_dict(experiment: Experiment) -> dict:
     return plain | {"model": {"family": experiment.model.family} | plain["model"]}
 
 
-def _config_dict(cls: type) -> ml_collections.ConfigDict:
-    config = ml_collections.ConfigDict()
+def _with_defaults(section: ml_collections.ConfigDict, cls: type) -> ml_collections.ConfigDict:
+    """The section with every key of its dataclass, locked; the model's, whose keys the family decides, is left as it is."""
     for field, hint in _fields(cls):
-        _set_default(config, field, hint)
-    return config.lock()
-
-
-def _set_default(config: ml_collections.ConfigDict, field: dataclasses.Field, hint: typing.Any) -> None:
-    if dataclasses.is_dataclass(hint):
-        config[field.name] = _config_dict(hint)
-    elif field.default is None:
-        config[field.name] = placeholder(_runtime_type(hint))
-    else:
-        config[field.name] = field.default
+        if dataclasses.is_dataclass(hint):
+            section[field.name] = _with_defaults(ml_collections.ConfigDict(), hint)
+        elif field.default is None:
+            section[field.name] = placeholder(_runtime_type(hint))
+        elif hint is not ModelConfig:
+            section[field.name] = field.default
+    return section.lock()
 
 
 def _fields(cls: type) -> list[tuple[dataclasses.Field, typing.Any]]:

@@ -26,7 +26,7 @@ from vivit_jax.atomic import check_place
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
 from vivit_jax.files import real_path
-from vivit_jax.heads import top5_tells
+from vivit_jax.heads import top5_is_informative
 from vivit_jax.places import RUN, kind_of
 
 if typing.TYPE_CHECKING:
@@ -142,10 +142,10 @@ def _planned(arguments: argparse.Namespace) -> "EvaluationPlan":
 
 def _refuse_test_of_a_run(out: pathlib.Path) -> None:
     """Refuses to put other scores in the place of a run's own test, which every command takes for that run's."""
-    from vivit_jax.runs.evaluations import OWN
+    from vivit_jax.runs.record import EVALUATION
 
     folder = real_path(out).parent
-    if out.name == OWN and kind_of(folder) == RUN:
+    if out.name == EVALUATION and kind_of(folder) == RUN:
         raise UserError(f"{out} is the place of the test of the run in {folder}: give --out another file")
 
 
@@ -221,7 +221,7 @@ def _print(evaluation: "Evaluation", planned: "EvaluationPlan", record: dict) ->
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
     asked = planned.asked
     views = f"{asked.views[0]}x{asked.views[1]} views{', each mirrored too,' if asked.flip else ''} of {record['gmac_view']:.4g} GMAC"
-    tells = top5_tells(scores.labels for scores in evaluation.heads.values())
+    tells = top5_is_informative(scores.labels for scores in evaluation.heads.values())
     shown = [(name, value) for name, value in list(evaluation.summary().items())[1:] if name != "top5" or tells]
     shown += [(name, record[name]) for name in ("clip_top1", "clip_top5") if name in record and (name != "clip_top5" or tells)]
     others = "".join(f", {name} {value:.4f}" for name, value in shown)

@@ -213,7 +213,7 @@ def _describe_model(config: "ModelConfig") -> None:
     family = family_of(config)
     console.say(
         f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, family.cells(config).shape))} {family.features}: "
-        f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
+        f"{arithmetic.gmac:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
         style="bold",
     )
 

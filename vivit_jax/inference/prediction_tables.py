@@ -10,6 +10,7 @@ import numpy as np
 from vivit_jax import extras
 from vivit_jax.atomic import write_atomically
 from vivit_jax.inference.digits import float32_digits
+from vivit_jax.inference.scores import heads_of, of_head
 
 
 def write_table(record: dict, path: pathlib.Path) -> None:
@@ -37,7 +38,7 @@ def table(record: dict) -> tuple[list[str], list[list]]:
 
     Several labels are joined by `;`. With several heads there is a column of each kind for each head, such as `HEAD.label`, `HEAD.CLASS`.
     """
-    heads = record.get("heads") or {"": record}
+    heads = heads_of(record)
     titles = {head: f"{head}." if head else "" for head in heads}
     facts = ("label", "prediction", "probability")
     columns = ["video"]
@@ -45,9 +46,8 @@ def table(record: dict) -> tuple[list[str], list[list]]:
     columns += [f"{titles[head]}{label}" for head, scores in heads.items() for label in scores["per_class"]]
     rows = []
     for row in record["predictions"]:
-        by_head = [{key: row[key][head] if head else row[key] for key in (*facts, "probabilities")} for head in heads]
-        cells = [cell for said in by_head for cell in (_joined(said["label"]), said["prediction"], said["probability"])]
-        rows.append([row["video"], *cells, *(value for said in by_head for value in said["probabilities"].values())])
+        cells = [_joined(of_head(row, fact, head)) for head in heads for fact in facts]
+        rows.append([row["video"], *cells, *(value for head in heads for value in of_head(row, "probabilities", head).values())])
     return columns, rows
 
 
@@ -94,5 +94,5 @@ def _parquet(columns: list[str], rows: list[list]) -> bytes:
 TABLES = {".csv": _csv, ".parquet": _parquet}
 
 
-def _joined(label: str | list[str]) -> str:
-    return ";".join(label) if isinstance(label, list) else label
+def _joined(fact: str | float | list[str]) -> str | float:
+    return ";".join(fact) if isinstance(fact, list) else fact

@@ -88,6 +88,16 @@ def to_record(evaluation: Evaluation, conditions: Conditions, names: Names | Non
     return of_what | evaluation.to_dict() | conditions.to_dict() | {"predictions": predictions(evaluation, names)}
 
 
+def heads_of(record: Mapping) -> dict[str, dict]:
+    """The scores of each head in a record; those of a single head under the empty name."""
+    return record.get("heads") or {"": record}
+
+
+def of_head(prediction: Mapping, key: str, head: str) -> Any:
+    """What one of the `predictions` of a record says under `key` of a head; a single head has the empty name."""
+    return prediction[key][head] if head else prediction[key]
+
+
 def predictions(evaluation: Evaluation, names: Names) -> list[dict]:
     """The predictions for each example, in the order of their indices; see `to_record`."""
     heads = {head: _of_head(evaluation, head) for head in evaluation.heads}

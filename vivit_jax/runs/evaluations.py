@@ -13,11 +13,9 @@ from vivit_jax.inference.scores import Conditions
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
-from vivit_jax.runs.record import RunRecord, open_run, step_of
+from vivit_jax.runs.record import EVALUATION, RunRecord, open_run, step_of
 from vivit_jax.runs.restore import class_names, model_variables
 from vivit_jax.weights import Pretrained, from_pretrained
-
-OWN = "evaluation.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +41,7 @@ class EvaluationPlan:
             views=asked.views,
             flip=asked.flip,
             average=asked.pretrained.average,
-            gmac_view=count_arithmetic(asked.pretrained.model.config).multiply_accumulates / 1e9,
+            gmac_view=count_arithmetic(asked.pretrained.model.config).gmac,
             step=self.step,
             labels_from=labels_from,
             refused=refused_clips(asked.dataset, asked.split),
@@ -107,7 +105,7 @@ def plan_for_run(workdir: str | pathlib.Path, wanted: EvaluationRequest) -> Eval
         and (tuple(asked.views), asked.flip) == (tuple(own_test.test_views), own_test.test_flip)
         and asked.pretrained.average == own_test.average
     )
-    out = OWN if is_own else _exploration(asked, wanted.step, other_data=data != own)
+    out = EVALUATION if is_own else _exploration(asked, wanted.step, other_data=data != own)
     return EvaluationPlan(asked, wanted.step or step_of(pretrained), run.path / out)
 
 
@@ -133,7 +131,7 @@ def plan_for_model(path: str | pathlib.Path, wanted: EvaluationRequest) -> Evalu
         flip=bool(wanted.flip),
         data=DataConfig(name=wanted.name, data_dir=wanted.data_dir),
     )
-    return EvaluationPlan(asked, step_of(pretrained), pathlib.Path(OWN))
+    return EvaluationPlan(asked, step_of(pretrained), pathlib.Path(EVALUATION))
 
 
 def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:
