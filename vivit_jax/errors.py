@@ -53,6 +53,12 @@ def check_whole(name: str, value: object, least: int = 1) -> None:
         raise UserError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
+def check_share(name: str, value: float) -> None:
+    """Refuses what is not in [0, 1)."""
+    if not 0 <= value < 1:
+        raise UserError(f"{name} must be in [0, 1), got {value}")
+
+
 def check_name(kind: str, value: object, known: Collection[str]) -> None:
     """Refuses what is not one of the known names; raises the error that `unknown_name` gives."""
     if not isinstance(value, str) or value not in known:

@@ -28,6 +28,7 @@ from vivit_jax.errors import UserError, printable
 from vivit_jax.files import real_path
 from vivit_jax.heads import top5_is_informative
 from vivit_jax.places import RUN, kind_of
+from vivit_jax.training.config import AVERAGES
 
 if typing.TYPE_CHECKING:
     from vivit_jax.heads import Labels
@@ -37,7 +38,6 @@ if typing.TYPE_CHECKING:
     from vivit_jax.training.evaluation import Evaluation
 
 CLASSES_SHOWN = 40
-AVERAGES = ("logits", "probabilities")
 CHALLENGES = ("epic", "ssv2")
 TABLES = (".csv", ".parquet")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vivit_jax import extras
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.scores import heads_of, of_head
 
@@ -29,8 +29,7 @@ def write_rows(columns: list[str], rows: list[list], path: pathlib.Path) -> None
       UserError: for parquet without the library that writes it.
     """
     contents = TABLES[path.suffix.lower()](columns, rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, contents)
+    write_output(path, contents)
 
 
 def table(record: dict) -> tuple[list[str], list[list]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.files import sealed
 from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.finite import check_outputs
@@ -120,8 +120,7 @@ def write_record(record: dict, path: pathlib.Path) -> None:
     rows = [f"    {_json(row)}" for row in record["predictions"]]
     fields = [f"  {_json(key)}: {_indented(value)}" for key, value in record.items() if key != "predictions"]
     fields.append('  "predictions": [\n' + ",\n".join(rows) + "\n  ]")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
+    write_output(path, "{\n" + ",\n".join(fields) + "\n}\n")
 
 
 def _of_head(evaluation: Evaluation, head: str) -> list[dict]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.errors import UserError, check_name
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.digits import float32_digits
@@ -112,8 +112,7 @@ def write_submission(challenge: str, submission: Submission, path: pathlib.Path)
     """
     check_submission(challenge, submission.labels, submission.supervision)
     contents = CHALLENGES[challenge](submission)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, contents)
+    write_output(path, contents)
 
 
 def _heads(labels: Labels) -> str:

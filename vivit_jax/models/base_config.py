@@ -66,11 +66,10 @@ def check_flag(field: str, value: object) -> None:
 
 def check_rate(field: str, value: float) -> None:
     """Refuses a rate of dropout outside [0, 1)."""
-    if not 0.0 <= value < 1.0:
-        raise UserError(f"model.{field} must be in [0, 1), got {value}")
+    errors.check_share(f"model.{field}", value)
 
 
 def check_positive(field: str, value: object) -> None:
-    """Refuses what is not a whole number of at least 1."""
+    """Refuses what is not a whole number of at least 1; of NumPy's, which JSON does not take, any."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"model.{field} must be a whole number of at least 1, got {value!r}")

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from vivit_jax.errors import UserError, check_name
+from vivit_jax.errors import UserError, check_name, check_share
 from vivit_jax.training.durations import check_duration
 
 LOSSES = ("softmax", "sigmoid")
@@ -38,7 +38,7 @@ class LossConfig:
             check_name("loss.class_weights", self.class_weights, ("balanced",))
         elif any(weight < 0 for weight in self.class_weights or ()):
             raise UserError(f"loss.class_weights must be at least 0, got {self.class_weights}")
-        _check_within("loss.label_smoothing", self.label_smoothing, 0.0, 1.0)
+        check_share("loss.label_smoothing", self.label_smoothing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ class OptimizerConfig:
         for field in ("learning_rate", "weight_decay", "sam_rho"):
             _check_at_least(f"optimizer.{field}", getattr(self, field), 0)
         for field in ("momentum", "b1", "b2"):
-            _check_within(f"optimizer.{field}", getattr(self, field), 0.0, 1.0)
+            check_share(f"optimizer.{field}", getattr(self, field))
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise UserError(f"optimizer.clip_norm must be above 0, or None to not clip, got {self.clip_norm}")
         if not 0 < self.layer_decay <= 1:
@@ -199,7 +199,7 @@ class TrainingConfig:
         for field in ("mixup", "cutmix"):
             _check_at_least(f"training.{field}", getattr(self, field), 0)
         check_name("training.mix_per", self.mix_per, MIXED_PER)
-        _check_within("training.ema_decay", self.ema_decay, 0.0, 1.0)
+        check_share("training.ema_decay", self.ema_decay)
         if self.ema_percent is not None and not 0 < self.ema_percent <= 1000:
             raise UserError(f"training.ema_percent must be above 0 and at most 1000, got {self.ema_percent}")
         check_duration(self, "training", "")
@@ -330,8 +330,3 @@ class ParallelConfig:
 def _check_at_least(field: str, value: float | None, least: int) -> None:
     if value is not None and value < least:
         raise UserError(f"{field} must be at least {least}, got {value}")
-
-
-def _check_within(field: str, value: float, low: float, high: float) -> None:
-    if not low <= value < high:
-        raise UserError(f"{field} must be in [{low:g}, {high:g}), got {value}")
