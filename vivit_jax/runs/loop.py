@@ -68,7 +68,7 @@ class Loop:
     """
 
     def __init__(self, run: Run, workdir: Workdir, interruption: Interruption, began: float) -> None:
-        """`began` is when the run did, by `time.monotonic`."""
+        """`began` is the time by `time.monotonic` at which the run began."""
         experiment = run.experiment
         self.run, self.workdir, self.interruption, self._began = run, workdir, interruption, began
         self.plan = Plan.of(experiment, run.examples)

@@ -110,7 +110,7 @@ def names_of(sources: list[str]) -> list[str]:
     return [f"{name} ({1 + names[:i].count(name)})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
-def asked(models: list[ServedModel], question: Question) -> list[ServedModel]:
+def models_for(models: list[ServedModel], question: Question) -> list[ServedModel]:
     """The models that a question is put to.
 
     Raises:
@@ -143,7 +143,7 @@ def answer(models: list[ServedModel], reader: Reader, upload: Upload, question: 
             "height": info.height,
         },
         "views": list(question.views),
-        "results": [_of_model(model, reading.decode, info, question, limits) for model in asked(models, question)],
+        "results": [_of_model(model, reading.decode, info, question, limits) for model in models_for(models, question)],
     }
 
 

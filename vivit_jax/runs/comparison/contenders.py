@@ -87,7 +87,7 @@ def _data_of(path: pathlib.Path, split: str | None, views: Views | None) -> str:
 
 def unique_names(paths: Sequence[pathlib.Path]) -> list[str]:
     """A name for each path: its last distinctive part, with as many parts before it as distinguish it from the others."""
-    parts = [_telling(path) for path in paths]
+    parts = [_distinctive_parts(path) for path in paths]
     taken = [1] * len(parts)
     while clash := [i for i, count in enumerate(taken) if count < len(parts[i]) and _clashes(parts, taken, i)]:
         for i in clash:
@@ -109,7 +109,7 @@ def _clashes(parts: Sequence[tuple[str, ...]], taken: Sequence[int], i: int) -> 
     return any(other[-count:] == own for j, (other, count) in enumerate(zip(parts, taken, strict=True)) if j != i and other != parts[i])
 
 
-def _telling(path: pathlib.Path) -> tuple[str, ...]:
+def _distinctive_parts(path: pathlib.Path) -> tuple[str, ...]:
     """The parts of a path without those that are called the same in every run."""
     parts = list(real_path(path).parts[1:])
     if parts and parts[-1] == EVALUATION:
@@ -144,7 +144,7 @@ def _of_run(path: pathlib.Path, name: str, split: str | None, views: Views | Non
     found = ({EVALUATION: own} if own else {}) | (run.explorations() if split or views else {})
     if not found:
         raise UserError(f"{path} has not been tested: `vivit evaluate --workdir {path}` writes its {EVALUATION}")
-    file = _chosen(path, found, split, views, f"vivit evaluate --workdir {path} {_asked(split, views)}")
+    file = _chosen(path, found, split, views, f"vivit evaluate --workdir {path} {_options(split, views)}")
     model = run.experiment.model
     return Contender(name, path, found[file], path / file, model if model.num_classes is not None else _model_in(run.model), run)
 
@@ -169,7 +169,7 @@ def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | N
 def _of_file(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
     """An evaluation by itself; a run or model in its folder tells which model it scored."""
     evaluation = read_evaluation(path)
-    _chosen(path.parent, {path.name: evaluation}, split, views, f"vivit evaluate {_asked(split, views)}")
+    _chosen(path.parent, {path.name: evaluation}, split, views, f"vivit evaluate {_options(split, views)}")
     folder = path.parent
     if places.kind_of(folder) == places.RUN:
         run = open_run(folder)
@@ -191,7 +191,7 @@ def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None,
     fitting = [file for file, evaluation in found.items() if fits(evaluation)]
     if not fitting:
         there = ", ".join(f"{evaluation['split']} {views_in_words(evaluation)}" for evaluation in found.values())
-        raise UserError(f"{path} has no evaluation of {_asked(split, views)} (there: {there}): `{command}` makes it")
+        raise UserError(f"{path} has no evaluation of {_options(split, views)} (there: {there}): `{command}` makes it")
     shortest = min(len(file.split("-")) for file in fitting)
     plain = [file for file in fitting if len(file.split("-")) == shortest]
     if EVALUATION not in fitting and len(plain) > 1:
@@ -199,5 +199,5 @@ def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None,
     return EVALUATION if EVALUATION in fitting else plain[0]
 
 
-def _asked(split: str | None, views: Views | None) -> str:
+def _options(split: str | None, views: Views | None) -> str:
     return " ".join([*([f"--split {split}"] if split else []), *([f"--views {views[0]}x{views[1]}"] if views else [])])
