@@ -33,14 +33,14 @@ class _Rows:
 
     @property
     def heads(self) -> list[str]:
-        return _heads(self.contender)
+        return self.contender.heads
 
     @property
     def multi_label(self) -> bool:
         return "mAP" in self.contender.evaluation
 
     @property
-    def first(self) -> Mapping:
+    def first_row(self) -> Mapping:
         return next(iter(self.by_video.values()))
 
 
@@ -74,13 +74,9 @@ def align(contenders: Sequence[Contender]) -> AlignedPredictions:
     )
 
 
-def _heads(contender: Contender) -> list[str]:
-    return list(contender.evaluation.get("heads") or [""])
-
-
 def _by_video(contender: Contender) -> dict[str, Mapping]:
     rows = contender.evaluation.get("predictions") or []
-    if not rows or not all(_is_whole(row, _heads(contender)) for row in rows):
+    if not rows or not all(_is_whole(row, contender.heads) for row in rows):
         raise UserError(
             f"{contender.file} lacks the names, labels or probabilities of its videos, as those of earlier versions do: evaluate again"
         )
@@ -124,7 +120,7 @@ def _check_same_kind(first: _Rows, other: _Rows) -> None:
         raise UserError(
             f"{first.name} has {_named(first.heads)} and {other.name} has {_named(other.heads)}: compare runs with the same heads"
         )
-    lists = [isinstance(of_head(run.first, "label", first.heads[0]), list) for run in (first, other)]
+    lists = [isinstance(of_head(run.first_row, "label", first.heads[0]), list) for run in (first, other)]
     if lists[0] != lists[1] or first.multi_label != other.multi_label:
         one, several = (other, first) if first.multi_label else (first, other)
         raise UserError(f"{one.name} was trained for one class a video and {several.name} for several: their scores cannot be compared")
@@ -175,7 +171,7 @@ def _warn_of_views(contenders: Sequence[Contender]) -> None:
 
 def _classes(runs: Sequence[_Rows], head: str) -> tuple[str, ...]:
     """The classes of a head in the order of the first contender's."""
-    first, *others = (tuple(of_head(run.first, "probabilities", head)) for run in runs)
+    first, *others = (tuple(of_head(run.first_row, "probabilities", head)) for run in runs)
     for run, names in zip(runs[1:], others, strict=True):
         if different := sorted(set(names) ^ set(first)):
             raise UserError(

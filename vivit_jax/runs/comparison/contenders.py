@@ -10,6 +10,7 @@ from vivit_jax.console import warn
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError, printable
 from vivit_jax.files import real_path
+from vivit_jax.inference.scores import heads_of
 from vivit_jax.models.families import ModelConfig
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.record import EVALUATION, METRICS, RunRecord, experiment_of, open_run, read_evaluation, views_in_words
@@ -36,6 +37,11 @@ class Contender:
     file: pathlib.Path
     model: ModelConfig | None
     run: RunRecord | None
+
+    @property
+    def heads(self) -> list[str]:
+        """The names of its heads; a single one has the empty name."""
+        return list(heads_of(self.evaluation))
 
     @property
     def views(self) -> tuple[int, int] | None:

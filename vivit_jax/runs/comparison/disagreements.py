@@ -38,6 +38,6 @@ def disagreements(comparison: Comparison) -> list[tuple[Disagreement, Disagreeme
 def _between(comparison: Comparison, right: str, wrong: str, shown: int) -> Disagreement:
     predictions = comparison.predictions
     found = np.flatnonzero(predictions.right(right) & ~predictions.right(wrong))
-    by = (predictions.probability_of_label(right) - predictions.probability_of_label(wrong))[found]
-    furthest = found[np.argsort(-by, kind="stable")[:shown]]
+    gap = (predictions.probability_of_label(right) - predictions.probability_of_label(wrong))[found]
+    furthest = found[np.argsort(-gap, kind="stable")[:shown]]
     return Disagreement(right, wrong, len(found), furthest.tolist())
