@@ -112,7 +112,7 @@ def test_a_directory_that_is_no_model_is_refused(tmp_path, capsys):
 
 
 def test_a_card_replaces_no_file(run, tmp_path, capsys):
-    card = tmp_path / "README.md"
+    card = tmp_path / "made" / "README.md"  # in a folder that is made for it, as for whatever a command writes
     command = ["push", "--model", str(run / "model"), "lab/clips", "--card", str(card)]
     assert cli.main(command) == 0
     card.write_text("of another hand")

@@ -39,6 +39,12 @@ def write_atomically(path: pathlib.Path, contents: str | bytes) -> None:
         file.write(contents.encode() if isinstance(contents, str) else contents)
 
 
+def write_output(path: pathlib.Path, contents: str | bytes) -> None:
+    """Writes a file that a user asked for as `write_atomically` does, in a folder that is made if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, contents)
+
+
 def write_json(path: pathlib.Path, values: object) -> None:
     """Writes plain values as JSON, whole or not at all.
 

@@ -23,7 +23,7 @@ from types import ModuleType
 
 import vivit_jax
 from vivit_jax import process
-from vivit_jax.errors import EXIT_BAD_INPUT, Stopped, UserError, in_one_line, unknown_name
+from vivit_jax.errors import EXIT_BAD_INPUT, Stopped, UserError, check_name, in_one_line
 from vivit_jax.quiet import silence_libraries
 
 EXIT_FAILURE = 1
@@ -122,11 +122,10 @@ def _run(argv: list[str], program: str) -> None:
     if argv[:1] == ["help"]:
         argv = [*argv[1:2], "--help"]
     name = argv[0] if argv else "--help"
-    if not name.startswith("-") and name not in COMMANDS:
-        raise unknown_name("command", name, COMMANDS)
-    if name not in COMMANDS:
+    if name.startswith("-"):
         _parsed(_overview(), [name])
         return
+    check_name("command", name, COMMANDS)
     _check_folder()
     module, arguments = parse(name, argv[1:], program)
     with contextlib.nullcontext() if getattr(module, "HANDLES_SIGNALS", False) else process.interruptible(), _outlasting(arguments):

@@ -15,7 +15,7 @@ import ml_collections
 from ml_collections.config_dict import placeholder
 
 from vivit_jax.data.config import AugmentConfig, DataConfig
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training.config import (
@@ -102,11 +102,8 @@ def base_config(family: str = DEFAULT) -> ml_collections.ConfigDict:
       UserError: for an unknown family.
     """
     config = ml_collections.ConfigDict({"model": {"family": family}})
-    for section, cls in ((config.model, family_named(family).config), (config, Experiment)):
-        for field, hint in _fields(cls):
-            if hint is not ModelConfig:
-                _set_default(section, field, hint)
-    return config.lock()
+    _with_defaults(config.model, family_named(family).config)
+    return _with_defaults(config, Experiment)
 
 
 def resolve(config: ml_collections.ConfigDict | Mapping) -> Experiment:
@@ -138,8 +135,7 @@ def hint_of(key: str, *, root: str = "--config", family: str = DEFAULT) -> typin
     hint, path = Experiment, root
     for name in key.split("."):
         known = _hints(hint, family)
-        if name not in known:
-            raise unknown_name(f"key in {path}", name, known)
+        check_name(f"key in {path}", name, known)
         hint, path = known[name], f"{path}.{name}"
     return hint
 
@@ -170,20 +166,16 @@ def to_dict(experiment: Experiment) -> dict:
     return plain | {"model": {"family": experiment.model.family} | plain["model"]}
 
 
-def _config_dict(cls: type) -> ml_collections.ConfigDict:
-    config = ml_collections.ConfigDict()
+def _with_defaults(section: ml_collections.ConfigDict, cls: type) -> ml_collections.ConfigDict:
+    """The section with every key of its dataclass, locked; the model's, whose keys the family decides, is left as it is."""
     for field, hint in _fields(cls):
-        _set_default(config, field, hint)
-    return config.lock()
-
-
-def _set_default(config: ml_collections.ConfigDict, field: dataclasses.Field, hint: typing.Any) -> None:
-    if dataclasses.is_dataclass(hint):
-        config[field.name] = _config_dict(hint)
-    elif field.default is None:
-        config[field.name] = placeholder(_runtime_type(hint))
-    else:
-        config[field.name] = field.default
+        if dataclasses.is_dataclass(hint):
+            section[field.name] = _with_defaults(ml_collections.ConfigDict(), hint)
+        elif field.default is None:
+            section[field.name] = placeholder(_runtime_type(hint))
+        elif hint is not ModelConfig:
+            section[field.name] = field.default
+    return section.lock()
 
 
 def _fields(cls: type) -> list[tuple[dataclasses.Field, typing.Any]]:
@@ -200,8 +192,7 @@ def _runtime_type(hint: typing.Any) -> type:
 def _build(cls: type, values: Mapping, path: str) -> typing.Any:
     known = {field.name: hint for field, hint in _fields(cls)}
     for key in values:
-        if key not in known:
-            raise unknown_name(f"key in {path}", str(key), known)
+        check_name(f"key in {path}", key, known)
     needed = [field.name for field in dataclasses.fields(cls) if field.default is field.default_factory is dataclasses.MISSING]
     if missing := [name for name in needed if name not in values]:
         raise UserError(f"{path} has no {', '.join(missing)}: begin with base_config(), which has every key")

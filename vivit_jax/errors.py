@@ -6,7 +6,7 @@ expected, what came, and what to do. The commands print that line without a trac
 
 import difflib
 import numbers
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 EXIT_STOPPED = 1
 EXIT_BAD_INPUT = 2
@@ -51,6 +51,18 @@ def check_whole(name: str, value: object, least: int = 1) -> None:
     """
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise UserError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuses what is not in [0, 1)."""
+    if not 0 <= value < 1:
+        raise UserError(f"{name} must be in [0, 1), got {value}")
+
+
+def check_name(kind: str, value: object, known: Collection[str]) -> None:
+    """Refuses what is not one of the known names; raises the error that `unknown_name` gives."""
+    if not isinstance(value, str) or value not in known:
+        raise unknown_name(kind, str(value), known)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

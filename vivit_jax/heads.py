@@ -7,7 +7,7 @@ from typing import Any
 Labels = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
 
-def top5_tells(labels: Iterable[Collection[str]]) -> bool:
+def top5_is_informative(labels: Iterable[Collection[str]]) -> bool:
     """Whether top-5 accuracy could be below 1: among five classes or fewer, the right one is always one of the five best."""
     return any(len(names) > 5 for names in labels)
 

@@ -15,7 +15,7 @@ LARGEST = 1 << 26  # bytes of a config.json that is read
 
 def kind_of(path: pathlib.Path) -> str | None:
     """`RUN`, `MODEL` or `DATA_SET`, or None for anything else."""
-    if versions_of(path):
+    if data_set_versions(path):
         return DATA_SET
     try:
         if (path / "config.json").stat().st_size > LARGEST:
@@ -28,7 +28,7 @@ def kind_of(path: pathlib.Path) -> str | None:
     return MODEL if "architecture" in config else RUN if "config" in config else None
 
 
-def versions_of(path: pathlib.Path) -> list[pathlib.Path]:
+def data_set_versions(path: pathlib.Path) -> list[pathlib.Path]:
     """The finished versions of a data set, oldest first; none if the folder is no data set."""
     found = [info.parent for info in path.glob("[0-9]*/dataset_info.json") if info.parent.name.replace(".", "").isdecimal()]
     return sorted(found, key=lambda version: [int(part) for part in version.name.split(".")])

@@ -8,7 +8,7 @@ import math
 import numbers
 import typing
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 
 if typing.TYPE_CHECKING:  # processes that only decode videos do not import JAX
     import jax.numpy as jnp
@@ -119,7 +119,5 @@ def check_sampling(rate: object, sampling: object, padding: object) -> None:
     is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool) and math.isfinite(rate)
     if rate is not None and not (is_number and 0 < rate <= LARGEST_RATE):
         raise UserError(f"rate must be frames a second, above 0 and at most {LARGEST_RATE}, or None, got {rate!r}")
-    if sampling not in SAMPLINGS:
-        raise unknown_name("sampling", str(sampling), SAMPLINGS)
-    if padding not in PADDINGS:
-        raise unknown_name("padding", str(padding), PADDINGS)
+    check_name("sampling", sampling, SAMPLINGS)
+    check_name("padding", padding, PADDINGS)

@@ -50,8 +50,8 @@ def test_the_classes_of_a_checkpoint_are_those_that_it_was_trained_on_whatever_i
     other = tiny.DataSet(name="other", labels=tiny.CLASSES[::-1])
     monkeypatch.setattr(evaluations, "ensure_dataset", lambda name, data_dir: other)
     plan = evaluations.plan_for_run(workdir.path, evaluations.EvaluationRequest(name="other", step=2))
-    assert plan.asked.pretrained.labels == tiny.CLASSES
-    assert plan.asked.dataset is other
+    assert plan.split_pass.pretrained.labels == tiny.CLASSES
+    assert plan.split_pass.dataset is other
 
 
 def replaced(model, accumulation=1):

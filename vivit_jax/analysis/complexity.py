@@ -86,6 +86,11 @@ class Arithmetic:
         """Half of all floating-point operations, which the paper's Table 2 calls FLOPs."""
         return self.products + self.elementwise // 2
 
+    @property
+    def gmac(self) -> float:
+        """The multiply-accumulates in billions."""
+        return self.multiply_accumulates / 1e9
+
     def __add__(self, other: "Arithmetic") -> "Arithmetic":
         return Arithmetic(self.products + other.products, self.elementwise + other.elementwise)
 

@@ -2,10 +2,11 @@
 
 import os
 import platform
-from importlib import metadata
 from typing import Any
 
 import jax
+
+from vivit_jax.versions import versions_of
 
 
 def environment() -> dict[str, Any]:
@@ -17,5 +18,5 @@ def environment() -> dict[str, Any]:
         "devices": jax.device_count(),
         "cpus": os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")},
+        "versions": {"python": platform.python_version()} | versions_of("jax", "jaxlib", "flax", "optax"),
     }

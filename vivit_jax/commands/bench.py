@@ -23,7 +23,7 @@ from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.commands.arguments import output_file, positive, refuse_overrides, refuse_unused
 from vivit_jax.commands.config_arguments import add_config, experiment_of
 from vivit_jax.errors import UserError, unknown_name
@@ -94,8 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         report = {"environment": environment(), "ceiling": dataclasses.asdict(ceiling), "rows": rows}
         columns = STEP_COLUMNS
     if arguments.json:  # before the table, whose reader may go away
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(arguments.json, json.dumps(report, indent=2) + "\n")
+        write_output(arguments.json, json.dumps(report, indent=2) + "\n")
     _print(report, columns)
 
 

@@ -81,8 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
             resamples=arguments.resamples,
             seed=arguments.seed,
         )
-    lineup = comparison.lineup
-    console.say(f"{lineup.dataset} {lineup.split}, {len(lineup.videos):,} videos")
+    console.say(f"{comparison.title}, {len(comparison.predictions.videos):,} videos")
     _show(runs_table(comparison), len(comparison.entries))
     _show(pairs_table(comparison), PAIRS_SHOWN)
     console.say(verdict(comparison), style="bold")

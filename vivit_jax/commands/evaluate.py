@@ -26,8 +26,9 @@ from vivit_jax.atomic import check_place
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
 from vivit_jax.errors import UserError, printable
 from vivit_jax.files import real_path
-from vivit_jax.heads import top5_tells
+from vivit_jax.heads import top5_is_informative
 from vivit_jax.places import RUN, kind_of
+from vivit_jax.training.config import AVERAGES
 
 if typing.TYPE_CHECKING:
     from vivit_jax.heads import Labels
@@ -37,7 +38,6 @@ if typing.TYPE_CHECKING:
     from vivit_jax.training.evaluation import Evaluation
 
 CLASSES_SHOWN = 40
-AVERAGES = ("logits", "probabilities")
 CHALLENGES = ("epic", "ssv2")
 TABLES = (".csv", ".parquet")
 
@@ -93,23 +93,24 @@ def run(arguments: argparse.Namespace) -> None:
     tell_of_unused_gpu()
     use_usual_cache()
     planned = _planned(arguments)
-    dataset, has_no_labels = planned.asked.dataset, bool(planned.asked.dataset.without_labels(planned.asked.split))
+    split_pass, dataset = planned.split_pass, planned.split_pass.dataset
+    has_no_labels = bool(dataset.without_labels(split_pass.split))
     if has_no_labels:
-        _check_for_prediction(arguments, planned.asked.split)
+        _check_for_prediction(arguments, split_pass.split)
     else:
         if arguments.model or planned.out == arguments.out:
             _refuse_test_of_a_run(planned.out)
         check_place(planned.out)
     if arguments.submission:
         check_submission(arguments.submission[0], dataset.labels, arguments.sls)
-    agreement = agree(planned.asked.pretrained, dataset, from_file=bool(arguments.labels))
+    agreement = agree(split_pass.pretrained, dataset, from_file=bool(arguments.labels))
     if has_no_labels:
-        said, names = predict_split(planned.asked, agreement.labels)
+        said, names = predict_split(split_pass, agreement.labels)
         _keep_predictions(arguments, said, names)
     else:
         if arguments.model and planned.out != arguments.out and planned.out.exists():  # of another model, perhaps
             console.warn(f"{planned.out} is in this folder already and will be replaced: --out FILE.json keeps it")
-        said, names = score_split(planned.asked, agreement.labels)
+        said, names = score_split(split_pass, agreement.labels)
         _keep(arguments, planned, said, names, agreement.origin)
     if arguments.submission:
         _submit(arguments, said, dataset.labels, names)
@@ -133,19 +134,19 @@ def _planned(arguments: argparse.Namespace) -> "EvaluationPlan":
         relabelled=bool(arguments.labels),
     )
     planned = plan_for_run(arguments.workdir, wanted) if arguments.workdir else plan_for_model(arguments.model, wanted)
-    asked = dataclasses.replace(planned.asked, batch_size=arguments.batch_size)
+    split_pass = dataclasses.replace(planned.split_pass, batch_size=arguments.batch_size)
     if arguments.labels:
-        asked = dataclasses.replace(asked, pretrained=with_labels(asked.pretrained, pathlib.Path(arguments.labels)))
+        split_pass = dataclasses.replace(split_pass, pretrained=with_labels(split_pass.pretrained, pathlib.Path(arguments.labels)))
     out = arguments.out if arguments.out and not _is_table(arguments.out) else planned.out
-    return dataclasses.replace(planned, asked=asked, out=out)
+    return dataclasses.replace(planned, split_pass=split_pass, out=out)
 
 
 def _refuse_test_of_a_run(out: pathlib.Path) -> None:
     """Refuses to put other scores in the place of a run's own test, which every command takes for that run's."""
-    from vivit_jax.runs.evaluations import OWN
+    from vivit_jax.runs.record import EVALUATION
 
     folder = real_path(out).parent
-    if out.name == OWN and kind_of(folder) == RUN:
+    if out.name == EVALUATION and kind_of(folder) == RUN:
         raise UserError(f"{out} is the place of the test of the run in {folder}: give --out another file")
 
 
@@ -170,7 +171,7 @@ def _keep(arguments: argparse.Namespace, planned: "EvaluationPlan", evaluation: 
     write_record(record, planned.out)
     _print(evaluation, planned, record)
     if record.get("refused"):
-        console.say(f"{record['refused']} clips of {planned.asked.split} were refused by `vivit prepare` and are not counted")
+        console.say(f"{record['refused']} clips of {planned.split_pass.split} were refused by `vivit prepare` and are not counted")
     if arguments.out and _is_table(arguments.out):
         write_table(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")
@@ -219,15 +220,16 @@ def _print(evaluation: "Evaluation", planned: "EvaluationPlan", record: dict) ->
         console.show(table)
         if len(shown) < len(counted):
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
-    asked = planned.asked
-    views = f"{asked.views[0]}x{asked.views[1]} views{', each mirrored too,' if asked.flip else ''} of {record['gmac_view']:.4g} GMAC"
-    tells = top5_tells(scores.labels for scores in evaluation.heads.values())
+    split_pass = planned.split_pass
+    mirrored = ", each mirrored too," if split_pass.flip else ""
+    views = f"{split_pass.views[0]}x{split_pass.views[1]} views{mirrored} of {record['gmac_view']:.4g} GMAC"
+    tells = top5_is_informative(scores.labels for scores in evaluation.heads.values())
     shown = [(name, value) for name, value in list(evaluation.summary().items())[1:] if name != "top5" or tells]
     shown += [(name, record[name]) for name in ("clip_top1", "clip_top5") if name in record and (name != "clip_top5" or tells)]
     others = "".join(f", {name} {value:.4f}" for name, value in shown)
     of_step = f", model of step {planned.step}" if planned.step is not None else ""
     console.say(
-        f"{asked.dataset.name} {asked.split}: {evaluation.headline}{others}, {views}{of_step}",
+        f"{split_pass.dataset.name} {split_pass.split}: {evaluation.headline}{others}, {views}{of_step}",
         style="bold",
     )
     console.say(f"scores written to {planned.out}")

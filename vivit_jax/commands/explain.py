@@ -16,7 +16,7 @@ import argparse
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.commands.arguments import add_model, duration, moment, output_file, positive
 from vivit_jax.errors import UserError
 from vivit_jax.files import real_path
@@ -60,8 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     with console.waiting(f"explaining {arguments.video}"):
         explanation = explain(pretrained, arguments.video, label=arguments.label, max_steps=arguments.max_steps, part=part)
         video = encode(overlay(arguments.video, explanation, pretrained.preprocess), frame_rate(arguments.video, explanation))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, video)
+    write_output(out, video)
     relevance = explanation.relevance
     where = f" from {clock(part[0])} to {clock(part[1])}" if part else ""
     console.say(f"{explanation.label}: {explanation.probability:.1%}{where}", style="bold")

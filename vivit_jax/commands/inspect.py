@@ -35,7 +35,7 @@ from rich.text import Text
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.commands.arguments import add_dataset, output_file, refuse_overrides, refuse_unused
 from vivit_jax.errors import UserError, printable
 
@@ -213,7 +213,7 @@ def _describe_model(config: "ModelConfig") -> None:
     family = family_of(config)
     console.say(
         f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, family.cells(config).shape))} {family.features}: "
-        f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
+        f"{arithmetic.gmac:.4g} GMAC a view, {total / 1e6:.4g} M parameters, {4 * total / 1e9:.2g} GB in float32",
         style="bold",
     )
 
@@ -262,8 +262,7 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
 
 
 def _save(sheet: "Image.Image", path: pathlib.Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()
     sheet.save(picture, {".jpg": "jpeg"}.get(path.suffix.lower(), path.suffix[1:]))
-    write_atomically(path, picture.getvalue())
+    write_output(path, picture.getvalue())
     console.say(f"{path}: {sheet.width}x{sheet.height} pixels")

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
@@ -20,7 +20,7 @@ from vivit_jax.inference.video_scores import Part
 def print_videos(outcomes: Iterable[Outcome], *, total: int, as_json: bool) -> list[str]:
     """Prints a table a video, or one JSON list after a progress bar; returns the errors."""
     failed, told = [], []
-    for outcome in _counted(outcomes, total) if as_json else outcomes:
+    for outcome in console.tracked(outcomes, "videos", total, stderr=True) if as_json else outcomes:
         if outcome.error:
             failed.append(outcome.error)
             _warn(outcome.error, total)
@@ -31,15 +31,6 @@ def print_videos(outcomes: Iterable[Outcome], *, total: int, as_json: bool) -> l
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
     return failed
-
-
-def _counted(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
-    """Passes outcomes on under a progress bar."""
-    with console.progress_bar(stderr=True) as bar:
-        task = bar.add_task("videos", total=total, note="")
-        for outcome in outcomes:
-            yield outcome
-            bar.advance(task)
 
 
 def print_windows(table: RowsOfModel, parts: Iterable[Part], *, total: int, as_json: bool) -> list[str]:

@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
         console.warn(
             f"{val_split} has only {counted(held_out, 'video')} to choose a setting on: --val_split none cross-validates within train"
         )
-    asked = SplitPass(pretrained, dataset, arguments.train_split, arguments.views, batch_size=arguments.batch_size)
-    done = probe(asked, head, val_split=val_split, refit=not arguments.train_only, groups=arguments.groups)
+    split_pass = SplitPass(pretrained, dataset, arguments.train_split, arguments.views, batch_size=arguments.batch_size)
+    done = probe(split_pass, head, val_split=val_split, refit=not arguments.train_only, groups=arguments.groups)
     done.pretrained.save(arguments.to)
     _tell(done, arguments, val_split)
 

@@ -14,7 +14,7 @@ Example:
 import argparse
 import pathlib
 
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.commands.arguments import output_file, refuse_unused
 from vivit_jax.errors import UserError
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{arguments.card} exists already: give --card a new file")
     card = model_card(arguments.model, load_model_dir(arguments.model), repository)
     if arguments.card:
-        write_atomically(arguments.card, card)
+        write_output(arguments.card, card)
         print(f"wrote {arguments.card}; nothing is pushed")
         return
     address = push(arguments.model, repository, card, private=arguments.private, revision=arguments.revision, message=arguments.message)

@@ -24,7 +24,7 @@ from vivit_jax.data.records import Record, Records
 from vivit_jax.data.stored import FEATURES, INFO, open_builder, stored_labels
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.heads import Labels, by_head
-from vivit_jax.places import versions_of
+from vivit_jax.places import data_set_versions
 
 if typing.TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -175,12 +175,12 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
     if not name:
         raise UserError("no data set is named: give --config.data.name=NAME, as in `vivit prepare --name NAME`")
     folder = data_folder(data_dir)
-    versions = versions_of(find_whole(folder / name))
+    versions = data_set_versions(find_whole(folder / name))
     if not versions:
         _check_not_damaged(folder / name)
         if not folder.is_dir():
             raise UserError(f"no data set {name!r} in {folder}: there is no such folder; --data_dir is that of `vivit prepare`")
-        present = sorted(path.name for path in folder.glob("[a-z]*") if versions_of(path))
+        present = sorted(path.name for path in folder.glob("[a-z]*") if data_set_versions(path))
         raise UserError(
             f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`, "
             "or give its --data_dir (to train: --config.data.data_dir)"
@@ -214,7 +214,7 @@ def ensure_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Vid
         try:
             prepare(name, name=name, data_dir=folder, progress=True)
         except UserError:
-            if not versions_of(folder / name):
+            if not data_set_versions(folder / name):
                 raise
     return open_dataset(name, folder)
 

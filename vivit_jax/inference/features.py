@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vivit_jax import console
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.video.container import LIMITS
@@ -73,8 +73,7 @@ class Features:
         """Writes a `.npz`, whole or not at all; `numpy.load` reads it without pickle. Equal features give equal bytes."""
         path, contents = pathlib.Path(path), io.BytesIO()
         np.savez(contents, **self.to_arrays())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, contents.getvalue())
+        write_output(path, contents.getvalue())
 
 
 def features(

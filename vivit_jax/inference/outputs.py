@@ -19,7 +19,7 @@ from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.workers import Failure, available_cpus, map_in_order
 from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
-from vivit_jax.inference.over_views import EachView, Gather, gatherer
+from vivit_jax.inference.over_views import Reduction, average_of, each_view
 from vivit_jax.inference.views import decode_task, groups
 from vivit_jax.preprocess import Preprocess, Views
 from vivit_jax.weights import Pretrained
@@ -61,7 +61,7 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
     Other processes decode ahead, and one compiled function takes several files at once. A file that cannot be read, or whose decoder is
     stopped, gives an output with its error, and does not hold up the others. Memory does not grow with the number of files or views.
     """
-    gather = EachView if per_view else functools.partial(gatherer, pretrained)
+    reduce = each_view if per_view else average_of(pretrained)
     parts = groups(views, VIEWS_AT_ONCE)
     together = min(len(videos), max(1, VIEWS_AT_ONCE // (views[0] * views[1])))
     logits = ViewLogits(pretrained, together * min(views[0] * views[1], VIEWS_AT_ONCE))
@@ -75,11 +75,11 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
         if len(parts) == 1:
             waiting.append((video[1], next(group)[1]))
             if len(waiting) == together:
-                yield from _outputs(logits, waiting, gather)
+                yield from _outputs(logits, waiting, reduce)
                 waiting = []
         else:
-            yield _output_of_groups(logits, video, (pixels for _, pixels in group), failed, gather)
-    yield from _outputs(logits, waiting, gather)
+            yield _output_of_groups(logits, video, (pixels for _, pixels in group), failed, reduce)
+    yield from _outputs(logits, waiting, reduce)
 
 
 def check_head(pretrained: Pretrained) -> None:
@@ -119,30 +119,28 @@ class ViewLogits:
 
 
 def _output_of_groups(
-    logits: ViewLogits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], gather: Gather
+    logits: ViewLogits, video: tuple[int, str], decoded: Iterator[np.ndarray | Failure], failed: set[int], reduce: Reduction
 ) -> Output:
     """The output for a video whose views come in several groups. After a group that fails, no more of its groups are decoded."""
     number, path = video
-    total, error = gather(), None
+    done, error = [], None
     for pixels in decoded:
         if error is None and isinstance(pixels, Failure):
             error = _reason(path, pixels)
             failed.add(number)
         elif error is None:
-            total.add(logits([pixels])[0])
-    return Output(path, None, error) if error else Output(path, total.gathered())
+            done += logits([pixels])
+    return Output(path, None, error) if error else Output(path, reduce(done))
 
 
-def _outputs(logits: ViewLogits, decoded: Sequence[tuple[str, np.ndarray | Failure]], gather: Gather) -> Iterator[Output]:
+def _outputs(logits: ViewLogits, decoded: Sequence[tuple[str, np.ndarray | Failure]], reduce: Reduction) -> Iterator[Output]:
     readable = [pixels for _, pixels in decoded if not isinstance(pixels, Failure)]
     rows = iter(logits(readable) if readable else [])
     for path, pixels in decoded:
         if isinstance(pixels, Failure):
             yield Output(path, None, _reason(path, pixels))
-            continue
-        total = gather()
-        total.add(next(rows))
-        yield Output(path, total.gathered())
+        else:
+            yield Output(path, reduce([next(rows)]))
 
 
 def _reason(path: str, failure: Failure) -> str:

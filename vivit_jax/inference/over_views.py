@@ -1,7 +1,7 @@
 """A video's logits from those of its views, which come in groups: their mean, those of the mean probabilities, or each view's."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,73 +11,31 @@ from vivit_jax.training.averaging import averaged
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.model_json import LOGITS
 
-LogitsOfViews = dict[str, Float[np.ndarray, "v classes"]]
-LogitsOfVideo = dict[str, Float[np.ndarray, " classes"]]
+ByHead = dict[str, np.ndarray]
+
+# From the logits of the views, (v, classes) by head, group by group, to those of the video, by head.
+Reduction = Callable[[Sequence[ByHead]], ByHead]
 
 
-class Mean:
-    """The mean logits of all views."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, np.ndarray] = {}
-        self._views = 0
-
-    def add(self, logits: LogitsOfViews) -> None:
-        """Takes the next group of views, by head."""
-        self._views += len(next(iter(logits.values())))
-        for head, values in logits.items():
-            self._sums[head] = self._sums.get(head, 0) + values.sum(axis=0, dtype=np.float64)
-
-    def gathered(self) -> LogitsOfVideo:
-        """The mean over all views so far, by head."""
-        return {head: total / self._views for head, total in self._sums.items()}
-
-
-class EachView:
+def each_view(groups: Sequence[ByHead]) -> dict[str, Float[np.ndarray, "v classes"]]:
     """The logits of every view."""
-
-    def __init__(self) -> None:
-        self._groups: list[LogitsOfViews] = []
-
-    def add(self, logits: LogitsOfViews) -> None:
-        """Takes the next group of views, by head."""
-        self._groups.append(logits)
-
-    def gathered(self) -> LogitsOfViews:
-        """The views so far, by head."""
-        return {head: np.concatenate([group[head] for group in self._groups]) for head in self._groups[0]}
+    return {head: np.concatenate([group[head] for group in groups]) for head in groups[0]}
 
 
-class MeanProbabilities:
-    """The logits that give the mean probabilities of all views."""
-
-    def __init__(self, *, multi_label: bool) -> None:
-        """`multi_label` says whether a class's probability is the sigmoid of its logit, and not the softmax over all."""
-        self._each = EachView()
-        self._over_views = functools.partial(averaged, average="probabilities", multi_label=multi_label)
-
-    def add(self, logits: LogitsOfViews) -> None:
-        """Takes the next group of views, by head."""
-        self._each.add(logits)
-
-    def gathered(self) -> LogitsOfVideo:
-        """The logits of the mean probabilities of all views so far, by head."""
-        return {head: np.asarray(self._over_views(jnp.asarray(values)[:, None]))[0] for head, values in self._each.gathered().items()}
+def mean(groups: Sequence[ByHead]) -> dict[str, Float[np.ndarray, " classes"]]:
+    """The mean logits of all views, in float64."""
+    views = sum(len(next(iter(group.values()))) for group in groups)
+    return {head: sum(group[head].sum(axis=0, dtype=np.float64) for group in groups) / views for head in groups[0]}
 
 
-Gatherer = Mean | MeanProbabilities | EachView
-Gather = Callable[[], Gatherer]
+def mean_probabilities(groups: Sequence[ByHead], *, multi_label: bool) -> dict[str, Float[np.ndarray, " classes"]]:
+    """The logits that give the mean probabilities of all views; with `multi_label` these are the sigmoids, and not the softmax."""
+    average = functools.partial(averaged, average="probabilities", multi_label=multi_label)
+    return {head: np.asarray(average(jnp.asarray(logits)[:, None]))[0] for head, logits in each_view(groups).items()}
 
 
-def gatherer(pretrained: Pretrained) -> Gatherer:
-    """A new average over views for a model: of its logits or probabilities, as the model says, or of the features of one without a head."""
+def average_of(pretrained: Pretrained) -> Reduction:
+    """A model's average over views: of its logits or probabilities, as the model says, or of the features of one without a head."""
     if pretrained.average == LOGITS or not pretrained.model.config.heads:
-        return Mean()
-    return MeanProbabilities(multi_label=pretrained.multi_label)
-
-
-def mean_over_views(pretrained: Pretrained, logits: LogitsOfViews) -> LogitsOfVideo:
-    """The logits of a video or window from those of its views: their mean or, as the model says, what gives the mean probabilities."""
-    total = gatherer(pretrained)
-    total.add(logits)
-    return total.gathered()
+        return mean
+    return functools.partial(mean_probabilities, multi_label=pretrained.multi_label)

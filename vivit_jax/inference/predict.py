@@ -12,7 +12,7 @@ from vivit_jax.errors import UserError, check_whole
 from vivit_jax.heads import by_head
 from vivit_jax.inference.finite import not_finite
 from vivit_jax.inference.outputs import Decode, Path, check_head, logits_of_views, outputs_of
-from vivit_jax.inference.over_views import gatherer
+from vivit_jax.inference.over_views import average_of
 from vivit_jax.inference.views import decode_group, views_of_frames
 from vivit_jax.preprocess import Views
 from vivit_jax.training import evaluation
@@ -34,22 +34,7 @@ class Outcome:
 def predict(
     pretrained: Pretrained, video: Path | bytes | UInt8[np.ndarray, "t h w 3"] | Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)
 ) -> Prediction | list[Prediction]:
-    """The most probable classes of a video, or of each of several.
-
-    Args:
-      pretrained: a model with a head.
-      video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
-      top_k: how many classes; all of them if the model has fewer.
-      views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities, or whose
-        probabilities are, as the model says.
-
-    Returns:
-      (label, probability) pairs, the most probable first; for a model with several heads, these by head. The probabilities of all classes
-      sum to 1, unless the model allows several classes for a video. For a list of files, a list of these.
-
-    Raises:
-      UserError: for a file that cannot be read, an argument that is wrong, or a model without a head.
-    """
+    """The predictions of `Classifier.predict`, whose docstring explains arguments and errors, for any model with a head."""
     check_head(pretrained)
     check_whole("top_k", top_k)
     if isinstance(video, list | tuple):
@@ -66,10 +51,8 @@ def predict_decoded(pretrained: Pretrained, decode: Decode, *, top_k: int, views
     Raises:
       UserError: for a model without a head, and whatever `decode` raises.
     """
-    total = gatherer(pretrained)
-    for logits in logits_of_views(pretrained, decode, views):
-        total.add(logits)
-    return _rank(pretrained, total.gathered(), top_k)
+    logits = average_of(pretrained)(list(logits_of_views(pretrained, decode, views)))
+    return ranked(pretrained, probabilities_of(pretrained, logits), top_k)
 
 
 def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int = 5, views: Views = (4, 3)) -> Iterator[Outcome]:
@@ -80,7 +63,15 @@ def predict_many(pretrained: Pretrained, videos: Sequence[Path], *, top_k: int =
     """
     check_head(pretrained)
     for output in outputs_of(pretrained, videos, views=views):
-        yield Outcome(output.video, None, output.error) if output.error else _ranked(pretrained, output.video, output.values, top_k)
+        if output.error:
+            yield Outcome(output.video, None, output.error)
+            continue
+        try:
+            prediction = ranked(pretrained, probabilities_of(pretrained, output.values, output.video), top_k)
+        except UserError as error:
+            yield Outcome(output.video, None, str(error))
+        else:
+            yield Outcome(output.video, prediction)
 
 
 def plain(prediction: Prediction) -> list[dict] | dict[str, list[dict]]:
@@ -100,17 +91,6 @@ def _prediction_of(outcome: Outcome) -> Prediction:
     if outcome.error:
         raise UserError(outcome.error)
     return outcome.prediction
-
-
-def _ranked(pretrained: Pretrained, path: str, logits: dict[str, np.ndarray], top_k: int) -> Outcome:
-    try:
-        return Outcome(path, _rank(pretrained, logits, top_k))
-    except UserError as error:
-        return Outcome(path, None, f"{path}: {error}")
-
-
-def _rank(pretrained: Pretrained, logits: dict[str, Float[np.ndarray, " classes"]], top_k: int) -> Prediction:
-    return ranked(pretrained, probabilities_of(pretrained, logits), top_k)
 
 
 def probabilities_of(

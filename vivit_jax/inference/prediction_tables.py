@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vivit_jax import extras
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.inference.digits import float32_digits
+from vivit_jax.inference.scores import heads_of, of_head
 
 
 def write_table(record: dict, path: pathlib.Path) -> None:
@@ -28,8 +29,7 @@ def write_rows(columns: list[str], rows: list[list], path: pathlib.Path) -> None
       UserError: for parquet without the library that writes it.
     """
     contents = TABLES[path.suffix.lower()](columns, rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, contents)
+    write_output(path, contents)
 
 
 def table(record: dict) -> tuple[list[str], list[list]]:
@@ -37,7 +37,7 @@ def table(record: dict) -> tuple[list[str], list[list]]:
 
     Several labels are joined by `;`. With several heads there is a column of each kind for each head, such as `HEAD.label`, `HEAD.CLASS`.
     """
-    heads = record.get("heads") or {"": record}
+    heads = heads_of(record)
     titles = {head: f"{head}." if head else "" for head in heads}
     facts = ("label", "prediction", "probability")
     columns = ["video"]
@@ -45,9 +45,8 @@ def table(record: dict) -> tuple[list[str], list[list]]:
     columns += [f"{titles[head]}{label}" for head, scores in heads.items() for label in scores["per_class"]]
     rows = []
     for row in record["predictions"]:
-        by_head = [{key: row[key][head] if head else row[key] for key in (*facts, "probabilities")} for head in heads]
-        cells = [cell for said in by_head for cell in (_joined(said["label"]), said["prediction"], said["probability"])]
-        rows.append([row["video"], *cells, *(value for said in by_head for value in said["probabilities"].values())])
+        cells = [_joined(of_head(row, fact, head)) for head in heads for fact in facts]
+        rows.append([row["video"], *cells, *(value for head in heads for value in of_head(row, "probabilities", head).values())])
     return columns, rows
 
 
@@ -94,5 +93,5 @@ def _parquet(columns: list[str], rows: list[list]) -> bytes:
 TABLES = {".csv": _csv, ".parquet": _parquet}
 
 
-def _joined(label: str | list[str]) -> str:
-    return ";".join(label) if isinstance(label, list) else label
+def _joined(fact: str | float | list[str]) -> str | float:
+    return ";".join(fact) if isinstance(fact, list) else fact

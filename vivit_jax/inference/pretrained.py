@@ -29,10 +29,12 @@ class Classifier(weights.Pretrained):
         Args:
           video: a video file, or its bytes; or frames, uint8 (t, h, w, 3), RGB; or a list of files.
           top_k: how many classes; all of them if the model has fewer.
-          views: (temporal clips, spatial crops) whose logits are averaged.
+          views: (temporal clips, spatial crops) of the video, whose logits are averaged before they become probabilities, or whose
+            probabilities are, as the model says.
 
         Returns:
-          (label, probability) pairs, the most probable first; for several heads, these by head; for a list of files, a list of these.
+          (label, probability) pairs, the most probable first; for several heads, these by head. The probabilities of all classes sum to 1,
+          unless the model allows several classes for a video. For a list of files, a list of these.
 
         Raises:
           UserError: for a model without a head, frames of another shape or type, and a video that cannot be read, which it names.

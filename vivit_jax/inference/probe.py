@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vivit_jax.data.groups import grouping, listed_names
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.heads import by_head
 from vivit_jax.inference.backbones import MEAN, as_probe, bare_backbone, feature_model
 from vivit_jax.inference.features import Features, features_of_split
@@ -58,8 +58,7 @@ class HeadConfig:
     attention: AttentiveSize | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise unknown_name("--kind", self.kind, KINDS)
+        check_name("--kind", self.kind, KINDS)
         if self.kind == "attentive" and tuple(self.time) != MEAN:
             raise UserError("--time is for kinds linear and knn: an attentive head sees the tokens of all times")
         if self.kind != "attentive" and self.attention is not None:
@@ -125,8 +124,6 @@ def _check(split_pass: SplitPass, head: HeadConfig, val_split: str | None, group
     pretrained, dataset = split_pass.pretrained, split_pass.dataset
     if not dataset.multi_label and any(len(names) < 2 for names in by_head(dataset.labels).values()):
         raise one_class()
-    if head.kind != "linear" and isinstance(dataset.labels, Mapping):
-        raise UserError(f"kind {head.kind} is for one head, but the data set has {', '.join(dataset.labels)}: use --kind linear")
     if head.kind == "knn":
         check_one_class_each(several=dataset.multi_label)
         config = pretrained.model.config

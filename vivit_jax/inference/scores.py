@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.files import sealed
 from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.finite import check_outputs
@@ -88,6 +88,16 @@ def to_record(evaluation: Evaluation, conditions: Conditions, names: Names | Non
     return of_what | evaluation.to_dict() | conditions.to_dict() | {"predictions": predictions(evaluation, names)}
 
 
+def heads_of(record: Mapping) -> dict[str, dict]:
+    """The scores of each head in a record; those of a single head under the empty name."""
+    return record.get("heads") or {"": record}
+
+
+def of_head(prediction: Mapping, key: str, head: str) -> Any:
+    """What one of the `predictions` of a record says under `key` of a head; a single head has the empty name."""
+    return prediction[key][head] if head else prediction[key]
+
+
 def predictions(evaluation: Evaluation, names: Names) -> list[dict]:
     """The predictions for each example, in the order of their indices; see `to_record`."""
     heads = {head: _of_head(evaluation, head) for head in evaluation.heads}
@@ -110,8 +120,7 @@ def write_record(record: dict, path: pathlib.Path) -> None:
     rows = [f"    {_json(row)}" for row in record["predictions"]]
     fields = [f"  {_json(key)}: {_indented(value)}" for key, value in record.items() if key != "predictions"]
     fields.append('  "predictions": [\n' + ",\n".join(rows) + "\n  ]")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
+    write_output(path, "{\n" + ",\n".join(fields) + "\n}\n")
 
 
 def _of_head(evaluation: Evaluation, head: str) -> list[dict]:

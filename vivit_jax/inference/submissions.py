@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vivit_jax.atomic import write_atomically
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.atomic import write_output
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.digits import float32_digits
 from vivit_jax.inference.evaluate import Unscored
@@ -68,8 +68,7 @@ def check_submission(challenge: str, labels: Labels, supervision: tuple[int, int
     Raises:
       UserError: for an unknown challenge, other heads than it has, or missing levels of supervision.
     """
-    if challenge not in CHALLENGES:
-        raise unknown_name("challenge", challenge, CHALLENGES)
+    check_name("challenge", challenge, CHALLENGES)
     if challenge == "ssv2" and (list(by_head(labels)) != [""] or len(labels) < GUESSES):
         raise UserError(f"a Something-Something submission needs one head of at least {GUESSES} classes, not {_heads(labels)}")
     if challenge == "epic" and set(by_head(labels)) != set(EPIC_HEADS):
@@ -113,8 +112,7 @@ def write_submission(challenge: str, submission: Submission, path: pathlib.Path)
     """
     check_submission(challenge, submission.labels, submission.supervision)
     contents = CHALLENGES[challenge](submission)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, contents)
+    write_output(path, contents)
 
 
 def _heads(labels: Labels) -> str:

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from vivit_jax.atomic import write_atomically
+from vivit_jax.atomic import write_output
 from vivit_jax.data.times import clock
 from vivit_jax.errors import UserError, printable
 from vivit_jax.heads import Labels, by_head
@@ -74,10 +74,9 @@ class Timeline:
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
         picture = io.BytesIO()
         figure.savefig(picture, format=path.suffix[1:].lower())
-        write_atomically(path, picture.getvalue())
+        write_output(path, picture.getvalue())
         return True
 
 

@@ -20,7 +20,7 @@ from vivit_jax.data.windows import DIGITS, Window, WindowPlan, cut
 from vivit_jax.data.workers import Streams
 from vivit_jax.errors import UserError, check_whole
 from vivit_jax.inference.outputs import VIEWS_AT_ONCE, Path, ViewLogits, check_head
-from vivit_jax.inference.over_views import mean_over_views
+from vivit_jax.inference.over_views import average_of
 from vivit_jax.inference.predict import Prediction, path_of, probabilities_of, ranked
 from vivit_jax.preprocess import Views
 from vivit_jax.weights import Pretrained
@@ -52,24 +52,7 @@ def predict_windows(
     top_k: int = 5,
     views: Views | None = None,
 ) -> Iterator[tuple[float, float, Prediction]]:
-    """The most probable classes in each window of a video of any length.
-
-    Args:
-      pretrained: a model with a head.
-      video: a video file, or `-` for a video on standard input.
-      window: seconds of a window.
-      every: seconds from the start of one window to that of the next; None is `window`, so that they follow each other.
-      top_k: how many classes; all of them if the model has fewer.
-      views: (temporal clips, spatial crops) of each window, whose logits are averaged; None is as many clips as cover the window, and the
-        centre crop.
-
-    Yields:
-      (start, end, prediction) of each window, in seconds from the first frame; the prediction is as `predict` gives it.
-
-    Raises:
-      UserError: for a model without a head or an argument that is wrong; and where a video cannot be read on, after the windows before
-        that place.
-    """
+    """The windows of `Classifier.predict_windows`, whose docstring explains arguments and errors, for any model with a head."""
     check_whole("top_k", top_k)
     video = path_of(video)
     with WindowScorer(pretrained, window, every, views=views, standard_input=video == STANDARD_INPUT) as scorer:
@@ -94,7 +77,7 @@ class WindowScorer:
         views: Views | None = None,
         standard_input: bool = False,
     ) -> None:
-        """Arguments are those of `predict_windows`; `standard_input` says whether `-` will be among the videos."""
+        """Arguments are those of `Classifier.predict_windows`; `standard_input` says whether `-` will be among the videos."""
         check_head(pretrained)
         window = exact(window)
         self.plan = WindowPlan(window, window if every is None else exact(every), pretrained.preprocess, views, VIEWS_AT_ONCE)
@@ -130,9 +113,9 @@ class WindowScorer:
                     yield self._scored(name, windows)
 
     def _scored(self, video: str, windows: list[Window]) -> list[WindowScores]:
-        scored = []
+        scored, average = [], average_of(self._pretrained)
         for window, logits in zip(windows, self._logits([window.views for window in windows]), strict=True):
-            means = mean_over_views(self._pretrained, logits)
+            means = average([logits])
             scored.append(WindowScores(window.number, window.start, window.end, probabilities_of(self._pretrained, means, video)))
         return scored
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax.core import FrozenDict
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax import errors
+from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -54,8 +55,7 @@ class BaseConfig:
 
 def check_name(field: str, value: object, known: Collection[str]) -> None:
     """Refuses what is not one of the known names."""
-    if not isinstance(value, str) or value not in known:
-        raise unknown_name(f"model.{field}", str(value), known)
+    errors.check_name(f"model.{field}", value, known)
 
 
 def check_flag(field: str, value: object) -> None:
@@ -66,11 +66,10 @@ def check_flag(field: str, value: object) -> None:
 
 def check_rate(field: str, value: float) -> None:
     """Refuses a rate of dropout outside [0, 1)."""
-    if not 0.0 <= value < 1.0:
-        raise UserError(f"model.{field} must be in [0, 1), got {value}")
+    errors.check_share(f"model.{field}", value)
 
 
 def check_positive(field: str, value: object) -> None:
-    """Refuses what is not a whole number of at least 1."""
+    """Refuses what is not a whole number of at least 1; of NumPy's, which JSON does not take, any."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"model.{field} must be a whole number of at least 1, got {value!r}")

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from vivit_jax.errors import unknown_name
+from vivit_jax.errors import check_name
 from vivit_jax.models.cells import Cells
 from vivit_jax.models.layer_outputs import LayerOutput
 from vivit_jax.typed import typed
@@ -104,8 +104,7 @@ def family_named(name: str) -> Family:
     Raises:
       UserError: if there is none, with the nearest name.
     """
-    if name not in FAMILIES:
-        raise unknown_name("model.family", name, FAMILIES)
+    check_name("model.family", name, FAMILIES)
     return importlib.import_module(FAMILIES[name]).FAMILY
 
 
@@ -152,6 +151,5 @@ def make_config(family: str, values: Mapping[str, Any]) -> ModelConfig:
     cls = family_named(family).config
     hints, known = typing.get_type_hints(cls), [field.name for field in dataclasses.fields(cls)]
     for name in values:
-        if name not in known:
-            raise unknown_name("model option", name, known)
+        check_name("model option", name, known)
     return cls(**{name: typed(hints[name], value, f"model.{name}") for name, value in values.items()})

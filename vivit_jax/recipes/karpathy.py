@@ -3,7 +3,7 @@
 import ml_collections
 
 from vivit_jax.config import base_config
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.models.fusion_cnn.config import FUSIONS
 
 # What is trained of a network that comes from another data set (Karpathy et al. 2014, Sec. 4.2): the pattern of what stays as it is, and
@@ -70,8 +70,7 @@ def transfer(config: ml_collections.ConfigDict, how: str, source: str) -> None:
     Raises:
       UserError: for an unknown `how`.
     """
-    if how not in TRANSFERS:
-        raise unknown_name("transfer", how, TRANSFERS)
+    check_name("transfer", how, TRANSFERS)
     frozen, config.model.dropout = TRANSFERS[how]
     config.name = f"{config.name}_{how}"
     config.init.source = None if how == "scratch" else source
@@ -81,8 +80,7 @@ def transfer(config: ml_collections.ConfigDict, how: str, source: str) -> None:
 def _parse_network(network: str) -> tuple[str, bool]:
     """The fusion of `slow,multiresolution`, and whether it has two streams."""
     fusion, *others = network.split(",")
-    if fusion not in FUSIONS:
-        raise unknown_name("fusion", fusion, FUSIONS)
+    check_name("fusion", fusion, FUSIONS)
     if others not in ([], [MULTIRESOLUTION]):
         raise UserError(f"the network must read like {fusion} or {fusion},{MULTIRESOLUTION}, got {network}")
     return fusion, bool(others)

@@ -5,7 +5,7 @@ import re
 import ml_collections
 
 from vivit_jax.config import base_config
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.models.vivit.config import FACTORISATIONS, SIZES
 
 # ImageNet-21K models of the sizes that the paper starts from.
@@ -92,10 +92,8 @@ def _parse(model: str) -> tuple[str, int, int, str]:
     if match is None:
         raise UserError(f"the model must read like B/16x2,factorised_encoder, got {model}")
     size, patch, frames, factorisation = match.groups()
-    if size not in SIZES:
-        raise unknown_name("size", size, SIZES)
+    check_name("size", size, SIZES)
     numbered = dict(enumerate(FACTORISATIONS, start=1))
     factorisation = numbered.get(int(factorisation), factorisation) if factorisation.isdigit() else factorisation
-    if factorisation not in FACTORISATIONS:
-        raise unknown_name("factorisation", factorisation, FACTORISATIONS)
+    check_name("factorisation", factorisation, FACTORISATIONS)
     return size, int(patch), int(frames), factorisation

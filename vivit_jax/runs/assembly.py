@@ -9,7 +9,7 @@ import jax
 from vivit_jax.config import Experiment
 from vivit_jax.data.dataset import VideoDataset, check_splits
 from vivit_jax.data.pipeline import EvaluationBatches, check_repeats, evaluation_batches, training_batches
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.label_spaces import numbers_by_name
 from vivit_jax.models.families import build
@@ -83,8 +83,7 @@ def _check_loss(experiment: Experiment, dataset: VideoDataset) -> None:
 def _check_best(experiment: Experiment, dataset: VideoDataset) -> None:
     """Refuses to choose the model by a score that a model of these classes does not have."""
     known = (*metrics_of(by_head(dataset.labels), multi_label=experiment.multi_label), LAST)
-    if experiment.best not in known:
-        raise unknown_name("evaluation.best", experiment.best, known)
+    check_name("evaluation.best", experiment.best, known)
 
 
 def complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, Sequence[ReportLine]]:

@@ -21,7 +21,7 @@ import orbax.checkpoint as ocp
 
 from vivit_jax import console
 from vivit_jax.files import REMEDIES, explained, first_free
-from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, replace_facts, step_dirs, write_manifest
+from vivit_jax.runs.manifest import damage, is_cut_off, manifest_path, mark_path, read_facts, replace_facts, step_dirs, write_manifest
 from vivit_jax.runs.stopping import Refused, Stopped
 from vivit_jax.training.devices.hosts import of_first_host
 
@@ -194,7 +194,7 @@ class Checkpoints:
             if reason is None:
                 newest = int(step_dir.name)
                 break
-            if _is_cut_off(step_dir):
+            if is_cut_off(step_dir):
                 cut_off.append(step_dir)
             else:
                 refused[step_dir.name] = reason
@@ -242,11 +242,6 @@ class Checkpoints:
         manifest_path(step_dir).unlink(missing_ok=True)
         shutil.rmtree(step_dir)
         mark_path(step_dir).unlink()
-
-
-def _is_cut_off(step_dir: Path) -> bool:
-    """Whether a step without a manifest was being saved, or removed, when its process ended."""
-    return mark_path(step_dir).is_file() and not manifest_path(step_dir).is_file()
 
 
 def _in_one_line(error: Exception) -> str:

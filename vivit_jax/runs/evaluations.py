@@ -13,11 +13,9 @@ from vivit_jax.inference.scores import Conditions
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.families import build
 from vivit_jax.preprocess import Views
-from vivit_jax.runs.record import RunRecord, open_run, step_of
+from vivit_jax.runs.record import EVALUATION, RunRecord, open_run, step_of
 from vivit_jax.runs.restore import class_names, model_variables
 from vivit_jax.weights import Pretrained, from_pretrained
-
-OWN = "evaluation.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,28 +23,28 @@ class EvaluationPlan:
     """An evaluation that is asked for, and where its scores go.
 
     Attributes:
-      asked: the model, the videos and how they are seen.
+      split_pass: the model, the videos and how they are seen.
       step: the training step of the model; None if unknown.
       out: the file for the scores.
     """
 
-    asked: SplitPass
+    split_pass: SplitPass
     step: int | None
     out: pathlib.Path
 
     def conditions(self, labels_from: str) -> Conditions:
         """The conditions of the scores, which their file records; `labels_from` tells where the names of the model's classes come from."""
-        asked = self.asked
+        split_pass = self.split_pass
         return Conditions(
-            name=asked.dataset.name,
-            split=asked.split,
-            views=asked.views,
-            flip=asked.flip,
-            average=asked.pretrained.average,
-            gmac_view=count_arithmetic(asked.pretrained.model.config).multiply_accumulates / 1e9,
+            name=split_pass.dataset.name,
+            split=split_pass.split,
+            views=split_pass.views,
+            flip=split_pass.flip,
+            average=split_pass.pretrained.average,
+            gmac_view=count_arithmetic(split_pass.pretrained.model.config).gmac,
             step=self.step,
             labels_from=labels_from,
-            refused=refused_clips(asked.dataset, asked.split),
+            refused=refused_clips(split_pass.dataset, split_pass.split),
         )
 
 
@@ -90,7 +88,7 @@ def plan_for_run(workdir: str | pathlib.Path, wanted: EvaluationRequest) -> Eval
     own_split = own.test_split or wanted.split or "test"
     split = dataset.resolve(wanted.split or own_split)
     pretrained = _after(run, wanted.step, dataset) if wanted.step else from_pretrained(str(run.model))
-    asked = SplitPass(
+    split_pass = SplitPass(
         pretrained=dataclasses.replace(pretrained, average=wanted.average or own_test.average),
         dataset=dataset,
         split=split,
@@ -104,11 +102,11 @@ def plan_for_run(workdir: str | pathlib.Path, wanted: EvaluationRequest) -> Eval
         and wanted.step is None
         and not wanted.relabelled
         and split == dataset.resolve(own_split)
-        and (tuple(asked.views), asked.flip) == (tuple(own_test.test_views), own_test.test_flip)
-        and asked.pretrained.average == own_test.average
+        and (tuple(split_pass.views), split_pass.flip) == (tuple(own_test.test_views), own_test.test_flip)
+        and split_pass.pretrained.average == own_test.average
     )
-    out = OWN if is_own else _exploration(asked, wanted.step, other_data=data != own)
-    return EvaluationPlan(asked, wanted.step or step_of(pretrained), run.path / out)
+    out = EVALUATION if is_own else _exploration(split_pass, wanted.step, other_data=data != own)
+    return EvaluationPlan(split_pass, wanted.step or step_of(pretrained), run.path / out)
 
 
 def plan_for_model(path: str | pathlib.Path, wanted: EvaluationRequest) -> EvaluationPlan:
@@ -125,7 +123,7 @@ def plan_for_model(path: str | pathlib.Path, wanted: EvaluationRequest) -> Evalu
         raise UserError("--checkpoint is for --workdir: a model directory has no checkpoints")
     pretrained = from_pretrained(str(path))
     dataset = ensure_dataset(wanted.name, wanted.data_dir)
-    asked = SplitPass(
+    split_pass = SplitPass(
         pretrained=dataclasses.replace(pretrained, average=wanted.average or pretrained.average),
         dataset=dataset,
         split=dataset.resolve(wanted.split or "test"),
@@ -133,7 +131,7 @@ def plan_for_model(path: str | pathlib.Path, wanted: EvaluationRequest) -> Evalu
         flip=bool(wanted.flip),
         data=DataConfig(name=wanted.name, data_dir=wanted.data_dir),
     )
-    return EvaluationPlan(asked, step_of(pretrained), pathlib.Path(OWN))
+    return EvaluationPlan(split_pass, step_of(pretrained), pathlib.Path(EVALUATION))
 
 
 def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:
@@ -155,9 +153,9 @@ def _after(run: RunRecord, step: int, dataset: VideoDataset) -> Pretrained:
     )
 
 
-def _exploration(asked: SplitPass, step: int | None, *, other_data: bool) -> str:
+def _exploration(split_pass: SplitPass, step: int | None, *, other_data: bool) -> str:
     """`evaluation-SPLIT-VIEWS.json`, with the data set and the step in the name if they are not the run's own."""
-    average = asked.pretrained.average
-    seen = f"{asked.views[0]}x{asked.views[1]}{'-flip' if asked.flip else ''}{f'-{average}' if average != 'logits' else ''}"
-    parts = ["evaluation", *([asked.data.name] if other_data else []), asked.split, seen, *([f"step{step}"] if step else [])]
+    average = split_pass.pretrained.average
+    seen = f"{split_pass.views[0]}x{split_pass.views[1]}{'-flip' if split_pass.flip else ''}{f'-{average}' if average != 'logits' else ''}"
+    parts = ["evaluation", *([split_pass.data.name] if other_data else []), split_pass.split, seen, *([f"step{step}"] if step else [])]
     return file_name("-".join(parts)) + ".json"

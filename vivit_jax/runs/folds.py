@@ -22,6 +22,7 @@ from vivit_jax.runs.train import checked_dataset, train
 from vivit_jax.runs.workdir import ASIDE, Workdir
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.devices.hosts import join
+from vivit_jax.training.evaluation import Evaluation
 
 RESULT = "folds.json"
 
@@ -58,6 +59,11 @@ class FoldPlan:
             "test_split": self._named((number,), inside=True),
         }
 
+    def applied_to(self, experiment: Experiment, number: int) -> Experiment:
+        """The experiment of the run that is tested on fold `number`."""
+        data = dataclasses.replace(experiment.data, **self.splits(number))
+        return dataclasses.replace(experiment, data=data, name=f"{experiment.name}, fold {number}")
+
     def _named(self, numbers: tuple[int, ...], *, inside: bool) -> str:
         return f"all{MARK}{Folds(numbers, self.count, inside, self.group, self.seed)}"
 
@@ -84,29 +90,38 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: FoldPl
         raise UserError(f"--workdir {workdir} holds a single run: give a new --workdir for the runs of the folds")
     if not plan.validate and experiment.evaluation.patience is not None:
         raise UserError("evaluation.patience needs clips to validate on: give --fold_validation")
-    restart, runs = options.pop("restart", False), []
+    restart = options.pop("restart", False)
     join(*(options.get(name) for name in ("coordinator", "processes", "process")))
-    whole = dataclasses.replace(experiment.data, train_split="all", val_split="all" if plan.validate else None, test_split="all")
-    dataset = checked_dataset(dataclasses.replace(experiment, data=whole), make_executor(experiment.parallel))
-    sizes = [
-        {split: len(dataset.source(name)) for split, name in plan.splits(number).items() if name} for number in range(1, plan.count + 1)
-    ]
+    sizes = _sizes(experiment, plan)
     if restart:
         _put_aside(workdir, plan)
+    runs = []
     for number, clips in enumerate(sizes, start=1):
         console.say(f"fold {number} of {plan.count}: {clips['train_split']} clips to train on, {clips['test_split']} to test", style="bold")
-        data = dataclasses.replace(experiment.data, **plan.splits(number))
-        of_fold = dataclasses.replace(experiment, data=data, name=f"{experiment.name}, fold {number}")
-        scores = train(of_fold, workdir / f"fold-{number}", **options)
-        counts = {"train": clips["train_split"], "test": clips["test_split"], "hits": scores.hits}
-        of_heads = {f"{head}/top1": of_head.top1 for head, of_head in scores.heads.items() if head}
-        runs.append({"fold": number, "workdir": f"fold-{number}", **counts, "scores": scores.summary() | of_heads})
-    result = {"folds": plan.count, "group": plan.group, "seed": plan.seed, "runs": runs, **summarised([run["scores"] for run in runs])}
+        scores = train(plan.applied_to(experiment, number), workdir / f"fold-{number}", **options)
+        runs.append(_record(number, clips, scores))
     hits, tested = sum(run["hits"] for run in runs), sum(run["test"] for run in runs)
-    result["pooled"] = {"top1": hits / tested, "hits": hits, "examples": tested}
+    pooled = {"top1": hits / tested, "hits": hits, "examples": tested}
+    how = {"folds": plan.count, "group": plan.group, "seed": plan.seed}
+    result = how | {"runs": runs} | summarised([run["scores"] for run in runs]) | {"pooled": pooled}
     if jax.process_index() == 0:
         write_json(workdir / RESULT, result)
     return result
+
+
+def _sizes(experiment: Experiment, plan: FoldPlan) -> list[dict[str, int]]:
+    """The numbers of clips of each fold by split, from the data set, once it is known that the experiment can work on it."""
+    whole = dataclasses.replace(experiment.data, train_split="all", val_split="all" if plan.validate else None, test_split="all")
+    dataset = checked_dataset(dataclasses.replace(experiment, data=whole), make_executor(experiment.parallel))
+    splits = [plan.splits(number) for number in range(1, plan.count + 1)]
+    return [{split: len(dataset.source(name)) for split, name in of_fold.items() if name} for of_fold in splits]
+
+
+def _record(number: int, clips: Mapping[str, int], scores: Evaluation) -> dict:
+    """A fold's run as `folds.json` holds it."""
+    counts = {"train": clips["train_split"], "test": clips["test_split"], "hits": scores.hits}
+    of_heads = {f"{head}/top1": of_head.top1 for head, of_head in scores.heads.items() if head}
+    return {"fold": number, "workdir": f"fold-{number}", **counts, "scores": scores.summary() | of_heads}
 
 
 def _put_aside(workdir: pathlib.Path, plan: FoldPlan) -> None:

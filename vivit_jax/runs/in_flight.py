@@ -9,8 +9,8 @@ from rich.progress import Progress
 from vivit_jax import console
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.runs.clock import Clock, Lap
-from vivit_jax.runs.metric_sums import MetricSums
 from vivit_jax.runs.plan import Plan
+from vivit_jax.runs.progress import RunProgress
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import Interruption
 from vivit_jax.training.step import checked_names
@@ -38,11 +38,10 @@ class InFlight:
     Args:
       run: the run that takes the steps.
       plan: says after which steps a row is due.
-      sums: adds up the metrics between two rows.
+      progress: how far the run has come; it adds up the metrics between two rows.
       write: writes a row of metrics: called with its step and the row.
       interruption: is told that there is something to save once the first step has arrived.
       bar: shows the progress.
-      done: steps that the run has done before.
 
     Attributes:
       clock: the time since the first step.
@@ -52,17 +51,16 @@ class InFlight:
         self,
         run: Run,
         plan: Plan,
-        sums: MetricSums,
+        progress: RunProgress,
         write: Callable[[int, dict[str, float]], None],
         interruption: Interruption,
         bar: Progress,
-        done: int,
     ) -> None:
         self.clock = Clock()
-        self._run, self._plan, self._sums, self._write, self._interruption = run, plan, sums, write, interruption
+        self._run, self._plan, self._sums, self._write, self._interruption = run, plan, progress.sums, write, interruption
         self._checked = checked_names(run.variables["params"])
         self._pending: collections.deque[tuple[int, Any]] = collections.deque()
-        self._bar, self._task = bar, bar.add_task(run.experiment.name, total=plan.total, completed=done, note="")
+        self._bar, self._task = bar, bar.add_task(run.experiment.name, total=plan.total, completed=progress.step, note="")
         self._told_of_waiting = False
 
     def add(self, step: int, metrics: Any) -> None:

@@ -68,7 +68,7 @@ class Loop:
     """
 
     def __init__(self, run: Run, workdir: Workdir, interruption: Interruption, began: float) -> None:
-        """`began` is when the run did, by `time.monotonic`."""
+        """`began` is the time by `time.monotonic` at which the run began."""
         experiment = run.experiment
         self.run, self.workdir, self.interruption, self._began = run, workdir, interruption, began
         self.plan = Plan.of(experiment, run.examples)
@@ -174,11 +174,11 @@ class Loop:
     def _under_way(self) -> Iterator[UnderWay]:
         """Starts to read batches, and shows the progress, until training ends."""
         training = self.run.experiment.training
-        feed = Feed(self.run.batches, self.run.executor.to_devices, training.prefetch)
+        feed = Feed(self.run.batches, self.run.executor.to_devices, training.prefetch, self._leave)
         profiler = Profiler(training.profile_steps, self.workdir.path, self._progress.step)
         try:
             with console.progress_bar() as bar:
-                steps = InFlight(self.run, self.plan, self._progress.sums, self.write, self.interruption, bar, self._progress.step)
+                steps = InFlight(self.run, self.plan, self._progress, self.write, self.interruption, bar)
                 yield UnderWay(feed, steps, profiler)
         finally:
             profiler.stop()
@@ -192,7 +192,7 @@ class Loop:
         try:
             with _profiled(step, under_way):
                 with steps.clock.waiting_for("data"):
-                    batch, self._progress.position = under_way.feed.next(self._leave)
+                    batch, self._progress.position = next(under_way.feed)
                 self._dispatch(step, batch, steps)
         except Interrupted:
             self._end(steps)

@@ -29,6 +29,11 @@ def mark_path(step_dir: Path) -> Path:
     return step_dir.with_name(f".{step_dir.name}.saving")
 
 
+def is_cut_off(step_dir: Path) -> bool:
+    """Whether a step without a manifest was being saved, or removed, when its process ended; or still is."""
+    return mark_path(step_dir).is_file() and not manifest_path(step_dir).is_file()
+
+
 def step_dirs(directory: Path) -> list[Path]:
     """The folders of steps in `checkpoints`, whole or not, ascending. A folder `007`, or one of other digits, is not ours."""
     if not directory.is_dir():

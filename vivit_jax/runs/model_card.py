@@ -9,15 +9,14 @@ import jax
 import numpy as np
 
 from vivit_jax import console
-from vivit_jax.analysis.bootstrap import LEVEL, bootstrap, interval
+from vivit_jax.analysis.bootstrap import LEVEL, accuracy, bootstrap, interval
 from vivit_jax.errors import UserError, printable
 from vivit_jax.heads import by_head
+from vivit_jax.inference.scores import heads_of, of_head
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Preprocess
-from vivit_jax.runs.comparison.units import FEW, by_video
-from vivit_jax.runs.evaluations import OWN
-from vivit_jax.runs.record import read_config, read_evaluation, step_of
-from vivit_jax.runs.report.predictions import heads_of
+from vivit_jax.runs.comparison.units import FEW
+from vivit_jax.runs.record import EVALUATION, read_config, read_evaluation, step_of, views_in_words
 from vivit_jax.versions import versions_of
 from vivit_jax.weights.hub_cache import HUB
 from vivit_jax.weights.model_dir import Pretrained
@@ -82,7 +81,7 @@ def _run_of(path: pathlib.Path) -> dict:
 
 
 def _evaluation_of(path: pathlib.Path, pretrained: Pretrained) -> dict | None:
-    file = path.absolute().parent / OWN
+    file = path.absolute().parent / EVALUATION
     if not file.exists():
         return None
     try:
@@ -106,29 +105,23 @@ def _scores(evaluation: Mapping) -> Iterator[Score]:
             continue
         right = _right(evaluation.get("predictions", []), head)
         low, high = _interval(right) if len(right) > 1 else (None, None)
-        if _is_number(scores.get("top1")):  # of several heads, a file may tell those of all together alone
+        if scores.get("top1") is not None:  # of several heads, a file may tell those of all together alone
             yield Score("accuracy", f"top-1 accuracy{of_head}", scores["top1"], low, high)
-        if _is_number(scores.get("top5")):
+        if scores.get("top5") is not None:
             yield Score("top_5_accuracy", f"top-5 accuracy{of_head}", scores["top5"])
     if "heads" in evaluation:
         yield Score("accuracy", "top-1 accuracy of all heads together", evaluation["top1"])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _right(predictions: Sequence[Mapping], head: str) -> np.ndarray:
     """(n,) whether each video's class is the predicted one; empty where the rows of several heads do not tell."""
     if head and not all(isinstance(row.get(key), Mapping) and head in row[key] for row in predictions for key in ("label", "prediction")):
         return np.array([], bool)
-    rows = [{key: row[key][head] if head else row[key] for key in ("label", "prediction")} for row in predictions]
-    return np.array([row["label"] == row["prediction"] for row in rows], bool)
+    return np.array([of_head(row, "label", head) == of_head(row, "prediction", head) for row in predictions], bool)
 
 
 def _interval(right: np.ndarray) -> tuple[float, float]:
-    units = by_video(right)
-    return interval(bootstrap(lambda counts: (counts @ right)[:, None] / len(right), units.number)[:, 0])
+    return interval(bootstrap(accuracy(right[:, None].astype(np.float64)), np.arange(len(right)))[:, 0])
 
 
 def _use(repository: str, pretrained: Pretrained) -> str:
@@ -206,13 +199,12 @@ def _quoted(name: object) -> str:
 
 
 def _score_table(evaluation: Mapping, scores: Sequence[Score]) -> str:
-    views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
     subject = f"{evaluation['examples']:,} videos of split {_quoted(evaluation['split'])} of {_quoted(evaluation.get('name', 'unknown'))}"
     rows = "\n".join(f"| {score.title} | {score.value:.4f} | {_between(score)} |" for score in scores)
     few = f" With fewer than {FEW} videos an interval is not reliable." if evaluation["examples"] < FEW else ""
     averaged, mirrored = evaluation.get("average", "logits"), ", each also mirrored" if evaluation.get("flip") else ""
     table = (
-        f"{subject}, the {averaged} of {views} views (clips x crops{mirrored}) averaged.\n\n"
+        f"{subject}, the {averaged} of {views_in_words(evaluation)} views (clips x crops{mirrored}) averaged.\n\n"
         f"| score | | {LEVEL:.0%} interval |\n|---|---|---|\n{rows}"
     )
     if all(score.low is None for score in scores):

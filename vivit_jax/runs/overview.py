@@ -51,7 +51,7 @@ def tell(run: Run, loop: Loop, origin: Sequence[ReportLine]) -> None:
     family = family_of(model)
     arithmetic = complexity.count_arithmetic(model)
     console.say(
-        f"{arithmetic.multiply_accumulates / 1e9:.4g} GMAC a view of {' x '.join(map(str, model.clip))} pixels, "
+        f"{arithmetic.gmac:.4g} GMAC a view of {' x '.join(map(str, model.clip))} pixels, "
         f"{' x '.join(map(str, family.cells(model).shape))} {family.features}"
     )
     trained, frozen = trained_parameters(experiment)

@@ -4,12 +4,16 @@ import dataclasses
 import json
 import math
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from vivit_jax import console, places
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
 from vivit_jax.files import SEAL, read_bytes, read_json, seal_holds
+from vivit_jax.models.families import ModelConfig, family_of
+
+METRICS, EVALUATION, REPORT = "metrics.jsonl", "evaluation.json", "report.html"  # files of a work directory
 
 LARGEST_STEP = 2**53  # in a row of metrics: a figure's axis cannot show larger ones
 ROUNDING = 1e-9  # by which a share, such as a mean of precisions, may exceed one
@@ -39,7 +43,7 @@ class RunRecord:
 
     def metrics(self) -> list[dict]:
         """The rows of `metrics.jsonl`, in order. Lines that are no rows of metrics are left out, with a warning that counts them."""
-        path = self.path / "metrics.jsonl"
+        path = self.path / METRICS
         try:
             lines = [line for line in read_bytes(path).split(b"\n") if line.strip()]
         except FileNotFoundError:
@@ -60,7 +64,7 @@ class RunRecord:
         Raises:
           UserError: if the file is not an evaluation.
         """
-        path = self.path / "evaluation.json"
+        path = self.path / EVALUATION
         return read_evaluation(path) if path.exists() else None
 
     def explorations(self) -> dict[str, dict]:
@@ -117,6 +121,16 @@ def warn_of_changes(values: dict, path: pathlib.Path, remedy: str) -> None:
     """Warns if a file's values are not those that were written."""
     if not seal_holds(values):
         console.warn(f"{path} has changed since it was written: it is damaged, or was edited by hand; {remedy}")
+
+
+def description(model: ModelConfig) -> str:
+    """A model in a few words, with its clip."""
+    return f"{family_of(model).describe(model)}, clips of {' x '.join(map(str, model.clip))}"
+
+
+def views_in_words(evaluation: Mapping) -> str:
+    """The views of an evaluation, such as `4x3`; `?` stands for a number that its file does not tell."""
+    return f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
 
 
 def step_of(pretrained: Any) -> int | None:

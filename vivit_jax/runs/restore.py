@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels
 from vivit_jax.runs.checkpoint import STATE
-from vivit_jax.runs.manifest import damage, manifest_path, mark_path, read_facts, step_dirs
+from vivit_jax.runs.manifest import damage, is_cut_off, read_facts, step_dirs
 from vivit_jax.training.lora import merged
 
 CHECKPOINTS = "checkpoints"
@@ -105,7 +105,7 @@ def _checkpoints(workdir: str | os.PathLike) -> Path:
 
 
 def _damage(step_dir: Path) -> str | None:
-    if not manifest_path(step_dir).is_file() and mark_path(step_dir).is_file():
+    if is_cut_off(step_dir):
         return "its save was cut off, or is under way"
     return damage(step_dir)
 

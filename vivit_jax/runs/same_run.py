@@ -52,13 +52,13 @@ def check_same_run(old: dict, new: dict, path: Path) -> None:
     changes = [
         f"{key}: {before.get(key)!r} there, {after.get(key)!r} now"
         for key in sorted(before | after)
-        if before.get(key) != after.get(key) and not (key.startswith(HARMLESS) and not _is_felt(key, after))
+        if before.get(key) != after.get(key) and not (key.startswith(HARMLESS) and not _changes_numbers(key, after))
     ]
     if changes:
         raise UserError(f"--workdir {path} holds a run of another configuration ({'; '.join(changes)}): undo this, or give a new --workdir")
 
 
-def _is_felt(key: str, values: dict[str, Any]) -> bool:
+def _changes_numbers(key: str, values: dict[str, Any]) -> bool:
     """Whether a key that may change for most models matters to this one: each microbatch is normalised by statistics of its own."""
     return key == "training.accumulation" and values.get("model.frozen_statistics") is False
 

@@ -173,15 +173,15 @@ def _plain(pretrained: Pretrained) -> Any:
     return family_of(pretrained.model.config).plain(pretrained.model.config)
 
 
-def _scorer(asked: SplitPass) -> Callable[[Flat, str], float]:
+def _scorer(split_pass: SplitPass) -> Callable[[Flat, str], float]:
     """Scores variables of the model on the split; compiled once."""
-    first, dataset = asked.pretrained, asked.dataset
+    first, dataset = split_pass.pretrained, split_pass.dataset
     check_multi_label(first, dataset)
     agreement = agree(first, dataset)
     executor = make_executor(ParallelConfig())
     scoring = Scoring(agreement.labels, first.multi_label, first.average)
     evaluator = Evaluator(first.model, first.preprocess, executor, scoring)
-    batches = asked.batches()
+    batches = split_pass.batches()
 
     def score(flat: Flat, title: str) -> float:
         variables = executor.place_variables(_tree(first, flat))

@@ -23,6 +23,7 @@ from vivit_jax.runs.assembly import check_experiment, check_optimizer, class_wei
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.memory import advice, is_out_of_memory, warn_of_large_step
 from vivit_jax.runs.probed_head import with_probed_head
+from vivit_jax.runs.record import EVALUATION, REPORT
 from vivit_jax.runs.report.write import write_report
 from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import Interruption, Refused, Stopped
@@ -161,12 +162,12 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
             views=views,
             flip=flip,
             average=experiment.evaluation.average,
-            gmac_view=count_arithmetic(experiment.model).multiply_accumulates / 1e9,
+            gmac_view=count_arithmetic(experiment.model).gmac,
             step=loop.model_step,
             refused=refused_clips(dataset, data.test_split),
         )
         record = to_record(scores, conditions, batches.names)
-        write_record({"model": workdir.model.name} | record, workdir.path / "evaluation.json")
+        write_record({"model": workdir.model.name} | record, workdir.path / EVALUATION)
     return scores
 
 
@@ -183,8 +184,8 @@ def _tell(workdir: Workdir, test: Evaluation | None, dataset: VideoDataset, loop
     if loop.model_step != loop.step:
         console.say(f"         {here / workdir.last_model.name} is the model after the last step, {loop.step}, and was not tested")
     if test is not None:
-        console.say(f"scores   {here / 'evaluation.json'}")
-    console.say(f"report   {here / 'report.html'}")
+        console.say(f"scores   {here / EVALUATION}")
+    console.say(f"report   {here / REPORT}")
 
 
 @contextlib.contextmanager

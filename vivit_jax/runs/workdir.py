@@ -19,6 +19,7 @@ from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
 from vivit_jax.files import check_utf8, first_free, is_url, lock, read_json, real_path, sealed, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
+from vivit_jax.runs.record import EVALUATION, METRICS, REPORT
 from vivit_jax.runs.same_run import check_same_run, plain
 from vivit_jax.runs.stopping import Refused
 from vivit_jax.runs.surroundings import surroundings
@@ -29,7 +30,7 @@ LOCK = ".lock"
 SAVED = ".saved"
 
 # Files that only a run which reached its end has.
-OF_THE_END = ("model_last", "evaluation.json", "report.html")
+OF_THE_END = ("model_last", EVALUATION, REPORT)
 
 # How the names of folders begin that hold what was moved aside.
 ASIDE = "before-"
@@ -171,7 +172,7 @@ class Workdir:
             )
         if os.path.lexists(self.config):
             _recorded(self.config)  # or it would be written over: a model has a file of this name too
-        metrics = self.path / "metrics.jsonl"
+        metrics = self.path / METRICS
         if self.model.exists() or (metrics.exists() and metrics.stat().st_size):
             console.warn(
                 f"a run in {self.path} ended before its first checkpoint: it begins again, and what it left is now in {self._put_aside()}"

@@ -26,6 +26,7 @@ from vivit_jax.atomic import write_atomically
 from vivit_jax.config import Experiment, to_dict
 from vivit_jax.files import read_bytes
 from vivit_jax.runs.progress import RunProgress
+from vivit_jax.runs.record import METRICS
 
 # For a writer in its own thread: how many rows may wait for it, and how long the end of a run waits.
 ROWS_WAITING, CLOSE_SECONDS = 10_000, 30.0
@@ -219,7 +220,7 @@ def make_writers(experiment: Experiment, directory: Path, progress: RunProgress)
     """
     if jax.process_index() != 0:
         return Writers({})
-    writers = {"metrics.jsonl": lambda: JsonLines(directory / "metrics.jsonl", progress.step, progress.evaluated, progress.rows)}
+    writers = {METRICS: lambda: JsonLines(directory / METRICS, progress.step, progress.evaluated, progress.rows)}
     if experiment.training.tensorboard:
         writers["TensorBoard"] = lambda: TensorBoard(directory, progress.step)
     if project := experiment.training.wandb:

@@ -70,12 +70,9 @@ class Guarded:
         """The answer to a request that goes no further."""
         headers = request.headers
         if self._access.local and hostname(headers.get("host", "")) not in LOCAL_NAMES:
-            return _no(
-                421,
-                "this server answers to localhost alone: open it under that name, or start it with --public if a proxy does",
-            )
+            return _error(421, "this server answers to localhost alone: open it under that name, or start it with --public if a proxy does")
         if not self._access.public and _from_another_site(headers):
-            return _no(403, "this server does not answer the pages of other sites: a proxy before it must pass the header Host on")
+            return _error(403, "this server does not answer the pages of other sites: a proxy before it must pass the header Host on")
         if self._access.token and request.url.path not in OPEN_PATHS:
             return self._without_token(request)
         return None
@@ -91,7 +88,7 @@ class Guarded:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if (scheme.lower() == "bearer" and self._is_token(bearer)) or self._is_token(request.cookies.get(cookie, "")):
             return None
-        answer = _no(401, "a token is needed: open the link that the server printed, or send the header Authorization: Bearer TOKEN")
+        answer = _error(401, "a token is needed: open the link that the server printed, or send the header Authorization: Bearer TOKEN")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
 
@@ -117,5 +114,5 @@ def _from_another_site(headers: Headers) -> bool:
     return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
-def _no(status: int, reason: str) -> Response:
+def _error(status: int, reason: str) -> Response:
     return JSONResponse({"error": reason}, status)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vivit_jax.data.sampling import evaluation_clips, frames_once
 from vivit_jax.data.video.reader import VideoInfo
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.files import real_path
 from vivit_jax.heads import by_head
 from vivit_jax.inference.explain import explain_clip
@@ -110,7 +110,7 @@ def names_of(sources: list[str]) -> list[str]:
     return [f"{name} ({1 + names[:i].count(name)})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
-def asked(models: list[ServedModel], question: Question) -> list[ServedModel]:
+def models_for(models: list[ServedModel], question: Question) -> list[ServedModel]:
     """The models that a question is put to.
 
     Raises:
@@ -118,12 +118,11 @@ def asked(models: list[ServedModel], question: Question) -> list[ServedModel]:
     """
     names = [model.name for model in models]
     for name in question.models:
-        if name not in names:
-            raise unknown_name("model", name, names)
+        check_name("model", name, names)
     chosen = [model for model in models if not question.models or model.name in question.models]
     labels = {label for model in chosen for names in by_head(model.pretrained.labels).values() for label in names}
-    if question.label and question.label not in labels:
-        raise unknown_name("label", question.label, labels)
+    if question.label:
+        check_name("label", question.label, labels)
     return chosen
 
 
@@ -144,7 +143,7 @@ def answer(models: list[ServedModel], reader: Reader, upload: Upload, question: 
             "height": info.height,
         },
         "views": list(question.views),
-        "results": [_of_model(model, reading.decode, info, question, limits) for model in asked(models, question)],
+        "results": [_of_model(model, reading.decode, info, question, limits) for model in models_for(models, question)],
     }
 
 

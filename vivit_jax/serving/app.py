@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.access import Access, Guarded
-from vivit_jax.serving.answers import Question, ServedModel, answer, asked
+from vivit_jax.serving.answers import Question, ServedModel, answer, models_for
 from vivit_jax.serving.examples import EXAMPLES, example
 from vivit_jax.serving.jobs import JobQueue, QueueFullError
 from vivit_jax.serving.limits import ServingLimits
@@ -77,7 +77,7 @@ class _Server:
         """`POST /api/predict`."""
         try:
             question = question_of(request.query_params, self._views, self._limits)
-            asked(self._models, question)
+            models_for(self._models, question)
             with self._queue.place():
                 return await self._answer(request, question)
         except QueueFullError as full:

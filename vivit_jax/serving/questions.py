@@ -4,7 +4,7 @@ import re
 
 from starlette.datastructures import QueryParams
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.answers import Question
 from vivit_jax.serving.limits import ServingLimits
@@ -29,8 +29,7 @@ def question_of(query: QueryParams, views: Views, limits: ServingLimits) -> Ques
     for name, value in query.multi_items():
         if len(name) + len(value) > LONGEST:
             raise UserError(f"a parameter must be at most {LONGEST} characters long, got {len(name) + len(value)}")
-        if name not in PARAMETERS:
-            raise unknown_name("parameter", name, PARAMETERS)
+        check_name("parameter", name, PARAMETERS)
     top_k = query.get("top_k", "5")
     if not re.fullmatch(r"[1-9]\d{0,5}", top_k, re.ASCII):
         raise UserError(f"top_k must be a whole number from 1 to {MOST_CLASSES - 1}, got {top_k!r}")

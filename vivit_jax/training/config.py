@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name, check_share
 from vivit_jax.training.durations import check_duration
 
 LOSSES = ("softmax", "sigmoid")
@@ -33,12 +33,12 @@ class LossConfig:
     class_weights: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_name("loss.name", self.name, LOSSES)
+        check_name("loss.name", self.name, LOSSES)
         if isinstance(self.class_weights, str):
-            _check_name("loss.class_weights", self.class_weights, ("balanced",))
+            check_name("loss.class_weights", self.class_weights, ("balanced",))
         elif any(weight < 0 for weight in self.class_weights or ()):
             raise UserError(f"loss.class_weights must be at least 0, got {self.class_weights}")
-        _check_within("loss.label_smoothing", self.label_smoothing, 0.0, 1.0)
+        check_share("loss.label_smoothing", self.label_smoothing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +79,11 @@ class OptimizerConfig:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_name("optimizer.name", self.name, OPTIMIZERS)
+        check_name("optimizer.name", self.name, OPTIMIZERS)
         for field in ("learning_rate", "weight_decay", "sam_rho"):
             _check_at_least(f"optimizer.{field}", getattr(self, field), 0)
         for field in ("momentum", "b1", "b2"):
-            _check_within(f"optimizer.{field}", getattr(self, field), 0.0, 1.0)
+            check_share(f"optimizer.{field}", getattr(self, field))
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise UserError(f"optimizer.clip_norm must be above 0, or None to not clip, got {self.clip_norm}")
         if not 0 < self.layer_decay <= 1:
@@ -117,7 +117,7 @@ class ScheduleConfig:
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_name("schedule.name", self.name, SCHEDULES)
+        check_name("schedule.name", self.name, SCHEDULES)
         check_duration(self, "schedule", "warmup_", zero=True)
         if any(not 0 < milestone < 1 for milestone in self.milestones):
             raise UserError(f"schedule.milestones are shares of the run, each between 0 and 1, got {self.milestones}")
@@ -197,8 +197,8 @@ class TrainingConfig:
             _check_at_least(f"training.{field}", getattr(self, field), 1)
         for field in ("mixup", "cutmix"):
             _check_at_least(f"training.{field}", getattr(self, field), 0)
-        _check_name("training.mix_per", self.mix_per, MIXED_PER)
-        _check_within("training.ema_decay", self.ema_decay, 0.0, 1.0)
+        check_name("training.mix_per", self.mix_per, MIXED_PER)
+        check_share("training.ema_decay", self.ema_decay)
         if self.ema_percent is not None and not 0 < self.ema_percent <= 1000:
             raise UserError(f"training.ema_percent must be above 0 and at most 1000, got {self.ema_percent}")
         check_duration(self, "training", "")
@@ -259,7 +259,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         check_duration(self, "evaluation", "every_")
-        _check_name("evaluation.average", self.average, AVERAGES)
+        check_name("evaluation.average", self.average, AVERAGES)
         _check_at_least("evaluation.patience", self.patience, 1)
         if self.best == LAST and self.patience is not None:
             raise UserError("evaluation.patience waits for a better score, and evaluation.best is last: set it to a score")
@@ -317,7 +317,7 @@ class ParallelConfig:
     tensor: int = 1
 
     def __post_init__(self) -> None:
-        _check_name("parallel.mode", self.mode, MODES)
+        check_name("parallel.mode", self.mode, MODES)
         if self.data != -1:
             _check_at_least("parallel.data", self.data, 1)
         _check_at_least("parallel.fsdp", self.fsdp, 1)
@@ -326,16 +326,6 @@ class ParallelConfig:
             raise UserError(f"parallel.mode pmap divides only the batch: fsdp {self.fsdp} and tensor {self.tensor} need mode jit")
 
 
-def _check_name(field: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise unknown_name(field, value, known)
-
-
 def _check_at_least(field: str, value: float | None, least: int) -> None:
     if value is not None and value < least:
         raise UserError(f"{field} must be at least {least}, got {value}")
-
-
-def _check_within(field: str, value: float, low: float, high: float) -> None:
-    if not low <= value < high:
-        raise UserError(f"{field} must be in [{low:g}, {high:g}), got {value}")

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.averaging import scored_views
@@ -158,8 +158,7 @@ class Scoring:
     average: str = "logits"
 
     def __post_init__(self) -> None:
-        if self.average not in AVERAGES:
-            raise unknown_name("average", self.average, AVERAGES)
+        check_name("average", self.average, AVERAGES)
 
 
 def score_batches(

@@ -39,77 +39,89 @@ class Batches(Protocol):
         """Goes to a position."""
 
 
-class Feed(Iterator):
-    """Draws batches in a thread and hands out (batch on the devices, position of the data after it).
+class ReadAhead(Iterator):
+    """Items that a thread reads ahead; an error of theirs is raised where the item is asked for.
+
+    Args:
+      items: what to read.
+      look: called again and again while no item is there; it may raise to leave.
+      depth: how many items may lie ready.
+      patience: seconds that an item may take.
+    """
+
+    def __init__(self, items: Iterable[Any], look: Callable[[], None], *, depth: int = 1, patience: float = math.inf) -> None:
+        self._items, self._look, self._patience = items, look, patience
+        self._ready: queue.Queue = queue.Queue(depth)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._fill, name=READING, daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> Any:
+        item = self._waited_for()
+        if item is _END:
+            raise StopIteration
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def close(self, seconds: float = 0.0) -> None:
+        """Ends the thread, and waits at most so long for it; one that hangs in a decoder is left behind."""
+        self._closed.set()
+        self._thread.join(timeout=seconds)
+
+    def _fill(self) -> None:
+        last: object = _END
+        try:
+            for item in self._items:
+                self._put(item)
+                if self._closed.is_set():
+                    return
+        except Exception as error:
+            last = error
+        self._put(last)
+
+    def _put(self, item: object) -> None:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Full):
+                self._ready.put(item, timeout=0.1)
+                return
+
+    def _waited_for(self) -> Any:
+        begun = time.monotonic()
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._ready.get(timeout=LOOK_SECONDS)
+            self._look()
+            if time.monotonic() - begun > self._patience:
+                raise UserError(
+                    f"reading took more than {self._patience:g} s and was given up: a video cannot be decoded, or its disk does not answer"
+                )
+
+
+class Feed(ReadAhead):
+    """Training batches, each on the devices and with the position of the data after it.
 
     The position is that of the batch handed out, not of the thread, which is ahead: so a resumed run goes on right after the last batch
     that was trained on.
     """
 
-    def __init__(self, batches: Batches, to_devices: Callable, depth: int) -> None:
-        self._batches = batches
-        self._to_devices = to_devices
-        self._queue: queue.Queue = queue.Queue(depth)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._fill, name=READING, daemon=True)
-        self._thread.start()
+    def __init__(self, batches: Batches, to_devices: Callable, depth: int, look: Callable[[], None] = lambda: None) -> None:
+        """`to_devices` places a batch; `depth` and `look` are as for `ReadAhead`."""
+        super().__init__(_with_positions(batches, to_devices), look, depth=depth)
 
-    def __next__(self) -> tuple[dict[str, Any], str]:
-        return self.next(lambda: None)
-
-    def next(self, look: Callable[[], None]) -> tuple[dict[str, Any], str]:
-        """The next batch; `look` is called again and again while none is there, and may raise to leave."""
-        item = _waited_for(self._queue, look)
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    def close(self) -> None:
-        """Ends the thread; one that hangs in a decoder is left behind."""
-        self._closed.set()
-        self._thread.join(timeout=CLOSE_SECONDS)
-
-    def _fill(self) -> None:
-        while not self._closed.is_set():
-            try:
-                batch = next(self._batches)
-                rows = {name: value for name, value in batch.items() if name != "index"}
-                item = self._to_devices(rows), json.dumps(self._batches.get_state())
-            except Exception as error:  # raised again where the batch is asked for
-                item = error
-            _put(self._queue, item, self._closed)
-            if isinstance(item, Exception):
-                return
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """As `ReadAhead.close`."""
+        super().close(seconds)
 
 
 def read_ahead(items: Iterable[Any], look: Callable[[], None], patience: float = math.inf) -> Iterator[Any]:
-    """The items, read one ahead in a thread; `look` is called again and again while none is there, and may raise to leave.
+    """The items, read one ahead; see `ReadAhead`.
 
     Raises:
       UserError: if an item takes more than `patience` seconds.
     """
-    ahead: queue.Queue = queue.Queue(1)
-    closed = threading.Event()
-
-    def fill() -> None:
-        last: object = _END
-        try:
-            for item in items:
-                _put(ahead, item, closed)
-                if closed.is_set():
-                    return
-        except Exception as error:  # raised again where the item is asked for
-            last = error
-        _put(ahead, last, closed)
-
-    threading.Thread(target=fill, name=READING, daemon=True).start()
-    try:
-        while (item := _waited_for(ahead, look, patience)) is not _END:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        closed.set()
+    with contextlib.closing(ReadAhead(items, look, patience=patience)) as ahead:
+        yield from ahead
 
 
 def hangs() -> bool:
@@ -117,23 +129,10 @@ def hangs() -> bool:
     return any(thread.name == READING for thread in threading.enumerate())
 
 
-def _waited_for(items: queue.Queue, look: Callable[[], None], patience: float = math.inf) -> Any:
-    begun = time.monotonic()
+def _with_positions(batches: Batches, to_devices: Callable) -> Iterator[tuple[dict[str, Any], str]]:
     while True:
-        with contextlib.suppress(queue.Empty):
-            return items.get(timeout=LOOK_SECONDS)
-        look()
-        if time.monotonic() - begun > patience:
-            raise UserError(
-                f"reading took more than {patience:g} s and was given up: a video cannot be decoded, or its disk does not answer"
-            )
-
-
-def _put(items: queue.Queue, item: object, closed: threading.Event) -> None:
-    while not closed.is_set():
-        with contextlib.suppress(queue.Full):
-            items.put(item, timeout=0.1)
-            return
+        rows = {name: value for name, value in next(batches).items() if name != "index"}
+        yield to_devices(rows), json.dumps(batches.get_state())
 
 
 def positions_of_all_hosts(position: str) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from flax.core import FrozenDict
 
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax import errors
+from vivit_jax.errors import UserError
 from vivit_jax.models.base_config import BaseConfig, check_name, check_positive
 from vivit_jax.models.families import ModelConfig, family_of, make_config
 from vivit_jax.models.layer_outputs import STATISTICS
@@ -81,8 +82,7 @@ class ProbeConfig(BaseConfig):
         """Refuses statistics and layers that the backbone does not give."""
         family, times = family_of(self.model), family_of(self.model).cells(self.model).shape[0]
         for name in self.time:
-            if name not in STATISTICS:
-                raise unknown_name("a statistic over time", str(name), STATISTICS)
+            errors.check_name("a statistic over time", name, STATISTICS)
         for field in ("time", "layers"):
             values = getattr(self, field)
             if not values or len(set(values)) < len(values):

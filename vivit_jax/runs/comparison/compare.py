@@ -12,13 +12,14 @@ from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.errors import UserError, check_whole
 from vivit_jax.files import real_path
 from vivit_jax.preprocess import Views
+from vivit_jax.runs.comparison.alignment import align
 from vivit_jax.runs.comparison.contenders import Contender, open_contenders
 from vivit_jax.runs.comparison.costs import Costs, costs_of, sum_of
-from vivit_jax.runs.comparison.entries import make_entry, score, with_front
-from vivit_jax.runs.comparison.lineup import Lineup
-from vivit_jax.runs.comparison.lining_up import line_up
+from vivit_jax.runs.comparison.entries import make_entry, with_front
 from vivit_jax.runs.comparison.pairs import compare_pairs
+from vivit_jax.runs.comparison.predictions import AlignedPredictions
 from vivit_jax.runs.comparison.result import Comparison
+from vivit_jax.runs.comparison.scores import score
 from vivit_jax.runs.comparison.units import FEW, Units, find_units
 from vivit_jax.runs.comparison.write import write_comparison
 
@@ -74,19 +75,19 @@ def compare(
     paths, first = _with_baseline([pathlib.Path(run) for run in runs], None if baseline is None else pathlib.Path(baseline))
     _check(paths, resamples, seed, batch_size, None if out is None else pathlib.Path(out))
     contenders = open_contenders(paths, split, views)
-    lineup = line_up(contenders)
+    predictions = align(contenders)
     dataset = _dataset(contenders, data_dir)
-    units = _units(lineup, dataset, groups, group, by_video=by_video)
+    units = _units(predictions, dataset, groups, group, by_video=by_video)
     costs = costs_of(contenders, speed=speed, batch_size=batch_size)
     if ensemble:
-        lineup, costs = _with_ensemble(lineup, costs)
-    scores, samples = score(lineup, units, resamples=resamples, seed=seed)
+        predictions, costs = _with_ensemble(predictions, costs)
+    scores = score(predictions, units, resamples=resamples, seed=seed)
     against = None if first is None else contenders[first].name
-    entries = [make_entry(lineup, name, scores[name], samples[name], costs[name], contenders) for name in lineup.answers]
+    entries = [make_entry(scores, name, costs[name], contenders) for name in predictions.by_run]
     comparison = Comparison(
-        lineup=lineup,
+        predictions=predictions,
         entries=with_front(entries),
-        pairs=tuple(compare_pairs(lineup, _pairs(list(lineup.answers), against), scores, samples, units.number)),
+        pairs=tuple(compare_pairs(scores, _pairs(list(predictions.by_run), against))),
         baseline=against,
         units=units,
         level=LEVEL,
@@ -135,18 +136,20 @@ def _dataset(contenders: Sequence[Contender], data_dir: str | os.PathLike | None
     return None
 
 
-def _units(lineup: Lineup, dataset: VideoDataset | None, groups: str | os.PathLike | None, group: str | None, *, by_video: bool) -> Units:
+def _units(
+    predictions: AlignedPredictions, dataset: VideoDataset | None, groups: str | os.PathLike | None, group: str | None, *, by_video: bool
+) -> Units:
     """What the bootstrap draws, with a warning if there are few."""
-    units = find_units(lineup.videos, dataset, None if groups is None else pathlib.Path(groups), group, videos_alone=by_video)
+    units = find_units(predictions.videos, dataset, None if groups is None else pathlib.Path(groups), group, videos_alone=by_video)
     if units.count < FEW:
         warn(f"{units.count} {units.kind}s are few: the intervals are too narrow, and few differences can be shown")
     return units
 
 
-def _with_ensemble(lineup: Lineup, costs: Mapping[str, Costs]) -> tuple[Lineup, dict[str, Costs]]:
+def _with_ensemble(predictions: AlignedPredictions, costs: Mapping[str, Costs]) -> tuple[AlignedPredictions, dict[str, Costs]]:
     """Adds a run whose probabilities are the mean over all runs, and whose costs are their sum."""
     name = next(free for free in (ENSEMBLE, *(f"{ENSEMBLE} ({number})" for number in range(2, len(costs) + 3))) if free not in costs)
-    return lineup.with_average(name, list(costs)), {**costs, name: sum_of(list(costs.values()))}
+    return predictions.with_average(name, list(costs)), {**costs, name: sum_of(list(costs.values()))}
 
 
 def _pairs(names: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:

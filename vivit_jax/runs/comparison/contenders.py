@@ -10,13 +10,12 @@ from vivit_jax.console import warn
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError, printable
 from vivit_jax.files import real_path
-from vivit_jax.models.families import ModelConfig, family_named
+from vivit_jax.inference.scores import heads_of
+from vivit_jax.models.families import ModelConfig
 from vivit_jax.preprocess import Views
-from vivit_jax.runs.record import RunRecord, experiment_of, open_run, read_config, read_evaluation
+from vivit_jax.runs.record import EVALUATION, METRICS, RunRecord, experiment_of, open_run, read_evaluation, views_in_words
 from vivit_jax.weights.model_dir import model_config_of
 from vivit_jax.weights.model_json import CONFIG, LOGITS, is_model_dir
-
-EVALUATION = "evaluation.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +37,11 @@ class Contender:
     file: pathlib.Path
     model: ModelConfig | None
     run: RunRecord | None
+
+    @property
+    def heads(self) -> list[str]:
+        """The names of its heads; a single one has the empty name."""
+        return list(heads_of(self.evaluation))
 
     @property
     def views(self) -> tuple[int, int] | None:
@@ -75,7 +79,7 @@ def open_contenders(paths: Sequence[pathlib.Path], split: str | None = None, vie
     names = unique_names(paths)
     if again := sorted({str(path) for path in paths if [real_path(other) for other in paths].count(real_path(path)) > 1}):
         warn(f"{again[0]} is given twice, and compared with itself")
-    data = next((_data_of(path, split, views) for path in paths if path.is_dir() and is_run(path)), "--name NAME --data_dir DIR")
+    data = next((_data_of(path, split, views) for path in paths if places.kind_of(path) == places.RUN), "--name NAME --data_dir DIR")
     return [_open(path, name, split, views, data) for path, name in zip(paths, names, strict=True)]
 
 
@@ -89,7 +93,7 @@ def _data_of(path: pathlib.Path, split: str | None, views: Views | None) -> str:
 
 def unique_names(paths: Sequence[pathlib.Path]) -> list[str]:
     """A name for each path: its last distinctive part, with as many parts before it as distinguish it from the others."""
-    parts = [_telling(path) for path in paths]
+    parts = [_distinctive_parts(path) for path in paths]
     taken = [1] * len(parts)
     while clash := [i for i, count in enumerate(taken) if count < len(parts[i]) and _clashes(parts, taken, i)]:
         for i in clash:
@@ -111,7 +115,7 @@ def _clashes(parts: Sequence[tuple[str, ...]], taken: Sequence[int], i: int) -> 
     return any(other[-count:] == own for j, (other, count) in enumerate(zip(parts, taken, strict=True)) if j != i and other != parts[i])
 
 
-def _telling(path: pathlib.Path) -> tuple[str, ...]:
+def _distinctive_parts(path: pathlib.Path) -> tuple[str, ...]:
     """The parts of a path without those that are called the same in every run."""
     parts = list(real_path(path).parts[1:])
     if parts and parts[-1] == EVALUATION:
@@ -128,25 +132,16 @@ def _open(path: pathlib.Path, name: str, split: str | None, views: Views | None,
         return _of_file(path, name, split, views)
     if not path.is_dir():
         raise UserError(f"{path}: no such run, model directory or evaluation file")
-    if is_run(path):
+    if places.kind_of(path) == places.RUN:
         return _of_run(path, name, split, views)
     if is_model_dir(path):
         return _of_model(path, name, split, views, data)
     if (path / EVALUATION).is_file():
-        if (path / "metrics.jsonl").exists():
+        if (path / METRICS).exists():
             warn(f"{path} has metrics.jsonl, but no {CONFIG} of a run: its network and what it costs are not known")
         return _of_file(path / EVALUATION, name, split, views)
     what = places.described(path) or "`vivit evaluate` writes one"
     raise UserError(f"{path} is neither a run nor a model directory, and holds no {EVALUATION}: {what}")
-
-
-def is_run(path: pathlib.Path) -> bool:
-    """Whether a folder is the work directory of a run."""
-    try:
-        read_config(path)
-    except UserError:
-        return False
-    return True
 
 
 def _of_run(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
@@ -155,7 +150,7 @@ def _of_run(path: pathlib.Path, name: str, split: str | None, views: Views | Non
     found = ({EVALUATION: own} if own else {}) | (run.explorations() if split or views else {})
     if not found:
         raise UserError(f"{path} has not been tested: `vivit evaluate --workdir {path}` writes its {EVALUATION}")
-    file = _chosen(path, found, split, views, f"vivit evaluate --workdir {path} {_asked(split, views)}")
+    file = _chosen(path, found, split, views, f"vivit evaluate --workdir {path} {_options(split, views)}")
     model = run.experiment.model
     return Contender(name, path, found[file], path / file, model if model.num_classes is not None else _model_in(run.model), run)
 
@@ -166,7 +161,7 @@ def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | N
     `data` are the options for the data set, in a command that writes one.
     """
     found = {file.name: read_evaluation(file) for file in sorted(path.glob("evaluation*.json"))}
-    if not found and is_run(path.parent) and path.name == "model":
+    if not found and places.kind_of(path.parent) == places.RUN and path.name == "model":
         return dataclasses.replace(_of_run(path.parent, name, split, views), path=path)
     other = "-".join(["evaluation", *([split] if split else []), *([f"{views[0]}x{views[1]}"] if views else [])])
     out = path / (f"{other}.json" if found else EVALUATION)
@@ -180,9 +175,9 @@ def _of_model(path: pathlib.Path, name: str, split: str | None, views: Views | N
 def _of_file(path: pathlib.Path, name: str, split: str | None, views: Views | None) -> Contender:
     """An evaluation by itself; a run or model in its folder tells which model it scored."""
     evaluation = read_evaluation(path)
-    _chosen(path.parent, {path.name: evaluation}, split, views, f"vivit evaluate {_asked(split, views)}")
+    _chosen(path.parent, {path.name: evaluation}, split, views, f"vivit evaluate {_options(split, views)}")
     folder = path.parent
-    if is_run(folder):
+    if places.kind_of(folder) == places.RUN:
         run = open_run(folder)
         return Contender(name, path, evaluation, path, _model_in(run.model) or run.experiment.model, run)
     return Contender(name, path, evaluation, path, _model_in(folder), None)
@@ -201,11 +196,8 @@ def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None,
 
     fitting = [file for file, evaluation in found.items() if fits(evaluation)]
     if not fitting:
-        there = ", ".join(
-            f"{evaluation['split']} {evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
-            for evaluation in found.values()
-        )
-        raise UserError(f"{path} has no evaluation of {_asked(split, views)} (there: {there}): `{command}` makes it")
+        there = ", ".join(f"{evaluation['split']} {views_in_words(evaluation)}" for evaluation in found.values())
+        raise UserError(f"{path} has no evaluation of {_options(split, views)} (there: {there}): `{command}` makes it")
     shortest = min(len(file.split("-")) for file in fitting)
     plain = [file for file in fitting if len(file.split("-")) == shortest]
     if EVALUATION not in fitting and len(plain) > 1:
@@ -213,17 +205,5 @@ def _chosen(path: pathlib.Path, found: Mapping[str, Mapping], split: str | None,
     return EVALUATION if EVALUATION in fitting else plain[0]
 
 
-def _asked(split: str | None, views: Views | None) -> str:
+def _options(split: str | None, views: Views | None) -> str:
     return " ".join([*([f"--split {split}"] if split else []), *([f"--views {views[0]}x{views[1]}"] if views else [])])
-
-
-def family_name(model: ModelConfig | None) -> str | None:
-    """The family of a model."""
-    return None if model is None else model.family
-
-
-def description(model: ModelConfig | None) -> str | None:
-    """A model in a few words, with its clip."""
-    if model is None:
-        return None
-    return f"{family_named(model.family).describe(model)}, clips of {' x '.join(map(str, model.clip))}"

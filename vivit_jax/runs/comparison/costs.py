@@ -74,7 +74,7 @@ def sum_of(members: Sequence[Costs]) -> Costs:
 
 
 def _counted(model: ModelConfig) -> tuple[int, float]:
-    return complexity.count_parameters(model), complexity.count_arithmetic(model).multiply_accumulates / 1e9
+    return complexity.count_parameters(model), complexity.count_arithmetic(model).gmac
 
 
 def _key(model: ModelConfig) -> str:

@@ -36,8 +36,8 @@ def disagreements(comparison: Comparison) -> list[tuple[Disagreement, Disagreeme
 
 
 def _between(comparison: Comparison, right: str, wrong: str, shown: int) -> Disagreement:
-    lineup = comparison.lineup
-    told_apart = np.flatnonzero(lineup.right(right) & ~lineup.right(wrong))
-    apart = (lineup.probability_of_label(right) - lineup.probability_of_label(wrong))[told_apart]
-    furthest = told_apart[np.argsort(-apart, kind="stable")[:shown]]
-    return Disagreement(right, wrong, len(told_apart), furthest.tolist())
+    predictions = comparison.predictions
+    found = np.flatnonzero(predictions.right(right) & ~predictions.right(wrong))
+    gap = (predictions.probability_of_label(right) - predictions.probability_of_label(wrong))[found]
+    furthest = found[np.argsort(-gap, kind="stable")[:shown]]
+    return Disagreement(right, wrong, len(found), furthest.tolist())

@@ -9,7 +9,7 @@ from vivit_jax.runs.comparison import plots
 from vivit_jax.runs.comparison.disagreements import Disagreement, disagreements
 from vivit_jax.runs.comparison.result import HARDEST, Comparison, Entry
 from vivit_jax.runs.comparison.tables import Table, kappa_text, method, pairs_table, percent, runs_table, verdict
-from vivit_jax.runs.pages.clips import SCRIPT, player, playing
+from vivit_jax.runs.pages.clips import SCRIPT, clip_as_uri, player
 from vivit_jax.runs.pages.page import figure, page_of, text
 from vivit_jax.runs.pages.tables import meanings, name, scrolling, table
 
@@ -24,13 +24,12 @@ def comparison_page(comparison: Comparison, dataset: VideoDataset | None) -> byt
       comparison: what the page shows.
       dataset: the data set whose clips it shows; None if it cannot be opened, which the page then says.
     """
-    lineup = comparison.lineup
-    title = f"{len(comparison.entries)} runs on {lineup.dataset} {lineup.split}"
+    title = f"{len(comparison.entries)} runs on {comparison.title}"
     clips = _Clips(comparison, dataset)
     body = [
         "<main>",
         f"<h1>{text(title)}</h1>",
-        f"<p>{len(lineup.videos):,} videos, {_classes(comparison)}</p>",
+        f"<p>{len(comparison.predictions.videos):,} videos, {_classes(comparison)}</p>",
         f'<p class="lead">{text(verdict(comparison))}</p>',
         _section(
             "Runs",
@@ -53,7 +52,7 @@ def _section(title: str, *parts: str, clips: bool = False) -> str:
 
 
 def _classes(comparison: Comparison) -> str:
-    counts = [f"{len(names)} {'classes' if not head else f'of {head}'}" for head, names in comparison.lineup.classes.items()]
+    counts = [f"{len(names)} {'classes' if not head else f'of {head}'}" for head, names in comparison.predictions.classes.items()]
     return text(", ".join(counts))
 
 
@@ -138,7 +137,7 @@ def _hardest(comparison: Comparison, clips: "_Clips") -> str:
         return "<p>None: each video is right in some run.</p>"
     shown = min(HARDEST, len(hardest))
     which = "" if shown == len(hardest) else f" Shown are the {shown} whose right class got the lowest probability."
-    said = f"{len(hardest):,} of {len(comparison.lineup.videos):,} videos.{which}"
+    said = f"{len(hardest):,} of {len(comparison.predictions.videos):,} videos.{which}"
     return f"<p>{said}</p>{clips.cards(hardest[:shown], tuple(entry.name for entry in comparison.entries))}"
 
 
@@ -185,12 +184,15 @@ class _Clips:
         return f'<div class="clips">{"".join(self._card(video, names) for video in videos)}</div>'
 
     def _card(self, video: int, names: tuple[str, ...]) -> str:
-        lineup = self.comparison.lineup
-        label = ", ".join(lineup.labels_of(video)) or "none"
+        predictions = self.comparison.predictions
+        label = ", ".join(predictions.labels_of(video)) or "none"
         said = "".join(
-            f"<li{_right(lineup.right(name)[video])}>{text(f'{name}: {lineup.prediction_of(name, video)}')}</li>" for name in names
+            f"<li{_right(predictions.right(name)[video])}>{text(f'{name}: {predictions.prediction_of(name, video)}')}</li>"
+            for name in names
         )
-        caption = f'<figcaption>{text(lineup.videos[video])} is <strong>{text(label)}</strong><ul class="said">{said}</ul></figcaption>'
+        caption = (
+            f'<figcaption>{text(predictions.videos[video])} is <strong>{text(label)}</strong><ul class="said">{said}</ul></figcaption>'
+        )
         return f"{self._picture(video, label)}{caption}</figure>"
 
     def _picture(self, video: int, label: str) -> str:
@@ -206,13 +208,15 @@ class _Clips:
             return f"<figure><p>{text(self.why)}</p>"
         self._left -= len(uri)
         self._shown.add(video)
-        return f'<figure id="clip-{video}">{player(uri, f"Clip {self.comparison.lineup.videos[video]}, {label}")}'
+        return f'<figure id="clip-{video}">{player(uri, f"Clip {self.comparison.predictions.videos[video]}, {label}")}'
 
     def _uri(self, video: int) -> str:
-        lineup = self.comparison.lineup
-        stored, uri = playing(self.dataset, lineup.split, int(lineup.index[video]))
-        if not lineup.videos[video].startswith(stored):
-            raise UserError(f"number {lineup.index[video]} of data set {self.dataset.name} is {stored}, and not {lineup.videos[video]}")
+        predictions = self.comparison.predictions
+        stored, uri = clip_as_uri(self.dataset, predictions.split, int(predictions.index[video]))
+        if not predictions.videos[video].startswith(stored):
+            raise UserError(
+                f"number {predictions.index[video]} of data set {self.dataset.name} is {stored}, and not {predictions.videos[video]}"
+            )
         return uri
 
 

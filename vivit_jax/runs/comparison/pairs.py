@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from vivit_jax.analysis import agreement, significance
 from vivit_jax.analysis.bootstrap import interval, p_value
-from vivit_jax.runs.comparison.lineup import Lineup
+from vivit_jax.runs.comparison.scores import Scores
 
 TESTS = {
     "mcnemar": "McNemar's exact test",
@@ -58,50 +57,30 @@ class Pair:
     kappa: float | None
 
 
-def compare_pairs(
-    lineup: Lineup,
-    names: Sequence[tuple[str, str]],
-    scores: dict[str, float],
-    samples: dict[str, Float[np.ndarray, " resamples"]],
-    units: Int[np.ndarray, " n"],
-) -> list[Pair]:
-    """Tests these pairs of runs, as one family of tests.
-
-    Args:
-      lineup: the runs.
-      names: the names of each pair.
-      scores: the score of each run.
-      samples: the bootstrap samples of each run's score, over the same draws.
-      units: the number of each video's group, or of the video itself.
-    """
-    pairs = [_pair(lineup, a, b, scores, samples, units) for a, b in names]
+def compare_pairs(scores: Scores, names: Sequence[tuple[str, str]]) -> list[Pair]:
+    """Tests the pairs of runs with these names, as one family of tests."""
+    pairs = [_pair(scores, a, b) for a, b in names]
     corrected = significance.holm([pair.p for pair in pairs])
     return [dataclasses.replace(pair, p_holm=p) for pair, p in zip(pairs, corrected, strict=True)]
 
 
-def _pair(
-    lineup: Lineup,
-    a: str,
-    b: str,
-    scores: dict[str, float],
-    samples: dict[str, Float[np.ndarray, " resamples"]],
-    units: Int[np.ndarray, " n"],
-) -> Pair:
-    right_a, right_b = lineup.right(a), lineup.right(b)
+def _pair(scores: Scores, a: str, b: str) -> Pair:
+    predictions, units = scores.predictions, scores.units.number
+    right_a, right_b = predictions.right(a), predictions.right(b)
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    differences = samples[a] - samples[b]
+    differences = scores.samples[a] - scores.samples[b]
     low, high = interval(differences)
     bootstrap_p = p_value(differences)
-    mcnemar_p = None if lineup.multi_label else significance.mcnemar(only_a, only_b)
+    mcnemar_p = None if predictions.multi_label else significance.mcnemar(only_a, only_b)
     test, p = ("bootstrap", bootstrap_p) if mcnemar_p is None else ("mcnemar", mcnemar_p)
     if mcnemar_p is not None and units.max() + 1 < len(units):
         leads = np.bincount(units, right_a.astype(int) - right_b.astype(int)).astype(int)
         test, p = "mcnemar_of_groups", significance.mcnemar_of_groups(leads)
-    said = lineup.said(a), lineup.said(b)
+    classes = predictions.joint_class(a), predictions.joint_class(b)
     return Pair(
         a=a,
         b=b,
-        difference=scores[a] - scores[b],
+        difference=scores.score[a] - scores.score[b],
         low=low,
         high=high,
         both=int((right_a & right_b).sum()),
@@ -113,6 +92,6 @@ def _pair(
         p_holm=p,
         mcnemar_p=mcnemar_p,
         bootstrap_p=bootstrap_p,
-        agreement=agreement.equal_share(*said),
-        kappa=agreement.kappa(*said),
+        agreement=agreement.equal_share(*classes),
+        kappa=agreement.kappa(*classes),
     )

@@ -9,8 +9,8 @@ import numpy as np
 from vivit_jax.analysis.agreement import equal_share, kappa
 from vivit_jax.console import counted
 from vivit_jax.runs.comparison.costs import Costs
-from vivit_jax.runs.comparison.lineup import Lineup
 from vivit_jax.runs.comparison.pairs import TESTS, Pair
+from vivit_jax.runs.comparison.predictions import AlignedPredictions
 from vivit_jax.runs.comparison.units import Units
 
 HARDEST = 12  # videos that every run gets wrong
@@ -64,7 +64,7 @@ class Comparison:
     """Several runs on the same videos.
 
     Attributes:
-      lineup: what each run predicted for each video.
+      predictions: what each run predicted for each video.
       entries: the runs, in the order given; an ensemble comes last.
       pairs: the pairs that were tested.
       baseline: the run that all others were compared with; None for each with each.
@@ -76,7 +76,7 @@ class Comparison:
       batch_size: views at once in that measurement.
     """
 
-    lineup: Lineup
+    predictions: AlignedPredictions
     entries: tuple[Entry, ...]
     pairs: tuple[Pair, ...]
     baseline: str | None
@@ -89,13 +89,18 @@ class Comparison:
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{entry.name} {entry.score:.4f}" for entry in self.ranked)
-        videos = counted(len(self.lineup.videos), "video")
-        return f"Comparison({self.metric} on {self.lineup.dataset} {self.lineup.split}, {videos}: {scores})"
+        videos = counted(len(self.predictions.videos), "video")
+        return f"Comparison({self.metric} on {self.title}, {videos}: {scores})"
+
+    @property
+    def title(self) -> str:
+        """The data set and its split."""
+        return f"{self.predictions.dataset} {self.predictions.split}"
 
     @property
     def metric(self) -> str:
         """What the score is: `top1` or `mAP`."""
-        return "mAP" if self.lineup.multi_label else "top1"
+        return "mAP" if self.predictions.multi_label else "top1"
 
     @property
     def ranked(self) -> list[Entry]:
@@ -109,13 +114,13 @@ class Comparison:
 
     def matrix(self) -> tuple[np.ndarray, list[list[float | None]]]:
         """For each run with each, the share of videos for which both predict the same, and Cohen's kappa."""
-        said = [self.lineup.said(entry.name) for entry in self.entries]
-        return np.array([[equal_share(a, b) for b in said] for a in said]), [[kappa(a, b) for b in said] for a in said]
+        classes = [self.predictions.joint_class(entry.name) for entry in self.entries]
+        return np.array([[equal_share(a, b) for b in classes] for a in classes]), [[kappa(a, b) for b in classes] for a in classes]
 
     def hardest(self) -> list[int]:
         """The videos that every run gets wrong, those first whose label the runs believe in least."""
-        wrong = np.all([~self.lineup.right(entry.name) for entry in self.entries], axis=0)
-        believed = np.mean([self.lineup.probability_of_label(entry.name) for entry in self.entries], axis=0)
+        wrong = np.all([~self.predictions.right(entry.name) for entry in self.entries], axis=0)
+        believed = np.mean([self.predictions.probability_of_label(entry.name) for entry in self.entries], axis=0)
         return [int(video) for video in np.argsort(believed, kind="stable") if wrong[video]]
 
     def to_dict(self) -> dict:
@@ -123,9 +128,9 @@ class Comparison:
         equal, kappas = self.matrix()
         hardest = self.hardest()
         return {
-            "dataset": self.lineup.dataset,
-            "split": self.lineup.split,
-            "examples": len(self.lineup.videos),
+            "dataset": self.predictions.dataset,
+            "split": self.predictions.split,
+            "examples": len(self.predictions.videos),
             "metric": self.metric,
             "baseline": self.baseline,
             "interval": {
@@ -143,18 +148,18 @@ class Comparison:
             "pairs": [dataclasses.asdict(pair) for pair in self.pairs],
             "agreement": {"runs": [entry.name for entry in self.entries], "equal": equal.tolist(), "kappa": kappas},
             "all_wrong": len(hardest),
-            "hardest": [self.told(video) for video in hardest[:HARDEST]],
+            "hardest": [self.describe(video) for video in hardest[:HARDEST]],
             "environment": self.environment,
             "batch_size": self.batch_size if self.environment else None,
         }
 
-    def told(self, video: int) -> dict:
+    def describe(self, video: int) -> dict:
         """A video with its label and what each run predicts."""
-        said = {entry.name: self.lineup.prediction_of(entry.name, video) for entry in self.entries}
-        return {"video": self.lineup.videos[video], "label": self.lineup.labels_of(video), "predictions": said}
+        predicted = {entry.name: self.predictions.prediction_of(entry.name, video) for entry in self.entries}
+        return {"video": self.predictions.videos[video], "label": self.predictions.labels_of(video), "predictions": predicted}
 
     def _run(self, entry: Entry) -> dict:
-        mean_average_precision = {"mAP": entry.score} if self.lineup.multi_label else {}
+        mean_average_precision = {"mAP": entry.score} if self.predictions.multi_label else {}
         return {
             "name": entry.name,
             "path": entry.path,
@@ -165,7 +170,7 @@ class Comparison:
             "views": None if entry.views is None else f"{entry.views[0]}x{entry.views[1]}",
             **dataclasses.asdict(entry.costs),
             **mean_average_precision,
-            "top1": entry.right / len(self.lineup.videos),
+            "top1": entry.right / len(self.predictions.videos),
             "low": entry.low,
             "high": entry.high,
             "right": entry.right,

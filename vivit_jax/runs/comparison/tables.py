@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from vivit_jax.console import counted
-from vivit_jax.heads import top5_tells
+from vivit_jax.heads import top5_is_informative
 from vivit_jax.runs.comparison.pairs import Pair
 from vivit_jax.runs.comparison.result import Comparison, Entry
 from vivit_jax.runs.effort import UNKNOWN, duration
@@ -90,14 +90,14 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
     rank = {entry.name: str(number) for number, entry in enumerate(comparison.ranked, start=1)}
     several = [
         (Column(f"top-1 {head}", f"Share of the videos that head {head} gets right."), _of_head(head))
-        for head in comparison.lineup.classes
+        for head in comparison.predictions.classes
         if head
     ]
     plain = [
         (Column("top-1", "Share of the videos whose most probable class is one of theirs."), lambda entry: percent(entry.right / examples))
     ]
     top5 = [(Column("top-5", "Share of the videos with a label among the five most probable."), lambda entry: percent(entry.top5))]
-    examples = len(comparison.lineup.videos)
+    examples = len(comparison.predictions.videos)
     meaning = "Mean average precision over the classes." if score == "mAP" else "Share of the videos whose most probable class is right."
     return [
         (Column("run", "Its name; those on the Pareto front are bold.", number=False), lambda entry: entry.name),
@@ -106,7 +106,7 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
         (Column(f"{comparison.level:.0%} interval", "How far the score could be off, had other videos been drawn."), _interval),
         *several,
         *(plain if score == "mAP" else []),
-        *(top5 if top5_tells(comparison.lineup.classes.values()) else []),
+        *(top5 if top5_is_informative(comparison.predictions.classes.values()) else []),
         (Column("M params", "Millions of parameters."), lambda entry: _scaled(entry.costs.parameters, 1e6)),
         (
             Column("GMAC/video", "Billions of multiply-accumulates for a video, all its views."),
@@ -129,7 +129,7 @@ def _run_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Entry],
 
 
 def _pair_columns(comparison: Comparison) -> list[tuple[Column, Callable[[Pair], str]]]:
-    single = not comparison.lineup.multi_label
+    single = not comparison.predictions.multi_label
     corrected = "The same, corrected for all tests of this table." if len(comparison.pairs) > 1 else "The same: there is one test."
     return [
         (Column("a", "One run.", number=False), lambda pair: pair.a),

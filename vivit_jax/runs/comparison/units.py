@@ -38,12 +38,7 @@ class Units:
         return videos if self.kind == "video" else f"{self.count:,} groups of {videos} ({self.origin})"
 
 
-def by_video(videos: Sequence[str]) -> Units:
-    """Makes each video a unit."""
-    return Units("video", np.arange(len(videos)))
-
-
-def by_group(videos: Sequence[str], groups: Mapping[str, str], origin: str) -> Units:
+def _by_group(videos: Sequence[str], groups: Mapping[str, str], origin: str) -> Units:
     """Makes each group of videos a unit.
 
     Raises:
@@ -78,6 +73,6 @@ def find_units(
     if groups and videos_alone:
         raise UserError("--groups draws groups and --by_video draws videos: give one of them")
     if groups:
-        return by_group(videos, listed_groups(groups, column), f"column {column or 'group'} of {groups.name}")
+        return _by_group(videos, listed_groups(groups, column), f"column {column or 'group'} of {groups.name}")
     stored = None if dataset is None or videos_alone else stored_groups(dataset)
-    return by_group(videos, stored, f"those of data set {dataset.name}") if stored else by_video(videos)
+    return _by_group(videos, stored, f"those of data set {dataset.name}") if stored else Units("video", np.arange(len(videos)))

@@ -37,27 +37,26 @@ def write_comparison(comparison: Comparison, folder: pathlib.Path, dataset: Vide
 
 
 def _markdown(comparison: Comparison) -> str:
-    lineup = comparison.lineup
     hardest = comparison.hardest()
     parts = [
-        f"# {len(comparison.entries)} runs on {_escaped(lineup.dataset)} {_escaped(lineup.split)}, {len(lineup.videos):,} videos",
+        f"# {len(comparison.entries)} runs on {_escaped(comparison.title)}, {len(comparison.predictions.videos):,} videos",
         _escaped(verdict(comparison)),
         _table(runs_table(comparison)),
         "Bold runs are on the Pareto front of score against GMAC a video: no other is as good for less, nor better for as much.",
         "## Pairs",
         _table(pairs_table(comparison)),
         f"## Videos that every run gets wrong: {len(hardest)}",
-        "\n".join(f"- {_told(comparison, video)}" for video in hardest[:HARDEST]),
+        "\n".join(f"- {_wrong(comparison, video)}" for video in hardest[:HARDEST]),
         "## How",
         "\n".join(f"- {_escaped(sentence)}" for sentence in method(comparison)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _told(comparison: Comparison, video: int) -> str:
-    told = comparison.told(video)
-    said = "; ".join(f"{name}: {prediction}" for name, prediction in told["predictions"].items())
-    return _escaped(f"{told['video']} is {', '.join(told['label']) or 'none'} ({said})")
+def _wrong(comparison: Comparison, video: int) -> str:
+    facts = comparison.describe(video)
+    predicted = "; ".join(f"{name}: {prediction}" for name, prediction in facts["predictions"].items())
+    return _escaped(f"{facts['video']} is {', '.join(facts['label']) or 'none'} ({predicted})")
 
 
 def _table(table: Table) -> str:

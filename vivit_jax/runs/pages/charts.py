@@ -57,13 +57,16 @@ class Axis:
 
     Attributes:
       name: what it shows.
-      share: whether its values are shares in 0..1, which are written as per cent.
-      range: (low, high); None is as the values need.
+      share: whether its values are shares in 0..1: the axis then spans that range, in per cent, and not what the values need.
     """
 
     name: str
     share: bool = False
-    range: Range | None = None
+
+    @property
+    def range(self) -> Range | None:
+        """(low, high); None is as the values need."""
+        return (0.0, 1.0) if self.share else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +187,7 @@ def _json(chart: Chart) -> str:
         | ({"beside": dict(one.beside)} if one.beside else {})
         for one in chart.series
     ]
-    axes = {name: dataclasses.asdict(axis) for name, axis in (("x", chart.x), ("y", chart.y))}
+    axes = {name: {"name": axis.name, "share": axis.share, "range": axis.range} for name, axis in (("x", chart.x), ("y", chart.y))}
     return json.dumps({**axes, "series": series, "log": chart.log, "diagonal": chart.diagonal}, allow_nan=False).replace("<", "\\u003c")
 
 

@@ -16,7 +16,7 @@ CLIP_FRAMES = 32
 CLIP_PIXELS = 128  # of the shorter side
 
 
-def playing(dataset: VideoDataset, split: str, index: int) -> tuple[str, str]:
+def clip_as_uri(dataset: VideoDataset, split: str, index: int) -> tuple[str, str]:
     """The name of a clip, and the clip itself as a data URI: an mp4 of at most CLIP_FRAMES frames, at its own speed.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.errors import UserError
-from vivit_jax.runs.pages.clips import player, playing
+from vivit_jax.runs.pages.clips import clip_as_uri, player
 from vivit_jax.runs.pages.page import cut, short, text
 from vivit_jax.runs.record import RunRecord
 from vivit_jax.runs.report.predictions import Example, HeadPrediction
@@ -39,7 +39,7 @@ def _classes_in_turn(examples: Sequence[Example]) -> list[Example]:
     seen: Counter[tuple[str, ...]] = Counter()
     ranked = []
     for example in examples:
-        label = tuple(name for said in example.said.values() for name in said.labels)
+        label = tuple(name for prediction in example.by_head.values() for name in prediction.labels)
         ranked.append((seen[label], example))
         seen[label] += 1
     return [example for _, example in sorted(ranked, key=lambda item: item[0])]
@@ -51,24 +51,25 @@ def _group(title: str, cards: Iterator[str]) -> str:
 
 def _cards(dataset: VideoDataset, split: str, examples: Sequence[Example], room: int) -> Iterator[str]:
     for number, example in enumerate(examples):
-        name, uri = playing(dataset, split, example.index)
+        name, uri = clip_as_uri(dataset, split, example.index)
         room -= len(uri)
         if room < 0:
             yield f"<p>{len(examples) - number} more would make the page too large.</p>"
             return
-        answers = "".join(_said(head, said) for head, said in example.said.items())
+        answers = "".join(_answer(head, prediction) for head, prediction in example.by_head.items())
         title = f'<span class="soft" title="{text(cut(name, 1000))}">{text(short(name.rsplit("/", 1)[-1], LETTERS))}</span>'
         yield f'<figure class="clip">{player(uri, f"Clip {name}")}<figcaption>{title}{answers}</figcaption></figure>'
 
 
-def _said(head: str, said: HeadPrediction) -> str:
+def _answer(head: str, prediction: HeadPrediction) -> str:
     """The label, and the most probable classes with their probabilities."""
     prefix = f"{text(short(head, LETTERS))}: " if head else ""
-    label = ", ".join(map(_name, said.labels)) or "none"
-    said_so = f"<strong>{_name(said.prediction)}</strong>"
-    verdict = f"{RIGHT} {prefix}{said_so}" if said.right else f"{WRONG} {prefix}{said_so}, but it is <strong>{label}</strong>"
-    ranked = sorted(said.probabilities.items(), key=lambda item: -item[1])[:RANKED] or [(said.prediction, said.probability)]
-    bars = "".join(_bar(name, value, of_label=name in said.labels) for name, value in ranked)
+    label = ", ".join(map(_name, prediction.labels)) or "none"
+    predicted = f"<strong>{_name(prediction.prediction)}</strong>"
+    verdict = f"{RIGHT} {prefix}{predicted}" if prediction.right else f"{WRONG} {prefix}{predicted}, but it is <strong>{label}</strong>"
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:RANKED]
+    ranked = ranked or [(prediction.prediction, prediction.probability)]
+    bars = "".join(_bar(name, value, of_label=name in prediction.labels) for name, value in ranked)
     return f'<p>{verdict}</p><ol class="ranking">{bars}</ol>'
 
 

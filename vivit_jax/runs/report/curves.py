@@ -7,18 +7,17 @@ from vivit_jax.runs.clock import TIMING_KEYS
 from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
 
 STEP = Axis("step")
-WHOLE = (0.0, 1.0)
 TOP5 = "top-5"  # left out where it is always 1, as for up to five classes
 Figure = tuple[str, Axis, dict[str, str], bool]
 
 # Title, axis, the metrics' keys by the names of their lines, and whether a logarithmic axis is offered.
 SHOWN = (
     ("Loss", Axis("loss"), {"training": "train/loss", "validation": "val/loss", "test": "test/loss"}, True),
-    ("Top-1", Axis("top-1", True, WHOLE), {"training": "train/top1", "validation": "val/top1", "test": "test/top1"}, False),
-    ("Mean average precision", Axis("mAP", True, WHOLE), {"validation": "val/mAP", "test": "test/mAP"}, False),
+    ("Top-1", Axis("top-1", share=True), {"training": "train/top1", "validation": "val/top1", "test": "test/top1"}, False),
+    ("Mean average precision", Axis("mAP", share=True), {"validation": "val/mAP", "test": "test/mAP"}, False),
     (
         "Other validation scores",
-        Axis("score", True, WHOLE),
+        Axis("score", share=True),
         {TOP5: "val/top5", "mean over classes": "val/mean_class", "AUC": "val/auc", "F1": "val/f1"},
         False,
     ),
@@ -29,7 +28,7 @@ FOLDED = (
     ("Speed", Axis("clips a second"), {"": "train/clips_per_second"}, True),
     (
         "Where the time goes",
-        Axis("share of the time", True, WHOLE),
+        Axis("share of the time", share=True),
         {"waiting for data": "train/data_wait", "waiting for the device": "train/device_wait", "host": "train/host_time"},
         False,
     ),
@@ -72,7 +71,7 @@ def _series(keys: dict[str, str], metrics: list[dict]) -> list[Series]:
 
 
 def _chart(title: str, axis: Axis, series: list[Series], *, log: bool) -> Chart:
-    if axis.range and any(not 0 <= value <= 1 for one in series for value in one.known):  # from elsewhere: no such share was measured here
+    if axis.share and any(not 0 <= value <= 1 for one in series for value in one.known):  # from elsewhere: no such share was measured here
         axis = Axis(axis.name)
     gaps = [step for one in series for step, value in zip(one.x, one.y, strict=True) if value is None]
     note = f"{len(gaps)} values are NaN, infinite or undefined, the first at step {min(gaps)}: lines are broken there." if gaps else ""

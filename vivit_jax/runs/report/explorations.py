@@ -2,6 +2,7 @@
 
 from vivit_jax.runs.pages.page import cut, share
 from vivit_jax.runs.pages.tables import Cell, Column, table
+from vivit_jax.runs.record import EVALUATION, views_in_words
 
 FILES = 200  # in the table
 LETTERS = 200
@@ -23,7 +24,7 @@ def explorations(own: dict | None, found: dict[str, dict]) -> str:
     """A table of the evaluations by file name; nothing where there is none but the run's own test."""
     if not found:
         return ""
-    evaluations = ({"evaluation.json": own} if own else {}) | found
+    evaluations = ({EVALUATION: own} if own else {}) | found
     rows = [_row(file, evaluation) for file, evaluation in list(evaluations.items())[:FILES]]
     caption = (
         "The run's own test, in bold, and the other evaluations." if own else "Other evaluations; the run's own test is not there yet."
@@ -34,14 +35,13 @@ def explorations(own: dict | None, found: dict[str, dict]) -> str:
 
 def _row(file: str, evaluation: dict) -> list[Cell]:
     mirrored = " and mirrored" if evaluation.get("flip") else ""
-    views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}{mirrored}"
     step = evaluation.get("step")
     score = evaluation.get("mAP", evaluation["top1"])
     return [
         Cell(cut(file, LETTERS)),
         Cell(cut(evaluation.get("name", ""), LETTERS)),
         Cell(cut(evaluation["split"], LETTERS)),
-        Cell(views),
+        Cell(views_in_words(evaluation) + mirrored),
         Cell("unknown" if step is None else f"{step}", step),
         Cell(f"{evaluation['examples']}", evaluation["examples"]),
         Cell(f"{'mAP' if 'mAP' in evaluation else 'top-1'} {share(score)}", score),

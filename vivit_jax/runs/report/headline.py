@@ -3,15 +3,14 @@
 from vivit_jax.analysis.proportions import LEVEL, wilson
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.errors import UserError
-from vivit_jax.heads import top5_tells
+from vivit_jax.heads import top5_is_informative
 from vivit_jax.inference.label_spaces import ASSUMED
-from vivit_jax.models.families import family_of
+from vivit_jax.inference.scores import heads_of
 from vivit_jax.runs.effort import devices, duration, training_seconds
 from vivit_jax.runs.pages.page import cut, share, text
 from vivit_jax.runs.patience import ended_early
 from vivit_jax.runs.plan import Plan
-from vivit_jax.runs.record import RunRecord
-from vivit_jax.runs.report.predictions import heads_of
+from vivit_jax.runs.record import RunRecord, description, views_in_words
 from vivit_jax.training.config import LAST
 from vivit_jax.training.metrics import is_better
 
@@ -32,14 +31,12 @@ SHARES = ("top1", "top5", "clip_top1", "clip_top5", "mAP", "mean_class")
 
 def headline(run: RunRecord, metrics: list[dict], evaluation: dict | None) -> str:
     """The name of the run, its score, and the facts."""
-    model = run.experiment.model
-    description = f"{family_of(model).describe(model)}, clips of {' x '.join(map(str, model.clip))}"
     said = _tested(run, evaluation) if evaluation else _validated(run, metrics)
     ended = ended_early(run.experiment, metrics) or ("" if evaluation else _unfinished(run, metrics))
     if ended:
         said += f"<p>{text(ended)}</p>"
     title = text(cut(run.experiment.name, LETTERS))
-    return f"<h1>{title}</h1><p>{text(description)}</p>{said}{_facts(run, metrics, evaluation)}"
+    return f"<h1>{title}</h1><p>{text(description(run.experiment.model))}</p>{said}{_facts(run, metrics, evaluation)}"
 
 
 def _tested(run: RunRecord, evaluation: dict) -> str:
@@ -125,12 +122,12 @@ def _shown(name: str, value: float) -> str:
 
 
 def _scores(evaluation: dict) -> dict[str, object]:
-    tells = top5_tells(scores["per_class"] for scores in heads_of(evaluation).values())
+    tells = top5_is_informative(scores["per_class"] for scores in heads_of(evaluation).values())
     five = ["top5", "clip_top5"] if tells else []
     keys = [*(["top1"] if "mAP" in evaluation else []), *five, "clip_top1", "mean_class", "auc", "f1", "loss"]
     numbers = {key: evaluation.get(key) for key in keys}
     shown = {NAMES.get(key, key): _shown(key, value) for key, value in numbers.items() if isinstance(value, float | int)}
-    views = f"{evaluation.get('temporal_views', '?')}x{evaluation.get('spatial_views', '?')}"
+    views = views_in_words(evaluation)
     step, gmac, count = evaluation.get("step"), evaluation.get("gmac_view"), evaluation.get("views")
     known = isinstance(gmac, float | int) and isinstance(count, int)
     return shown | {

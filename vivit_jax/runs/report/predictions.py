@@ -1,9 +1,11 @@
-"""What a model said of each example, by head, from an `evaluation.json`: anyone may have written it, and earlier versions wrote less."""
+"""The predictions in an `evaluation.json` for each example, by head: anyone may have written it, and earlier versions wrote less."""
 
 import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
+
+from vivit_jax.inference.scores import heads_of, of_head
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,34 +32,29 @@ class HeadPrediction:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """An example, and what each head said of it.
+    """An example, and the prediction of each head for it.
 
     Attributes:
       index: its number in the split.
-      said: what each head says, by its name; a single head has the empty name.
+      by_head: the predictions by the head's name; a single head has the empty name.
     """
 
     index: int
-    said: Mapping[str, HeadPrediction]
+    by_head: Mapping[str, HeadPrediction]
 
     @property
     def right(self) -> bool:
         """Whether every head is right."""
-        return all(said.right for said in self.said.values())
+        return all(one.right for one in self.by_head.values())
 
     @property
     def probability(self) -> float:
         """The probability of what all heads predict together: the product of theirs."""
-        return math.prod(said.probability for said in self.said.values())
-
-
-def heads_of(evaluation: dict) -> dict[str, dict]:
-    """The scores by head."""
-    return evaluation.get("heads") or {"": evaluation}
+        return math.prod(one.probability for one in self.by_head.values())
 
 
 def examples_of(evaluation: dict) -> list[Example]:
-    """The examples of an evaluation; none if it does not tell what was said of each, in numbers that can be probabilities."""
+    """The examples of an evaluation; none if it does not tell the prediction for each, in numbers that can be probabilities."""
     heads = {head: tuple(scores["per_class"]) for head, scores in heads_of(evaluation).items()}
     try:
         return [_example(row, heads) for row in evaluation.get("predictions", [])]
@@ -66,24 +63,18 @@ def examples_of(evaluation: dict) -> list[Example]:
 
 
 def _example(row: dict, heads: Mapping[str, tuple[str, ...]]) -> Example:
-    return Example(row["index"], {head: _said(_of_head(row, head), classes) for head, classes in heads.items()})
+    return Example(row["index"], {head: _prediction(row, head, classes) for head, classes in heads.items()})
 
 
-def _of_head(row: dict, head: str) -> dict[str, Any]:
-    """A row's facts on one head, which has its own entry in each of them unless it is the only head and has no name."""
-    facts = {"probabilities": {}} | row
-    return {key: facts[key][head] if head and facts[key] else facts[key] for key in ("label", "prediction", "probability", "probabilities")}
-
-
-def _said(facts: dict[str, Any], classes: tuple[str, ...]) -> HeadPrediction:
-    for value in facts["probabilities"].values():
+def _prediction(row: dict, head: str, classes: tuple[str, ...]) -> HeadPrediction:
+    label, probabilities = of_head(row, "label", head), of_head(row, "probabilities", head) if row.get("probabilities") else {}
+    for value in probabilities.values():
         _probability(value)
-    labels = facts["label"] if isinstance(facts["label"], list) else [facts["label"]]
     return HeadPrediction(
-        labels=tuple(_name(label, classes) for label in labels),
-        prediction=_name(facts["prediction"], classes),
-        probability=_probability(facts["probability"]),
-        probabilities=facts["probabilities"],
+        labels=tuple(_name(one, classes) for one in (label if isinstance(label, list) else [label])),
+        prediction=_name(of_head(row, "prediction", head), classes),
+        probability=_probability(of_head(row, "probability", head)),
+        probabilities=probabilities,
     )
 
 

@@ -9,27 +9,25 @@ from vivit_jax.analysis.proportions import wilson
 from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
 from vivit_jax.runs.report.predictions import HeadPrediction
 
-WHOLE = (0.0, 1.0)
 
-
-def reliability(said: Sequence[HeadPrediction], labels: Sequence[str], *, multi_label: bool, name: str) -> str:
+def reliability(predictions: Sequence[HeadPrediction], labels: Sequence[str], *, multi_label: bool, name: str) -> str:
     """The diagram, with intervals of Wilson; nothing without predictions.
 
     With one label an example, a prediction is the most probable class; with several it is each class of each example.
 
     Args:
-      said: what the head said of each example.
+      predictions: the head's, one for each example.
       labels: its classes.
       multi_label: whether an example may have several of them.
       name: begins the id of the chart on the page.
     """
-    if not said or (multi_label and not all(set(labels) <= set(one.probabilities) for one in said)):
+    if not predictions or (multi_label and not all(set(labels) <= set(one.probabilities) for one in predictions)):
         return ""
     if multi_label:
-        probability = np.array([one.probabilities[label] for one in said for label in labels])
-        right = np.array([label in one.labels for one in said for label in labels])
+        probability = np.array([one.probabilities[label] for one in predictions for label in labels])
+        right = np.array([label in one.labels for one in predictions for label in labels])
     else:
-        probability, right = np.array([one.probability for one in said]), np.array([one.right for one in said])
+        probability, right = np.array([one.probability for one in predictions]), np.array([one.right for one in predictions])
     return chart(_diagram(calibration(probability, right), of_a_class=multi_label), f"{name}-calibration")
 
 
@@ -52,5 +50,5 @@ def _diagram(found: Calibration, *, of_a_class: bool) -> Chart:
         f"On average {said} {mean:.1%}, and {true} in {right:.1%}. Even a perfectly calibrated model has an error of about "
         f"{found.by_chance:.3f} on {count:,} predictions, by chance. The dotted line is perfect; bars are 95% intervals; {BINS} bins."
     )
-    x, y = Axis("mean probability", share=True, range=WHOLE), Axis("share that is right", share=True, range=WHOLE)
-    return Chart(f"Calibration: ECE {found.error:.3f}", x, y, [series], diagonal=WHOLE, note=note)
+    x, y = Axis("mean probability", share=True), Axis("share that is right", share=True)
+    return Chart(f"Calibration: ECE {found.error:.3f}", x, y, [series], diagonal=(0.0, 1.0), note=note)

@@ -10,23 +10,22 @@ from vivit_jax.runs.report.predictions import HeadPrediction
 
 LETTERS = 40  # of the class's name in a title
 POINTS = 400  # of a curve; of a longer one every so many thresholds are left out
-WHOLE = (0.0, 1.0)
 
 
-def thresholds(said: Sequence[HeadPrediction], labels: Sequence[str], name: str) -> str:
+def thresholds(predictions: Sequence[HeadPrediction], labels: Sequence[str], name: str) -> str:
     """Both curves of the second class; nothing where there are not two classes, examples of both, and probabilities of each.
 
     Args:
-      said: what the head said of each example.
+      predictions: the head's, one for each example.
       labels: its classes.
       name: begins the ids of the charts on the page.
     """
-    if len(labels) != 2 or not all(labels[1] in one.probabilities for one in said):
+    if len(labels) != 2 or not all(labels[1] in one.probabilities for one in predictions):
         return ""
-    present = np.array([labels[1] in one.labels for one in said])
+    present = np.array([labels[1] in one.labels for one in predictions])
     if present.all() or not present.any():
         return ""
-    scores = np.array([one.probabilities[labels[1]] for one in said])
+    scores = np.array([one.probabilities[labels[1]] for one in predictions])
     return chart(_roc(present, scores, labels[1]), f"{name}-roc") + chart(_precision(present, scores, labels[1]), f"{name}-pr")
 
 
@@ -37,8 +36,8 @@ def _roc(present: np.ndarray, scores: np.ndarray, label: str) -> Chart:
     series = Series("", wrong.tolist(), right.tolist(), beside=_beside(at), dots=False)
     return Chart(
         f"ROC of {cut(label, LETTERS)}: AUC {roc_auc_score(present, scores):.3f}",
-        Axis("false positive rate", share=True, range=WHOLE),
-        Axis("true positive rate", share=True, range=WHOLE),
+        Axis("false positive rate", share=True),
+        Axis("true positive rate", share=True),
         [series],
         diagonal=(0.0, 1.0),
         note="The dotted line is chance.",
@@ -54,8 +53,8 @@ def _precision(present: np.ndarray, scores: np.ndarray, label: str) -> Chart:
     chance = float(present.mean())
     return Chart(
         f"Precision and recall of {cut(label, LETTERS)}: AP {average_precision_score(present, scores):.3f}",
-        Axis("recall", share=True, range=WHOLE),
-        Axis("precision", share=True, range=WHOLE),
+        Axis("recall", share=True),
+        Axis("precision", share=True),
         [series],
         diagonal=(chance, chance),
         note=f"The dotted line is chance, the {chance:.1%} of the examples that are {cut(label, LETTERS)}.",

@@ -3,16 +3,17 @@
 import pathlib
 
 from vivit_jax.atomic import write_atomically
+from vivit_jax.inference.scores import heads_of
 from vivit_jax.runs.pages import charts, clips, tables
 from vivit_jax.runs.pages.page import cut, page_of, text
-from vivit_jax.runs.record import open_run
+from vivit_jax.runs.record import REPORT, open_run
 from vivit_jax.runs.report.classes import ROWS, classes
 from vivit_jax.runs.report.clips import clips as surest
 from vivit_jax.runs.report.confusion import confusion
 from vivit_jax.runs.report.curves import curves
 from vivit_jax.runs.report.explorations import explorations
 from vivit_jax.runs.report.headline import headline
-from vivit_jax.runs.report.predictions import Example, examples_of, heads_of
+from vivit_jax.runs.report.predictions import Example, examples_of
 from vivit_jax.runs.report.reliability import reliability
 from vivit_jax.runs.report.setting import setting
 from vivit_jax.runs.report.two_classes import thresholds
@@ -54,7 +55,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
         sections["Clips"] = surest(run, evaluation, examples, room)
     elif evaluation and evaluation.get("predictions"):
         sections["Clips"] = f"<p>{NO_PREDICTIONS}</p>"
-    path = run.path / "report.html"
+    path = run.path / REPORT
     body = _body(headline(run, metrics, evaluation), sections)
     write_atomically(path, page_of(run.experiment.name, body, styles=STYLES, scripts=SCRIPTS))
     return path
@@ -84,7 +85,7 @@ def _heads(evaluation: dict, examples: list[Example]) -> dict[str, str]:
 
 def _head(name: str, head: str, scores: dict, examples: list[Example], rows: int) -> str:
     """The classes of a head, what they are taken for, the trade between them, and whether its probabilities mean what they say."""
-    labels, said = list(scores["per_class"]), [example.said[head] for example in examples]
+    labels, predictions = list(scores["per_class"]), [example.by_head[head] for example in examples]
     drawn = confusion(scores["confusion"], labels) if scores.get("confusion") else ""
-    drawn += reliability(said, labels, multi_label="mAP" in scores, name=name) + thresholds(said, labels, name)
+    drawn += reliability(predictions, labels, multi_label="mAP" in scores, name=name) + thresholds(predictions, labels, name)
     return classes(scores, rows) + (f'<div class="beside">{drawn}</div>' if drawn else "")
