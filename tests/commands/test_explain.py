@@ -73,6 +73,13 @@ def test_heat_lies_between_tokens_in_proportion_to_time():
     assert [heat_at(explanation, number)[0, 0] for number in (10, 11, 13, 15, 16)] == [0.0, 0.0, 0.5, 1.0, 1.0]
 
 
+def test_a_frame_that_a_clip_shows_twice_has_the_heat_of_both():
+    """A video slower than its clip: each token is of one frame, twice."""
+    relevance = Relevance(np.array([4.0, 0.0, 1.0]).reshape(3, 1, 1), times=np.array([0.5, 2.5, 4.5]), score=16.0, blank=0.0)
+    explanation = Explanation("x", 1.0, relevance, frames=np.array([7, 7, 8, 8, 9, 9]))
+    assert [heat_at(explanation, number)[0, 0] for number in (7, 8, 9)] == [1.0, 0.0, 0.25]
+
+
 @pytest.mark.parametrize(
     ("rise", "share"), [(5.0, 1.0), (np.log(10), 1.0), (np.log(10) / 4, 0.25), (0.01, 0.01 / np.log(10)), (0.0, 0.0), (-3.0, 0.0)]
 )

@@ -2,6 +2,7 @@
 
 import textwrap
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from vivit_jax.analysis import complexity, first_batch
 from vivit_jax.analysis.training_memory import training_bytes
 from vivit_jax.config_file import read_config
 from vivit_jax.drawing import contact_sheet
+from vivit_jax.training.mixing import pixel_weights
 
 
 @pytest.fixture
@@ -66,17 +68,23 @@ def test_a_batch_is_drawn_as_the_model_sees_it(config_file, tmp_path, vivit):
     assert np.asarray(Image.open(out)).std() > 20
 
 
-def test_mixed_clips_are_drawn_mixed_with_both_labels(config_file, monkeypatch, tmp_path, vivit):
+def test_clips_are_drawn_mixed_as_the_first_step_mixes_them_however_few_are_shown(config_file, monkeypatch, tmp_path, vivit):
     drawn = []
     monkeypatch.setattr(first_batch, "contact_sheet", lambda *sheet: drawn.append(zip(*sheet, strict=True)) or Image.new("L", (1, 1)))
     mixing = tmp_path / "mixing.py"
-    mixing.write_text(config_file.read_text().replace("return config", "config.training.mixup = 5.0; return config"))
-    assert [vivit("inspect", path, "--batch", tmp_path / "batch.png")[0] for path in (config_file, mixing)] == [0, 0]
-    plain, mixed = map(list, drawn)
+    mixing.write_text(config_file.read_text().replace("return config", "config.training.mixup = 5.0; config.seed = 3; return config"))
+    plain_of_seed = [config_file, "--config.seed=3"]
+    assert [vivit("inspect", *config, "--batch", tmp_path / "batch.png")[0] for config in (plain_of_seed, [mixing])] == [0, 0]
+    monkeypatch.setattr(first_batch, "SHEET_ROWS", 3)  # of a batch of 4: the partners are not all among them
+    assert vivit("inspect", mixing, "--batch", tmp_path / "batch.png")[0] == 0
+    plain, mixed, first = map(list, drawn)
+    share = float(pixel_weights(jax.random.split(jax.random.fold_in(jax.random.key(3), 0))[0], 5.0, 0.0, 1, 1)[0, 0])
     for (clip, own), (partner, other), (both, caption) in zip(plain, plain[::-1], mixed, strict=True):
-        share = int(caption.split("%")[0]) / 100
         assert caption == f"{share:.0%} {own}, {1 - share:.0%} {other}"
-        np.testing.assert_allclose(both, share * clip + (1 - share) * partner, atol=2)
+        np.testing.assert_allclose(both, share * clip + (1 - share) * partner, atol=0.51)
+    for (clip, caption), (shown, own) in zip(mixed[:3], first, strict=True):
+        assert caption == own
+        np.testing.assert_array_equal(clip, shown)
 
 
 def test_a_data_set_is_counted_and_drawn(data_dir, tmp_path, vivit):

@@ -152,7 +152,7 @@ def optimizer_of(multipliers, **keys):
     """The factor of each parameter."""
     experiment = tiny.experiment(optimizer={"multipliers": multipliers}, training=lora(**keys))
     adapted, config = with_adapters(initial_params(experiment), experiment.training.lora, 0), experiment.training.lora
-    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.1, adapted, experiment.model, trained_by(config))
+    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.1, adapted, experiment.model, trained_by(config, experiment.model))
     return dict(named_leaves(optimizer.factors))
 
 
@@ -161,7 +161,7 @@ def test_patterns_see_one_path_per_layer_where_layers_are_scanned_too():
     params, config = initial_params(experiment), experiment.training.lora
     params = {**params, "transformer": stack_layers(params["transformer"])}
     adapted = with_adapters(params, config, 0)
-    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.1, adapted, experiment.model, trained_by(config))
+    optimizer = make_optimizer(experiment.optimizer, lambda step: 0.1, adapted, experiment.model, trained_by(config, experiment.model))
     factors = {path: np.ravel(factor).tolist() for path, factor in named_leaves(optimizer.factors)}
     assert {path: factor for path, factor in factors.items() if any(factor) and not path.endswith(("/lora/a", "/lora/b"))} == {
         "head/bias": [1.0],

@@ -1,5 +1,6 @@
 """What each parameter's learning rate is, which parameters decay, and which stand still."""
 
+import dataclasses
 import functools
 
 import jax
@@ -11,12 +12,14 @@ import tiny
 
 from vivit_jax.analysis.training_memory import trained_parameters
 from vivit_jax.errors import UserError
+from vivit_jax.models.families import build
+from vivit_jax.models.probe.config import ProbeConfig, described
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.models.vivit.family import height
-from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.config import OptimizerConfig, ScheduleConfig
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.schedule import make_schedule
+from vivit_jax.training.setup import optimizer_of
 from vivit_jax.weights.layers import flatten, stack_layers
 
 CONFIG = ViViTConfig(**tiny.MODEL, num_classes=4)
@@ -25,7 +28,7 @@ FACTORISED = ViViTConfig(**tiny.MODEL, num_classes=4, factorisation="factorised_
 
 @functools.cache
 def params_of(config):
-    shapes = jax.eval_shape(ViViT(config).init, jax.random.key(0), jnp.zeros((1, *config.clip, 3)))["params"]
+    shapes = jax.eval_shape(build(config).init, jax.random.key(0), jnp.zeros((1, *config.clip, 3)))["params"]
     generator = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: generator.normal(size=leaf.shape).astype(np.float32), shapes)
 
@@ -82,6 +85,21 @@ def test_frozen_parameters_stand_still_and_take_no_state():
     assert sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.ndim) == 2 * (16 * 4 + 4)
     moved = flatten(updates(optimizer, params, jax.tree.map(lambda leaf: 100 * np.ones_like(leaf), params)))
     assert {name for name, leaf in moved.items() if np.any(leaf)} == {"head/kernel", "head/bias"}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lamb", "lion"])
+def test_weight_decay_leaves_the_backbone_of_a_probe_as_it_is(name):
+    """Its gradients are zero, and decay is not: of a kernel of 1 it would leave 0.7 after a step."""
+    backbone = described(dataclasses.replace(CONFIG, num_classes=None))
+    model = ProbeConfig(backbone, num_classes=4, kind="attentive")
+    sections = tiny.experiment(optimizer={"name": name, "learning_rate": 1.0, "weight_decay": 0.3}, schedule={"name": "constant"})
+    params = params_of(model)
+    optimizer = optimizer_of(sections, params, model, total=10, warmup=0)
+    moved = flatten(updates(optimizer, params, jax.tree.map(np.zeros_like, params)))
+    assert {path.partition("/")[0] for path, leaf in moved.items() if np.any(leaf)} == {"pool", "head"}
+    nearest = ProbeConfig(backbone, num_classes=4, kind="knn", neighbours=1)
+    with pytest.raises(UserError, match="nothing to train"):
+        optimizer_of(sections, params_of(nearest), nearest, total=10, warmup=0)
 
 
 def test_frozen_gradients_count_in_no_norm():

@@ -245,7 +245,7 @@ def _frozen(subject: Subject) -> Callable[[str], bool]:
     """Whether no gradient of a parameter is needed, by its path; that of a kernel with an adapter is."""
     plain, lora = complexity.as_trained(subject.model), subject.training.lora
     params = with_adapters(complexity.parameter_tree(plain), lora, 0)
-    factors = make_optimizer(subject.optimizer, lambda step: 0.0, params, plain, trained_by(lora)).factors
+    factors = make_optimizer(subject.optimizer, lambda step: 0.0, params, plain, trained_by(lora, plain)).factors
     needed = {path for path, factor in named_leaves(factors) if np.any(factor)}
     return lambda path: path not in needed and path.removesuffix("kernel") + "lora/a" not in needed
 

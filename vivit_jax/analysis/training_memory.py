@@ -37,4 +37,5 @@ def _variables_and_optimizer(experiment: Experiment) -> tuple[dict, Optimizer]:
     lora = experiment.training.lora
     variables = complexity.variable_tree(experiment.model)
     variables = variables | {"params": with_adapters(variables["params"], lora, experiment.seed)}
-    return variables, make_optimizer(experiment.optimizer, lambda step: 0.0, variables["params"], experiment.model, trained_by(lora))
+    trained = trained_by(lora, experiment.model)
+    return variables, make_optimizer(experiment.optimizer, lambda step: 0.0, variables["params"], experiment.model, trained)

@@ -58,7 +58,9 @@ def _frames_of_part(video: str | pathlib.Path, start: Fraction, numbers: range) 
 def heat_at(explanation: Explanation, number: int) -> np.ndarray:
     """(n_h, n_w) heat in [0, 1] at one of the video's frames, interpolated in time between tokens; 1 is full colour."""
     tokens = np.maximum(explanation.relevance.tokens, 0) / explanation.full_colour
-    position = np.interp(number, explanation.frames, np.arange(len(explanation.frames)))
+    frames, shown = np.unique(explanation.frames, return_inverse=True)
+    middles = np.bincount(shown, np.arange(len(shown))) / np.bincount(shown)  # a frame of a slow video is in the clip several times
+    position = np.interp(number, frames, middles)
     times = explanation.relevance.times
     after = int(np.clip(np.searchsorted(times, position), 1, len(times) - 1)) if len(times) > 1 else 0
     before = max(after - 1, 0)

@@ -80,6 +80,7 @@ class Family:
         tells the shapes of all. None where a model has no such blocks, or needs all of them.
       order: parts of parameter paths in the order in which a video meets them, for tables.
       features: what the boxes of `cells` are called.
+      frozen: whether a parameter, by its path, is never trained. Its gradient is zero, and weight decay must not shrink it either.
       layer_outputs: what each of some layers, counted back from -1, gives for a video, where a family has such layers: statistics over
         time and attentive probes are made of these.
     """
@@ -95,6 +96,7 @@ class Family:
     one_block: Callable[[Any], tuple[Any, dict[str, int]]] | None = None
     order: tuple[str, ...] = ()
     features: str = "features"
+    frozen: Callable[[str], bool] = lambda path: False
     layer_outputs: Callable[[nn.Module, Array, tuple[int, ...]], tuple[LayerOutput, ...]] | None = None
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array
 
 from vivit_jax.errors import UserError
+from vivit_jax.models.families import ModelConfig, family_of
 from vivit_jax.training.config import LoraConfig
 from vivit_jax.training.paths import compiled, layer_names, leaf_names, named_leaves, some_names
 
@@ -83,16 +84,21 @@ def merged(params: Mapping) -> Mapping:
     return without(params)
 
 
-def trained_by(config: LoraConfig) -> Callable[[str], bool] | None:
-    """Whether a parameter is trained, by its path; None where all are.
+def trained_by(config: LoraConfig, model: ModelConfig) -> Callable[[str], bool]:
+    """Whether a parameter of `model` is trained, by its path.
 
     Raises:
       UserError: for a pattern that is no regular expression.
     """
+    frozen = family_of(model).frozen
     if not config.rank:
-        return None
+        return lambda path: not frozen(path)
     full = None if config.full is None else compiled("training.lora.full", config.full)
-    return lambda path: path.endswith(ADAPTERS) or (full is not None and not path.endswith(SCALE) and bool(full.search(path)))
+
+    def in_full(path: str) -> bool:
+        return full is not None and not path.endswith(SCALE) and bool(full.search(path))
+
+    return lambda path: not frozen(path) and (path.endswith(ADAPTERS) or in_full(path))
 
 
 def _adapter(name: str, shape: tuple[int, ...], config: LoraConfig, seed: int) -> dict[str, np.ndarray]:

@@ -60,7 +60,7 @@ def make_optimizer(
     factors = _factors(config, params, model, trained or (lambda name: True))
     trainable = jax.tree.map(lambda factor: bool(np.any(factor)), factors)
     if not any(jax.tree.leaves(trainable)):
-        raise UserError("optimizer.multipliers or training.lora freeze every parameter: there is nothing to train")
+        raise UserError("optimizer.multipliers, training.lora or the model's family freeze every parameter: there is nothing to train")
     decay = _decay(config, params)
     stages = [
         *([optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []),

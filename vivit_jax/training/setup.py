@@ -32,7 +32,7 @@ def optimizer_of(sections: Sections, params: Any, model: ModelConfig, *, total: 
     lora = sections.training.lora
     check_full(lora, params)
     learning_rate = make_schedule(sections.schedule, sections.optimizer.learning_rate, total=total, warmup=warmup)
-    return make_optimizer(sections.optimizer, learning_rate, params, model, trained_by(lora))
+    return make_optimizer(sections.optimizer, learning_rate, params, model, trained_by(lora, model))
 
 
 def set_up(

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, UInt32
+from jaxtyping import Array, Int, UInt32
 
 from vivit_jax.heads import by_head
 from vivit_jax.preprocess import Preprocess
@@ -33,6 +33,12 @@ EvalStep = Callable[[Any, Batch], dict]
 def checked_names(params: Any) -> list[str]:
     """The names of what the entries of a train step's `finite` are about: the gradient of each parameter, then the loss."""
     return [*(f"the gradient of {name}" for name in leaf_names(params)), "the loss"]
+
+
+def keys_of(seed: int | UInt32[Array, ""], step: int | Int[Array, ""]) -> tuple[jax.Array, jax.Array]:
+    """The keys of a step's mixing and of its dropout; `step` counts the steps before it."""
+    mixing, dropout = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+    return mixing, dropout
 
 
 def make_train_step(
@@ -76,7 +82,7 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch, seed: UInt32[Array, ""]) -> tuple[TrainState, dict]:
         """The state after a batch of `video` uint8 (b, t, h, w, 3), `label` and maybe `colours`, and the metrics before it."""
-        mix_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        mix_key, dropout_key = keys_of(seed, state.step)
         batch = {"video": seen_video(batch), "label": batch["label"]}
         if training.mixes:
             batch = paired(batch, mix_key, training, axis_name)

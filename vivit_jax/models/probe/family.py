@@ -110,4 +110,5 @@ FAMILY = Family(
     portable=lambda config: _with_backbone(config, "portable"),
     outline=lambda config: _with_backbone(config, "outline"),
     order=("backbone", "pool", "bank", "head"),
+    frozen=lambda path: path.startswith("backbone/"),
 )
