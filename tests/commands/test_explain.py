@@ -57,15 +57,6 @@ def test_what_cannot_be_is_one_line(arguments, told, model_dir, videos, vivit):
     assert err.count("\n") == 1
 
 
-def test_the_video_itself_is_not_overwritten(model_dir, videos, tmp_path, vivit):
-    link = tmp_path / "link.mp4"
-    link.symlink_to(videos[0])
-    before = pathlib.Path(videos[0]).read_bytes()
-    code, _, err = vivit("explain", "--model", model_dir, link, "--out", videos[0])
-    assert (code, pathlib.Path(videos[0]).read_bytes()) == (2, before)
-    assert "is the video itself" in err
-
-
 def test_heat_lies_between_tokens_in_proportion_to_time():
     tokens = np.stack([np.zeros((2, 2)), np.full((2, 2), 4.0)])
     relevance = Relevance(tokens, times=np.array([0.5, 2.5]), score=16.0, blank=0.0)
