@@ -1,6 +1,5 @@
 """`vivit explain`: a video of the clip's frames, with the heat where the model saw it."""
 
-
 import numpy as np
 import pytest
 
