@@ -177,6 +177,7 @@ def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[Modul
     parser.set_defaults(given=_given(parser, rest))
     arguments = _parsed(parser, rest)
     _check_no_empty(parser, arguments, getattr(module, "MAY_BE_EMPTY", ()))
+    _check_apart(arguments)
     return module, arguments
 
 
@@ -195,6 +196,16 @@ def _check_no_empty(parser: argparse.ArgumentParser, arguments: argparse.Namespa
         if is_typed and empty and action.dest not in may_be:
             name = action.option_strings[0] if action.option_strings else action.metavar or action.dest
             raise UserError(f"{name} is empty: give a value, or leave it out (a variable of the shell may not be set)")
+
+
+def _check_apart(arguments: argparse.Namespace) -> None:
+    """Refuses to write over a file that the command reads, by whatever name."""
+    values = {name: value if isinstance(value, list) else [value] for name, value in vars(arguments).items() if name not in OUTPUTS}
+    read = [one for several in values.values() for one in several if isinstance(one, str | pathlib.Path) and os.path.isfile(one)]  # noqa: PTH113
+    for option in OUTPUTS:
+        path = getattr(arguments, option, None)
+        if isinstance(path, pathlib.Path) and path.is_file() and any(path.samefile(one) for one in read):
+            raise UserError(f"--{option} {path} is read by this command too, and would be lost: give another file")
 
 
 def _given(parser: argparse.ArgumentParser, argv: Sequence[str]) -> frozenset[str]:

@@ -200,7 +200,8 @@ class _Bar(Progress):
     def stop(self) -> None:
         if self in _live:
             _live.remove(self)
-        super().stop()
+        with contextlib.suppress(OSError):  # the terminal is gone: its signal ends the command, and this error would hide the signal
+            super().stop()
 
 
 class _Console(Console):

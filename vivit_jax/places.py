@@ -5,10 +5,11 @@ import shlex
 from collections.abc import Sequence
 
 from vivit_jax.console import first_of
-from vivit_jax.files import read_json
+from vivit_jax.files import read_json, real_path
 
 RUN, MODEL, DATA_SET = "the work directory of a run", "a model directory", "a prepared data set"
 PLURALS = {RUN: "runs", MODEL: "model directories", DATA_SET: "data sets"}
+PARTS = {RUN: ("config.json", "metrics.jsonl"), MODEL: ("config.json", "preprocess.json", "model.safetensors")}
 LOOKED_AT = 200  # folders in a folder
 LARGEST = 1 << 26  # bytes of a config.json that is read
 
@@ -26,6 +27,17 @@ def kind_of(path: pathlib.Path) -> str | None:
     if not isinstance(config, dict):
         return None
     return MODEL if "architecture" in config else RUN if "config" in config else None
+
+
+def part_of(file: pathlib.Path) -> str | None:
+    """`RUN`, `MODEL` or `DATA_SET` for a file that is there and without which that is lost, or None for any other."""
+    folder = real_path(file).parent
+    if not file.is_file():
+        return None
+    if (folder / "dataset_info.json").is_file():
+        return DATA_SET
+    kind = kind_of(folder)
+    return kind if file.name in PARTS.get(kind, ()) else None
 
 
 def data_set_versions(path: pathlib.Path) -> list[pathlib.Path]:

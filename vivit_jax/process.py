@@ -137,7 +137,8 @@ def ended_by(number: signal.Signals) -> int:
     global _said
     if not _said:
         _said = True
-        print(f"{_program}: {LAST_WORDS[number]}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # the terminal may be what is gone
+            print(f"{_program}: {LAST_WORDS[number]}", file=sys.stderr, flush=True)
     return 128 + number
 
 

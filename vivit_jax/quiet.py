@@ -29,6 +29,7 @@ LOGGERS = (
     "libav",
     "matplotlib",  # building its font cache
     "orbax",
+    "python_multipart",  # a form that cannot be read, which the answer says
     "tensorflow_datasets",
 )
 

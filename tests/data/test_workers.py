@@ -28,6 +28,21 @@ def test_a_hang_a_crash_and_a_refusal_fail_alone():
     assert all(value[0] == item for item, value in results.items())
 
 
+@pytest.mark.fault(
+    promise="A video is not left out because the system killed the process that read it",
+    provoked="SIGKILL to a worker at its item, once, and each time",
+    seen="the item's result from a second process; if that is killed too, one line with the signal and its likely cause",
+    trials=2,
+)
+def test_an_item_whose_process_is_killed_from_outside_is_tried_once_more(tmp_path):
+    marks = [tmp_path / "a", tmp_path / "b"]
+    results = dict(map_in_order(work, [1, marks[0], "killed", 2, marks[1], 3], workers=2, seconds=30))
+    told = results.pop("killed").reason
+    assert told == "the process that read it was killed (SIGKILL), as the system does where memory runs out"
+    assert [results.pop(mark) for mark in marks] == marks
+    assert list(results) == [value for value, _ in results.values()] == [1, 2, 3]
+
+
 def test_an_unexpected_error_is_that_items_alone():
     results = list(map_in_order(work, [1, "bug", 2], workers=2, seconds=30))
     assert [isinstance(result, Failure) for _, result in results] == [False, True, False]

@@ -1,6 +1,7 @@
 """What the processes of test_workers.py do: a module of its own, since a spawned process imports it by name."""
 
 import os
+import pathlib
 import signal
 import time
 
@@ -13,6 +14,13 @@ def work(item):
             time.sleep(1000)
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case pathlib.Path():
+            if not item.exists():
+                item.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return item
         case "bad":
             raise UserError("bad: it is bad")
         case "bug":

@@ -92,6 +92,40 @@ def test_places_that_can_be_written_to_pass(tmp_path):
 
 
 @pytest.mark.fault(
+    promise="No output takes the place of a file that the command reads, or without which a run, a model or a data set is lost",
+    provoked="the output of each command that writes a file is its video, by a link too, its list, or a part of what another command made",
+    seen="one line that names the file; exit code 2; it is as it was",
+    trials=17,
+)
+def test_an_output_that_would_take_the_place_of_what_is_needed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    parts = {
+        "model": {"config.json": '{"architecture": {}}', "preprocess.json": "{}", "model.safetensors": "weights"},
+        "run": {"config.json": '{"config": {}}', "metrics.jsonl": "{}"},
+        "set/1.0.0": {"dataset_info.json": "{}", "set-test.array_record-00000-of-00001": "records"},
+        ".": {"clip.csv": "a video", "clip.mp4": "a video", "list.csv": "clip.mp4"},
+    }
+    for folder, files in parts.items():
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            pathlib.Path(folder, name).write_text(text)
+    pathlib.Path("link.mp4").symlink_to("clip.mp4")
+    read = {
+        "clip.csv": ["predict", "--model", "none", "clip.csv", "--overwrite", "--out"],
+        "list.csv": ["predict", "--model", "none", "--list", "list.csv", "--overwrite", "--out"],
+        "clip.mp4": ["explain", "--model", "none", "link.mp4", "--out"],
+    }
+    for file, words in read.items():
+        assert refused(capsys, *words, file) == f"vivit: --out {file} is read by this command too, and would be lost: give another file"
+    score, time = ["evaluate", "--model", "none", "--name", "set", "--out"], ["bench", "--mode", "infer", "--model", "none", "--json"]
+    for words in (score, time):
+        for folder in ("model", "run", "set/1.0.0"):
+            for name in parts[folder]:
+                assert f"{folder}/{name} is a part of " in refused(capsys, *words, f"{folder}/{name}")
+    assert all(pathlib.Path(folder, name).read_text() == text for folder, files in parts.items() for name, text in files.items())
+
+
+@pytest.mark.fault(
     promise="No finished folder is lost because a disk is mounted at its place",
     provoked="a model converted, a soup, an export and a Space, each onto a mount point, as a container's volume is",
     seen="one line that says to name a folder in it; exit code 2, before the work",

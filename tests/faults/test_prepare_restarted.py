@@ -1,6 +1,7 @@
 """`vivit prepare` killed and started again: what is done is not done again, and the result is that of an undisturbed one, bit for bit."""
 
 import errno
+import fcntl
 import functools
 import hashlib
 import json
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from fractions import Fraction
 
@@ -124,6 +126,26 @@ def test_ctrl_c_keeps_what_is_done(source, tmp_path):
     summary = prepare("csv", source, name="mine", data_dir=data, tolerate=1, workers=1)
     assert summary.resumed >= 3
     assert [path.name for path in data.iterdir()] == ["mine"]
+
+
+@pytest.mark.fault(
+    promise="A terminal that is closed ends a command as its signal says, and costs no work",
+    provoked="the terminal goes away under `vivit prepare` and its progress bar",
+    seen="exit code 129; the same command goes on",
+    trials=1,
+)
+def test_a_closed_terminal_keeps_what_is_done(source, tmp_path):
+    data, (ours, theirs) = tmp_path / "data", os.openpty()
+    takes = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    process = subprocess.Popen(command(source, data), env=ENVIRONMENT, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **takes)
+    os.close(theirs)
+    while finished(data) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.close(ours)
+    assert process.wait() == 129
+    (left,) = data.iterdir()
+    assert [path.name for path in left.iterdir()] == ["done"]
 
 
 def test_an_error_does_not_throw_away_the_work_of_hours(tmp_path, monkeypatch):

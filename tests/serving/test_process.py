@@ -36,8 +36,11 @@ def process(*arguments, folder):
             server.kill()
 
 
+STOPS = [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted"), (signal.SIGHUP, 129, "hung up")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")])
+@pytest.mark.parametrize(("number", "code", "word"), STOPS)
 def test_it_stops_after_the_answer_under_way(model_dirs, tmp_path, video, number, code, word):
     with process("--model", model_dirs[0], "--views", "20x3", folder=tmp_path) as (server, client, _):
         answers = []
@@ -53,6 +56,22 @@ def test_it_stops_after_the_answer_under_way(model_dirs, tmp_path, video, number
         assert server.stderr.read() == f"vivit: {word}\n"
         assert not any(child.is_running() for child in reader)
         assert not list(tmp_path.glob("vivit-serve-*"))
+
+
+@pytest.mark.fault(
+    promise="A server that is told to stop before it serves leaves nothing behind",
+    provoked="SIGTERM while it compiles",
+    seen="one line, exit code 143; no folder of uploads",
+    trials=1,
+)
+def test_stopped_before_it_serves_it_leaves_nothing(model_dirs, tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "vivit_jax", "serve", "--port", "0", "--model", model_dirs[0]]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "compiling ...\n"
+        server.terminate()
+        assert (server.wait(timeout=60), server.stderr.read()) == (143, "vivit: terminated\n")
+    assert not list(tmp_path.glob("vivit-serve-*"))
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from vivit_jax.atomic import check_place
 from vivit_jax.data import times
 from vivit_jax.errors import UserError
 from vivit_jax.files import is_url
-from vivit_jax.places import MODEL, kind_of
+from vivit_jax.places import MODEL, kind_of, part_of
 from vivit_jax.preprocess import Views
 
 
@@ -142,9 +142,11 @@ def output_file(text: str) -> pathlib.Path:
     """A file to write.
 
     Raises:
-      argparse.ArgumentTypeError: for a folder, and as `output` does.
+      argparse.ArgumentTypeError: for a folder, a file without which a run, a model or a data set is lost, and as `output` does.
     """
     path = output(text)
+    if whole := part_of(path):
+        raise argparse.ArgumentTypeError(f"{path} is a part of {whole}, which would be lost without it: give another file")
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text or path} is a folder: name a file in it")
     return path

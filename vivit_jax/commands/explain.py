@@ -19,7 +19,6 @@ from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.atomic import write_output
 from vivit_jax.commands.arguments import add_model, duration, moment, output_file, positive
 from vivit_jax.errors import UserError
-from vivit_jax.files import real_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +38,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Writes the overlay and says what it shows.
 
     Raises:
-      UserError: for a video that cannot be read, a class the model does not have, or an output that is not .mp4 or is the video itself.
+      UserError: for a video that cannot be read, a class the model does not have, or an output that is not .mp4.
     """
     out = arguments.out
     if out.suffix.lower() != ".mp4":
         raise UserError(f"--out must be an .mp4 file, got {out}")
-    if real_path(out) == real_path(arguments.video):
-        raise UserError(f"--out {out} is the video itself, which would be lost: give another file")
     part = _part(arguments)
     from vivit_jax.data.times import clock
     from vivit_jax.data.video.reader import encode

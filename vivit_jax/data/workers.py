@@ -40,6 +40,10 @@ class Failure:
     reason: str
 
 
+class Killed(Failure):
+    """An item's process was killed by another, as the system does where memory runs out: this says nothing against the item."""
+
+
 def available_cpus() -> int:
     """The number of CPUs that this process may use; all of the machine's if the system does not tell, as on macOS."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -48,7 +52,7 @@ def available_cpus() -> int:
 def map_in_order(
     function: Callable[[T], object], items: Iterable[T], *, workers: int, seconds: float, memory: int | None = None
 ) -> Iterator[tuple[T, object | Failure]]:
-    """Applies `function` to each item in one of `workers` processes.
+    """Applies `function` to each item in one of `workers` processes; once more to an item whose process was killed from outside.
 
     Args:
       function: a module's function, or a partial of one; it, the items and the results are pickled.
@@ -60,7 +64,7 @@ def map_in_order(
     Yields:
       Each item with its result or `Failure`, in the order of `items` whatever their number.
     """
-    queue, done = enumerate(items), {}
+    queue, done, retried = enumerate(items), {}, set()
     waiting = collections.deque()  # tasks handed out, oldest first
     pool = [_Worker(function, memory) for _ in range(workers)]
     try:
@@ -71,7 +75,13 @@ def map_in_order(
                 pool[number] = pool[number].give(task, seconds)
             if not waiting:
                 return
-            done |= _collect([worker for worker in pool if worker.task is not None])
+            for position, result in _collect([worker for worker in pool if worker.task is not None]).items():
+                if isinstance(result, Killed) and position not in retried:
+                    retried.add(position)
+                    number = next(number for number, worker in enumerate(pool) if worker.task is None)
+                    pool[number] = pool[number].give((position, dict(waiting)[position]), seconds)
+                else:
+                    done[position] = result
             while waiting and waiting[0][0] in done:
                 position, item = waiting.popleft()
                 yield item, done.pop(position)
@@ -225,6 +235,8 @@ class _Worker:
             result = self.connection.recv()
         except (EOFError, ConnectionError):
             code = self._process.wait()
+            if code == -signal.SIGKILL:
+                return position, Killed("the process that read it was killed (SIGKILL), as the system does where memory runs out")
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             return position, Failure(f"the process that read it died ({how})")
         return position, result

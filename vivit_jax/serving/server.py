@@ -6,7 +6,7 @@ import secrets
 import signal
 import socket
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 import uvicorn
@@ -41,23 +41,23 @@ def serve(sources: list[str], *, host: str, port: int, token: str | None, public
       UserError: for a model that cannot be read, or an address that cannot be listened on.
       OSError: if there is no place for uploads.
       KeyboardInterrupt: after SIGINT.
-      Terminated: after SIGTERM.
+      Terminated: after SIGTERM, and SIGHUP, as when the terminal is closed.
     """
     limits.check_views(views)
     access = access_for(host, token, public)
-    with _listening(host, port) as listener, scratch_folder("serve") as uploads:
+    with _listening(host, port) as listener:
         models = load_models(sources)
         console.say("compiling ...")
         warm_up(models, views)
         for name in EXAMPLES:
             example(name)
-        app = application(models, access=access, views=views, limits=limits, uploads=uploads)
-        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_SECONDS, ws="none")
-        for model in models:
-            console.say(f"{model.name}: {model.pretrained!r}")
-        console.say(f"open {link(host, listener.getsockname()[1], access.token)}", style="bold")
-        with _signals_as_exceptions():
-            uvicorn.Server(config).run([listener])
+        with _signals_as_exceptions(), scratch_folder("serve") as uploads:
+            app = application(models, access=access, views=views, limits=limits, uploads=uploads)
+            config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_SECONDS, ws="none")
+            for model in models:
+                console.say(f"{model.name}: {model.pretrained!r}")
+            console.say(f"open {link(host, listener.getsockname()[1], access.token)}", style="bold")
+            _Server(config).run([listener])
 
 
 def access_for(host: str, token: str | None, public: bool) -> Access:
@@ -98,6 +98,15 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
+class _Server(uvicorn.Server):
+    """Stops gracefully when its terminal is closed too, as uvicorn's does after SIGINT and SIGTERM."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals(), _handled_by(self.handle_exit, (signal.SIGHUP,)):
+            yield
+
+
 @contextlib.contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
     """After its graceful stop uvicorn raises the signal again: here as an exception, so that everything is cleaned up on the way out."""
@@ -105,9 +114,15 @@ def _signals_as_exceptions() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else process.Terminated(signal.Signals(number))
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _handled_by(end, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+        yield
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}  # nohup
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)
