@@ -17,9 +17,9 @@ from PIL import Image, ImageOps
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, is_utf8, locate, sorted_labels, too_few_frames
 from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside, told
 from vivit_jax.data.video.container import LIMITS
+from vivit_jax.data.video.frame_rates import first_tick
 from vivit_jax.data.video.geometry import resize
 from vivit_jax.data.video.reader import SUFFIXES
-from vivit_jax.data.video.steady import first_tick
 from vivit_jax.errors import UserError, in_one_line
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}

@@ -97,11 +97,11 @@ def example(clip: Clip, stored: Transcoded) -> dict:
         "video": stored.video,
         "label": _known_or_not(clip.label),
         "name": clip.name,
-        "frames": stored.frames,
-        "fps": float(stored.fps),
-        "width": stored.width,
-        "height": stored.height,
-        "duration": float(stored.frames / stored.fps),
+        "frames": stored.facts.frames,
+        "fps": float(stored.facts.fps),
+        "width": stored.facts.width,
+        "height": stored.facts.height,
+        "duration": stored.facts.duration,
     }
 
 

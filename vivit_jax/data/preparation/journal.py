@@ -145,7 +145,7 @@ def _identity(value: object) -> object:
 
 def _unpacked(videos: Sequence[Facts], payload: bytes) -> list[Transcoded]:
     ends = itertools.accumulate(facts.bytes for facts in videos)
-    return [Transcoded.of(payload[end - facts.bytes : end], facts) for facts, end in zip(videos, ends, strict=True)]
+    return [Transcoded(payload[end - facts.bytes : end], facts) for facts, end in zip(videos, ends, strict=True)]
 
 
 def _digest(videos: Sequence[dict], payload: bytes) -> str:

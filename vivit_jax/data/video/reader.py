@@ -14,11 +14,11 @@ import numpy as np
 from vivit_jax.data.video.container import LIMITS, Limits, Source
 from vivit_jax.data.video.decoder import open_video
 from vivit_jax.data.video.encoder import encode
+from vivit_jax.data.video.frame_rates import shown_at, tick_count
 from vivit_jax.data.video.geometry import Framer, Framing
-from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.errors import UserError
 
-__all__ = ["LIMITS", "SUFFIXES", "Limits", "Source", "VideoInfo", "decode_frames", "encode", "probe", "stream_frames"]
+__all__ = ["SUFFIXES", "VideoInfo", "decode_frames", "encode", "probe", "stream_frames"]
 
 SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".webm", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv"),

@@ -9,7 +9,7 @@ import pytest
 
 from vivit_jax.data.layouts import frames
 from vivit_jax.data.preparation.transcode import frames_at_constant_rate
-from vivit_jax.data.video.steady import shown_at, tick_count
+from vivit_jax.data.video.frame_rates import shown_at, tick_count
 
 
 @pytest.mark.parametrize("seed", range(5))
