@@ -42,8 +42,8 @@ def test_a_segment_by_frames_of_a_variable_rate_shows_no_frame_outside_it(tmp_pa
     fast, slow, both = (
         transcode(Clip("a", "train", "x", path, start, end, by_frames=True), 64) for start, end in ((4, 17), (22, 35), (15, 25))
     )
-    assert (numbers_of(fast), fast.fps) == (list(range(4, 17)), 50)
-    assert (numbers_of(slow), slow.fps) == (list(range(22, 35)), 5)
+    assert (numbers_of(fast), fast.facts.fps) == (list(range(4, 17)), 50)
+    assert (numbers_of(slow), slow.facts.fps) == (list(range(22, 35)), 5)
     assert {numbers_of(both)[0], numbers_of(both)[-1]} == {15, 24}
     assert set(numbers_of(both)) <= set(range(15, 25))
     assert "made constant in rate" in both.facts.changes
