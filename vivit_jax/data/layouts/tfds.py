@@ -27,6 +27,7 @@ from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, too_f
 from vivit_jax.data.layouts.frames import as_rgb, rate
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.layouts.published_lists import json_of, lines_of, whole_number
+from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.tf_examples import FORMATS, places, read_example, read_whole_example
 from vivit_jax.data.video.geometry import resize
@@ -256,7 +257,7 @@ def _label(where: str, example: Mapping, heads: Mapping[str, tuple[str, bool]], 
 
 def _groups(folder: pathlib.Path) -> Mapping[str, str]:
     """The group of each clip by name, if `vivit prepare` made the data set and knew them."""
-    path = folder / "preparation.json"
+    path = folder / REPORT
     groups = json_of(path, dict).get("groups") if path.is_file() else None
     return groups if isinstance(groups, dict) else {}
 
