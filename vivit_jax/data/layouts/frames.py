@@ -7,7 +7,7 @@ rate, so `--fps` must. Files that are no frames are named in a remark, but for h
 import functools
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -91,23 +91,27 @@ def film(files: tuple[pathlib.Path, ...], fps: Fraction) -> tuple[Iterator[np.nd
     """
     if len(files) < 2:
         raise UserError(too_few_frames(len(files)))
-    return _pictures(files), fps
+    return decode_pictures((file, str(file)) for file in files), fps
 
 
-def _pictures(files: tuple[pathlib.Path, ...]) -> Iterator[np.ndarray]:
+def decode_pictures(files: Iterable[tuple[pathlib.Path | BinaryIO, str]]) -> Iterator[np.ndarray]:
+    """Decodes pictures to uint8 (h, w, 3), upright, each resized to the size of the first; transparency is laid over black.
+
+    Args:
+      files: of each picture the file, and its name for errors.
+
+    Raises:
+      UserError: naming a picture that is damaged or too large.
+    """
     size = None
-    for file in files:
-        picture = as_rgb(file, str(file))
+    for file, name in files:
+        picture = as_rgb(file, name)
         size = size or picture.shape[:2]
         yield resize(picture, *size)
 
 
 def as_rgb(file: pathlib.Path | BinaryIO, name: str) -> np.ndarray:
-    """An encoded picture as uint8 (h, w, 3), upright, its transparency laid over black as that of videos is.
-
-    Raises:
-      UserError: naming it, if it is damaged or too large.
-    """
+    """One picture, as `decode_pictures` gives it."""
     try:
         with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
             if image.width * image.height > LIMITS.pixels:
