@@ -108,8 +108,8 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
 
 
 def _clips(table: Table, reading: Reading) -> list[Clip]:
-    missing: list[Missing] = []
-    clips = [_clip(table, line, row, reading, missing) for line, row in table.rows]
+    read = [_clip(table, line, row, reading) for line, row in table.rows]
+    clips, missing = [clip for clip, _ in read], [gone for _, gone in read if gone]
     _check_unlabelled(table, clips)
     allowed = tolerated(reading.tolerate, len(clips))
     if len(missing) <= allowed:
@@ -142,8 +142,8 @@ def _check_unlabelled(table: Table, clips: Sequence[Clip]) -> None:
             )
 
 
-def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing: list[Missing]) -> Clip:
-    """The clip of a line; if its file is not there, that is added to `missing`."""
+def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> tuple[Clip, Missing | None]:
+    """The clip of a line, and what is missing if its file is not there."""
     where = f"{table.source} line {line}"
     if len(row) != len(table.columns):
         hint = csv_hints.of_row(table.columns, row, commas=not table.comma)
@@ -160,15 +160,16 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing
     label = _label(where, table, cells, by_name, may_be_empty=split not in LABELLED)
     by_frames = {*BY_FRAMES} <= cells.keys()
     start, end = _frames(where, cells, reading) if by_frames else _times(where, cells, comma=table.comma)
+    missing = None
     try:
         path, file = _file(table.source, cells["path"], reading)
     except MissingFileError as error:
-        missing.append(Missing(line, cells["path"], error))
+        missing = Missing(line, cells["path"], error)
         path, file = cells["path"], (reading.root or table.source.parent) / cells["path"]
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     name = path if not start and end is None else f"{path}@{'frame' * by_frames}{number(start)}-{'' if end is None else number(end)}"
-    return Clip(name, split, label, file, start, end, group, by_frames=by_frames)
+    return Clip(name, split, label, file, start, end, group, by_frames=by_frames), missing
 
 
 def _times(where: str, cells: Mapping[str, str], *, comma: bool) -> tuple[float, float | None]:

@@ -28,8 +28,8 @@ from collections.abc import Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, sorted_labels
 from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import PACKED, cells_of, in_order, json_of, lines_of, rows_of, whole_number
 from vivit_jax.data.layouts.published import REPLACEMENT, UNSCORED, Publication, is_replacement
-from vivit_jax.data.layouts.published_lists import PACKED, cells_of, in_order, json_of, lines_of, rows_of, whole_number
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.times import number, seconds
 from vivit_jax.data.video.reader import SUFFIXES

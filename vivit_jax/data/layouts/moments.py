@@ -11,8 +11,8 @@ import pathlib
 
 from vivit_jax.data.layouts.base import Annotations, Reading
 from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import cells_of, in_order, known_class, whole_number
 from vivit_jax.data.layouts.published import Publication
-from vivit_jax.data.layouts.published_lists import cells_of, in_order, known_class, whole_number
 from vivit_jax.errors import UserError
 
 LISTS = {"train": ("trainingSet.csv",), "val": ("validationSet.csv",)}

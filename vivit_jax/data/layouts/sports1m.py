@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 from vivit_jax.data.layouts.base import Annotations, Reading
 from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import PACKED, entries_of, lines_of, whole_number
 from vivit_jax.data.layouts.published import Publication
-from vivit_jax.data.layouts.published_lists import PACKED, entries_of, lines_of, whole_number
 from vivit_jax.errors import UserError
 
 LISTS = {

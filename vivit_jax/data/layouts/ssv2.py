@@ -20,8 +20,8 @@ from collections.abc import Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Reading
 from vivit_jax.data.layouts.clip_collector import SHOWN, ClipCollector
+from vivit_jax.data.layouts.lists import cells_of, entries_of, in_order, json_of, known_class, whole_number
 from vivit_jax.data.layouts.published import UNSCORED, Publication
-from vivit_jax.data.layouts.published_lists import cells_of, entries_of, in_order, json_of, known_class, whole_number
 from vivit_jax.errors import UserError
 
 LISTS = {"train": ("*-v2-train.json", "train.json"), "val": ("*-v2-validation.json", "validation.json", "val.json")}

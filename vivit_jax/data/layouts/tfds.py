@@ -25,8 +25,8 @@ import numpy as np
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, too_few_frames
 from vivit_jax.data.layouts.frames import decode_pictures, rate
+from vivit_jax.data.layouts.lists import json_of, lines_of, whole_number
 from vivit_jax.data.layouts.published import UNSCORED
-from vivit_jax.data.layouts.published_lists import json_of, lines_of, whole_number
 from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.tf_examples import FORMATS, places, read_example, read_whole_example

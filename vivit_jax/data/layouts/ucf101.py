@@ -13,8 +13,8 @@ import re
 
 from vivit_jax.data.layouts.base import Annotations, Reading
 from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import in_order, known_class, lines_of, whole_number
 from vivit_jax.data.layouts.published import Publication
-from vivit_jax.data.layouts.published_lists import in_order, known_class, lines_of, whole_number
 from vivit_jax.errors import UserError
 
 
