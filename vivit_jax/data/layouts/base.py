@@ -13,6 +13,7 @@ from vivit_jax.data.splits import USUAL
 from vivit_jax.data.times import number
 from vivit_jax.errors import UserError
 from vivit_jax.files import real_path
+from vivit_jax.heads import Labels
 
 Label = str | None | tuple[str, ...] | Mapping[str, str | None]
 """A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head. None if not known."""
@@ -102,7 +103,7 @@ class Annotations:
     """
 
     clips: Sequence[Clip]
-    labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]
+    labels: Labels
     remarks: tuple[str, ...] = ()
     published: bool = False
     missing: tuple[tuple[str, str], ...] = ()

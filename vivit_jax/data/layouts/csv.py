@@ -26,6 +26,7 @@ from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.times import number, seconds
 from vivit_jax.errors import UserError
+from vivit_jax.heads import Labels
 
 LABELLED = ("train", "val")  # splits that are of no use without labels
 LAST_NUMBER = 10**9  # of a frame
@@ -79,7 +80,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     return dataclasses.replace(annotations, remarks=(*annotations.remarks, *told))
 
 
-def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> tuple[str, ...] | dict[str, tuple[str, ...]]:
+def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> Labels:
     if heads:
         return {head: sorted_labels({clip.label[head] for clip in clips} - {None}) for head in heads}
     return sorted_labels({name for clip in clips for name in class_names(clip.label)} - {None})
