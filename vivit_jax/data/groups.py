@@ -1,4 +1,4 @@
-"""Which videos share an origin, and so are not independent evidence: as `vivit prepare` stored it, or as a list says."""
+"""Groups videos of a common origin, which are not independent evidence, as `vivit prepare` stored them or as a list says."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What tells one data set from another, as plain JSON: kept in checkpoints and models, compared when a run goes on."""
+"""The identity of a data set as plain JSON, which checkpoints and models keep, and which is compared when a run goes on."""
 
 import hashlib
 import json

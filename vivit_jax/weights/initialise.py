@@ -65,7 +65,7 @@ def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initiali
             return importlib.import_module(SOURCES[model.family]).initialise(model, init, key)
         return from_model_dir(model, init, key)
     model = _with_overrides(model, init)
-    variables = unflatten_variables(fresh_variables(model, key), scan_layers=getattr(model, "scan_layers", False))
+    variables = unflatten_variables(fresh_variables(model, key), model)
     return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (ReportLine("all", "-", "random"),))
 
 
@@ -114,7 +114,7 @@ def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Init
     fresh = [path for path in expected if path.startswith("head")] if init.head != "keep" else []
     values |= fresh_variables(model, key, fresh)
     check_parameters({path: array.shape for path, array in values.items()}, expected, str(init.source))
-    variables = unflatten_variables({path: values[path] for path in expected}, scan_layers=getattr(model, "scan_layers", False))
+    variables = unflatten_variables({path: values[path] for path in expected}, model)
     copied = ReportLine("all but the head" if fresh else "all", str(init.source), "copied")
     report = (copied, ReportLine("head", "-", "random")) if fresh else (copied,)
     mean, std = init.mean or source.preprocess.mean, init.std or source.preprocess.std

@@ -215,7 +215,7 @@ def _load(path: pathlib.Path) -> Pretrained:
             f"delete the line contents_sha256 of {CONFIG}"
         )
     flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
-    variables = unflatten_variables(flat, scan_layers=getattr(model_config, "scan_layers", False))
+    variables = unflatten_variables(flat, model_config)
     provenance = config.get("provenance")
     if not isinstance(provenance, dict | None):
         raise UserError(f"{path / CONFIG}: provenance must be a JSON object, got {type(provenance).__name__}")

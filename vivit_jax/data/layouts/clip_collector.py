@@ -83,17 +83,19 @@ class ClipCollector:
         """
         self._leave_to_others()
         self._check(has_classes=bool(labels))
-        told = list(remarks)
+        lines = list(remarks)
         for split, count in Counter(split for split, _ in self._missing).items():
             names = [name for other, name in self._missing if other == split]
             total = count + sum(clip.split == split for clip in self.clips)
-            told.append(f"{count} of {total} {split} videos are missing, listed in missing.csv: {first_of(names, SHOWN)}")
+            lines.append(f"{count} of {total} {split} videos are missing, listed in missing.csv: {first_of(names, SHOWN)}")
         if self._repeated:
-            told.append(f"{self._repeated} lines list a clip again and were left aside")
+            lines.append(f"{self._repeated} lines list a clip again and were left aside")
         if self._disputed:
-            told.append(f"warning: {len(self._disputed)} of them with another label, of which the first counts: {first_of(self._disputed)}")
+            lines.append(
+                f"warning: {len(self._disputed)} of them with another label, of which the first counts: {first_of(self._disputed)}"
+            )
         ordered = sorted(self._found, key=lambda pair: (str(pair[1]), pair[0].start))
-        return Annotations([clip for clip, _ in ordered], labels, tuple(told), published=True, missing=tuple(self._missing))
+        return Annotations([clip for clip, _ in ordered], labels, tuple(lines), published=True, missing=tuple(self._missing))
 
     def _check(self, *, has_classes: bool) -> None:
         publication = self._publication

@@ -24,7 +24,7 @@ from vivit_jax.data.layouts.checks import groups_in_several_splits
 from vivit_jax.data.layouts.csv_tables import BY_FRAMES, DOCUMENTED, Table, table_of, text_of
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.splits import canonical
-from vivit_jax.data.times import number, seconds
+from vivit_jax.data.times import plain_number, seconds
 from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels
 
@@ -76,8 +76,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     if torn:
         remarks.append(f"warning: {len(torn)} groups of column {reading.group} are in several splits: {', '.join(torn[:10])}")
     annotations = Annotations(clips, _labels(clips, table.heads), (*remarks, *_remarks(table, reading)))
-    told = [UNSCORED.format(source.name, split) for split in annotations.unlabelled]
-    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *told))
+    unscored = [UNSCORED.format(source.name, split) for split in annotations.unlabelled]
+    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *unscored))
 
 
 def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> Labels:
@@ -115,18 +115,18 @@ def _clips(table: Table, reading: Reading) -> list[Clip]:
     allowed = tolerated(reading.tolerate, len(clips))
     if len(missing) <= allowed:
         return clips
-    told = [_told(gone, reading.root or table.source.parent) for gone in missing[:SHOWN]]
+    described = [_described(gone, reading.root or table.source.parent) for gone in missing[:SHOWN]]
     if len(missing) == 1:
-        raise UserError(f"{table.source} {told[0]} (mend the list, or leave it out by --tolerate 1)")
+        raise UserError(f"{table.source} {described[0]} (mend the list, or leave it out by --tolerate 1)")
     way_out = f"mend the list, or leave them out by --tolerate {len(missing)}"
     if len(missing) == len(clips):
         way_out = f"relative paths begin in {reading.root or table.source.parent}; --root DIR names another folder"
     more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-    listed = f"{'; '.join(told)}{more}"
+    listed = f"{'; '.join(described)}{more}"
     raise UserError(f"{table.source}: {len(missing)} of {len(clips)} files are missing, {allowed} tolerated ({way_out}): {listed}")
 
 
-def _told(gone: Missing, root: pathlib.Path) -> str:
+def _described(gone: Missing, root: pathlib.Path) -> str:
     return f"line {gone.line}: {gone.error}{csv_hints.of_file(root, gone.path)}"
 
 
@@ -169,7 +169,8 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> tupl
         path, file = cells["path"], (reading.root or table.source.parent) / cells["path"]
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    name = path if not start and end is None else f"{path}@{'frame' * by_frames}{number(start)}-{'' if end is None else number(end)}"
+    segment = f"@{'frame' * by_frames}{plain_number(start)}-{'' if end is None else plain_number(end)}"
+    name = path if not start and end is None else path + segment
     return Clip(name, split, label, file, start, end, group, by_frames=by_frames), missing
 
 
@@ -177,7 +178,7 @@ def _times(where: str, cells: Mapping[str, str], *, comma: bool) -> tuple[float,
     start = seconds(where, "start", cells.get("start"), comma=comma) or 0.0
     end = seconds(where, "end", cells.get("end"), comma=comma)
     if end is not None and end <= start:
-        raise UserError(f"{where}: end {number(end)} is not after start {number(start)}")
+        raise UserError(f"{where}: end {plain_number(end)} is not after start {plain_number(start)}")
     return start, end
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, is_hidden, is_utf8, locate, sorted_labels, too_few_frames
-from vivit_jax.data.layouts.folder import class_folders, folders_in, left_aside, told
+from vivit_jax.data.layouts.folder import class_folders, counted_remark, folders_in, left_aside
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.data.video.frame_rates import first_tick
 from vivit_jax.data.video.geometry import resize
@@ -59,9 +59,9 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
             files = tuple(locate(source, image.relative_to(source), reading.within) for image in images)
             clips.append(Clip(name.as_posix(), split, folder.name, functools.partial(film, files, fps)))
     if beside:
-        remarks.append(told("file", "left aside, in no video's folder", beside))
+        remarks.append(counted_remark("file", "left aside, in no video's folder", beside))
     if among:
-        remarks.append(told("file or folder", "left aside, no frames by their name", among, "files and folders"))
+        remarks.append(counted_remark("file or folder", "left aside, no frames by their name", among, "files and folders"))
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
 
 

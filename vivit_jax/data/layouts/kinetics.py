@@ -31,7 +31,7 @@ from vivit_jax.data.layouts.clip_collector import ClipCollector
 from vivit_jax.data.layouts.lists import PACKED, cells_of, in_order, json_of, lines_of, rows_of, whole_number
 from vivit_jax.data.layouts.published import REPLACEMENT, UNSCORED, Publication, is_replacement
 from vivit_jax.data.splits import canonical
-from vivit_jax.data.times import number, seconds
+from vivit_jax.data.times import plain_number, seconds
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
 
@@ -81,7 +81,7 @@ def _official(publication: Publication, lists: list[pathlib.Path], remarks: list
             if start is None or end is None or end <= start:
                 raise UserError(f"{where}: time_end {row['time_end']!r} is not after time_start {row['time_start']!r}")
             name = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
-            trimmed = publication.video(name, f"{row['youtube_id']}_{number(start)}_{number(end)}", split=split)
+            trimmed = publication.video(name, f"{row['youtube_id']}_{plain_number(start)}_{plain_number(end)}", split=split)
             if trimmed:
                 collector.add(name, split, label, trimmed)
             else:

@@ -74,8 +74,8 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
             f"{len(units)} {'videos' if single else 'groups of videos'} are too few for --split {asked}: none is left for "
             f"{', '.join(empty)}; give it a larger share{without_val}"
         )
-    told = ", ".join(f"{counts[split]} {split}" for split in shares.percent)
-    return dataclasses.replace(annotations, clips=clips, remarks=(*annotations.remarks, f"split by --split, seed {shares.seed}: {told}"))
+    sizes = ", ".join(f"{counts[split]} {split}" for split in shares.percent)
+    return dataclasses.replace(annotations, clips=clips, remarks=(*annotations.remarks, f"split by --split, seed {shares.seed}: {sizes}"))
 
 
 def _units(clips: Sequence[Clip]) -> dict[Hashable, list[Clip]]:

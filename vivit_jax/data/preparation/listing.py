@@ -35,9 +35,9 @@ class Listing:
 
     def stored(self, clip: Clip, facts: Facts) -> None:
         """Lists a stored clip."""
-        told = {field: getattr(facts, field) for field in ("frames", "width", "height", "bytes")}
-        told |= {"sha256": facts.origin, "changed": ", ".join(facts.changes)}
-        self._rows.writerow(self._of(clip) | told | {"fps": f"{float(facts.fps):.6g}", "duration": f"{facts.duration:.6g}"})
+        row = {field: getattr(facts, field) for field in ("frames", "width", "height", "bytes")}
+        row |= {"sha256": facts.origin, "changed": ", ".join(facts.changes)}
+        self._rows.writerow(self._of(clip) | row | {"fps": f"{float(facts.fps):.6g}", "duration": f"{facts.duration:.6g}"})
 
     def refused(self, clip: Clip, reason: str) -> None:
         """Lists a clip that was left out."""
@@ -46,9 +46,10 @@ class Listing:
     def _of(self, clip: Clip) -> dict:
         unit = "frame " if clip.by_frames else ""
         segment = {"start": f"{unit}{clip.start}" if clip.start else "", "end": "" if clip.end is None else f"{unit}{clip.end}"}
-        return {"split": clip.split, "name": clip.name, "group": clip.group or "", "source": self._told(video_of(clip.source))} | segment
+        source = self._relative(video_of(clip.source))
+        return {"split": clip.split, "name": clip.name, "group": clip.group or "", "source": source} | segment
 
-    def _told(self, video: pathlib.Path | None) -> str:
+    def _relative(self, video: pathlib.Path | None) -> str:
         if video is None:
             return ""
         inside = self._root is not None and video.is_relative_to(self._root)

@@ -53,7 +53,7 @@ class VideoInfo:
         return tick_count(self.times, self.fps)
 
     def shown_at(self, ticks: np.ndarray) -> np.ndarray:
-        """Which of its frames each tick of that rate shows, in the shape of `ticks`."""
+        """The number of the frame that each tick of that rate shows, in the shape of `ticks`."""
         return shown_at(ticks, self.times, self.fps)
 
     @property
