@@ -35,8 +35,8 @@ class Initialisation:
     Attributes:
       model: the configuration asked for, with what the source decides, such as its activation.
       variables: `params` and the other collections of `model`, NumPy arrays, stacked if it scans its layers.
-      mean: per RGB channel, of pixels in [0, 1], that the weights expect.
-      std: per RGB channel, of pixels in [0, 1], that the weights expect.
+      mean: the mean of each RGB channel that the weights expect, for pixels in [0, 1].
+      std: the standard deviation of each RGB channel that the weights expect, for pixels in [0, 1].
       report: for each group of parameters, where it came from and what was done to it.
       labels: the names of the classes of a head that was kept, or of each of several; None where nothing names them.
     """

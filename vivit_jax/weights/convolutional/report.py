@@ -40,7 +40,7 @@ def head_of(source: Source, model: ConvolutionalConfig, init: InitConfig, theirs
 
 def pixels_of(source: Source, init: InitConfig) -> ReportLine:
     """The line on what pixels are normalised by."""
-    origin = "given" if init.mean or init.std else source.said
+    origin = "given" if init.mean or init.std else source.pixels_from
     return ReportLine("(config)", origin, f"pixel mean {init.mean or source.mean}, std {init.std or source.std}")
 
 

@@ -73,11 +73,11 @@ class Backbone:
       name: file or directory and format, for reports and errors.
       params: parameters by the paths that the module's docstring lists.
       num_heads: attention heads.
-      activation: the MLP's, as `ViViTConfig` names it.
-      norm_eps: of every LayerNorm.
-      last_norm_eps: of the encoder's last LayerNorm, where it is another.
-      mean: per RGB channel, of pixels in [0, 1].
-      std: per RGB channel, of pixels in [0, 1].
+      activation: the activation of the MLPs, as `ViViTConfig` names it.
+      norm_eps: the epsilon of every LayerNorm.
+      last_norm_eps: the epsilon of the encoder's last LayerNorm, where it is another.
+      mean: the mean of each RGB channel, for pixels in [0, 1].
+      std: the standard deviation of each RGB channel, for pixels in [0, 1].
       position_resize: how the source's own code resizes positions, as `resize_positions` names it.
       factorisation: None for an image model.
       clip: (t, h, w) of a ViViT's videos; None for an image model.
@@ -86,14 +86,14 @@ class Backbone:
       attention_order: of Model 3, if it is known.
       grids: positions that the source holds ready for other grids, as {(n_h, n_w): (n_h, n_w, d)}.
       dropped: groups of tensors that have no place in a ViViT, each with the reason.
-      headless: why the head cannot be kept, if it cannot.
+      why_headless: why the head cannot be kept; None if it can.
       labels: class names, if the source has them.
       multi_label: whether a video may have several of them.
       average: what is averaged over the views of a video, `logits` or `probabilities`.
       resize: short side in pixels before the crop, if the source says.
       stride: source frames between two frames of a clip, if the source says.
       sampling: other fields of a `Preprocess` that say which frames a clip has, if the source says.
-      said: the file that says so, by field: `activation`, `norm_eps`, `mean`, `std`, `resize`, `stride`; what is not here is assumed.
+      stated_in: the file that states `activation`, `norm_eps`, `mean`, `std`, `resize` or `stride`, by field; other values are assumed.
       notes: other facts for the report.
       origin: the source's own names of its tensors, by our path; empty where they are the same.
     """
@@ -114,14 +114,14 @@ class Backbone:
     attention_order: str | None = None
     grids: Mapping[tuple[int, int], np.ndarray] = dataclasses.field(default_factory=dict)
     dropped: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    headless: str | None = None
+    why_headless: str | None = None
     labels: Labels | None = None
     multi_label: bool = False
     average: str = LOGITS
     resize: int | None = None
     stride: int | None = None
     sampling: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    said: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    stated_in: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[tuple[str, str], ...] = ()
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

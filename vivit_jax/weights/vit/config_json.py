@@ -145,6 +145,6 @@ def check_depth(params: Mapping, config: Mapping, name: str) -> None:
         raise UserError(f"{name}: config.json says {config['num_hidden_layers']} layers, the weights hold {len(blocks)}")
 
 
-def said_by_config(config: Mapping) -> dict[str, str]:
-    """The fields of a backbone that config.json sets, as `Backbone.said` holds them."""
+def stated_in_config(config: Mapping) -> dict[str, str]:
+    """The fields of a backbone that config.json sets, as `Backbone.stated_in` holds them."""
     return {ours: "config.json" for theirs, ours in (("hidden_act", "activation"), ("layer_norm_eps", "norm_eps")) if theirs in config}

@@ -52,7 +52,7 @@ def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dic
     values = {"activation": model.activation, "norm_eps": f"{model.norm_eps:g}{last}", **pixels}
     by_origin = {}
     for name, value in values.items():
-        origin = "given" if getattr(init, name) else backbone.said.get(name, "assumed")
+        origin = "given" if getattr(init, name) else backbone.stated_in.get(name, "assumed")
         by_origin.setdefault(origin, []).append(f"{'pixel ' if name in pixels else ''}{name} {value}")
     return [ReportLine("(config)", origin, ", ".join(facts)) for origin, facts in by_origin.items()]
 
