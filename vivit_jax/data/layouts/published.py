@@ -130,13 +130,13 @@ class Publication:
             path = pathlib.PurePosixPath(name)
             if path.is_absolute() and os.path.isfile(path):  # noqa: PTH113 (pathlib raises for names that are too long)
                 return locate(self.videos, name, self._within)
-            for candidates, locate_one in zip(self._by_name, (self._file, self._folder), strict=True):
-                if found := candidates.get(_stem(path)):
-                    return locate_one(min(found, key=functools.partial(_distance, name=path, split=split)))
+            files, folders = self._by_name
+            distance = functools.partial(_distance, name=path, split=split)
+            if found := files.get(_stem(path)):
+                return locate(self.videos, min(found, key=distance), self._within)
+            if found := folders.get(_stem(path)):
+                return self._folder(min(found, key=distance))
         return None
-
-    def _file(self, found: pathlib.Path) -> pathlib.Path:
-        return locate(self.videos, found, self._within)
 
     def _folder(self, found: pathlib.Path) -> pathlib.Path | None:
         """A folder of frames, if such are videos."""

@@ -122,16 +122,20 @@ class OpenVideo:
     @functools.cached_property
     def changes(self) -> tuple[str, ...]:
         """What reading changes in this video besides its colours, and what is missing from it, in words. Decodes the first frame."""
-        frame = next(self.decode(), None)
-        if frame is None:
-            raise UserError("no frame can be decoded")
-        return (*self.rgb.changes(frame), *self._remarks, *self._gap())
+        return (*self.rgb.changes(self.first_frame()), *self._remarks, *self._gap())
 
     def _gap(self) -> tuple[str, ...]:
         """The longest break in a broadcast stream, whose pictures come steadily unless some are lost."""
         gap = float(np.diff(self.times).max(initial=0))
         is_broadcast = self._container.format.name in BROADCAST
         return (f"a gap of {gap:.1f} s",) if is_broadcast and gap > max(GAP_SECONDS, GAP_FRAMES / float(self.fps)) else ()
+
+    def first_frame(self) -> av.VideoFrame:
+        """The first frame that can be decoded; a `UserError` if there is none."""
+        frame = next(self.decode(), None)
+        if frame is None:
+            raise UserError("no frame can be decoded")
+        return frame
 
     def decode(self) -> Iterator[av.VideoFrame]:
         """Every frame from the first whole one on. In a stream that was cut, those before it refer to pictures that are gone."""

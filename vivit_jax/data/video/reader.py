@@ -74,10 +74,7 @@ def probe(source: Source, *, name: str | None = None, limits: Limits = LIMITS) -
       UserError: naming the video, if it is missing, no video, damaged or over a limit.
     """
     with open_video(source, name, limits) as video:
-        first = next(video.decode(), None)
-        if first is None:
-            raise UserError("no frame can be decoded")
-        height, width = video.rgb.size_of(first)
+        height, width = video.rgb.size_of(video.first_frame())
         return VideoInfo(width, height, video.fps, video.times)
 
 

@@ -185,25 +185,12 @@ def depth(names: Mapping[str, object], encoder: str) -> int:
 
 def block_shapes(prefix: str, attentions: tuple[str, ...], hidden: int, heads: int, mlp: int) -> dict[str, tuple[int, ...]]:
     """Shapes of one block's parameters."""
-    norms = {f"{prefix}/norm_{name}/{leaf}": (hidden,) for name in (*attentions, "mlp") for leaf in ("scale", "bias")}
-    inward = {
-        f"{prefix}/{name}/{part}/{leaf}": shape
-        for name in attentions
-        for part in ("query", "key", "value")
-        for leaf, shape in (("kernel", (hidden, heads, hidden // heads)), ("bias", (heads, hidden // heads)))
-    }
-    outward = {
-        f"{prefix}/{name}/out/{leaf}": shape
-        for name in attentions
-        for leaf, shape in (("kernel", (heads, hidden // heads, hidden)), ("bias", (hidden,)))
-    }
-    dense = {
-        f"{prefix}/mlp/in/kernel": (hidden, mlp),
-        f"{prefix}/mlp/in/bias": (mlp,),
-        f"{prefix}/mlp/out/kernel": (mlp, hidden),
-        f"{prefix}/mlp/out/bias": (hidden,),
-    }
-    return norms | inward | outward | dense
+    split = (heads, hidden // heads)
+    layers = {f"norm_{name}": {"scale": (hidden,), "bias": (hidden,)} for name in (*attentions, "mlp")}
+    layers |= {f"{name}/{part}": {"kernel": (hidden, *split), "bias": split} for name in attentions for part in ("query", "key", "value")}
+    layers |= {f"{name}/out": {"kernel": (*split, hidden), "bias": (hidden,)} for name in attentions}
+    layers |= {"mlp/in": {"kernel": (hidden, mlp), "bias": (mlp,)}, "mlp/out": {"kernel": (mlp, hidden), "bias": (hidden,)}}
+    return {f"{prefix}/{layer}/{leaf}": shape for layer, shapes in layers.items() for leaf, shape in shapes.items()}
 
 
 def square_grid(count: int) -> tuple[int, int] | None:
