@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names, is_known
 from vivit_jax.data.layouts.copies import content_groups
-from vivit_jax.data.layouts.frames import video_of
+from vivit_jax.data.layouts.image_sequences import video_of
 from vivit_jax.data.splits import USUAL
 from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError

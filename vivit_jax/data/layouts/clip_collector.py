@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vivit_jax.console import first_of
 from vivit_jax.data.layouts.base import Annotations, Clip, Label
-from vivit_jax.data.layouts.frames import segment
+from vivit_jax.data.layouts.image_sequences import segment
 from vivit_jax.data.layouts.published import Publication, plain_folder, shared_folders
 from vivit_jax.data.splits import canonical
 from vivit_jax.errors import UserError

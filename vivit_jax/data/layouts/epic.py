@@ -25,7 +25,7 @@ from fractions import Fraction
 
 from vivit_jax.data.layouts.base import Annotations, Reading
 from vivit_jax.data.layouts.clip_collector import ClipCollector
-from vivit_jax.data.layouts.frames import rate
+from vivit_jax.data.layouts.image_sequences import rate
 from vivit_jax.data.layouts.lists import header_of, rows_of, whole_number
 from vivit_jax.data.layouts.published import UNSCORED, Publication
 from vivit_jax.data.times import seconds

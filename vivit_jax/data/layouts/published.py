@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from vivit_jax.data.layouts.base import Reading, is_hidden, locate
-from vivit_jax.data.layouts.frames import images_in, is_image, rate
+from vivit_jax.data.layouts.image_sequences import images_in, is_image, rate
 from vivit_jax.data.layouts.lists import PACKED, text_of
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.video.reader import SUFFIXES

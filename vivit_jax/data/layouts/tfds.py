@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, too_few_frames
-from vivit_jax.data.layouts.frames import decode_pictures, rate
+from vivit_jax.data.layouts.image_sequences import decode_pictures, rate
 from vivit_jax.data.layouts.lists import json_of, lines_of, whole_number
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.preparation_report import REPORT

@@ -21,7 +21,7 @@ import numpy as np
 import PIL
 
 from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.layouts.frames import segment, segment_files
+from vivit_jax.data.layouts.image_sequences import segment, segment_files
 from vivit_jax.data.preparation.transcode import Facts, Transcoded
 from vivit_jax.data.workers import Failure
 

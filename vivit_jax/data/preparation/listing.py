@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.layouts.frames import video_of
+from vivit_jax.data.layouts.image_sequences import video_of
 from vivit_jax.data.preparation.place import CLIPS
 from vivit_jax.data.preparation.transcode import Facts
 from vivit_jax.data.preparation_report import reported
