@@ -43,11 +43,11 @@ def push(
 
     Args:
       path: the model directory, which was loaded without an error.
-      repository: as `repository_named` gives it.
+      repository: the name that `repository_named` gives.
       card: the text of its README.md, which replaces an older one.
       private: whether a new repository can be seen by its owners alone; an older one must be so.
       revision: the branch, made if there is none; None is `main`.
-      message: of the commit.
+      message: the message of the commit; None names the directory.
 
     Returns:
       The commit's address.

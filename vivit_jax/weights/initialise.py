@@ -37,7 +37,7 @@ class Initialisation:
       variables: `params` and the other collections of `model`, NumPy arrays, stacked if it scans its layers.
       mean: the mean of each RGB channel that the weights expect, for pixels in [0, 1].
       std: the standard deviation of each RGB channel that the weights expect, for pixels in [0, 1].
-      report: for each group of parameters, where it came from and what was done to it.
+      report: where each group of parameters came from, and what was done to it.
       labels: the names of the classes of a head that was kept, or of each of several; None where nothing names them.
     """
 
@@ -55,7 +55,7 @@ def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initiali
     Args:
       model: what is to be trained.
       init: the source, and how it is made to fit.
-      key: of everything random.
+      key: the random key of what no source gives.
 
     Raises:
       UserError: if the source cannot be read or cannot become `model`.

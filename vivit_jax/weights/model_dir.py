@@ -106,7 +106,7 @@ def save_pretrained(
 
     Args:
       path: the directory to make.
-      model_config: the model's.
+      model_config: the configuration of the model.
       variables: `params` and the other collections of the model, stacked or layer by layer.
       preprocess: how a video becomes the model's input.
       labels: class names in the order of the logits (a table by head for several heads); None names them LABEL_0, LABEL_1, ...

@@ -62,7 +62,7 @@ class Tensors(Mapping[str, np.ndarray]):
 
     Attributes:
       path: the file or directory they come from.
-      shapes: of each tensor, by name.
+      shapes: the shape of each tensor, by name.
       taken: the key of a training checkpoint under which they lay, if it holds other weights too; else empty.
     """
 

@@ -54,7 +54,7 @@ def decode_pictures(files: Iterable[tuple[pathlib.Path | BinaryIO, str]]) -> Ite
     """Decodes pictures to uint8 (h, w, 3), upright, each resized to the size of the first; transparency is laid over black.
 
     Args:
-      files: of each picture the file, and its name for errors.
+      files: the file of each picture, and its name for errors.
 
     Raises:
       UserError: naming a picture that is damaged or too large.

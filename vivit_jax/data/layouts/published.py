@@ -121,7 +121,7 @@ class Publication:
 
         Args:
           names: as a list has them, with folders and suffix or without.
-          split: of several videos with that name, the one in a folder of this split is preferred.
+          split: the split whose folder is preferred if several videos have that name.
 
         Raises:
           UserError: if it lies outside `--within`.

@@ -47,7 +47,7 @@ def variables_of(
       source: the state dict, which is refused if a tensor of the model is missing, or one besides counters and a head is left over.
       model: what the variables are for.
       init: says by `head` whether to keep the head.
-      key: of the fresh head.
+      key: the random key of a fresh head.
       table: torch's names of the family's modules.
       shape_in_torch: the shape there of a variable, from its path and its shape here.
 

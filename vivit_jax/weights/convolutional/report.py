@@ -19,7 +19,7 @@ def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[ReportLine]:
     """The lines on batch statistics, which are copied, and on the counters of batches beside them, which are not.
 
     Args:
-      tensors: the source's.
+      tensors: the source's tensors.
       names: torch's name of each variable that is read, by our path.
     """
     copied = sum(path.startswith(STATISTICS) for path in names)

@@ -45,11 +45,11 @@ class SourceOptions:
       image_size: (h, w) in pixels that the source's positions are for.
       clip: (t, h, w) in frames and pixels that the source's positions are for.
       target_clip: the clip wanted; taken for the source's own where its positions fit.
-      factorisation: of a ViViT whose tree fits several.
+      factorisation: the factorisation of a ViViT whose tree fits several.
       frames: the source, if it has an image model's kernel, is a ViViT that samples frames uniformly.
       sampled_frames: how many it must sample for that.
-      attention_order: of Model 3, `space_time` or `time_space`.
-      pool: of a ViViT without a cls token.
+      attention_order: the order of Model 3's attentions, `space_time` or `time_space`.
+      pool: how a ViViT without a cls token pools its tokens.
     """
 
     format: str = "auto"
@@ -83,7 +83,7 @@ class Backbone:
       clip: (t, h, w) of a ViViT's videos; None for an image model.
       tokenizer: as `ViViTConfig` names it.
       pool: how tokens become the feature that the head sees.
-      attention_order: of Model 3, if it is known.
+      attention_order: the order of Model 3's attentions, if it is known.
       grids: positions that the source holds ready for other grids, as {(n_h, n_w): (n_h, n_w, d)}.
       dropped: groups of tensors that have no place in a ViViT, each with the reason.
       why_headless: why the head cannot be kept; None if it can.

@@ -43,7 +43,7 @@ def read_processors(files: Mapping[str, Mapping], name: str) -> Pixels:
 
     Args:
       files: contents by file, those to believe first at the front.
-      name: of the model, for errors.
+      name: the name of the model, for errors.
 
     Raises:
       UserError: if a file is malformed, or two contradict each other.
