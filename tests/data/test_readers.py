@@ -55,21 +55,20 @@ def test_what_is_given_is_taken(machine):
     assert choose_readers(DataConfig(processes=3), 32, CLIP_BYTES) == Readers(1, 3, 2)
     assert choose_readers(DataConfig(readers=2, processes=3), 32, CLIP_BYTES) == Readers(2, 3, 2)
     assert choose_readers(DataConfig(processes=0), 32, CLIP_BYTES) == Readers(4, 0, 2)
-    assert choose_readers(DataConfig(), 32, CLIP_BYTES, to_decode=0) == Readers(4, 0, 2)
     assert given_readers(DataConfig()) == Readers(4)
     assert given_readers(DataConfig(processes=3)) == Readers(1, 3)
 
 
 def test_a_large_split_is_evaluated_by_processes_as_training_reads(machine):
     machine(16)
-    assert choose_readers(DataConfig(), 32, CLIP_BYTES, to_decode=LARGE_SPLIT) == Readers(1, 16, 2)
-    assert choose_readers(DataConfig(), 32, 12 * CLIP_BYTES, to_decode=LARGE_SPLIT) == Readers(1, 16, 1)
-    assert choose_readers(DataConfig(cache_gigabytes=1.0), 32, CLIP_BYTES, to_decode=LARGE_SPLIT) == Readers(1, 16, 2)
-    assert choose_readers(DataConfig(), 32, CLIP_BYTES, to_decode=LARGE_SPLIT - 1).processes == 0
-    assert choose_readers(DataConfig(readers=7), 32, CLIP_BYTES, to_decode=LARGE_SPLIT) == Readers(7, 0, 2)
-    assert choose_readers(DataConfig(processes=3), 32, CLIP_BYTES, to_decode=1) == Readers(1, 3, 2)
+    assert choose_readers(DataConfig(), 32, CLIP_BYTES, clips=LARGE_SPLIT) == Readers(1, 16, 2)
+    assert choose_readers(DataConfig(), 32, 12 * CLIP_BYTES, clips=LARGE_SPLIT) == Readers(1, 16, 1)
+    assert choose_readers(DataConfig(cache_gigabytes=1.0), 32, CLIP_BYTES, clips=LARGE_SPLIT) == Readers(1, 16, 2)
+    assert choose_readers(DataConfig(), 32, CLIP_BYTES, clips=LARGE_SPLIT - 1).processes == 0
+    assert choose_readers(DataConfig(readers=7), 32, CLIP_BYTES, clips=LARGE_SPLIT) == Readers(7, 0, 2)
+    assert choose_readers(DataConfig(processes=3), 32, CLIP_BYTES, clips=1) == Readers(1, 3, 2)
     machine(16, accelerators=0)
-    assert choose_readers(DataConfig(), 32, CLIP_BYTES, to_decode=LARGE_SPLIT) == Readers(4)
+    assert choose_readers(DataConfig(), 32, CLIP_BYTES, clips=LARGE_SPLIT) == Readers(4)
 
 
 @pytest.mark.parametrize(("batch_size", "clip_bytes", "piece"), [(32, 10**3, 32), (32, CLIP_BYTES, 2), (6, CLIP_BYTES, 3), (7, 10**9, 1)])

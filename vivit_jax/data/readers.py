@@ -50,17 +50,17 @@ class Readers:
     piece: int = 1
 
 
-def choose_readers(data: DataConfig, batch_size: int, row_bytes: int, *, to_decode: float = math.inf) -> Readers:
+def choose_readers(data: DataConfig, batch_size: int, row_bytes: int, *, clips: float = math.inf) -> Readers:
     """Chooses who reads batches: for a GPU or TPU, one process for each CPU if there are enough CPUs and memory, else threads.
 
     Args:
       data: its `readers` and `processes` are used if they are given.
       batch_size: rows of a batch on this host.
       row_bytes: the size of one row: a clip to train on, or all views of a video to evaluate.
-      to_decode: how many clips are decoded on this host; processes do not repay their start for fewer than `LARGE_SPLIT`.
+      clips: how many clips are read on this host, without end in training; processes do not repay their start for fewer than `LARGE_SPLIT`.
     """
     piece = max(size for size in range(1, batch_size + 1) if batch_size % size == 0 and (size == 1 or size * row_bytes <= PIECE_BYTES))
-    if data.processes is not None or data.readers is not None or to_decode < LARGE_SPLIT:
+    if data.processes is not None or data.readers is not None or clips < LARGE_SPLIT:
         return dataclasses.replace(given_readers(data), piece=piece)
     processes = min(available_cpus(), PROCESSES_A_DEVICE * _accelerators(), _free_shared_memory() // (PIECES_A_WORKER * piece * row_bytes))
     return Readers(1, processes, piece) if processes > MOST_THREADS else given_readers(data)
