@@ -13,4 +13,4 @@ def random_variables(config, seed=0):
     """
     rng = np.random.default_rng(seed)
     flat = {path: rng.normal(0, 0.5, shape).astype(np.float32) for path, shape in variable_shapes(config).items()}
-    return unflatten_variables(flat, scan_layers=getattr(config, "scan_layers", False))
+    return unflatten_variables(flat, config)

@@ -17,7 +17,7 @@ from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video
 import vivit_jax
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation import builder, listing
-from vivit_jax.data.preparation.place import REPORT
+from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.data.sampling import views_of_video
 from vivit_jax.data.video.reader import encode
 from vivit_jax.inference.split_pass import SplitPass

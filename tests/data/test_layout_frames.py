@@ -11,7 +11,7 @@ from PIL import Image
 from vivit_jax import cli
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.layouts import Reading, read_layout
-from vivit_jax.data.layouts.frames import as_rgb, images_in
+from vivit_jax.data.layouts.image_sequences import as_rgb, images_in
 from vivit_jax.data.preparation.prepare import prepare
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError

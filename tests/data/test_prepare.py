@@ -101,7 +101,7 @@ def test_smaller_videos_are_not_enlarged_and_larger_ones_keep_their_shape(tmp_pa
     path = films.write(tmp_path / "a.mp4", films.scene(4, 90, 160))
     for short_side, size in ((256, (90, 160)), (90, (90, 160)), (60, (60, 106)), (32, (32, 56))):
         stored = transcode(clip(path), short_side)
-        assert (stored.height, stored.width) == size
+        assert (stored.facts.height, stored.facts.width) == size
         assert (probe(stored.video).height, probe(stored.video).width) == size
 
 
@@ -123,8 +123,8 @@ def test_odd_rotated_and_wide_videos_are_mended_and_named(tmp_path):
     }
     for path, size, change in cases.values():
         stored = transcode(clip(path), 256)
-        assert (stored.height, stored.width) == size
-        assert change in stored.changes
+        assert (stored.facts.height, stored.facts.width) == size
+        assert change in stored.facts.changes
 
 
 def test_sound_is_dropped(tmp_path):
@@ -148,13 +148,13 @@ def test_a_variable_rate_becomes_constant_with_each_moment_in_its_place(tmp_path
     times = [40 * number for number in range(10)] + [1400 + 40 * number for number in range(10)]
     path = films.write(tmp_path / "a.mkv", films.scene(20), times=times)
     stored = transcode(clip(path), 256)
-    assert stored.changes == ("made constant in rate",)
-    assert stored.frames / float(stored.fps) == pytest.approx(1.8, abs=0.1)
+    assert stored.facts.changes == ("made constant in rate",)
+    assert stored.facts.frames / float(stored.facts.fps) == pytest.approx(1.8, abs=0.1)
     originals = np.stack(list(stream_frames(path))).astype(int)
-    shown = decode_frames(stored.video, range(stored.frames)).astype(int)
+    shown = decode_frames(stored.video, range(stored.facts.frames)).astype(int)
     nearest = [int(np.abs(originals - frame).mean((1, 2, 3)).argmin()) for frame in shown]
     for number, frame in enumerate(nearest):
-        assert abs(times[frame] / 1000 - number / float(stored.fps)) <= 0.55
+        assert abs(times[frame] / 1000 - number / float(stored.facts.fps)) <= 0.55
 
 
 def test_constant_rate_shows_the_nearest_frame():
@@ -170,7 +170,7 @@ def test_start_and_end_cut_a_clip_out(tmp_path):
     frames = films.scene(60)
     path = films.write(tmp_path / "a.mp4", frames)
     stored = transcode(clip(path, start=0.8, end=1.6), 256)
-    assert stored.frames == 20
+    assert stored.facts.frames == 20
     assert np.abs(decode_frames(stored.video, range(20)).astype(int) - frames[20:40]).mean() < 6
     with pytest.raises(UserError, match="it has 0 frames"):
         transcode(clip(path, start=50.0, end=60.0), 256)

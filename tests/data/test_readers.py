@@ -11,7 +11,7 @@ import pytest
 from vivit_jax.data import readers
 from vivit_jax.data.config import DataConfig
 from vivit_jax.data.preparation.prepare import prepare
-from vivit_jax.data.readers import LARGE_SPLIT, Readers, evaluation_readers, given_readers, training_readers
+from vivit_jax.data.readers import LARGE_SPLIT, Readers, choose_readers, given_readers
 
 CLIP_BYTES = 3 * 32 * 224 * 224
 
@@ -43,7 +43,7 @@ def machine(monkeypatch):
 )
 def test_the_machine_decides_who_reads(machine, cpus, shared_memory, accelerators, expected):
     machine(cpus, shared_memory, accelerators)
-    decided = training_readers(DataConfig(), 32, CLIP_BYTES)
+    decided = choose_readers(DataConfig(), 32, CLIP_BYTES)
     assert (decided.threads, decided.processes) == (expected.threads, expected.processes)
     if decided.processes:
         assert decided.piece == expected.piece
@@ -51,29 +51,29 @@ def test_the_machine_decides_who_reads(machine, cpus, shared_memory, accelerator
 
 def test_what_is_given_is_taken(machine):
     machine(16)
-    assert training_readers(DataConfig(readers=7), 32, CLIP_BYTES) == Readers(7, 0, 2)
-    assert training_readers(DataConfig(processes=3), 32, CLIP_BYTES) == Readers(1, 3, 2)
-    assert training_readers(DataConfig(readers=2, processes=3), 32, CLIP_BYTES) == Readers(2, 3, 2)
-    assert training_readers(DataConfig(processes=0), 32, CLIP_BYTES) == Readers(4, 0, 2)
+    assert choose_readers(DataConfig(readers=7), 32, CLIP_BYTES) == Readers(7, 0, 2)
+    assert choose_readers(DataConfig(processes=3), 32, CLIP_BYTES) == Readers(1, 3, 2)
+    assert choose_readers(DataConfig(readers=2, processes=3), 32, CLIP_BYTES) == Readers(2, 3, 2)
+    assert choose_readers(DataConfig(processes=0), 32, CLIP_BYTES) == Readers(4, 0, 2)
     assert given_readers(DataConfig()) == Readers(4)
     assert given_readers(DataConfig(processes=3)) == Readers(1, 3)
 
 
 def test_a_large_split_is_evaluated_by_processes_as_training_reads(machine):
     machine(16)
-    assert evaluation_readers(DataConfig(), 32, CLIP_BYTES, LARGE_SPLIT) == Readers(1, 16, 2)
-    assert evaluation_readers(DataConfig(), 32, 12 * CLIP_BYTES, LARGE_SPLIT) == Readers(1, 16, 1)
-    assert evaluation_readers(DataConfig(cache_gigabytes=1.0), 32, CLIP_BYTES, LARGE_SPLIT) == Readers(1, 16, 2)
-    assert evaluation_readers(DataConfig(), 32, CLIP_BYTES, LARGE_SPLIT - 1).processes == 0
-    assert evaluation_readers(DataConfig(readers=7), 32, CLIP_BYTES, LARGE_SPLIT) == Readers(7, 0, 2)
-    assert evaluation_readers(DataConfig(processes=3), 32, CLIP_BYTES, 1) == Readers(1, 3, 2)
+    assert choose_readers(DataConfig(), 32, CLIP_BYTES, clips=LARGE_SPLIT) == Readers(1, 16, 2)
+    assert choose_readers(DataConfig(), 32, 12 * CLIP_BYTES, clips=LARGE_SPLIT) == Readers(1, 16, 1)
+    assert choose_readers(DataConfig(cache_gigabytes=1.0), 32, CLIP_BYTES, clips=LARGE_SPLIT) == Readers(1, 16, 2)
+    assert choose_readers(DataConfig(), 32, CLIP_BYTES, clips=LARGE_SPLIT - 1).processes == 0
+    assert choose_readers(DataConfig(readers=7), 32, CLIP_BYTES, clips=LARGE_SPLIT) == Readers(7, 0, 2)
+    assert choose_readers(DataConfig(processes=3), 32, CLIP_BYTES, clips=1) == Readers(1, 3, 2)
     machine(16, accelerators=0)
-    assert evaluation_readers(DataConfig(), 32, CLIP_BYTES, LARGE_SPLIT) == Readers(4)
+    assert choose_readers(DataConfig(), 32, CLIP_BYTES, clips=LARGE_SPLIT) == Readers(4)
 
 
 @pytest.mark.parametrize(("batch_size", "clip_bytes", "piece"), [(32, 10**3, 32), (32, CLIP_BYTES, 2), (6, CLIP_BYTES, 3), (7, 10**9, 1)])
 def test_a_piece_divides_the_batch(batch_size, clip_bytes, piece):
-    assert training_readers(DataConfig(processes=2), batch_size, clip_bytes).piece == piece
+    assert choose_readers(DataConfig(processes=2), batch_size, clip_bytes).piece == piece
 
 
 @pytest.mark.parametrize(

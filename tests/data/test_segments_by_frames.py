@@ -18,7 +18,7 @@ def greys(count):
 def numbers_of(stored):
     """The number of the original frame that each stored frame shows."""
     known = {20 + 4 * (17 * number % 53): number for number in range(53)}
-    shown = decode_frames(stored.video, range(stored.frames))[:, 16, 24].mean(axis=-1)
+    shown = decode_frames(stored.video, range(stored.facts.frames))[:, 16, 24].mean(axis=-1)
     return [known[min(known, key=lambda grey, value=value: abs(grey - value))] for value in shown]
 
 
@@ -30,7 +30,7 @@ def test_a_segment_by_frames_holds_exactly_those(tmp_path, suffix):
     for start, end in ((0, 2), (8, 21), (24, 25 + 12), (48, 50), (31, None)):
         stored = transcode(Clip("a", "train", "x", path, start, end, by_frames=True), 64)
         assert numbers_of(stored) == list(range(start, end or 50))
-        assert stored.fps == 30
+        assert stored.facts.fps == 30
     together = transcode_together([Clip("a", "train", "x", path, start, start + 5, by_frames=True) for start in (3, 20, 41)], 64)
     assert [numbers_of(stored) for stored in together] == [list(range(start, start + 5)) for start in (3, 20, 41)]
 
@@ -42,12 +42,12 @@ def test_a_segment_by_frames_of_a_variable_rate_shows_no_frame_outside_it(tmp_pa
     fast, slow, both = (
         transcode(Clip("a", "train", "x", path, start, end, by_frames=True), 64) for start, end in ((4, 17), (22, 35), (15, 25))
     )
-    assert (numbers_of(fast), fast.fps) == (list(range(4, 17)), 50)
-    assert (numbers_of(slow), slow.fps) == (list(range(22, 35)), 5)
+    assert (numbers_of(fast), fast.facts.fps) == (list(range(4, 17)), 50)
+    assert (numbers_of(slow), slow.facts.fps) == (list(range(22, 35)), 5)
     assert {numbers_of(both)[0], numbers_of(both)[-1]} == {15, 24}
     assert set(numbers_of(both)) <= set(range(15, 25))
-    assert "made constant in rate" in both.changes
-    assert both.facts.duration == pytest.approx((times[24] - times[15]) / 1000 + 1 / float(both.fps), rel=0.1)
+    assert "made constant in rate" in both.facts.changes
+    assert both.facts.duration == pytest.approx((times[24] - times[15]) / 1000 + 1 / float(both.facts.fps), rel=0.1)
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 51), (50, None), (60, 70)])

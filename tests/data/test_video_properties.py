@@ -23,7 +23,7 @@ SAME = "the same pictures"
 def stored(path, **segment):
     """What prepare stores of a file: its frames (t, h, w, 3), its rate and the changes it reports."""
     record = transcode(Clip(path.name, "train", "x", path, segment.get("start", 0.0), segment.get("end")), 256)
-    return np.stack(list(stream_frames(record.video))), float(record.fps), record.changes
+    return np.stack(list(stream_frames(record.video))), float(record.facts.fps), record.facts.changes
 
 
 def shown(path):

@@ -245,7 +245,7 @@ def test_the_journal_does_not_take_what_it_cannot_know_again(tmp_path):
 def test_the_journal_knows_the_frames_of_a_folder_by_what_they_are_now(tmp_path):
     """A picture that is written over leaves the time of its folder as it was."""
     from vivit_jax.data.layouts.base import Clip
-    from vivit_jax.data.layouts.frames import segment
+    from vivit_jax.data.layouts.image_sequences import segment
     from vivit_jax.data.preparation.journal import Journal
     from vivit_jax.data.preparation.transcode import transcode
 

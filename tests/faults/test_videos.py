@@ -15,7 +15,7 @@ from vivit_jax.errors import UserError
 
 
 def stored(path):
-    return transcode(Clip(path.name, "train", "x", path), 256)
+    return transcode(Clip(path.name, "train", "x", path), 256).facts
 
 
 @pytest.mark.fault(

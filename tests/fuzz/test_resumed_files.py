@@ -18,7 +18,7 @@ from system_limits import largest_file
 from vivit_jax.config import resolve
 from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.preparation.journal import Journal
-from vivit_jax.data.preparation.transcode import Transcoded
+from vivit_jax.data.preparation.transcode import Facts, Transcoded
 from vivit_jax.errors import UserError
 from vivit_jax.inference.row_files import open_rows
 from vivit_jax.inference.rows import RowsOfModel
@@ -39,7 +39,7 @@ def jobs(folder):
 def finished(tmp_path_factory):
     """A journal of three jobs, and what they made."""
     folder = tmp_path_factory.mktemp("journal")
-    made = [[Transcoded(name.encode() * 40, 4, Fraction(25, 2), 16, 16, ("rotated",), "0" * 64)] for name in "abc"]
+    made = [[Transcoded(name.encode() * 40, Facts(4, Fraction(25, 2), 16, 16, ("rotated",), 40, "0" * 64))] for name in "abc"]
     with Journal(folder / "done", 32) as journal:
         for job, videos in zip(jobs(folder), made, strict=True):
             job[0].source.touch()

@@ -59,9 +59,9 @@ def test_a_mutated_video_is_read_or_refused(folder, container, changes):
         refused(error, path)
     try:
         stored = transcode(Clip(path.name, "train", "x", path), 32, LIMITS)
-        frames = decode_frames(stored.video, range(stored.frames))
+        frames = decode_frames(stored.video, range(stored.facts.frames))
         assert frames.dtype == np.uint8
-        assert len(frames) == stored.frames
+        assert len(frames) == stored.facts.frames
     except UserError as error:
         refused(error, path)
     assert time.process_time() - started < 30

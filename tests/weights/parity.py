@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.conversion import ConversionOptions
 from vivit_jax.weights.convert import convert
 from vivit_jax.weights.vit.backbone import SourceOptions
 from vivit_jax.weights.vit.source import read_source
@@ -37,6 +38,6 @@ def image_logits(path, image, classes, **init):
         "tubelet": (1, *backbone.patch),
         "num_classes": classes,
     }
-    pretrained = convert(path, model, InitConfig(**init), head="keep" if classes else "fresh").pretrained
+    pretrained = convert(path, model, InitConfig(**init), ConversionOptions(head="keep" if classes else "fresh")).pretrained
     video = image.numpy().transpose(0, 2, 3, 1)[:, None]
     return np.asarray(jax.jit(pretrained.model.apply)(pretrained.variables, video)), pretrained

@@ -98,7 +98,7 @@ def test_old_names_and_new_are_the_same_model(tmp_path, options):
     backbone, plain = (read_source(tmp_path / name, SourceOptions()) for name in ("vit.npz", "plain.npz"))
     for path, array in plain.params.items():
         np.testing.assert_array_equal(backbone.params[path], array)
-    assert bool(backbone.headless) == ("pre_logits" in options)
+    assert bool(backbone.why_headless) == ("pre_logits" in options)
 
 
 @pytest.mark.parametrize("scanned", [False, True])

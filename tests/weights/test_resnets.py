@@ -16,6 +16,7 @@ from vivit_jax import cli
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import make_config
 from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.conversion import ConversionOptions
 from vivit_jax.weights.convert import convert
 from vivit_jax.weights.initialise import initialise
 from vivit_jax.weights.layers import flatten_variables
@@ -92,7 +93,7 @@ def test_a_still_video_has_the_features_of_its_image(tmp_path, library, name, ar
         model.fc = torch.nn.Identity()
         pretrained = convert(path, asked, InitConfig()).pretrained
     else:
-        pretrained = convert(path, asked | {"num_classes": 1000}, InitConfig(), head="keep").pretrained
+        pretrained = convert(path, asked | {"num_classes": 1000}, InitConfig(), ConversionOptions(head="keep")).pretrained
     with torch.no_grad():
         assert relative_error(jax.jit(pretrained.model.apply)(pretrained.variables, video), model(image).numpy()) < 1e-5
     assert pretrained.preprocess.mean == (0.485, 0.456, 0.406)

@@ -30,10 +30,9 @@ from vivit_jax.files import read_list
 from vivit_jax.models.families import family_of
 from vivit_jax.weights import config as choices
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.conversion import Conversion
+from vivit_jax.weights.conversion import Conversion, ConversionOptions
 from vivit_jax.weights.convert import FORMATS, MODEL_OPTIONS, convert
 from vivit_jax.weights.layers import flatten
-from vivit_jax.weights.model_dir import save_pretrained
 from vivit_jax.weights.vit.convert import STRIDE
 
 ONLY_OF = {"factorised_encoder": ("temporal_layers",), "factorised_self_attention": ("attention_order", "temporal_attention")}
@@ -146,23 +145,11 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.source,
         {name: getattr(arguments, name, None) for name in MODEL_OPTIONS},
         InitConfig(format=arguments.format, tubelet=arguments.tubelet_init, **{name: getattr(arguments, name) for name in INIT_OPTIONS}),
-        head=arguments.head,
-        stride=arguments.stride,
-        resize=arguments.resize,
-        labels=_read_labels(arguments.labels),
-        seed=arguments.seed,
+        ConversionOptions(arguments.head, arguments.stride, arguments.resize, _read_labels(arguments.labels), arguments.seed),
     )
     done = conversion.pretrained
     _warn_of_unused(arguments, getattr(done.model.config, "factorisation", None))
-    save_pretrained(
-        arguments.to,
-        done.model.config,
-        done.variables,
-        done.preprocess,
-        done.labels or None,
-        multi_label=done.multi_label,
-        average=done.average,
-    )
+    done.save(arguments.to)
     print_report(conversion, arguments.source, arguments.to)
 
 

@@ -17,8 +17,9 @@ from vivit_jax.commands.arguments import is_given, number, positive, refuse_unus
 from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts import LAYOUTS, Reading
 from vivit_jax.data.layouts.splitting import Shares, percentages
-from vivit_jax.data.preparation.place import REPORT, local_folder
+from vivit_jax.data.preparation.place import local_folder
 from vivit_jax.data.preparation.prepare import SHORT_SIDE, SHOWN, Summary, prepare
+from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.errors import UserError, printable
 
 FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes

@@ -16,7 +16,7 @@ from vivit_jax.data.video.geometry import Framer
 
 
 def kept_decoded(records: Sequence[Record], gigabytes: float, split: str) -> Sequence[Record]:
-    """`DecodedRecords` of a split; its records as they are, told in a warning, if their frames take more than `gigabytes` (10^9 bytes)."""
+    """The `DecodedRecords` of a split; with a warning `records` themselves, if their frames take more than `gigabytes` (10^9 bytes)."""
     known, sizes, taken = [], [], 0
     for record in records:
         known.append(record | {"video": b""})
@@ -32,9 +32,9 @@ def kept_decoded(records: Sequence[Record], gigabytes: float, split: str) -> Seq
 
 
 class DecodedRecords(Sequence):
-    """Records whose `video` is all its frames, uint8 (t, h, w, 3), not to be written to, decoded when they are first asked for.
+    """Records whose `video` is its frames, read-only uint8 (t, h, w, 3), which are decoded when a record is first asked for.
 
-    The memory is taken as it fills, and given back once no process holds it, however each ends.
+    The system gives memory as it fills, and takes it back when the last process that holds it has ended.
     """
 
     def __init__(self, records: Sequence[Record], known: Sequence[Record], sizes: Sequence[int]) -> None:

@@ -61,17 +61,10 @@ class DataConfig:
         check_sampling(self.rate, self.sampling, self.padding)
         if self.sampling == "segments" and (self.rate is not None or self.padding != "loop"):
             raise UserError("data.sampling segments spreads a clip over the whole video: data.rate and data.padding have no effect with it")
-        readers, processes = 1 if self.readers is None else self.readers, self.processes or 0
-        for name, value, least in (
-            ("stride", self.stride, 1),
-            ("resize", self.resize, 1),
-            ("readers", readers, 1),
-            ("processes", processes, 0),
-        ):
-            if value < least:
-                raise UserError(f"data.{name} must be at least {least}, got {value}")
-        if self.cache_gigabytes < 0:
-            raise UserError(f"data.cache_gigabytes must be at least 0, got {self.cache_gigabytes}")
+        for field, least in (("stride", 1), ("resize", 1), ("readers", 1), ("processes", 0), ("cache_gigabytes", 0)):
+            value = getattr(self, field)
+            if value is not None and value < least:
+                raise UserError(f"data.{field} must be at least {least}, got {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,13 +121,11 @@ class AugmentConfig:
             raise UserError("augment.random_resized_crop is instead of augment.scale_jitter: set one of them to None")
         if not 0 < self.colour_strength <= 2.5:
             raise UserError(f"augment.colour_strength must be above 0 and at most 2.5, got {self.colour_strength}")
-        for field in ("shift", "randaugment_layers", "randaugment_magnitude"):
-            if getattr(self, field) < 0:
-                raise UserError(f"augment.{field} must be at least 0, got {getattr(self, field)}")
+        for field, least in (("shift", 0), ("randaugment_layers", 0), ("randaugment_magnitude", 0), ("repeats", 1)):
+            if getattr(self, field) < least:
+                raise UserError(f"augment.{field} must be at least {least}, got {getattr(self, field)}")
         if not 0 <= self.rotation <= 180:
             raise UserError(f"augment.rotation must be an angle of 0 to 180 degrees, got {self.rotation}")
-        if self.repeats < 1:
-            raise UserError(f"augment.repeats must be at least 1, got {self.repeats}")
 
     @property
     def changes_colours(self) -> bool:

@@ -11,7 +11,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
-from vivit_jax.data.disjoint_sets import DisjointSets
 from vivit_jax.errors import UserError
 
 MARK = "@"
@@ -133,14 +132,17 @@ def clip_groups(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, st
 
 def _merged(groups: Sequence[str], contents: Sequence[str | None]) -> list[str]:
     """Merges groups that share a file's contents, directly or through other groups, under the first of their names."""
-    joined = DisjointSets()
+    from scipy.cluster.hierarchy import DisjointSet  # not at the top: every process that reads clips would wait for it
+
+    joined = DisjointSet(("group", group) for group in groups)
     for group, content in zip(groups, contents, strict=True):
         if content is not None:
-            joined.join(("content", content), ("group", group))
+            joined.add(("content", content))
+            joined.merge(("content", content), ("group", group))
     first: dict[Hashable, str] = {}
     for group in sorted(set(groups)):
-        first.setdefault(joined.root(("group", group)), group)
-    return [first[joined.root(("group", group))] for group in groups]
+        first.setdefault(joined["group", group], group)
+    return [first[joined["group", group]] for group in groups]
 
 
 class Subset(Sequence):

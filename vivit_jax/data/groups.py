@@ -1,4 +1,4 @@
-"""Which videos share an origin, and so are not independent evidence: as `vivit prepare` stored it, or as a list says."""
+"""Groups videos of a common origin, which are not independent evidence, as `vivit prepare` stored them or as a list says."""
 
 import csv
 import io
@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.preparation import listing
-from vivit_jax.data.preparation.place import REPORT
+from vivit_jax.data.preparation_report import reported
 from vivit_jax.errors import UserError
-from vivit_jax.files import read_json, read_list
+from vivit_jax.files import read_list
 
 NAMES = ("name", "path", "file", "video")  # columns that may hold the videos' names, the likeliest first
 GROUP = "group"
@@ -69,12 +69,8 @@ def without_segment(name: str) -> str:
 
 def stored_groups(dataset: VideoDataset) -> Mapping[str, str] | None:
     """Maps the name of each video to its group, as `vivit prepare` stored them; None if the data set has no groups."""
-    try:
-        groups = read_json(dataset.path / REPORT).get("groups")
-    except (OSError, ValueError, AttributeError):
-        return None
-    valid = isinstance(groups, dict) and groups and all(isinstance(group, str) for group in groups.values())
-    return groups if valid else None
+    groups = reported(dataset.path, "groups", dict)
+    return groups if groups and all(isinstance(group, str) for group in groups.values()) else None
 
 
 def listed_groups(path: pathlib.Path, column: str | None = None) -> Mapping[str, str]:

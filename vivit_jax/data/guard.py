@@ -1,6 +1,6 @@
-"""Reading videos that nobody has looked at: in processes of their own, each with a limit of time and of memory.
+"""Reads videos of unknown origin in worker processes, each with a limit of time and of memory.
 
-FFmpeg decodes what it is given, and a file made for it can hang it or eat memory. Here that costs one process, and one line for its video.
+A file made for it can hang FFmpeg or exhaust its memory. That costs one worker process here, and a one-line error for the video.
 """
 
 from collections.abc import Callable, Iterable, Iterator

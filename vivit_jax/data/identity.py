@@ -1,4 +1,4 @@
-"""What tells one data set from another, as plain JSON: kept in checkpoints and models, compared when a run goes on."""
+"""The identity of a data set as plain JSON, which checkpoints and models keep, and which is compared when a run goes on."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Mapping
 
 from vivit_jax.data.manifest import SHARD, Manifest
+from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.errors import printable
 from vivit_jax.files import sha256
 from vivit_jax.heads import Labels, by_head
@@ -59,8 +60,6 @@ def _label_differences(before: list, now: list) -> str | None:
 
 def _digest_of_files(folder: pathlib.Path) -> str:
     """For a data set without a manifest: of its metadata, and of the names and sizes of its shards."""
-    files = [
-        path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".") and path.name != "preparation.json"
-    ]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".") and path.name != REPORT]
     facts = {path.name: path.stat().st_size if SHARD.fullmatch(path.name) else sha256(path) for path in files}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Makes what a batch is stacked from out of one record: the random clip of a training position, or the views of a video to evaluate."""
+"""Makes one row of a batch from a record: a random clip to train on, or the views of a video to evaluate."""
 
 import dataclasses
 import math

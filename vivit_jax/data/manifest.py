@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vivit_jax.atomic import write_json
+from vivit_jax.data.preparation_report import reported
 from vivit_jax.errors import UserError
 from vivit_jax.files import read_json, sha256
 from vivit_jax.heads import Labels
@@ -82,7 +83,8 @@ def read(folder: pathlib.Path) -> Manifest | None:
     """
     path = folder / MANIFEST
     if not path.exists():
-        _check_never_had_one(folder)
+        if reported(folder, "manifest", bool) or (folder / HASHES).exists():
+            raise damaged(path, "the file is gone")
         return None
     try:
         outer = read_json(path)
@@ -138,16 +140,6 @@ def _feed(digest: "hashlib._Hash", value: object) -> None:
 def damaged(path: pathlib.Path, what: str) -> UserError:
     """The error for a file of a data set that is not as it was written."""
     return UserError(f"{path} is damaged ({what}): copy it again, or make the data set again by `vivit prepare ... --overwrite`")
-
-
-def _check_never_had_one(folder: pathlib.Path) -> None:
-    """`preparation.json` says whether there was a manifest."""
-    try:
-        had = read_json(folder / "preparation.json").get("manifest")
-    except (OSError, ValueError, AttributeError):
-        had = (folder / HASHES).exists()
-    if had or (folder / HASHES).exists():
-        raise damaged(folder / MANIFEST, "the file is gone")
 
 
 def _check_file(path: pathlib.Path, size: int, digest: str | None) -> None:

@@ -22,7 +22,7 @@ from vivit_jax.data.cache import kept_decoded
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import Record
 from vivit_jax.data.loading import Batch, EvaluationViewLoader, TrainingClipLoader
-from vivit_jax.data.readers import Readers, begin_worker, evaluation_readers, leave_cpus_to_readers, training_readers
+from vivit_jax.data.readers import Readers, begin_worker, choose_readers, leave_cpus_to_readers
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -62,7 +62,7 @@ def training_batches(
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
     load = TrainingClipLoader(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)
-    return TrainingBatches(clips, training_readers(data, batch_size, preprocess.clip_bytes), batch_size)
+    return TrainingBatches(clips, choose_readers(data, batch_size, preprocess.clip_bytes), batch_size)
 
 
 def check_repeats(batch_size: int, augment: AugmentConfig) -> None:
@@ -170,7 +170,7 @@ class EvaluationBatches:
     def readers(self) -> Readers:
         """The threads and processes that would read if a pass began now: other readers may hold shared memory."""
         clips = self._load.views[0] * self.examples // self._shard[1]
-        return evaluation_readers(self._data, self._batch_size, self._load.video_bytes, clips)
+        return choose_readers(self._data, self._batch_size, self._load.video_bytes, clips=clips)
 
     def __iter__(self) -> Iterator[Batch]:
         """A pass over the split. Raises `UserError` for a video that cannot be read, and for a worker that died."""

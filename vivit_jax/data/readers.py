@@ -6,6 +6,7 @@ GPUs and TPUs, while a model on CPUs is slower than a few threads. docs/performa
 """
 
 import dataclasses
+import math
 import multiprocessing
 import os
 import shutil
@@ -49,32 +50,17 @@ class Readers:
     piece: int = 1
 
 
-def training_readers(data: DataConfig, batch_size: int, clip_bytes: int) -> Readers:
-    """Chooses who reads training clips: for a GPU or TPU, one process for each CPU if there are enough CPUs and memory.
+def choose_readers(data: DataConfig, batch_size: int, row_bytes: int, *, clips: float = math.inf) -> Readers:
+    """Chooses who reads batches: for a GPU or TPU, one process for each CPU if there are enough CPUs and memory, else threads.
 
     Args:
       data: its `readers` and `processes` are used if they are given.
-      batch_size: clips in a batch on this host.
-      clip_bytes: the size of one clip.
+      batch_size: rows of a batch on this host.
+      row_bytes: the size of one row: a clip to train on, or all views of a video to evaluate.
+      clips: how many clips are read on this host, without end in training; processes do not repay their start for fewer than `LARGE_SPLIT`.
     """
-    return _readers(data, batch_size, clip_bytes, worth_processes=True)
-
-
-def evaluation_readers(data: DataConfig, batch_size: int, video_bytes: int, clips: int) -> Readers:
-    """Chooses who reads the videos of a split once: as in training, but by processes only if they repay their start.
-
-    Args:
-      data: its `readers` and `processes` are used if they are given; its cache is for the training split alone.
-      batch_size: videos in a batch on this host.
-      video_bytes: the size of all views of one video.
-      clips: how many clips are decoded on this host.
-    """
-    return _readers(data, batch_size, video_bytes, worth_processes=clips >= LARGE_SPLIT)
-
-
-def _readers(data: DataConfig, batch_size: int, row_bytes: int, *, worth_processes: bool) -> Readers:
     piece = max(size for size in range(1, batch_size + 1) if batch_size % size == 0 and (size == 1 or size * row_bytes <= PIECE_BYTES))
-    if data.processes is not None or data.readers is not None or not worth_processes:
+    if data.processes is not None or data.readers is not None or clips < LARGE_SPLIT:
         return dataclasses.replace(given_readers(data), piece=piece)
     processes = min(available_cpus(), PROCESSES_A_DEVICE * _accelerators(), _free_shared_memory() // (PIECES_A_WORKER * piece * row_bytes))
     return Readers(1, processes, piece) if processes > MOST_THREADS else given_readers(data)

@@ -1,4 +1,4 @@
-"""Which videos are meant by what a person names: files, folders, patterns, and lists of these."""
+"""Finds the videos that a person names by files, folders, patterns, and lists of these."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ Path = str | os.PathLike
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What was found.
+    """The videos that were found.
 
     Attributes:
       videos: their paths, in the order named; those of a folder or pattern sorted.

@@ -11,10 +11,9 @@ from vivit_jax import console
 from vivit_jax.data.dataset import VideoDataset
 from vivit_jax.data.folds import split_and_folds
 from vivit_jax.data.preparation.outcome import NO_LABEL
-from vivit_jax.data.preparation.place import REPORT
+from vivit_jax.data.preparation_report import reported
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.drawing import SHEET_FRAMES, contact_sheet
-from vivit_jax.files import read_json
 
 SHEET_ROWS = 24
 
@@ -71,9 +70,8 @@ def _some_frames(record: dict) -> np.ndarray:
 def refused_clips(dataset: VideoDataset, split: str) -> int:
     """How many clips of a split, or of the splits in an expression, were refused when the data set was prepared; 0 if nothing says."""
     try:
-        refused = read_json(dataset.path / REPORT)["refused"]
-        of_splits = [row[0] for row in refused]
-    except (OSError, ValueError, LookupError, TypeError):
+        of_splits = [row[0] for row in reported(dataset.path, "refused", list) or ()]
+    except (LookupError, TypeError):
         return 0
     names = {part.partition("[")[0] for part in split_and_folds(dataset.resolve(split))[0].split("+")}
     return sum("all" in names or name in names for name in of_splits)

@@ -36,7 +36,7 @@ def places(path: pathlib.Path, file_format: str) -> Iterator[int]:
       UserError: if the file is missing, cut off or damaged where it tells the lengths of its examples.
     """
     if file_format == "array_record":
-        with _told(path):
+        with _naming_damage(path):
             yield from range(len(_array_record(path)))
         return
     with _opened(path) as file:
@@ -56,7 +56,7 @@ def read_example(path: pathlib.Path, file_format: str, place: int, names: Collec
     """
     if file_format == "array_record":
         return read_whole_example(path, file_format, place, names)
-    with _opened(path) as file, _told(path):
+    with _opened(path) as file, _naming_damage(path):
         file.seek(place)
         size = _size(file, path, os.fstat(file.fileno()).st_size)
         return _values(file, file.tell() + size, names)
@@ -68,13 +68,14 @@ def read_whole_example(path: pathlib.Path, file_format: str, place: int, names: 
     Raises:
       UserError: naming the file, if there is no example, or another than was written.
     """
-    with _told(path):
+    with _naming_damage(path):
         example = _array_record(path)[place] if file_format == "array_record" else _checked(path, place)
         return _values(io.BytesIO(example), len(example), names)
 
 
 @contextlib.contextmanager
-def _told(path: pathlib.Path) -> Iterator[None]:
+def _naming_damage(path: pathlib.Path) -> Iterator[None]:
+    """Turns what a library raises for a damaged file into a `UserError` that names it."""
     try:
         yield
     except UserError:  # which is a ValueError

@@ -9,9 +9,9 @@ UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "min": 60.0, "h": 3600.0}
 DURATION = re.compile(r"([\d:.]+?)\s*(ms|s|min|h|)")
 
 
-def number(seconds: float) -> str:
-    """Seconds as text for a clip's name."""
-    return f"{seconds:.15g}"
+def plain_number(value: float) -> str:
+    """Seconds or the number of a frame as text for a clip's name."""
+    return f"{value:.15g}"
 
 
 def duration(text: str) -> float:

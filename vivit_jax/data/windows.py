@@ -12,9 +12,8 @@ import numpy as np
 
 from vivit_jax.data.sampling import check_views, evaluation_clips
 from vivit_jax.data.times import clock
-from vivit_jax.data.video.decoder import frame_rate
+from vivit_jax.data.video.frame_rates import frame_rate, shown_at, tick_count
 from vivit_jax.data.video.geometry import resize, scaled_size, spatial_crops
-from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.data.video.streaming import STANDARD_INPUT, StreamedVideo, open_stream
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess, Views

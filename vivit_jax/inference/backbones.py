@@ -39,7 +39,7 @@ def bare_backbone(pretrained: Pretrained) -> Pretrained:
     if not isinstance(config, ProbeConfig):
         return without_head(pretrained)
     flat = {path.replace(BACKBONE, "", 1): leaf for path, leaf in flatten_variables(pretrained.variables).items() if BACKBONE in path}
-    variables = unflatten_variables(flat, scan_layers=config.scan_layers)
+    variables = unflatten_variables(flat, config)
     return dataclasses.replace(pretrained, model=build(config.model), variables=variables, labels=(), multi_label=False)
 
 
@@ -57,5 +57,5 @@ def as_probe(
         for name, leaf in flatten_variables(backbone.variables).items()
         for collection, _, path in [name.rpartition(":")]
     }
-    variables = unflatten_variables(flat | dict(head or {}), scan_layers=config.scan_layers)
+    variables = unflatten_variables(flat | dict(head or {}), config)
     return Pretrained(build(config), variables, backbone.preprocess, labels, multi_label)

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from vivit_jax.data.guard import guarded
 from vivit_jax.data.sampling import frames_once, views_of_video
+from vivit_jax.data.video.frame_rates import shown_at, tick_count
 from vivit_jax.data.video.reader import probe
-from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.data.windows import middle_clip
 from vivit_jax.errors import UserError, unknown_name
 from vivit_jax.heads import by_head

@@ -131,7 +131,7 @@ def _with_head_in_order(start: Initialisation, variables: Any, labels: Labels, s
         if numbers != sorted(numbers):
             flat |= {path: leaf[..., numbers] for path, leaf in flat.items() if path.startswith(f"{module}/")}
             lines.append(ReportLine(module, source, "its classes put in the order of the data set, by name"))
-    return unflatten_variables(flat, scan_layers=getattr(start.model, "scan_layers", False)), lines
+    return unflatten_variables(flat, start.model), lines
 
 
 def _with_classes(experiment: Experiment, labels: Labels) -> Any:

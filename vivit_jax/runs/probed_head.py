@@ -57,5 +57,5 @@ def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: A
     layers = {name: fitted.head.layer for name, fitted in heads.items()}
     flat = flatten_variables(variables) | head_variables(experiment.model, layers)
     done = f"logistic regression on the features of {len(train.features)} videos"
-    variables = unflatten_variables(flat, scan_layers=getattr(experiment.model, "scan_layers", False))
+    variables = unflatten_variables(flat, experiment.model)
     return variables, ReportLine("head", data.train_split, done)

@@ -216,4 +216,4 @@ def _mean(total: Flat, count: int) -> Flat:
 
 
 def _tree(first: Pretrained, flat: Flat) -> dict:
-    return unflatten_variables(flat, scan_layers=getattr(first.model.config, "scan_layers", False))
+    return unflatten_variables(flat, first.model.config)

@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping
 
 from vivit_jax.errors import unknown_name
-from vivit_jax.heads import Labels
 from vivit_jax.models.resnet3d.config import ARCHITECTURES as RESNETS
 from vivit_jax.models.vivit.config import ATTENTION_ORDERS, FACTORISATIONS, POOLS, TOKENIZERS
 from vivit_jax.models.x3d.config import ARCHITECTURES as X3DS
@@ -49,13 +48,7 @@ def convert(
     source: str | os.PathLike,
     model: Mapping[str, object],
     init: InitConfig,
-    *,
-    head: str | None = None,
-    stride: int | None = None,
-    resize: int | None = None,
-    labels: Labels | None = None,
-    seed: int = 0,
-    image_models: bool = True,
+    options: ConversionOptions | None = None,
 ) -> Conversion:
     """A ViViT of any vision transformer, a ResNet over time and space of any ResNet, or an X3D of pytorchvideo's.
 
@@ -63,18 +56,13 @@ def convert(
       source: a file, a directory or `hf://org/name`.
       model: fields of `ViViTConfig`, `ResNet3DConfig` or `X3DConfig` among `MODEL_OPTIONS`; what is left out is the source's.
       init: how the source is read and made to fit; its `source` and `head` are not used.
-      head: `keep` or `fresh`; None keeps a video model's if the classes are the same.
-      stride: source frames between two frames of a clip; None is the source's, or 2.
-      resize: short side in pixels before the crop; None is the source's, or 8/7 of the crop's.
-      labels: class names; None takes the source's if its head is kept.
-      seed: seeds the weights that the source lacks.
-      image_models: whether the source may be an image model.
+      options: what else the caller asks for; None is the defaults.
 
     Raises:
       UserError: naming what cannot be read, what the caller must say, or what does not fit.
     """
     model = {name: value for name, value in model.items() if value is not None}
-    options = ConversionOptions(head=head, stride=stride, resize=resize, labels=labels, seed=seed, image_models=image_models)
+    options = options or ConversionOptions()
     path = local_path(source)
     tensors = None if is_own(path, init.format) else read_tensors(path)
     for source_of, family in CONVOLUTIONAL:
@@ -108,4 +96,4 @@ def from_pretrained(source: str | os.PathLike, **options: object) -> Pretrained:
             raise unknown_name("option of from_pretrained", name, (*MODEL_OPTIONS, *init_options))
     model = {name: value for name, value in options.items() if name in MODEL_OPTIONS}
     init = InitConfig(**{name: value for name, value in options.items() if name in init_options})
-    return convert(path, model, init, image_models=False).pretrained
+    return convert(path, model, init, ConversionOptions(image_models=False)).pretrained

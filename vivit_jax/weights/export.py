@@ -27,7 +27,7 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | N
       pretrained: the model.
       to: `hugging_face`, `onnx`, `pytorchvideo`, `stablehlo` or `torchvision`.
       out: the directory to make; for `torchvision` and `pytorchvideo` a file; for `onnx` either.
-      batch: for `onnx`, clips that the model takes at once; None for any number.
+      batch: the clips that an `onnx` model takes at once; None for any number.
 
     Returns:
       What the user should know of the export, if there is anything.

@@ -32,7 +32,7 @@ def without_head(pretrained: Pretrained) -> Pretrained:
     config = dataclasses.replace(pretrained.model.config, num_classes=None)
     flat = flatten_variables(pretrained.variables)
     kept = {path: flat[path] for path in variable_shapes(config)}
-    variables = unflatten_variables(kept, scan_layers=getattr(config, "scan_layers", False))
+    variables = unflatten_variables(kept, config)
     return dataclasses.replace(pretrained, model=build(config), variables=variables, labels=(), multi_label=False)
 
 
@@ -47,7 +47,7 @@ def with_heads(
     counts = {name: len(names) for name, names in by_head(labels).items()}
     config = dataclasses.replace(pretrained.model.config, num_classes=counts.get("", counts))
     flat = flatten_variables(without_head(pretrained).variables) | head_variables(config, heads)
-    variables = unflatten_variables(flat, scan_layers=getattr(config, "scan_layers", False))
+    variables = unflatten_variables(flat, config)
     provenance = None if provenance is None else dict(provenance)
     return Pretrained(build(config), variables, pretrained.preprocess, labels, multi_label, provenance)
 

@@ -11,6 +11,7 @@ import re
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.weights.hub_cache import HUB, why_unreachable
 from vivit_jax.weights.model_json import CONFIG, PREPROCESS, WEIGHTS
+from vivit_jax.weights.tensor_files import first_line
 
 CARD = "README.md"
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -42,11 +43,11 @@ def push(
 
     Args:
       path: the model directory, which was loaded without an error.
-      repository: as `repository_named` gives it.
+      repository: the name that `repository_named` gives.
       card: the text of its README.md, which replaces an older one.
       private: whether a new repository can be seen by its owners alone; an older one must be so.
       revision: the branch, made if there is none; None is `main`.
-      message: of the commit.
+      message: the message of the commit; None names the directory.
 
     Returns:
       The commit's address.
@@ -75,6 +76,5 @@ def push(
             revision=revision,
         )
     except Exception as error:  # the hub's own, of httpx or requests by version, and of an upload's storage
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{HUB}{repository} cannot be pushed: {in_one_line(reason)}") from None
+        raise UserError(f"{HUB}{repository} cannot be pushed: {in_one_line(first_line(error))}") from None
     return done.commit_url

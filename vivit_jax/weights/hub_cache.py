@@ -6,6 +6,7 @@ import re
 
 from vivit_jax.errors import UserError
 from vivit_jax.weights.model_json import CONFIG, PREPROCESS
+from vivit_jax.weights.tensor_files import first_line
 from vivit_jax.weights.tensors import DIRECTORY_FILES, shard_map
 
 HUB = "hf://"
@@ -54,7 +55,7 @@ def _from_hub(source: str, repository: str, revision: str | None) -> pathlib.Pat
             for name in sorted(set(shard_map(weights).values())):
                 fetch(name)
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
-        raise UserError(f"{source} cannot be fetched: {str(error).strip().splitlines()[0]}") from None
+        raise UserError(f"{source} cannot be fetched: {first_line(error)}") from None
     return weights.parent
 
 

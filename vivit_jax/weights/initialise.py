@@ -35,9 +35,9 @@ class Initialisation:
     Attributes:
       model: the configuration asked for, with what the source decides, such as its activation.
       variables: `params` and the other collections of `model`, NumPy arrays, stacked if it scans its layers.
-      mean: per RGB channel, of pixels in [0, 1], that the weights expect.
-      std: per RGB channel, of pixels in [0, 1], that the weights expect.
-      report: for each group of parameters, where it came from and what was done to it.
+      mean: the mean of each RGB channel that the weights expect, for pixels in [0, 1].
+      std: the standard deviation of each RGB channel that the weights expect, for pixels in [0, 1].
+      report: where each group of parameters came from, and what was done to it.
       labels: the names of the classes of a head that was kept, or of each of several; None where nothing names them.
     """
 
@@ -55,7 +55,7 @@ def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initiali
     Args:
       model: what is to be trained.
       init: the source, and how it is made to fit.
-      key: of everything random.
+      key: the random key of what no source gives.
 
     Raises:
       UserError: if the source cannot be read or cannot become `model`.
@@ -65,7 +65,7 @@ def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initiali
             return importlib.import_module(SOURCES[model.family]).initialise(model, init, key)
         return from_model_dir(model, init, key)
     model = _with_overrides(model, init)
-    variables = unflatten_variables(fresh_variables(model, key), scan_layers=getattr(model, "scan_layers", False))
+    variables = unflatten_variables(fresh_variables(model, key), model)
     return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (ReportLine("all", "-", "random"),))
 
 
@@ -114,7 +114,7 @@ def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Init
     fresh = [path for path in expected if path.startswith("head")] if init.head != "keep" else []
     values |= fresh_variables(model, key, fresh)
     check_parameters({path: array.shape for path, array in values.items()}, expected, str(init.source))
-    variables = unflatten_variables({path: values[path] for path in expected}, scan_layers=getattr(model, "scan_layers", False))
+    variables = unflatten_variables({path: values[path] for path in expected}, model)
     copied = ReportLine("all but the head" if fresh else "all", str(init.source), "copied")
     report = (copied, ReportLine("head", "-", "random")) if fresh else (copied,)
     mean, std = init.mean or source.preprocess.mean, init.std or source.preprocess.std

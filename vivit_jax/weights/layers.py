@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from vivit_jax.models.families import ModelConfig
+
 BLOCK = re.compile(r"block_(\d+)")
 
 COLLECTION = ":"  # between a collection's name and a path in it
@@ -65,8 +67,9 @@ def flatten_variables(variables: Mapping) -> dict:
     }
 
 
-def unflatten_variables(flat: Mapping, *, scan_layers: bool = False) -> dict:
-    """The inverse of `flatten_variables`."""
+def unflatten_variables(flat: Mapping, config: ModelConfig | None = None) -> dict:
+    """The inverse of `flatten_variables`; layers are stacked if the model of `config` scans them."""
+    scan_layers = getattr(config, "scan_layers", False)
     collections: dict[str, dict] = {"params": {}}
     for name, leaf in flat.items():
         collection, _, path = name.rpartition(COLLECTION)

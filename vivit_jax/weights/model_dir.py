@@ -106,7 +106,7 @@ def save_pretrained(
 
     Args:
       path: the directory to make.
-      model_config: the model's.
+      model_config: the configuration of the model.
       variables: `params` and the other collections of the model, stacked or layer by layer.
       preprocess: how a video becomes the model's input.
       labels: class names in the order of the logits (a table by head for several heads); None names them LABEL_0, LABEL_1, ...
@@ -215,7 +215,7 @@ def _load(path: pathlib.Path) -> Pretrained:
             f"accept the edit, delete the line contents_sha256 of {CONFIG}"
         )
     flat = _read_weights(path / WEIGHTS, model_config, config.get("weights_sha256"))
-    variables = unflatten_variables(flat, scan_layers=getattr(model_config, "scan_layers", False))
+    variables = unflatten_variables(flat, model_config)
     provenance = config.get("provenance")
     if not isinstance(provenance, dict | None):
         raise UserError(f"{path / CONFIG}: provenance must be a JSON object, got {type(provenance).__name__}")

@@ -8,7 +8,7 @@ class ReportLine:
     """A line of the report.
 
     Attributes:
-      name: a group of parameters of the model; in parentheses what is none, such as `(config)`.
+      name: the name of a group of the model's parameters, or of something else in parentheses, such as `(config)`.
       source: where they came from; `-` for nowhere.
       done: what was done to them.
     """

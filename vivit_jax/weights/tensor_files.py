@@ -43,8 +43,8 @@ QUANTISED = "quantised models cannot be read"
 
 
 @contextlib.contextmanager
-def damage_told(what: str) -> Iterator[None]:
-    """Makes a library's error on damaged data the user's: `what`, and why."""
+def naming_damage(what: str) -> Iterator[None]:
+    """Turns what a library raises for damaged data into a `UserError` that begins with `what`."""
     try:
         yield
     except UserError:
@@ -62,8 +62,8 @@ class Tensors(Mapping[str, np.ndarray]):
 
     Attributes:
       path: the file or directory they come from.
-      shapes: of each tensor, by name.
-      taken: the key of a training checkpoint that they were under, where it holds other weights too; else empty.
+      shapes: the shape of each tensor, by name.
+      taken: the key of a training checkpoint under which they lay, if it holds other weights too; else empty.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Tensors(Mapping[str, np.ndarray]):
         self._read = read
 
     def __getitem__(self, name: str) -> np.ndarray:
-        with damage_told(f"{self.path}: {name} cannot be read"):
+        with naming_damage(f"{self.path}: {name} cannot be read"):
             value = np.asarray(self._read(name))
         if value.dtype not in FLOATS:
             raise UserError(f"{self.path}: {name} is of type {value.dtype}, and weights are floating point of 16 to 64 bits: {QUANTISED}")

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from vivit_jax import places
 from vivit_jax.errors import UserError
-from vivit_jax.weights.tensor_files import Tensors, damage_told, read_msgpack, read_npz, read_safetensors
+from vivit_jax.weights.tensor_files import Tensors, naming_damage, read_msgpack, read_npz, read_safetensors
 from vivit_jax.weights.torch_files import read_torch
 from vivit_jax.weights.wrappers import unwrapped
 
@@ -50,7 +50,7 @@ def read_tensors(path: pathlib.Path) -> Tensors:
 def _read_file(path: pathlib.Path) -> Tensors:
     if not path.is_file():
         raise UserError(f"{path} is neither a file nor a folder" if path.exists() else f"{path} does not exist")
-    with damage_told(f"{path} is damaged"):
+    with naming_damage(f"{path} is damaged"):
         kind = _kind(path)
         if kind is None:
             raise UserError(f"{path} is not a .npz, .safetensors, .pth/.bin or Flax msgpack file of weights")

@@ -10,7 +10,7 @@ def refuse_others(arguments: Mapping, plain: Mapping[str, Collection], name: str
 
     Args:
       arguments: what config.json says.
-      plain: by argument, the values that mean a plain network, as an argument that is not given does.
+      plain: the values of each argument that mean a plain network; an argument that is not given means one too.
       name: the source, for the error.
       network: what the weights are read as, such as `a ViViT`.
 

@@ -51,18 +51,12 @@ def random_augmentation(generator: np.random.Generator, augment: AugmentConfig, 
     colours, layers, erasing = generator.spawn(3)
     geometry = random_geometry(generator, augment, short_side, crop)
     volume, rotation = generator.spawn(2)  # last, so that the draws before are those of versions without them
-    operations = random_operations(layers, augment.randaugment_layers, augment.randaugment_magnitude, augment.randaugment_geometric)
-    transforms = (*_random_rotation(rotation, augment), *_random_move(volume, augment), *operations, *_random_erasing(erasing, augment))
-    return Augmentation(geometry, transforms, random_colours(colours, augment))
-
-
-def _random_move(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
-    return [random_move(generator, augment)] if augment.flip_vertical or augment.flip_time or augment.shift else []
-
-
-def _random_rotation(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
-    return [random_rotation(generator, augment)] if augment.rotation else []
-
-
-def _random_erasing(generator: np.random.Generator, augment: AugmentConfig) -> list[ClipTransform]:
-    return [random_erasing(generator)] if generator.random() < augment.erasing else []
+    transforms: list[ClipTransform] = []
+    if augment.rotation:
+        transforms.append(random_rotation(rotation, augment))
+    if augment.flip_vertical or augment.flip_time or augment.shift:
+        transforms.append(random_move(volume, augment))
+    transforms += random_operations(layers, augment.randaugment_layers, augment.randaugment_magnitude, augment.randaugment_geometric)
+    if erasing.random() < augment.erasing:
+        transforms.append(random_erasing(erasing))
+    return Augmentation(geometry, tuple(transforms), random_colours(colours, augment))

@@ -78,10 +78,10 @@ def read_layout(
     try:
         if shares is not None:
             annotations = assign(annotations, shares)
-        told = check(annotations, shared_videos=reading.shared_videos)
+        remarks = check(annotations, shared_videos=reading.shared_videos)
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *told))
+    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *remarks))
 
 
 def check_layout(layout: str, source: str | pathlib.Path | None) -> None:

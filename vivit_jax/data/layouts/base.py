@@ -10,9 +10,10 @@ from fractions import Fraction
 import numpy as np
 
 from vivit_jax.data.splits import USUAL
-from vivit_jax.data.times import number
+from vivit_jax.data.times import plain_number
 from vivit_jax.errors import UserError
 from vivit_jax.files import real_path
+from vivit_jax.heads import Labels
 
 Label = str | None | tuple[str, ...] | Mapping[str, str | None]
 """A class name; a tuple of class names, for a clip that may have several or none; or a class name for each head. None if not known."""
@@ -102,7 +103,7 @@ class Annotations:
     """
 
     clips: Sequence[Clip]
-    labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]
+    labels: Labels
     remarks: tuple[str, ...] = ()
     published: bool = False
     missing: tuple[tuple[str, str], ...] = ()
@@ -208,7 +209,8 @@ def too_few_frames(frames: int, start: float = 0.0, end: float | None = None, le
     counted = f"{frames} frame{'s' if frames != 1 else ''}"
     if not start and end is None:
         return f"it has {counted}, which is not a video"
-    return f"it ends at {length:.2f} s, and from {number(start)} s to {'its end' if end is None else f'{number(end)} s'} it has {counted}"
+    until = "its end" if end is None else f"{plain_number(end)} s"
+    return f"it ends at {length:.2f} s, and from {plain_number(start)} s to {until} it has {counted}"
 
 
 def is_hidden(name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names, is_known
 from vivit_jax.data.layouts.copies import content_groups
-from vivit_jax.data.layouts.frames import video_of
+from vivit_jax.data.layouts.image_sequences import video_of
 from vivit_jax.data.splits import USUAL
 from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError
@@ -42,13 +42,13 @@ def check(annotations: Annotations, *, shared_videos: bool = False) -> tuple[str
         _check_unique(annotations.clips)
     _check_names(annotations.clips)
     contents = content_groups([video for clip in annotations.clips if (video := video_of(clip.source))])
-    told = [
+    remarks = [
         *_check_splits_disjoint(annotations, contents, shared_videos=shared_videos),
         *_copies_with_other_labels(annotations.clips, contents),
         *_lonely_classes(annotations),
         *_unusual_splits(annotations.splits),
     ]
-    return (*told, *(_check_trained(annotations) if "train" in annotations.splits else ()))
+    return (*remarks, *(_check_trained(annotations) if "train" in annotations.splits else ()))
 
 
 def check_splits(splits: Sequence[str]) -> None:
@@ -138,17 +138,15 @@ def _check_splits_disjoint(annotations: Annotations, contents: Mapping[pathlib.P
 
 def _copies_with_other_labels(clips: Sequence[Clip], contents: Mapping[pathlib.Path, str]) -> list[str]:
     """Warns of files of equal contents that have other labels, which no model can tell apart."""
-    seen, told = {}, []
+    seen, pairs = {}, []
     for clip in clips:
         if (video := video_of(clip.source)) and is_known(clip.label):
             first = seen.setdefault((contents[video], clip.start, clip.end, clip.by_frames), clip)
             if first.label != clip.label:
-                told.append(f"{first.name} and {clip.name}")
-    return (
-        [f"warning: {counted(len(told), 'video is a copy', 'videos are copies')} of another, with other labels: {first_of(told)}"]
-        if told
-        else []
-    )
+                pairs.append(f"{first.name} and {clip.name}")
+    if not pairs:
+        return []
+    return [f"warning: {counted(len(pairs), 'video is a copy', 'videos are copies')} of another, with other labels: {first_of(pairs)}"]
 
 
 def _unusual_splits(splits: Sequence[str]) -> Iterator[str]:

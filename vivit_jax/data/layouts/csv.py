@@ -24,8 +24,9 @@ from vivit_jax.data.layouts.checks import groups_in_several_splits
 from vivit_jax.data.layouts.csv_tables import BY_FRAMES, DOCUMENTED, Table, table_of, text_of
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.splits import canonical
-from vivit_jax.data.times import number, seconds
+from vivit_jax.data.times import plain_number, seconds
 from vivit_jax.errors import UserError
+from vivit_jax.heads import Labels
 
 LABELLED = ("train", "val")  # splits that are of no use without labels
 LAST_NUMBER = 10**9  # of a frame
@@ -75,11 +76,11 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     if torn:
         remarks.append(f"warning: {len(torn)} groups of column {reading.group} are in several splits: {', '.join(torn[:10])}")
     annotations = Annotations(clips, _labels(clips, table.heads), (*remarks, *_remarks(table, reading)))
-    told = [UNSCORED.format(source.name, split) for split in annotations.unlabelled]
-    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *told))
+    unscored = [UNSCORED.format(source.name, split) for split in annotations.unlabelled]
+    return dataclasses.replace(annotations, remarks=(*annotations.remarks, *unscored))
 
 
-def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> tuple[str, ...] | dict[str, tuple[str, ...]]:
+def _labels(clips: Sequence[Clip], heads: Sequence[str]) -> Labels:
     if heads:
         return {head: sorted_labels({clip.label[head] for clip in clips} - {None}) for head in heads}
     return sorted_labels({name for clip in clips for name in class_names(clip.label)} - {None})
@@ -108,24 +109,24 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
 
 
 def _clips(table: Table, reading: Reading) -> list[Clip]:
-    missing: list[Missing] = []
-    clips = [_clip(table, line, row, reading, missing) for line, row in table.rows]
+    read = [_clip(table, line, row, reading) for line, row in table.rows]
+    clips, missing = [clip for clip, _ in read], [gone for _, gone in read if gone]
     _check_unlabelled(table, clips)
     allowed = tolerated(reading.tolerate, len(clips))
     if len(missing) <= allowed:
         return clips
-    told = [_told(gone, reading.root or table.source.parent) for gone in missing[:SHOWN]]
+    described = [_described(gone, reading.root or table.source.parent) for gone in missing[:SHOWN]]
     if len(missing) == 1:
-        raise UserError(f"{table.source} {told[0]} (correct the list, or leave it out by --tolerate 1)")
+        raise UserError(f"{table.source} {described[0]} (correct the list, or leave it out by --tolerate 1)")
     way_out = f"mend the list, or leave them out by --tolerate {len(missing)}"
     if len(missing) == len(clips):
         way_out = f"relative paths begin in {reading.root or table.source.parent}; --root DIR names another folder"
     more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-    listed = f"{'; '.join(told)}{more}"
+    listed = f"{'; '.join(described)}{more}"
     raise UserError(f"{table.source}: {len(missing)} of {len(clips)} files are missing, {allowed} tolerated ({way_out}): {listed}")
 
 
-def _told(gone: Missing, root: pathlib.Path) -> str:
+def _described(gone: Missing, root: pathlib.Path) -> str:
     return f"line {gone.line}: {gone.error}{csv_hints.of_file(root, gone.path)}"
 
 
@@ -142,8 +143,8 @@ def _check_unlabelled(table: Table, clips: Sequence[Clip]) -> None:
             )
 
 
-def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing: list[Missing]) -> Clip:
-    """The clip of a line; if its file is not there, that is added to `missing`."""
+def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> tuple[Clip, Missing | None]:
+    """The clip of a line, and what is missing if its file is not there."""
     where = f"{table.source} line {line}"
     if len(row) != len(table.columns):
         hint = csv_hints.of_row(table.columns, row, commas=not table.comma)
@@ -160,22 +161,24 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading, missing
     label = _label(where, table, cells, by_name, may_be_empty=split not in LABELLED)
     by_frames = {*BY_FRAMES} <= cells.keys()
     start, end = _frames(where, cells, reading) if by_frames else _times(where, cells, comma=table.comma)
+    missing = None
     try:
         path, file = _file(table.source, cells["path"], reading)
     except MissingFileError as error:
-        missing.append(Missing(line, cells["path"], error))
+        missing = Missing(line, cells["path"], error)
         path, file = cells["path"], (reading.root or table.source.parent) / cells["path"]
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    name = path if not start and end is None else f"{path}@{'frame' * by_frames}{number(start)}-{'' if end is None else number(end)}"
-    return Clip(name, split, label, file, start, end, group, by_frames=by_frames)
+    segment = f"@{'frame' * by_frames}{plain_number(start)}-{'' if end is None else plain_number(end)}"
+    name = path if not start and end is None else path + segment
+    return Clip(name, split, label, file, start, end, group, by_frames=by_frames), missing
 
 
 def _times(where: str, cells: Mapping[str, str], *, comma: bool) -> tuple[float, float | None]:
     start = seconds(where, "start", cells.get("start"), comma=comma) or 0.0
     end = seconds(where, "end", cells.get("end"), comma=comma)
     if end is not None and end <= start:
-        raise UserError(f"{where}: end {number(end)} is not after start {number(start)}")
+        raise UserError(f"{where}: end {plain_number(end)} is not after start {plain_number(start)}")
     return start, end
 
 

@@ -3,14 +3,14 @@
 import contextlib
 import csv
 import dataclasses
-import io
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from vivit_jax.data.layouts import csv_hints
 from vivit_jax.data.layouts.base import Reading
+from vivit_jax.data.layouts.lists import numbered_rows
 from vivit_jax.errors import UserError
 
 COLUMNS_SHOWN = 20  # of a header, in an error
@@ -96,16 +96,20 @@ def table_of(source: pathlib.Path, text: str, reading: Reading) -> Table:
         delimiter = _delimiter(first, reading)
     except csv.Error as error:
         raise UserError(f"{source}: its first line cannot be read ({error})") from None
-    rows = list(_rows(source, text, delimiter))
+    if delimiter is None:
+        rows = [(line, cells.rsplit(maxsplit=1)) for line, cells in enumerate(text.split("\n"), start=1) if cells.strip()]
+    else:
+        rows = list(numbered_rows(source, text, delimiter))
     if not rows:
         raise UserError(f"{source}: the list is empty")
     number, cells = rows[0]
     header = [cell.strip().lower() for cell in cells]
     taken, heads = _taken(header, reading), _heads(reading)
     if "path" in taken and ("label" in taken or heads):
-        _check_header(source, number, header, taken, reading)
-        _check_rivals(source, number, header, taken, rows[1:], reading)
-        return Table(source, header, taken, rows[1:], delimiter != ",", heads)
+        table = Table(source, header, taken, rows[1:], delimiter != ",", heads)
+        _check_header(table, number, reading)
+        _check_rivals(table, number, reading)
+        return table
     later = _later_header(text, reading)
     if later:
         raise UserError(
@@ -159,22 +163,6 @@ def _delimiter(line: str, reading: Reading) -> str | None:
     return next(iter(cells), None)
 
 
-def _rows(source: pathlib.Path, text: str, delimiter: str | None) -> Iterator[tuple[int, Sequence[str]]]:
-    """Line numbers and cells of the lines that are not blank."""
-    if delimiter is None:
-        yield from ((number, line.rsplit(maxsplit=1)) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
-        return
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    line = 1
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(f"{source} line {line}: cannot be read as a table ({error}); is a quote left open?") from None
-
-
 def _taken(header: Sequence[str], reading: Reading) -> dict[str, str]:
     """Maps each key of `COLUMNS` that the header has to its name there."""
     columns = {what: names for what, names in COLUMNS.items() if not (what == "label" and reading.heads)}
@@ -193,8 +181,9 @@ def _named(header: Sequence[str]) -> str:
     return ", ".join(header[:COLUMNS_SHOWN]) + (f" and {len(header) - COLUMNS_SHOWN:,} more" if header[COLUMNS_SHOWN:] else "")
 
 
-def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken: Mapping[str, str], reading: Reading) -> None:
-    heads = _heads(reading)
+def _check_header(table: Table, line: int, reading: Reading) -> None:
+    """Refuses a header that lacks what is asked for, or names something twice; `line` is its number."""
+    source, header, taken, heads = table.source, table.columns, table.taken, table.heads
     unknown = next((head for head in heads if head not in header), None)
     if unknown is not None:
         raise UserError(f"{source} has no column {unknown!r} to be a head: it has {_named(header)}")
@@ -216,28 +205,23 @@ def _check_header(source: pathlib.Path, line: int, header: Sequence[str], taken:
         raise UserError(f"{source} has no column {reading.group} to group by: it has {', '.join(header)}")
 
 
-def _check_rivals(
-    source: pathlib.Path,
-    line: int,
-    header: Sequence[str],
-    taken: Mapping[str, str],
-    rows: Sequence[tuple[int, Sequence[str]]],
-    reading: Reading,
-) -> None:
-    """Refuses a header with several columns for one thing.
+def _check_rivals(table: Table, line: int, reading: Reading) -> None:
+    """Refuses a header, on `line`, with several columns for one thing.
 
     Let through are columns that are called like paths and hold none, and two names for each class, such as a number and a word.
     """
-    root = reading.root or source.parent
-    for what, name in taken.items():
-        rivals = [column for column in header if column in COLUMNS[what] and column != name]
+    root = reading.root or table.source.parent
+    for what, name in table.taken.items():
+        rivals = [column for column in table.columns if column in COLUMNS[what] and column != name]
         if what == "path":
-            rivals = [rival for rival in rivals if _holds_files(rows, header.index(rival), root)]
+            rivals = [rival for rival in rivals if _holds_files(table.rows, table.columns.index(rival), root)]
         if what == "label":
-            rivals = [rival for rival in rivals if not _pair_up(rows, header.index(name), header.index(rival))]
+            rivals = [rival for rival in rivals if not _pair_up(table.rows, table.columns.index(name), table.columns.index(rival))]
         if rivals:
             several = ", ".join((name, *rivals))
-            raise UserError(f"{source} line {line}: several columns may be the {what}: {several}; leave one of them, or rename the others")
+            raise UserError(
+                f"{table.source} line {line}: several columns may be the {what}: {several}; leave one of them, or rename the others"
+            )
 
 
 def _holds_files(rows: Sequence[tuple[int, Sequence[str]]], column: int, root: pathlib.Path) -> bool:

@@ -23,10 +23,11 @@ import pathlib
 from collections.abc import Mapping
 from fractions import Fraction
 
-from vivit_jax.data.layouts.base import Annotations, Label, Reading
-from vivit_jax.data.layouts.frames import rate
-from vivit_jax.data.layouts.published import UNSCORED, Gathered, Publication
-from vivit_jax.data.layouts.published_lists import header_of, rows_of, whole_number
+from vivit_jax.data.layouts.base import Annotations, Reading
+from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.image_sequences import rate
+from vivit_jax.data.layouts.lists import header_of, rows_of, whole_number
+from vivit_jax.data.layouts.published import UNSCORED, Publication
 from vivit_jax.data.times import seconds
 from vivit_jax.errors import UserError
 
@@ -45,7 +46,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     publication = Publication(source, reading)
     publication.needed(*(name for names in LISTS.values() for name in names), TEST)
-    labels, gathered = {head: _labels(publication, head) for head in HEADS}, Gathered(publication.fps)
+    labels, collector = {head: _labels(publication, head) for head in HEADS}, ClipCollector(publication)
     rates = _rates(publication) if publication.has_unread_frames else {}
     publication.takes_frames |= bool(rates)
     remarks = [
@@ -56,26 +57,19 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     for split, path in publication.by_split(LISTS):
         for where, row in rows_of(path, *COLUMNS, *(f"{head}_class" for head in HEADS)):
             label = {head: names[whole_number(where, f"{head}_class", row[f"{head}_class"], len(names))] for head, names in labels.items()}
-            _add(gathered, publication, where, row, split, label, rates)
+            collector.add(row["narration_id"], split, label, **_segment(publication, where, row, split, rates))
     for split, path in publication.by_split({"test": (TEST,)}):
         if unread := [column for column in COLUMNS if column not in header_of(path)]:
             remarks.append(f"{path.name} has no labels and no {unread[0]}, and is left aside")
             continue
         remarks.append(UNSCORED.format(path.name, split))
         for where, row in rows_of(path, *COLUMNS):
-            _add(gathered, publication, where, row, split, dict.fromkeys(HEADS), rates)
-    return gathered.annotations(labels, publication, *remarks)
+            collector.add(row["narration_id"], split, dict.fromkeys(HEADS), **_segment(publication, where, row, split, rates))
+    return collector.annotations(labels, *remarks)
 
 
-def _add(
-    gathered: Gathered,
-    publication: Publication,
-    where: str,
-    row: Mapping[str, str],
-    split: str,
-    label: Label,
-    rates: Mapping[str, Fraction],
-) -> None:
+def _segment(publication: Publication, where: str, row: Mapping[str, str], split: str, rates: Mapping[str, Fraction]) -> dict[str, object]:
+    """The video of a row, and which part of it is meant, as `ClipCollector.add` takes them."""
     start, end = (seconds(where, column, row[column]) for column in ("start_timestamp", "stop_timestamp"))
     if start is None or end is None or end <= start:
         raise UserError(f"{where}: stop_timestamp {row['stop_timestamp']!r} is not after start_timestamp {row['start_timestamp']!r}")
@@ -83,7 +77,7 @@ def _add(
     fps = rates.get(row["video_id"])
     if rates and fps is None and video is not None and video.is_dir():
         raise UserError(f"{where}: {INFO} does not say how many frames a second {row['video_id']} has: write its fps there")
-    gathered.add(row["narration_id"], split, label, video, start=start, end=end, group=row["participant_id"], fps=fps)
+    return {"video": video, "start": start, "end": end, "group": row["participant_id"], "fps": fps}
 
 
 def _rates(publication: Publication) -> dict[str, Fraction]:

@@ -32,7 +32,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
         way_out = ": sort them into folders, or list paths and labels for `vivit prepare csv`" if loose else ""
         raise UserError(f"{source}: expected a folder for each class, with its videos in it{held}{way_out}")
     if aside:
-        remarks.append(told("file", "left aside, not videos by their name", aside))
+        remarks.append(counted_remark("file", "left aside, not videos by their name", aside))
     return Annotations(clips, sorted_labels({str(clip.label) for clip in clips}), tuple(remarks))
 
 
@@ -50,7 +50,7 @@ def class_folders(source: pathlib.Path, reading: Reading, *, of_classes: bool) -
     folders = folders_in(source)
     parents = [source] if reading.split else [source, *folders]
     outside = left_aside(source, (path for parent in parents for path in parent.iterdir() if not path.is_dir()))
-    remarks = [told("file", "left aside, in no class", outside)] if outside else []
+    remarks = [counted_remark("file", "left aside, in no class", outside)] if outside else []
     if reading.split:
         if folders and not of_classes and all(canonical(folder.name) in USUAL for folder in folders):
             raise UserError(f"{source} has the splits {', '.join(folder.name for folder in folders)} already: leave --split out")
@@ -87,7 +87,7 @@ def left_aside(source: pathlib.Path, paths: Iterable[pathlib.Path]) -> list[str]
     return [name if is_utf8(name) else repr(name) for name in names]
 
 
-def told(noun: str, what: str, names: list[str], plural: str | None = None) -> str:
+def counted_remark(noun: str, what: str, names: list[str], plural: str | None = None) -> str:
     """A remark that counts `names` and shows the first of them."""
     return f"{counted(len(names), noun, plural)} {what}: {first_of(sorted(names), SHOWN)}"
 

@@ -10,8 +10,9 @@ There are three splits, each a file a class, such as `brush_hair_test_split1.txt
 import pathlib
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication
-from vivit_jax.data.layouts.published_lists import lines_of
+from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import lines_of
+from vivit_jax.data.layouts.published import Publication
 from vivit_jax.errors import UserError
 
 SPLITS = {"1": "train", "2": "test"}
@@ -28,7 +29,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication.needed(f"*{ending}")
     labels = {path.name[: path.name.lower().rindex(ending)] for path in publication.files(f"*{ending}")}
     lists = {label: publication.needed(f"{label}{ending}") for label in labels}
-    gathered, neither = Gathered(publication.fps), 0
+    collector, neither = ClipCollector(publication), 0
     for label, path in sorted(lists.items()):
         for where, line in lines_of(path):
             cells = line.rsplit(maxsplit=1)
@@ -37,6 +38,6 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
             neither += cells[1] == "0"
             if cells[1] != "0":
                 name = f"{label}/{cells[0]}"
-                gathered.add(name, SPLITS[cells[1]], label, publication.video(name))
+                collector.add(name, SPLITS[cells[1]], label, publication.video(name))
     remarks = [f"{neither} videos are in neither half of split {reading.split_number}, as published"] if neither else []
-    return gathered.annotations(tuple(sorted(lists)), publication, *remarks)
+    return collector.annotations(tuple(sorted(lists)), *remarks)

@@ -27,10 +27,11 @@ import re
 from collections.abc import Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Reading, sorted_labels
-from vivit_jax.data.layouts.published import REPLACEMENT, UNSCORED, Gathered, Publication, is_replacement
-from vivit_jax.data.layouts.published_lists import PACKED, cells_of, in_order, json_of, lines_of, rows_of, whole_number
+from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import PACKED, cells_of, in_order, json_of, lines_of, rows_of, whole_number
+from vivit_jax.data.layouts.published import REPLACEMENT, UNSCORED, Publication, is_replacement
 from vivit_jax.data.splits import canonical
-from vivit_jax.data.times import number, seconds
+from vivit_jax.data.times import plain_number, seconds
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
 
@@ -68,7 +69,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
 
 
 def _official(publication: Publication, lists: list[pathlib.Path], remarks: list[str]) -> Annotations:
-    gathered, labels = Gathered(publication.fps), set()
+    collector, labels = ClipCollector(publication), set()
     for path in lists:
         unlabelled = set()
         for where, row in rows_of(path, *COLUMNS[1:]):
@@ -80,13 +81,13 @@ def _official(publication: Publication, lists: list[pathlib.Path], remarks: list
             if start is None or end is None or end <= start:
                 raise UserError(f"{where}: time_end {row['time_end']!r} is not after time_start {row['time_start']!r}")
             name = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
-            trimmed = publication.video(name, f"{row['youtube_id']}_{number(start)}_{number(end)}", split=split)
+            trimmed = publication.video(name, f"{row['youtube_id']}_{plain_number(start)}_{plain_number(end)}", split=split)
             if trimmed:
-                gathered.add(name, split, label, trimmed)
+                collector.add(name, split, label, trimmed)
             else:
-                gathered.add(name, split, label, publication.video(row["youtube_id"], split=split), start=start, end=end)
+                collector.add(name, split, label, publication.video(row["youtube_id"], split=split), start=start, end=end)
         remarks += [UNSCORED.format(path.name, split) for split in sorted(unlabelled)]
-    return gathered.annotations(sorted_labels(labels), publication, *remarks, *_replaced(gathered.clips))
+    return collector.annotations(sorted_labels(labels), *remarks, *_replaced(collector.clips))
 
 
 def _replaced(clips: Sequence[Clip]) -> list[str]:
@@ -102,7 +103,7 @@ def _split(where: str, path: pathlib.Path, cell: str) -> str:
 
 
 def _plain(publication: Publication, lists: list[pathlib.Path], remarks: list[str]) -> Annotations:
-    gathered, names, count = Gathered(publication.fps), _names(publication), 0
+    collector, names, count = ClipCollector(publication), _names(publication), 0
     for path in lists:
         split, unlabelled = canonical(SPLIT.search(path.stem)[1]), False
         for where, line in lines_of(path):
@@ -111,11 +112,11 @@ def _plain(publication: Publication, lists: list[pathlib.Path], remarks: list[st
                 number = whole_number(where, "the class", label, len(names) or MOST_CLASSES)
                 label, count = names[number] if names else str(number), max(count, number + 1)
             unlabelled |= label is None
-            gathered.add(name, split, label, publication.video(name, split=split))
+            collector.add(name, split, label, publication.video(name, split=split))
         remarks += [UNSCORED.format(path.name, split)] * unlabelled
     if not names:
         remarks.append("no list of class names such as label_map_k400.txt is there: classes are called by their numbers")
-    return gathered.annotations(names or tuple(map(str, range(count))), publication, *remarks)
+    return collector.annotations(names or tuple(map(str, range(count))), *remarks)
 
 
 def _cells(where: str, line: str, *, may_lack_class: bool) -> tuple[str, str | None]:

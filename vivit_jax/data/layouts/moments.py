@@ -10,8 +10,9 @@ agreed and disagreed; a line of `moments_categories.txt` is a class, in some ver
 import pathlib
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication
-from vivit_jax.data.layouts.published_lists import cells_of, in_order, known_class, whole_number
+from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import cells_of, in_order, known_class, whole_number
+from vivit_jax.data.layouts.published import Publication
 from vivit_jax.errors import UserError
 
 LISTS = {"train": ("trainingSet.csv",), "val": ("validationSet.csv",)}
@@ -26,13 +27,13 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication = Publication(source, reading)
     labels = _labels(publication.needed("moments_categories.txt", "category_moments*.txt"))
     publication.needed(*(name for names in LISTS.values() for name in names))
-    gathered = Gathered(publication.fps)
+    collector = ClipCollector(publication)
     for split, path in publication.by_split(LISTS):
         for where, cells in cells_of(path):
             if len(cells) < 2:
                 raise UserError(f"{where}: expected CLASS/VIDEO,CLASS, got {','.join(cells)[:100]!r}")
-            gathered.add(cells[0], split, known_class(where, cells[1], labels), publication.video(cells[0], split=split))
-    return gathered.annotations(labels, publication)
+            collector.add(cells[0], split, known_class(where, cells[1], labels), publication.video(cells[0], split=split))
+    return collector.annotations(labels)
 
 
 def _labels(path: pathlib.Path) -> tuple[str, ...]:

@@ -1,29 +1,25 @@
-"""What the layouts of published sets share: finding the publisher's lists and the videos wherever they lie, and reporting what is missing.
+"""Finds the lists and the videos of a published set wherever they lie. `ClipCollector` puts the two together.
 
 Videos are files; with `--fps` they may also be folders of image files, as many extract them, called like the videos.
 Lists and videos may lie together, below SOURCE, or apart: SOURCE is a list and `--root` the videos, or SOURCE the videos and
 `--annotations` the lists. Videos are known by their names, so that it does not matter in which folders a downloader has put them.
 """
 
-import dataclasses
 import fnmatch
 import functools
 import itertools
 import os
 import pathlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 
-from vivit_jax.console import first_of
-from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, is_hidden, locate
-from vivit_jax.data.layouts.frames import images_in, is_image, rate, segment
-from vivit_jax.data.layouts.published_lists import PACKED, text_of
+from vivit_jax.data.layouts.base import Reading, is_hidden, locate
+from vivit_jax.data.layouts.image_sequences import images_in, is_image, rate
+from vivit_jax.data.layouts.lists import PACKED, text_of
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
 
-SHOWN = 3  # names in a remark; `missing.csv` in the data set lists them all
 UNSCORED = "{} has no labels: split {} is to be predicted, by `vivit evaluate` with --submission or --out FILE.csv, and cannot be scored"
 REPLACEMENT = "replacement_for_corrupted"  # begins the name of a folder of videos that go before those of the same name elsewhere
 
@@ -125,7 +121,7 @@ class Publication:
 
         Args:
           names: as a list has them, with folders and suffix or without.
-          split: of several videos with that name, the one in a folder of this split is preferred.
+          split: the split whose folder is preferred if several videos have that name.
 
         Raises:
           UserError: if it lies outside `--within`.
@@ -134,13 +130,13 @@ class Publication:
             path = pathlib.PurePosixPath(name)
             if path.is_absolute() and os.path.isfile(path):  # noqa: PTH113 (pathlib raises for names that are too long)
                 return locate(self.videos, name, self._within)
-            for candidates, locate_one in zip(self._by_name, (self._file, self._folder), strict=True):
-                if found := candidates.get(_stem(path)):
-                    return locate_one(min(found, key=functools.partial(_distance, name=path, split=split)))
+            files, folders = self._by_name
+            distance = functools.partial(_distance, name=path, split=split)
+            if found := files.get(_stem(path)):
+                return locate(self.videos, min(found, key=distance), self._within)
+            if found := folders.get(_stem(path)):
+                return self._folder(min(found, key=distance))
         return None
-
-    def _file(self, found: pathlib.Path) -> pathlib.Path:
-        return locate(self.videos, found, self._within)
 
     def _folder(self, found: pathlib.Path) -> pathlib.Path | None:
         """A folder of frames, if such are videos."""
@@ -159,12 +155,12 @@ def _stem(path: pathlib.PurePath) -> str:
 
 def _distance(found: pathlib.Path, name: pathlib.PurePath, split: str) -> tuple:
     """Sorts videos of one name: first those that replace broken ones, then those in the folders asked for, then those of the split."""
-    return not is_replacement(found), -_shared(found, name), split not in map(canonical, found.parent.parts), found
+    return not is_replacement(found), -shared_folders(found, name), split not in map(canonical, found.parent.parts), found
 
 
-def _shared(found: pathlib.PurePath, name: pathlib.PurePath) -> int:
+def shared_folders(found: pathlib.PurePath, name: pathlib.PurePath) -> int:
     """How many of the folders that a list names a video in, from the last one up, are those that it was found in."""
-    pairs = zip(map(_alike, reversed(found.parent.parts)), map(_alike, reversed(name.parent.parts)), strict=False)
+    pairs = zip(map(plain_folder, reversed(found.parent.parts)), map(plain_folder, reversed(name.parent.parts)), strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
@@ -173,7 +169,7 @@ def is_replacement(video: pathlib.Path) -> bool:
     return any(part.startswith(REPLACEMENT) for part in video.parent.parts)
 
 
-def _alike(folder: str) -> str:
+def plain_folder(folder: str) -> str:
     """A folder's name as far as downloaders keep it: they write `_` for a blank, and some change its case."""
     return folder.replace("_", " ").casefold()
 
@@ -189,136 +185,3 @@ def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         seen.add((here.st_dev, here.st_ino))
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         yield from (pathlib.Path(base, name) for name in sorted(names) if not is_hidden(name))
-
-
-@dataclasses.dataclass
-class Gathered:
-    """Collects the clips of a list.
-
-    Attributes:
-      fps: frames a second of videos that are folders of image files.
-      clips: those whose video was found.
-      missing: those whose video was not, as (split, name).
-      again: how many lines listed a clip that was listed before.
-      disputed: names of those that had another label before.
-    """
-
-    fps: Fraction | None = None
-    clips: list[Clip] = dataclasses.field(default_factory=list)
-    missing: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    again: int = 0
-    disputed: list[str] = dataclasses.field(default_factory=list)
-    _seen: dict[tuple[str, str], Label] = dataclasses.field(default_factory=dict)
-    _videos: list[pathlib.Path] = dataclasses.field(default_factory=list)  # of each clip
-
-    def add(
-        self,
-        name: str,
-        split: str,
-        label: Label,
-        video: pathlib.Path | None,
-        *,
-        start: float = 0.0,
-        end: float | None = None,
-        group: str | None = None,
-        fps: Fraction | None = None,
-    ) -> None:
-        """Adds a listed clip, as missing if `video` is None. A clip that was listed before is only counted.
-
-        Args:
-          name: unique in its split.
-          split: such as `train`.
-          label: see `Label`.
-          video: its file, or its folder of frames.
-          start: as in `Clip`, in seconds.
-          end: as in `Clip`, in seconds.
-          group: as in `Clip`.
-          fps: frames a second of a folder of frames; None is those of all.
-
-        Raises:
-          UserError: for a folder of frames whose rate is not known.
-        """
-        if (split, name) in self._seen:
-            self.again += 1
-            self.disputed += [name] * (self._seen[split, name] != label)
-            return
-        self._seen[split, name] = label
-        if video is None:
-            self.missing.append((split, name))
-            return
-        source = video
-        if video.is_dir():
-            if (fps or self.fps) is None:
-                raise UserError(f"{video}: image files have no frame rate: give one, as in --fps 30")
-            source = functools.partial(segment, video, start, end, fps or self.fps)
-        self._videos.append(video)
-        self.clips.append(Clip(name, split, label, source, start, end, group))
-
-    def annotations(self, labels: tuple[str, ...] | Mapping[str, tuple[str, ...]], publication: Publication, *remarks: str) -> Annotations:
-        """What was collected, with the segments of one video next to each other.
-
-        Raises:
-          UserError: if none of the listed videos was found, there are no classes, or there is a rate and no folder of frames.
-        """
-        self._leave_to_others(publication.videos)
-        self._check(publication, has_classes=bool(labels))
-        told = list(remarks)
-        for split, count in Counter(split for split, _ in self.missing).items():
-            names = [name for other, name in self.missing if other == split]
-            total = count + sum(clip.split == split for clip in self.clips)
-            told.append(f"{count} of {total} {split} videos are missing, listed in missing.csv: {first_of(names, SHOWN)}")
-        if self.again:
-            told.append(f"{self.again} lines list a clip again and were left aside")
-        if self.disputed:
-            told.append(f"warning: {len(self.disputed)} of them with another label, of which the first counts: {first_of(self.disputed)}")
-        order = sorted(range(len(self.clips)), key=lambda index: (str(self._videos[index]), self.clips[index].start))
-        clips = [self.clips[index] for index in order]
-        return Annotations(clips, labels, tuple(told), published=True, missing=tuple(self.missing))
-
-    def _check(self, publication: Publication, *, has_classes: bool) -> None:
-        if not self.clips and self.missing:
-            frames = ", or if they are the folders of image files there, give their rate by --fps"
-            raise UserError(
-                f"none of the {len(self.missing)} listed videos is below {publication.videos}, such as {self.missing[0][1]}: name their "
-                f"folder by --root{frames if publication.has_unread_frames else ''}"
-            )
-        if self.fps is not None and all(isinstance(clip.source, pathlib.Path) for clip in self.clips):
-            raise UserError("--fps is for videos that are folders of image files, and none of those listed is one: leave it out")
-        if self.clips and not has_classes:
-            raise UserError(f"the lists of {publication.videos} name no classes: give those of a split with labels too")
-
-    def _leave_to_others(self, videos: pathlib.Path) -> None:
-        """Counts a clip as missing if the only video of its name belongs to another line, from another folder or split.
-
-        `walk/001.mp4` is not found in `run/001.mp4` where the list has videos of both; and if both are listed and there is one `001.mp4`
-        in no such folder, nobody knows whose it is.
-        """
-        listed = {_folder(clip.name) for clip in self.clips} | {_folder(name) for _, name in self.missing}
-        claims, lost = defaultdict(list), set()
-        for clip, video in zip(self.clips, self._videos, strict=True):
-            if clip.end is None:
-                claims[video].append(clip)
-        for video, clips in claims.items():
-            inside = video.relative_to(videos) if video.is_relative_to(videos) else video
-            parent, splits = _alike(video.parent.name), {canonical(part) for part in inside.parent.parts}
-            own = [clip for clip in clips if _folder(clip.name) in ("", parent) or parent not in listed]
-            if len({clip.name for clip in own}) > 1:
-                fits = {clip.name: _fit(video, clip.name) for clip in own}
-                best = [name for name, fit in fits.items() if fit == max(fits.values())]
-                own = [clip for clip in own if best == [clip.name]]
-            if any(clip.split in splits for clip in own):
-                own = [clip for clip in own if clip.split in splits]
-            lost |= {id(clip) for clip in clips} - {id(clip) for clip in own}
-        self.missing += [(clip.split, clip.name) for clip in self.clips if id(clip) in lost]
-        kept = [index for index, clip in enumerate(self.clips) if id(clip) not in lost]
-        self.clips, self._videos = [self.clips[index] for index in kept], [self._videos[index] for index in kept]
-
-
-def _fit(video: pathlib.Path, name: str) -> tuple[int, bool]:
-    path = pathlib.PurePosixPath(name)
-    return _shared(video, path), video.name == path.name
-
-
-def _folder(name: str) -> str:
-    """The folder that a list names a video in, as `_alike` reads it; empty if it names none."""
-    return _alike(pathlib.PurePosixPath(name).parent.name)

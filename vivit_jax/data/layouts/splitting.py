@@ -7,7 +7,6 @@ import pathlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
-from vivit_jax.data.disjoint_sets import DisjointSets
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names
 from vivit_jax.data.layouts.copies import content_groups
 from vivit_jax.data.splits import USUAL
@@ -74,21 +73,24 @@ def assign(annotations: Annotations, shares: Shares) -> Annotations:
             f"{len(units)} {'videos' if single else 'groups of videos'} are too few for --split {asked}: none is left for "
             f"{', '.join(empty)}; give it a larger share{without_val}"
         )
-    told = ", ".join(f"{counts[split]} {split}" for split in shares.percent)
-    return dataclasses.replace(annotations, clips=clips, remarks=(*annotations.remarks, f"split by --split, seed {shares.seed}: {told}"))
+    sizes = ", ".join(f"{counts[split]} {split}" for split in shares.percent)
+    return dataclasses.replace(annotations, clips=clips, remarks=(*annotations.remarks, f"split by --split, seed {shares.seed}: {sizes}"))
 
 
 def _units(clips: Sequence[Clip]) -> dict[Hashable, list[Clip]]:
     """Clips that must stay together, because they share a group or a video's contents, directly or through other clips."""
+    from scipy.cluster.hierarchy import DisjointSet  # not at the top: every command would wait for it
+
     contents = content_groups([clip.source for clip in clips if isinstance(clip.source, pathlib.Path)])
-    sets = DisjointSets()
     content = [("content", contents.get(clip.source, clip.name)) for clip in clips]
+    sets = DisjointSet(content)
     for clip, key in zip(clips, content, strict=True):
         if clip.group is not None:
-            sets.join(key, ("group", clip.group))
+            sets.add(("group", clip.group))
+            sets.merge(key, ("group", clip.group))
     units = defaultdict(list)
     for clip, key in zip(clips, content, strict=True):
-        units[sets.root(key)].append(clip)
+        units[sets[key]].append(clip)
     return dict(units)
 
 

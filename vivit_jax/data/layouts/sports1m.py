@@ -15,8 +15,9 @@ import re
 from collections.abc import Iterator
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication
-from vivit_jax.data.layouts.published_lists import PACKED, entries_of, lines_of, whole_number
+from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import PACKED, entries_of, lines_of, whole_number
+from vivit_jax.data.layouts.published import Publication
 from vivit_jax.errors import UserError
 
 LISTS = {
@@ -35,12 +36,12 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     publication = Publication(source, reading)
     labels = tuple(line for _, line in lines_of(publication.needed("labels.txt", "sports1m_labels.txt")))
     publication.needed(*(name for names in LISTS.values() for name in names))
-    gathered = Gathered(publication.fps)
+    collector = ClipCollector(publication)
     for split, path in publication.by_split(LISTS):
         for where, video, numbers in _listed(path):
             classes = {labels[whole_number(where, "the class", number, len(labels))] for number in numbers}
-            gathered.add(video, split, tuple(sorted(classes)), publication.video(video, split=split))
-    return gathered.annotations(labels, publication)
+            collector.add(video, split, tuple(sorted(classes)), publication.video(video, split=split))
+    return collector.annotations(labels)
 
 
 def _listed(path: pathlib.Path) -> Iterator[tuple[str, str, list]]:

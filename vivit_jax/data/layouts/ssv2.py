@@ -19,8 +19,9 @@ import pathlib
 from collections.abc import Sequence
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import SHOWN, UNSCORED, Gathered, Publication
-from vivit_jax.data.layouts.published_lists import cells_of, entries_of, in_order, json_of, known_class, whole_number
+from vivit_jax.data.layouts.clip_collector import SHOWN, ClipCollector
+from vivit_jax.data.layouts.lists import cells_of, entries_of, in_order, json_of, known_class, whole_number
+from vivit_jax.data.layouts.published import UNSCORED, Publication
 from vivit_jax.errors import UserError
 
 LISTS = {"train": ("*-v2-train.json", "train.json"), "val": ("*-v2-validation.json", "validation.json", "val.json")}
@@ -35,30 +36,30 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     publication = Publication(source, reading)
     labels = _labels(publication.needed("*-v2-labels.json", "labels.json"))
-    gathered = Gathered(publication.fps)
+    collector = ClipCollector(publication)
     publication.needed(*(pattern for patterns in LISTS.values() for pattern in patterns), *TEST, ANSWERS)
     for split, path in publication.by_split(LISTS):
         for where, entry in entries_of(path, "id", "template"):
             label = known_class(where, str(entry["template"]).replace("[", "").replace("]", ""), labels)
-            gathered.add(str(entry["id"]), split, label, publication.video(str(entry["id"]), split=split))
-    remarks = _test(publication, labels, gathered)
-    return gathered.annotations(labels, publication, *remarks)
+            collector.add(str(entry["id"]), split, label, publication.video(str(entry["id"]), split=split))
+    remarks = _test(publication, labels, collector)
+    return collector.annotations(labels, *remarks)
 
 
-def _test(publication: Publication, labels: Sequence[str], gathered: Gathered) -> list[str]:
+def _test(publication: Publication, labels: Sequence[str], collector: ClipCollector) -> list[str]:
     """Adds the clips of the test split; returns what a person should know of it."""
     listed, answers = publication.file(*TEST), publication.file(ANSWERS)
     names = [str(entry["id"]) for _, entry in entries_of(listed, "id")] if listed else []
     if answers is None:
         for name in names:
-            gathered.add(name, "test", None, publication.video(name, split="test"))
+            collector.add(name, "test", None, publication.video(name, split="test"))
         return [UNSCORED.format(listed.name, "test")] if names else []
     answered = set()
     for where, cells in cells_of(answers, ";"):
         if len(cells) != 2:
             raise UserError(f"{where}: expected ID;class, got {';'.join(cells)[:100]!r}")
         answered.add(cells[0])
-        gathered.add(cells[0], "test", known_class(where, cells[1], labels), publication.video(cells[0], split="test"))
+        collector.add(cells[0], "test", known_class(where, cells[1], labels), publication.video(cells[0], split="test"))
     unanswered = [name for name in dict.fromkeys(names) if name not in answered]
     shown = ", ".join(unanswered[:SHOWN])
     return [f"{len(unanswered)} clips of {listed.name} have no class in {answers.name} and are left aside: {shown}"] if unanswered else []

@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from vivit_jax.data.layouts.base import Annotations, Clip, Label, Reading, too_few_frames
-from vivit_jax.data.layouts.frames import as_rgb, rate
+from vivit_jax.data.layouts.image_sequences import decode_pictures, rate
+from vivit_jax.data.layouts.lists import json_of, lines_of, whole_number
 from vivit_jax.data.layouts.published import UNSCORED
-from vivit_jax.data.layouts.published_lists import json_of, lines_of, whole_number
+from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.tf_examples import FORMATS, places, read_example, read_whole_example
-from vivit_jax.data.video.geometry import resize
 from vivit_jax.errors import UserError
 
 NAMES = ("name", "video_name", "filename", "file_name", "video_id", "id")  # features that may hold a video's name
@@ -81,11 +81,12 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
             for place in places_of_file:
                 example = read_example(path, stored.file_format, place, wanted)
                 label = _label(f"{path} at {place}", example, heads, names)
-                film = functools.partial(images if of_images else video_file, path, stored.file_format, place, video, *([fps] * of_images))
-                found.append((_name(example), label, film))
+                where = (path, stored.file_format, place, video)
+                make = functools.partial(images, *where, fps) if of_images else functools.partial(video_file, *where)
+                found.append((_name(example), label, make))
         known = len({name for name, _, _ in found} - {None}) == len(found)
-        for index, (name, label, film) in enumerate(found):
-            clips.append(Clip(name if known else f"{split}/{index:06d}", canonical(split), label, film, group=groups.get(name)))
+        for index, (name, label, make) in enumerate(found):
+            clips.append(Clip(name if known else f"{split}/{index:06d}", canonical(split), label, make, group=groups.get(name)))
     annotations = Annotations(clips, names.get("", names), published=True)
     remarks = [f"split {split} is stored as {canonical(split)}" for split in stored.splits if canonical(split) != split]
     remarks += [UNSCORED.format(stored.folder, split) for split in annotations.unlabelled]
@@ -101,7 +102,7 @@ def images(path: pathlib.Path, file_format: str, place: int, key: str, fps: Frac
     encoded = read_whole_example(path, file_format, place, (key,)).get(key, ())
     if len(encoded) < 2:
         raise UserError(too_few_frames(len(encoded)))
-    return _decoded(encoded), fps
+    return decode_pictures((io.BytesIO(content), f"frame {number}") for number, content in enumerate(encoded)), fps
 
 
 def video_file(path: pathlib.Path, file_format: str, place: int, key: str) -> bytes:
@@ -114,14 +115,6 @@ def video_file(path: pathlib.Path, file_format: str, place: int, key: str) -> by
     if len(content) != 1:
         raise UserError(f"it has no {key}")
     return content[0]
-
-
-def _decoded(encoded: list[bytes]) -> Iterator[np.ndarray]:
-    size = None
-    for number, content in enumerate(encoded):
-        picture = as_rgb(io.BytesIO(content), f"frame {number}")
-        size = size or picture.shape[:2]
-        yield resize(picture, *size)
 
 
 def _version(source: pathlib.Path) -> pathlib.Path:
@@ -256,7 +249,7 @@ def _label(where: str, example: Mapping, heads: Mapping[str, tuple[str, bool]], 
 
 def _groups(folder: pathlib.Path) -> Mapping[str, str]:
     """The group of each clip by name, if `vivit prepare` made the data set and knew them."""
-    path = folder / "preparation.json"
+    path = folder / REPORT
     groups = json_of(path, dict).get("groups") if path.is_file() else None
     return groups if isinstance(groups, dict) else {}
 

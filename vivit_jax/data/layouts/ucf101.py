@@ -12,8 +12,9 @@ import pathlib
 import re
 
 from vivit_jax.data.layouts.base import Annotations, Reading
-from vivit_jax.data.layouts.published import Gathered, Publication
-from vivit_jax.data.layouts.published_lists import in_order, known_class, lines_of, whole_number
+from vivit_jax.data.layouts.clip_collector import ClipCollector
+from vivit_jax.data.layouts.lists import in_order, known_class, lines_of, whole_number
+from vivit_jax.data.layouts.published import Publication
 from vivit_jax.errors import UserError
 
 
@@ -25,7 +26,7 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
     """
     publication = Publication(source, reading)
     labels = _labels(publication.needed("classInd.txt"))
-    gathered = Gathered(publication.fps)
+    collector = ClipCollector(publication)
     for split in ("train", "test"):
         path = publication.needed(f"{split}list{reading.split_number:02d}.txt")
         for where, line in lines_of(path):
@@ -34,8 +35,8 @@ def read(source: pathlib.Path, reading: Reading) -> Annotations:
                 raise UserError(f"{where}: expected CLASS/VIDEO, got {line[:100]!r}")
             group = re.search(r"_(g\d+)_c\d+", name)
             label = known_class(where, pathlib.PurePosixPath(name).parent.name, labels)
-            gathered.add(name, split, label, publication.video(name), group=f"{label} {group[1]}" if group else None)
-    return gathered.annotations(labels, publication)
+            collector.add(name, split, label, publication.video(name), group=f"{label} {group[1]}" if group else None)
+    return collector.annotations(labels)
 
 
 def _labels(path: pathlib.Path) -> tuple[str, ...]:

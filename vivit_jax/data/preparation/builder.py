@@ -25,7 +25,7 @@ from vivit_jax.data.preparation.shuffling import through_plain_files
 from vivit_jax.data.preparation.transcode import Transcoded
 from vivit_jax.data.stored import open_builder, stored_labels
 from vivit_jax.errors import UserError
-from vivit_jax.heads import by_head
+from vivit_jax.heads import Labels, by_head
 
 if typing.TYPE_CHECKING:
     import apache_beam as beam
@@ -49,7 +49,7 @@ class Contents:
     """
 
     splits: Sequence[str]
-    labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]
+    labels: Labels
     examples: Examples
     description: str
     multi_label: bool = False
@@ -60,7 +60,7 @@ class Contents:
         return cls(annotations.splits, annotations.labels, examples, description, annotations.multi_label)
 
 
-def features(labels: tuple[str, ...] | Mapping[str, tuple[str, ...]], *, multi_label: bool = False) -> tfds.features.FeaturesDict:
+def features(labels: Labels, *, multi_label: bool = False) -> tfds.features.FeaturesDict:
     """What a record holds. `features.Text` keeps bytes as they are; `features.Video` would need TensorFlow to be read."""
     if isinstance(labels, Mapping):
         label = tfds.features.FeaturesDict({head: tfds.features.ClassLabel(names=list(names)) for head, names in labels.items()})
@@ -97,11 +97,11 @@ def example(clip: Clip, stored: Transcoded) -> dict:
         "video": stored.video,
         "label": _known_or_not(clip.label),
         "name": clip.name,
-        "frames": stored.frames,
-        "fps": float(stored.fps),
-        "width": stored.width,
-        "height": stored.height,
-        "duration": float(stored.frames / stored.fps),
+        "frames": stored.facts.frames,
+        "fps": float(stored.facts.fps),
+        "width": stored.facts.width,
+        "height": stored.facts.height,
+        "duration": stored.facts.duration,
     }
 
 
@@ -165,7 +165,7 @@ def _serialize_sorted(serializer: example_serializer.ExampleSerializer, example:
     return serializer.get_tf_example(example).SerializeToString(deterministic=True)
 
 
-def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
+def finish(folder: pathlib.Path, labels: Labels) -> None:
     """Reads back the data set written in `folder`, adds its manifest, and flushes all of it to disk.
 
     Raises:
@@ -182,7 +182,7 @@ def finish(folder: pathlib.Path, labels: tuple[str, ...] | Mapping[str, tuple[st
         sync(path)
 
 
-def _check_labels(written: tuple[str, ...] | Mapping[str, tuple[str, ...]], found: tuple[str, ...] | Mapping[str, tuple[str, ...]]) -> None:
+def _check_labels(written: Labels, found: Labels) -> None:
     """Refuses labels that tfds did not keep. It strips blanks around a name, which is allowed: the manifest keeps them."""
     written, found = by_head(written), by_head(found)
     for head, names in written.items():

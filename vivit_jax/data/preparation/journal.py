@@ -1,4 +1,4 @@
-"""What a preparation has finished so far, in one file, from which a preparation that was killed goes on.
+"""The journal of a preparation: the videos finished so far, in one file, from which a preparation that was killed goes on.
 
 The file begins with a line that says how the videos were made; a file that says otherwise begins anew. Then come the finished jobs, each a
 line of JSON and the bytes of its videos. A job is known by the files that it read (path, size, time of change) and by what it took of them.
@@ -21,7 +21,7 @@ import numpy as np
 import PIL
 
 from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.layouts.frames import segment, segment_files
+from vivit_jax.data.layouts.image_sequences import segment, segment_files
 from vivit_jax.data.preparation.transcode import Facts, Transcoded
 from vivit_jax.data.workers import Failure
 
@@ -105,7 +105,7 @@ class Journal:
 
 
 def _settings(short_side: int) -> dict:
-    """All that the bytes of a video depend on, beside what it is made of."""
+    """Everything but its source that the bytes of a video depend on."""
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(CODE.rglob("*.py")))).hexdigest()
     ffmpeg = {name: list(version) for name, version in sorted(av.library_versions.items())}
     libraries = {module.__name__: module.__version__ for module in (av, cv2, np, PIL)}
@@ -113,7 +113,7 @@ def _settings(short_side: int) -> dict:
 
 
 def key_of(job: Sequence[Clip]) -> bytes | None:
-    """What a job is known by: its clips and the files that they read, as these are now. None for one that cannot be known again."""
+    """The SHA-256 of a job's clips and of the files that they read, as these are now. None for a job that cannot be known again."""
     try:
         identities = [_identity((clip.source, clip.start, clip.end, clip.lossless, clip.by_frames)) for clip in job]
     except (OSError, TypeError):  # a file that is gone, or a source that says nothing about itself
@@ -145,7 +145,7 @@ def _identity(value: object) -> object:
 
 def _unpacked(videos: Sequence[Facts], payload: bytes) -> list[Transcoded]:
     ends = itertools.accumulate(facts.bytes for facts in videos)
-    return [Transcoded.of(payload[end - facts.bytes : end], facts) for facts, end in zip(videos, ends, strict=True)]
+    return [Transcoded(payload[end - facts.bytes : end], facts) for facts, end in zip(videos, ends, strict=True)]
 
 
 def _digest(videos: Sequence[dict], payload: bytes) -> str:

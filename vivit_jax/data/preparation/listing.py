@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 from vivit_jax.data.layouts.base import Clip
-from vivit_jax.data.layouts.frames import video_of
-from vivit_jax.data.preparation.place import CLIPS, REPORT
+from vivit_jax.data.layouts.image_sequences import video_of
+from vivit_jax.data.preparation.place import CLIPS
 from vivit_jax.data.preparation.transcode import Facts
+from vivit_jax.data.preparation_report import reported
 from vivit_jax.errors import UserError
-from vivit_jax.files import check_file, read_json
+from vivit_jax.files import check_file
 
 COLUMNS = (
     *("split", "name", "group", "source", "sha256", "start", "end"),
@@ -34,9 +35,9 @@ class Listing:
 
     def stored(self, clip: Clip, facts: Facts) -> None:
         """Lists a stored clip."""
-        told = {field: getattr(facts, field) for field in ("frames", "width", "height", "bytes")}
-        told |= {"sha256": facts.origin, "changed": ", ".join(facts.changes)}
-        self._rows.writerow(self._of(clip) | told | {"fps": f"{float(facts.fps):.6g}", "duration": f"{facts.duration:.6g}"})
+        row = {field: getattr(facts, field) for field in ("frames", "width", "height", "bytes")}
+        row |= {"sha256": facts.origin, "changed": ", ".join(facts.changes)}
+        self._rows.writerow(self._of(clip) | row | {"fps": f"{float(facts.fps):.6g}", "duration": f"{facts.duration:.6g}"})
 
     def refused(self, clip: Clip, reason: str) -> None:
         """Lists a clip that was left out."""
@@ -45,9 +46,10 @@ class Listing:
     def _of(self, clip: Clip) -> dict:
         unit = "frame " if clip.by_frames else ""
         segment = {"start": f"{unit}{clip.start}" if clip.start else "", "end": "" if clip.end is None else f"{unit}{clip.end}"}
-        return {"split": clip.split, "name": clip.name, "group": clip.group or "", "source": self._told(video_of(clip.source))} | segment
+        source = self._relative(video_of(clip.source))
+        return {"split": clip.split, "name": clip.name, "group": clip.group or "", "source": source} | segment
 
-    def _told(self, video: pathlib.Path | None) -> str:
+    def _relative(self, video: pathlib.Path | None) -> str:
         if video is None:
             return ""
         inside = self._root is not None and video.is_relative_to(self._root)
@@ -65,36 +67,27 @@ def clips_of(folder: pathlib.Path, names: Sequence[tuple[str, str]]) -> list[Map
         if lost := next((name for name in names if name not in listed), None):
             raise UserError(f"{folder / CLIPS} is damaged: it does not list {'/'.join(lost)}")
         return rows
-    groups = _reported(folder, "groups")
-    groups = groups if isinstance(groups, dict) else {}
+    groups = reported(folder, "groups", dict) or {}
     return [{"split": split, "name": name, "group": groups.get(name, "")} for split, name in names]
 
 
 def column_called(name: str | None, folder: pathlib.Path) -> str | None:
     """The column of the list that a person means: `group` is also known by the name that was given to `vivit prepare --group`."""
-    return "group" if name is not None and name == _reported(folder, "group_column") else name
+    return "group" if name is not None and name == reported(folder, "group_column", str) else name
 
 
 def unlabelled_in(folder: pathlib.Path) -> frozenset[str]:
     """The splits of a data set whose clips' classes are not known."""
-    found = _reported(folder, "unlabelled")
-    return frozenset(split for split in found if isinstance(split, str)) if isinstance(found, list) else frozenset()
+    return frozenset(split for split in reported(folder, "unlabelled", list) or () if isinstance(split, str))
 
 
 def short_side_below(resize: int, folder: pathlib.Path) -> int | None:
     """The short side in pixels that videos of a data set were scaled down to, if it is below `resize`; None also if nothing tells."""
-    side = _reported(folder, "short_side")
-    if not isinstance(side, int) or side >= resize:
+    side = reported(folder, "short_side", int)
+    if side is None or side >= resize:
         return None
     sizes = ((int(row["width"]), int(row["height"])) for row in read(folder) if row["width"].isdecimal() and row["height"].isdecimal())
     return side if any(min(size) == side for size in sizes) else None
-
-
-def _reported(folder: pathlib.Path, key: str) -> object:
-    try:
-        return read_json(pathlib.Path(folder, REPORT)).get(key)
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def read(folder: pathlib.Path) -> Iterator[Mapping[str, str]]:

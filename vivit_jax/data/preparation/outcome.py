@@ -1,4 +1,4 @@
-"""What becomes of the clips that a data set is made of: stored or refused, counted, listed, and tolerated or not."""
+"""Counts and lists the clips of a preparation as they are stored or refused, and stops when too many are refused."""
 
 import bisect
 import dataclasses
@@ -99,7 +99,7 @@ class Summary:
 
 @dataclasses.dataclass
 class Outcome:
-    """What becomes of the clips one by one, counted and listed.
+    """Counts and lists clips one by one as they are stored or refused.
 
     Attributes:
       annotations: the clips that are asked for.

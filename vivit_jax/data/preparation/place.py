@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator
 from vivit_jax import console, files
 from vivit_jax.atomic import exchange
 from vivit_jax.data.manifest import HASHES, MANIFEST, SHARD
+from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.data.stored import FEATURES, INFO
 from vivit_jax.errors import UserError
 from vivit_jax.files import check_utf8, is_url, lock, real_path
 
-REPORT = "preparation.json"
 MISSING = "missing.csv"  # the clips that are listed but whose videos were not found
 CLIPS = "clips.csv"  # every clip with its origin, or why it was refused
 OURS = {INFO, FEATURES, REPORT, MISSING, CLIPS, MANIFEST, HASHES}

@@ -20,7 +20,6 @@ from vivit_jax.data.preparation.outcome import SHOWN, EmptySplitError, Outcome, 
 from vivit_jax.data.preparation.place import (
     CLIPS,
     MISSING,
-    REPORT,
     check_apart,
     check_free,
     local_folder,
@@ -28,6 +27,7 @@ from vivit_jax.data.preparation.place import (
     recover,
     staging,
 )
+from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.data.workers import available_cpus
 from vivit_jax.errors import UserError, check_whole, unknown_name
 
@@ -176,16 +176,17 @@ def _write_reports(path: pathlib.Path, summary: Summary, annotations: Annotation
     """Writes what was done beside the data set: `preparation.json`, and the list of missing videos if there are any."""
     if annotations.missing:
         write_atomically(path / MISSING, _listed(annotations.missing))
-    write_json(path / REPORT, _report(summary, annotations, reading) | {"short_side": short_side})
-
-
-def _report(summary: Summary, annotations: Annotations, reading: Reading) -> dict:
-    """What `preparation.json` holds. Its key `manifest` shows that a manifest was written, which older versions did not do."""
-    groups = {clip.name: clip.group for clip in annotations.clips if clip.group is not None}
-    report = {field: getattr(summary, field) for field in ("refused", "changed", "remarks")}
-    named = {"group_column": reading.group} if reading.group else {}
-    unlabelled = {"unlabelled": list(annotations.unlabelled)} if annotations.unlabelled else {}
-    return report | ({"groups": groups} if groups else {}) | named | unlabelled | {"manifest": True}
+    report = {
+        "refused": summary.refused,
+        "changed": summary.changed,
+        "remarks": summary.remarks,
+        "groups": {clip.name: clip.group for clip in annotations.clips if clip.group is not None},
+        "group_column": reading.group,
+        "unlabelled": annotations.unlabelled,
+        "manifest": True,  # tells a manifest that was lost from a data set of older versions, which wrote none
+        "short_side": short_side,
+    }
+    write_json(path / REPORT, {key: value for key, value in report.items() if value or key in ("refused", "changed", "remarks")})
 
 
 def _listed(missing: Sequence[tuple[str, str]]) -> str:

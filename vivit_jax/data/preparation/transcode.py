@@ -11,11 +11,11 @@ import av
 import numpy as np
 
 from vivit_jax.data.layouts.base import Clip, too_few_frames
-from vivit_jax.data.video.container import LIMITS, Limits
-from vivit_jax.data.video.decoder import OpenVideo, naming_errors, open_video
+from vivit_jax.data.video.container import LIMITS, Limits, naming_errors
+from vivit_jax.data.video.decoder import OpenVideo, open_video
 from vivit_jax.data.video.encoder import Encoder
+from vivit_jax.data.video.frame_rates import first_tick, is_constant, shown_at, tick_count
 from vivit_jax.data.video.geometry import resize
-from vivit_jax.data.video.steady import first_tick, is_constant, shown_at, tick_count
 from vivit_jax.data.workers import Failure
 from vivit_jax.errors import UserError
 from vivit_jax.files import sha256
@@ -46,7 +46,7 @@ class Facts:
     height: int
     changes: tuple[str, ...]
     bytes: int
-    origin: str
+    origin: str = ""
 
     @property
     def duration(self) -> float:
@@ -65,30 +65,14 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Transcoded:
-    """A stored video.
-
-    Attributes:
-      video: bytes of an mp4.
-      frames: the number of its frames; this and all that follow are those of `Facts`.
-    """
+    """A stored video: the bytes of an mp4, and what is known of it."""
 
     video: bytes
-    frames: int
-    fps: Fraction
-    width: int
-    height: int
-    changes: tuple[str, ...]
-    origin: str = ""
+    facts: Facts
 
-    @property
-    def facts(self) -> Facts:
-        """What is known of it."""
-        return Facts(self.frames, self.fps, self.width, self.height, self.changes, len(self.video), self.origin)
-
-    @classmethod
-    def of(cls, video: bytes, facts: Facts) -> "Transcoded":
-        """The video that some facts are of."""
-        return cls(video, facts.frames, facts.fps, facts.width, facts.height, facts.changes, facts.origin)
+    def with_facts(self, **facts: object) -> "Transcoded":
+        """The same video with some facts replaced."""
+        return Transcoded(self.video, dataclasses.replace(self.facts, **facts))
 
 
 def transcode(clip: Clip, short_side: int, limits: Limits = LIMITS) -> Transcoded:
@@ -119,14 +103,14 @@ def transcode_together(clips: Sequence[Clip], short_side: int, limits: Limits = 
     return [
         result
         if isinstance(result, Failure)
-        else dataclasses.replace(result, origin=origin, changes=(*result.changes, *_shorter(clip, result)))
+        else result.with_facts(origin=origin, changes=(*result.facts.changes, *_shorter(clip, result.facts)))
         for clip, result in zip(clips, made, strict=True)
     ]
 
 
-def _shorter(clip: Clip, stored: Transcoded) -> list[str]:
+def _shorter(clip: Clip, stored: Facts) -> list[str]:
     """A remark on a video that ends before the segment asked for, as a list; empty for segments by frame numbers."""
-    lacking = 0.0 if clip.end is None or clip.by_frames else clip.end - clip.start - stored.facts.duration
+    lacking = 0.0 if clip.end is None or clip.by_frames else clip.end - clip.start - stored.duration
     return [f"the video ends {lacking:.2f} s before the segment"] if lacking > SHORTER else []
 
 
@@ -179,7 +163,7 @@ def _segment(video: OpenVideo, clip: Clip, short_side: int, limits: Limits) -> T
     images = (video.rgb.read(frame) for frame in _whole(frames))
     stored = _encode(images, fps, short_side, changes, lossless=video.is_h264_in_rgb)
     seen = {"laid over black": video.rgb.blended, "scaled to one size": video.rgb.rescaled}
-    return dataclasses.replace(stored, changes=(*stored.changes, *(change for change, happened in seen.items() if happened)))
+    return stored.with_facts(changes=(*stored.facts.changes, *(change for change, happened in seen.items() if happened)))
 
 
 def _of_frames(video: OpenVideo, start: int, end: int | None) -> tuple[np.ndarray, bool, Fraction]:
@@ -222,7 +206,8 @@ def _encode(images: Iterable[np.ndarray], fps: Fraction, short_side: int, change
         if min(height, width) > short_side:
             image = resize(image, *stored)
         encoder.add(image[: stored[0], : stored[1]])
-    return Transcoded(encoder.finish(), encoder.frames, encoder.rate, stored[1], stored[0], tuple(changes))
+    video = encoder.finish()
+    return Transcoded(video, Facts(encoder.frames, encoder.rate, stored[1], stored[0], tuple(changes), len(video)))
 
 
 def _stored_size(height: int, width: int, short_side: int) -> tuple[int, int]:

@@ -12,20 +12,23 @@ import av
 import numpy as np
 
 from vivit_jax.data.video.completeness import PacketInfo, check_complete, promised_frames
-from vivit_jax.data.video.container import Limits, Source, open_container
-from vivit_jax.data.video.encoder import simple_rate
+from vivit_jax.data.video.container import (
+    BROADCAST,
+    SEEKABLE,
+    Limits,
+    Source,
+    naming_errors,
+    open_container,
+    pixel_aspect,
+    shows_motion,
+    video_stream,
+)
+from vivit_jax.data.video.frame_rates import frame_rate
 from vivit_jax.data.video.pixels import RgbReader
-from vivit_jax.data.video.steady import is_constant
 from vivit_jax.data.video.transparency import decoding
 from vivit_jax.errors import UserError
 
-# Containers in which seeking is reliable; the others are read from the start.
-SEEKABLE = ("mov", "matroska")
-
-BROADCAST = ("mpegts", "mpeg")
-
-# The nominal rate is right if at least MOSTLY of the frames come at it, within STEADY. A longer break than GAP_* is a gap.
-STEADY, MOSTLY = 0.1, 0.8
+# A break between the frames of a broadcast is a gap if it is longer than both.
 GAP_SECONDS, GAP_FRAMES = 0.4, 4
 
 # A jump to a keyframe pays if it skips more frames than this: after a jump the decoder refills the frames that it reorders.
@@ -46,42 +49,6 @@ def open_video(source: Source, name: str | None, limits: Limits, *, strict: bool
     label = name or ("video" if isinstance(source, bytes) else str(source))
     with naming_errors(label), contextlib.closing(OpenVideo(source, limits, strict, stored)) as video:
         yield video
-
-
-@contextlib.contextmanager
-def naming_errors(label: str) -> Iterator[None]:
-    """Turns whatever goes wrong with a video inside the `with` into a `UserError` that begins with `label`."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{label}: {error}") from None
-    except (av.FFmpegError, OSError) as error:
-        raise UserError(f"{label}: cannot be read as a video ({_reason(error)})") from None
-
-
-def frame_rate(ticks: Sequence[int], time_base: Fraction, nominal: Fraction | None) -> Fraction:
-    """Frames a second: the rate that the file names if the frames come at it, else their mean rate.
-
-    Args:
-      ticks: when each frame is shown, ascending.
-      time_base: seconds of a tick.
-      nominal: the rate that the file names, if it does.
-    """
-    if len(ticks) < 2:
-        return nominal or Fraction(1)
-    times = (np.asarray(ticks, np.int64) - ticks[0]) * float(time_base)
-    span = (ticks[-1] - ticks[0]) * time_base
-    if not span:  # a time base too coarse for its rate gives all frames one time
-        return nominal or Fraction(len(ticks))
-    mean = simple_rate((len(ticks) - 1) / span)
-    if nominal and np.mean(np.abs(np.diff(times) * float(nominal) - 1) < STEADY) >= MOSTLY:
-        # Else pictures are missing here and there. A last frame that is shown for longer makes a file name a lower rate than all have.
-        return mean if is_constant(times, mean) and not is_constant(times, nominal) else nominal
-    return nominal if nominal and abs(nominal / mean - 1) < 1e-3 else mean
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 class OpenVideo:
@@ -120,7 +87,7 @@ class OpenVideo:
             self.close()
             raise
         self._stream.thread_type = "NONE"
-        others = sum(_shows_motion(stream) for stream in self._container.streams.video) - 1
+        others = sum(shows_motion(stream) for stream in self._container.streams.video) - 1
         if others:
             self._remark(f"the first of its {others + 1} video streams")
 
@@ -155,16 +122,20 @@ class OpenVideo:
     @functools.cached_property
     def changes(self) -> tuple[str, ...]:
         """What reading changes in this video besides its colours, and what is missing from it, in words. Decodes the first frame."""
-        frame = next(self.decode(), None)
-        if frame is None:
-            raise UserError("no frame can be decoded")
-        return (*self.rgb.changes(frame), *self._remarks, *self._gap())
+        return (*self.rgb.changes(self.first_frame()), *self._remarks, *self._gap())
 
     def _gap(self) -> tuple[str, ...]:
         """The longest break in a broadcast stream, whose pictures come steadily unless some are lost."""
         gap = float(np.diff(self.times).max(initial=0))
         is_broadcast = self._container.format.name in BROADCAST
         return (f"a gap of {gap:.1f} s",) if is_broadcast and gap > max(GAP_SECONDS, GAP_FRAMES / float(self.fps)) else ()
+
+    def first_frame(self) -> av.VideoFrame:
+        """The first frame that can be decoded; a `UserError` if there is none."""
+        frame = next(self.decode(), None)
+        if frame is None:
+            raise UserError("no frame can be decoded")
+        return frame
 
     def decode(self) -> Iterator[av.VideoFrame]:
         """Every frame from the first whole one on. In a stream that was cut, those before it refer to pictures that are gone."""
@@ -306,24 +277,3 @@ class OpenVideo:
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
             raise UserError(f"reading it takes longer than the limit of {self._limits.seconds:g} s")
-
-
-def _shows_motion(stream: av.VideoStream) -> bool:
-    """Whether a stream can be decoded and is no single picture, as the cover of a song is."""
-    return not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None
-
-
-def video_stream(container: av.container.InputContainer, limits: Limits) -> av.VideoStream:
-    """The first stream of moving pictures; a `UserError` if there is none, or it is too large."""
-    for stream in container.streams.video:
-        if _shows_motion(stream):
-            if stream.width * stream.height > limits.pixels:
-                raise UserError(f"{stream.width}x{stream.height} pixels are more than the limit of {limits.pixels}")
-            return stream
-    raise UserError("has no video stream that can be decoded")
-
-
-def pixel_aspect(stream: av.VideoStream) -> float:
-    """Width over height of a stream's pixels; 1 where the container says something that must be a slip."""
-    aspect = float(stream.sample_aspect_ratio or 1)
-    return aspect if 0.25 <= aspect <= 4 else 1.0

@@ -8,6 +8,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from vivit_jax.data.video.frame_rates import simple_rate
+
 # A keyframe every 32 frames bounds what a clip's first frame costs; fastdecode leaves out what is slow to undo. At this quality veryfast
 # takes 40 % of medium's time and 90 % of its bytes, for 1 dB less. x264's macroblock tree reads memory that it never wrote: without it,
 # and in one thread, the bytes are the same every time.
@@ -67,11 +69,6 @@ class Encoder:
         stream.codec_context.colorspace = 6  # SMPTE 170M, FFmpeg's name of BT.601
         stream.codec_context.color_range = ColorRange.MPEG
         return stream
-
-
-def simple_rate(fps: Fraction) -> Fraction:
-    """The nearest fraction that containers can hold: the smaller of its two numbers is at most 1001."""
-    return fps.limit_denominator(1001) if fps >= 1 else 1 / (1 / fps).limit_denominator(1001)
 
 
 def encode(frames: Iterable[np.ndarray], fps: Fraction | float) -> bytes:

@@ -1,4 +1,4 @@
-"""How a frame is rotated and mirrored before it is shown, as the display matrix in its container says and players do."""
+"""Rotates and mirrors frames as the display matrix in their container says, and as players do."""
 
 import dataclasses
 

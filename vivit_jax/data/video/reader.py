@@ -14,11 +14,11 @@ import numpy as np
 from vivit_jax.data.video.container import LIMITS, Limits, Source
 from vivit_jax.data.video.decoder import open_video
 from vivit_jax.data.video.encoder import encode
+from vivit_jax.data.video.frame_rates import shown_at, tick_count
 from vivit_jax.data.video.geometry import Framer, Framing
-from vivit_jax.data.video.steady import shown_at, tick_count
 from vivit_jax.errors import UserError
 
-__all__ = ["LIMITS", "SUFFIXES", "Limits", "Source", "VideoInfo", "decode_frames", "encode", "probe", "stream_frames"]
+__all__ = ["SUFFIXES", "VideoInfo", "decode_frames", "encode", "probe", "stream_frames"]
 
 SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".webm", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".ogv"),
@@ -53,7 +53,7 @@ class VideoInfo:
         return tick_count(self.times, self.fps)
 
     def shown_at(self, ticks: np.ndarray) -> np.ndarray:
-        """Which of its frames each tick of that rate shows, in the shape of `ticks`."""
+        """The number of the frame that each tick of that rate shows, in the shape of `ticks`."""
         return shown_at(ticks, self.times, self.fps)
 
     @property
@@ -74,10 +74,7 @@ def probe(source: Source, *, name: str | None = None, limits: Limits = LIMITS) -
       UserError: naming the video, if it is missing, no video, damaged or over a limit.
     """
     with open_video(source, name, limits) as video:
-        first = next(video.decode(), None)
-        if first is None:
-            raise UserError("no frame can be decoded")
-        height, width = video.rgb.size_of(first)
+        height, width = video.rgb.size_of(video.first_frame())
         return VideoInfo(width, height, video.fps, video.times)
 
 

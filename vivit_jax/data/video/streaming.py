@@ -12,8 +12,18 @@ from fractions import Fraction
 
 import av
 
-from vivit_jax.data.video.container import LIMITS, Limits, open_container, open_standard_input
-from vivit_jax.data.video.decoder import BROADCAST, MOSTLY, SEEKABLE, STEADY, naming_errors, pixel_aspect, video_stream
+from vivit_jax.data.video.container import (
+    BROADCAST,
+    LIMITS,
+    SEEKABLE,
+    Limits,
+    naming_errors,
+    open_container,
+    open_standard_input,
+    pixel_aspect,
+    video_stream,
+)
+from vivit_jax.data.video.frame_rates import MOSTLY, STEADY
 from vivit_jax.data.video.pixels import RgbReader
 from vivit_jax.data.video.transparency import decoding
 from vivit_jax.errors import UserError

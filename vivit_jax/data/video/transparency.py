@@ -11,7 +11,7 @@ BY_LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def decoding(stream: av.VideoStream, limits: Limits) -> Callable[[av.Packet], Sequence[av.VideoFrame]]:
-    """What decodes the packets of a stream from its beginning, or from where it was sought to; the empty packet at the end included."""
+    """The function that decodes a packet of a stream. Packets are given in order, up to the empty one at the end."""
     name = BY_LIBVPX.get(stream.codec_context.name) if stream.metadata.get("alpha_mode") == "1" else None
     if name not in av.codecs_available:
         return av.Packet.decode

@@ -1,5 +1,7 @@
 """A CNN's first weights from a state dict of torch's, by its family's table of names and shapes there."""
 
+import dataclasses
+import types
 from collections.abc import Callable
 
 import jax
@@ -7,13 +9,33 @@ import jax
 from vivit_jax.errors import UserError
 from vivit_jax.models.convolutional.config import ConvolutionalConfig
 from vivit_jax.weights.config import InitConfig
+from vivit_jax.weights.convolutional.options import check_init_options
 from vivit_jax.weights.convolutional.source import Source
 from vivit_jax.weights.convolutional.state_dict import Table, counters, from_torch, torch_names
-from vivit_jax.weights.initialise import fresh_variables
+from vivit_jax.weights.hub_cache import local_path
+from vivit_jax.weights.initialise import Initialisation, fresh_variables, from_model_dir
 from vivit_jax.weights.layers import unflatten_variables
+from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
+from vivit_jax.weights.tensors import read_tensors
 
+InitialiseFrom = Callable[[Source, ConvolutionalConfig, InitConfig, jax.Array], Initialisation]
 ShapeInTorch = Callable[[str, tuple[int, ...]], tuple[int, ...]]
+
+
+def initialise_from_file(
+    source_of: types.ModuleType, initialise_from: InitialiseFrom, model: ConvolutionalConfig, init: InitConfig, key: jax.Array
+) -> Initialisation:
+    """The weights of `init.source`, a model directory or a state dict that the family's module `source_of` reads, made to fit `model`.
+
+    Raises:
+      UserError: if the source cannot be read or cannot become `model`.
+    """
+    check_init_options(init, source_of.FORMATS)
+    path = local_path(init.source)
+    if is_model_dir(path):
+        return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
+    return initialise_from(source_of.read(read_tensors(path), init.format), model, init, key)
 
 
 def variables_of(
@@ -25,7 +47,7 @@ def variables_of(
       source: the state dict, which is refused if a tensor of the model is missing, or one besides counters and a head is left over.
       model: what the variables are for.
       init: says by `head` whether to keep the head.
-      key: of the fresh head.
+      key: the random key of a fresh head.
       table: torch's names of the family's modules.
       shape_in_torch: the shape there of a variable, from its path and its shape here.
 

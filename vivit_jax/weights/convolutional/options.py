@@ -17,8 +17,8 @@ def check_model_options(names: Iterable[str], tensors: Tensors, network: str) ->
     """Refuses fields of a model that a CNN does not have.
 
     Args:
-      names: of the fields that the caller sets.
-      tensors: the source's.
+      names: the names of the fields that the caller sets.
+      tensors: the source's tensors.
       network: what the source is, such as `a ResNet`.
 
     Raises:

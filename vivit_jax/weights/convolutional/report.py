@@ -19,7 +19,7 @@ def statistics_of(tensors: Tensors, names: dict[str, str]) -> list[ReportLine]:
     """The lines on batch statistics, which are copied, and on the counters of batches beside them, which are not.
 
     Args:
-      tensors: the source's.
+      tensors: the source's tensors.
       names: torch's name of each variable that is read, by our path.
     """
     copied = sum(path.startswith(STATISTICS) for path in names)
@@ -40,7 +40,7 @@ def head_of(source: Source, model: ConvolutionalConfig, init: InitConfig, theirs
 
 def pixels_of(source: Source, init: InitConfig) -> ReportLine:
     """The line on what pixels are normalised by."""
-    origin = "given" if init.mean or init.std else source.said
+    origin = "given" if init.mean or init.std else source.pixels_from
     return ReportLine("(config)", origin, f"pixel mean {init.mean or source.mean}, std {init.std or source.std}")
 
 

@@ -15,10 +15,10 @@ class Source:
       architectures: those of our architectures that it can become, the most usual first.
       width: channels of its first stage.
       classes: classes of its head; None where it has none.
-      mean: per RGB channel, of pixels in [0, 1], that it was trained with.
-      std: per RGB channel, of pixels in [0, 1], that it was trained with.
-      said: where mean and std come from.
-      tensors: by the names of the library that it is of.
+      mean: the mean of each RGB channel that it was trained with, for pixels in [0, 1].
+      std: the standard deviation of each RGB channel that it was trained with, for pixels in [0, 1].
+      pixels_from: where mean and std come from.
+      tensors: under the names that its library gives them.
       is_image: whether it is an image model.
     """
 
@@ -28,6 +28,6 @@ class Source:
     classes: int | None
     mean: Triple
     std: Triple
-    said: str
+    pixels_from: str
     tensors: Tensors
     is_image: bool = False

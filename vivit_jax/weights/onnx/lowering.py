@@ -25,8 +25,8 @@ def lower(forward: Callable[[object, jax.Array], dict], variables: object, clip:
     """The graph of a forward pass in float32.
 
     Args:
-      forward: from variables and video (b, t, h, w, 3) to arrays by name.
-      variables: the model's, which become the graph's constants.
+      forward: the function from variables and video (b, t, h, w, 3) to arrays by name.
+      variables: the model's variables, which become the graph's constants.
       clip: (t, h, w) of the video.
       batch: clips that the graph takes at once; None for any number.
 

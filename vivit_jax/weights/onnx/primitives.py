@@ -17,11 +17,11 @@ class Equation:
     """One application of a primitive.
 
     Attributes:
-      graph: takes the nodes.
-      params: of the primitive.
-      inputs: what it is applied to.
-      shapes: of its results.
-      dtypes: of its results.
+      graph: the graph that the nodes are added to.
+      params: the primitive's parameters.
+      inputs: the values that it is applied to.
+      shapes: the shapes of its results.
+      dtypes: the types of its results.
     """
 
     graph: Graph

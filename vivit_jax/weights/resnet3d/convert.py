@@ -27,7 +27,7 @@ def convert(tensors: Tensors, model: Mapping[str, object], init: InitConfig, opt
     """The ResNet over time and space and its report.
 
     Args:
-      tensors: the source's.
+      tensors: the source's tensors.
       model: the fields of `ResNet3DConfig` that are asked for.
       init: how the source is read and made to fit.
       options: what else the caller asks for.

@@ -1,39 +1,26 @@
 """A ResNet's first weights from a state dict of torchvision or timm, or from a model directory."""
 
-import dataclasses
 import functools
 
 import jax
 
 from vivit_jax.models.resnet3d.config import ResNet3DConfig
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.convolutional.initialise import variables_of
-from vivit_jax.weights.convolutional.options import check_init_options
+from vivit_jax.weights.convolutional.initialise import initialise_from_file, variables_of
 from vivit_jax.weights.convolutional.report import head_of, notes_of, parts_of, pixels_of, statistics_of
 from vivit_jax.weights.convolutional.source import Source
-from vivit_jax.weights.hub_cache import local_path
-from vivit_jax.weights.initialise import Initialisation, from_model_dir
-from vivit_jax.weights.model_json import is_model_dir
+from vivit_jax.weights.initialise import Initialisation
 from vivit_jax.weights.parameters import listing, variable_shapes
 from vivit_jax.weights.report import ReportLine
+from vivit_jax.weights.resnet3d import source as resnets
 from vivit_jax.weights.resnet3d.names import shape_in_torch, table_of
-from vivit_jax.weights.resnet3d.source import FORMATS, read
-from vivit_jax.weights.tensors import read_tensors
 
 PARTS = ("stem", "stage_1", "stage_2", "stage_3", "stage_4")
 
 
 def initialise(model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
-    """The weights of `init.source`, made to fit `model`.
-
-    Raises:
-      UserError: if the source cannot be read or cannot become `model`.
-    """
-    check_init_options(init, FORMATS)
-    path = local_path(init.source)
-    if is_model_dir(path):
-        return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
-    return initialise_from(read(read_tensors(path), init.format), model, init, key)
+    """As `vivit_jax.weights.initialise.initialise`."""
+    return initialise_from_file(resnets, initialise_from, model, init, key)
 
 
 def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:

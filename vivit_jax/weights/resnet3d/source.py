@@ -57,12 +57,12 @@ def read(tensors: Tensors, asked: str = "auto") -> Source:
         _refuse_other_networks(tensors, name)
     architectures = _image_architectures(tensors, name) if format == IMAGE else (_video_architecture(tensors, name),)
     head = shapes.get("fc.weight")
-    mean, std, said = _pixels(tensors, format)
+    mean, std, pixels_from = _pixels(tensors, format)
     first = "layer1.0.conv1.weight" if format == IMAGE else "layer1.0.conv2.1.weight"  # as many outputs as the first stage has channels
     if not shapes.get(first):
         raise UserError(f"{name}: {first}, which tells the width, must be a tensor of at least one axis, got {shapes.get(first, 'none')}")
     classes = head[0] if head else None
-    return Source(name, architectures, shapes[first][0], classes, mean, std, said, tensors, is_image=format == IMAGE)
+    return Source(name, architectures, shapes[first][0], classes, mean, std, pixels_from, tensors, is_image=format == IMAGE)
 
 
 def _bare_names(tensors: Tensors, name: str) -> dict[str, str]:

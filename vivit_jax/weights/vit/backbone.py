@@ -45,11 +45,11 @@ class SourceOptions:
       image_size: (h, w) in pixels that the source's positions are for.
       clip: (t, h, w) in frames and pixels that the source's positions are for.
       target_clip: the clip wanted; taken for the source's own where its positions fit.
-      factorisation: of a ViViT whose tree fits several.
+      factorisation: the factorisation of a ViViT whose tree fits several.
       frames: the source, if it has an image model's kernel, is a ViViT that samples frames uniformly.
       sampled_frames: how many it must sample for that.
-      attention_order: of Model 3, `space_time` or `time_space`.
-      pool: of a ViViT without a cls token.
+      attention_order: the order of Model 3's attentions, `space_time` or `time_space`.
+      pool: how a ViViT without a cls token pools its tokens.
     """
 
     format: str = "auto"
@@ -73,27 +73,27 @@ class Backbone:
       name: file or directory and format, for reports and errors.
       params: parameters by the paths that the module's docstring lists.
       num_heads: attention heads.
-      activation: the MLP's, as `ViViTConfig` names it.
-      norm_eps: of every LayerNorm.
-      last_norm_eps: of the encoder's last LayerNorm, where it is another.
-      mean: per RGB channel, of pixels in [0, 1].
-      std: per RGB channel, of pixels in [0, 1].
+      activation: the activation of the MLPs, as `ViViTConfig` names it.
+      norm_eps: the epsilon of every LayerNorm.
+      last_norm_eps: the epsilon of the encoder's last LayerNorm, where it is another.
+      mean: the mean of each RGB channel, for pixels in [0, 1].
+      std: the standard deviation of each RGB channel, for pixels in [0, 1].
       position_resize: how the source's own code resizes positions, as `resize_positions` names it.
       factorisation: None for an image model.
       clip: (t, h, w) of a ViViT's videos; None for an image model.
       tokenizer: as `ViViTConfig` names it.
       pool: how tokens become the feature that the head sees.
-      attention_order: of Model 3, if it is known.
+      attention_order: the order of Model 3's attentions, if it is known.
       grids: positions that the source holds ready for other grids, as {(n_h, n_w): (n_h, n_w, d)}.
       dropped: groups of tensors that have no place in a ViViT, each with the reason.
-      headless: why the head cannot be kept, if it cannot.
+      why_headless: why the head cannot be kept; None if it can.
       labels: class names, if the source has them.
       multi_label: whether a video may have several of them.
       average: what is averaged over the views of a video, `logits` or `probabilities`.
       resize: short side in pixels before the crop, if the source says.
       stride: source frames between two frames of a clip, if the source says.
       sampling: other fields of a `Preprocess` that say which frames a clip has, if the source says.
-      said: the file that says so, by field: `activation`, `norm_eps`, `mean`, `std`, `resize`, `stride`; what is not here is assumed.
+      stated_in: the file that states `activation`, `norm_eps`, `mean`, `std`, `resize` or `stride`, by field; other values are assumed.
       notes: other facts for the report.
       origin: the source's own names of its tensors, by our path; empty where they are the same.
     """
@@ -114,14 +114,14 @@ class Backbone:
     attention_order: str | None = None
     grids: Mapping[tuple[int, int], np.ndarray] = dataclasses.field(default_factory=dict)
     dropped: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    headless: str | None = None
+    why_headless: str | None = None
     labels: Labels | None = None
     multi_label: bool = False
     average: str = LOGITS
     resize: int | None = None
     stride: int | None = None
     sampling: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    said: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    stated_in: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[tuple[str, str], ...] = ()
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -185,25 +185,12 @@ def depth(names: Mapping[str, object], encoder: str) -> int:
 
 def block_shapes(prefix: str, attentions: tuple[str, ...], hidden: int, heads: int, mlp: int) -> dict[str, tuple[int, ...]]:
     """Shapes of one block's parameters."""
-    norms = {f"{prefix}/norm_{name}/{leaf}": (hidden,) for name in (*attentions, "mlp") for leaf in ("scale", "bias")}
-    inward = {
-        f"{prefix}/{name}/{part}/{leaf}": shape
-        for name in attentions
-        for part in ("query", "key", "value")
-        for leaf, shape in (("kernel", (hidden, heads, hidden // heads)), ("bias", (heads, hidden // heads)))
-    }
-    outward = {
-        f"{prefix}/{name}/out/{leaf}": shape
-        for name in attentions
-        for leaf, shape in (("kernel", (heads, hidden // heads, hidden)), ("bias", (hidden,)))
-    }
-    dense = {
-        f"{prefix}/mlp/in/kernel": (hidden, mlp),
-        f"{prefix}/mlp/in/bias": (mlp,),
-        f"{prefix}/mlp/out/kernel": (mlp, hidden),
-        f"{prefix}/mlp/out/bias": (hidden,),
-    }
-    return norms | inward | outward | dense
+    split = (heads, hidden // heads)
+    layers = {f"norm_{name}": {"scale": (hidden,), "bias": (hidden,)} for name in (*attentions, "mlp")}
+    layers |= {f"{name}/{part}": {"kernel": (hidden, *split), "bias": split} for name in attentions for part in ("query", "key", "value")}
+    layers |= {f"{name}/out": {"kernel": (*split, hidden), "bias": (hidden,)} for name in attentions}
+    layers |= {"mlp/in": {"kernel": (hidden, mlp), "bias": (mlp,)}, "mlp/out": {"kernel": (mlp, hidden), "bias": (hidden,)}}
+    return {f"{prefix}/{layer}/{leaf}": shape for layer, shapes in layers.items() for leaf, shape in shapes.items()}
 
 
 def square_grid(count: int) -> tuple[int, int] | None:

@@ -6,10 +6,6 @@ from collections.abc import Callable, Mapping
 from vivit_jax.errors import UserError
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
 
@@ -22,48 +18,39 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
-def _is_positive(value: object) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_triple(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
-
-
 def _is_label_table(value: object) -> bool:
     return isinstance(value, dict) and all(key.isascii() and key.isdigit() for key in value)
 
 
-def _is_input(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))
+# What a field must be, in words and as a check.
+Kind = tuple[str, Callable[[object], bool]]
+TEXT: Kind = ("text", lambda value: isinstance(value, str))
+OBJECT: Kind = ("an object", lambda value: isinstance(value, dict))
+COUNT: Kind = ("a whole number above 0", _is_count)
+THREE_NUMBERS: Kind = ("three numbers", lambda value: isinstance(value, list) and len(value) == 3 and all(map(_is_number, value)))
 
-
-# What each field must be, in words and as a check; no name means one thing to Hugging Face and another to timm.
-FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "act_layer": ("text", _is_text),
-    "architecture": ("text", _is_text),
-    "global_pool": ("text", _is_text),
-    "hidden_act": ("text", _is_text),
+# No name means one thing to Hugging Face and another to timm.
+FIELDS: dict[str, Kind] = {
+    "act_layer": TEXT,
+    "architecture": TEXT,
+    "global_pool": TEXT,
+    "hidden_act": TEXT,
     "id2label": ("a table of class names by index", _is_label_table),
-    "image_size": ("a number of pixels, or two", lambda value: _is_size(value) or _is_object(value)),
+    "image_size": ("a number of pixels, or two", lambda value: _is_size(value) or isinstance(value, dict)),
     "img_size": ("a number of pixels, or two", _is_size),
-    "input_size": ("channels, height and width", _is_input),
-    "layer_norm_eps": ("a number above 0", _is_positive),
-    "mean": ("three numbers", _is_triple),
-    "model_args": ("an object", _is_object),
-    "model_type": ("text", _is_text),
-    "norm_layer": ("text", _is_text),
-    "num_attention_heads": ("a whole number above 0", _is_count),
-    "num_frames": ("a whole number above 0", _is_count),
-    "num_heads": ("a whole number above 0", _is_count),
-    "num_hidden_layers": ("a whole number above 0", _is_count),
-    "pretrained_cfg": ("an object", _is_object),
-    "problem_type": ("text", _is_text),
-    "std": ("three numbers", _is_triple),
+    "input_size": ("channels, height and width", lambda value: isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))),
+    "layer_norm_eps": ("a number above 0", lambda value: _is_number(value) and value > 0),
+    "mean": THREE_NUMBERS,
+    "model_args": OBJECT,
+    "model_type": TEXT,
+    "norm_layer": TEXT,
+    "num_attention_heads": COUNT,
+    "num_frames": COUNT,
+    "num_heads": COUNT,
+    "num_hidden_layers": COUNT,
+    "pretrained_cfg": OBJECT,
+    "problem_type": TEXT,
+    "std": THREE_NUMBERS,
 }
 NESTED = ("model_args", "pretrained_cfg")
 
@@ -145,6 +132,6 @@ def check_depth(params: Mapping, config: Mapping, name: str) -> None:
         raise UserError(f"{name}: config.json says {config['num_hidden_layers']} layers, the weights hold {len(blocks)}")
 
 
-def said_by_config(config: Mapping) -> dict[str, str]:
-    """The fields of a backbone that config.json sets, as `Backbone.said` holds them."""
+def stated_in_config(config: Mapping) -> dict[str, str]:
+    """The fields of a backbone that config.json sets, as `Backbone.stated_in` holds them."""
     return {ours: "config.json" for theirs, ours in (("hidden_act", "activation"), ("layer_norm_eps", "norm_eps")) if theirs in config}

@@ -106,8 +106,8 @@ def _preprocess(backbone: Backbone, started: Initialisation, options: Conversion
         std=started.std,
         **sampling,
     )
-    stride_origin = _origin(options.stride, backbone.said.get("stride"))
-    resize_origin = _origin(options.resize, same_crop and backbone.said.get("resize"))
+    stride_origin = _origin(options.stride, backbone.stated_in.get("stride"))
+    resize_origin = _origin(options.resize, same_crop and backbone.stated_in.get("resize"))
     return preprocess, [
         ReportLine("(config)", stride_origin, _distance(preprocess)),
         ReportLine("(config)", resize_origin, f"resize {preprocess.resize}"),
@@ -121,6 +121,6 @@ def _distance(preprocess: Preprocess) -> str:
     return f"rate {preprocess.rate:g}" if preprocess.rate else f"stride {preprocess.stride}"
 
 
-def _origin(given: int | None, said: str | None) -> str:
-    """The origin of a value, for the report: `given`, the file that says it, or `assumed`."""
-    return "given" if given else said or "assumed"
+def _origin(given: int | None, file: str | None) -> str:
+    """The origin of a value, for the report: `given`, the file that states it, or `assumed`."""
+    return "given" if given else file or "assumed"

@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-from collections.abc import Callable
 
 import numpy as np
 
@@ -17,42 +16,27 @@ from vivit_jax.weights.tensors import write_safetensors
 
 ACTIVATIONS = {"gelu_tanh": "gelu_fast", "gelu": "gelu"}
 BILINEAR = 2  # PIL's number
+LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
 
 BLOCK = r"transformer/encoder/block_(\d+)/"
 THEIR_BLOCK = "vivit.encoder.layer.{0}."
-TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "as is": lambda x: x,
-    "cls": lambda x: x[None, None],
-    "rows": lambda x: x[None],
-    "kernel": lambda x: x.transpose(4, 3, 0, 1, 2),
-    "dense": lambda x: x.T,
-    "heads in": lambda x: x.reshape(x.shape[0], -1).T,
-    "heads out": lambda x: x.reshape(-1, x.shape[-1]).T,
-    "flat": lambda x: x.reshape(-1),
-}
-# Our parameter, theirs, and how it is transformed; the inverse of the table in vivit_jax/weights/vit/hugging_face.py.
-TABLE = (
-    (r"tokenizer/kernel", "vivit.embeddings.patch_embeddings.projection.weight", "kernel"),
-    (r"tokenizer/bias", "vivit.embeddings.patch_embeddings.projection.bias", "as is"),
-    (r"transformer/encoder_cls", "vivit.embeddings.cls_token", "cls"),
-    (r"transformer/encoder/position", "vivit.embeddings.position_embeddings", "rows"),
-    (BLOCK + r"norm_attention/scale", THEIR_BLOCK + "layernorm_before.weight", "as is"),
-    (BLOCK + r"norm_attention/bias", THEIR_BLOCK + "layernorm_before.bias", "as is"),
-    (BLOCK + r"attention/(query|key|value)/kernel", THEIR_BLOCK + "attention.attention.{1}.weight", "heads in"),
-    (BLOCK + r"attention/(query|key|value)/bias", THEIR_BLOCK + "attention.attention.{1}.bias", "flat"),
-    (BLOCK + r"attention/out/kernel", THEIR_BLOCK + "attention.output.dense.weight", "heads out"),
-    (BLOCK + r"attention/out/bias", THEIR_BLOCK + "attention.output.dense.bias", "as is"),
-    (BLOCK + r"norm_mlp/scale", THEIR_BLOCK + "layernorm_after.weight", "as is"),
-    (BLOCK + r"norm_mlp/bias", THEIR_BLOCK + "layernorm_after.bias", "as is"),
-    (BLOCK + r"mlp/in/kernel", THEIR_BLOCK + "intermediate.dense.weight", "dense"),
-    (BLOCK + r"mlp/in/bias", THEIR_BLOCK + "intermediate.dense.bias", "as is"),
-    (BLOCK + r"mlp/out/kernel", THEIR_BLOCK + "output.dense.weight", "dense"),
-    (BLOCK + r"mlp/out/bias", THEIR_BLOCK + "output.dense.bias", "as is"),
-    (r"transformer/encoder/norm/scale", "vivit.layernorm.weight", "as is"),
-    (r"transformer/encoder/norm/bias", "vivit.layernorm.bias", "as is"),
-    (r"head/kernel", "classifier.weight", "dense"),
-    (r"head/bias", "classifier.bias", "as is"),
+# Our module and theirs; the inverse of the table in vivit_jax/weights/vit/hugging_face.py.
+MODULES = (
+    (r"tokenizer", "vivit.embeddings.patch_embeddings.projection"),
+    (BLOCK + r"norm_attention", THEIR_BLOCK + "layernorm_before"),
+    (BLOCK + r"attention/(query|key|value)", THEIR_BLOCK + "attention.attention.{1}"),
+    (BLOCK + r"attention/out", THEIR_BLOCK + "attention.output.dense"),
+    (BLOCK + r"norm_mlp", THEIR_BLOCK + "layernorm_after"),
+    (BLOCK + r"mlp/in", THEIR_BLOCK + "intermediate.dense"),
+    (BLOCK + r"mlp/out", THEIR_BLOCK + "output.dense"),
+    (r"transformer/encoder/norm", "vivit.layernorm"),
+    (r"head", "classifier"),
 )
+# Our parameters that lie in no such module, and theirs.
+EMBEDDINGS = {
+    "transformer/encoder_cls": "vivit.embeddings.cls_token",
+    "transformer/encoder/position": "vivit.embeddings.position_embeddings",
+}
 
 
 def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
@@ -62,7 +46,7 @@ def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
         raise UserError(f"Hugging Face has no class for a {config.family}: export to stablehlo")
     _check_expressible(config)
     flat = flatten(pretrained.variables["params"])
-    tensors = dict(_torch_tensor(path, np.asarray(array)) for path, array in flat.items())
+    tensors = dict(_torch_tensor(path, np.ascontiguousarray(array)) for path, array in flat.items())
     out.mkdir(parents=True, exist_ok=True)
     write_safetensors(out / WEIGHTS, tensors, metadata={"format": "pt"})
     write_json(out / "config.json", _hugging_face_config(config, pretrained.labels, pretrained.problem_type))
@@ -87,11 +71,22 @@ def _check_expressible(config: ViViTConfig) -> None:
 
 def _torch_tensor(path: str, array: np.ndarray) -> tuple[str, np.ndarray]:
     """A parameter under Hugging Face's name, in PyTorch's layout."""
-    for ours, theirs, transform in TABLE:
-        if match := re.fullmatch(ours, path):
-            groups = [int(group) if group.isdigit() else group for group in match.groups()]
-            return theirs.format(*groups), np.ascontiguousarray(TRANSFORMS[transform](array))
+    if path in EMBEDDINGS:
+        return EMBEDDINGS[path], array.reshape(1, -1, array.shape[-1])
+    module, _, leaf = path.rpartition("/")
+    for ours, theirs in MODULES:
+        if match := re.fullmatch(ours, module):
+            name = theirs.format(*(int(group) if group.isdigit() else group for group in match.groups()))
+            return f"{name}.{LEAVES[leaf]}", _torch_kernel(module, array) if leaf == "kernel" else array.reshape(-1)
     raise AssertionError(f"no name for {path}")
+
+
+def _torch_kernel(module: str, kernel: np.ndarray) -> np.ndarray:
+    """A kernel of ours, (t, h, w, 3, d) or (in, out), in which in or out may be (heads, f), as PyTorch has it: with its outputs first."""
+    if kernel.ndim == 5:
+        return np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2))
+    matrix = kernel.reshape(-1, kernel.shape[-1]) if module.endswith("/out") else kernel.reshape(kernel.shape[0], -1)
+    return np.ascontiguousarray(matrix.T)
 
 
 def _hugging_face_config(config: ViViTConfig, labels: tuple[str, ...], problem_type: str) -> dict:

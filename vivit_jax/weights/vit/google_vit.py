@@ -93,7 +93,7 @@ def image_backbone(name: str, translation: Translation, heads: int, options: Sou
         grids={_grid_of(path): _ready_grid(path, array, has_cls, name) for path, array in grids.items()},
         origin=translation.origin,
         dropped=translation.dropped,
-        headless=(
+        why_headless=(
             "its head sits on attention pooling"
             if has_map_head
             else "its head sits on pre_logits, " + PRE_LOGITS

@@ -18,7 +18,7 @@ from vivit_jax.weights.vit.config_json import (
     image_size_of,
     labels_of,
     regression_of,
-    said_by_config,
+    stated_in_config,
 )
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
@@ -111,7 +111,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     translation = translate(tensors, VIDEO_TABLE if is_video else IMAGE_TABLE, heads)
     params = fold_layer_scale(check_complete(translation, name, heads, optional_biases=True))
     check_depth(params, config, name)
-    headless = _drop_wide_head(params) or regression_of(config)
+    why_headless = _drop_wide_head(params) or regression_of(config)
     has_times = TIMES in params
     if _is_dino(tensors) and _is_square(params):
         config.pop("image_size", None)
@@ -129,14 +129,14 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         norm_eps=float(config.get("layer_norm_eps", 1e-6 if is_video or has_times or _is_dino(tensors) else 1e-12)),
         origin=translation.origin,
         dropped=translation.dropped,
-        headless=headless,
+        why_headless=why_headless,
         labels=labels_of(config, params, name),
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or default[0],
         std=pixels.std or default[1],
         position_resize="nearest" if has_times else "cubic",
         resize=pixels.resize,
-        said=said_by_config(config) | pixels.said,
+        stated_in=stated_in_config(config) | pixels.stated_in,
         notes=tuple(("(pixels)", note) for note in pixels.notes),
         **facts,
     )

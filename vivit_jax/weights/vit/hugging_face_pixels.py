@@ -16,11 +16,11 @@ class Pixels:
     """The preparation of pixels; None where the files do not say.
 
     Attributes:
-      mean: per RGB channel, of pixels in [0, 1].
-      std: per RGB channel, of pixels in [0, 1].
+      mean: the mean of each RGB channel, for pixels in [0, 1].
+      std: the standard deviation of each RGB channel, for pixels in [0, 1].
       resize: short side in pixels before the crop.
       crop: (height, width) in pixels.
-      said: the file that says so, by field.
+      stated_in: the file that states a field.
       notes: what the processor does to frames that we do otherwise.
     """
 
@@ -28,13 +28,14 @@ class Pixels:
     std: Triple | None = None
     resize: int | None = None
     crop: tuple[int, int] | None = None
-    said: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    stated_in: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def check_crop(self, size: tuple[int, int], name: str) -> None:
         """Refuses a crop that the model's positions are not for."""
         if self.crop is not None and self.crop != tuple(size):
-            raise UserError(f"{name}: {self.said['crop']} crops to {self.crop}, and the model takes {tuple(size)}: correct the wrong one")
+            file = self.stated_in["crop"]
+            raise UserError(f"{name}: {file} crops to {self.crop}, and the model takes {tuple(size)}: correct the wrong one")
 
 
 def read_processors(files: Mapping[str, Mapping], name: str) -> Pixels:
@@ -42,7 +43,7 @@ def read_processors(files: Mapping[str, Mapping], name: str) -> Pixels:
 
     Args:
       files: contents by file, those to believe first at the front.
-      name: of the model, for errors.
+      name: the name of the model, for errors.
 
     Raises:
       UserError: if a file is malformed, or two contradict each other.
@@ -52,7 +53,7 @@ def read_processors(files: Mapping[str, Mapping], name: str) -> Pixels:
         for field in ("mean", "std", "resize", "crop"):
             ours, theirs = getattr(read[0], field), getattr(other, field)
             if ours is not None and theirs is not None and ours != theirs:
-                where = f"{read[0].said[field]} and {other.said[field]}"
+                where = f"{read[0].stated_in[field]} and {other.stated_in[field]}"
                 raise UserError(
                     f"{name}: {where} contradict each other: {field} {ours} or {theirs} of pixels in [0, 1]; remove the wrong one"
                 )
@@ -81,20 +82,20 @@ def _read(values: Mapping, file: str, name: str) -> Pixels:
         mean, std = (_triple(values.get(key) or HALF, f"{where}: {key}") for key in ("image_mean", "image_std"))
     if factor <= 0 or min(std) <= 0:
         raise UserError(f"{where}: rescale_factor and image_std must be above 0, got {factor} and {std}")
-    said = {ours: file for ours, theirs in (("mean", "image_mean"), ("std", "image_std")) if values.get(theirs) or not normalises}
+    stated_in = {ours: file for ours, theirs in (("mean", "image_mean"), ("std", "image_std")) if values.get(theirs) or not normalises}
     if values.get("do_flip_channel_order") is True:
         raise UserError(f"{where} says do_flip_channel_order true: its pixels are BGR, and ours are RGB")
     resize = _short_side(values.get("size"), where) if _flag(values, "do_resize", where) else None
     crop = _crop(values.get("crop_size"), where) if _flag(values, "do_center_crop", where) else None
     if resize and crop and resize < min(crop):
         raise UserError(f"{where}: size {resize} is below crop_size {crop}, which fills the frames up with black: correct the wrong one")
-    said |= {field: file for field, value in (("resize", resize), ("crop", crop)) if value}
+    stated_in |= {field: file for field, value in (("resize", resize), ("crop", crop)) if value}
     return Pixels(
         mean=tuple(_tidy((offset + value) / (255 * factor)) for value in mean),
         std=tuple(_tidy(value / (255 * factor)) for value in std),
         resize=resize,
         crop=crop,
-        said={"mean": f"{file}'s class (assumed)", "std": f"{file}'s class (assumed)"} | said,
+        stated_in={"mean": f"{file}'s class (assumed)", "std": f"{file}'s class (assumed)"} | stated_in,
         notes=tuple(f"{file} {note}" for note in _notes(values)),
     )
 

@@ -184,11 +184,11 @@ def head(backbone: Backbone, model: ViViTConfig, init: InitConfig) -> Part:
     """The classification heads: kept, or left to start at zero."""
     kernels = {path: array for path, array in backbone.params.items() if path.startswith("head")}
     if init.head != "keep":
-        reason = backbone.headless or "the head is fresh"
-        left = [ReportLine("(head)", backbone.called("head"), f"left out: {reason}")] if kernels or backbone.headless else []
+        reason = backbone.why_headless or "the head is fresh"
+        left = [ReportLine("(head)", backbone.called("head"), f"left out: {reason}")] if kernels or backbone.why_headless else []
         return {}, [*([ReportLine("head", "-", "zeros")] if model.heads else []), *left]
-    if backbone.headless or not kernels:
-        raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless or 'the source has none'}; set head to fresh")
+    if backbone.why_headless or not kernels:
+        raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.why_headless or 'the source has none'}; set head to fresh")
     if backbone.factorisation == model.factorisation and backbone.pool != model.pool:
         raise UserError(
             f"{backbone.name}: the head cannot be kept: it reads tokens pooled by {backbone.pool}, and the model pools by {model.pool}: "

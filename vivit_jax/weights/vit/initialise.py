@@ -7,7 +7,7 @@ import jax
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.initialise import Initialisation, fresh_variables
-from vivit_jax.weights.layers import unflatten
+from vivit_jax.weights.layers import unflatten_variables
 from vivit_jax.weights.parameters import check_parameters, parameter_shapes
 from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
@@ -41,7 +41,7 @@ def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, ke
     absent = [path for path in expected if path not in params and any(name in path for name in RANDOM)]
     params |= fresh_variables(model, key, absent)
     check_parameters({path: array.shape for path, array in params.items()}, expected, backbone.name)
-    variables = {"params": unflatten({path: params[path] for path in expected}, scan_layers=model.scan_layers)}
+    variables = unflatten_variables({path: params[path] for path in expected}, model)
     report = (*lines, *_facts(backbone, model, init, {"mean": mean, "std": std}))
     return Initialisation(model, variables, mean, std, report, backbone.labels if init.head == "keep" else None)
 
@@ -52,7 +52,7 @@ def _facts(backbone: Backbone, model: ViViTConfig, init: InitConfig, pixels: dic
     values = {"activation": model.activation, "norm_eps": f"{model.norm_eps:g}{last}", **pixels}
     by_origin = {}
     for name, value in values.items():
-        origin = "given" if getattr(init, name) else backbone.said.get(name, "assumed")
+        origin = "given" if getattr(init, name) else backbone.stated_in.get(name, "assumed")
         by_origin.setdefault(origin, []).append(f"{'pixel ' if name in pixels else ''}{name} {value}")
     return [ReportLine("(config)", origin, ", ".join(facts)) for origin, facts in by_origin.items()]
 

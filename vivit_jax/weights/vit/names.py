@@ -85,8 +85,8 @@ class Row:
     Attributes:
       source: a regular expression for the whole name of a tensor.
       target: our parameter, or several; `{0}`, `{1}` are the expression's groups, numbers as numbers.
-      transform: from the tensor (and the number of heads) to the parameter or parameters.
-      reason: for a target of None, why the tensor is left out.
+      transform: makes the parameter or parameters of the tensor and the number of heads.
+      reason: why the tensor is left out, if the target is None.
     """
 
     source: str
@@ -100,8 +100,8 @@ class Translation:
     """A source's tensors under our names.
 
     Attributes:
-      params: by our path.
-      origin: for each of them, its name in the source.
+      params: the parameters by our path.
+      origin: the name of each of them in the source.
       dropped: groups that a ViViT has no place for, with the reason.
       unknown: tensors that no row matches.
     """
@@ -135,7 +135,7 @@ def refuse(tensors: Tensors, reasons: Iterable[tuple[str, str]], what: str) -> N
     """Refuses a source by the first of its names that a ViViT cannot express.
 
     Args:
-      tensors: of the source.
+      tensors: the tensors of the source.
       reasons: (regular expression found in a name, why such a model cannot become a ViViT).
       what: the source, for the error.
     """
@@ -168,7 +168,7 @@ def check_complete(translation: Translation, what: str, heads: int, *, optional_
     """The parameters, once it is sure that no tensor is unknown and every block is whole.
 
     Args:
-      translation: of the source.
+      translation: the tensors of the source under our names.
       what: the source, for the error.
       heads: attention heads.
       optional_biases: fill with zeros the biases of query, key and value where the source has none of them.

@@ -10,7 +10,7 @@ from vivit_jax.weights.model_json import CONFIG, PREPROCESS, is_model_dir
 from vivit_jax.weights.vit.backbone import Backbone, SourceOptions
 
 FORMAT = "vivit_jax"
-SAID_BY_CONFIG, SAID_BY_PREPROCESS = ("activation", "norm_eps"), ("mean", "std", "resize", "stride")
+STATED_IN_CONFIG, STATED_IN_PREPROCESS = ("activation", "norm_eps"), ("mean", "std", "resize", "stride")
 
 
 def is_own(path: pathlib.Path, format: str) -> bool:
@@ -79,7 +79,7 @@ def _backbone_of(pretrained: Pretrained, name: str) -> Backbone:
         multi_label=pretrained.multi_label,
         average=pretrained.average,
         resize=pretrained.preprocess.resize,
-        said=dict.fromkeys(SAID_BY_CONFIG, CONFIG) | dict.fromkeys(SAID_BY_PREPROCESS, PREPROCESS),
+        stated_in=dict.fromkeys(STATED_IN_CONFIG, CONFIG) | dict.fromkeys(STATED_IN_PREPROCESS, PREPROCESS),
         stride=pretrained.preprocess.stride,
         sampling={name: getattr(pretrained.preprocess, name) for name in ("rate", "sampling", "padding")},
     )

@@ -102,7 +102,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         attention_order=options.attention_order,
         origin=translation.origin,
         dropped=translation.dropped | dropped,
-        headless="its head sits on pre_logits, " + google_vit.PRE_LOGITS if translation.dropped else None,
+        why_headless="its head sits on pre_logits, " + google_vit.PRE_LOGITS if translation.dropped else None,
         notes=() if "cls" in params or options.pool else (POOL_NOT_TOLD,),
     )
 

@@ -42,8 +42,8 @@ def target_model(backbone: Backbone, model: Mapping[str, object], init: InitConf
             asked.setdefault("temporal_heads", backbone.temporal_heads)
             asked.setdefault("temporal_mlp_dim", backbone.temporal_mlp_dim)
     if not backbone.is_image and "num_classes" not in asked:
-        if backbone.headless:
-            raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.headless}; give num_classes for a fresh one")
+        if backbone.why_headless:
+            raise UserError(f"{backbone.name}: the head cannot be kept: {backbone.why_headless}; give num_classes for a fresh one")
         asked["num_classes"] = _classes_of(backbone)
     return ViViTConfig(
         hidden_size=backbone.hidden_size,
@@ -86,7 +86,7 @@ def _fill_in_tubelet(asked: dict, backbone: Backbone) -> None:
 
 
 def _classes_of(backbone: Backbone) -> int | dict[str, int] | None:
-    if backbone.headless:
+    if backbone.why_headless:
         return None
     counts = {
         path.removesuffix("/kernel"): array.shape[-1]

@@ -106,7 +106,7 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
     cls_position, params["position"] = image_positions(params["position"], has_cls, patch, size, name)
     if has_cls:
         params["cls_position"] = cls_position
-    pool, headless = _pooling(translation.origin["encoder/norm/scale"], has_cls, config)
+    pool, why_headless = _pooling(translation.origin["encoder/norm/scale"], has_cls, config)
     recipe = config.get("pretrained_cfg", config)
     has_layer_scale = any(path.endswith("/layer_scale") for path in translation.params)
     default_mean, default_std = (IMAGENET_MEAN, IMAGENET_STD) if has_layer_scale else (HALF, HALF)
@@ -118,16 +118,16 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         std=tuple(recipe.get("std", default_std)),
         activation=_activation(config, architecture, name),
         position_resize="cubic_antialiased" if architecture else "cubic",  # what timm saves says so; a .pth alone is taken for DINO's
-        said=_said(config, recipe),
+        stated_in=_stated_in(config, recipe),
         pool=pool,
         origin=translation.origin,
         dropped=translation.dropped,
-        headless=headless,
-        notes=(("(norm)", "the source applies it after averaging the tokens, a ViViT before"),) if headless == NORM_AFTER_POOL else (),
+        why_headless=why_headless,
+        notes=(("(norm)", "the source applies it after averaging the tokens, a ViViT before"),) if why_headless == NORM_AFTER_POOL else (),
     )
 
 
-def _said(config: dict, recipe: dict) -> dict[str, str]:
+def _stated_in(config: dict, recipe: dict) -> dict[str, str]:
     fields = (*(("activation",) if "architecture" in config else ()), *(name for name in ("mean", "std") if name in recipe))
     return dict.fromkeys(fields, "config.json")
 
@@ -165,14 +165,14 @@ def _refuse_gated(tensors: Tensors, name: str) -> None:
 
 def _pooling(norm: str, has_cls: bool, config: dict) -> tuple[str, str | None]:
     """How the tokens are pooled, and why the head cannot be kept if that is not how a ViViT does it."""
-    said = config.get("model_args", {}).get("global_pool", config.get("global_pool"))
-    if norm.endswith("fc_norm.weight") and said in (None, "avg"):
+    stated = config.get("model_args", {}).get("global_pool", config.get("global_pool"))
+    if norm.endswith("fc_norm.weight") and stated in (None, "avg"):
         return ("mean", NORM_AFTER_POOL) if has_cls else ("mean_then_norm", None)
-    if norm.endswith("fc_norm.weight") and said != "token":
-        return "token" if has_cls else "mean", f"its head normalises tokens pooled by {said!r}, which a ViViT does not"
-    if said not in (None, *POOLS):
-        return "token" if has_cls else "mean", f"its head reads tokens pooled by {said!r}, which a ViViT does not"
-    pool = POOLS.get(said, "token" if has_cls else "mean")
+    if norm.endswith("fc_norm.weight") and stated != "token":
+        return "token" if has_cls else "mean", f"its head normalises tokens pooled by {stated!r}, which a ViViT does not"
+    if stated not in (None, *POOLS):
+        return "token" if has_cls else "mean", f"its head reads tokens pooled by {stated!r}, which a ViViT does not"
+    pool = POOLS.get(stated, "token" if has_cls else "mean")
     if has_cls and pool != "token":
         return pool, f"its head reads the {pool} of tokens that have attended to a cls token, and a ViViT of pool {pool} has none"
     return pool, None

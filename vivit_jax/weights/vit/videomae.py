@@ -20,7 +20,7 @@ from vivit_jax.weights.vit.config_json import (
     image_size_of,
     labels_of,
     regression_of,
-    said_by_config,
+    stated_in_config,
 )
 from vivit_jax.weights.vit.hugging_face_pixels import read_processors
 from vivit_jax.weights.vit.names import (
@@ -134,13 +134,13 @@ def read(tensors: Tensors, metadata: dict, options: SourceOptions) -> Backbone:
         factorisation="spatio_temporal_attention",
         clip=clip,
         pool="mean_then_norm" if normalises_mean else "mean",
-        headless=regression_of(config) if normalises_mean else FIRST_TOKEN,
+        why_headless=regression_of(config) if normalises_mean else FIRST_TOKEN,
         labels=labels_of(config, params, name),
         multi_label=config.get("problem_type") == MULTI_LABEL,
         mean=pixels.mean or IMAGENET_MEAN,
         std=pixels.std or IMAGENET_STD,
         resize=pixels.resize,
-        said=said_by_config(config) | pixels.said,
+        stated_in=stated_in_config(config) | pixels.stated_in,
         notes=(("(positions)", f"fixed, by sine and cosine, made for {clip}"), *notes, *(("(pixels)", note) for note in pixels.notes)),
     )
 

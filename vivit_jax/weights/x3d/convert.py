@@ -32,7 +32,7 @@ def convert(tensors: Tensors, model: Mapping[str, object], init: InitConfig, opt
     """The X3D and its report.
 
     Args:
-      tensors: the source's.
+      tensors: the source's tensors.
       model: the fields of `X3DConfig` that are asked for.
       init: how the source is read.
       options: what else the caller asks for.

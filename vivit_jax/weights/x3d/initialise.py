@@ -1,37 +1,23 @@
 """An X3D's first weights from a state dict of pytorchvideo, or from a model directory."""
 
-import dataclasses
-
 import jax
 
 from vivit_jax.models.x3d.config import X3DConfig
 from vivit_jax.weights.config import InitConfig
-from vivit_jax.weights.convolutional.initialise import variables_of
-from vivit_jax.weights.convolutional.options import check_init_options
+from vivit_jax.weights.convolutional.initialise import initialise_from_file, variables_of
 from vivit_jax.weights.convolutional.report import head_of, notes_of, parts_of, pixels_of, statistics_of
 from vivit_jax.weights.convolutional.source import Source
-from vivit_jax.weights.hub_cache import local_path
-from vivit_jax.weights.initialise import Initialisation, from_model_dir
-from vivit_jax.weights.model_json import is_model_dir
+from vivit_jax.weights.initialise import Initialisation
 from vivit_jax.weights.report import ReportLine
-from vivit_jax.weights.tensors import read_tensors
+from vivit_jax.weights.x3d import source as x3ds
 from vivit_jax.weights.x3d.names import NECK, TABLE, shape_in_torch
-from vivit_jax.weights.x3d.source import FORMATS, read
 
 PARTS = ("stem", "stage_1", "stage_2", "stage_3", "stage_4", "neck")
 
 
 def initialise(model: X3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
-    """The weights of `init.source`, made to fit `model`.
-
-    Raises:
-      UserError: if the source cannot be read or cannot become `model`.
-    """
-    check_init_options(init, FORMATS)
-    path = local_path(init.source)
-    if is_model_dir(path):
-        return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
-    return initialise_from(read(read_tensors(path), init.format), model, init, key)
+    """As `vivit_jax.weights.initialise.initialise`."""
+    return initialise_from_file(x3ds, initialise_from, model, init, key)
 
 
 def initialise_from(source: Source, model: X3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:

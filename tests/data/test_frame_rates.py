@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from vivit_jax.data.layouts import frames
+from vivit_jax.data.layouts import image_sequences
 from vivit_jax.data.preparation.transcode import frames_at_constant_rate
-from vivit_jax.data.video.steady import shown_at, tick_count
+from vivit_jax.data.video.frame_rates import shown_at, tick_count
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -32,10 +32,10 @@ def test_frames_stay_in_order_where_their_times_tell_no_other(times):
 def test_a_segment_has_the_same_frames_of_a_video_and_of_a_folder_of_images(fps, monkeypatch):
     """A fifth of a frame's time is forgiven, and a time in hundredths often is just that much late: exact fractions decide."""
     times, images = np.arange(8 * fps) / fps, [pathlib.Path(f"{number:05d}.jpg") for number in range(8 * fps)]
-    monkeypatch.setattr(frames, "images_in", lambda folder: images)
+    monkeypatch.setattr(image_sequences, "images_in", lambda folder: images)
     for hundredths in range(700):
         start, end = hundredths / 100, (hundredths + 57) / 100
         exact = [max(0, math.ceil(Fraction(moment, 100) * fps - Fraction(1, 5))) for moment in (hundredths, hundredths + 57)]
         shown, _ = frames_at_constant_rate(times, Fraction(fps), start, end)
         assert shown.tolist() == list(range(*exact))
-        assert frames.segment_files(pathlib.Path(), start, end, Fraction(fps)) == tuple(images[slice(*exact)])
+        assert image_sequences.segment_files(pathlib.Path(), start, end, Fraction(fps)) == tuple(images[slice(*exact)])

@@ -1,4 +1,4 @@
-"""Reads the lists of published sets: text, lines, tables and JSON, each entry with its place, which errors name."""
+"""Reads lists of videos: text, lines, tables and JSON, each entry with its place, which errors name."""
 
 import csv
 import gzip
@@ -67,11 +67,21 @@ def cells_of(path: pathlib.Path, delimiter: str | None = None) -> Iterator[tuple
     text = text_of(path)
     first = text.lstrip("\n").partition("\n")[0]
     delimiter = delimiter or next((mark for mark in DELIMITERS if mark in first), ",")
+    for line, row in numbered_rows(path, text, delimiter):
+        yield f"{path} line {line}", [cell.strip() for cell in row]
+
+
+def numbered_rows(path: pathlib.Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of the table `text` that are not blank, each with the number of its first line; `path` is for errors.
+
+    Raises:
+      UserError: for a table that cannot be read.
+    """
     reader, line = csv.reader(io.StringIO(text), delimiter=delimiter), 1
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                yield f"{path} line {line}", [cell.strip() for cell in row]
+                yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"{path} line {line}: cannot be read as a table ({error}); is a quote left open?") from None
