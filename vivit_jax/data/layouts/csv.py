@@ -118,7 +118,7 @@ def _clips(table: Table, reading: Reading) -> list[Clip]:
     described = [_described(gone, reading.root or table.source.parent) for gone in missing[:SHOWN]]
     if len(missing) == 1:
         raise UserError(f"{table.source} {described[0]} (correct the list, or leave it out by --tolerate 1)")
-    way_out = f"mend the list, or leave them out by --tolerate {len(missing)}"
+    way_out = f"correct the list, or leave them out by --tolerate {len(missing)}"
     if len(missing) == len(clips):
         way_out = f"relative paths begin in {reading.root or table.source.parent}; --root DIR names another folder"
     more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
