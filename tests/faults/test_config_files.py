@@ -18,7 +18,7 @@ MISSPELT = {
     "config.optimiser.learning_rate = 1": "key in config 'optimiser': did you mean 'optimizer'?",
     "config['trainning']": "key in config 'trainning': did you mean 'training'?",
     "config.seed = config.training.batch_sise": "key in config.training 'batch_sise': did you mean 'batch_size'?",
-    "config.data.batch_size = 8": "key in config.data 'batch_size': did you mean config.training.batch_size or config.evaluation.batch_size?",
+    "config.model.epochs = 8": "key in config.model 'epochs': did you mean config.training.epochs?",
     "config.rank = 8": "key in config 'rank': did you mean config.training.lora.rank?",
 }
 
