@@ -36,7 +36,7 @@ def pretrained(labels=("a", "b", "c"), **options):
     ],
 )
 def test_what_hugging_face_cannot_express_is_refused_by_name(tmp_path, options, named):
-    with pytest.raises(UserError, match=f"{named}.*export to stablehlo"):
+    with pytest.raises(UserError, match=f"{named}.*export to onnx or stablehlo"):
         export(pretrained(**options), "hugging_face", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import ml_collections
 from ml_collections.config_dict import placeholder
@@ -130,14 +130,24 @@ def hint_of(key: str, *, root: str = "--config", family: str = DEFAULT) -> typin
       family: the model family, which decides the keys under `model.`.
 
     Raises:
-      UserError: for a key that no experiment has, with the nearest key of that section.
+      UserError: for a key that no experiment has, with those of this name in other sections, or the nearest in its own.
     """
     hint, path = Experiment, root
     for name in key.split("."):
         known = _hints(hint, family)
+        elsewhere = [f"{root}.{other}" for other in _dotted_keys(Experiment, family) if other.rpartition(".")[2] == name]
+        if name not in known and elsewhere:
+            raise UserError(f"unknown key in {path} {name!r}: did you mean {' or '.join(elsewhere)}?")
         check_name(f"key in {path}", name, known)
         hint, path = known[name], f"{path}.{name}"
     return hint
+
+
+def _dotted_keys(section: typing.Any, family: str, prefix: str = "") -> Iterator[str]:
+    """All keys of a section, and of those in it."""
+    for name, hint in _hints(section, family).items():
+        yield prefix + name
+        yield from _dotted_keys(hint, family, f"{prefix}{name}.")
 
 
 def value_of(key: str, readings: typing.Sequence[object], *, family: str = DEFAULT) -> object:

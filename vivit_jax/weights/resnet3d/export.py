@@ -28,7 +28,7 @@ def export_torchvision(pretrained: Pretrained, out: pathlib.Path) -> None:
 
 
 def _check_expressible(config: object) -> None:
-    instead = "export to stablehlo"
+    instead = "export to onnx or stablehlo"
     if not isinstance(config, ResNet3DConfig):
         raise UserError(f"torchvision has no video model of the family {config.family}: {instead}")
     if config.plan.inflated:

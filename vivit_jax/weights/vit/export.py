@@ -43,7 +43,7 @@ def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
     """A directory for `transformers.VivitForVideoClassification`, `VivitImageProcessor` and, of transformers 5, `VivitVideoProcessor`."""
     config = pretrained.model.config
     if not isinstance(config, ViViTConfig):
-        raise UserError(f"Hugging Face has no class for a {config.family}: export to stablehlo")
+        raise UserError(f"Hugging Face has no class for a {config.family}: export to onnx or stablehlo")
     _check_expressible(config)
     flat = flatten(pretrained.variables["params"])
     tensors = dict(_torch_tensor(path, np.ascontiguousarray(array)) for path, array in flat.items())
@@ -59,14 +59,16 @@ def _check_expressible(config: ViViTConfig) -> None:
     """Refuses what Hugging Face's ViViT cannot express, by its name."""
     for field, only in (("factorisation", "spatio_temporal_attention"), ("tokenizer", "tubelet"), ("pool", "token")):
         if getattr(config, field) != only:
-            raise UserError(f"Hugging Face has ViViT with {field} {only} only (Model 1), got {getattr(config, field)}: export to stablehlo")
+            raise UserError(
+                f"Hugging Face has ViViT with {field} {only} only (Model 1), got {getattr(config, field)}: export to onnx or stablehlo"
+            )
     if config.last_norm_eps:
         raise UserError(
             f"Hugging Face has ViViT with one epsilon only, got norm_eps {config.norm_eps:g} and last_norm_eps {config.last_norm_eps:g}: "
-            "export to stablehlo"
+            "export to onnx or stablehlo"
         )
     if list(config.heads) != [""]:
-        raise UserError(f"Hugging Face has ViViT with one head only, got {list(config.heads) or 'none'}: export to stablehlo")
+        raise UserError(f"Hugging Face has ViViT with one head only, got {list(config.heads) or 'none'}: export to onnx or stablehlo")
 
 
 def _torch_tensor(path: str, array: np.ndarray) -> tuple[str, np.ndarray]:

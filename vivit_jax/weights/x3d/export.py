@@ -22,7 +22,7 @@ def export_pytorchvideo(pretrained: Pretrained, out: pathlib.Path) -> None:
     """
     config = pretrained.model.config
     if not isinstance(config, X3DConfig):
-        raise UserError(f"pytorchvideo has no model of ours of the family {config.family}, only x3d: export to stablehlo")
+        raise UserError(f"pytorchvideo has no model of ours of the family {config.family}, only x3d: export to onnx or stablehlo")
     if config.width != WIDTH or list(config.heads) != [""]:
         raise UserError(f"pytorchvideo's X3D has width {WIDTH} and one head, got {config.width} and {list(config.heads) or 'none'}")
     flat = flatten_variables(pretrained.variables)

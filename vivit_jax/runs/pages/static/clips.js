@@ -2,7 +2,8 @@
 "use strict";
 (() => {
   const clips = [...document.querySelectorAll("video")];
-  const buttons = [...document.querySelectorAll(".clips-heading")].map((heading) => {
+  const headings = [...document.querySelectorAll(".clips-heading")].filter((heading) => heading.parentElement.querySelector("video"));
+  const buttons = headings.map((heading) => {
     const button = document.createElement("button");
     Object.assign(button, { type: "button", className: "tool" });
     button.onclick = () => set(clips.every((clip) => clip.paused));
