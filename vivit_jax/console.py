@@ -40,6 +40,7 @@ _muted = False
 _live: list["_Bar"] = []  # the bars on the terminal: lines go above them
 _closed: Callable[[], None] | None = None
 _outlasts = False
+_beside_results = False
 
 
 def mute() -> None:
@@ -72,6 +73,17 @@ def outlasting_readers() -> Iterator[None]:
         _outlasts = False
     if gone:
         raise SystemExit(1)
+
+
+@contextlib.contextmanager
+def beside_results() -> Iterator[None]:
+    """Prints to standard error, for a command whose standard output is read by a program."""
+    global _beside_results
+    _beside_results = True
+    try:
+        yield
+    finally:
+        _beside_results = False
 
 
 def say(text: str, *, style: str = "") -> None:
@@ -210,7 +222,9 @@ class _Console(Console):
 
 
 def _console() -> Console:
-    return _live[-1].console if _live else _Console(file=sys.stdout)
+    if _live:
+        return _live[-1].console
+    return Console(stderr=True) if _beside_results else _Console(file=sys.stdout)
 
 
 def _print(console: Console, what: object, **options: object) -> None:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from vivit_jax import from_pretrained
+from vivit_jax import accelerators, from_pretrained
 from vivit_jax.data.sampling import views_of_video
 from vivit_jax.inference.predict import predict, predict_many
 from vivit_jax.weights.model_dir import load_model_dir
@@ -66,6 +66,15 @@ def test_a_table_for_people_and_json_for_programs_say_the_same(model_dir, videos
         assert row["video"] in out
         assert f"{best['probability']:.1%}" in out
         assert best["label"] in out
+
+
+def test_a_warning_does_not_stand_among_json(model_dir, videos, vivit, monkeypatch, tmp_path):
+    monkeypatch.setattr(accelerators, "GPUS", (str(tmp_path),))
+    for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    code, out, err = vivit("predict", "--model", model_dir, videos[0], "--views", "1x1", "--json")
+    assert (code, [row["video"] for row in json.loads(out)]) == (0, videos[:1])
+    assert "but jax computes on the CPU" in err
 
 
 def test_a_bad_file_is_named_and_the_others_are_predicted(model_dir, videos, tmp_path, vivit):

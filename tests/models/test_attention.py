@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from closeness import relative
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from pallas_triton import NEEDS_TRITON
 
 from vivit_jax.models.kernels import attention as backends
 from vivit_jax.models.kernels import memory_layout as layout
@@ -78,6 +79,7 @@ def over_time(query, key, value):
     return swapped.swapaxes(1, 2)
 
 
+@NEEDS_TRITON
 @pytest.mark.parametrize("grid", [(16, 4), *(pytest.param(grid, marks=pytest.mark.slow) for grid in ((8, 12), (32, 3))), (2, 8)])
 def test_the_kernel_over_time_is_the_definition_with_its_gradients(grid):
     assert time_attention.takes_grid(*grid, 16)
@@ -147,6 +149,7 @@ def test_cudnn_takes_the_grids_that_the_kernel_over_time_does_not(grid):
         assert relative(actual, wanted) < 1e-2
 
 
+@NEEDS_TRITON
 @pytest.mark.skipif(jax.device_count() < 8, reason="eight devices, virtual or real")
 def test_operations_of_our_own_run_on_each_devices_part():
     """Neither the kernel nor the layout makes a device gather what belongs to others, and the gradients are those of one device."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from closeness import relative
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from pallas_triton import NEEDS_TRITON
 
 from vivit_jax.models.kernels.gelu import TOKENS, biased_gelu, gelu_gradients
 
@@ -57,6 +58,7 @@ def test_the_forward_pass_does_not_keep_its_tanh():
     assert program.count(" tanh(") == 4
 
 
+@NEEDS_TRITON
 @pytest.mark.parametrize("shape", [(2, 5, 64), (1, TOKENS + 3, 384), (2, 3, 7, 512)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.float16, 1e-3), (jnp.bfloat16, 1e-2)])
 def test_the_kernel_takes_the_gradients_of_the_definition(shape, dtype, tolerance):
@@ -68,6 +70,7 @@ def test_the_kernel_takes_the_gradients_of_the_definition(shape, dtype, toleranc
     assert relative(dbias, wanted.reshape(-1, shape[-1]).sum(0)) < 1e-5
 
 
+@NEEDS_TRITON
 @pytest.mark.parametrize("extreme", [1e4, -1e4, 30.0, -30.0, 0.0])
 def test_the_kernel_is_finite_far_out(extreme):
     argument = jnp.full((1, 1, 64), extreme)
@@ -75,6 +78,7 @@ def test_the_kernel_is_finite_far_out(extreme):
     np.testing.assert_allclose(dx, (np.sign(extreme) + 1) / 2, atol=1e-6)
 
 
+@NEEDS_TRITON
 @pytest.mark.skipif(jax.device_count() < 8, reason="eight devices, virtual or real")
 def test_the_kernel_runs_on_each_devices_part():
     """Of the batch, and of the hidden units, which tensor parallelism divides."""

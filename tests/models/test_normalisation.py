@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from closeness import relative
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from pallas_triton import NEEDS_TRITON
 
 from vivit_jax.models.kernels.layer_norm import LayerNorm, fork, normalised
 
@@ -38,6 +39,7 @@ def test_the_definition_in_float64():
 
 
 # Widths that are and are not powers of two; more and fewer tokens than one program sums over, and a number that does not divide.
+@NEEDS_TRITON
 @pytest.mark.parametrize("shape", [(2, 5, 24), (1, 64, 32), (2, 3, 15, 12)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.float16, 1e-3), (jnp.bfloat16, 1e-2)])
 def test_the_kernels_are_the_definition_with_its_gradients(shape, dtype, tolerance):
@@ -53,6 +55,7 @@ def test_the_kernels_are_the_definition_with_its_gradients(shape, dtype, toleran
         assert actual.dtype == jnp.float32 and relative(actual, expected) < 1e-5
 
 
+@NEEDS_TRITON
 def test_gradients_have_the_type_of_their_parameters():
     x, scale, bias, branch, residual = draw((2, 5, 24), jnp.bfloat16)
     scale, bias = scale.astype(jnp.bfloat16), bias.astype(jnp.bfloat16)
@@ -60,6 +63,7 @@ def test_gradients_have_the_type_of_their_parameters():
     assert {gradient.dtype for gradient in gradients} == {jnp.dtype(jnp.bfloat16)}
 
 
+@NEEDS_TRITON
 @pytest.mark.skipif(jax.device_count() < 8, reason="eight devices, virtual or real")
 def test_the_kernels_run_on_each_devices_part():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))

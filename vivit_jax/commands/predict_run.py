@@ -7,6 +7,7 @@ import pathlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.predict_output import print_videos, print_windows, tell_failed, write_rows
 from vivit_jax.data.sources import check_standard_input, find_videos, standard_input_as_file
@@ -42,15 +43,16 @@ def predict(arguments: argparse.Namespace) -> None:
         raise UserError(f"--plot draws one video, got {len(sources.videos)}")
     if sources.remark:
         print(f"vivit: {printable(sources.remark)}", file=sys.stderr)
-    tell_of_unused_gpu()
-    use_usual_cache()
-    pretrained = from_pretrained(arguments.model)
-    if arguments.window or arguments.out:
-        videos = tuple(dict.fromkeys(sources.videos))  # rows of a video named twice would be there twice
-        failed = (_score_windows if arguments.window else _write_whole)(arguments, pretrained, videos)
-    else:
-        videos = sources.videos
-        failed = _print_whole(arguments, pretrained, videos)
+    with console.beside_results() if arguments.json else contextlib.nullcontext():
+        tell_of_unused_gpu()
+        use_usual_cache()
+        pretrained = from_pretrained(arguments.model)
+        if arguments.window or arguments.out:
+            videos = tuple(dict.fromkeys(sources.videos))  # rows of a video named twice would be there twice
+            failed = (_score_windows if arguments.window else _write_whole)(arguments, pretrained, videos)
+        else:
+            videos = sources.videos
+            failed = _print_whole(arguments, pretrained, videos)
     tell_failed(failed, len(videos))
 
 

@@ -6,7 +6,7 @@ Pallas: `layer_norm`, `gelu` and `time_attention`. Each of their files holds the
 1. The definition in jax.numpy, which XLA compiles. It runs on CPUs and TPUs, in float32, and under `attention` `xla` and `chunked`, and the
    tests hold the kernels to it.
 2. The choice between the two, made while the model is traced: `platform.runs_our_kernels`, and for `time_attention` also `takes_grid`.
-   Nothing falls back later: a kernel that does not compile is an error.
+   A jax without Pallas's Triton (`triton.py`) gets the definition. Nothing falls back later: a kernel that does not compile is an error.
 3. A `jax.custom_vjp`, whose forward and backward rules launch one kernel each.
 4. `partitioning.per_device`. XLA cannot look into a kernel, so it is told which axes may be divided over devices: each device then runs
    `call` on its own part.

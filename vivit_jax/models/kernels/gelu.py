@@ -12,9 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
+from vivit_jax.models.kernels import triton
 from vivit_jax.models.kernels.partitioning import flat, per_device
 from vivit_jax.models.kernels.platform import runs_our_kernels
 from vivit_jax.models.kernels.shared_parameters import summed

@@ -12,16 +12,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
+from vivit_jax.models.kernels import triton
 from vivit_jax.models.kernels.partitioning import flat, per_device
 from vivit_jax.models.kernels.platform import runs_our_kernels
 
 # One program of the backward pass takes so many tokens, one after the other, and sums the gradients of scale and bias over them.
 TOKENS_TOGETHER = 32
 # One warp sums over a token without waiting for another.
-ONE_WARP = triton.CompilerParams(num_warps=1, num_stages=1)
+ONE_WARP = {"num_warps": 1, "num_stages": 1}
 
 Tokens = Float[Array, "b *n d"]
 Parameter = Float[Array, " d"]
@@ -91,7 +91,7 @@ def _forward(x: Tokens, scale: Parameter, bias: Parameter, epsilon: float, inter
             grid=(batch, count),
             in_specs=[token, parameter, parameter],
             out_specs=token,
-            compiler_params=ONE_WARP,
+            compiler_params=triton.CompilerParams(**ONE_WARP),
             interpret=interpret,
             name="normalise_forward",
         )(x, scale, bias)
@@ -114,7 +114,7 @@ def _backward(x: Tokens, scale: Parameter, branch: Tokens, residual: Tokens, eps
             grid=(batch, programs),
             in_specs=[tokens, parameter, tokens, tokens],
             out_specs=[tokens, part, part],
-            compiler_params=ONE_WARP,
+            compiler_params=triton.CompilerParams(**ONE_WARP),
             interpret=interpret,
             name="normalise_backward",
         )(x, scale, *gradients)

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 from jaxtyping import Array, Bool, Float
 
+from vivit_jax.models.kernels import triton
 from vivit_jax.models.kernels.partitioning import per_device
 
 # Rows of one program's matrices: tensor cores multiply at least 16, and 64 keep one busy.
