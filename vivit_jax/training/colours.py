@@ -54,9 +54,11 @@ def _turned(pixels: Pixels, turns: Array) -> Pixels:
     red, green, blue = pixels
     highest, lowest = _extremes(pixels)
     spread = highest - lowest
-    sixths = jnp.where(highest == red, green - blue, jnp.where(highest == green, blue - red, red - green))
+    # Compared in order: XLA may compute a channel twice, for itself and for the highest, and the two then differ in their last bit.
+    is_red, above_blue = (red >= green) & (red >= blue), green >= blue
+    sixths = jnp.where(is_red, green - blue, jnp.where(above_blue, blue - red, red - green))
     sixths = sixths / jnp.where(spread > 0, spread, 1)
-    sixths += jnp.where(highest == red, 0, jnp.where(highest == green, 2, 4)) + 6 * turns
+    sixths += jnp.where(is_red, 0, jnp.where(above_blue, 2, 4)) + 6 * turns
 
     def channel(offset: int) -> Channel:
         place = (offset + sixths) % 6
