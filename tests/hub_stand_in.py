@@ -123,7 +123,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/":
             self._answer(200)
             return
-        if (match := re.fullmatch(r"/api/models/(.+/.+)", path)) and match[1] in self.server.repositories:
+        # Clients before huggingface_hub 1 ask for a branch before they commit to it.
+        if (match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/.+)?", path)) and match[1] in self.server.repositories:
             self._answer(200, {"id": match[1], "private": self.server.repositories[match[1]]["private"], "siblings": [], "tags": []})
             return
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
