@@ -68,7 +68,7 @@ def lost():
 
 process.begin("test")
 early, imported = lost(), [[] for _ in range(500_000)]
-assert early() is not None and gc.get_freeze_count() == 0
+assert early() is not None and gc.get_freeze_count() < 1_000  # Python 3.12 begins with a few
 imported += [[] for _ in range(150_000)]
 assert early() is None and 500_000 < gc.get_freeze_count() < 650_000
 late, more = lost(), [[] for _ in range(60_000)]
