@@ -47,7 +47,7 @@ def caught(pid):
 @pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGHUP, "hung up"), (signal.SIGTERM, "terminated")])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_signal_at_any_moment_of_the_start_is_one_line(program, number, word):
-    delays = [0, 0.02, 0.06, 0.15, 0.3, 0.6]
+    delays = [0, 0.02, 0.06, 0.12, 0.2, 0.3]
     for delay in delays:
         process = started(PROGRAMS[program])
         time.sleep(delay)

@@ -110,7 +110,7 @@ class DataSet:
     """What `open_dataset` gives."""
 
     name: str = "tiny"
-    path: str = "in memory"
+    path: Path = Path("in memory")
     labels: tuple = CLASSES
     multi_label: bool = False
     splits: dict = dataclasses.field(default_factory=lambda: dict(EXAMPLES))

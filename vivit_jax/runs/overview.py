@@ -57,7 +57,7 @@ def tell(run: Run, loop: Loop, origin: Sequence[ReportLine]) -> None:
     trained, frozen = trained_parameters(experiment)
     if frozen:
         console.say(f"trained: {trained:,} parameters; {frozen:,} are frozen")
-    console.say(f"each device holds {_bytes(loop.state)}, besides what a step computes")
+    console.say(f"each device holds {_bytes(loop.state)}, plus what a step computes")
     if mesh is not None and mesh.size > 1:
         _tell_placement(loop.state, mesh)
     if experiment.init.source is not None:
