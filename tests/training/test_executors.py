@@ -75,7 +75,8 @@ def test_colours_change_in_the_step_as_they_would_before_it(parallel):
         return batch | {"video": np.asarray(recoloured(batch["video"], with_colours(batch)["colours"]))}
 
     expected = train(sgd(parallel={"data": 1}), change=beforehand)[0]
-    assert_close(train(sgd(parallel=parallel), change=with_colours)[0], expected)
+    # Compiled within the step, jax 0.12 rounds one pixel in ten thousand to the next level.
+    assert_close(train(sgd(parallel=parallel), change=with_colours)[0], expected, tolerance=1e-4)
 
 
 @pytest.mark.fault(
