@@ -1,7 +1,6 @@
 """`vivit prepare` killed and started again: what is done is not done again, and the result is that of an undisturbed one, bit for bit."""
 
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -12,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import termios
 import time
 from fractions import Fraction
 
@@ -136,8 +134,8 @@ def test_ctrl_c_keeps_what_is_done(source, tmp_path):
 )
 def test_a_closed_terminal_keeps_what_is_done(source, tmp_path):
     data, (ours, theirs) = tmp_path / "data", os.openpty()
-    takes = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
-    process = subprocess.Popen(command(source, data), env=ENVIRONMENT, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **takes)
+    on_terminal = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(theirs), *command(source, data)]  # a new session's first is its own
+    process = subprocess.Popen(on_terminal, env=ENVIRONMENT, start_new_session=True)
     os.close(theirs)
     while finished(data) < 3:
         assert process.poll() is None
