@@ -15,7 +15,7 @@ import ml_collections
 from ml_collections.config_dict import placeholder
 
 from vivit_jax.data.config import AugmentConfig, DataConfig
-from vivit_jax.errors import UserError, check_name
+from vivit_jax.errors import UserError, check_name, unknown_name
 from vivit_jax.models.families import DEFAULT, ModelConfig, family_named
 from vivit_jax.preprocess import HALF, Preprocess
 from vivit_jax.training.config import (
@@ -135,10 +135,11 @@ def hint_of(key: str, *, root: str = "--config", family: str = DEFAULT) -> typin
     hint, path = Experiment, root
     for name in key.split("."):
         known = _hints(hint, family)
-        elsewhere = [f"{root}.{other}" for other in _dotted_keys(Experiment, family) if other.rpartition(".")[2] == name]
-        if name not in known and elsewhere:
-            raise UserError(f"unknown key in {path} {name!r}: did you mean {' or '.join(elsewhere)}?")
-        check_name(f"key in {path}", name, known)
+        if name not in known:
+            elsewhere = [f"{root}.{other}" for other in _dotted_keys(Experiment, family) if other.rpartition(".")[2] == name]
+            if elsewhere:
+                raise UserError(f"unknown key in {path} {name!r}: did you mean {' or '.join(elsewhere)}?")
+            raise unknown_name(f"key in {path}", name, known)
         hint, path = known[name], f"{path}.{name}"
     return hint
 
