@@ -169,9 +169,9 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
-def tracked(items: Iterable[Item], title: str, total: int | None, *, shown: bool = True, stderr: bool = False) -> Iterator[Item]:
+def tracked(items: Iterable[Item], title: str, total: int | None, *, shown: bool = True) -> Iterator[Item]:
     """Yields the items under a `progress_bar`, which is a new line of the bar already on the terminal, if there is one."""
-    with contextlib.nullcontext(_live[-1]) if _live and shown else progress_bar(shown=shown, stderr=stderr) as bar:
+    with contextlib.nullcontext(_live[-1]) if _live and shown else progress_bar(shown=shown) as bar:
         task = bar.add_task(title, total=total, note="")
         try:
             for item in items:

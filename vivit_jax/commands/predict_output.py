@@ -20,7 +20,7 @@ from vivit_jax.inference.video_scores import Part
 def print_videos(outcomes: Iterable[Outcome], *, total: int, as_json: bool) -> list[str]:
     """Prints a table a video, or one JSON list after a progress bar; returns the errors."""
     failed, told = [], []
-    for outcome in console.tracked(outcomes, "videos", total, stderr=True) if as_json else outcomes:
+    for outcome in console.tracked(outcomes, "videos", total) if as_json else outcomes:
         if outcome.error:
             failed.append(outcome.error)
             _warn(outcome.error, total)
