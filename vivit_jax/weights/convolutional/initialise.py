@@ -11,13 +11,14 @@ from vivit_jax.models.convolutional.config import ConvolutionalConfig
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convolutional.options import check_init_options
 from vivit_jax.weights.convolutional.source import Source
-from vivit_jax.weights.convolutional.state_dict import Table, counters, from_torch, torch_names
+from vivit_jax.weights.convolutional.state_dict import counters, from_torch
 from vivit_jax.weights.hub_cache import local_path
 from vivit_jax.weights.initialise import Initialisation, fresh_variables, from_model_dir
 from vivit_jax.weights.layers import unflatten_variables
 from vivit_jax.weights.model_json import is_model_dir
 from vivit_jax.weights.parameters import check_parameters, variable_shapes
 from vivit_jax.weights.tensors import read_tensors
+from vivit_jax.weights.torch_names import Table, torch_names
 
 InitialiseFrom = Callable[[Source, ConvolutionalConfig, InitConfig, jax.Array], Initialisation]
 ShapeInTorch = Callable[[str, tuple[int, ...]], tuple[int, ...]]

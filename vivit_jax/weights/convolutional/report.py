@@ -3,9 +3,10 @@
 from vivit_jax.models.convolutional.config import ConvolutionalConfig
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convolutional.source import Source
-from vivit_jax.weights.convolutional.state_dict import COUNTER, STATISTICS, counters
+from vivit_jax.weights.convolutional.state_dict import COUNTER, counters
 from vivit_jax.weights.report import ReportLine
 from vivit_jax.weights.tensor_files import Tensors
+from vivit_jax.weights.torch_names import STATISTICS
 
 UNUSED = "left out: torch uses these counters only where momentum is None, and the running statistics do not depend on them"
 

@@ -1,37 +1,17 @@
-"""State dicts of torch's CNNs: their names for our variables by a table, the layout of their tensors, and the files that hold them."""
+"""State dicts of torch's CNNs: the layout of their tensors, and the files that hold them."""
 
 import io
 import pathlib
-import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from vivit_jax.errors import UserError
 from vivit_jax.extras import check_import
-from vivit_jax.weights.layers import COLLECTION
 from vivit_jax.weights.tensors import write_safetensors
 
-STATISTICS = f"batch_stats{COLLECTION}"
 COUNTER = "num_batches_tracked"
-LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 SUFFIXES = (".pth", ".safetensors")
-
-# Rows of (a regular expression for the whole path of a module of ours, torch's name of it); `{0}`, `{1}` are the expression's groups.
-Table = tuple[tuple[str, str], ...]
-
-
-def torch_names(paths: Iterable[str], table: Table) -> dict[str, str]:
-    """Torch's name of each of our variables, by its path as `flatten_variables` gives it."""
-    return {path: _torch_name(path, table) for path in paths}
-
-
-def _torch_name(path: str, table: Table) -> str:
-    module, _, leaf = path.removeprefix(STATISTICS).rpartition("/")
-    for ours, theirs in table:
-        if match := re.fullmatch(ours, module):
-            return f"{theirs.format(*map(int, match.groups()))}.{LEAVES[leaf]}"
-    raise AssertionError(f"no name for {path}")
 
 
 def counters(names: Iterable[str]) -> list[str]:

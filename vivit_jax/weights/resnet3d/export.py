@@ -6,10 +6,11 @@ import numpy as np
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.resnet3d.config import WIDTH, ResNet3DConfig
-from vivit_jax.weights.convolutional.state_dict import to_torch, torch_names, write_state_dict
+from vivit_jax.weights.convolutional.state_dict import to_torch, write_state_dict
 from vivit_jax.weights.layers import flatten_variables
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.resnet3d.names import table_of
+from vivit_jax.weights.torch_names import torch_names
 
 
 def export_torchvision(pretrained: Pretrained, out: pathlib.Path) -> None:

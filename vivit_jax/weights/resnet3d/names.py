@@ -4,7 +4,7 @@ Video ResNets have torchvision's names (`stem.0.weight`), image ResNets those of
 """
 
 from vivit_jax.models.resnet3d.config import Architecture
-from vivit_jax.weights.convolutional.state_dict import Table
+from vivit_jax.weights.torch_names import Table
 
 BLOCK = r"stage_(\d)/block_(\d+)/"
 SHORTCUT = (

@@ -1,7 +1,6 @@
 """Writes a ViViT of Model 1 as `transformers.VivitForVideoClassification` loads it, with the processors that make its pixels."""
 
 import pathlib
-import re
 
 import numpy as np
 
@@ -13,15 +12,15 @@ from vivit_jax.weights.layers import flatten
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.model_json import SINGLE_LABEL, WEIGHTS
 from vivit_jax.weights.tensors import write_safetensors
+from vivit_jax.weights.torch_names import Table, torch_names
 
 ACTIVATIONS = {"gelu_tanh": "gelu_fast", "gelu": "gelu"}
 BILINEAR = 2  # PIL's number
-LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
 
 BLOCK = r"transformer/encoder/block_(\d+)/"
 THEIR_BLOCK = "vivit.encoder.layer.{0}."
 # Our module and theirs; the inverse of the table in vivit_jax/weights/vit/hugging_face.py.
-MODULES = (
+MODULES: Table = (
     (r"tokenizer", "vivit.embeddings.patch_embeddings.projection"),
     (BLOCK + r"norm_attention", THEIR_BLOCK + "layernorm_before"),
     (BLOCK + r"attention/(query|key|value)", THEIR_BLOCK + "attention.attention.{1}"),
@@ -46,7 +45,8 @@ def export_hugging_face(pretrained: Pretrained, out: pathlib.Path) -> None:
         raise UserError(f"Hugging Face has no class for a {config.family}: export to onnx or stablehlo")
     _check_expressible(config)
     flat = flatten(pretrained.variables["params"])
-    tensors = dict(_torch_tensor(path, np.ascontiguousarray(array)) for path, array in flat.items())
+    names = torch_names(flat.keys() - EMBEDDINGS.keys(), MODULES) | EMBEDDINGS
+    tensors = {names[path]: _torch_tensor(path, np.ascontiguousarray(array)) for path, array in flat.items()}
     out.mkdir(parents=True, exist_ok=True)
     write_safetensors(out / WEIGHTS, tensors, metadata={"format": "pt"})
     write_json(out / "config.json", _hugging_face_config(config, pretrained.labels, pretrained.problem_type))
@@ -71,23 +71,18 @@ def _check_expressible(config: ViViTConfig) -> None:
         raise UserError(f"Hugging Face has ViViT with one head only, got {list(config.heads) or 'none'}: export to onnx or stablehlo")
 
 
-def _torch_tensor(path: str, array: np.ndarray) -> tuple[str, np.ndarray]:
-    """A parameter under Hugging Face's name, in PyTorch's layout."""
+def _torch_tensor(path: str, array: np.ndarray) -> np.ndarray:
+    """A parameter in PyTorch's layout."""
     if path in EMBEDDINGS:
-        return EMBEDDINGS[path], array.reshape(1, -1, array.shape[-1])
-    module, _, leaf = path.rpartition("/")
-    for ours, theirs in MODULES:
-        if match := re.fullmatch(ours, module):
-            name = theirs.format(*(int(group) if group.isdigit() else group for group in match.groups()))
-            return f"{name}.{LEAVES[leaf]}", _torch_kernel(module, array) if leaf == "kernel" else array.reshape(-1)
-    raise AssertionError(f"no name for {path}")
+        return array.reshape(1, -1, array.shape[-1])
+    return _torch_kernel(path, array) if path.endswith("kernel") else array.reshape(-1)
 
 
-def _torch_kernel(module: str, kernel: np.ndarray) -> np.ndarray:
+def _torch_kernel(path: str, kernel: np.ndarray) -> np.ndarray:
     """A kernel of ours, (t, h, w, 3, d) or (in, out), in which in or out may be (heads, f), as PyTorch has it: with its outputs first."""
     if kernel.ndim == 5:
         return np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2))
-    matrix = kernel.reshape(-1, kernel.shape[-1]) if module.endswith("/out") else kernel.reshape(kernel.shape[0], -1)
+    matrix = kernel.reshape(-1, kernel.shape[-1]) if path.endswith("/out/kernel") else kernel.reshape(kernel.shape[0], -1)
     return np.ascontiguousarray(matrix.T)
 
 

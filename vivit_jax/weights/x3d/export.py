@@ -6,9 +6,10 @@ import numpy as np
 
 from vivit_jax.errors import UserError
 from vivit_jax.models.x3d.config import WIDTH, X3DConfig
-from vivit_jax.weights.convolutional.state_dict import to_torch, torch_names, write_state_dict
+from vivit_jax.weights.convolutional.state_dict import to_torch, write_state_dict
 from vivit_jax.weights.layers import flatten_variables
 from vivit_jax.weights.model_dir import Pretrained
+from vivit_jax.weights.torch_names import torch_names
 from vivit_jax.weights.x3d.names import TABLE, shape_in_torch
 
 

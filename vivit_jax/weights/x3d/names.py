@@ -2,7 +2,7 @@
 
 import re
 
-from vivit_jax.weights.convolutional.state_dict import Table
+from vivit_jax.weights.torch_names import Table
 
 STEM, STAGES, NECK = "blocks.0", range(1, 5), "blocks.5"
 BLOCK, THEIRS = r"stage_(\d)/block_(\d+)/", "blocks.{0}.res_blocks.{1}."
