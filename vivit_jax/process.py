@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -57,10 +57,14 @@ def begin(program: str) -> None:
         return
     _owner = os.getpid()
     collect_seldom()
-    for number in LAST_WORDS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, _on_signal)
+    handle(LAST_WORDS, _on_signal)
     _open_streams()
+
+
+def handle(numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> dict:
+    """Sets the handler of signals, but for a SIGHUP that is ignored, as under nohup; returns those that were set before."""
+    heard = [number for number in numbers if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heard}
 
 
 def collect_seldom() -> None:

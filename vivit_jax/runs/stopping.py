@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import psutil
 
-from vivit_jax import console
+from vivit_jax import console, process
 from vivit_jax.errors import Stopped
 
 EXIT_INTERRUPTED = 128 + signal.SIGTERM
@@ -76,8 +76,7 @@ class Interruption:
             return self
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
-        heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]  # nohup
-        self._previous = {number: signal.signal(number, self._on_signal) for number in heard}
+        self._previous = process.handle(SIGNALS, self._on_signal)
         self._previous_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, name="interruption", daemon=True).start()
         console.when_closed(self.request)

@@ -103,7 +103,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        with super().capture_signals(), _handled_by(self.handle_exit, (signal.SIGHUP,)):
+        with super().capture_signals(), _handled((signal.SIGHUP,), self.handle_exit):
             yield
 
 
@@ -114,13 +114,13 @@ def _signals_as_exceptions() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else process.Terminated(signal.Signals(number))
 
-    with _handled_by(end, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+    with _handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), end):
         yield
 
 
 @contextlib.contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}  # nohup
+def _handled(numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = process.handle(numbers, handler)
     try:
         yield
     finally:
