@@ -34,8 +34,8 @@ def hashes(folder):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """Sixteen videos, a damaged one, and one of which a list takes three segments."""
-    splits = ["test" if number % 6 == 5 else "train" for number in range(16)]
+    """Forty videos, a damaged one, and one of which a list takes three segments."""
+    splits = ["test" if number % 6 == 5 else "train" for number in range(40)]
     return listed_films.with_segments(tmp_path_factory.mktemp("videos"), splits, (50, 96, 128), long=(120, 96, 96), split="train")
 
 
