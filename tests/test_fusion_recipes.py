@@ -77,7 +77,7 @@ def source(tmp_path_factory):
     """A small single-frame network with two classes, as a run on the other data set leaves it."""
     experiment = experiment_of("sports1m", "single_frame", **SMALL)
     model = dataclasses.replace(experiment.model, num_classes=2)
-    variables = initialise(model, experiment.init, jax.random.key(7)).variables
+    variables = initialise(model, experiment.init, 7).variables
     return save_pretrained(tmp_path_factory.mktemp("models") / "sports", model, variables, experiment.preprocess, ("run", "row"))
 
 
@@ -99,7 +99,7 @@ def test_a_transfer_trains_the_layers_it_names_and_no_others(how, trained, sourc
     overrides = SMALL | {"model.num_classes": 3, "model.dropout": (0.0, 0.0)}
     overrides |= {} if how == "scratch" else {"init.source": source}
     experiment = experiment_of("ucf101", f"{how},single_frame", **overrides)
-    start = initialise(experiment.model, experiment.init, jax.random.key(0))
+    start = initialise(experiment.model, experiment.init, 0)
     executor = make_executor(ParallelConfig(data=1))
     state, step = set_up(experiment, build(start.model), start.variables, experiment.preprocess, executor, total=10, warmup=0)
     before = flatten_dict(start.variables["params"])

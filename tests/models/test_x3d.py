@@ -69,7 +69,7 @@ def test_cells_are_the_grid_of_the_last_stage(clip):
 def test_a_block_starts_as_its_shortcut():
     config = make_config("x3d", {"clip": (2, 32, 32), "width": 8, "num_classes": 2})
     scales = [path for path in variable_shapes(config) if path.endswith("/scale")]
-    drawn = fresh_variables(config, jax.random.key(0), scales)
+    drawn = fresh_variables(config, 0, scales)
     assert sum(path.endswith("norm_3/scale") for path in drawn) == 26
     assert all(values.tolist() == [float(not path.endswith("norm_3/scale"))] * values.size for path, values in drawn.items())
     paths = {"stem/norm/scale": 0, "stage_1/block_00/conv_1/kernel": 1, "stage_4/block_06/conv_1/kernel": 26, "neck/conv/kernel": 27}

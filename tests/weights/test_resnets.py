@@ -138,16 +138,16 @@ def test_another_pooling_is_refused_as_timm_itself_writes_it(tmp_path):
 def test_training_starts_from_a_video_model_with_a_fresh_head(tmp_path, theirs):
     path = resnets.write(theirs["r3d_18"], tmp_path / "weights.safetensors")
     model = make_config("resnet3d", {"clip": CLIP, "num_classes": 3})
-    started = initialise(model, InitConfig(source=str(path)), jax.random.key(0))
+    started = initialise(model, InitConfig(source=str(path)), 0)
     flat = flatten_variables(started.variables)
     assert flat["head/kernel"].shape == (512, 3)
     assert 0.009 < flat["head/kernel"].std() < 0.011
     np.testing.assert_array_equal(flat["batch_stats:stem/norm/var"], theirs["r3d_18"].stem[1].running_var.numpy())
     assert any("7 classes are not the model's" in group.done for group in started.report)
     with pytest.raises(UserError, match="cannot be kept"):
-        initialise(model, InitConfig(source=str(path), head="keep"), jax.random.key(0))
+        initialise(model, InitConfig(source=str(path), head="keep"), 0)
     with pytest.raises(UserError, match="can become r3d_18, and the model is mc3_18"):
-        initialise(dataclasses.replace(model, architecture="mc3_18"), InitConfig(source=str(path)), jax.random.key(0))
+        initialise(dataclasses.replace(model, architecture="mc3_18"), InitConfig(source=str(path)), 0)
 
 
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, capsys, theirs):

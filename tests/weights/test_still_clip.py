@@ -48,7 +48,7 @@ def features_of(path, model, *, times=2, pixels=98, tubelet="central_frame", **o
         scan_layers=True,
         **options,
     )
-    started = initialise(config, InitConfig(source=str(path), tubelet=tubelet, **VITS14), jax.random.key(0))
+    started = initialise(config, InitConfig(source=str(path), tubelet=tubelet, **VITS14), 0)
     image = np.random.default_rng(3).normal(size=(pixels, pixels, 3)).astype(np.float32)
     video = np.broadcast_to(image, (1, 2 * times, *image.shape))
     apply = jax.jit(functools.partial(ViViT(started.model).apply, mutable=["intermediates"]))
@@ -138,12 +138,12 @@ def test_a_random_tubelet_and_a_zero_start_are_what_they_say(tmp_path):
     )
     for method, zero in (("zero_output", False), ("zero", True)):
         init = InitConfig(source=str(tmp_path / "vit.npz"), tubelet="random", temporal_attention=method)
-        params = initialise(config, init, jax.random.key(0)).variables["params"]
+        params = initialise(config, init, 0).variables["params"]
         temporal = params["transformer"]["encoder"]["block_01"]["temporal_attention"]
         assert not temporal["out"]["kernel"].any()
         assert temporal["query"]["kernel"].any() != zero
         assert np.count_nonzero(params["tokenizer"]["kernel"]) == params["tokenizer"]["kernel"].size
-    copied = initialise(config, InitConfig(source=str(tmp_path / "vit.npz"), temporal_attention="copy"), jax.random.key(0))
+    copied = initialise(config, InitConfig(source=str(tmp_path / "vit.npz"), temporal_attention="copy"), 0)
     block = copied.variables["params"]["transformer"]["encoder"]["block_00"]
     jax.tree.map(np.testing.assert_array_equal, block["temporal_attention"], block["spatial_attention"])
 
@@ -154,7 +154,7 @@ def test_zero_output_starts_as_zero_does_and_then_trains(tmp_path):
     video = np.random.default_rng(0).normal(size=(1, 4, 12, 12, 3)).astype(np.float32)
     outputs, gradients = [], []
     for method in ("zero_output", "zero"):
-        started = initialise(config, InitConfig(source=str(tmp_path / "vit.npz"), temporal_attention=method), jax.random.key(0))
+        started = initialise(config, InitConfig(source=str(tmp_path / "vit.npz"), temporal_attention=method), 0)
 
         def loss(params):
             return (ViViT(config).apply({"params": params}, video) ** 2).sum()

@@ -98,7 +98,7 @@ def test_steps_of_descent_are_torchs(tmp_path, parallel):
 
         def as_ours():
             path = resnets.write(model, tmp_path / "weights.safetensors")
-            return initialise(config, InitConfig(source=str(path), head="keep"), jax.random.key(0)).variables
+            return initialise(config, InitConfig(source=str(path), head="keep"), 0).variables
 
         before = as_ours()
         optimizer = make_optimizer(
@@ -159,8 +159,7 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, capsys, theirs):
         assert told in err, err
         assert err.count("\n") == 1, err
     model = make_config("x3d", {"clip": CLIP, "num_classes": 3})
-    assert flatten_variables(initialise(model, InitConfig(source=str(tmp_path / "whole.pth")), jax.random.key(0)).variables)[
-        "head/kernel"
-    ].shape == (2048, 3)
+    started = initialise(model, InitConfig(source=str(tmp_path / "whole.pth")), 0)
+    assert flatten_variables(started.variables)["head/kernel"].shape == (2048, 3)
     with pytest.raises(UserError, match="cannot be kept"):
-        initialise(model, InitConfig(source=str(tmp_path / "whole.pth"), head="keep"), jax.random.key(0))
+        initialise(model, InitConfig(source=str(tmp_path / "whole.pth"), head="keep"), 0)

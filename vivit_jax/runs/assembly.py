@@ -1,7 +1,7 @@
 """Puts a run together: checks an experiment against its data set, completes it, and makes its weights and batches."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ from vivit_jax.runs.run import Run
 from vivit_jax.training.config import LAST
 from vivit_jax.training.devices.executors import Executor, check_batch_size
 from vivit_jax.training.evaluation import metrics_of
+from vivit_jax.training.feed import Feed
 from vivit_jax.training.lora import with_adapters
 from vivit_jax.training.losses import ClassWeights, balanced_class_weights, explicit_class_weights
 from vivit_jax.training.schedule import make_schedule
@@ -96,7 +97,7 @@ def complete(experiment: Experiment, labels: Labels) -> tuple[Experiment, Any, S
       UserError: for classes other than the data set's, or weights that do not fit.
     """
     model = _with_classes(experiment, labels)
-    start = initialise(model, experiment.init, jax.random.key(experiment.seed))
+    start = initialise(model, experiment.init, experiment.seed)
     data = experiment.data
     data = dataclasses.replace(data, mean=data.mean or start.mean, std=data.std or start.std)
     completed = dataclasses.replace(experiment, model=start.model, data=data)
@@ -147,22 +148,32 @@ def _with_classes(experiment: Experiment, labels: Labels) -> Any:
     return dataclasses.replace(experiment.model, num_classes=classes)
 
 
+def make_feed(experiment: Experiment, dataset: VideoDataset, executor: Executor, look: Callable[[], None]) -> Feed:
+    """The training batches of an experiment, complete or not; `look` is as for `ReadAhead`."""
+    data, batch_size = experiment.data, experiment.training.batch_size // jax.process_count()
+    records, options = dataset.source(data.train_split), {"seed": experiment.seed, "shard": _shard()}
+    batches = training_batches(records, experiment.preprocess, data, experiment.augment, batch_size=batch_size, **options)
+    return Feed(batches, executor.to_devices, experiment.training.prefetch, look)
+
+
 def make_run(
-    experiment: Experiment, dataset: VideoDataset, variables: Any, executor: Executor, class_weights: ClassWeights | None = None
+    experiment: Experiment,
+    dataset: VideoDataset,
+    variables: Any,
+    feed: Feed,
+    executor: Executor,
+    class_weights: ClassWeights | None = None,
 ) -> Run:
-    """The run of an experiment that `complete` has returned, with its batches."""
-    data, training, preprocess = experiment.data, experiment.training, experiment.preprocess
-    batch_size = training.batch_size // jax.process_count()
-    records = dataset.source(data.train_split)
-    batches = training_batches(records, preprocess, data, experiment.augment, batch_size=batch_size, seed=experiment.seed, shard=_shard())
+    """The run of an experiment that `complete` has returned, with its validation batches."""
+    data = experiment.data
     return Run(
         experiment=experiment,
         model=build(experiment.model, axis_name=executor.axis_name, batch_parts=executor.batch_parts),
-        variables=variables | {"params": with_adapters(variables["params"], training.lora, experiment.seed)},
-        preprocess=preprocess,
+        variables=variables | {"params": with_adapters(variables["params"], experiment.training.lora, experiment.seed)},
+        preprocess=experiment.preprocess,
         labels=dataset.labels,
-        batches=batches,
-        examples=len(records),
+        feed=feed,
+        examples=len(dataset.source(data.train_split)),
         val_batches=split_batches(experiment, dataset, data.val_split, experiment.evaluation.views),
         executor=executor,
         class_weights=class_weights,

@@ -14,7 +14,6 @@ the evaluation, and adds it to the checkpoint's facts.
 
 import contextlib
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -40,7 +39,6 @@ from vivit_jax.runs.writers import Writers, make_writers
 from vivit_jax.training.config import LAST
 from vivit_jax.training.devices.compilation import watched
 from vivit_jax.training.evaluation import Evaluation, Evaluator
-from vivit_jax.training.feed import Feed
 from vivit_jax.training.forward import Watch
 from vivit_jax.training.metrics import is_better
 from vivit_jax.training.setup import set_up
@@ -52,9 +50,8 @@ STEPS_IN_FLIGHT = 2
 
 @dataclasses.dataclass(frozen=True)
 class UnderWay:
-    """What a run has only while it trains: the batches read ahead, the steps whose metrics have not arrived, and the profiler."""
+    """What a run has only while it trains: the steps whose metrics have not arrived, and the profiler."""
 
-    feed: Feed
     steps: InFlight
     profiler: Profiler
 
@@ -105,7 +102,7 @@ class Loop:
         state, facts = restored
         self._state = self.run.executor.from_saved_form(TrainState(**state))
         progress = self._progress = RunProgress.of(facts, int(self.run.executor.to_host(self._state.step)), self._progress.patience)
-        self.run.batches.set_state(json.loads(progress.position))
+        self.run.feed.go_to(progress.position)
         console.say(f"going on after step {progress.step} of {self.plan.total}, from {self.workdir.checkpoints / str(progress.step)}")
         self._kept.digest = facts.get("model")
         if not self._kept.ensure(progress.best, progress.step, lambda: self._state.model_variables):
@@ -172,17 +169,15 @@ class Loop:
 
     @contextlib.contextmanager
     def _under_way(self) -> Iterator[UnderWay]:
-        """Starts to read batches, and shows the progress, until training ends."""
-        training = self.run.experiment.training
-        feed = Feed(self.run.batches, self.run.executor.to_devices, training.prefetch, self._leave)
-        profiler = Profiler(training.profile_steps, self.workdir.path, self._progress.step)
+        """Shows the progress until training ends."""
+        profiler = Profiler(self.run.experiment.training.profile_steps, self.workdir.path, self._progress.step)
         try:
             with console.progress_bar() as bar:
                 steps = InFlight(self.run, self.plan, self._progress, self.write, self.interruption, bar)
-                yield UnderWay(feed, steps, profiler)
+                yield UnderWay(steps, profiler)
         finally:
             profiler.stop()
-            feed.close()
+            self.run.feed.close()
 
     def _take(self, step: int, under_way: UnderWay) -> None:
         """Does all that happens at a step, in the order that this module states."""
@@ -192,7 +187,7 @@ class Loop:
         try:
             with _profiled(step, under_way):
                 with steps.clock.waiting_for("data"):
-                    batch, self._progress.position = next(under_way.feed)
+                    batch, self._progress.position = next(self.run.feed)
                 self._dispatch(step, batch, steps)
         except Interrupted:
             self._end(steps)
@@ -224,11 +219,6 @@ class Loop:
         if first:
             console.say(f"first step {time.monotonic() - self._began:.1f} s after the start, {compilation}")
 
-    def _leave(self) -> None:
-        """Raises Interrupted if a signal came; several hosts leave together, which they agree on elsewhere."""
-        if jax.process_count() == 1:
-            self.interruption.check()
-
     def _interrupted(self, step: int) -> bool:
         """Whether to end after this step, decided for all hosts alike; several hosts exchange this only when they log."""
         if jax.process_count() == 1:
@@ -242,7 +232,7 @@ class Loop:
         if self.run.val_batches is None:
             return False
         try:
-            watch = Watch("validating", between=self._leave)
+            watch = Watch("validating", between=self.interruption.check_alone)
             scores = self.evaluator(self._state.model_variables, self.run.val_batches, watch)
         except Interrupted:
             return True

@@ -11,7 +11,7 @@ from vivit_jax.heads import Labels
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.training.devices.executors import Executor
 from vivit_jax.training.evaluation import Scoring
-from vivit_jax.training.feed import Batches
+from vivit_jax.training.feed import Feed
 from vivit_jax.training.losses import ClassWeights
 
 
@@ -25,7 +25,7 @@ class Run:
       variables: the initial `params`, and the model's other collections by name, on the host.
       preprocess: normalises the video.
       labels: class names, or those of each head.
-      batches: endless training batches of this host.
+      feed: training batches of this host, read ahead onto the devices.
       examples: clips of the training split, over all hosts.
       val_batches: batches of the validation split, or None.
       executor: runs the step on the devices.
@@ -38,7 +38,7 @@ class Run:
     variables: dict[str, Any]
     preprocess: Preprocess
     labels: Labels
-    batches: Batches
+    feed: Feed
     examples: int
     val_batches: Iterable | None
     executor: Executor

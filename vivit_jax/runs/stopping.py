@@ -12,6 +12,7 @@ import threading
 from types import TracebackType
 from typing import NoReturn
 
+import jax
 import psutil
 
 from vivit_jax import console, process
@@ -64,6 +65,11 @@ class Interruption:
         """Raises Interrupted if a signal came."""
         if self.requested:
             raise Interrupted("interrupted" if self.unsaved else NOTHING_TO_SAVE)
+
+    def check_alone(self) -> None:
+        """As `check`, in a run of one process; several leave together, which they agree on between steps."""
+        if jax.process_count() == 1:
+            self.check()
 
     def request(self) -> None:
         """Requests the end, as a first signal does."""

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -19,7 +19,7 @@ from vivit_jax.data.summary import refused_clips
 from vivit_jax.errors import in_one_line
 from vivit_jax.inference.scores import Conditions, to_record, write_record
 from vivit_jax.runs import overview
-from vivit_jax.runs.assembly import check_experiment, check_optimizer, class_weights_of, complete, make_run, split_batches
+from vivit_jax.runs.assembly import check_experiment, check_optimizer, class_weights_of, complete, make_feed, make_run, split_batches
 from vivit_jax.runs.loop import Loop
 from vivit_jax.runs.memory import advice, is_out_of_memory, warn_of_large_step
 from vivit_jax.runs.probed_head import with_probed_head
@@ -29,11 +29,13 @@ from vivit_jax.runs.run import Run
 from vivit_jax.runs.stopping import Interruption, Refused, Stopped
 from vivit_jax.runs.workdir import Workdir
 from vivit_jax.training.devices.compilation import use_cache
-from vivit_jax.training.devices.executors import Executor, make_executor
+from vivit_jax.training.devices.executors import Executor, make_executor, wake
 from vivit_jax.training.devices.hosts import join
 from vivit_jax.training.evaluation import Evaluation, Evaluator
+from vivit_jax.training.feed import Feed
 from vivit_jax.training.forward import Watch
 from vivit_jax.weights.model_dir import load_model_dir
+from vivit_jax.weights.report import ReportLine
 
 
 def train(
@@ -92,7 +94,36 @@ def _experiment(config: Experiment | ConfigDict | str | os.PathLike) -> Experime
 def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption, began: float, *, restart: bool) -> Evaluation | None:
     _prepare_process(experiment)
     executor = make_executor(experiment.parallel)
+    wake(executor.local_devices)
     dataset = checked_dataset(experiment, executor)
+    with contextlib.closing(make_feed(experiment, dataset, executor, interruption.check_alone)) as feed:
+        if restart or not workdir.has_checkpoints:
+            feed.start()  # worker processes take seconds to begin, in which the first weights are made
+        run, origin = _make_run(experiment, dataset, feed, executor, workdir, restart=restart)
+        with _told_of_memory(run.experiment, executor):
+            loop = Loop(run, workdir, interruption, began)
+            loop.restore()
+            workdir.record(run.experiment)
+            overview.tell(run, loop, origin)
+            try:
+                loop.train()
+                test = _test(run, dataset, workdir, loop, interruption)
+            finally:
+                loop.close()
+    if jax.process_index() == 0:
+        write_report(workdir.path)
+        _tell(workdir, test, dataset, loop)
+    return test
+
+
+def _make_run(
+    experiment: Experiment, dataset: VideoDataset, feed: Feed, executor: Executor, workdir: Workdir, *, restart: bool
+) -> tuple[Run, Sequence[ReportLine]]:
+    """The run with its first weights, and where each group of them came from; checks that the work directory is free for it.
+
+    Raises:
+      UserError: for weights, an optimiser or a work directory that do not fit the experiment.
+    """
     experiment, variables, origin = complete(experiment, dataset.labels)
     check_optimizer(experiment, dataset, variables)
     class_weights = class_weights_of(experiment, dataset)
@@ -103,22 +134,7 @@ def _train(experiment: Experiment, workdir: Workdir, interruption: Interruption,
     if experiment.init.head == "probe" and not workdir.has_checkpoints:
         variables, fitted = with_probed_head(experiment, dataset, variables)
         origin = (*origin, fitted)
-    run = make_run(experiment, dataset, variables, executor, class_weights)
-    del variables
-    with _told_of_memory(experiment, executor):
-        loop = Loop(run, workdir, interruption, began)
-        loop.restore()
-        workdir.record(experiment)
-        overview.tell(run, loop, origin)
-        try:
-            loop.train()
-            test = _test(run, dataset, workdir, loop, interruption)
-        finally:
-            loop.close()
-    if jax.process_index() == 0:
-        write_report(workdir.path)
-        _tell(workdir, test, dataset, loop)
-    return test
+    return make_run(experiment, dataset, variables, feed, executor, class_weights), origin
 
 
 def checked_dataset(experiment: Experiment, executor: Executor) -> VideoDataset:
@@ -152,8 +168,7 @@ def _test(run: Run, dataset: VideoDataset, workdir: Workdir, loop: Loop, interru
         return None
     model = load_model_dir(workdir.model)
     evaluator = Evaluator(model.model, run.preprocess, run.executor, run.scoring)
-    leave = interruption.check if jax.process_count() == 1 else lambda: None
-    scores = evaluator(run.executor.place_variables(model.variables), batches, Watch("testing", between=leave))
+    scores = evaluator(run.executor.place_variables(model.variables), batches, Watch("testing", between=interruption.check_alone))
     loop.write(loop.step, {f"test/{name}": value for name, value in scores.summary().items()})
     if jax.process_index() == 0:
         conditions = Conditions(

@@ -40,7 +40,7 @@ class Batches(Protocol):
 
 
 class ReadAhead(Iterator):
-    """Items that a thread reads ahead; an error of theirs is raised where the item is asked for.
+    """Items that a thread reads ahead, from `start` or the first item on; an error of theirs is raised where the item is asked for.
 
     Args:
       items: what to read.
@@ -54,9 +54,16 @@ class ReadAhead(Iterator):
         self._ready: queue.Queue = queue.Queue(depth)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._fill, name=READING, daemon=True)
-        self._thread.start()
+        self._started = False
+
+    def start(self) -> None:
+        """Begins to read, if it has not begun."""
+        if not self._started:
+            self._started = True
+            self._thread.start()
 
     def __next__(self) -> Any:
+        self.start()
         item = self._waited_for()
         if item is _END:
             raise StopIteration
@@ -66,8 +73,9 @@ class ReadAhead(Iterator):
 
     def close(self, seconds: float = 0.0) -> None:
         """Ends the thread, and waits at most so long for it; one that hangs in a decoder is left behind."""
-        self._closed.set()
-        self._thread.join(timeout=seconds)
+        if self._started and not self._closed.is_set():
+            self._closed.set()
+            self._thread.join(timeout=seconds)
 
     def _fill(self) -> None:
         last: object = _END
@@ -99,7 +107,7 @@ class ReadAhead(Iterator):
 
 
 class Feed(ReadAhead):
-    """Training batches, each on the devices and with the position of the data after it.
+    """Training batches, each on the devices and with the position of the data after it, as JSON.
 
     The position is that of the batch handed out, not of the thread, which is ahead: so a resumed run goes on right after the last batch
     that was trained on.
@@ -108,6 +116,12 @@ class Feed(ReadAhead):
     def __init__(self, batches: Batches, to_devices: Callable, depth: int, look: Callable[[], None] = lambda: None) -> None:
         """`to_devices` places a batch; `depth` and `look` are as for `ReadAhead`."""
         super().__init__(_with_positions(batches, to_devices), look, depth=depth)
+        self._batches = batches
+
+    def go_to(self, position: str) -> None:
+        """Goes to a position that came with a batch. Call it before anything is read."""
+        assert not self._started, "batches are read already, from the beginning"
+        self._batches.set_state(json.loads(position))
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """As `ReadAhead.close`."""

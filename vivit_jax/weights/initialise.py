@@ -1,5 +1,6 @@
 """The weights that training starts from: random ones, those of a model directory, or those of another model made to fit."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -49,42 +50,54 @@ class Initialisation:
     labels: Labels | None = None
 
 
-def initialise(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def initialise(model: ModelConfig, init: InitConfig, seed: int) -> Initialisation:
     """The weights that training of `model` starts from.
 
     Args:
       model: what is to be trained.
       init: the source, and how it is made to fit.
-      key: the random key of what no source gives.
+      seed: the seed of what no source gives.
 
     Raises:
       UserError: if the source cannot be read or cannot become `model`.
     """
     if init.source is not None:
         if model.family in SOURCES:
-            return importlib.import_module(SOURCES[model.family]).initialise(model, init, key)
-        return from_model_dir(model, init, key)
+            return importlib.import_module(SOURCES[model.family]).initialise(model, init, seed)
+        return from_model_dir(model, init, seed)
     model = _with_overrides(model, init)
-    variables = unflatten_variables(fresh_variables(model, key), model)
+    variables = unflatten_variables(fresh_variables(model, seed), model)
     return Initialisation(model, variables, init.mean or HALF, init.std or HALF, (ReportLine("all", "-", "random"),))
 
 
-def fresh_variables(model: ModelConfig, key: jax.Array, paths: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """The variables at `paths` (all by default) of a freshly initialised model, by path; no others are computed."""
+def fresh_variables(model: ModelConfig, seed: int, paths: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """The variables at `paths` (all by default) of a freshly initialised model, by path; no others are computed.
+
+    They are drawn on the CPU, whatever computes the model: for a GPU, this program takes ten times as long to compile.
+    """
     paths = tuple(variable_shapes(model) if paths is None else paths)
     if not paths:
         return {}
     module = build(family_of(model).plain(model))
 
-    # The program runs once. With few of LLVM's passes it is compiled in three fifths of the time on a CPU, and draws the same bits.
-    options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+    # The program runs once. With few of LLVM's passes it is compiled in three fifths of the time, and draws the same bits.
+    device = _cpu()
+    options = {"xla_backend_optimization_level": 1} if device.platform == "cpu" else None
 
     @functools.partial(jax.jit, compiler_options=options)
     def draw(key: jax.Array) -> dict[str, jax.Array]:
         flat = flatten_variables(module.init(key, jnp.zeros((1, *model.clip, 3))))
         return {path: flat[path] for path in paths}
 
-    return jax.device_get(draw(key))
+    with jax.default_device(device):
+        return jax.device_get(draw(jax.random.key(seed)))
+
+
+def _cpu() -> jax.Device:
+    """The CPU of this host; without one, as where JAX_PLATFORMS names GPUs alone, the first device."""
+    with contextlib.suppress(RuntimeError):
+        return jax.local_devices(backend="cpu")[0]
+    return jax.local_devices()[0]
 
 
 def _with_overrides(model: ModelConfig, init: InitConfig) -> ModelConfig:
@@ -100,7 +113,7 @@ def _with_overrides(model: ModelConfig, init: InitConfig) -> ModelConfig:
     return dataclasses.replace(model, **overrides)
 
 
-def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def from_model_dir(model: ModelConfig, init: InitConfig, seed: int) -> Initialisation:
     """The weights of a model directory of the same family; its head too if `init.head` is `keep`.
 
     Raises:
@@ -112,7 +125,7 @@ def from_model_dir(model: ModelConfig, init: InitConfig, key: jax.Array) -> Init
     model, expected = _with_overrides(model, init), variable_shapes(model)
     values = flatten_variables(source.variables)
     fresh = [path for path in expected if path.startswith("head")] if init.head != "keep" else []
-    values |= fresh_variables(model, key, fresh)
+    values |= fresh_variables(model, seed, fresh)
     check_parameters({path: array.shape for path, array in values.items()}, expected, str(init.source))
     variables = unflatten_variables({path: values[path] for path in expected}, model)
     copied = ReportLine("all but the head" if fresh else "all", str(init.source), "copied")

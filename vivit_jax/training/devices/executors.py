@@ -6,9 +6,11 @@ for. Everything else (loop, checkpoints, evaluation) is the same for both.
 
 # ruff: noqa: D102 (the methods of an executor are described in `Executor`)
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -31,12 +33,14 @@ class Executor(Protocol):
       batch_shards: the number of parts a batch is divided into, over all hosts.
       batch_parts: how many of these a step sees: all, or one.
       mesh: the mesh that parameters are divided over; None where every device has them whole.
+      local_devices: the devices of this host that take part.
     """
 
     axis_name: str | None
     batch_shards: int
     batch_parts: int
     mesh: Mesh | None
+    local_devices: Sequence[jax.Device]
 
     def place(self, create: Callable[[Tree], Tree], variables: Tree) -> Tree:
         """The state `create(variables)` on the devices; `variables` are host arrays, the same on every host."""
@@ -84,6 +88,19 @@ def make_executor(config: ParallelConfig) -> Executor:
     return PmapExecutor(config) if config.mode == "pmap" else JitExecutor(config)
 
 
+def wake(devices: Sequence[jax.Device]) -> None:
+    """Begins to set devices up in a thread, which takes a GPU some two seconds; what uses one of them first waits for the rest of that.
+
+    An error is not told: it comes again where the device is used.
+    """
+
+    def use() -> None:
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            jax.block_until_ready([jax.device_put(np.uint32(0), device) for device in devices])
+
+    threading.Thread(target=use, name="waking devices", daemon=True).start()
+
+
 def check_batch_size(batch_size: int, executor: Executor, *, accumulation: int = 1, field: str = "training.batch_size") -> None:
     """Refuses a global batch size that does not divide evenly.
 
@@ -122,6 +139,7 @@ class JitExecutor:
 
     def __init__(self, config: ParallelConfig) -> None:
         self.mesh = _mesh(config)
+        self.local_devices = self.mesh.local_devices
         self.batch_shards = self.batch_parts = self.mesh.shape[DATA] * self.mesh.shape[FSDP]
         self._batch = NamedSharding(self.mesh, PartitionSpec((DATA, FSDP)))
         self._whole = NamedSharding(self.mesh, PartitionSpec())
@@ -191,12 +209,12 @@ class PmapExecutor:
     def __init__(self, config: ParallelConfig) -> None:
         if jax.process_count() > 1 and config.data not in (-1, jax.device_count()):
             raise UserError(f"parallel.data {config.data} is not the {jax.device_count()} devices of all hosts, which pmap uses")
-        self._devices = jax.local_devices()[: None if config.data == -1 or jax.process_count() > 1 else config.data]
-        if jax.process_count() == 1 and config.data > len(self._devices):
-            raise UserError(f"parallel.data {config.data} is more than the {len(self._devices)} devices there are")
-        self.batch_shards = len(self._devices) * jax.process_count()
-        self._rows = NamedSharding(Mesh(np.asarray(self._devices), ("data",)), PartitionSpec("data"))
-        self._pmap_devices = None if jax.process_count() > 1 else self._devices
+        self.local_devices = jax.local_devices()[: None if config.data == -1 or jax.process_count() > 1 else config.data]
+        if jax.process_count() == 1 and config.data > len(self.local_devices):
+            raise UserError(f"parallel.data {config.data} is more than the {len(self.local_devices)} devices there are")
+        self.batch_shards = len(self.local_devices) * jax.process_count()
+        self._rows = NamedSharding(Mesh(np.asarray(self.local_devices), ("data",)), PartitionSpec("data"))
+        self._pmap_devices = None if jax.process_count() > 1 else self.local_devices
 
     def place(self, create: Callable[[Tree], Tree], variables: Tree) -> Tree:
         return self._replicate(jax.device_get(jax.jit(create)(variables)))
@@ -211,7 +229,7 @@ class PmapExecutor:
         return params
 
     def to_devices(self, batch: dict[str, Any]) -> dict[str, Any]:
-        count = len(self._devices)
+        count = len(self.local_devices)
         return jax.tree.map(lambda x: jax.device_put(_narrow(x).reshape(count, -1, *x.shape[1:]), self._rows), batch)
 
     def compile_train(self, step: Callable, state: Tree) -> Callable:
@@ -239,7 +257,7 @@ class PmapExecutor:
         return jax.device_get(jax.tree.map(lambda x: x.addressable_shards[0].data[0], tree))
 
     def _replicate(self, tree: Tree) -> Tree:
-        count = len(self._devices)
+        count = len(self.local_devices)
         return jax.tree.map(lambda x: jax.device_put(np.broadcast_to(np.asarray(x), (count, *np.shape(x))), self._rows), tree)
 
 

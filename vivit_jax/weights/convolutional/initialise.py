@@ -25,7 +25,7 @@ ShapeInTorch = Callable[[str, tuple[int, ...]], tuple[int, ...]]
 
 
 def initialise_from_file(
-    source_of: types.ModuleType, initialise_from: InitialiseFrom, model: ConvolutionalConfig, init: InitConfig, key: jax.Array
+    source_of: types.ModuleType, initialise_from: InitialiseFrom, model: ConvolutionalConfig, init: InitConfig, seed: int
 ) -> Initialisation:
     """The weights of `init.source`, a model directory or a state dict that the family's module `source_of` reads, made to fit `model`.
 
@@ -35,12 +35,12 @@ def initialise_from_file(
     check_init_options(init, source_of.FORMATS)
     path = local_path(init.source)
     if is_model_dir(path):
-        return from_model_dir(model, dataclasses.replace(init, source=str(path)), key)
-    return initialise_from(source_of.read(read_tensors(path), init.format), model, init, key)
+        return from_model_dir(model, dataclasses.replace(init, source=str(path)), seed)
+    return initialise_from(source_of.read(read_tensors(path), init.format), model, init, seed)
 
 
 def variables_of(
-    source: Source, model: ConvolutionalConfig, init: InitConfig, key: jax.Array, table: Table, shape_in_torch: ShapeInTorch
+    source: Source, model: ConvolutionalConfig, init: InitConfig, seed: int, table: Table, shape_in_torch: ShapeInTorch
 ) -> tuple[dict, dict[str, str]]:
     """The model's variables: the source's, but for a head that is not to be kept.
 
@@ -48,7 +48,7 @@ def variables_of(
       source: the state dict, which is refused if a tensor of the model is missing, or one besides counters and a head is left over.
       model: what the variables are for.
       init: says by `head` whether to keep the head.
-      key: the random key of a fresh head.
+      seed: the seed of a fresh head.
       table: torch's names of the family's modules.
       shape_in_torch: the shape there of a variable, from its path and its shape here.
 
@@ -68,7 +68,7 @@ def variables_of(
     spare = {*counters(expected), *torch_names(("head/kernel", "head/bias"), table).values()} - expected.keys()
     check_parameters({name: shape for name, shape in source.tensors.shapes.items() if name not in spare}, expected, source.name)
     values = {path: from_torch(source.tensors[names[path]], shape) for path, shape in kept.items()}
-    values |= fresh_variables(model, key, [path for path in ours if path not in kept])
+    values |= fresh_variables(model, seed, [path for path in ours if path not in kept])
     return unflatten_variables({path: values[path] for path in ours}), names
 
 

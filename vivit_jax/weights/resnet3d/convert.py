@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 
-import jax
-
 from vivit_jax.errors import UserError
 from vivit_jax.models.resnet3d.config import ARCHITECTURES, ResNet3DConfig
 from vivit_jax.preprocess import Preprocess
@@ -39,7 +37,7 @@ def convert(tensors: Tensors, model: Mapping[str, object], init: InitConfig, opt
     config = _target(source, dict(model))
     same = source.classes is not None and config.heads == {"": source.classes} and not source.is_image
     head = options.head or ("keep" if same else "fresh")
-    started = initialise_from(source, config, dataclasses.replace(init, head=head), jax.random.key(options.seed))
+    started = initialise_from(source, config, dataclasses.replace(init, head=head), options.seed)
     preprocess = preprocess_of(started, options, stride=STRIDE, resize=round(min(config.clip[1:]) * RESIZE_RATIO))
     return conversion_of(started, preprocess, options, _sampling(preprocess, options), keeps_head=head == "keep")
 

@@ -2,8 +2,6 @@
 
 import functools
 
-import jax
-
 from vivit_jax.models.resnet3d.config import ResNet3DConfig
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convolutional.initialise import initialise_from_file, variables_of
@@ -18,15 +16,15 @@ from vivit_jax.weights.resnet3d.names import shape_in_torch, table_of
 PARTS = ("stem", "stage_1", "stage_2", "stage_3", "stage_4")
 
 
-def initialise(model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def initialise(model: ResNet3DConfig, init: InitConfig, seed: int) -> Initialisation:
     """As `vivit_jax.weights.initialise.initialise`."""
-    return initialise_from_file(resnets, initialise_from, model, init, key)
+    return initialise_from_file(resnets, initialise_from, model, init, seed)
 
 
-def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def initialise_from(source: Source, model: ResNet3DConfig, init: InitConfig, seed: int) -> Initialisation:
     """`initialise` from a state dict that is already open; the report names every tensor that is not used, and why."""
     shape_there = functools.partial(shape_in_torch, plan=model.plan)
-    variables, names = variables_of(source, model, init, key, table_of(model.plan), shape_there)
+    variables, names = variables_of(source, model, init, seed, table_of(model.plan), shape_there)
     return Initialisation(model, variables, init.mean or source.mean, init.std or source.std, tuple(_report(source, model, names, init)))
 
 

@@ -4,8 +4,6 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-import jax
-
 from vivit_jax.errors import UserError
 from vivit_jax.models.families import build
 from vivit_jax.models.vivit.config import ViViTConfig
@@ -45,7 +43,7 @@ def convert(
     backbone = _read(path, tensors, model, init, options)
     config = target_model(backbone, model, init)
     head = options.head or ("keep" if same_classes(backbone, config) else "fresh")
-    started = initialise_from(backbone, config, dataclasses.replace(init, head=head), jax.random.key(options.seed))
+    started = initialise_from(backbone, config, dataclasses.replace(init, head=head), options.seed)
     preprocess, sampling = _preprocess(backbone, started, options)
     labels = options.labels or (backbone.labels if head == "keep" and not isinstance(config.num_classes, Mapping) else None)
     pretrained = Pretrained(

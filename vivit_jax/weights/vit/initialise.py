@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import jax
-
 from vivit_jax.models.vivit.config import ViViTConfig
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.initialise import Initialisation, fresh_variables
@@ -18,16 +16,16 @@ from vivit_jax.weights.vit.source import read_source
 RANDOM = ("head", "tokenizer/kernel", "transformer/temporal_encoder", "temporal_attention")
 
 
-def initialise(model: ViViTConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def initialise(model: ViViTConfig, init: InitConfig, seed: int) -> Initialisation:
     """The weights of `init.source`, made to fit `model`.
 
     Raises:
       UserError: if the source cannot be read or cannot become `model`.
     """
-    return initialise_from(read_source(init.source, _options(model, init)), model, init, key)
+    return initialise_from(read_source(init.source, _options(model, init)), model, init, seed)
 
 
-def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, seed: int) -> Initialisation:
     """`initialise` from a source that is already read."""
     model = dataclasses.replace(
         model,
@@ -39,7 +37,7 @@ def initialise_from(backbone: Backbone, model: ViViTConfig, init: InitConfig, ke
     params, lines = transfer(backbone, model, init)
     expected = parameter_shapes(model)
     absent = [path for path in expected if path not in params and any(name in path for name in RANDOM)]
-    params |= fresh_variables(model, key, absent)
+    params |= fresh_variables(model, seed, absent)
     check_parameters({path: array.shape for path, array in params.items()}, expected, backbone.name)
     variables = unflatten_variables({path: params[path] for path in expected}, model)
     report = (*lines, *_facts(backbone, model, init, {"mean": mean, "std": std}))

@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 
-import jax
-
 from vivit_jax.errors import UserError
 from vivit_jax.models.x3d.config import X3DConfig
 from vivit_jax.preprocess import Preprocess
@@ -46,7 +44,7 @@ def convert(tensors: Tensors, model: Mapping[str, object], init: InitConfig, opt
     config = _target(source, model)
     clip, stride, resize = SAMPLING[config.architecture]
     head = options.head or ("keep" if source.classes is not None and config.heads == {"": source.classes} else "fresh")
-    started = initialise_from(source, config, dataclasses.replace(init, head=head), jax.random.key(options.seed))
+    started = initialise_from(source, config, dataclasses.replace(init, head=head), options.seed)
     resize = round(min(config.clip[1:]) * resize / min(clip[1:]))
     preprocess = preprocess_of(started, options, stride=stride, resize=resize)
     facts = [_sampling(preprocess, config.architecture, source, given="architecture" in model)]

@@ -1,7 +1,5 @@
 """An X3D's first weights from a state dict of pytorchvideo, or from a model directory."""
 
-import jax
-
 from vivit_jax.models.x3d.config import X3DConfig
 from vivit_jax.weights.config import InitConfig
 from vivit_jax.weights.convolutional.initialise import initialise_from_file, variables_of
@@ -15,14 +13,14 @@ from vivit_jax.weights.x3d.names import NECK, TABLE, shape_in_torch
 PARTS = ("stem", "stage_1", "stage_2", "stage_3", "stage_4", "neck")
 
 
-def initialise(model: X3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def initialise(model: X3DConfig, init: InitConfig, seed: int) -> Initialisation:
     """As `vivit_jax.weights.initialise.initialise`."""
-    return initialise_from_file(x3ds, initialise_from, model, init, key)
+    return initialise_from_file(x3ds, initialise_from, model, init, seed)
 
 
-def initialise_from(source: Source, model: X3DConfig, init: InitConfig, key: jax.Array) -> Initialisation:
+def initialise_from(source: Source, model: X3DConfig, init: InitConfig, seed: int) -> Initialisation:
     """`initialise` from a state dict that is already open; the report names every tensor that is not used, and why."""
-    variables, names = variables_of(source, model, init, key, TABLE, shape_in_torch)
+    variables, names = variables_of(source, model, init, seed, TABLE, shape_in_torch)
     report = (
         *notes_of(source.tensors),
         *(ReportLine(part, parts_of(names, part, depth=2), "copied") for part in PARTS),
