@@ -184,6 +184,10 @@ def test_pixels_are_the_same_from_memory(dataset):
     long = Preprocess(frames=8, stride=4, resize=40, crop=(32, 48))
     first, second = (training_batches(dataset.source("train"), long, data, PLAIN, batch_size=11, seed=0) for data in (cached, DATA))
     assert_same([next(first), next(first)], [next(second), next(second)])
+    source, views = dataset.source("train"), {"views": (2, 3), "flip": True, "batch_size": 4}
+    kept, fresh = (evaluation_batches(records, long, DATA, **views) for records in (kept_decoded(source, 0.01, "train"), source))
+    for _ in range(2):
+        assert_same(list(kept), list(fresh))
 
 
 class Watched:

@@ -34,8 +34,8 @@ class DataConfig:
       processes: worker processes that read; 0 reads in this process. None takes one a CPU, up to 16 a GPU or TPU, to train and to evaluate
         splits of 1,000 clips or more, if there are more than 4 CPUs and enough shared memory and `readers` is not given; in all other cases
         it is 0.
-      cache_gigabytes: memory for the decoded frames of the training split, shared by threads and processes. 0 decodes each clip anew; so
-        does a split that does not fit, with a warning. The pixels are the same.
+      cache_gigabytes: memory for the decoded frames of the training split, shared by threads and processes, and as much again for those of
+        the validation split. 0 decodes each clip anew; so does a split that does not fit, with a warning. The pixels are the same.
     """
 
     name: str = "motion_digits"

@@ -1,6 +1,7 @@
 """Makes one row of a batch from a record: a random clip to train on, or the views of a video to evaluate."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -72,7 +73,7 @@ class EvaluationViewLoader:
         record, (temporal, spatial) = self.records[index], self.views
         clips = sampling.evaluation_clips(temporal, self.preprocess, record["frames"], record["fps"])
         clips = np.stack([sampling.reorder(indices, self.temporal_order, generator) for indices in clips])
-        views = sampling.decode_views(record["video"], clips, self.preprocess, spatial, stored=True, name=record["name"])
+        views = sampling.cropped_views(functools.partial(show_frames, record), clips, self.preprocess, spatial)
         if self.flip:
             views = np.concatenate([views, views[:, :, :, ::-1]])
         name = np.array(record["name"], object)

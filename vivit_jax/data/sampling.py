@@ -2,13 +2,13 @@
 
 import functools
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from vivit_jax.data.video import reader as video
 from vivit_jax.data.video.container import Source
-from vivit_jax.data.video.geometry import Framing, scaled_size, spatial_crops, spread
+from vivit_jax.data.video.geometry import Framer, Framing, scaled_size, spatial_crops, spread
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -106,24 +106,20 @@ def reorder(indices: np.ndarray, order: str, generator: np.random.Generator) -> 
     return indices
 
 
-def decode_views(
-    source: Source, clips: np.ndarray, preprocess: Preprocess, spatial: int, *, stored: bool = False, name: str | None = None
-) -> np.ndarray:
-    """Decodes clips of a video, each frame once, and crops each clip `spatial` times.
+def cropped_views(show: Callable[[np.ndarray, Framer], np.ndarray], clips: np.ndarray, preprocess: Preprocess, spatial: int) -> np.ndarray:
+    """Takes clips of a video, each frame once, and crops each clip `spatial` times.
 
     Args:
-      source: path or bytes.
+      show: gives the frames at numbers, int64 (n,), as a framer shows them: uint8 (n, h, w, 3).
       clips: frame numbers, int64 (n, t).
       preprocess: the size to scale and crop to.
       spatial: crops spread along the longer side: 1 is the centre, 3 left, centre, right or top, centre, bottom.
-      stored: whether the video is one that `vivit prepare` stored, as for `decode_frames`.
-      name: what errors call the video.
 
     Returns:
       uint8 (v, t, h, w, 3), v = n * spatial, the crops of a clip beside each other.
     """
     numbers, positions = np.unique(clips, return_inverse=True)
-    frames = video.decode_frames(source, numbers, framer=functools.partial(_scaled, preprocess=preprocess), stored=stored, name=name)
+    frames = show(numbers, functools.partial(_scaled, preprocess=preprocess))
     crops = spatial_crops(*frames.shape[1:3], preprocess.crop, spatial)
     return np.stack([frames[rows][:, top, left] for rows in positions.reshape(clips.shape) for top, left in crops])
 
@@ -145,7 +141,7 @@ def views_of_video(source: Source, preprocess: Preprocess, views: tuple[int, int
     temporal, spatial = check_views(views)
     info = video.probe(source)
     clips = info.shown_at(evaluation_clips(temporal, preprocess, info.ticks, float(info.fps)))
-    return decode_views(source, clips, preprocess, spatial)
+    return cropped_views(lambda numbers, framer: video.decode_frames(source, numbers, framer=framer), clips, preprocess, spatial)
 
 
 def check_views(views: tuple[int, int]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from vivit_jax.config import Experiment
+from vivit_jax.data.cache import kept_decoded
 from vivit_jax.data.dataset import VideoDataset, check_splits
 from vivit_jax.data.pipeline import EvaluationBatches, check_repeats, evaluation_batches, training_batches
 from vivit_jax.errors import UserError, check_name
@@ -174,7 +175,7 @@ def make_run(
         labels=dataset.labels,
         feed=feed,
         examples=len(dataset.source(data.train_split)),
-        val_batches=split_batches(experiment, dataset, data.val_split, experiment.evaluation.views),
+        val_batches=split_batches(experiment, dataset, data.val_split, experiment.evaluation.views, again=True),
         executor=executor,
         class_weights=class_weights,
         identity=dataset.identity,
@@ -199,15 +200,21 @@ def _counts(labels: Labels) -> dict[str, int]:
 
 
 def split_batches(
-    experiment: Experiment, dataset: VideoDataset, split: str | None, views: Views, *, flip: bool = False
+    experiment: Experiment, dataset: VideoDataset, split: str | None, views: Views, *, flip: bool = False, again: bool = False
 ) -> EvaluationBatches | None:
-    """This host's batches of a split to evaluate; None for a split that does not exist, of which `check_splits` has warned."""
+    """This host's batches of a split to evaluate; None for a split that does not exist, of which `check_splits` has warned.
+
+    If it is to be evaluated `again` and again, its videos are kept decoded, as those of the training split are.
+    """
     if split is None or not dataset.has(split):
         return None
     batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
     host_size = -(-batch_size // jax.process_count())
     options = {"views": views, "flip": flip, "batch_size": host_size, "shard": _shard()}
-    return evaluation_batches(dataset.source(split), experiment.preprocess, experiment.data, **options)
+    records, gigabytes = dataset.source(split), experiment.data.cache_gigabytes
+    if again and gigabytes:
+        records = kept_decoded(records, gigabytes, split)
+    return evaluation_batches(records, experiment.preprocess, experiment.data, **options)
 
 
 def _shard() -> tuple[int, int]:
