@@ -33,7 +33,6 @@ def image_vit_on_drone_ir(name: str) -> ml_collections.ConfigDict:
     config.data.train_split = "train+val"
     config.data.val_split = None
     config.data.stride = 4
-    config.data.readers = 4
     config.data.cache_gigabytes = 1.0
 
     config.optimizer.weight_decay = 0.05
