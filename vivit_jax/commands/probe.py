@@ -107,7 +107,7 @@ def _val_split(given: str | None, dataset: "VideoDataset") -> str | None:
 
 
 def _tell(done: "Probed", arguments: argparse.Namespace, val_split: str | None) -> None:
-    from vivit_jax.training.probes import at_an_end
+    from vivit_jax.training.probes.settings import at_an_end
 
     metric = "mAP" if done.pretrained.multi_label else "top-1"
     few = f"; it may be chance if the videos of {val_split} come from few sources: --val_split none cross-validates"

@@ -6,5 +6,5 @@
   `moving_average`. What it carries from one batch to the next is in `state`.
 - `devices/` runs it: an executor places states and batches and compiles the step; `feed` reads batches ahead of it.
 - `forward` computes a model's outputs for a split and `evaluation` scores them, by `averaging` over views and `metrics`.
-- `probes` and `attentive` fit heads to frozen features and tokens.
+- `probes/` fits heads to frozen features and tokens.
 """

@@ -20,7 +20,8 @@ from jaxtyping import Array, Float
 from vivit_jax import console
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.training.moving_average import moved, warmed_up
-from vivit_jax.training.probes import Setting, Tried, folds, present_classes, tried_in_order
+from vivit_jax.training.probes.examples import folds, present_classes
+from vivit_jax.training.probes.settings import Setting, Tried, tried_in_order
 
 RATES = (3e-4, 1e-3, 3e-3)
 DECAYS = (0.01, 0.3)
@@ -70,7 +71,7 @@ def choose_attentive(head: AttentiveHead, examples: TokenRows, train: np.ndarray
       val: (k,) those to score on; None scores on folds of `train`, groups kept together.
 
     Returns:
-      All that was tried, the best first; see `training.probes.choose`.
+      All that was tried, the best first; see `training.probes.kinds.choose`.
 
     Raises:
       UserError: for rows of one class, or without `val` of one group.
