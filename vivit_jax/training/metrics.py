@@ -14,8 +14,22 @@ def is_better(name: str, score: float, than: float) -> bool:
     return (math.isnan(than) and not math.isnan(score)) or (score < than if name == "loss" else score > than)
 
 
+class Shares:
+    """The shares of all `examples` that the counts `hits` and `hits5` of a dataclass are."""
+
+    @property
+    def top1(self) -> float:
+        """Share of examples that are right, in 0..1."""
+        return self.hits / self.examples
+
+    @property
+    def top5(self) -> float:
+        """Share of examples with a label among the five most probable classes, in 0..1."""
+        return self.hits5 / self.examples
+
+
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class Scores(Shares):
     """Scores of one head over a set of examples.
 
     Attributes:
@@ -33,16 +47,6 @@ class Scores:
     loss: float
     aucs: Float[np.ndarray, " classes"]
     labels: tuple[str, ...]
-
-    @property
-    def top1(self) -> float:
-        """Share of examples that are right, in 0..1."""
-        return self.hits / self.examples
-
-    @property
-    def top5(self) -> float:
-        """Share of examples with a label among the five most probable classes, in 0..1."""
-        return self.hits5 / self.examples
 
     @property
     def auc(self) -> float | None:
