@@ -18,9 +18,9 @@ from rich.markup import escape
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.analysis.bootstrap import RESAMPLES, SEED
 from vivit_jax.commands.arguments import add_views, output, positive, whole
 from vivit_jax.errors import printable
+from vivit_jax.statistics.bootstrap import RESAMPLES, SEED
 
 if typing.TYPE_CHECKING:
     from vivit_jax.runs.comparison.tables import Table
