@@ -114,10 +114,8 @@ def count_arithmetic(config: ModelConfig, *, as_run: bool = False) -> Arithmetic
 
 def as_trained(config: ModelConfig) -> ModelConfig:
     """The plain model, which leaves out in training what `config` leaves out."""
-    plain = family_of(config).plain(config)
-    if getattr(config, "stochastic_depth_skips", False):  # to the plain model this is a way to compute it
-        plain = dataclasses.replace(plain, stochastic_depth_skips=True)
-    return plain
+    family = family_of(config)
+    return (family.as_trained or family.plain)(config)
 
 
 def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1, frozen: Callable[[str], bool] | None = None) -> int:

@@ -74,6 +74,8 @@ class Family:
       describe: the model in a few words, for tables and reports.
       plain: the same parameters and the same function in the plainest form: float32, one layer after another, no kernels of our own. New
         parameters are drawn, arithmetic is counted and programs are exported in this form.
+      as_trained: the plain form, which leaves out in training the examples that the model leaves out: what a training step needs is counted
+        in this form. None where `plain` is that.
       portable: the same parameters and the same function, without what asks for one kind of device: how a saved model is loaded.
       outline: the same shapes and arithmetic as `plain`, in the form that JAX traces fastest.
       one_block: the model with only `block_00` in each encoder, and how many blocks like it each has, by the encoder's name: tracing one
@@ -91,6 +93,7 @@ class Family:
     cells: Callable[[Any], Cells]
     describe: Callable[[Any], str]
     plain: Callable[[Any], Any] = lambda config: config
+    as_trained: Callable[[Any], Any] | None = None
     portable: Callable[[Any], Any] = lambda config: config
     outline: Callable[[Any], Any] = lambda config: config
     one_block: Callable[[Any], tuple[Any, dict[str, int]]] | None = None
