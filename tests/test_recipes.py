@@ -45,6 +45,12 @@ def experiment_of(name, model=""):
     return read_config(f"{path}:{model}" if model else str(path), {})
 
 
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+def test_no_config_takes_an_argument_that_it_does_not_know(path):
+    with pytest.raises(UserError, match="nonsense"):
+        read_config(f"{path}:nonsense", {})
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_recipes_are_those_of_table_7(name):
     experiment = experiment_of(name)
