@@ -17,14 +17,13 @@ import pathlib
 import re
 import typing
 
-from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.atomic import check_place
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError
 from vivit_jax.files import real_path
 from vivit_jax.heads import top5_is_informative
 from vivit_jax.places import RUN, kind_of
@@ -229,12 +228,12 @@ def _print(evaluation: "Evaluation", planned: "EvaluationPlan", record: dict) ->
     for head, scores in evaluation.heads.items():
         counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]
         shown = counted if len(counted) <= CLASSES_SHOWN else sorted(counted, key=lambda entry: entry[1][metric])[:CLASSES_SHOWN]
-        table = Table(escape(printable(head)) or "class", box=None)
+        table = Table(console.verbatim(head) or "class", box=None)
         for title in ("examples", "average precision") if evaluation.multi_label else ("examples", "right", "top-1"):
             table.add_column(title, justify="right")
         for label, row in shown:
             right = [] if evaluation.multi_label else [str(round(row[metric] * row["examples"]))]
-            table.add_row(escape(printable(label)), str(row["examples"]), *right, f"{row[metric]:.4f}")
+            table.add_row(console.verbatim(label), str(row["examples"]), *right, f"{row[metric]:.4f}")
         console.show(table)
         if len(shown) < len(counted):
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")
