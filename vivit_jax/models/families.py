@@ -2,6 +2,15 @@
 
 A family is added by one folder here, whose module holds a `FAMILY`, and one line in `FAMILIES`. Every command then works with it: nothing
 outside its folder says its name.
+
+The Flax module that a family makes of a config
+
+- takes float video (b, t, h, w, 3), clips of `config.clip` that are normalised as the weights were trained, and `train`;
+- returns logits in float32, a dict of them by head, or features (b, d) where the config has no head;
+- raises a UserError for a video of another shape or type, or (outside `jit`) with pixels that are not normalised;
+- may have collections beside `params`: training keeps what a step writes into them;
+- has an attribute `axis_name` if it takes statistics over a batch: the `pmap` axis of the devices that share the batch;
+- has an attribute `batch_parts` if it chooses among the examples of a device: the number of devices that the batch it sees lies on.
 """
 
 import dataclasses
@@ -62,12 +71,7 @@ class Family:
 
     Attributes:
       config: the dataclass that describes one of its models, a `ModelConfig`.
-      module: the Flax module of a config. It takes float video (b, t, h, w, 3), clips of `config.clip` that are normalised as the weights
-        were trained, and `train`. It returns logits in float32, a dict of them by head, or features (b, d) where the config has no head. It
-        raises a UserError for a video of another shape or type, or (outside `jit`) with pixels that are not normalised. Training keeps
-        what a step writes into the module's collections beside `params`. A module that takes statistics over a batch has an attribute
-        `axis_name`, the `pmap` axis of the devices that share the batch. One that chooses among the examples of a device has `batch_parts`,
-        the number of devices that the batch it sees lies on.
+      module: the Flax module of a config, as it is described above.
       height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
         rates go by it.
       cells: how the features lie over the pixels, for explanations.

@@ -32,7 +32,7 @@ class X3D(nn.Module):
 
     @nn.compact
     def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Logits:
-        """Class logits in float32, of what every family takes: see `module` of `models.families.Family`.
+        """Class logits in float32, of what every family takes: see `models.families`.
 
         In training it normalises by the batch's statistics, updates the running ones (the collection `batch_stats`, which must be mutable)
         and draws dropout from the rng `dropout`.
