@@ -11,7 +11,8 @@ import pytest
 from flax.core import FrozenDict
 from mesh_shapes import shapes_on
 
-from vivit_jax.analysis.complexity import bytes_of, count_parameters, parameter_tree
+from vivit_jax.analysis.complexity import count_parameters, parameter_tree
+from vivit_jax.analysis.training_memory import bytes_of
 from vivit_jax.config_file import read_config
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
