@@ -13,7 +13,7 @@ learning rate of each on the validation split, and tests it over seeds.
 """
 
 from vivit_jax.config import base_config
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 from vivit_jax.models.vivit.config import FACTORISATIONS
 
 VIVITS = ("1", "2", "3", "4", "2,frames")
@@ -30,8 +30,7 @@ CLIPS = {
 
 def get_config(argument="drone_ir,2"):
     which, _, model = argument.partition(",")
-    if which not in CLIPS:
-        raise unknown_name("data set", which, CLIPS)
+    check_name("data set", which, CLIPS)
     if model not in (*VIVITS, *FUSIONS, *RESNETS):
         raise UserError(f"the model must be one of {' '.join((*VIVITS, *FUSIONS, *RESNETS))}, got {model!r}")
     clip, stride, _ = CLIPS[which]

@@ -18,15 +18,14 @@ The strengths are the paper's for Epic-Kitchens-100 (Table 7). What is the same 
 has the scores.
 """
 
-from vivit_jax.errors import unknown_name
+from vivit_jax.errors import check_name
 from vivit_jax.recipes.drone_ir import image_vit_on_drone_ir
 
 ROWS = ("augmentation", "image_weights", "stochastic_depth", "randaugment", "label_smoothing", "mixup")
 
 
 def get_config(row="mixup"):
-    if row not in ROWS:
-        raise unknown_name("row", row, ROWS)
+    check_name("row", row, ROWS)
     switched_on = ROWS[: ROWS.index(row) + 1]
     config = image_vit_on_drone_ir(f"drone_ir_ablation_{row}")
 

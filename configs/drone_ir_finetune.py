@@ -12,10 +12,12 @@ The keys that it shares with `drone_ir_ablation.py` are in `vivit_jax/recipes/dr
 recipe was chosen on parts of these two. To choose again: `--config.data.train_split=train --config.data.test_split=val`.
 """
 
+from vivit_jax.errors import check_name
 from vivit_jax.recipes.drone_ir import image_vit_on_drone_ir
 
 
 def get_config(start="pretrained"):
+    check_name("start", start, ("pretrained", "scratch"))
     config = image_vit_on_drone_ir(f"drone_ir_{start}")
 
     config.model.temporal_layers = 1

@@ -18,7 +18,7 @@ we do not, and their 10 x 3 views are crops of the whole short side, where ours 
 """
 
 from vivit_jax.config import base_config
-from vivit_jax.errors import unknown_name
+from vivit_jax.errors import check_name
 
 # Frames and pixels of a clip, its stride, and the short side before the crop: from the first to the second, drawn for each clip.
 SAMPLING = {
@@ -30,8 +30,7 @@ SAMPLING = {
 
 
 def get_config(network="x3d_s"):
-    if network not in SAMPLING:
-        raise unknown_name("network", network, SAMPLING)
+    check_name("network", network, SAMPLING)
     clip, stride, (shortest, longest) = SAMPLING[network]
     config = base_config("x3d")
     config.name = f"kinetics400_{network}"

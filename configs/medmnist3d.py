@@ -19,7 +19,7 @@ other five sets were not run.
 """
 
 from vivit_jax.config import base_config
-from vivit_jax.errors import UserError, unknown_name
+from vivit_jax.errors import UserError, check_name
 
 SETS = ("organ", "nodule", "fracture", "adrenal", "vessel", "synapse")
 MODELS = ("augmented", "keras", "small_tubelets")
@@ -31,8 +31,7 @@ FLIPS = {"organ": (False, False, False), "adrenal": (True, False, False)}
 
 def get_config(argument="adrenal"):
     which, *options = argument.split(",")
-    if which not in SETS:
-        raise unknown_name("set", which, SETS)
+    check_name("set", which, SETS)
     if not set(options) <= {"64", *MODELS} or len(set(options) & set(MODELS)) > 1:
         raise UserError(f"after the set may come 64 and one of {' '.join(MODELS)}, got {','.join(options)}")
     size = 64 if "64" in options else 28

@@ -6,8 +6,8 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
-from vivit_jax.analysis.calibration import BINS, calibration
-from vivit_jax.analysis.proportions import wilson
+from vivit_jax.statistics.calibration import BINS, calibration
+from vivit_jax.statistics.proportions import wilson
 
 Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from vivit_jax.analysis import complexity
+from vivit_jax.analysis.training_memory import activation_bytes
 from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
 from vivit_jax.models.vivit.model import ViViT
 
@@ -89,9 +90,9 @@ def test_groups_hold_every_parameter_once(scan_layers):
 
 def test_kept_activations_grow_with_the_batch_and_shrink_with_remat():
     config = small()
-    one, four = complexity.activation_bytes(config), complexity.activation_bytes(config, batch=4)
+    one, four = activation_bytes(config), activation_bytes(config, batch=4)
     assert 3.5 * one < four <= 4 * one + 4096
-    assert complexity.activation_bytes(dataclasses.replace(config, remat=True)) < one / 3
+    assert activation_bytes(dataclasses.replace(config, remat=True)) < one / 3
 
 
 def test_a_model_too_big_for_this_machine_is_counted_without_allocating_it():

@@ -11,7 +11,8 @@ import pytest
 from flax.core import FrozenDict
 from mesh_shapes import shapes_on
 
-from vivit_jax.analysis.complexity import bytes_of, count_parameters, parameter_tree
+from vivit_jax.analysis.complexity import count_parameters, parameter_tree
+from vivit_jax.analysis.training_memory import bytes_of
 from vivit_jax.config_file import read_config
 from vivit_jax.errors import UserError
 from vivit_jax.models.vivit.config import FACTORISATIONS, ViViTConfig
@@ -43,6 +44,12 @@ ABLATION = ("augmentation", "image_weights", "stochastic_depth", "randaugment", 
 def experiment_of(name, model=""):
     path = CONFIGS / f"{name if name.startswith('drone_ir') else f'vivit_{name}'}.py"
     return read_config(f"{path}:{model}" if model else str(path), {})
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+def test_no_config_takes_an_argument_that_it_does_not_know(path):
+    with pytest.raises(UserError, match="nonsense"):
+        read_config(f"{path}:nonsense", {})
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "vivit_jax"
 # never a room beside it. Imports inside functions count as well; the names in the registries of commands, families and public names are
 # strings and do not, for a registry is how a lower room is told of what lies above it.
 #
-# - The ground knows nothing of models or videos.
+# - The ground knows nothing of models or videos, and `statistics` of nothing but arrays.
 # - `weights` and `data` know a model's config at most, and not each other: what joins them, a `Preprocess`, lies on the ground.
 # - `training` is the step and what it needs, told in the dataclasses of `training.config`. It reads neither files nor data sets.
 # - `config` stands above training because an Experiment is made of the sections of the rooms below it.
@@ -20,7 +20,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "vivit_jax"
 # - `commands` turn arguments into one call below, and its answer into a table. Nobody but `cli` knows them, and by name alone.
 FLOORS = (
     {"ground": "accelerators atomic console drawing errors extras files heads places preprocess process quiet scratch typed versions"},
-    {"models": "models"},
+    {"models": "models", "statistics": "statistics"},
     {"weights": "weights", "data": "data"},
     {"training": "training"},
     {"config": "config config_file keys recipes"},

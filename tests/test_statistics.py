@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, cohen_kappa_score
 
-from vivit_jax.analysis.agreement import equal_share, kappa
-from vivit_jax.analysis.average_precision import mean_average_precision
-from vivit_jax.analysis.bootstrap import accuracy, bootstrap, interval, p_value
-from vivit_jax.analysis.significance import holm, mcnemar, mcnemar_of_groups
+from vivit_jax.statistics.agreement import equal_share, kappa
+from vivit_jax.statistics.average_precision import mean_average_precision
+from vivit_jax.statistics.bootstrap import accuracy, bootstrap, interval, p_value
+from vivit_jax.statistics.significance import holm, mcnemar, mcnemar_of_groups
 
 RNG = np.random.default_rng(3)
 RIGHT = (RNG.random((150, 2)) < (0.7, 0.6)).astype(float)

@@ -86,10 +86,15 @@ def beside_results() -> Iterator[None]:
         _beside_results = False
 
 
+def verbatim(text: str) -> str:
+    """Text from outside, such as a name, for a line, a table or a bar: no bracket in it is markup, no character controls the terminal."""
+    return escape(printable(text))
+
+
 def say(text: str, *, style: str = "") -> None:
     """Prints a line, escaping characters that could control the terminal."""
     if not _muted:
-        _print(_console(), escape(printable(text)), style=style, soft_wrap=True)
+        _print(_console(), verbatim(text), style=style, soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -165,7 +170,7 @@ def waiting(what: str) -> Iterator[None]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     disable = _muted or bool(_live) or not console.is_terminal
     with _Bar(False, *columns, console=console, transient=True, disable=disable) as bar:
-        bar.add_task(escape(printable(what)), total=None)
+        bar.add_task(verbatim(what), total=None)
         yield
 
 

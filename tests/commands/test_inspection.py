@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vivit_jax.analysis import complexity, first_batch
-from vivit_jax.analysis.training_memory import training_bytes
+from vivit_jax.analysis.training_memory import activation_bytes, training_bytes
 from vivit_jax.config_file import read_config
 from vivit_jax.drawing import contact_sheet
 from vivit_jax.training.mixing import pixel_weights
@@ -57,7 +57,7 @@ def test_memory_is_that_of_the_optimiser_and_batch(config_file):
     assert memory["parameters"] == memory["gradients"] == parameters
     assert 2 * parameters <= memory["optimiser"] < 2 * parameters + 64  # AdamW's two moments, and its counters
     assert memory["moving average"] == 0
-    assert memory["activations of 4 clips"] == complexity.activation_bytes(experiment.model, 4)
+    assert memory["activations of 4 clips"] == activation_bytes(experiment.model, 4)
 
 
 def test_a_batch_is_drawn_as_the_model_sees_it(config_file, tmp_path, vivit):

@@ -23,8 +23,9 @@ from vivit_jax.data.video.reader import encode
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.vivit.model import ViViT
-from vivit_jax.training.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive, logits_of
-from vivit_jax.training.probes import Tried, at_an_end, folds
+from vivit_jax.training.probes.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive, logits_of
+from vivit_jax.training.probes.examples import folds
+from vivit_jax.training.probes.settings import Tried, at_an_end
 from vivit_jax.weights.model_dir import load_model_dir, save_pretrained
 
 CLIPS = {"train": 24, "val": 9, "test": 6}

@@ -13,12 +13,12 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from toys import LABELS
 from written_runs import evaluation, random_logits, write_evaluation
 
-from vivit_jax.analysis.proportions import wilson
 from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.runs.record import open_run
 from vivit_jax.runs.report.predictions import examples_of
 from vivit_jax.runs.report.write import write_report
+from vivit_jax.statistics.proportions import wilson
 
 
 class Page(html.parser.HTMLParser):

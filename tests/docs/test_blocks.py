@@ -102,7 +102,7 @@ def test_the_endpoint_answers_as_its_page_says(pretrained, tmp_path, access):
     from client import serving
 
     from vivit_jax.serving.access import Access
-    from vivit_jax.serving.answers import load_models
+    from vivit_jax.serving.models import load_models
 
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     openly, by_token = (line for line in in_blocks(page) if line.startswith("curl "))

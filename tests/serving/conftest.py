@@ -23,7 +23,7 @@ def model_dirs(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def models(model_dirs):
-    from vivit_jax.serving.answers import load_models
+    from vivit_jax.serving.models import load_models
 
     return load_models(model_dirs)
 

@@ -22,8 +22,9 @@ from vivit_jax.data.video.reader import decode_frames
 from vivit_jax.errors import UserError
 from vivit_jax.inference.explain import explain
 from vivit_jax.inference.predict import predict
-from vivit_jax.serving.answers import LARGEST_SHEET, load_models, picture
+from vivit_jax.serving.answers import LARGEST_SHEET, picture
 from vivit_jax.serving.limits import ServingLimits
+from vivit_jax.serving.models import load_models
 from vivit_jax.weights import save_pretrained
 
 

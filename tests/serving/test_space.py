@@ -12,7 +12,7 @@ pytest.importorskip("starlette", reason="needs the extra `serve`: pip install -e
 
 import vivit_jax
 from vivit_jax import cli
-from vivit_jax.serving.answers import names_of
+from vivit_jax.serving.models import names_of
 
 PACKAGE = pathlib.Path(vivit_jax.__file__).parent
 

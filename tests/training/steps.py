@@ -10,6 +10,7 @@ import tiny
 from vivit_jax.models.vivit.model import ViViT
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.devices.placement import bytes_per_device
+from vivit_jax.training.moving_average import make_decay
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import create_state
@@ -53,6 +54,7 @@ def train(experiment, params=None, steps=STEPS, change=lambda batch: batch):
         optimizer,
         experiment.loss,
         experiment.training,
+        average_decay=make_decay(experiment.training, total=STEPS),
         axis_name=executor.axis_name,
         gather=executor.gather,
     )

@@ -14,6 +14,7 @@ from vivit_jax.training.config import LossConfig, OptimizerConfig, ParallelConfi
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.evaluation import Evaluator, Scoring
 from vivit_jax.training.forward import Watch
+from vivit_jax.training.moving_average import warmed_up
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import make_train_step
@@ -40,10 +41,19 @@ def trained(parallel, *, accumulation=1, sam_rho=0.0, ema_decay=0.0, steps=STEPS
     variables = jax.device_get(Statistics().init(jax.random.key(0), jnp.zeros((1, *tiny.CLIP, 3))))
     config = OptimizerConfig(name="sgd", momentum=0.0, weight_decay=0.0, sam_rho=sam_rho)
     optimizer = make_optimizer(config, optax.constant_schedule(0.1), variables["params"], None)
-    training = TrainingConfig(accumulation=accumulation, ema_decay=ema_decay)
+    training = TrainingConfig(accumulation=accumulation)
     create = functools.partial(create_state, optimizer=optimizer, averaged=bool(ema_decay))
     state = executor.place(create, variables)
-    step = make_train_step(model, tiny.PREPROCESS, optimizer, LossConfig(), training, axis_name=executor.axis_name, gather=executor.gather)
+    step = make_train_step(
+        model,
+        tiny.PREPROCESS,
+        optimizer,
+        LossConfig(),
+        training,
+        average_decay=warmed_up(ema_decay),
+        axis_name=executor.axis_name,
+        gather=executor.gather,
+    )
     step, seed, batches, seen = executor.compile_train(step, state), executor.place_whole(np.uint32(0)), tiny.Batches(BATCH), []
     for _ in range(steps):
         seen.append(next(batches))

@@ -9,6 +9,7 @@ import safetensors.numpy
 from vivit_jax.errors import UserError
 from vivit_jax.runs.restore import model_variables
 from vivit_jax.training.config import EvaluationConfig, TrainingConfig
+from vivit_jax.training.moving_average import make_decay
 
 STEPS = (
     "--config.training.steps=6",
@@ -34,12 +35,11 @@ def test_the_last_model_is_kept_with_its_average_whatever_its_score(start, tmp_p
 
 def test_the_average_looks_back_over_its_share_of_the_run():
     for total in (40, 1000):
-        training = TrainingConfig(ema_percent=50.0)
+        decay = make_decay(TrainingConfig(ema_percent=50.0), total)
         average, weights = 1.0, 0.0  # the first weights are 1, and all later ones 0
-        for _ in range(total):
-            average = training.decay_in(total) * average + (1 - training.decay_in(total)) * weights
+        for step in range(total):
+            average = decay(step) * average + (1 - decay(step)) * weights
         assert average == pytest.approx(np.exp(-2), abs=0.01), "an eighth of the first weights is left, however long the run"
-    assert TrainingConfig(ema_decay=0.9).decay_in(100) == 0.9
     assert (TrainingConfig().averages, TrainingConfig(ema_percent=1.0).averages) == (False, True)
 
 

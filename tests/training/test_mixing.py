@@ -1,6 +1,5 @@
 """Mixup and cutmix against NumPy, given the same draws."""
 
-import dataclasses
 import functools
 
 import jax
@@ -15,7 +14,7 @@ from vivit_jax.training.config import LossConfig, OptimizerConfig
 from vivit_jax.training.mixing import box_weights, pixel_weights
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
-from vivit_jax.training.step import make_train_step
+from vivit_jax.training.step import keys_of, make_train_step
 
 
 def test_mixup_weights_all_pixels_alike():
@@ -83,7 +82,6 @@ def test_the_step_minimises_the_loss_of_numpys_mixed_batch(mixed, mix_per):
 
 
 def test_each_step_draws_anew_and_the_same_step_the_same():
-    experiment = dataclasses.replace(tiny.experiment(training={"mixup": 0.4}), seed=0)
-    keys = [jax.random.split(jax.random.fold_in(jax.random.key(experiment.seed), step))[0] for step in (0, 1, 0)]
+    keys = [keys_of(0, step)[0] for step in (0, 1, 0)]
     first, second, again = (float(pixel_weights(key, 0.4, 0.0, 2, 2)[0, 0]) for key in keys)
     assert first == again != second

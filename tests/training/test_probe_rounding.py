@@ -5,7 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from vivit_jax.training.probes import Examples, LinearKind
+from vivit_jax.training.probes.examples import Examples
+from vivit_jax.training.probes.linear import LinearKind
 
 EXAMPLES, TELLING, CLASSES = 120, 6, 3
 

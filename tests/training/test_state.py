@@ -10,6 +10,7 @@ import tiny
 from brightness import VARIABLES, Brightness
 
 from vivit_jax.training.config import LossConfig, OptimizerConfig, TrainingConfig
+from vivit_jax.training.moving_average import make_decay
 from vivit_jax.training.optimizer import make_optimizer
 from vivit_jax.training.state import create_state
 from vivit_jax.training.step import make_train_step
@@ -21,8 +22,8 @@ def test_the_moving_average_follows_the_weights(decay, percent):
     params = VARIABLES["params"]
     config = OptimizerConfig(name="sgd", momentum=0.0, weight_decay_pattern="offset")
     optimizer = make_optimizer(config, optax.constant_schedule(1.0), params, None)
-    training = TrainingConfig(ema_decay=decay, ema_percent=percent)
-    step = jax.jit(make_train_step(Brightness(), tiny.PREPROCESS, optimizer, LossConfig(), training))
+    average_decay = make_decay(TrainingConfig(ema_decay=decay, ema_percent=percent), total=10)
+    step = jax.jit(make_train_step(Brightness(), tiny.PREPROCESS, optimizer, LossConfig(), TrainingConfig(), average_decay=average_decay))
     state = jax.jit(functools.partial(create_state, optimizer=optimizer, averaged=True))({"params": params})
     batches, expected = tiny.Batches(8), np.float64(params["offset"])
     for number in range(12):

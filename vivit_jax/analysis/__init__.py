@@ -1,1 +1,1 @@
-"""What a model costs (parameters, arithmetic, memory, time), and the statistics that compare scores."""
+"""What a model costs: parameters, arithmetic, memory and time."""

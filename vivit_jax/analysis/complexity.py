@@ -1,4 +1,4 @@
-"""Counts what a model costs without running it: parameters, arithmetic, and memory.
+"""Counts the parameters and the arithmetic of a model without running it.
 
 Arithmetic is counted on the traced program, so it is that of the code that runs, with its loops, scans and rematerialisation. Nothing is
 allocated, so a model that would not fit into memory can be counted.
@@ -21,10 +21,15 @@ ELEMENTWISE = frozenset({"add", "sub", "mul", "div", "max", "min", "neg", "abs",
 REDUCTIONS = frozenset({"reduce_sum", "reduce_max", "reduce_min"})
 
 
+def video_of(config: ModelConfig, batch: int = 1) -> jax.ShapeDtypeStruct:
+    """The shape of a batch of a model's clips."""
+    return jax.ShapeDtypeStruct((batch, *config.clip, 3), jnp.float32)
+
+
 @functools.lru_cache(maxsize=32)
 def variable_tree(config: ModelConfig) -> Mapping[str, dict]:
     """The tree of a model's variables as `jax.ShapeDtypeStruct`s: `params`, and its other collections by name. It is traced once."""
-    return jax.eval_shape(build(config).init, jax.random.key(0), _video(config, batch=1))
+    return jax.eval_shape(build(config).init, jax.random.key(0), video_of(config))
 
 
 def parameter_tree(config: ModelConfig) -> dict:
@@ -109,15 +114,13 @@ def count_arithmetic(config: ModelConfig, *, as_run: bool = False) -> Arithmetic
     """
     config = (family_of(config).plain if as_run else family_of(config).outline)(config)
     apply = functools.partial(build(config).apply, mutable=() if as_run else ("intermediates",))
-    return arithmetic(jax.make_jaxpr(apply)(variable_tree(config), _video(config, batch=1)).jaxpr)
+    return arithmetic(jax.make_jaxpr(apply)(variable_tree(config), video_of(config)).jaxpr)
 
 
 def as_trained(config: ModelConfig) -> ModelConfig:
     """The plain model, which leaves out in training what `config` leaves out."""
-    plain = family_of(config).plain(config)
-    if getattr(config, "stochastic_depth_skips", False):  # to the plain model this is a way to compute it
-        plain = dataclasses.replace(plain, stochastic_depth_skips=True)
-    return plain
+    family = family_of(config)
+    return (family.as_trained or family.plain)(config)
 
 
 def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1, frozen: Callable[[str], bool] | None = None) -> int:
@@ -141,7 +144,7 @@ def count_training_products(config: ModelConfig, clips: int, *, parts: int = 1, 
         logits, _ = module.apply({"params": params, **collections}, video, train=True, rngs=rngs, mutable=list(collections))
         return sum(leaf.sum() for leaf in jax.tree.leaves(logits))
 
-    arguments = trained, still, collections, _video(plain, clips), jax.random.key(0)
+    arguments = trained, still, collections, video_of(plain, clips), jax.random.key(0)
     return arithmetic(jax.make_jaxpr(jax.value_and_grad(total))(*arguments).jaxpr).products
 
 
@@ -152,36 +155,6 @@ def arithmetic(jaxpr: core.Jaxpr) -> Arithmetic:
       ValueError: for a `while` loop with work in it, as the program does not tell its number of rounds.
     """
     return sum((_equation_arithmetic(equation) for equation in jaxpr.eqns), start=Arithmetic())
-
-
-def bytes_of(tree: object) -> int:
-    """Bytes of the arrays in a tree, or of the arrays whose shapes it holds."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype"))
-
-
-def activation_bytes(config: ModelConfig, batch: int = 1) -> int:
-    """Bytes that training keeps from the forward pass for the backward pass, for `batch` clips.
-
-    Counted on the traced program before XLA fuses it, so it is an estimate from above. It depends on `remat`, `dtype` and on the
-    attention backend that this machine would use.
-    """
-    model = build(config)
-
-    def residuals(variables: dict, video: jax.Array, key: jax.Array) -> object:
-        collections = {name: tree for name, tree in variables.items() if name != "params"}
-
-        def logits(params: dict) -> object:
-            return model.apply({"params": params, **collections}, video, train=True, rngs={"dropout": key}, mutable=list(collections))[0]
-
-        return jax.vjp(logits, variables["params"])[1]
-
-    jaxpr = jax.make_jaxpr(residuals)(variable_tree(config), _video(config, batch), jax.random.key(0)).jaxpr
-    kept = {variable for variable in jaxpr.outvars if isinstance(variable, core.Var)} - set(jaxpr.invars) - set(jaxpr.constvars)
-    return sum(variable.aval.size * variable.aval.dtype.itemsize for variable in kept)
-
-
-def _video(config: ModelConfig, batch: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((batch, *config.clip, 3), jnp.float32)
 
 
 def _group_name(path: str) -> str:

@@ -14,13 +14,11 @@ import argparse
 import typing
 
 import rich.table
-from rich.markup import escape
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
-from vivit_jax.analysis.bootstrap import RESAMPLES, SEED
 from vivit_jax.commands.arguments import add_views, output, positive, whole
-from vivit_jax.errors import printable
+from vivit_jax.statistics.bootstrap import RESAMPLES, SEED
 
 if typing.TYPE_CHECKING:
     from vivit_jax.runs.comparison.tables import Table
@@ -94,9 +92,9 @@ def run(arguments: argparse.Namespace) -> None:
 def _show(table: "Table", most: int) -> None:
     shown = rich.table.Table(box=None, pad_edge=False)
     for column in table.columns:
-        shown.add_column(escape(column.title), justify="right" if column.number else "left")
+        shown.add_column(console.verbatim(column.title), justify="right" if column.number else "left")
     for number, row in enumerate(table.rows[:most]):
-        shown.add_row(*(escape(printable(cell)) for cell in row), style="bold" if number in table.marked else None)
+        shown.add_row(*map(console.verbatim, row), style="bold" if number in table.marked else None)
     console.show(shown)
     if len(table.rows) > most:
         console.say(f"(the first {most} of {len(table.rows)})")

@@ -20,12 +20,11 @@ import math
 import pathlib
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.commands.arguments import check_model_place, is_given, output, positive, whole
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError
 from vivit_jax.files import read_list
 from vivit_jax.models.families import family_of
 from vivit_jax.weights import config as choices
@@ -163,10 +162,10 @@ def _warn_of_unused(arguments: argparse.Namespace, factorisation: str | None) ->
 
 def print_report(conversion: Conversion, source: str, target: pathlib.Path) -> None:
     """Prints a table: each group of parameters, where it came from, what was done to it."""
-    title = escape(printable(f"{source} -> {target}"))
+    title = console.verbatim(f"{source} -> {target}")
     table = Table("parameters", "from", "what was done", title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for group in conversion.report:
-        table.add_row(*(escape(printable(cell)) for cell in (group.name, group.source, group.done)))
+        table.add_row(*map(console.verbatim, (group.name, group.source, group.done)))
     config = conversion.pretrained.model.config
     count = sum(math.prod(leaf.shape) for leaf in flatten(conversion.pretrained.variables["params"]).values())
     console.show(table, file_width=FILE_WIDTH)

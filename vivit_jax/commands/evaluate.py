@@ -17,22 +17,21 @@ import pathlib
 import re
 import typing
 
-from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.atomic import check_place
 from vivit_jax.commands.arguments import add_dataset, add_views, output_file, positive, refuse_unused
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError
 from vivit_jax.files import real_path
 from vivit_jax.heads import top5_is_informative
 from vivit_jax.places import RUN, kind_of
 from vivit_jax.training.config import AVERAGES
 
 if typing.TYPE_CHECKING:
-    from vivit_jax.heads import Labels
     from vivit_jax.inference.evaluate import Unscored
+    from vivit_jax.inference.label_spaces import Agreement
     from vivit_jax.inference.scores import Names
     from vivit_jax.runs.evaluations import EvaluationPlan
     from vivit_jax.training.evaluation import Evaluation
@@ -82,10 +81,6 @@ def run(arguments: argparse.Namespace) -> None:
       UserError: for a model, data set, split or file that does not exist or does not fit.
       OSError: for a place that the scores cannot be written to, before anything is computed.
     """
-    from vivit_jax.inference.evaluate import predict_split, score_split
-    from vivit_jax.inference.label_spaces import agree
-    from vivit_jax.inference.submissions import check_submission
-    from vivit_jax.runs.report.write import write_report
     from vivit_jax.training.devices.compilation import use_usual_cache
 
     if arguments.sls and not (arguments.submission and arguments.submission[0] == "epic"):
@@ -93,29 +88,50 @@ def run(arguments: argparse.Namespace) -> None:
     tell_of_unused_gpu()
     use_usual_cache()
     planned = _planned(arguments)
-    split_pass, dataset = planned.split_pass, planned.split_pass.dataset
-    has_no_labels = bool(dataset.without_labels(split_pass.split))
-    if has_no_labels:
-        _check_for_prediction(arguments, split_pass.split)
+    if planned.split_pass.dataset.without_labels(planned.split_pass.split):
+        _predict(arguments, planned)
     else:
-        if arguments.model or planned.out == arguments.out:
-            _refuse_test_of_a_run(planned.out)
-        check_place(planned.out)
-    if arguments.submission:
-        check_submission(arguments.submission[0], dataset.labels, arguments.sls)
-    agreement = agree(split_pass.pretrained, dataset, from_file=bool(arguments.labels))
-    if has_no_labels:
-        said, names = predict_split(split_pass, agreement.labels)
-        _keep_predictions(arguments, said, names)
-    else:
-        if arguments.model and planned.out != arguments.out and planned.out.exists():  # of another model, perhaps
-            console.warn(f"{planned.out} is in this folder already and will be replaced: --out FILE.json keeps it")
-        said, names = score_split(split_pass, agreement.labels)
-        _keep(arguments, planned, said, names, agreement.origin)
-    if arguments.submission:
-        _submit(arguments, said, dataset.labels, names)
-    if not has_no_labels and arguments.workdir and planned.out.parent == pathlib.Path(arguments.workdir):
+        _score(arguments, planned)
+
+
+def _predict(arguments: argparse.Namespace, planned: "EvaluationPlan") -> None:
+    """Predicts a split without labels, for a submission or a table."""
+    from vivit_jax.inference.evaluate import predict_split
+
+    _check_for_prediction(arguments, planned.split_pass.split)
+    agreement = _agreement(arguments, planned)
+    said, names = predict_split(planned.split_pass, agreement.labels)
+    _keep_predictions(arguments, said, names)
+    _submit(arguments, planned, said, names)
+
+
+def _score(arguments: argparse.Namespace, planned: "EvaluationPlan") -> None:
+    """Scores a split, and writes the scores, maybe a submission too, and a run's report."""
+    from vivit_jax.inference.evaluate import score_split
+    from vivit_jax.runs.report.write import write_report
+
+    if arguments.model or planned.out == arguments.out:
+        _refuse_test_of_a_run(planned.out)
+    check_place(planned.out)
+    agreement = _agreement(arguments, planned)
+    if arguments.model and planned.out != arguments.out and planned.out.exists():  # of another model, perhaps
+        console.warn(f"{planned.out} is in this folder already and will be replaced: --out FILE.json keeps it")
+    said, names = score_split(planned.split_pass, agreement.labels)
+    _keep(arguments, planned, said, names, agreement.origin)
+    _submit(arguments, planned, said, names)
+    if arguments.workdir and planned.out.parent == pathlib.Path(arguments.workdir):
         console.say(f"report written to {write_report(arguments.workdir)}")
+
+
+def _agreement(arguments: argparse.Namespace, planned: "EvaluationPlan") -> "Agreement":
+    """How the classes of the model are those of the data set, and of the challenge if there is one; refused where they are not."""
+    from vivit_jax.inference.label_spaces import agree
+    from vivit_jax.inference.submissions import check_submission
+
+    split_pass = planned.split_pass
+    if arguments.submission:
+        check_submission(arguments.submission[0], split_pass.dataset.labels, arguments.sls)
+    return agree(split_pass.pretrained, split_pass.dataset, from_file=bool(arguments.labels))
 
 
 def _planned(arguments: argparse.Namespace) -> "EvaluationPlan":
@@ -137,7 +153,7 @@ def _planned(arguments: argparse.Namespace) -> "EvaluationPlan":
     split_pass = dataclasses.replace(planned.split_pass, batch_size=arguments.batch_size)
     if arguments.labels:
         split_pass = dataclasses.replace(split_pass, pretrained=with_labels(split_pass.pretrained, pathlib.Path(arguments.labels)))
-    out = arguments.out if arguments.out and not _is_table(arguments.out) else planned.out
+    out = planned.out if _is_table(arguments.out) else arguments.out or planned.out
     return dataclasses.replace(planned, split_pass=split_pass, out=out)
 
 
@@ -152,13 +168,12 @@ def _refuse_test_of_a_run(out: pathlib.Path) -> None:
 
 def _check_for_prediction(arguments: argparse.Namespace, split: str) -> None:
     """Refuses to score a split without labels."""
-    is_table = bool(arguments.out) and _is_table(arguments.out)
-    if not (arguments.submission or is_table):
+    if not (arguments.submission or _is_table(arguments.out)):
         raise UserError(
             f"split {split} has no labels to score by: give --submission CHALLENGE FILE, or --out FILE.csv to predict it, or "
             "another --split"
         )
-    if not is_table:
+    if not _is_table(arguments.out):
         refuse_unused(arguments, ("out",), "for a split without labels, which has no scores, only predictions as .csv or .parquet")
 
 
@@ -172,7 +187,7 @@ def _keep(arguments: argparse.Namespace, planned: "EvaluationPlan", evaluation: 
     _print(evaluation, planned, record)
     if record.get("refused"):
         console.say(f"{record['refused']} clips of {planned.split_pass.split} were refused by `vivit prepare` and are not counted")
-    if arguments.out and _is_table(arguments.out):
+    if _is_table(arguments.out):
         write_table(record, arguments.out)
         console.say(f"predictions written to {arguments.out}")
 
@@ -188,16 +203,18 @@ def _keep_predictions(arguments: argparse.Namespace, said: "Unscored", names: "N
     console.say(f"predictions written to {arguments.out}")
 
 
-def _submit(arguments: argparse.Namespace, said: "Evaluation | Unscored", labels: "Labels", names: "Names") -> None:
+def _submit(arguments: argparse.Namespace, planned: "EvaluationPlan", said: "Evaluation | Unscored", names: "Names") -> None:
     from vivit_jax.inference.submissions import Submission, write_submission
 
+    if not arguments.submission:
+        return
     challenge, file = arguments.submission
-    write_submission(challenge, Submission(said, labels, names, arguments.sls), pathlib.Path(file))
+    write_submission(challenge, Submission(said, planned.split_pass.dataset.labels, names, arguments.sls), pathlib.Path(file))
     console.say(f"submission of {said.examples:,} videos written to {file}")
 
 
-def _is_table(path: pathlib.Path) -> bool:
-    return path.suffix.lower() in TABLES
+def _is_table(path: pathlib.Path | None) -> bool:
+    return path is not None and path.suffix.lower() in TABLES
 
 
 def _levels(text: str) -> tuple[int, ...]:
@@ -211,12 +228,12 @@ def _print(evaluation: "Evaluation", planned: "EvaluationPlan", record: dict) ->
     for head, scores in evaluation.heads.items():
         counted = [(label, row) for label, row in scores.to_dict()["per_class"].items() if row["examples"]]
         shown = counted if len(counted) <= CLASSES_SHOWN else sorted(counted, key=lambda entry: entry[1][metric])[:CLASSES_SHOWN]
-        table = Table(escape(printable(head)) or "class", box=None)
+        table = Table(console.verbatim(head) or "class", box=None)
         for title in ("examples", "average precision") if evaluation.multi_label else ("examples", "right", "top-1"):
             table.add_column(title, justify="right")
         for label, row in shown:
             right = [] if evaluation.multi_label else [str(round(row[metric] * row["examples"]))]
-            table.add_row(escape(printable(label)), str(row["examples"]), *right, f"{row[metric]:.4f}")
+            table.add_row(console.verbatim(label), str(row["examples"]), *right, f"{row[metric]:.4f}")
         console.show(table)
         if len(shown) < len(counted):
             console.say(f"(the {len(shown)} worst of {len(counted)} classes)")

@@ -28,7 +28,6 @@ import typing
 from collections.abc import Sequence
 
 from rich.console import Group
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -37,7 +36,7 @@ from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.atomic import write_output
 from vivit_jax.commands.arguments import add_dataset, output_file, refuse_overrides, refuse_unused
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError
 
 if typing.TYPE_CHECKING:
     from PIL import Image
@@ -191,7 +190,7 @@ def _inspect_run(run: "RunRecord") -> None:
         table.add_column(title, justify="right")
     for saved in steps:
         evaluated = "-" if not saved.evaluated else str(saved.evaluated)
-        verdict = "whole" if saved.whole else escape(printable(f"damaged: {saved.damage}"))
+        verdict = "whole" if saved.whole else console.verbatim(f"damaged: {saved.damage}")
         table.add_row(str(saved.step), verdict, f"{saved.bytes / 1e6:.1f}", evaluated, "best" if saved.best else "")
     console.show(table)
     damaged = [str(saved.step) for saved in steps if not saved.whole]
@@ -221,7 +220,7 @@ def _describe_model(config: "ModelConfig") -> None:
 def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     table = Table(title, "", box=None)
     for name, value in rows:
-        table.add_row(escape(printable(name)), escape(printable(value)))
+        table.add_row(console.verbatim(name), console.verbatim(value))
     console.show(table)
 
 
@@ -242,7 +241,7 @@ def _inspect_dataset(dataset: "VideoDataset", sheet: pathlib.Path, originals: pa
     for split in splits:
         table.add_column(split, justify="right")
     for name in classes:
-        table.add_row(escape(printable(name)), *(str(summary.counts[name]) for summary in splits.values()))
+        table.add_row(console.verbatim(name), *(str(summary.counts[name]) for summary in splits.values()))
     table.add_row("all", *(str(len(summary.seconds)) for summary in splits.values()), style="bold")
     console.show(table)
     for split, summary in splits.items():

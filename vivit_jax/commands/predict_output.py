@@ -4,12 +4,11 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.data.times import clock
-from vivit_jax.errors import UserError, in_one_line, printable
+from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.heads import by_head
 from vivit_jax.inference.predict import Outcome, Prediction, plain, ranked
 from vivit_jax.inference.row_files import RowFile
@@ -82,7 +81,7 @@ def write_rows(
                 file.end(part.video, part.error)
             failed += _told(part, total)
             at = f" at {clock(part.scores[-1].end)}" if part.scores else ""
-            bar.update(task, note=f"{escape(printable(part.video))}{at}")
+            bar.update(task, note=f"{console.verbatim(part.video)}{at}")
             bar.advance(task, part.is_last)
     before = f"; {done} of {total} videos were done before" if done else ""
     console.say(f"{count} {'row' if count == 1 else 'rows'} added to {file.path}{before}")
@@ -125,6 +124,6 @@ def _print(outcome: Outcome) -> None:
     table = Table(box=None, show_header=False, padding=(0, 1))
     for head, ranking in by_head(outcome.prediction).items():
         for label, probability in ranking:
-            shown = [escape(printable(name)) for name in ([head] if head else [])]
-            table.add_row(*shown, f"{probability:6.1%}", full * round(20 * probability), escape(printable(label)))
+            shown = [console.verbatim(head)] if head else []
+            table.add_row(*shown, f"{probability:6.1%}", full * round(20 * probability), console.verbatim(label))
     console.show(table)

@@ -9,7 +9,6 @@ import argparse
 import pathlib
 import textwrap
 
-from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
@@ -20,7 +19,7 @@ from vivit_jax.data.layouts.splitting import Shares, percentages
 from vivit_jax.data.preparation.place import local_folder
 from vivit_jax.data.preparation.prepare import SHORT_SIDE, SHOWN, Summary, prepare
 from vivit_jax.data.preparation_report import REPORT
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError
 
 FAR_APART = 1.3  # 30 frames a second beside 25 are one speed for most purposes
 
@@ -183,9 +182,9 @@ def _warn_of_lacking(summary: Summary) -> None:
 def print_summary(summary: Summary) -> None:
     """Prints counts by split and class, sizes, and what was left out or changed, by name."""
     splits = list(summary.counts)
-    table = Table("class", *(escape(printable(split)) for split in splits))
+    table = Table("class", *map(console.verbatim, splits))
     for label in sorted(set().union(*summary.counts.values())):
-        table.add_row(escape(printable(label)), *(str(summary.counts[split][label]) for split in splits))
+        table.add_row(console.verbatim(label), *(str(summary.counts[split][label]) for split in splits))
     table.add_row("all", *(str(summary.stored[split]) for split in splits), style="bold")
     console.show(table)
     for remark in summary.remarks:

@@ -18,14 +18,13 @@ together, so scores on these two are meaningless.
 import argparse
 import typing
 
-from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_model, add_outputs, add_views, check_model_place, output, positive, whole
 from vivit_jax.console import counted
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError
 
 if typing.TYPE_CHECKING:
     from vivit_jax.data.dataset import VideoDataset
@@ -107,14 +106,14 @@ def _val_split(given: str | None, dataset: "VideoDataset") -> str | None:
 
 
 def _tell(done: "Probed", arguments: argparse.Namespace, val_split: str | None) -> None:
-    from vivit_jax.training.probes import at_an_end
+    from vivit_jax.training.probes.settings import at_an_end
 
     metric = "mAP" if done.pretrained.multi_label else "top-1"
     few = f"; it may be chance if the videos of {val_split} come from few sources: --val_split none cross-validates"
     instead = few if val_split else ""
     for name, fitted in done.heads.items():
         settings = list(fitted.tried[0].setting)
-        table = Table(*settings, "loss", metric, title=escape(printable(name)) or None, box=None)
+        table = Table(*settings, "loss", metric, title=console.verbatim(name) or None, box=None)
         for one in fitted.tried[:SHOWN]:
             table.add_row(*(f"{one.setting[key]:g}" for key in settings), f"{one.loss:.4f}", f"{one.top1:.4f}")
         console.show(table)

@@ -15,13 +15,12 @@ with different weights are not, but their average is useless, as its score shows
 import argparse
 import typing
 
-from rich.markup import escape
 from rich.table import Table
 
 from vivit_jax import console
 from vivit_jax.accelerators import tell_of_unused_gpu
 from vivit_jax.commands.arguments import add_dataset, add_views, check_model_place, output, positive, refuse_unused
-from vivit_jax.errors import UserError, printable
+from vivit_jax.errors import UserError
 
 if typing.TYPE_CHECKING:
     from vivit_jax.runs.soup import Soup
@@ -68,7 +67,7 @@ def _tell(soup: "Soup", arguments: argparse.Namespace) -> None:
     if soup.scores:
         table = Table("model", "alone", "", box=None)
         for name, score in soup.scores.items():
-            table.add_row(escape(printable(name)), f"{score:.4f}", "kept" if name in soup.kept else "left out")
+            table.add_row(console.verbatim(name), f"{score:.4f}", "kept" if name in soup.kept else "left out")
         console.show(table)
     on_split = "" if soup.score is None else f": {soup.score:.4f} on {arguments.split}"
     averaged = f"the average of {len(soup.kept)} models" if len(soup.kept) > 1 else f"{soup.kept[0]} alone, which no average came up to"

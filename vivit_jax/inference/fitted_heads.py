@@ -12,8 +12,10 @@ from vivit_jax.inference.features import Features
 from vivit_jax.inference.tokens import Tokens
 from vivit_jax.models.probe.config import ProbeConfig
 from vivit_jax.models.probe.family import pool_of
-from vivit_jax.training.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive
-from vivit_jax.training.probes import KINDS, Examples, Head, Setting, Tried, choose, folds
+from vivit_jax.training.probes.attentive import AttentiveHead, TokenRows, choose_attentive, fit_attentive
+from vivit_jax.training.probes.examples import Examples, folds
+from vivit_jax.training.probes.kinds import KINDS, Head, choose
+from vivit_jax.training.probes.settings import Setting, Tried
 
 GroupOf = Callable[[str], str]  # from a video's name to that of its group
 

@@ -14,7 +14,8 @@ from vivit_jax.inference.fitted_heads import Fitted, GroupOf, fit_attentive_head
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.inference.tokens import tokens_of_passes
 from vivit_jax.models.probe.config import KINDS, LAST, ProbeConfig, described
-from vivit_jax.training.probes import NearestHead, check_one_class_each, one_class, one_group
+from vivit_jax.training.probes.examples import one_class, one_group
+from vivit_jax.training.probes.nearest import NearestHead, check_one_class_each
 from vivit_jax.weights import Pretrained
 from vivit_jax.weights.headless import check_linear_heads, with_heads
 from vivit_jax.weights.layers import flatten

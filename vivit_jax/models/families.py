@@ -2,6 +2,15 @@
 
 A family is added by one folder here, whose module holds a `FAMILY`, and one line in `FAMILIES`. Every command then works with it: nothing
 outside its folder says its name.
+
+The Flax module that a family makes of a config
+
+- takes float video (b, t, h, w, 3), clips of `config.clip` that are normalised as the weights were trained, and `train`;
+- returns logits in float32, a dict of them by head, or features (b, d) where the config has no head;
+- raises a UserError for a video of another shape or type, or (outside `jit`) with pixels that are not normalised;
+- may have collections beside `params`: training keeps what a step writes into them;
+- has an attribute `axis_name` if it takes statistics over a batch: the `pmap` axis of the devices that share the batch;
+- has an attribute `batch_parts` if it chooses among the examples of a device: the number of devices that the batch it sees lies on.
 """
 
 import dataclasses
@@ -62,18 +71,15 @@ class Family:
 
     Attributes:
       config: the dataclass that describes one of its models, a `ModelConfig`.
-      module: the Flax module of a config. It takes float video (b, t, h, w, 3), clips of `config.clip` that are normalised as the weights
-        were trained, and `train`. It returns logits in float32, a dict of them by head, or features (b, d) where the config has no head. It
-        raises a UserError for a video of another shape or type, or (outside `jit`) with pixels that are not normalised. Training keeps
-        what a step writes into the module's collections beside `params`. A module that takes statistics over a batch has an attribute
-        `axis_name`, the `pmap` axis of the devices that share the batch. One that chooses among the examples of a device has `batch_parts`,
-        the number of devices that the batch it sees lies on.
+      module: the Flax module of a config, as it is described above.
       height: how high a parameter (by its path) stands in the network: 0 next to the pixels, largest at the head. Layer-wise learning
         rates go by it.
       cells: how the features lie over the pixels, for explanations.
       describe: the model in a few words, for tables and reports.
       plain: the same parameters and the same function in the plainest form: float32, one layer after another, no kernels of our own. New
         parameters are drawn, arithmetic is counted and programs are exported in this form.
+      as_trained: the plain form, which leaves out in training the examples that the model leaves out: what a training step needs is counted
+        in this form. None where `plain` is that.
       portable: the same parameters and the same function, without what asks for one kind of device: how a saved model is loaded.
       outline: the same shapes and arithmetic as `plain`, in the form that JAX traces fastest.
       one_block: the model with only `block_00` in each encoder, and how many blocks like it each has, by the encoder's name: tracing one
@@ -91,6 +97,7 @@ class Family:
     cells: Callable[[Any], Cells]
     describe: Callable[[Any], str]
     plain: Callable[[Any], Any] = lambda config: config
+    as_trained: Callable[[Any], Any] | None = None
     portable: Callable[[Any], Any] = lambda config: config
     outline: Callable[[Any], Any] = lambda config: config
     one_block: Callable[[Any], tuple[Any, dict[str, int]]] | None = None

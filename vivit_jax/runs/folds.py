@@ -12,7 +12,6 @@ from jax.experimental import multihost_utils
 from scipy.special import stdtrit  # Student's quantiles of scipy.stats, which takes most of a second to import
 
 from vivit_jax import console
-from vivit_jax.analysis.bootstrap import LEVEL
 from vivit_jax.atomic import write_json
 from vivit_jax.config import Experiment
 from vivit_jax.data.folds import MARK, Folds
@@ -20,6 +19,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import first_free
 from vivit_jax.runs.train import checked_dataset, train
 from vivit_jax.runs.workdir import ASIDE, Workdir
+from vivit_jax.statistics import LEVEL
 from vivit_jax.training.devices.executors import make_executor
 from vivit_jax.training.devices.hosts import join
 from vivit_jax.training.evaluation import Evaluation

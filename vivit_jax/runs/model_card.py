@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from vivit_jax import console
-from vivit_jax.analysis.bootstrap import LEVEL, accuracy, bootstrap, interval
 from vivit_jax.errors import UserError, printable
 from vivit_jax.heads import by_head
 from vivit_jax.inference.scores import heads_of, of_head
@@ -17,6 +16,8 @@ from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Preprocess
 from vivit_jax.runs.comparison.units import FEW
 from vivit_jax.runs.record import EVALUATION, read_config, read_evaluation, step_of, views_in_words
+from vivit_jax.statistics import LEVEL
+from vivit_jax.statistics.bootstrap import accuracy, bootstrap, interval
 from vivit_jax.versions import versions_of
 from vivit_jax.weights.hub_cache import HUB
 from vivit_jax.weights.model_dir import Pretrained

@@ -78,6 +78,10 @@ class Guarded:
         return None
 
     def _without_token(self, request: Request) -> Response | None:
+        """None for a request that carries the token in a header or a cookie, else an answer.
+
+        The link that the server prints has the token in its address: a browser gets it as a cookie, and goes on to the address without it.
+        """
         given = request.query_params.get("token", "")
         cookie = f"vivit_{(request.scope.get('server') or ('', ''))[1]}"
         if request.method == "GET" and request.url.path == "/" and self._is_token(given):

@@ -17,12 +17,13 @@ from starlette.staticfiles import StaticFiles
 from vivit_jax.errors import UserError, in_one_line
 from vivit_jax.preprocess import Views
 from vivit_jax.serving.access import Access, Guarded
-from vivit_jax.serving.answers import Question, ServedModel, answer, models_for
+from vivit_jax.serving.answers import answer
 from vivit_jax.serving.examples import EXAMPLES, example
 from vivit_jax.serving.jobs import JobQueue, QueueFullError
 from vivit_jax.serving.limits import ServingLimits
+from vivit_jax.serving.models import ServedModel, models_for
 from vivit_jax.serving.openapi import document
-from vivit_jax.serving.questions import question_of
+from vivit_jax.serving.questions import Question, question_of
 from vivit_jax.serving.reading import Reader
 from vivit_jax.serving.uploads import STOPPED_COMING, UploadError, drain, received
 

@@ -5,7 +5,7 @@ import collections
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -57,7 +57,7 @@ class JobQueue:
         finally:
             self._held -= 1
 
-    async def run(self, job: Callable[[], Result], wanted: Callable[[], "asyncio.Future[bool]"]) -> Result | None:
+    async def run(self, job: Callable[[], Result], wanted: Callable[[], Awaitable[bool]]) -> Result | None:
         """Runs a job when its turn comes, unless nobody waits for its answer any more: then None.
 
         Args:
@@ -79,7 +79,7 @@ class JobQueue:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-async def _to_its_end(future: asyncio.Future) -> object:
+async def _to_its_end(future: asyncio.Future[Result]) -> Result:
     """Awaits a future even if the task that awaits it is cancelled, and passes the cancellation on afterwards."""
     try:
         return await asyncio.shield(future)

@@ -1,18 +1,37 @@
-"""A request's parameters, read strictly."""
+"""What a request wants to know, by its parameters, which are read strictly."""
 
+import dataclasses
 import re
 
 from starlette.datastructures import QueryParams
 
 from vivit_jax.errors import UserError, check_name
 from vivit_jax.preprocess import Views
-from vivit_jax.serving.answers import Question
 from vivit_jax.serving.limits import ServingLimits
 
 PARAMETERS = ("top_k", "views", "model", "details", "label")
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 MOST_CLASSES = 10**6
 LONGEST = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What a request wants to know.
+
+    Attributes:
+      top_k: classes of each ranking.
+      views: (temporal, spatial) views that a ranking is the mean of.
+      models: names of the models to ask; empty for all.
+      label: the class to explain; empty, as for a model that does not have it, for the model's most probable one.
+      details: whether the answer also holds the clip, the evidence in it, and the score along the video.
+    """
+
+    top_k: int
+    views: Views
+    models: tuple[str, ...] = ()
+    label: str = ""
+    details: bool = False
 
 
 def question_of(query: QueryParams, views: Views, limits: ServingLimits) -> Question:

@@ -24,6 +24,7 @@ from vivit_jax.preprocess import Preprocess, Views
 Result = TypeVar("Result")
 
 TASKS_A_PROCESS = 500
+NOTHING = int  # a task that is done at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Reader:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._task: Callable[[], object] = int
+        self._task: Callable[[], object] = NOTHING
         self._answers: Iterator | None = None
         self._done, self._closed = 0, False
         self._lock = threading.Lock()
@@ -56,7 +57,7 @@ class Reader:
     def start(self) -> None:
         """Starts the process, so that the first upload does not wait for it."""
         with self._lock:
-            self._ask(int)
+            self._ask(NOTHING)
 
     def close(self) -> None:
         """Ends the process: at once, or when the task is done that another thread waits for."""

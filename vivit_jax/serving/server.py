@@ -16,10 +16,11 @@ from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Views
 from vivit_jax.scratch import scratch_folder
 from vivit_jax.serving.access import LOCAL_NAMES, Access
-from vivit_jax.serving.answers import load_models, warm_up
+from vivit_jax.serving.answers import warm_up
 from vivit_jax.serving.app import application
 from vivit_jax.serving.examples import EXAMPLES, example
 from vivit_jax.serving.limits import ServingLimits
+from vivit_jax.serving.models import load_models
 
 GRACE_SECONDS = 30  # for answers under way when the server is told to stop
 EVERYWHERE = ("0.0.0.0", "::", "")

@@ -6,15 +6,19 @@ import os
 import pathlib
 import shutil
 import sys
+import typing
 from collections.abc import Mapping
 
 from vivit_jax.atomic import appearing, refuse_mount_point
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Views
-from vivit_jax.serving.answers import names_of
 from vivit_jax.serving.limits import ServingLimits
+from vivit_jax.serving.models import names_of
 from vivit_jax.weights.hub_cache import HUB
 from vivit_jax.weights.model_dir import CONFIG, PREPROCESS, WEIGHTS, load_model_dir
+
+if typing.TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 PORT = 7860  # where Spaces look for a server
 SERVER = ("starlette", "uvicorn", "python-multipart")
@@ -133,7 +137,8 @@ def pinned() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(versions.items())]
 
 
-def _applies(requirement: object, extras: set[str]) -> bool:
+def _applies(requirement: "Requirement", extras: set[str]) -> bool:
+    """Whether something that a package names as needed is needed here, with these of the package's extras."""
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in (extras or {""}))
 

@@ -30,27 +30,28 @@ def recoloured(video: UInt8[Array, "b t h w 3"], colours: Float[Array, "b 5"]) -
     """
     brightness, saturation, contrast, hue, grey = (column[:, None, None, None] for column in colours.T)
     pixels = tuple(video[..., channel].astype(jnp.float32) / 255 + brightness for channel in range(3))
-    pixels = _contrasted(_saturated(pixels, saturation), contrast)
-    levels = [jnp.round(255 * jnp.clip(channel, 0, 1)) for channel in _turned(pixels, hue)]
+    pixels = _adjust_contrast(_adjust_saturation(pixels, saturation), contrast)
+    levels = [jnp.round(255 * jnp.clip(channel, 0, 1)) for channel in _adjust_hue(pixels, hue)]
     luminance = jnp.round(sum(weight * channel for weight, channel in zip(LUMINANCE, levels, strict=True)))
     return jnp.stack([jnp.where(grey > 0, luminance, channel) for channel in levels], axis=-1).astype(jnp.uint8)
 
 
-def _saturated(pixels: Pixels, factor: Array) -> Pixels:
-    """The pixels with their saturation in HSV, (highest - lowest) / highest, multiplied by a factor."""
+def _adjust_saturation(pixels: Pixels, factor: Array) -> Pixels:
+    """Multiplies the saturation in HSV, (highest - lowest) / highest, by a factor."""
     highest, lowest = _extremes(pixels)
     spread = highest - lowest
     most = jnp.where((highest > 0) & (spread > 0), highest / spread, jnp.inf)
     return tuple(highest - (highest - channel) * jnp.minimum(factor, most) for channel in pixels)
 
 
-def _contrasted(pixels: Pixels, factor: Array) -> Pixels:
+def _adjust_contrast(pixels: Pixels, factor: Array) -> Pixels:
+    """Multiplies the distance of each channel from its mean over the frame by a factor."""
     means = (channel.mean(axis=(2, 3), keepdims=True) for channel in pixels)
     return tuple(mean + (channel - mean) * factor for channel, mean in zip(pixels, means, strict=True))
 
 
-def _turned(pixels: Pixels, turns: Array) -> Pixels:
-    """The pixels with their hue in HSV moved along the colour wheel."""
+def _adjust_hue(pixels: Pixels, turns: Array) -> Pixels:
+    """Moves the hue in HSV along the colour wheel."""
     red, green, blue = pixels
     highest, lowest = _extremes(pixels)
     spread = highest - lowest

@@ -212,10 +212,6 @@ class TrainingConfig:
         """Whether a moving average of the weights is kept."""
         return bool(self.ema_decay) or self.ema_percent is not None
 
-    def decay_in(self, total: int) -> float:
-        """The decay of the moving average in a run of that many steps."""
-        return self.ema_decay if self.ema_percent is None else max(0.0, 1 - 100 / (self.ema_percent * total))
-
     @property
     def mixes(self) -> bool:
         """Whether clips of a batch are mixed with each other."""

@@ -19,6 +19,7 @@ from vivit_jax.training.forward import Forward, Watch
 from vivit_jax.training.metrics import (
     ClipScores,
     MultiLabelScores,
+    Shares,
     SingleLabelScores,
     joint_hits,
     log_softmax,
@@ -29,13 +30,11 @@ from vivit_jax.training.metrics import (
 )
 from vivit_jax.weights import Pretrained
 
-Scores = SingleLabelScores | MultiLabelScores
-
 JOINT_METRICS = ("top1", "top5", "loss")  # of several heads
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Shares):
     """A model's scores on a split, with its logits for each example.
 
     Attributes:
@@ -51,7 +50,7 @@ class Evaluation:
     """
 
     views: int
-    heads: dict[str, Scores]
+    heads: dict[str, SingleLabelScores | MultiLabelScores]
     clips: dict[str, ClipScores]
     hits: int
     hits5: int
@@ -67,16 +66,6 @@ class Evaluation:
     def examples(self) -> int:
         """How many examples were scored."""
         return len(self.index)
-
-    @property
-    def top1(self) -> float:
-        """Share of examples that are right, in 0..1."""
-        return self.hits / self.examples
-
-    @property
-    def top5(self) -> float:
-        """Share of examples whose label is among the five most probable, in 0..1."""
-        return self.hits5 / self.examples
 
     @property
     def loss(self) -> float:

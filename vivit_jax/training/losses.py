@@ -1,39 +1,38 @@
 """Softmax and sigmoid cross-entropy of one head or several, in float32."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
 
 from vivit_jax.errors import UserError
 from vivit_jax.heads import by_head
+from vivit_jax.models.head import Logits
 from vivit_jax.training.config import LossConfig
 
-Labels = Any  # int (b,), or zeros and ones (b, classes), or a dict of them by head
-Logits = Any  # float (b, classes), or a dict of them by head
-Targets = Any  # float (b, classes) in 0..1, or a dict of them by head
+Label = Int[Array, " b"] | UInt8[Array, "b classes"]  # class numbers; or zeros and ones, where an example may have several
+Targets = dict[str, Float[Array, "b classes"]]  # by head, in 0..1
 ClassWeights = Mapping[str, Float[np.ndarray, " classes"]]  # by head
 
 
-def targets_of(labels: Labels, logits: Logits) -> dict[str, Any]:
-    """Targets (b, classes) by head in the shape of `logits`: one-hot for labels (b,), and labels (b, classes) as they are."""
+def targets_of(label: Label | Mapping[str, Label], logits: Logits) -> Targets:
+    """Targets in the shape of `logits`: one-hot for class numbers, and zeros and ones as they are."""
     return {
-        name: label.astype(jnp.float32) if label.ndim == 2 else nn.one_hot(label, by_head(logits)[name].shape[-1])
-        for name, label in by_head(labels).items()
+        name: values.astype(jnp.float32) if values.ndim == 2 else nn.one_hot(values, by_head(logits)[name].shape[-1])
+        for name, values in by_head(label).items()
     }
 
 
-def cross_entropy(logits: Logits, targets: Targets, config: LossConfig, class_weights: ClassWeights | None = None) -> jnp.ndarray:
+def cross_entropy(logits: Logits, targets: Targets, config: LossConfig, class_weights: ClassWeights | None = None) -> Float[Array, ""]:
     """The mean over examples, and over heads, of the cross-entropy that `config` names, with soft targets."""
     of_head = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}[config.name]
     weights = class_weights or {}
     losses = [
         of_head(by_head(logits)[name].astype(jnp.float32), target, config.label_smoothing, weights.get(name, 1.0)).mean()
-        for name, target in by_head(targets).items()
+        for name, target in targets.items()
     ]
     return sum(losses) / len(losses)
 

@@ -14,8 +14,22 @@ def is_better(name: str, score: float, than: float) -> bool:
     return (math.isnan(than) and not math.isnan(score)) or (score < than if name == "loss" else score > than)
 
 
+class Shares:
+    """The shares of all `examples` that the counts `hits` and `hits5` of a dataclass are."""
+
+    @property
+    def top1(self) -> float:
+        """Share of examples that are right, in 0..1."""
+        return self.hits / self.examples
+
+    @property
+    def top5(self) -> float:
+        """Share of examples with a label among the five most probable classes, in 0..1."""
+        return self.hits5 / self.examples
+
+
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class Scores(Shares):
     """Scores of one head over a set of examples.
 
     Attributes:
@@ -33,16 +47,6 @@ class Scores:
     loss: float
     aucs: Float[np.ndarray, " classes"]
     labels: tuple[str, ...]
-
-    @property
-    def top1(self) -> float:
-        """Share of examples that are right, in 0..1."""
-        return self.hits / self.examples
-
-    @property
-    def top5(self) -> float:
-        """Share of examples with a label among the five most probable classes, in 0..1."""
-        return self.hits5 / self.examples
 
     @property
     def auc(self) -> float | None:
@@ -167,7 +171,7 @@ def score(logits: Float[np.ndarray, "b classes"], label: Int[np.ndarray, " b"], 
         hits=int((ranked[:, 0] == label).sum()),
         hits5=int((ranked[:, :5] == label[:, None]).any(axis=1).sum()),
         loss=float(0 - log_probability[np.arange(len(label)), label].mean()),  # not the negative, which may be -0
-        aucs=_areas(_log_odds(logits, log_probability), label[:, None] == np.arange(classes)),
+        aucs=_roc_aucs(_log_odds(logits, log_probability), label[:, None] == np.arange(classes)),
         labels=tuple(labels),
         confusion=confusion,
     )
@@ -184,7 +188,7 @@ def score_multi_label(
         hits=int(right[:, 0].sum()),
         hits5=int(right.any(axis=1).sum()),
         loss=float(np.logaddexp(0, np.where(present, -logits, logits)).mean()),
-        aucs=_areas(logits, present),
+        aucs=_roc_aucs(logits, present),
         labels=tuple(labels),
         positives=present.sum(axis=0),
         average_precisions=_average_precisions(logits, present),
@@ -236,12 +240,12 @@ def _log_odds(logits: Float[np.ndarray, "b classes"], log_probability: Float[np.
     return odds
 
 
-def _areas(scores: Float[np.ndarray, "b classes"], present: Bool[np.ndarray, "b classes"]) -> Float[np.ndarray, " classes"]:
+def _roc_aucs(scores: Float[np.ndarray, "b classes"], present: Bool[np.ndarray, "b classes"]) -> Float[np.ndarray, " classes"]:
     defined = present.any(axis=0) & ~present.all(axis=0) & np.isfinite(scores).all(axis=0)
-    return np.array([_area(scores[:, i], present[:, i]) if defined[i] else np.nan for i in range(present.shape[1])])
+    return np.array([_roc_auc(scores[:, i], present[:, i]) if defined[i] else np.nan for i in range(present.shape[1])])
 
 
-def _area(scores: Float[np.ndarray, " b"], present: Bool[np.ndarray, " b"]) -> float:
+def _roc_auc(scores: Float[np.ndarray, " b"], present: Bool[np.ndarray, " b"]) -> float:
     """Mann and Whitney's form: the share of pairs, of an example with the class and one without, in which the first scores higher.
 
     Ties count half. scikit-learn takes a second to import, and ten times as long for it.

@@ -1,6 +1,5 @@
 """The state and the step of a training run, made once for the loop, for `vivit bench` and for the benchmarks."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from vivit_jax.training.config import LossConfig, OptimizerConfig, ScheduleConfi
 from vivit_jax.training.devices.executors import Executor
 from vivit_jax.training.lora import check_full, trained_by
 from vivit_jax.training.losses import ClassWeights
+from vivit_jax.training.moving_average import make_decay
 from vivit_jax.training.optimizer import Optimizer, make_optimizer
 from vivit_jax.training.schedule import make_schedule
 from vivit_jax.training.state import TrainState, create_state
@@ -61,7 +61,6 @@ def set_up(
     Raises:
       UserError: for patterns of the optimiser or of LoRA that match no parameter, or a warm-up longer than the run.
     """
-    training = dataclasses.replace(sections.training, ema_decay=sections.training.decay_in(total))
     optimizer = optimizer_of(sections, variables["params"], module.config, total=total, warmup=warmup)
     state = executor.place(lambda tree: create_state(tree, optimizer, averaged=sections.training.averages), variables)
     step = make_train_step(
@@ -69,7 +68,8 @@ def set_up(
         preprocess,
         optimizer,
         sections.loss,
-        training,
+        sections.training,
+        average_decay=make_decay(sections.training, total),
         axis_name=executor.axis_name,
         gather=executor.gather,
         class_weights=class_weights,

@@ -21,6 +21,7 @@ from vivit_jax.training.gradients import accumulated, sharpness_aware
 from vivit_jax.training.lora import merged
 from vivit_jax.training.losses import ClassWeights, cross_entropy, targets_of
 from vivit_jax.training.mixing import mix, paired
+from vivit_jax.training.moving_average import Decay, moved
 from vivit_jax.training.optimizer import Optimizer
 from vivit_jax.training.paths import leaf_names
 from vivit_jax.training.state import TrainState
@@ -48,6 +49,7 @@ def make_train_step(
     loss: LossConfig,
     training: TrainingConfig,
     *,
+    average_decay: Decay = lambda step: 0.0,
     axis_name: str | None = None,
     gather: Callable = lambda params: params,
     class_weights: ClassWeights | None = None,
@@ -59,7 +61,8 @@ def make_train_step(
       preprocess: normalises the uint8 video.
       optimizer: updates the parameters.
       loss: the loss.
-      training: accumulation, mixing and averaging.
+      training: accumulation and mixing.
+      average_decay: the decay of the moving average, for states that hold one.
       axis_name: the axis of `pmap` to average over.
       gather: applied to the parameters before they are used, to say how they are laid out there.
       class_weights: the weight of each class in the loss, by head; None weights all by 1.
@@ -93,7 +96,7 @@ def make_train_step(
         updates, opt_state = optimizer.transform.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics = _metrics(value, top1, gradients, optimizer.learning_rate(state.step))
-        return _after(state, params, opt_state, collections, decay=_decay(training, state.step)), metrics
+        return _after(state, params, opt_state, collections, decay=average_decay(state.step)), metrics
 
     return train_step
 
@@ -138,9 +141,9 @@ def _after(state: TrainState, params: Any, opt_state: Any, collections: Any, *, 
         step=state.step + 1,
         params=params,
         opt_state=opt_state,
-        average=_moved(state.average, params, decay),
+        average=moved(state.average, params, decay),
         collections=collections,
-        average_collections=_moved(state.average_collections, collections, decay),
+        average_collections=moved(state.average_collections, collections, decay),
     )
 
 
@@ -177,19 +180,3 @@ def _top1(logits: Any, targets: dict[str, jax.Array]) -> jax.Array:
     best = {name: jax.nn.one_hot(values.argmax(axis=-1), values.shape[-1]) for name, values in by_head(logits).items()}
     right = [(best[name] * target).sum(axis=-1) for name, target in targets.items()]
     return jnp.stack(right).min(axis=0).mean()
-
-
-def _decay(training: TrainingConfig, step: jax.Array) -> float | jax.Array:
-    """The share of the moving average that is kept after `step` steps.
-
-    That of `ema_decay` is small at first, so that short runs too forget the initial weights. Under `ema_percent` these count as any others:
-    the average of a fine-tuned model then lies between it and what it was before (Wortsman et al. 2022).
-    """
-    return training.ema_decay if training.ema_percent is not None else jnp.minimum(training.ema_decay, (1.0 + step) / (10.0 + step))
-
-
-def _moved(average: Any, values: Any, decay: float | jax.Array) -> Any:
-    """The moving average after a step; where there is no average (None, or no leaves) there is none after the step."""
-    if not jax.tree.leaves(average):
-        return average
-    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, values)

@@ -1,5 +1,7 @@
 """Attentive pooling: a few learned queries that attend to the tokens of a frozen backbone (CoCa, V-JEPA)."""
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -40,41 +42,35 @@ class AttentivePool(nn.Module):
         shape = (width, self.num_heads, width // self.num_heads)
         time = self.param("time", nn.initializers.zeros, (self.times, width))
         query = self.param("query", nn.initializers.normal(1.0), (self.queries, *shape[1:]))
-        key = _Kernel(shape, name="key")()
+        key, _ = _Projection(shape, bias=False, name="key")()
         tokens, time = _normalised(tokens), jnp.pad(time, ((0, 1), (0, 0)))[index]
         asked = jnp.einsum("qkf,dkf->qkd", query, key) / np.sqrt(shape[-1])
         # The sum of tokens and times is never made: where several heads are trained at once, they share the tokens.
         scores = jnp.einsum("bnd,qkd->bqkn", tokens, asked) + jnp.einsum("nd,qkd->qkn", time, asked)
         weights = nn.softmax(scores, axis=-1)
         mixed = jnp.einsum("bqkn,bnd->bqkd", weights, tokens) + jnp.einsum("bqkn,nd->bqkd", weights, time)
-        value = _Kernel(shape, bias=True, name="value")
-        heads = jnp.einsum("bqkd,dkf->bqkf", mixed, value()) + value.offset()
-        out = _Kernel((*shape[1:], width), inputs=2, bias=True, name="out")
-        pooled = jnp.einsum("bqkf,kfd->bqd", heads, out()) + out.offset()
+        value, value_bias = _Projection(shape, name="value")()
+        heads = jnp.einsum("bqkd,dkf->bqkf", mixed, value) + value_bias
+        out, out_bias = _Projection((*shape[1:], width), inputs=2, name="out")()
+        pooled = jnp.einsum("bqkf,kfd->bqd", heads, out) + out_bias
         if self.mlp_dim:
             hidden = nn.gelu(nn.Dense(self.mlp_dim, name="mlp_in")(_normalised(pooled)), approximate=False)
             pooled = pooled + nn.Dense(width, name="mlp_out")(hidden)
         return pooled.mean(axis=1)
 
 
-class _Kernel(nn.Module):
-    """A kernel whose first `inputs` dimensions are summed over, and maybe a bias in the shape of the others."""
+class _Projection(nn.Module):
+    """The parameters of a projection: a kernel whose first `inputs` dimensions are summed over, and maybe a bias (else None)."""
 
     shape: tuple[int, ...]
     inputs: int = 1
-    bias: bool = False
+    bias: bool = True
 
-    def setup(self) -> None:
-        flat = (int(np.prod(self.shape[: self.inputs])), int(np.prod(self.shape[self.inputs :])))
-        self.kernel = self.param("kernel", lambda key: nn.initializers.xavier_uniform()(key, flat).reshape(self.shape))
-        if self.bias:
-            self.zeros = self.param("bias", nn.initializers.zeros, self.shape[self.inputs :])
-
-    def __call__(self) -> Array:
-        return self.kernel
-
-    def offset(self) -> Array:
-        return self.zeros
+    @nn.compact
+    def __call__(self) -> tuple[Array, Array | None]:
+        flat = (math.prod(self.shape[: self.inputs]), math.prod(self.shape[self.inputs :]))
+        kernel = self.param("kernel", lambda key: nn.initializers.xavier_uniform()(key, flat).reshape(self.shape))
+        return kernel, self.param("bias", nn.initializers.zeros, self.shape[self.inputs :]) if self.bias else None
 
 
 def _normalised(x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.clips import check_video
-from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.convolutional.computation import computation_of
-from vivit_jax.models.convolutional.convolution import HEAD_INIT, Conv, normalised
+from vivit_jax.models.convolutional.convolution import HEAD_INIT
+from vivit_jax.models.convolutional.layers import Layers
 from vivit_jax.models.head import Logits, classified
 from vivit_jax.models.resnet3d.config import Block, ResNet3DConfig
 from vivit_jax.models.resnet3d.factorised import FactorisedConv
@@ -33,7 +33,7 @@ class ResNet3D(nn.Module):
 
     @nn.compact
     def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Logits:
-        """Class logits in float32, of what every family takes: see `module` of `models.families.Family`.
+        """Class logits in float32, of what every family takes: see `models.families`.
 
         In training it normalises by the batch's statistics, updates the running ones (the collection `batch_stats`, which must be mutable)
         and draws dropout from the rng `dropout`.
@@ -52,16 +52,12 @@ class ResNet3D(nn.Module):
         return classified(features, config.heads, HEAD_INIT)
 
 
-class _Layers:
-    """Makes the layers of a model with the settings that they all share: how to convolve, and how to take batch statistics."""
-
+class _Layers(Layers):
     def __init__(self, config: ResNet3DConfig, axis_name: str | None, *, train: bool) -> None:
-        how = computation_of(config.convolutions)
-        statistics = {"axis_name": axis_name, "frozen": config.frozen_statistics}
-        self.norm = functools.partial(BatchNorm, one_pass=how.one_pass, **statistics)
-        self.conv = functools.partial(Conv, computation=how, repeat_edges=config.plan.inflated)
-        self.factorised = functools.partial(FactorisedConv, computation=how, train=train, **statistics)
-        self.normalised = functools.partial(normalised, how=how, train=train)
+        how, frozen = computation_of(config.convolutions), config.frozen_statistics
+        super().__init__(how, axis_name, frozen=frozen, train=train)
+        self.conv = functools.partial(self.conv, repeat_edges=config.plan.inflated)
+        self.factorised = functools.partial(FactorisedConv, computation=how, axis_name=axis_name, frozen=frozen, train=train)
 
 
 class Stem(nn.Module):

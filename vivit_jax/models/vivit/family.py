@@ -16,6 +16,11 @@ def plain(config: ViViTConfig) -> ViViTConfig:
     return dataclasses.replace(config, **how)
 
 
+def as_trained(config: ViViTConfig) -> ViViTConfig:
+    """The plain model, which computes nothing for the examples that the model drops."""
+    return dataclasses.replace(plain(config), stochastic_depth_skips=config.stochastic_depth_skips)
+
+
 def portable(config: ViViTConfig) -> ViViTConfig:
     """The model with the attention that the device at hand is best at, where it was trained with one that needs a GPU."""
     return dataclasses.replace(config, attention="auto") if config.attention in ("cudnn", "fa3") else config
@@ -68,6 +73,7 @@ FAMILY = Family(
     config=ViViTConfig,
     module=ViViT,
     plain=plain,
+    as_trained=as_trained,
     portable=portable,
     outline=outline,
     one_block=one_block,

@@ -177,9 +177,11 @@ TRANSFORMERS = {
 def _encode_sequences(
     module: nn.Module, name: str, config: ViViTConfig, tokens: Array, train: bool, layers: tuple[int, ...]
 ) -> tuple[Array, list[tuple[Array, Array, Array]]]:
-    """(b, ..., n, d) to (b, ..., d): prepends a cls token where the pool is that token, encodes each sequence, pools it.
+    """Encodes sequences of tokens (b, ..., n, d), with a cls token before each where the pool is that token.
 
-    Beside the result, for each of `layers`: the same of its tokens, these without the cls token, and the cls token alone.
+    Returns:
+      The feature (b, ..., d) that each sequence is pooled to. For each of `layers`: that feature of its output, the output (b, ..., n, d)
+      without the cls token, and the cls token alone (b, ..., m, d), where m is 0 or 1.
     """
     if config.pool == "token":
         cls = module.param(f"{name}_cls", nn.initializers.zeros, (tokens.shape[-1],))

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vivit_jax.models.clips import check_video
-from vivit_jax.models.convolutional.batch_norm import BatchNorm
 from vivit_jax.models.convolutional.computation import IN_2D
-from vivit_jax.models.convolutional.convolution import HEAD_INIT, KERNEL_INIT, Conv, DepthwiseConv, normalised
+from vivit_jax.models.convolutional.convolution import HEAD_INIT, KERNEL_INIT, DepthwiseConv
+from vivit_jax.models.convolutional.layers import Layers
 from vivit_jax.models.head import Logits, classified
 from vivit_jax.models.x3d.config import STAGES, Block, X3DConfig
 
@@ -32,7 +32,7 @@ class X3D(nn.Module):
 
     @nn.compact
     def __call__(self, video: Float[Array, "b t h w 3"], *, train: bool = False) -> Logits:
-        """Class logits in float32, of what every family takes: see `module` of `models.families.Family`.
+        """Class logits in float32, of what every family takes: see `models.families`.
 
         In training it normalises by the batch's statistics, updates the running ones (the collection `batch_stats`, which must be mutable)
         and draws dropout from the rng `dropout`.
@@ -49,17 +49,13 @@ class X3D(nn.Module):
         return classified(features, config.heads, HEAD_INIT)
 
 
-class _Layers:
-    """Makes the layers of a model with the settings that they all share: how to convolve, and how to take batch statistics."""
-
+class _Layers(Layers):
     def __init__(self, config: X3DConfig, axis_name: str | None, *, train: bool) -> None:
         how = IN_2D  # on a CPU too; the other rearrangements were measured on ResNets alone
         as_shifts = config.convolutions == "shifts" or (config.convolutions == "auto" and jax.default_backend() in ("cpu", "gpu"))
-        self.norm = functools.partial(BatchNorm, axis_name, config.frozen_statistics, one_pass=how.one_pass)
-        self.conv = functools.partial(Conv, computation=how)
+        super().__init__(how, axis_name, frozen=config.frozen_statistics, train=train)
         self.pointwise = functools.partial(self.conv, kernel=(1, 1, 1))
         self.depthwise = functools.partial(DepthwiseConv, as_shifts=as_shifts)
-        self.normalised = functools.partial(normalised, how=how, train=train)
 
 
 class Stem(nn.Module):

@@ -5,7 +5,6 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from vivit_jax.analysis.bootstrap import LEVEL, RESAMPLES, SEED
 from vivit_jax.analysis.environment import environment
 from vivit_jax.console import warn
 from vivit_jax.data.dataset import VideoDataset, open_dataset
@@ -22,6 +21,8 @@ from vivit_jax.runs.comparison.result import Comparison
 from vivit_jax.runs.comparison.scores import score
 from vivit_jax.runs.comparison.units import FEW, Units, find_units
 from vivit_jax.runs.comparison.write import write_comparison
+from vivit_jax.statistics import LEVEL
+from vivit_jax.statistics.bootstrap import RESAMPLES, SEED
 
 BATCH_SIZE = 8
 ENSEMBLE = "ensemble"

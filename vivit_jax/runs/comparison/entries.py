@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from vivit_jax.analysis.bootstrap import interval
 from vivit_jax.errors import printable
 from vivit_jax.runs.comparison.contenders import Contender
 from vivit_jax.runs.comparison.costs import Costs
@@ -14,6 +13,7 @@ from vivit_jax.runs.comparison.predictions import AlignedPredictions
 from vivit_jax.runs.comparison.result import Entry
 from vivit_jax.runs.comparison.scores import Scores
 from vivit_jax.runs.record import description
+from vivit_jax.statistics.bootstrap import interval
 
 
 def make_entry(scores: Scores, name: str, costs: Costs, contenders: Sequence[Contender]) -> Entry:

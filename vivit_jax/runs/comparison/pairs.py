@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vivit_jax.analysis import agreement, significance
-from vivit_jax.analysis.bootstrap import interval, p_value
 from vivit_jax.runs.comparison.scores import Scores
+from vivit_jax.statistics import agreement, significance
+from vivit_jax.statistics.bootstrap import interval, p_value
 
 TESTS = {
     "mcnemar": "McNemar's exact test",

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from vivit_jax.analysis.agreement import equal_share, kappa
 from vivit_jax.console import counted
 from vivit_jax.runs.comparison.costs import Costs
 from vivit_jax.runs.comparison.pairs import TESTS, Pair
 from vivit_jax.runs.comparison.predictions import AlignedPredictions
 from vivit_jax.runs.comparison.units import Units
+from vivit_jax.statistics.agreement import equal_share, kappa
 
 HARDEST = 12  # videos that every run gets wrong
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from vivit_jax.analysis.average_precision import mean_average_precision
-from vivit_jax.analysis.bootstrap import Statistic, accuracy, bootstrap
 from vivit_jax.runs.comparison.predictions import AlignedPredictions
 from vivit_jax.runs.comparison.units import Units
+from vivit_jax.statistics.average_precision import mean_average_precision
+from vivit_jax.statistics.bootstrap import Statistic, accuracy, bootstrap
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The classes of a head: how many examples of each are right, and how sure that is."""
 
-from vivit_jax.analysis.proportions import wilson
 from vivit_jax.runs.pages.page import cut, share
 from vivit_jax.runs.pages.tables import Cell, Column, meanings, table
+from vivit_jax.statistics.proportions import wilson
 
 ROWS = 1000  # of all tables of classes; a page with more is slow
 LETTERS = 200  # of a class's name

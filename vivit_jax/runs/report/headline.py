@@ -1,6 +1,5 @@
 """The top of a report: the score with its interval, how it was made, and what the run took."""
 
-from vivit_jax.analysis.proportions import LEVEL, wilson
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.errors import UserError
 from vivit_jax.heads import top5_is_informative
@@ -11,6 +10,8 @@ from vivit_jax.runs.pages.page import cut, share, text
 from vivit_jax.runs.patience import ended_early
 from vivit_jax.runs.plan import Plan
 from vivit_jax.runs.record import RunRecord, description, views_in_words
+from vivit_jax.statistics import LEVEL
+from vivit_jax.statistics.proportions import wilson
 from vivit_jax.training.config import LAST
 from vivit_jax.training.metrics import is_better
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vivit_jax.analysis.calibration import BINS, Calibration, calibration
-from vivit_jax.analysis.proportions import wilson
 from vivit_jax.runs.pages.charts import Axis, Chart, Series, chart
 from vivit_jax.runs.report.predictions import HeadPrediction
+from vivit_jax.statistics.calibration import BINS, Calibration, calibration
+from vivit_jax.statistics.proportions import wilson
 
 
 def reliability(predictions: Sequence[HeadPrediction], labels: Sequence[str], *, multi_label: bool, name: str) -> str:

@@ -19,7 +19,9 @@ from jaxtyping import Array, Float
 
 from vivit_jax import console
 from vivit_jax.models.probe.attentive import AttentivePool
-from vivit_jax.training.probes import Setting, Tried, folds, present_classes, tried_in_order
+from vivit_jax.training.moving_average import moved, warmed_up
+from vivit_jax.training.probes.examples import folds, present_classes
+from vivit_jax.training.probes.settings import Setting, Tried, tried_in_order
 
 RATES = (3e-4, 1e-3, 3e-3)
 DECAYS = (0.01, 0.3)
@@ -69,7 +71,7 @@ def choose_attentive(head: AttentiveHead, examples: TokenRows, train: np.ndarray
       val: (k,) those to score on; None scores on folds of `train`, groups kept together.
 
     Returns:
-      All that was tried, the best first; see `training.probes.choose`.
+      All that was tried, the best first; see `training.probes.kinds.choose`.
 
     Raises:
       UserError: for rows of one class, or without `val` of one group.
@@ -135,6 +137,8 @@ def _train(
 def _stepper(model: nn.Module, optimizer: optax.GradientTransformation, index: np.ndarray) -> Any:
     """One step of every setting on the same batch."""
 
+    average_decay = warmed_up(AVERAGE)
+
     def loss(params: Any, tokens: Array, label: Array) -> Array:
         logits = model.apply({"params": params}, tokens, index)
         if label.ndim == 2:
@@ -146,8 +150,7 @@ def _stepper(model: nn.Module, optimizer: optax.GradientTransformation, index: n
         state.hyperparams.update(learning_rate=rate * jnp.minimum(1.0, (count + 1) / WARM_UP), weight_decay=decay)
         updates, state = optimizer.update(jax.grad(loss)(params, tokens, label), state, params)
         params = optax.apply_updates(params, updates)
-        moved = jnp.minimum(AVERAGE, (1.0 + count) / (10.0 + count))
-        return params, state, jax.tree.map(lambda old, new: moved * old + (1 - moved) * new, average, params)
+        return params, state, moved(average, params, average_decay(count))
 
     @functools.partial(jax.jit, donate_argnums=0)
     def step(carried: tuple, rates: Array, decays: Array, tokens: Array, label: Array, count: Array) -> tuple:

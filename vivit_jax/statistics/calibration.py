@@ -37,23 +37,22 @@ class Calibration:
         return float(np.average(np.abs(self.accuracy - self.probability), weights=self.counts))
 
 
-def calibration(probability: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], bins: int = BINS) -> Calibration:
-    """Sorts predictions into bins.
+def calibration(probability: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"]) -> Calibration:
+    """Sorts predictions into BINS bins, which divide 0..1 evenly.
 
     Args:
       probability: each prediction's probability, in 0..1; at least one.
       right: whether it is right.
-      bins: how many bins of equal width 0..1 is divided into.
     """
-    edges = np.linspace(0, 1, bins + 1)
-    number = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, bins - 1)
-    counts = np.bincount(number, minlength=bins)
+    edges = np.linspace(0, 1, BINS + 1)
+    number = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, BINS - 1)
+    counts = np.bincount(number, minlength=BINS)
     held = counts > 0
-    variance = np.bincount(number, weights=probability * (1 - probability), minlength=bins)  # of the number that are right in a bin
+    variance = np.bincount(number, weights=probability * (1 - probability), minlength=BINS)  # of the number that are right in a bin
     return Calibration(
         edges=np.stack([edges[:-1], edges[1:]], axis=1)[held],
         counts=counts[held],
-        right=np.bincount(number, weights=right, minlength=bins)[held].astype(int),
-        probability=np.bincount(number, weights=probability, minlength=bins)[held] / counts[held],
+        right=np.bincount(number, weights=right, minlength=BINS)[held].astype(int),
+        probability=np.bincount(number, weights=probability, minlength=BINS)[held] / counts[held],
         by_chance=float(np.sqrt(2 / np.pi * variance).sum() / len(probability)),  # the mean of |x| for x that is normal
     )

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-LEVEL = 0.95
+from vivit_jax.statistics import LEVEL
+
 RESAMPLES = 10_000
 SEED = 0
 CHUNK = 2**22  # counts that are held at once, which bounds memory
@@ -32,9 +33,9 @@ def bootstrap(
     return np.concatenate([statistic(drawn) for drawn in _draws(units, resamples, seed)])
 
 
-def interval(samples: Float[np.ndarray, " resamples"], level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval, which leaves (1 - level) / 2 of the samples on each side; NaN samples are ignored."""
-    low, high = np.nanquantile(samples, [(1 - level) / 2, (1 + level) / 2])
+def interval(samples: Float[np.ndarray, " resamples"]) -> tuple[float, float]:
+    """The percentile interval, which leaves (1 - LEVEL) / 2 of the samples on each side; NaN samples are ignored."""
+    low, high = np.nanquantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 

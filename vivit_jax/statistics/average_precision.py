@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vivit_jax.analysis.bootstrap import Statistic
+from vivit_jax.statistics.bootstrap import Statistic
 
 
 def mean_average_precision(scores: Sequence[Float[np.ndarray, "n classes"]], present: Bool[np.ndarray, "n classes"]) -> Statistic:
