@@ -83,10 +83,8 @@ def main(argv: Sequence[str] | None = None, *, program: str = "vivit") -> int:
     try:
         _run(list(sys.argv[1:] if argv is None else argv), program)
         sys.stdout.flush()
-    except UserError as error:
-        return _fail(program, error, EXIT_BAD_INPUT)
-    except Stopped as stop:
-        return _fail(program, stop, stop.exit_code)
+    except (UserError, Stopped) as error:
+        return _fail(program, error, error.exit_code)
     except KeyboardInterrupt:
         return process.ended_by(signal.SIGINT)
     except process.Terminated as end:

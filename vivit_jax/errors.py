@@ -15,6 +15,8 @@ EXIT_BAD_INPUT = 2
 class UserError(ValueError):
     """Bad input, described in one line for the person who gave it: a line break that came with a quoted name or cell becomes a space."""
 
+    exit_code = EXIT_BAD_INPUT
+
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.splitlines()))
 

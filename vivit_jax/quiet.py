@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "GRPC_VERBOSITY": "ERROR",  # jax.distributed and orbax
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",  # that it removed what a process left which was ended at once
     "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime's, which warns where there is no home folder to keep its number in
 }
 

@@ -80,6 +80,9 @@ class Batches:
     def set_state(self, state: dict) -> None:
         self._position = state["position"]
 
+    def close(self) -> None:
+        pass
+
 
 class EvaluationBatches:
     """Each example of this host's shard once, in views; the last batch is padded."""

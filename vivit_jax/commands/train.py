@@ -97,10 +97,10 @@ def run(arguments: argparse.Namespace) -> None:
             print_folds(train_folds(experiment_of(arguments), arguments.workdir, plan, **options), Path(arguments.workdir))
         else:
             train(experiment_of(arguments), arguments.workdir, **options)
-    except Stopped as stop:
+    except (Stopped, UserError) as error:
         if hangs():  # a reading thread, and the interpreter would wait for it
-            print(f"{arguments.program}: {in_one_line(stop)}", file=sys.stderr)
-            leave_at_once(stop.exit_code)
+            print(f"{arguments.program}: {in_one_line(error)}", file=sys.stderr)
+            leave_at_once(error.exit_code)
         raise
 
 

@@ -22,7 +22,7 @@ from vivit_jax.data.cache import kept_decoded
 from vivit_jax.data.config import AugmentConfig, DataConfig
 from vivit_jax.data.dataset import Record
 from vivit_jax.data.loading import Batch, EvaluationViewLoader, TrainingClipLoader
-from vivit_jax.data.readers import Readers, begin_worker, choose_readers, leave_cpus_to_readers
+from vivit_jax.data.readers import Readers, begin_worker, choose_readers, deaf_to_signals, leave_cpus_to_readers
 from vivit_jax.errors import UserError
 from vivit_jax.preprocess import Preprocess
 
@@ -90,7 +90,7 @@ class TrainingBatches(Iterator):
         """The next batch. Raises `UserError` for a clip that cannot be read, and for a worker that died."""
         if not self._reading:
             self._reading.append(iter(_read(self._clips[self._position :], self.readers, self._batch_size)))
-        with _naming_death(self.readers):
+        with _minding(self.readers):
             batch = next(self._reading[0])
         self._position += self._batch_size
         return batch
@@ -181,7 +181,7 @@ class EvaluationBatches:
         reading = iter(_read(clips, readers, self._batch_size))
         try:
             for _ in range(len(self)):
-                with _naming_death(readers):
+                with _minding(readers):
                     batch = next(reading)
                 names = zip(batch["index"].tolist(), batch.pop("name").tolist(), batch["valid"].tolist(), strict=True)
                 self.names.update({index: name for index, name, valid in names if valid})
@@ -191,10 +191,11 @@ class EvaluationBatches:
 
 
 @contextlib.contextmanager
-def _naming_death(readers: Readers) -> Iterator[None]:
-    """Raises `UserError` for a worker process that died while the next batch was waited for."""
+def _minding(readers: Readers) -> Iterator[None]:
+    """While the next batch is waited for: worker processes that start hear no signals, and one that died raises `UserError`."""
     try:
-        yield
+        with deaf_to_signals() if readers.processes else contextlib.nullcontext():
+            yield
     except RuntimeError as error:
         if "terminated unexpectedly" not in str(error):
             raise

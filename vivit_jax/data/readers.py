@@ -5,6 +5,7 @@ for the interpreter's one lock. Processes do not, and each takes seconds to star
 GPUs and TPUs, while a model on CPUs is slower than a few threads. docs/performance.md has the figures.
 """
 
+import contextlib
 import dataclasses
 import math
 import multiprocessing
@@ -13,6 +14,8 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import cv2
@@ -33,6 +36,7 @@ PIECES_A_WORKER = 4
 # The fewest clips that processes evaluate: threads read them in some 20 seconds, of which processes take several to start, in each pass.
 LARGE_SPLIT = 1000
 SHARED_MEMORY = Path("/dev/shm")
+OF_THE_GROUP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +76,24 @@ def given_readers(data: DataConfig) -> Readers:
 
 
 def begin_worker(worker: int = 0, workers: int = 1) -> None:
-    """What a worker process does first: it uses no CPU but its readers', leaves signals to its parent, and ends when its parent does."""
+    """What a worker process does first: it uses no CPU but its readers', and ends when its parent does."""
     leave_cpus_to_readers()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # which reach the whole process group
-        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextlib.contextmanager
+def deaf_to_signals() -> Iterator[None]:
+    """Threads and processes that are begun in here, and those that they begin, never get the signals that end a command.
+
+    A terminal or a batch system sends them to the whole process group, but they are for the main process, which ends its workers.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OF_THE_GROUP)
+    try:
+        resource_tracker.ensure_running()  # or the first worker would start it, which unblocks SIGINT and SIGTERM
+        signal.pthread_sigmask(signal.SIG_BLOCK, OF_THE_GROUP)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_cpus_to_readers() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from scipy.special import stdtrit  # Student's quantiles of scipy.stats, which takes most of a second to import
 
 from vivit_jax import console
@@ -134,8 +133,6 @@ def _put_aside(workdir: pathlib.Path, plan: FoldPlan) -> None:
             fold.release()
     if jax.process_index() == 0 and (workdir / RESULT).exists():
         (workdir / RESULT).rename(first_free(lambda number: workdir / f"{ASIDE}{number}-{RESULT}"))
-    if jax.process_count() > 1:  # or another process would find what is about to be moved
-        multihost_utils.sync_global_devices("folds put aside")
 
 
 def summarised(scores: Sequence[Mapping[str, float]]) -> dict[str, dict]:

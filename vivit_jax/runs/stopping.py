@@ -118,14 +118,19 @@ class Interruption:
 def leave_at_once(code: int, last_words: str = "") -> NoReturn:
     """Ends the process and those it started, without waiting for its threads, which may hang in a read.
 
+    One that it started outlives it for a moment: Python's resource tracker, which removes what they all leave in shared memory.
+
     The last words are printed if possible: the main thread may hold the output while it waits for a reader that is stopped.
     """
     speaker = threading.Thread(target=_say_last, args=(last_words,), daemon=True)
     speaker.start()
     speaker.join(timeout=LAST_WORDS_SECONDS)
-    with contextlib.suppress(psutil.Error):
-        for child in psutil.Process().children(recursive=True):
-            child.kill()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any("multiprocessing.resource_tracker" in argument for argument in child.cmdline()):
+                child.resume()
+            else:
+                child.kill()
     os._exit(code)
 
 

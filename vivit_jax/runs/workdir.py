@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 
 from vivit_jax import console, places
 from vivit_jax.atomic import write_atomically
@@ -134,9 +135,11 @@ class Workdir:
             (self.path / SAVED).touch()
 
     def restart(self) -> None:
-        """Moves everything in the directory aside, so that a run may begin."""
+        """Moves everything in the directory aside, so that a run may begin; all hosts call this."""
         if jax.process_index() == 0 and self._contents():
             console.say(f"begins again; what was in {self.path} is now in {self._put_aside()}")
+        if jax.process_count() > 1:  # or another host would find what is about to be moved
+            multihost_utils.sync_global_devices("work directory put aside")
 
     def release(self) -> None:
         """Unlocks the directory for other runs, and removes it, and folders above it, if they were made for this run and are empty."""

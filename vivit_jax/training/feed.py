@@ -38,6 +38,9 @@ class Batches(Protocol):
     def set_state(self, state: dict) -> None:
         """Goes to a position."""
 
+    def close(self) -> None:
+        """Ends what reads them, such as worker processes."""
+
 
 class ReadAhead(Iterator):
     """Items that a thread reads ahead, from `start` or the first item on; an error of theirs is raised where the item is asked for.
@@ -54,12 +57,15 @@ class ReadAhead(Iterator):
         self._ready: queue.Queue = queue.Queue(depth)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._fill, name=READING, daemon=True)
-        self._started = False
+
+    @property
+    def started(self) -> bool:
+        """Whether it has begun to read."""
+        return self._thread.ident is not None
 
     def start(self) -> None:
         """Begins to read, if it has not begun."""
-        if not self._started:
-            self._started = True
+        if not self.started:
             self._thread.start()
 
     def __next__(self) -> Any:
@@ -73,7 +79,7 @@ class ReadAhead(Iterator):
 
     def close(self, seconds: float = 0.0) -> None:
         """Ends the thread, and waits at most so long for it; one that hangs in a decoder is left behind."""
-        if self._started and not self._closed.is_set():
+        if self.started and not self._closed.is_set():
             self._closed.set()
             self._thread.join(timeout=seconds)
 
@@ -120,12 +126,16 @@ class Feed(ReadAhead):
 
     def go_to(self, position: str) -> None:
         """Goes to a position that came with a batch. Call it before anything is read."""
-        assert not self._started, "batches are read already, from the beginning"
+        assert not self.started, "batches are read already, from the beginning"
         self._batches.set_state(json.loads(position))
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """As `ReadAhead.close`."""
         super().close(seconds)
+
+    def _fill(self) -> None:
+        super()._fill()
+        self._batches.close()
 
 
 def read_ahead(items: Iterable[Any], look: Callable[[], None], patience: float = math.inf) -> Iterator[Any]:
