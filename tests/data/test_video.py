@@ -116,6 +116,23 @@ def test_grey_becomes_three_equal_channels(tmp_path):
     assert frames.std() > 10
 
 
+@pytest.mark.parametrize("pixels", ["gray", "gray10le"])
+def test_grey_of_limited_range_is_widened_and_other_grey_is_kept(tmp_path, pixels):
+    frames = np.full((2, 32, 32, 3), 128, np.uint8)
+    frames[:, :8], frames[:, 8:16], frames[:, 16:20] = 16, 235, 60
+    for colour_range, black, white, dark in ((0, 16, 235, 60), (1, 0, 255, 51), (2, 16, 235, 60)):
+        path = tmp_path / f"{colour_range}.mkv"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("ffv1", rate=25)
+            stream.height, stream.width, stream.pix_fmt, stream.codec_context.color_range = 32, 32, pixels, colour_range
+            for frame in frames:
+                picture = av.VideoFrame.from_ndarray(frame[..., 0], format="gray").reformat(format=pixels)
+                picture.color_range = colour_range
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+        assert difference(decode_frames(path, [1])[0, [0, 8, 16], 0], np.array([[black] * 3, [white] * 3, [dark] * 3])).max() <= 1
+
+
 def test_alpha_is_laid_over_black(tmp_path):
     frames = films.scene()
     alpha = np.zeros((*frames.shape[:3], 1), np.uint8)

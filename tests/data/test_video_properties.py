@@ -3,10 +3,14 @@
 Each marker is a row of the table in docs/data.md (`python docs/write_data_table.py`), so the table says what these tests show.
 """
 
+import io
+from fractions import Fraction
+
 import av
 import films
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from vivit_jax.data.layouts.base import Clip
 from vivit_jax.data.preparation.transcode import transcode
@@ -73,6 +77,22 @@ def test_all_eight_orientations_are_shown_as_players_show_them(tmp_path, orienta
     assert reported == changes
     seen = views_of_video(path, Preprocess(2, 1, 16, (16, 16)))
     assert apart(seen, views_of_video(films.write(tmp_path / "upright.mp4", show(frames)), Preprocess(2, 1, 16, (16, 16)))) < 3
+
+
+def test_photos_put_together_as_a_video_are_turned_as_their_exif_tags_ask(tmp_path):
+    exif, frames = Image.Exif(), films.scene(6)
+    exif[ExifTags.Base.Orientation] = 6  # a quarter clockwise
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuvj420p"
+        for number, frame in enumerate(frames):
+            photo = io.BytesIO()
+            Image.fromarray(frame).save(photo, "JPEG", quality=95, exif=exif)
+            packet = av.Packet(photo.getvalue())
+            packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 10), number, number
+            container.mux(packet)
+    assert apart(shown(tmp_path / "a.avi"), np.rot90(frames, -1, (1, 2))) < 3
+    assert stored(tmp_path / "a.avi")[2] == ("rotated",)
 
 
 @pytest.mark.video(

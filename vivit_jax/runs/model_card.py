@@ -10,7 +10,7 @@ import numpy as np
 
 from vivit_jax import console
 from vivit_jax.errors import UserError, printable
-from vivit_jax.heads import by_head
+from vivit_jax.heads import by_head, top5_is_informative
 from vivit_jax.inference.scores import heads_of, of_head
 from vivit_jax.models.families import family_of
 from vivit_jax.preprocess import Preprocess
@@ -108,7 +108,7 @@ def _scores(evaluation: Mapping) -> Iterator[Score]:
         low, high = _interval(right) if len(right) > 1 else (None, None)
         if scores.get("top1") is not None:  # of several heads, a file may tell those of all together alone
             yield Score("accuracy", f"top-1 accuracy{of_head}", scores["top1"], low, high)
-        if scores.get("top5") is not None:
+        if scores.get("top5") is not None and top5_is_informative([scores["per_class"]]):
             yield Score("top_5_accuracy", f"top-5 accuracy{of_head}", scores["top5"])
     if "heads" in evaluation:
         yield Score("accuracy", "top-1 accuracy of all heads together", evaluation["top1"])

@@ -42,6 +42,17 @@ class Orientation:
 UPRIGHT = Orientation()
 
 
+def _unnamed(cls: type[Type], value: int) -> Type:
+    """A kind of side data that FFmpeg has and PyAV has no name for."""
+    kind = object.__new__(cls)
+    kind._name_, kind._value_ = f"UNNAMED_{value}", value
+    return kind
+
+
+# PyAV refuses all side data of a frame for one kind that it does not know, such as the Exif tags of a photo or a 3-D display's size.
+Type._missing_ = classmethod(_unnamed)
+
+
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation of a decoded frame; a matrix that shears or turns by another angle counts as the nearest of the eight."""
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)

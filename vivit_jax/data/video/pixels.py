@@ -16,7 +16,8 @@ from vivit_jax.data.video.tone_mapping import is_high_dynamic_range, to_standard
 
 # FFmpeg's numbers. OpenCV's planar conversion is BT.601 (also what FFmpeg takes an untagged video for) in limited range.
 BT601 = (2, 5, 6)  # unspecified, BT.470BG, SMPTE 170M
-FULL_RANGE = 2
+LIMITED_RANGE, FULL_RANGE = 1, 2
+LEVELS = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)  # of limited range in full range
 
 EVERYTHING = slice(None)
 
@@ -80,6 +81,11 @@ class RgbReader:
     def _reformatted(self, frame: av.VideoFrame) -> np.ndarray:
         if is_high_dynamic_range(frame):
             return to_standard_range(frame)
+        image = self._opaque(frame)
+        # FFmpeg's scaler takes all grey for full range, but HEVC and AV1 without colour are as a rule in limited range.
+        return LEVELS[image] if frame.color_range == LIMITED_RANGE and frame.format.name.startswith("gray") else image
+
+    def _opaque(self, frame: av.VideoFrame) -> np.ndarray:
         if any(component.is_alpha for component in frame.format.components):
             rgba = self._reformatter.reformat(frame, format="rgba").to_ndarray()
             if rgba[..., 3].min() == 255:
