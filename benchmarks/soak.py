@@ -188,7 +188,7 @@ def phase_of(log: str, *, is_saving: bool) -> str:
 
 def ended_before(log: str) -> str | None:
     """`testing` where the process took up a run whose last step was taken."""
-    return "testing" if re.search(r"^going on after step (\d+) of \1\b", log, re.MULTILINE) else None
+    return "testing" if re.search(r"^resuming after step (\d+) of \1\b", log, re.MULTILINE) else None
 
 
 def compare(disturbed: pathlib.Path, whole: pathlib.Path) -> dict[str, bool]:

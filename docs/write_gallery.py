@@ -12,9 +12,9 @@ PAGE = ROOT / "docs" / "gallery.md"
 BEGINNING = """\
 # The configs
 
-At the end of this page you have found the config that is nearest to your experiment. Each file of `configs/` is a small Python function.
-Its docstring says what it is for, with its commands and its results, and `docs/write_gallery.py` repeats it here. Copy the nearest one and
-change it: `vivit inspect CONFIG` shows what it makes.
+Each file of `configs/` is an experiment: a small Python function, whose docstring has its purpose, its commands and its results. Find the
+one that is nearest to yours, copy it and change it; `vivit inspect CONFIG` shows what it makes. `docs/write_gallery.py` makes this page
+from the docstrings.
 """
 # Headings, and the configs below each.
 GROUPS = {

@@ -34,9 +34,8 @@ SUBJECTS = {  # and the tests whose markers name no subject of their own, by fil
 }
 INTRODUCTION = """# Promises
 
-At the end of this page you know which faults cost you nothing, and which test shows it. The same config, seed, versions and number of
-devices give a bitwise-identical run, interrupted or not. No sample is silently replaced or dropped. No checkpoint is loaded without its
-checksum.
+Which faults cost you nothing, and which test shows it. On CPUs of one model, the same config, seed, versions and number of devices give a
+bitwise-identical run, interrupted or not. No sample is silently replaced or dropped. No checkpoint is loaded without its checksum.
 
 Each row is a fault that a test provokes for real: it kills a process, fills a disk, breaks a file. A trial is one provocation. Tests marked
 *slow* run with `pytest -m slow`, all others with `pytest`. `python docs/write_promises.py` makes this page from the markers of the tests,

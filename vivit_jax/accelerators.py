@@ -23,5 +23,5 @@ def tell_of_unused_gpu() -> None:
     if jax.default_backend() == "cpu":
         console.warn(
             f"this machine has a GPU ({found}), but jax computes on the CPU: {install('cuda')} to use it, or set "
-            "JAX_PLATFORMS=cpu if this is meant"
+            "JAX_PLATFORMS=cpu if you want the CPU"
         )

@@ -45,21 +45,21 @@ COMPLETING = "_ARGCOMPLETE"  # in the environment of a process that a shell asks
 
 # Each command's module, and its line in the overview.
 COMMANDS = {
-    "prepare": ("vivit_jax.commands.prepare", "turn videos into a data set, once, to train and evaluate on"),
+    "prepare": ("vivit_jax.commands.prepare", "make a data set of videos, to train and evaluate on"),
     "train": ("vivit_jax.commands.train", "train a classifier from a config (the same as train.py)"),
     "evaluate": ("vivit_jax.commands.evaluate", "score a model on a split of a data set"),
     "predict": ("vivit_jax.commands.predict", "classify video files"),
-    "features": ("vivit_jax.commands.features", "write the features of videos: what a model gives to its head"),
+    "features": ("vivit_jax.commands.features", "write the features that a model computes of videos"),
     "probe": ("vivit_jax.commands.probe", "fit a head on frozen features, in minutes on a CPU"),
     "explain": ("vivit_jax.commands.explain", "show where in a video a model looks"),
     "serve": ("vivit_jax.commands.serve", "show models on a local page, and answer programs in JSON"),
     "inspect": ("vivit_jax.commands.inspect", "describe a config, a model or a data set"),
     "compare": ("vivit_jax.commands.compare", "compare runs on the same videos"),
-    "soup": ("vivit_jax.commands.soup", "average the weights of several runs, if that raises the score"),
+    "soup": ("vivit_jax.commands.soup", "average the weights of several runs into one model"),
     "bench": ("vivit_jax.commands.bench", "measure the speed of a step, or of reading a data set"),
     "convert": ("vivit_jax.commands.convert", "make a model from weights in another format, or from an image model"),
     "export": ("vivit_jax.commands.export", "write a model for Hugging Face, torchvision, ONNX, or as a StableHLO program"),
-    "push": ("vivit_jax.commands.push", "put a model onto the Hugging Face hub, with a card"),
+    "push": ("vivit_jax.commands.push", "put a model on the Hugging Face hub, with a model card"),
     "completion": ("vivit_jax.commands.completion", "complete commands, options and files at the Tab key"),
 }
 
@@ -144,7 +144,7 @@ def _check_folder() -> None:
     try:
         pathlib.Path.cwd()
     except OSError as error:
-        raise UserError(f"the folder that this was started in is gone, or closed to you ({error.strerror}): cd to another one") from None
+        raise UserError(f"the current folder is gone, or closed to you ({error.strerror}): cd to another one") from None
 
 
 def parse(name: str, argv: Sequence[str], program: str = "vivit") -> tuple[ModuleType, argparse.Namespace]:
@@ -193,7 +193,7 @@ def _check_no_empty(parser: argparse.ArgumentParser, arguments: argparse.Namespa
         empty = (value == "" and action.const != "") or (isinstance(value, list) and "" in value)
         if is_typed and empty and action.dest not in may_be:
             name = action.option_strings[0] if action.option_strings else action.metavar or action.dest
-            raise UserError(f"{name} is empty: give a value, or leave it out (a variable of the shell may not be set)")
+            raise UserError(f"{name} is empty: give a value, or leave it out (perhaps a shell variable is not set)")
 
 
 def _check_apart(arguments: argparse.Namespace) -> None:

@@ -15,15 +15,15 @@ RUN = 'if [ -d "$0" ]; then echo "report   there"; else mkdir "$0"; sleep 2; fi'
     ("log", "phase"),
     [
         ("", "starting"),
-        ("going on after step 40 of 600, from x\n", "starting"),
+        ("resuming after step 40 of 600, from x\n", "starting"),
         ("compiling the step, or reading it\n", "compiling"),
         ("compiling the step\nfirst step 2.1 s\n", "training"),
         ("compiling the step\nfirst step 2.1 s\nstep 39/600  loss 1.0\n", "training"),
         ("compiling the step\nfirst step 2.1 s\nstep 40/600  loss 1.0\n", "evaluating"),
         ("compiling the step\nfirst step 2.1 s\nstep 40/600  loss 1.0\nstep 40/600  val top1 0.5\n", "training"),
         ("compiling the step\nfirst step 2.1 s\nstep 600/600  val top1 0.5\n", "testing"),
-        ("going on after step 600 of 600, from x\n", "testing"),
-        ("going on after step 600 of 600, from x\nreport   x/report.html\n", "leaving"),
+        ("resuming after step 600 of 600, from x\n", "testing"),
+        ("resuming after step 600 of 600, from x\nreport   x/report.html\n", "leaving"),
     ],
 )
 def test_a_phase_is_told_by_the_log(log, phase):

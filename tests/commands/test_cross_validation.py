@@ -70,7 +70,7 @@ def test_each_fold_is_a_run_and_all_of_them_one_table(people, tmp_path, capfd):
     }
     assert main(["evaluate", "--workdir", str(workdir / "fold-1")]) == 0
     assert main(command(workdir, people, "--folds", "2", "--group", "group", "--fold_seed", "3")) == 0
-    assert "going on after step 2 of 2" in capfd.readouterr().out
+    assert "resuming after step 2 of 2" in capfd.readouterr().out
     assert json.loads((workdir / "folds.json").read_text()) == result
 
 

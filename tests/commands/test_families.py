@@ -90,7 +90,7 @@ def test_it_trains_and_resumes(tried, finished_run, capsys):
     assert json.loads((workdir / "evaluation.json").read_text())["examples"] == 7
     capsys.readouterr()
     assert cli.main(["train", *arguments]) == 0
-    assert "going on after step 6 of 6" in capsys.readouterr().out
+    assert "resuming after step 6 of 6" in capsys.readouterr().out
     assert (workdir / "model" / "model.safetensors").read_bytes() == weights
 
 

@@ -196,7 +196,7 @@ def test_a_run_that_was_interrupted_says_so(workdir):
     recorded = json.loads((workdir / "config.json").read_text())
     recorded["config"]["training"]["steps"] = 40
     (workdir / "config.json").write_text(json.dumps(recorded))
-    assert "The metrics end at step 5 of 40: the run was interrupted, or goes on." in reported(workdir).text
+    assert "The metrics end at step 5 of 40: the run was interrupted, or is still running." in reported(workdir).text
 
 
 def test_thresholds_and_calibration_are_those_of_scikit_learn_and_a_direct_count(workdir):

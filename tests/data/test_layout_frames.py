@@ -103,7 +103,7 @@ def test_a_list_with_a_column_a_head(tmp_path, listed):
 @pytest.mark.parametrize(
     ("heads", "message"),
     [
-        (("verb", "adverb"), "has no column 'adverb' to be a head: it has path, verb"),
+        (("verb", "adverb"), "has no column 'adverb' for a head: it has path, verb"),
         (("verb", "verb"), "--heads must be columns"),
         (("verb", "split"), "--heads must be columns"),
     ],

@@ -27,7 +27,7 @@ def clips(tmp_path):
 
 def test_a_set_of_images_is_prepared_by_its_name_or_folder(tmp_path, clips, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(clips.parent))
-    refused("tfds", "clips", "clips has several forms: name one, as in clips/some_form")
+    refused("tfds", "clips", "clips has several configurations: name one, as in clips/some_form")
     refused("tfds", "clips/some_form", "give one, as in --fps 30")
     prepare("tfds", clips / "some_form", name="again", data_dir=tmp_path / "data", workers=1, reading=Reading(fps=25.0))
     dataset = open_dataset("again", tmp_path / "data")

@@ -278,7 +278,7 @@ def test_the_infrared_list_keeps_its_clips_and_splits(shared_data):
 def test_layouts_and_sources_must_fit(tmp_path):
     refused("flder", tmp_path, "unknown layout 'flder': did you mean 'folder'")
     refused("csv", None, "layout csv needs a source: a file")
-    refused("motion_digits", tmp_path, "layout motion_digits has no source")
+    refused("motion_digits", tmp_path, "layout motion_digits takes no source")
 
 
 def test_videos_in_a_folder_inside_a_class_are_not_left_out(folder, contents):

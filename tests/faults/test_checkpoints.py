@@ -136,7 +136,7 @@ def test_a_run_without_a_whole_checkpoint_is_refused_every_time(train, workdir, 
     assert len(errors[0].splitlines()) == 1
     assert DAMAGES[harm] in errors[0]
     assert "--restart" in errors[0]
-    assert "the same command goes on" not in errors[0]
+    assert "the same command resumes" not in errors[0]
 
 
 @pytest.mark.slow

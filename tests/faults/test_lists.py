@@ -260,9 +260,9 @@ def test_a_video_whose_name_begins_with_a_number_sign_is_no_comment(listed, tmp_
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (f"My videos\n\n{LIST}", "line 3: the header stands here, below other lines: put it first"),
-        (f"My videos,,\n{LIST}", "line 2: the header stands here"),
-        (LIST + "Path, Label,Split\n", "line 5: the header stands here again"),
+        (f"My videos\n\n{LIST}", "line 3: the header is here, below other lines: put it first"),
+        (f"My videos,,\n{LIST}", "line 2: the header is here"),
+        (LIST + "Path, Label,Split\n", "line 5: this line repeats the header"),
         (LIST.replace("label", "lable"), r"is 'lable' meant to be label\?"),
         (LIST.replace(",", "|"), "cells must be separated by commas, semicolons or tabs"),
         (LIST.replace(",", " "), "cells must be separated by commas, semicolons or tabs"),

@@ -153,7 +153,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     for words in (["predict", "--model", "model", "clip.mp4"], ["inspect", "config.py"], ["soup", "a", "b", "--to", "c"]):
-        assert "the folder that this was started in is gone" in refused(capsys, *words)
+        assert "the current folder is gone" in refused(capsys, *words)
     there = tmp_path / "there"
     there.mkdir()
     command = f"cd {there}; rmdir {there}; exec {sys.executable} -m vivit_jax train --config=a.py --workdir=/tmp/run"

@@ -251,10 +251,10 @@ def test_data_that_go_away_cost_no_step(tmp_path, monkeypatch, capsys, where):
         with pytest.raises(UserError, match="the disk is away"):
             train(experiment, tmp_path / "cut")
     saved = 8 if where == "training" else experiment.evaluation.every_steps
-    assert f"step {saved} of 20 is saved, and the same command goes on from it" in capsys.readouterr().out
+    assert f"step {saved} of 20 is saved, and the same command resumes from it" in capsys.readouterr().out
     tiny.take_the_place_of_data(monkeypatch.setattr)
     train(experiment, tmp_path / "cut")
-    assert f"going on after step {saved} of 20" in capsys.readouterr().out
+    assert f"resuming after step {saved} of 20" in capsys.readouterr().out
     train(experiment, tmp_path / "whole")
     assert tiny.rows(tmp_path / "cut") == tiny.rows(tmp_path / "whole")
     cut, whole = ((tmp_path / name / "model/model.safetensors").read_bytes() for name in ("cut", "whole"))

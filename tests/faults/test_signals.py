@@ -48,7 +48,7 @@ def test_a_signal_saves_and_leaves(start, tmp_path, moment, number):
     assert run.wait() == 143, run.output()
     step = int(run.output().split("interrupted after step ")[1].split()[0])
     assert saved_steps(tmp_path / "run")[-1] == step
-    assert "the same command goes on: " in run.output().splitlines()[-1]
+    assert "the same command resumes: " in run.output().splitlines()[-1]
     if moment == "evaluation":
         assert step == 10
         assert not [row for row in tiny.rows(tmp_path / "run") if "val/top1" in row]
@@ -93,7 +93,7 @@ def test_a_signal_during_the_first_compilation_ends_the_run_at_once(start, tmp_p
     assert "first step" not in run.output()
     assert "interrupted before there was anything to save" in run.output()
     assert "Traceback" not in run.output()
-    assert "the same command goes on: " in run.output().splitlines()[-1]
+    assert "the same command resumes: " in run.output().splitlines()[-1]
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_splits_have_one_reading(tmp_path, contents, capfd):
         assert not dataset.has(split)
         with pytest.raises(UserError, match=r"has no split .*: known are train, val, test"):
             dataset.source(split)
-    with pytest.raises(UserError, match=r"slices are as train\[:10%\]"):
+    with pytest.raises(UserError, match=r"write slices as train\[:10%\]"):
         dataset.source("train[:x]")
 
 

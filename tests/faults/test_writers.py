@@ -33,7 +33,7 @@ def test_a_full_disk_of_the_writers_stops_nothing(small_disk, capsys):
     writers.write(20_000, {"train/loss": 1.0})
     writers.close()
     output = capsys.readouterr().out
-    assert [output.count(f"do not reach {name}, training goes on") for name in ("TensorBoard", "metrics.jsonl")] == [1, 1]
+    assert [output.count(f"do not reach {name}, training continues") for name in ("TensorBoard", "metrics.jsonl")] == [1, 1]
     steps = [json.loads(line)["step"] for line in (small_disk / "metrics.jsonl").read_text().splitlines()]
     assert steps[0] == 1
     assert steps[-1] == 20_000
@@ -96,7 +96,7 @@ def test_a_run_goes_on_without_tensorboard(start, small_disk, tmp_path):
     with events.open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
         while True:
             filler.write(bytes(4096))
-    run.wait_for("do not reach TensorBoard, training goes on", 60)
+    run.wait_for("do not reach TensorBoard, training continues", 60)
     events.unlink()
     run.popen.send_signal(signal.SIGTERM)
     assert run.wait(60) == 143, run.output()
@@ -136,7 +136,7 @@ def test_a_run_goes_on_without_weights_and_biases(start, tmp_path, wandb):
     path = os.pathsep.join([str(tmp_path), str(Path(tiny.__file__).parents[2])])
     run = start(tmp_path / "run", "--config.training.wandb=project", "--config.training.steps=4", PYTHONPATH=path)
     assert run.wait() == 0, run.output()
-    assert run.output().count("do not reach Weights & Biases, training goes on") == 1
+    assert run.output().count("do not reach Weights & Biases, training continues") == 1
     assert tiny.rows(tmp_path / "run")[-1]["step"] == 4
 
 
@@ -177,5 +177,5 @@ def test_a_hanging_service_holds_up_nothing(tmp_path, capsys, monkeypatch):
         several.write(step, {"train/loss": 1.0})
     several.close()
     assert time.monotonic() - begun < 10
-    assert capsys.readouterr().out.count("do not reach service, training goes on") == 1
+    assert capsys.readouterr().out.count("do not reach service, training continues") == 1
     (tmp_path / "service").write_bytes(b"")  # lets the thread go

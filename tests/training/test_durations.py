@@ -49,7 +49,7 @@ def test_an_interval_is_at_least_a_step():
 
 
 def test_a_run_without_a_step_is_refused():
-    with pytest.raises(UserError, match="the run has no whole step of 16 clips"):
+    with pytest.raises(UserError, match="the run is shorter than a step of 16 clips"):
         plan(training={"steps": None, "examples": 7})
 
 

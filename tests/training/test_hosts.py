@@ -54,7 +54,7 @@ def test_a_machine_with_tpus_asks_for_the_others(monkeypatch, tmp_path, chip, li
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
-        (MPIRUN, "mpirun started 2 processes and does not say where the first one listens: give --coordinator=HOST:PORT"),
+        (MPIRUN, "mpirun started 2 processes, but does not say where the first one listens: give --coordinator=HOST:PORT"),
         (INDEXED_POD, "pip install 'jax[k8s]'"),
     ],
 )

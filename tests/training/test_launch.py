@@ -58,7 +58,7 @@ def test_a_run_goes_from_video_files_to_a_report(prepared, tmp_path, capsys):
     capsys.readouterr()
     before, untimed = (workdir / "model" / "model.safetensors").read_bytes(), tiny.rows(workdir)
     assert main([CONFIG, f"--workdir={workdir}", *flags]) == 0  # a finished run is only tested again
-    assert "going on after step 20 of 20" in capsys.readouterr().out
+    assert "resuming after step 20 of 20" in capsys.readouterr().out
     assert tiny.rows(workdir) == untimed
     assert (workdir / "model" / "model.safetensors").read_bytes() == before
 

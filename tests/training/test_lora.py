@@ -182,7 +182,7 @@ def test_a_run_with_adapters_resumes_to_the_same_bits_and_saves_an_ordinary_mode
     assert interrupted.wait() == 143, interrupted.output()
     resumed = start(cut, *flags)
     assert (uninterrupted.wait(), resumed.wait()) == (0, 0), resumed.output()
-    assert "going on after step" in resumed.output()
+    assert "resuming after step" in resumed.output()
     assert "are frozen" in uninterrupted.output()
     model = load_model_dir(whole / "model")
     assert {path: leaf.shape for path, leaf in flatten(model.variables["params"]).items()} == variable_shapes(model.model.config)

@@ -77,7 +77,7 @@ def test_a_run_that_does_not_fit_ends_in_one_line(start, tmp_path):
     last = run.output().splitlines()[-1]
     assert last.startswith("train: out of memory on cpu (RESOURCE_EXHAUSTED: ")
     assert "add --config.training.accumulation=2 or --config.model.remat=True, and the numbers stay the same; or, if" in last
-    assert "the same command goes on" in last
+    assert "the same command resumes" in last
     assert "Traceback" not in run.output()
 
 

@@ -50,10 +50,10 @@ def test_a_trace_that_cannot_be_written_stops_nothing(tmp_path, capsys):
     profiler, second = (Profiler((1, 1), tmp_path, done=0) for _ in range(2))
     profiler.start()
     second.start()  # there is one trace at a time
-    assert "steps are not profiled, training goes on" in capsys.readouterr().out
+    assert "steps are not profiled, training continues" in capsys.readouterr().out
     profiler.stop()
     second.stop()
-    assert "the profile is not written, training goes on" in capsys.readouterr().out
+    assert "the profile is not written, training continues" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("window", [(0, 3), (5, 4), (19, 21)])

@@ -36,10 +36,10 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_by_bit(start, tmp_pa
     uninterrupted = start(whole, *flags, devices=2)
     interrupted = start(cut, *flags, devices=2, TINY_TERMINATE_AT="9")
     assert interrupted.wait() == 143, interrupted.output()
-    assert "the same command goes on" in interrupted.output()
+    assert "the same command resumes" in interrupted.output()
     resumed = start(cut, *flags, devices=2)
     assert (uninterrupted.wait(), resumed.wait()) == (0, 0), resumed.output()
-    assert "going on after step" in resumed.output()
+    assert "resuming after step" in resumed.output()
 
     (expected, facts), (actual, resumed_facts) = arrays_of(whole, 20), arrays_of(cut, 20)
     assert len(expected) > 50

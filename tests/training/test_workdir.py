@@ -76,7 +76,7 @@ def test_a_run_begun_before_a_key_existed_goes_on_where_the_key_has_its_default(
 def test_a_key_that_is_gone_is_named(begun):
     workdir, change = begun
     change(lambda config: config["training"].update(microbatches=2))
-    with pytest.raises(UserError, match=r"cannot go on with: .*microbatches.*; give another --workdir"):
+    with pytest.raises(UserError, match=r"cannot resume: .*microbatches.*; give another --workdir"):
         workdir.check(tiny.experiment())
     workdir.config.write_text("[]")
     with pytest.raises(UserError, match=r"is not the config\.json of a run"):

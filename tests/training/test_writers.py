@@ -49,4 +49,4 @@ def test_a_writer_that_fails_is_told_of_once_and_stops_nothing(tmp_path, capsys)
         writers.write(step, {"train/loss": np.float32(1.0)})
     writers.close()
     output = capsys.readouterr().out
-    assert [output.count(f"do not reach {name}, training goes on") for name in ("TensorBoard", "nowhere", "metrics.jsonl")] == [1, 1, 1]
+    assert [output.count(f"do not reach {name}, training continues") for name in ("TensorBoard", "nowhere", "metrics.jsonl")] == [1, 1, 1]

@@ -35,18 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="use the evaluations on this split (default: each run's own test)")
     add_views(parser, default=None, otherwise="those of each run's own test")
     parser.add_argument(
-        "--groups", metavar="FILE.csv", help="names of videos and their groups; groups are drawn whole (default: the data set's groups)"
+        "--groups", metavar="FILE.csv", help="csv of the videos' names and groups; whole groups are drawn (default: the data set's groups)"
     )
     parser.add_argument("--group", metavar="COLUMN", help="column of --groups (default: group)")
     parser.add_argument("--by_video", action="store_true", help="draw single videos even if the data set has groups")
     parser.add_argument("--ensemble", action="store_true", help="add a run: the mean of all runs' probabilities")
     parser.add_argument("--no_speed", action="store_true", help="do not measure speed and memory")
     parser.add_argument(
-        "--batch_size", type=positive, default=BATCH_SIZE, metavar="N", help=f"views at once when measuring speed (default: {BATCH_SIZE})"
+        "--batch_size",
+        type=positive,
+        default=BATCH_SIZE,
+        metavar="N",
+        help=f"views in a batch when measuring speed (default: {BATCH_SIZE})",
     )
     parser.add_argument("--data_dir", metavar="DIR", help="folder of prepared data sets (default: the runs' own)")
     parser.add_argument(
-        "--resamples", type=positive, default=RESAMPLES, metavar="N", help=f"draws of the bootstrap (default: {RESAMPLES:,})"
+        "--resamples", type=positive, default=RESAMPLES, metavar="N", help=f"number of bootstrap draws (default: {RESAMPLES:,})"
     )
     parser.add_argument("--seed", type=whole, default=SEED, metavar="N", help=f"seed of the draws (default: {SEED})")
 

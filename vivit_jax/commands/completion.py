@@ -1,11 +1,11 @@
-"""Prints the code with which a shell completes the commands, options, files and config keys of `vivit` at the Tab key.
+"""Prints code for your shell, so that the Tab key completes the commands, options, files and config keys of `vivit`.
 
 Example:
   eval "$(vivit completion bash)"                                        # in ~/.bashrc
   eval "$(vivit completion zsh)"                                         # in ~/.zshrc, after compinit
   vivit completion fish > ~/.config/fish/completions/vivit.fish
 
-It needs the extra `completion`, in the environment that has vivit.
+It needs the extra `completion`.
 """
 
 import argparse

@@ -108,7 +108,7 @@ def _add_init(init: argparse._ArgumentGroup) -> None:
         "--temporal_attention",
         choices=choices.TEMPORAL_ATTENTION_INITS,
         default="zero_output",
-        help="how factorised_self_attention begins its attention over time: with an output of zero, as all zeros, or as a copy of that "
+        help="how the attention over time of factorised_self_attention starts: with a zero output, with all zeros, or as a copy of that "
         "over space (default: zero_output)",
     )
     init.add_argument(
@@ -121,12 +121,16 @@ def _add_init(init: argparse._ArgumentGroup) -> None:
         choices=("fresh", "keep"),
         help="draw the head anew, or keep the source's (default: a video model's is kept if the classes are the same)",
     )
-    init.add_argument("--seed", type=whole, default=0, metavar="N", help="seed of parameters that no source has (default: 0)")
+    init.add_argument("--seed", type=whole, default=0, metavar="N", help="seed of the parameters that the source lacks (default: 0)")
 
 
 def _add_source(source: argparse._ArgumentGroup) -> None:
-    source.add_argument("--source_clip", type=_extents, metavar="T,H,W", help="the clip that a ViViT's positions are for")
-    source.add_argument("--image_size", type=_size, metavar="H,W", help="the image that an image model's positions are for")
+    source.add_argument(
+        "--source_clip", type=_extents, metavar="T,H,W", help="the clip that the source ViViT was trained on, if no file says so"
+    )
+    source.add_argument(
+        "--image_size", type=_size, metavar="H,W", help="the image size that the source image model was trained on, if no file says so"
+    )
     source.add_argument("--num_heads", type=positive, metavar="N", help="attention heads")
     source.add_argument("--activation", choices=choices.ACTIVATIONS, help="the GELU it was trained with: by tanh, or exact")
     source.add_argument("--norm_eps", type=_above_zero, metavar="X", help="epsilon of LayerNorm, such as 1e-6")

@@ -1,4 +1,4 @@
-"""Scores a model on a split of a data set: every example once, several views of each, exact counts.
+"""Scores a model on a split of a data set, by the average of several views of each video.
 
 Example:
   vivit evaluate --workdir runs/digits
@@ -7,8 +7,8 @@ Example:
   vivit evaluate --workdir runs/epic --split val --submission epic test.zip --sls 2,3,3
 
 A run's own test is written to evaluation.json. Anything else (another split, other views, another data set, another step) is written to a
-file of its own beside it, such as evaluation-val-4x3.json, and report.html shows them all. A split without labels, such as the test split
-of Epic-Kitchens, is predicted for a --submission or a table --out FILE.csv, and not scored.
+separate file beside it, such as evaluation-val-4x3.json, and report.html shows them all. A split without labels, such as the test split of
+Epic-Kitchens, can be predicted (--submission, --out FILE.csv), but not scored.
 """
 
 import argparse

@@ -7,9 +7,9 @@ Example:
 The heat is what each token (block of pixels) adds to the class's log-odds, by integrated gradients; tokens that speak against the class get
 none. The class is the most probable one unless --label names another.
 
-Colours tell how much evidence there is. The clip's evidence is how far its log-odds lie above those of a blank clip. If it makes the class
-ten times as likely or more (2.3), the hottest token has full colour. With less evidence the colours are paler in proportion, and without
-any there are none. The scale beside the caption has the log-odds that one token of full colour adds.
+Colours show how much evidence there is. The clip's evidence is how far its log-odds lie above those of a blank clip. If it multiplies the
+odds of the class by ten or more (log 10 = 2.3), the hottest token has full colour. With less evidence the colours are paler in proportion,
+and without any there are none. The scale beside the caption has the log-odds that one token of full colour adds.
 """
 
 import argparse

@@ -1,11 +1,16 @@
 """Writes a model for other programs: Hugging Face, ONNX, pytorchvideo, torchvision, or a StableHLO program.
 
-`hugging_face` is what `transformers.VivitForVideoClassification` and `VivitImageProcessor` load, with the same logits; only a Model 1 with
-a cls token can be written so. `onnx` is the forward pass of any model, from float32 pixels normalised as its metadata says to an output a
-head: OUT is a file that ends in .onnx, or a directory; it is compared with the model in onnxruntime. `stablehlo` is the same from uint8
-pixels, for any batch size on CPU, CUDA and TPU, with a script that runs it in JAX without this package; JAX promises to read it for six
-months. `torchvision` is a .pth or .safetensors file with the weights of its R3D-18, MC3-18 or R(2+1)D-18,
-and `pytorchvideo` one of its X3D's.
+Formats:
+  hugging_face  a Model 1 with a cls token, as `transformers` loads it, with the
+                same logits
+  onnx          any model, from normalised float32 pixels to an output a head;
+                OUT is a file that ends in .onnx, or a directory; onnxruntime
+                must give what the model gives
+  stablehlo     any model, from uint8 pixels, for any batch size on CPU, CUDA
+                and TPU, with a script that runs it without this package; JAX
+                promises to read it for six months
+  torchvision   an R3D-18, MC3-18 or R(2+1)D-18, as .pth or .safetensors
+  pytorchvideo  an X3D, as .pth or .safetensors
 
 Example:
   vivit export --model runs/clips/model --to hugging_face exported/

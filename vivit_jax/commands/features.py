@@ -1,4 +1,4 @@
-"""Writes the features of videos, which a model gives to its head, for your own probes, search, clustering and plots.
+"""Writes the features of videos that a model gives to its head, for search, clustering, plots and heads of your own.
 
 Example:
   vivit features --model runs/digits/model --name motion_digits --data_dir data --split train --out train.npz

@@ -9,12 +9,15 @@ Example:
   vivit inspect --keys warmup
 
 What it shows:
-  a config    parameters by group, multiply-accumulates (MAC) for a view, memory to train; with --batch, a picture of the first training
-              batch as the model sees it, augmented and mixed
+  a config    parameters by group, multiply-accumulates (MAC) for a view, memory
+              to train; with --batch, a picture of the first training batch as
+              the model sees it, augmented and mixed
   a model     parameters by group, multiply-accumulates for a view, preprocessing
-  a run       what it shows of its config, and its checkpoints, every byte verified; the exit code is 2 if one is damaged
-  a data set  counts by split and class, durations, and a contact sheet; every record verified, and with --originals the files it was made
-              of; the exit code is 2 if one is damaged or has changed
+  a run       its config as above, and its checkpoints, every byte verified; the
+              exit code is 2 if one is damaged
+  a data set  counts by split and class, durations, and a contact sheet; every
+              record verified, and with --originals the files it was made of; the
+              exit code is 2 if one is damaged or has changed
   --keys      what a config may set, with type, default and meaning
 
 A view is one crop of one clip of a video.
@@ -208,7 +211,7 @@ def _describe_model(config: "ModelConfig") -> None:
     total = sum(group.parameters for group in groups)
     console.show(parameter_table(groups, tensors=True))
     if config.num_classes is None:
-        console.say("(without a head: its classes are the data set's)")
+        console.say("(without a head: the data set gives the classes)")
     family = family_of(config)
     console.say(
         f"{' x '.join(map(str, config.clip))} clip, {' x '.join(map(str, family.cells(config).shape))} {family.features}: "

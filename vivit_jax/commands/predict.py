@@ -1,4 +1,4 @@
-"""Classifies videos: the most probable classes of each, from the average of several views; or of each window of time along it.
+"""Classifies videos by the average of several views, or each window of time along a video.
 
 Example:
   vivit predict --model runs/digits/model clip.mp4 other.mp4 --top_k 3
@@ -14,9 +14,8 @@ starts over, as a short video does. If less than a tenth of a window is left at 
 once, and memory does not grow with its length.
 
 --out gets a row for each window (or video): video, start, end, label, probability; for several heads also head. Rows of .csv and .jsonl are
-written as they are done. The same command again goes on where it was interrupted, and tries failed videos again; FILE.json beside the
-file says how its rows were made, and a command that would make other rows is refused. A .parquet file (extra parquet) appears when all is
-done.
+written as they are done. The same command resumes after an interruption, and tries failed videos again; FILE.json says how the rows were
+made, and a command that would make other rows is refused. A .parquet file (extra parquet) is written when all is done.
 
 If a file cannot be read, the command names it, still classifies the others, and exits with code 2. Files are decoded in separate processes,
 so that one that takes too long or too much memory can be stopped.
@@ -51,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="average each window's probabilities over all windows whose middle is at most half of TIME from its own",
     )
     parser.add_argument("--out", type=output_file, metavar="FILE", help="write rows to a .csv, .jsonl or .parquet file")
-    parser.add_argument("--overwrite", action="store_true", help="begin --out anew instead of going on with it")
+    parser.add_argument("--overwrite", action="store_true", help="begin --out anew instead of resuming it")
     parser.add_argument("--plot", type=output_file, metavar="FILE", help="draw the leading classes over time as .png, .svg or .pdf")
 
 

@@ -1,4 +1,4 @@
-"""Turns videos into a data set, once: reads their labels, transcodes every clip, and writes what training then reads in any order.
+"""Makes a data set of videos: reads their labels, and stores every clip so that training reads it quickly.
 
 Example:
   vivit prepare folder my_videos --name my_videos --data_dir data

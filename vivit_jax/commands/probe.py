@@ -9,10 +9,10 @@ Example:
 
 The backbone may be any model directory, with or without a head; `vivit features --help` makes one of an image ViT. The head `linear`
 is a logistic regression. The head `knn` keeps the training features, and the nearest neighbours of a video decide its class. The head
-`attentive` learns a query that attends to the tokens of all frames, which are kept as float16 in a temporary file meanwhile.
+`attentive` learns a query that attends to the tokens of all frames; a temporary file holds these as float16.
 
 Settings are chosen on the split val, or by cross-validation within train if there is no val. The head is then fitted to train and val
-together, so scores on these two are meaningless.
+together, so do not score it on these two.
 """
 
 import argparse
@@ -47,10 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--patches",
         type=whole,
         metavar="N",
-        help=f"of kind attentive: average the patches of each frame to N x N; 0 keeps them all (default: {PATCHES})",
+        help=f"for --kind attentive: average the patches of each frame to N x N; 0 keeps them all (default: {PATCHES})",
     )
-    parser.add_argument("--queries", type=positive, metavar="N", help="of kind attentive: learned queries (default: 1)")
-    parser.add_argument("--mlp_dim", type=whole, metavar="N", help="of kind attentive: hidden units of an MLP (default: 0, none)")
+    parser.add_argument("--queries", type=positive, metavar="N", help="for --kind attentive: learned queries (default: 1)")
+    parser.add_argument("--mlp_dim", type=whole, metavar="N", help="for --kind attentive: hidden units of an MLP (default: 0, none)")
     parser.add_argument("--train_split", default="train", metavar="SPLIT", help="split to fit the head to (default: train)")
     parser.add_argument(
         "--val_split", metavar="SPLIT", help="split to choose its setting on; none means cross-validation (default: val, if there is one)"

@@ -1,8 +1,8 @@
-"""Puts a model onto the Hugging Face hub, with a card written from what is known of it.
+"""Puts a model on the Hugging Face hub, with a model card.
 
 The repository gets the three files of the model directory and a card, README.md, which replaces one that was there. The card has the
-classes, the data set, the recipe and step, where the weights came from, the scores with their intervals, and what is not claimed. It is
-written from the run that the model lies in, or from an evaluation.json beside the model. `vivit_jax.from_pretrained("hf://org/name")`
+classes, the data set, the recipe and step, where the weights came from, the scores with their intervals, and what is not claimed. The
+facts come from the run that the model is in, or from an evaluation.json beside the model. `vivit_jax.from_pretrained("hf://org/name")`
 reads the model back.
 Pushing needs a token that may write: `hf auth login`, or HF_TOKEN.
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit push`."""
     parser.add_argument("--model", required=True, type=pathlib.Path, metavar="DIR", help="a model directory")
     parser.add_argument("repository", metavar="ORG/NAME", help="the repository, made if there is none")
-    parser.add_argument("--private", action="store_true", help="make a new repository private; an older one must be so")
+    parser.add_argument("--private", action="store_true", help="make a new repository private, and refuse to push to a public one")
     parser.add_argument("--revision", metavar="BRANCH", help="branch to push to, made if there is none (default: main)")
     parser.add_argument("--message", metavar="TEXT", help="message of the commit")
     parser.add_argument("--card", type=output_file, metavar="FILE", help="write the card to this new file to look at, and push nothing")

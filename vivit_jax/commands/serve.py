@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1, this machine alone; 0.0.0.0 is everywhere)"
     )
     parser.add_argument("--port", type=whole, default=8000, metavar="N", help="port to listen on; 0 takes a free one (default: 8000)")
-    parser.add_argument("--token", help="what requests must carry (default: none on this machine alone, else one that is made up)")
+    parser.add_argument(
+        "--token", help="token that requests must carry (default: none if only this machine can connect, else one that is made up)"
+    )
     parser.add_argument("--public", action="store_true", help="let anybody ask without a token, as in a public Space")
     add_views(parser)
     parser.add_argument("--max_upload", type=positive, default=200, metavar="MB", help="largest upload, in MB (default: 200)")

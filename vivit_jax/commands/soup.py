@@ -1,4 +1,4 @@
-"""Averages the weights of models that began with the same weights, such as seeds of one recipe: one model, at the cost of one.
+"""Averages models that began with the same weights, such as several seeds of one recipe, into one model.
 
 Example:
   vivit soup runs/seed0 runs/seed1 runs/seed2 --to models/soup --name my_videos --data_dir data
@@ -7,9 +7,9 @@ Example:
   vivit evaluate --model models/soup --name my_videos --data_dir data
 
 The soup is greedy (Wortsman et al. 2022): the model with the best score on the split comes first, and each of the others is added, in the
-order of their scores, if the average does not score lower for it. So on that split it is never below the best model. Its score there
-is too good: `vivit evaluate` scores it on test. Models of different networks, classes or preprocessing are refused. Models that began
-with different weights are not, but their average is useless, as its score shows.
+order of their scores, if the average does not score lower for it. So its score on that split is too good: score it on test with
+`vivit evaluate`. Models of different networks, classes or preprocessing are refused. The average of models that began with different
+weights is useless, as its score shows.
 """
 
 import argparse

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `vivit train`."""
     add_config(parser)
     parser.add_argument(
-        "--workdir", "-workdir", metavar="DIR", help="folder for everything the run writes; given again, the run goes on where it was left"
+        "--workdir", "-workdir", metavar="DIR", help="folder for everything the run writes; the same folder again resumes the run"
     )
     parser.add_argument(
         "--restart",
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
         "coordinator": arguments.coordinator,
         "processes": arguments.processes,
         "process": arguments.process,
-        "again": f"the same command goes on: {as_typed(arguments.argv)}",
+        "again": f"the same command resumes: {as_typed(arguments.argv)}",
     }
     if not arguments.folds and (arguments.group or arguments.fold_seed or arguments.fold_validation):
         raise UserError("--group, --fold_seed and --fold_validation have no effect without --folds")

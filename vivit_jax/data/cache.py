@@ -25,7 +25,7 @@ def kept_decoded(records: Sequence[Record], gigabytes: float, split: str) -> Seq
         if taken > 1e9 * gigabytes:
             console.warn(
                 f"data.cache_gigabytes {gigabytes:g} does not hold the {len(records)} videos of split {split}, which take about "
-                f"{1e-9 * taken / len(known) * len(records):.3g} decoded: each clip is decoded anew; raise it, or set it to 0"
+                f"{1e-9 * taken / len(known) * len(records):.3g} GB decoded: each clip is decoded anew; raise it, or set it to 0"
             )
             return records
     return DecodedRecords(records, known, sizes)

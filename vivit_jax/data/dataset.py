@@ -130,7 +130,9 @@ class VideoDataset:
             instructions = self._builder.info.splits[own].file_instructions
             stored = self._builder.as_data_source(split=own, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
         except (ValueError, KeyError, AssertionError) as error:
-            raise UserError(f"data set {self.name} cannot read split {own!r} ({in_one_line(error)}): slices are as train[:10%]") from error
+            raise UserError(
+                f"data set {self.name} cannot read split {own!r} ({in_one_line(error)}): write slices as train[:10%]"
+            ) from error
         if not len(stored):
             raise UserError(f"split {own!r} of data set {self.name} is empty")
         places = [(part.filename, part.skip, part.take) for part in instructions]
@@ -282,7 +284,7 @@ def warn_of_enlarging(dataset: VideoDataset, resize: int) -> None:
     if short_side is not None:
         console.warn(
             f"videos of data set {dataset.name} were stored with a short side of {short_side} pixels and are enlarged to {resize}: "
-            f"`vivit prepare --short_side {resize}` keeps what they show"
+            f"`vivit prepare --short_side {resize}` keeps their detail"
         )
 
 

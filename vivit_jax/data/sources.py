@@ -91,9 +91,7 @@ def standard_input_as_file() -> Iterator[str]:
                 while block:
                     block = block[file.write(block) :]
             if size > LARGEST_INPUT:
-                raise UserError(
-                    f"standard input: more than {LARGEST_INPUT >> 30} GiB, and no end yet: give --window for a video that goes on"
-                )
+                raise UserError(f"standard input: more than {LARGEST_INPUT >> 30} GiB, and no end yet: give --window for a live video")
         yield file.name
 
 

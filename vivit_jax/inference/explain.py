@@ -24,7 +24,7 @@ from vivit_jax.inference.relevance import Relevance, integrated_gradients, log_o
 from vivit_jax.models.families import family_of
 from vivit_jax.weights import Pretrained
 
-PLENTY = math.log(10)  # of a rise in log-odds: the clip makes the class ten times as likely, and heat has its full colour
+PLENTY = math.log(10)  # of a rise in log-odds: the clip multiplies the odds by ten, and heat has its full colour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Explanation:
     def full_colour(self) -> float:
         """The log-odds that a token of full colour stands for; infinite where nothing speaks for the class.
 
-        It is the hottest token's share if the clip makes the class at least ten times as likely. For a clip with less evidence, the colours
-        are paler in proportion to its rise in log-odds; a clip that as a whole speaks against the class has none.
+        It is the hottest token's share if the clip multiplies the odds of the class by ten or more. For a clip with less evidence, the
+        colours are paler in proportion to its rise in log-odds; a clip that as a whole speaks against the class has none.
         """
         hottest = float(self.relevance.tokens.max())
         strength = min(1.0, self.rise / PLENTY)

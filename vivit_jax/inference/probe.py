@@ -129,7 +129,7 @@ def _check(split_pass: SplitPass, head: HeadConfig, val_split: str | None, group
         check_one_class_each(several=dataset.multi_label)
         config = pretrained.model.config
         if isinstance(config, ProbeConfig) and config.kind == "attentive" and (tuple(head.time), tuple(head.layers)) == (MEAN, LAST):
-            raise UserError("kind knn cannot stand on an attentive probe: give the model that the probe was made from")
+            raise UserError("kind knn cannot use an attentive probe: give the model that the probe was made from")
     if head.kind == "linear":
         counts = {name: len(names) for name, names in by_head(dataset.labels).items()}
         config = feature_model(pretrained, time=head.time, layers=head.layers).model.config

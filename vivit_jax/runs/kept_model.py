@@ -94,7 +94,7 @@ class KeptModel:
         elif repair == Repair.REFUSE:
             raise UserError(
                 f"{self._told(best)} {self._wrong}, and there is no checkpoint to make it again from: put back a copy, or move it away "
-                "and give the same command, which goes on without it"
+                "and give the same command, which then does without it"
             )
         elif repair == Repair.FORGET:
             console.warn(

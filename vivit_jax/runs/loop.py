@@ -103,7 +103,7 @@ class Loop:
         self._state = self.run.executor.from_saved_form(TrainState(**state))
         progress = self._progress = RunProgress.of(facts, int(self.run.executor.to_host(self._state.step)), self._progress.patience)
         self.run.feed.go_to(progress.position)
-        console.say(f"going on after step {progress.step} of {self.plan.total}, from {self.workdir.checkpoints / str(progress.step)}")
+        console.say(f"resuming after step {progress.step} of {self.plan.total}, from {self.workdir.checkpoints / str(progress.step)}")
         self._kept.digest = facts.get("model")
         if not self._kept.ensure(progress.best, progress.step, lambda: self._state.model_variables):
             self._forget_best()
@@ -279,7 +279,7 @@ class Loop:
         if self._progress.step == 0 or jax.process_count() > 1:
             return
         self._save_now(steps)
-        console.say(f"step {self._progress.step} of {self.plan.total} is saved, and the same command goes on from it")
+        console.say(f"step {self._progress.step} of {self.plan.total} is saved, and the same command resumes from it")
 
     def _save_now(self, steps: InFlight) -> None:
         steps.settle()

@@ -47,7 +47,8 @@ class Plan:
         total = steps(training, "")
         if total < 1:
             raise UserError(
-                f"the run has no whole step of {training.batch_size} clips (an epoch has {examples}): lengthen it in section training"
+                f"the run is shorter than a step of {training.batch_size} clips (an epoch has {examples}): train for longer, as by "
+                "--config.training.epochs, or lower training.batch_size"
             )
         if training.profile_steps and training.profile_steps[1] > total:
             raise UserError(f"training.profile_steps {training.profile_steps} go past the run's {total} steps: choose earlier ones")

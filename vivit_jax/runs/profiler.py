@@ -42,7 +42,7 @@ class Profiler:
             jax.profiler.start_trace(self._directory)
             self._tracing = True
         except Exception as error:
-            console.warn(f"steps are not profiled, training goes on: {type(error).__name__}: {error}")
+            console.warn(f"steps are not profiled, training continues: {type(error).__name__}: {error}")
 
     def stop(self) -> None:
         """Ends and writes the trace, if one was started."""
@@ -53,4 +53,4 @@ class Profiler:
             jax.profiler.stop_trace()
             console.say(f"profile of steps {self._first} to {self._last}: tensorboard --logdir {self._directory}")
         except Exception as error:
-            console.warn(f"the profile is not written, training goes on: {type(error).__name__}: {error}")
+            console.warn(f"the profile is not written, training continues: {type(error).__name__}: {error}")

@@ -46,7 +46,7 @@ def train(
     coordinator: str | None = None,
     processes: int | None = None,
     process: int | None = None,
-    again: str = "the same call goes on",
+    again: str = "the same call resumes",
 ) -> Evaluation | None:
     """Trains, evaluates on the test split and writes the report. With the work directory of an interrupted run, goes on where that was.
 

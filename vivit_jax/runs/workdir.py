@@ -250,7 +250,7 @@ def _of_today(config: Any, path: Path) -> dict:
     try:
         return plain(resolve(config))
     except UserError as error:
-        raise UserError(f"{path} is of a run that this version cannot go on with: {error}; give another --workdir") from None
+        raise UserError(f"{path} is of a run that this version cannot resume: {error}; give another --workdir") from None
 
 
 def _first_start(path: Path) -> str | None:

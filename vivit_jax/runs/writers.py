@@ -66,7 +66,7 @@ class Writers:
             action()
         except Exception as error:
             if name not in self._failed:
-                console.warn(f"metrics do not reach {name}, training goes on: {type(error).__name__}: {error}")
+                console.warn(f"metrics do not reach {name}, training continues: {type(error).__name__}: {error}")
             self._failed.add(name)
 
 

@@ -167,8 +167,8 @@ def _factors(config: OptimizerConfig, params: Tree, model: ModelConfig, trained:
             raise _unmatched("optimizer.multipliers", pattern, params)
         if i not in useful and factor:
             raise UserError(
-                f"optimizer.multipliers {pattern!r} matches only parameters that are not trained: with adapters those are that "
-                "training.lora.full matches, beside the adapters"
+                f"optimizer.multipliers {pattern!r} matches only parameters that are not trained: with LoRA, only the "
+                "adapters and what training.lora.full matches are trained"
             )
     return factors
 
@@ -184,8 +184,8 @@ def _check_adapter(name: str, rule: tuple[str, float]) -> None:
     pattern, factor = rule
     if not factor and name.endswith(ADAPTERS):
         raise UserError(
-            f"optimizer.multipliers {pattern!r} freezes the adapter {name.rpartition('/')[0]}, which would do nothing: what LoRA adapts is "
-            "frozen without it; leave it out, or choose the adapters by training.lora.layers"
+            f"optimizer.multipliers {pattern!r} freezes the adapter {name.rpartition('/')[0]}, which would do nothing: LoRA freezes the "
+            "kernels that it adapts anyway; leave the pattern out, or choose the adapters by training.lora.layers"
         )
 
 

@@ -1,4 +1,4 @@
-"""Puts a model directory onto the Hugging Face hub; `hf://org/name` reads it back (`vivit_jax.weights.hub_cache`).
+"""Puts a model directory on the Hugging Face hub; `hf://org/name` reads it back (`vivit_jax.weights.hub_cache`).
 
 It makes one commit of exactly the directory's files and the card, as `HfApi.upload_folder` would of a folder that held the card too.
 `ModelHubMixin.push_to_hub` would write the weights a second time to a temporary folder, under a class of ours, with a card of its own

@@ -101,7 +101,7 @@ def check_layout(layout: str, source: str | pathlib.Path | None) -> None:
     entry = LAYOUTS[layout]
     if (source is None) != (entry.source is None):
         raise UserError(
-            f"layout {layout} needs a source: {entry.source}" if entry.source else f"layout {layout} has no source, got {source}"
+            f"layout {layout} needs a source: {entry.source}" if entry.source else f"layout {layout} takes no source, got {source}"
         )
 
 

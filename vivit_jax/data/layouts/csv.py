@@ -150,7 +150,7 @@ def _clip(table: Table, line: int, row: Sequence[str], reading: Reading) -> tupl
         hint = csv_hints.of_row(table.columns, row, commas=not table.comma)
         raise UserError(f"{where}: expected {len(table.columns)} columns ({', '.join(table.columns)}), got {len(row)}{hint}")
     if [cell.strip().lower() for cell in row] == [*table.columns]:
-        raise UserError(f"{where}: the header stands here again: remove the line")
+        raise UserError(f"{where}: this line repeats the header: remove it")
     by_name = {column: cell.strip() for column, cell in zip(table.columns, row, strict=True)}
     cells = {what: by_name[name] for what, name in table.taken.items()}
     group = by_name[reading.group.strip().lower()] if reading.group else None

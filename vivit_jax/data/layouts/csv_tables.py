@@ -112,9 +112,7 @@ def table_of(source: pathlib.Path, text: str, reading: Reading) -> Table:
         return table
     later = _later_header(text, reading)
     if later:
-        raise UserError(
-            f"{source} line {later}: the header stands here, below other lines: put it first, or begin each line above it with #"
-        )
+        raise UserError(f"{source} line {later}: the header is here, below other lines: put it first, or begin each line above it with #")
     if len(cells) == 2 and not taken and not heads:
         if reading.group:
             raise UserError(f"{source} has no header, so no column {reading.group} to group by")
@@ -186,7 +184,7 @@ def _check_header(table: Table, line: int, reading: Reading) -> None:
     source, header, taken, heads = table.source, table.columns, table.taken, table.heads
     unknown = next((head for head in heads if head not in header), None)
     if unknown is not None:
-        raise UserError(f"{source} has no column {unknown!r} to be a head: it has {_named(header)}")
+        raise UserError(f"{source} has no column {unknown!r} for a head: it has {_named(header)}")
     unfit = next((head for head in heads if not re.fullmatch(r"[a-z][a-z0-9_]*", head)), None)
     if unfit is not None or len({*heads}) < len(heads) or {*heads} & {*taken.values()}:
         raise UserError(f"--heads must be columns of lower-case letters, digits and _, each once and nothing else, got {', '.join(heads)}")

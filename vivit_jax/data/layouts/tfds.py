@@ -127,7 +127,7 @@ def _version(source: pathlib.Path) -> pathlib.Path:
             return max(found, key=lambda version: [int(part) for part in re.findall(r"\d+", version.name)])
         configs = sorted({info.parents[1].name for info in folder.glob("*/*/dataset_info.json")})
         if configs:
-            raise UserError(f"{folder} has several forms: name one, as in {source}/{configs[0]} (there are {', '.join(configs)})")
+            raise UserError(f"{folder} has several configurations: name one, as in {source}/{configs[0]} (there are {', '.join(configs)})")
     raise UserError(
         f"no data set {source} of TensorFlow Datasets is prepared here or in {data_folder(None)}: give its folder, or make it first by "
         "`tfds build`, which needs TensorFlow"

@@ -188,7 +188,7 @@ def _check_labels(written: Labels, found: Labels) -> None:
     for head, names in written.items():
         if [name.strip() for name in names] != list(found[head]):
             wrong = next((name for name in names if name.strip() not in found[head]), names[0])
-            raise UserError(f"the class names do not come back as they were written, beginning with {wrong!r}: rename the class")
+            raise UserError(f"tfds does not keep the class name {wrong!r} as it is: rename the class")
 
 
 def _builder_class(name: str) -> type:

@@ -140,7 +140,7 @@ def staging(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _explained(error: OSError, target: pathlib.Path, *, kept: bool) -> OSError:
     """The error as one line about the data set: the working folder that it came from is gone when it is read."""
-    goes_on = "; what is done is kept, and the same command then goes on" if kept else ""
+    goes_on = "; what is done is kept, and the same command then resumes" if kept else ""
     return OSError(error.errno, f"{files.explained(error.errno, REMEDIES)}{goes_on}", str(target))
 
 

@@ -81,7 +81,7 @@ class TextRows(RowFile):
             found = read_json(self._record)
             made, self._failed = dict(found["made"]), dict(found["failed"])
         except (OSError, ValueError, KeyError, TypeError):
-            told = f"{self.path} is there already, and {self._record.name} beside it does not say how to go on with it"
+            told = f"{self.path} is there already, and {self._record.name} beside it does not say how to resume it"
             raise UserError(f"{told}: give another --out, or --overwrite to begin anew") from None
         for key in self._made | made:
             if made.get(key) != self._made.get(key):

@@ -85,7 +85,7 @@ def _unfinished(run: RunRecord, metrics: list[dict]) -> str:
     total, done = _steps(run), max((row["step"] for row in metrics), default=0)
     if total is None or done >= total or not metrics:
         return ""
-    return f"The metrics end at step {done} of {total}: the run was interrupted, or goes on."
+    return f"The metrics end at step {done} of {total}: the run was interrupted, or is still running."
 
 
 def _steps(run: RunRecord) -> int | None:

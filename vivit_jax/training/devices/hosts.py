@@ -71,7 +71,7 @@ def _under_open_mpi(environment: Environment) -> bool:
         return False
     if "OMPI_MCA_orte_hnp_uri" not in environment:  # Open MPI 5 no longer says where its processes meet
         raise UserError(
-            f"mpirun started {environment['OMPI_COMM_WORLD_SIZE']} processes and does not say where the first one listens: {FLAGS}"
+            f"mpirun started {environment['OMPI_COMM_WORLD_SIZE']} processes, but does not say where the first one listens: {FLAGS}"
         )
     return True
 
@@ -80,7 +80,7 @@ def _in_kubernetes(environment: Environment) -> bool:
     if "KUBERNETES_SERVICE_HOST" not in environment or "JOB_COMPLETION_INDEX" not in environment:  # a pod, but of no indexed job
         return False
     if importlib.util.find_spec("kubernetes") is None:
-        raise UserError(f"an indexed job of Kubernetes: pip install 'jax[k8s]' to find its other pods, {FLAGS}, or {ALONE}")
+        raise UserError(f"this is an indexed job of Kubernetes: pip install 'jax[k8s]' to find its other pods, {FLAGS}, or {ALONE}")
     return True
 
 
