@@ -10,6 +10,7 @@ from vivit_jax.errors import UserError
 
 # Containers whose table of contents lists every picture.
 LISTING = ("mov", "avi")
+UNKNOWN = 1 << 30  # frames: so many, or more, are written into the header of an AVI whose length is not known yet, as in a pipe
 
 
 class PacketInfo(typing.NamedTuple):
@@ -29,13 +30,17 @@ class PacketInfo(typing.NamedTuple):
 
 
 def promised_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
-    """How many pictures the table of contents lists; 0 if there is none.
+    """How many pictures the table of contents lists; what the header says where there is no such table, or 0 if neither is there.
 
-    The header's own number also counts what an edit list hides, and the empty packets by which AVI repeats a picture.
+    The header's own number also counts what an edit list hides, and the empty packets by which AVI repeats a picture. An AVI has its table
+    at its end: of one that is cut off, FFmpeg lists what it has read so far.
     """
     if not container.format.name.startswith(LISTING):
         return 0
-    return sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries) or stream.frames
+    entries, header = stream.index_entries, _frames_of_header(stream)
+    if container.format.name == "avi" and entries and entries[-1].timestamp + 1 < 0.9 * header:
+        return header
+    return sum(not entry.is_discard and entry.size > 0 for entry in entries) or header
 
 
 def check_complete(
@@ -58,7 +63,7 @@ def check_complete(
     if container.format.name == "gif" and not _ends_as_gif(source):
         yield "no end mark: it may be cut off"
     # An ASF's header tells how long its longest stream is, and FFmpeg believes it only where the file is whole.
-    promised = None if container.format.name == "asf" else _promised_seconds(stream)
+    promised = None if container.format.name == "asf" else _promised_seconds(container, stream)
     ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
     if ends and promised is not None:
         end = float((max(ends) - (stream.start_time or 0)) * stream.time_base)
@@ -77,12 +82,21 @@ def _ends_as_gif(source: Source) -> bool:
         return file.read().rstrip(b"\0").endswith(b";")
 
 
-def _promised_seconds(stream: av.VideoStream) -> float | None:
+def _frames_of_header(stream: av.VideoStream) -> int:
+    """How many frames the header says there are; 0 if it does not."""
+    return stream.frames if stream.frames < UNKNOWN else 0
+
+
+def _promised_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
     """How long the stream is by its header, if that says.
+
+    Of an AVI that is shorter than its header says, FFmpeg tells a duration that it guesses from the size of the file.
 
     Matroska has it as text, such as `00:00:05.280000000`. FFmpeg writes there when the stream ends, and other programs how long it is,
     which differs for one that does not begin at 0.
     """
+    if container.format.name == "avi":
+        return float(_frames_of_header(stream) * stream.time_base) or None
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     parts = stream.metadata.get("DURATION", "").split(":")
