@@ -388,6 +388,8 @@ def test_variable_rate_and_segments(tmp_path):
         ("a.mkv", "libx264", {"g": "10"}, 0.92, "ends early"),
         ("a.webm", "libvpx-vp9", {"cpu-used": "8", "deadline": "realtime"}, 0.92, "ends early"),
         ("a.gif", "gif", {}, 0.6, "no end mark"),
+        ("a.flv", "flv", {}, 0.5, "no end mark"),
+        ("a.wmv", "wmv2", {}, 0.95, "no end mark"),
         ("a.ts", "libx264", {"g": "10"}, None, "a gap of"),
         ("a.mpg", "mpeg2video", {"b": "2000000"}, None, "a gap of"),
     ],
