@@ -4,6 +4,7 @@ Each marker is a row of the table in docs/data.md (`python docs/write_data_table
 """
 
 import io
+import re
 from fractions import Fraction
 
 import av
@@ -127,6 +128,38 @@ def test_an_avi_that_was_cut_is_still_refused(tmp_path):
     (tmp_path / "cut.avi").write_bytes(content[: first + (index - first) * 6 // 10])
     with pytest.raises(UserError, match=r"cut off|frame \d+ is damaged"):
         stored(tmp_path / "cut.avi")
+
+
+def test_an_avi_that_was_cut_between_its_pictures_is_refused_too(tmp_path):
+    path = films.write(tmp_path / "a.avi", films.scene(200), codec="mjpeg", pixels="yuvj420p")
+    content = path.read_bytes()
+    pictures = [match.start() for match in re.finditer(b"00dc", content[: content.rindex(b"idx1")])]
+    path.write_bytes(content[: pictures[110]])  # FFmpeg reads a picture only if another follows
+    with pytest.raises(UserError, match="cut off: 109 of 200 frames"):
+        stored(path)
+    path.write_bytes(content[: pictures[190]])
+    assert stored(path)[2] == ("ends early, at 7.6 s of 8.0 s",)
+
+
+def test_an_avi_that_was_written_into_a_pipe_is_whole(tmp_path):
+    class Pipe(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, part):
+            content.extend(part)
+            return len(part)
+
+    content = bytearray()
+    with av.open(Pipe(), "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for frame in films.scene(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+    (tmp_path / "a.avi").write_bytes(content)
+    kept, rate, changes = stored(tmp_path / "a.avi")
+    assert (len(kept), rate, changes) == (30, 25, ())
 
 
 @pytest.mark.video(property="alternate reference frames (VP8)", prepare="only pictures that are shown", predict=SAME, explain=SAME)
@@ -355,6 +388,8 @@ def test_variable_rate_and_segments(tmp_path):
         ("a.mkv", "libx264", {"g": "10"}, 0.92, "ends early"),
         ("a.webm", "libvpx-vp9", {"cpu-used": "8", "deadline": "realtime"}, 0.92, "ends early"),
         ("a.gif", "gif", {}, 0.6, "no end mark"),
+        ("a.flv", "flv", {}, 0.5, "no end mark"),
+        ("a.wmv", "wmv2", {}, 0.95, "no end mark"),
         ("a.ts", "libx264", {"g": "10"}, None, "a gap of"),
         ("a.mpg", "mpeg2video", {"b": "2000000"}, None, "a gap of"),
     ],
