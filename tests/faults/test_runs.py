@@ -1,7 +1,9 @@
 """What else befalls a training run: another data set, another machine, evaluations that are cut short."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import shades
 import tiny
@@ -16,6 +19,8 @@ import tiny
 from vivit_jax.errors import UserError
 from vivit_jax.runs.manifest import read_facts
 from vivit_jax.runs.train import train
+
+LONG = ("--config.training.steps=1000000", "--config.training.log_every=50", "--config.evaluation.every_steps=1000000")
 
 
 @pytest.mark.fault(
@@ -160,29 +165,9 @@ def test_another_data_set_under_a_run_is_refused(tmp_path, capsys):
 )
 @pytest.mark.slow
 def test_stopped_readers_are_left(tmp_path):
-    import psutil
-
-    data = shades.prepared(tmp_path / "data")
-    config = Path(tiny.__file__).with_name("tiny_config.py")
-    command = [sys.executable, "-m", "vivit_jax", "train", f"--config={config}", f"--workdir={tmp_path / 'run'}"]
-    command += [
-        "--config.data.name=shades",
-        f"--config.data.data_dir={data}",
-        "--config.data.processes=1",
-        "--config.training.batch_size=8",
-    ]
-    command += [
-        "--config.training.batch_size=8",
-        "--config.training.steps=1000000",
-        "--config.training.log_every=50",
-        "--config.evaluation.every_steps=1000000",
-    ]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
-    with (tmp_path / "log").open("w") as log:
-        run = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    try:
-        while "step 50/" not in (tmp_path / "log").read_text():
-            assert run.poll() is None, (tmp_path / "log").read_text()
+    with reading_run(tmp_path, "--config.data.processes=1", *LONG) as (run, log):
+        while "step 50/" not in log.read_text():
+            assert run.poll() is None, log.read_text()
             time.sleep(0.2)
         readers = psutil.Process(run.pid).children(recursive=True)
         assert readers
@@ -190,10 +175,56 @@ def test_stopped_readers_are_left(tmp_path):
             reader.suspend()
         time.sleep(3)
         run.terminate()
-        assert run.wait(60) == 143, (tmp_path / "log").read_text()
-        assert "interrupted after step" in (tmp_path / "log").read_text()
-        assert "vivit_jax train --config" in (tmp_path / "log").read_text().splitlines()[-1]
-        assert not [reader for reader in readers if reader.is_running() and reader.status() != psutil.STATUS_ZOMBIE]
+        assert run.wait(60) == 143, log.read_text()
+        assert "interrupted after step" in log.read_text()
+        assert "vivit_jax train --config" in log.read_text().splitlines()[-1]
+        assert not psutil.wait_procs(readers, timeout=10)[1]
+
+
+@pytest.mark.fault(
+    promise="A run that ends while its reader processes start says so in one line, and leaves no process and no shared memory",
+    provoked="as soon as both readers are there: Ctrl-C, which reaches the whole process group; and weights that are missing, while "
+    "SIGSTOP has stopped the readers",
+    seen="exit code 143, or 2, within a minute; no traceback of a reader, and none of the semaphores that they shared",
+    trials=2,
+)
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["Ctrl-C", "refusal"])
+def test_a_run_that_ends_while_readers_start_leaves_nothing(tmp_path, end):
+    flags = ["--config.init.source=/nowhere"] if end == "refusal" else LONG
+    with reading_run(tmp_path, "--config.data.processes=2", *flags) as (run, log):
+        readers = []
+        while len(readers) < 2:
+            assert run.poll() is None, log.read_text()
+            readers = [child for child in psutil.Process(run.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+        shared = set(re.findall(r"(\d+) +/dev/shm/", Path(f"/proc/{run.pid}/maps").read_text()))  # by inode, as each is renamed
+        assert shared
+        if end == "Ctrl-C":
+            os.killpg(run.pid, signal.SIGINT)
+        else:
+            for reader in readers:
+                reader.suspend()
+        assert run.wait(60) == (143 if end == "Ctrl-C" else 2), log.read_text()
+        assert not psutil.wait_procs(readers, timeout=10)[1]
+        time.sleep(1)  # Python's resource tracker tidies up after them all
+        assert not [entry for entry in os.scandir("/dev/shm") if str(entry.inode()) in shared]
+        told = [line for line in log.read_text().splitlines() if "interrupted" in line or "/nowhere" in line]
+        assert len(told) == 1, log.read_text()
+        assert not re.search("Traceback|leaked", log.read_text()), log.read_text()
+
+
+@contextlib.contextmanager
+def reading_run(tmp_path, *flags):
+    """A run on real files in a process group of its own, and the file with its output."""
+    data, config = shades.prepared(tmp_path / "data"), Path(tiny.__file__).with_name("tiny_config.py")
+    command = [sys.executable, "-m", "vivit_jax", "train", f"--config={config}", f"--workdir={tmp_path / 'run'}"]
+    command += ["--config.data.name=shades", f"--config.data.data_dir={data}", "--config.training.batch_size=8", *flags]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        run = subprocess.Popen(command, stdout=output, stderr=output, env=environment, process_group=0)
+    try:
+        yield run, log
     finally:
         run.kill()
 

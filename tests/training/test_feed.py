@@ -8,7 +8,7 @@ import time
 import pytest
 
 from vivit_jax.errors import UserError
-from vivit_jax.training.feed import read_ahead
+from vivit_jax.training.feed import Feed, read_ahead
 
 
 @pytest.mark.fault(
@@ -37,3 +37,24 @@ def test_a_read_that_never_returns_is_given_up():
 def test_a_command_that_failed_waits_for_no_thread():
     hangs = "import sys, threading; from vivit_jax import process; threading.Thread(target=threading.Event().wait).start(); "
     assert subprocess.run([sys.executable, "-c", hangs + "sys.exit(process.finish(2))"], timeout=60).returncode == 2
+
+
+def test_a_feed_that_is_left_ends_its_readers():
+    class Batches:
+        ends = 0
+
+        def __next__(self):
+            return {"video": 0, "index": 0}
+
+        def get_state(self):
+            return {}
+
+        def close(self):
+            self.ends += 1
+
+    for begun in (False, True):
+        feed = Feed(Batches(), lambda rows: rows, depth=1)
+        if begun:
+            assert next(feed) == ({"video": 0}, "{}")
+        feed.close()
+        assert feed._batches.ends == begun
