@@ -60,7 +60,7 @@ def runs_our_kernels(backend: str, dtype: jnp.dtype) -> bool:
 def _tell_of_lost_kernels() -> None:
     console.warn(
         f"jax {jax.__version__} has no Triton for our kernels, so that XLA computes in their place, with the same results: training is "
-        "4 to 17 % slower than with jax 0.12"
+        "2 to 13 % slower than with jax 0.12"
     )
 
 
