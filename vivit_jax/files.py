@@ -40,6 +40,20 @@ def is_url(path: str | os.PathLike) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)) is not None
 
 
+def at_home(path: str | os.PathLike, option: str = "") -> pathlib.Path:
+    """A path with `~` read as the home folder; where something lies at the path as it is written, that is meant.
+
+    Raises:
+      UserError: if no home folder is known for it, naming the option: else a local folder `~` would be made.
+    """
+    path = pathlib.Path(path)
+    try:
+        return path if os.path.lexists(path) else path.expanduser()
+    except RuntimeError:
+        by = f" by {option}" if option else ""
+        raise UserError(f"{str(path)!r} cannot be used, as no home folder is known for it: give the whole path{by}") from None
+
+
 def check_utf8(path: str | os.PathLike, option: str) -> None:
     """Refuses a path that is not UTF-8, which the C++ libraries that write there do not take; they would tell only after the work is done.
 

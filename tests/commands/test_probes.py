@@ -15,11 +15,13 @@ from sklearn.preprocessing import StandardScaler
 from toys import CONFIG, LABELS, PREPROCESS, random_variables, random_video
 
 import vivit_jax
+from vivit_jax.config import base_config, resolve
 from vivit_jax.data.dataset import open_dataset
 from vivit_jax.data.preparation import builder, listing
 from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.data.sampling import views_of_video
 from vivit_jax.data.video.reader import encode
+from vivit_jax.errors import UserError
 from vivit_jax.inference.split_pass import SplitPass
 from vivit_jax.models.probe.attentive import AttentivePool
 from vivit_jax.models.vivit.model import ViViT
@@ -417,3 +419,9 @@ def test_a_run_begins_with_a_fitted_head_and_resumes_to_the_same_bits(vivit, hea
     assert code == 0, err
     assert "before the first step" not in out, "nothing is fitted again"
     assert (tmp_path / "moved" / "model" / "model.safetensors").read_bytes() == whole
+
+
+def test_a_probe_of_nothing_is_refused():
+    for make in (lambda: vivit_jax.create_model(family="probe"), lambda: resolve(base_config("probe"))):
+        with pytest.raises(UserError, match=r"model\.backbone must be a model's config .*got \{\}"):
+            make()

@@ -19,7 +19,7 @@ from vivit_jax.errors import UserError
 from vivit_jax.files import read_list
 from vivit_jax.inference.label_spaces import _read
 from vivit_jax.runs.workdir import Workdir
-from vivit_jax.weights import save_pretrained
+from vivit_jax.weights import from_pretrained, save_pretrained
 
 ROOT = HERE.parents[1]
 
@@ -329,3 +329,27 @@ def test_a_file_in_the_place_of_a_folder_is_refused_before_the_work(tmp_path, ca
     (tmp_path / "out").write_text("mine")
     assert "out is a file" in refused(capsys, "compare", "none", "none2", "--out", tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", WRITES)
+def test_a_home_that_nobody_has_is_refused(command, tmp_path, monkeypatch, capsys):
+    """A folder of that very name would be made in this one."""
+    monkeypatch.chdir(tmp_path)
+    argv = [word.replace("OUT", "~no-one/out") for word in WRITES[command]]
+    assert "no home folder is known" in refused(capsys, command, *argv)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_at_home_means_the_same_where_a_model_is_written_and_read(model, tmp_path, monkeypatch):
+    home, here = tmp_path / "home", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    save_pretrained("~/models/one", SQUARE, random_variables(SQUARE), PREPROCESS, LABELS)
+    assert from_pretrained("~/models/one").labels == LABELS
+    assert Workdir("~/run").path == home / "run"
+    assert (home / "models" / "one" / "config.json").is_file()
+    assert not list(here.iterdir())
+    for use in (from_pretrained, Workdir):
+        with pytest.raises(UserError, match="no home folder is known"):
+            use("~no-one/models/one")

@@ -194,6 +194,9 @@ def test_a_wrong_video_is_refused_with_what_was_expected(video, message):
     ("options", "message"),
     [
         ({"siz": "B"}, "did you mean 'size'"),
+        ({"num_classes": {"a/b": 3}}, "by a text without /, got 'a/b'"),  # would be two parts of a parameter's path
+        ({"num_classes": {"verb": 3, "": 4}}, "by a text without /, got ''"),  # could be saved, and not be loaded
+        ({"num_classes": {1: 3}}, "by a text without /, got 1"),  # would be '1' once saved
         ({"factorisation": "factorized_encoder"}, "did you mean 'factorised_encoder'"),
         ({"clip": (7, 12, 18)}, r"\(7, 12, 18\) is not divisible by model.tubelet \(2, 4, 6\) along t"),
         ({"num_heads": 5}, "hidden_size 24 is not divisible by model.num_heads 5"),

@@ -10,7 +10,7 @@ from vivit_jax import console
 from vivit_jax.atomic import check_place
 from vivit_jax.data import times
 from vivit_jax.errors import UserError
-from vivit_jax.files import is_url
+from vivit_jax.files import at_home, is_url
 from vivit_jax.places import MODEL, kind_of, part_of
 from vivit_jax.preprocess import Views
 
@@ -126,13 +126,15 @@ def output(text: str) -> pathlib.Path:
     """A file or folder to write, refused before the work that it is to hold is done.
 
     Raises:
-      argparse.ArgumentTypeError: for a URL, or a place that cannot be written to.
+      argparse.ArgumentTypeError: for a URL, `~` where no home folder is known, or a place that cannot be written to.
     """
     if is_url(text):
         raise argparse.ArgumentTypeError(f"{text} is a URL, and files are written into folders: mount the bucket, and give its folder")
-    path = pathlib.Path(text)
     try:
+        path = at_home(text)
         check_place(path)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{error.filename} cannot be written to: {error.strerror}") from None
     return path

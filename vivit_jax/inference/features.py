@@ -14,6 +14,7 @@ from vivit_jax.data.config import DataConfig
 from vivit_jax.data.dataset import VideoDataset, ensure_dataset
 from vivit_jax.data.video.container import LIMITS
 from vivit_jax.errors import UserError
+from vivit_jax.files import at_home
 from vivit_jax.heads import Labels, by_head
 from vivit_jax.inference.backbones import MEAN, feature_model
 from vivit_jax.inference.finite import check_outputs, not_finite
@@ -71,7 +72,7 @@ class Features:
 
     def save(self, path: Path) -> None:
         """Writes a `.npz`, whole or not at all; `numpy.load` reads it without pickle. Equal features give equal bytes."""
-        path, contents = pathlib.Path(path), io.BytesIO()
+        path, contents = at_home(path), io.BytesIO()
         np.savez(contents, **self.to_arrays())
         write_output(path, contents.getvalue())
 

@@ -41,10 +41,13 @@ class BaseConfig:
         object.__setattr__(self, field, value)
 
     def _check_heads(self) -> None:
-        """Refuses a head without classes, and heads by name without a name. Makes heads by name immutable."""
+        """Refuses a head without classes, and heads by name without one that can be stored. Makes heads by name immutable."""
         if isinstance(self.num_classes, Mapping):
             if not self.num_classes:
                 raise UserError("model.num_classes must name a head, or be None for a model without one, got {}")
+            for name in self.num_classes:
+                if not isinstance(name, str) or not name or "/" in name:  # it becomes a part of a parameter's path, and a key of JSON
+                    raise UserError(f"model.num_classes must name each head by a text without /, got {name!r}")
             self._set("num_classes", FrozenDict(self.num_classes))
         for name, count in self.heads.items():
             check_positive(f"num_classes{f'.{name}' if name else ''}", count)

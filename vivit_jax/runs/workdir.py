@@ -18,7 +18,7 @@ from vivit_jax import console, places
 from vivit_jax.atomic import write_atomically
 from vivit_jax.config import Experiment, resolve
 from vivit_jax.errors import UserError
-from vivit_jax.files import check_utf8, first_free, is_url, lock, read_json, real_path, sealed, writing
+from vivit_jax.files import at_home, check_utf8, first_free, is_url, lock, read_json, real_path, sealed, writing
 from vivit_jax.runs.manifest import manifest_path, mark_path, read_facts
 from vivit_jax.runs.record import EVALUATION, METRICS, REPORT
 from vivit_jax.runs.same_run import check_same_run, plain
@@ -48,7 +48,7 @@ class Workdir:
       path: the directory; made if it does not exist.
 
     Raises:
-      UserError: if it cannot be written to, another run uses it, or it is a URL.
+      UserError: if it cannot be written to, another run uses it, or it is a URL, or `~` where no home folder is known.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -57,7 +57,7 @@ class Workdir:
                 f"--workdir {path}: a run needs a folder that this machine has mounted, since it locks and renames files, and a "
                 "URL is none: give a local path, or mount the bucket (gcsfuse, mount-s3) and give that path"
             )
-        self.path = Path(path).absolute()
+        self.path = at_home(path, "--workdir").absolute()
         check_utf8(self.path, "--workdir")
         if places.kind_of(self.path) in (places.MODEL, places.DATA_SET):
             raise UserError(f"--workdir {path} cannot hold a run: {places.described(self.path)}; give a new folder")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from vivit_jax import extras
 from vivit_jax.atomic import appearing, refuse_mount_point
 from vivit_jax.errors import UserError
-from vivit_jax.files import check_utf8, is_url, real_path
+from vivit_jax.files import at_home, check_utf8, is_url, real_path
 from vivit_jax.weights.model_dir import Pretrained
 from vivit_jax.weights.resnet3d.export import export_torchvision
 from vivit_jax.weights.stablehlo import export_stablehlo
@@ -37,6 +37,7 @@ def export(pretrained: Pretrained, to: str, out: pathlib.Path, *, batch: int | N
     """
     if is_url(out):
         raise UserError(f"{out} is a URL: give a local path")
+    out = at_home(out)
     if to == "onnx":
         check_utf8(real_path(out), "OUT")
     if batch is not None and to != "onnx":

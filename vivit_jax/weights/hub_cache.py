@@ -5,6 +5,7 @@ import pathlib
 import re
 
 from vivit_jax.errors import UserError
+from vivit_jax.files import at_home
 from vivit_jax.weights.model_json import CONFIG, PREPROCESS
 from vivit_jax.weights.tensor_files import first_line
 from vivit_jax.weights.tensors import DIRECTORY_FILES, shard_map
@@ -20,7 +21,7 @@ def local_path(source: str | os.PathLike) -> pathlib.Path:
     """The source on this machine; `hf://org/name@revision` is taken from the hub's cache, or fetched into it."""
     source = os.fspath(source)
     if not source.startswith(HUB):
-        return pathlib.Path(source).expanduser()
+        return at_home(source)
     match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", source.removeprefix(HUB))
     if match is None:
         raise UserError(f"{source} must be hf://organisation/name or hf://organisation/name@revision")

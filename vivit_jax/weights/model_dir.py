@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from vivit_jax.atomic import exchange, folder_beside, refuse_mount_point, sync, write_json
 from vivit_jax.errors import UserError
-from vivit_jax.files import is_url, real_path, sha256
+from vivit_jax.files import at_home, is_url, real_path, sha256
 from vivit_jax.heads import Labels
 from vivit_jax.models.families import ModelConfig, build, family_of
 from vivit_jax.preprocess import Preprocess
@@ -118,7 +118,7 @@ def save_pretrained(
       UserError: if the parameters or the labels are not the model's, if `provenance` is no JSON object, or if something else lies at
         `path`.
     """
-    given = path = pathlib.Path(path)
+    given = path = at_home(path)
     flat = {name: np.ascontiguousarray(leaf, dtype=np.float32) for name, leaf in flatten_variables(variables).items()}
     check_parameters({name: leaf.shape for name, leaf in flat.items()}, variable_shapes(model_config), "variables")
     for name, leaf in flat.items():

@@ -21,7 +21,7 @@ from vivit_jax.data.manifest import HASHES, MANIFEST, SHARD
 from vivit_jax.data.preparation_report import REPORT
 from vivit_jax.data.stored import FEATURES, INFO
 from vivit_jax.errors import UserError
-from vivit_jax.files import check_utf8, is_url, lock, real_path
+from vivit_jax.files import at_home, check_utf8, is_url, lock, real_path
 
 MISSING = "missing.csv"  # the clips that are listed but whose videos were not found
 CLIPS = "clips.csv"  # every clip with its origin, or why it was refused
@@ -49,10 +49,7 @@ def local_folder(folder: str | pathlib.Path, option: str = "--data_dir") -> path
     if is_url(folder):
         raise UserError(f"{folder} is a URL, and data sets lie in folders: mount the bucket, or copy it, and give its folder by {option}")
     check_utf8(folder, option)
-    try:
-        return pathlib.Path(folder).expanduser()
-    except RuntimeError:
-        raise UserError(f"{str(folder)!r} cannot be read, as no home folder is known: give the whole path by {option}") from None
+    return at_home(folder, option)
 
 
 def aside(target: pathlib.Path) -> pathlib.Path:

@@ -42,7 +42,7 @@ class ProbeConfig(BaseConfig):
 
     family: ClassVar[str] = "probe"
 
-    backbone: Mapping[str, Any]
+    backbone: Mapping[str, Any] = FrozenDict()  # refused: there is no default backbone
     num_classes: int | Mapping[str, int] | None = None
     kind: str = "knn"  # the only kind that older versions wrote
     time: tuple[str, ...] = ("mean",)
@@ -58,7 +58,8 @@ class ProbeConfig(BaseConfig):
 
     def __post_init__(self) -> None:
         if not isinstance(self.backbone, Mapping) or not isinstance(self.backbone.get("family"), str):
-            raise UserError(f"model.backbone must be a model's config with its family, got {self.backbone!r}")
+            got = dict(self.backbone) if isinstance(self.backbone, Mapping) else self.backbone
+            raise UserError(f"model.backbone must be a model's config with its family (`vivit probe` makes one), got {got!r}")
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in self.backbone.items()}
         self._set("backbone", FrozenDict(plain))
         if plain["family"] == self.family or self.model.num_classes is not None:

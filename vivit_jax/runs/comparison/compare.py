@@ -9,7 +9,7 @@ from vivit_jax.analysis.environment import environment
 from vivit_jax.console import warn
 from vivit_jax.data.dataset import VideoDataset, open_dataset
 from vivit_jax.errors import UserError, check_whole
-from vivit_jax.files import real_path
+from vivit_jax.files import at_home, real_path
 from vivit_jax.preprocess import Views
 from vivit_jax.runs.comparison.alignment import align
 from vivit_jax.runs.comparison.contenders import Contender, open_contenders
@@ -73,8 +73,9 @@ def compare(
     Raises:
       UserError: for fewer than two runs, a wrong argument, or runs that were not evaluated on the same videos with the same labels.
     """
-    paths, first = _with_baseline([pathlib.Path(run) for run in runs], None if baseline is None else pathlib.Path(baseline))
-    _check(paths, resamples, seed, batch_size, None if out is None else pathlib.Path(out))
+    paths, first = _with_baseline([at_home(run) for run in runs], None if baseline is None else at_home(baseline))
+    out = None if out is None else at_home(out)
+    _check(paths, resamples, seed, batch_size, out)
     contenders = open_contenders(paths, split, views)
     predictions = align(contenders)
     dataset = _dataset(contenders, data_dir)
@@ -98,7 +99,7 @@ def compare(
         batch_size=batch_size,
     )
     if out is not None:
-        write_comparison(comparison, pathlib.Path(out), dataset)
+        write_comparison(comparison, out, dataset)
     return comparison
 
 
