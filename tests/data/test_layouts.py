@@ -307,11 +307,6 @@ def test_csv_with_paths_and_labels_exchanged_says_so(folder):
     refused("csv", listing(folder, "path,label\nrun,train/run/a.mp4\nsit,train/run/b.mp4\n"), "exchange the columns of paths and labels")
 
 
-def test_csv_warns_of_a_split_that_is_probably_misspelt(folder):
-    found = read_layout("csv", listing(folder, "path,label,split\ntrain/run/a.mp4,run,train\ntrain/sit/c.mp4,run,validaton\n"))
-    assert any("warning: split validaton is stored under that name: if val is meant" in remark for remark in found.remarks)
-
-
 def test_a_header_without_a_label_is_not_taken_for_a_video(folder):
     refused(
         "csv", listing(folder, "path,lable\nx.mp4,a\n"), "line 1: a header must name path .or file. and label .or labels., got path, lable"

@@ -90,7 +90,7 @@ def test_a_first_process_that_never_answers_is_an_error_in_one_line(monkeypatch,
     monkeypatch.setattr(hosts, "SILENCE", 0.1)
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(UserError, match=rf"no process answers at localhost:{port} \(Connection refused\): start the one of --process=0"):
+    with pytest.raises(UserError, match=rf"no process answers at localhost:{port} \(Connection refused\): start --process=0 there"):
         hosts.join(f"localhost:{port}", 2, 1)
     assert f"waiting for --process=0 at localhost:{port}" in capsys.readouterr().out
 

@@ -1,6 +1,5 @@
 """One reading of the names of splits: `val`, `valid`, `validation` and `dev` are the same one, in every layout, config and command."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 
@@ -23,16 +22,6 @@ def canonical(name: str) -> str:
     ('val', 'holdout')
     """
     return _CANONICAL.get(name.strip().lower(), name.strip())
-
-
-def misspelt(name: str) -> str | None:
-    """The usual split of which `name` is probably a misspelling, None where it is a usual name itself or like none.
-
-    >>> misspelt("validaton"), misspelt("dev"), misspelt("holdout")
-    ('val', None, None)
-    """
-    nearest = difflib.get_close_matches(name.strip().lower(), _CANONICAL, n=1, cutoff=0.75)
-    return _CANONICAL[nearest[0]] if nearest and canonical(name) not in USUAL else None
 
 
 def check_name(name: str) -> None:

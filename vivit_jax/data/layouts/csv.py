@@ -23,7 +23,7 @@ from vivit_jax.data.layouts.base import (
 from vivit_jax.data.layouts.checks import groups_in_several_splits
 from vivit_jax.data.layouts.csv_tables import BY_FRAMES, DOCUMENTED, Table, table_of, text_of
 from vivit_jax.data.layouts.published import UNSCORED
-from vivit_jax.data.splits import canonical, misspelt
+from vivit_jax.data.splits import canonical
 from vivit_jax.data.times import plain_number, seconds
 from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
@@ -107,8 +107,6 @@ def _remarks(table: Table, reading: Reading) -> Iterator[str]:
         for name in dict.fromkeys(row[position].strip() for _, row in table.rows):
             if canonical(name) != name:
                 yield f"split {name} is stored as {canonical(name)}"
-            elif meant := misspelt(name):
-                yield f"warning: split {name} is stored under that name: if {meant} is meant, correct the list"
 
 
 def _clips(table: Table, reading: Reading) -> list[Clip]:

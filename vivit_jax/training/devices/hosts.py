@@ -127,7 +127,7 @@ def _wait_for(host: str, port: int) -> None:
             waited = time.monotonic() - began
             if waited > PATIENCE:
                 raise UserError(
-                    f"no process answers at {host}:{port} ({in_one_line(error)}): start the one of --process=0 there, and let its port be reached"
+                    f"no process answers at {host}:{port} ({in_one_line(error)}): start --process=0 there, and open its port"
                 ) from None
             if waited > SILENCE and not told:
                 console.say(f"waiting for --process=0 at {host}:{port} ({in_one_line(error)}) ...")
