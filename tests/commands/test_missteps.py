@@ -105,6 +105,15 @@ def test_a_folder_of_weights_under_another_name_points_to_the_file(vivit, tmp_pa
     assert (code, err) == (2, f"vivit: {tmp_path} holds no weights: name a file in it, such as {tmp_path}/vit_b16.npz\n")
 
 
+def test_a_key_given_as_an_option_is_told(vivit, tmp_path):
+    for option, meant in (
+        ("--epochs=3", "--config.training.epochs?"),
+        ("--batch_size", "--config.training.batch_size or --config.evaluation."),
+    ):
+        code, _, err = vivit("train", "--config=configs/small_data.py", f"--workdir={tmp_path}/x", option)
+        assert (code, f"did you mean {meant}" in err) == (2, True)
+
+
 @pytest.mark.parametrize("kind", ["model", "data"])
 def test_no_run_begins_in_a_model_directory_or_a_data_set(vivit, model_dir, data_dir, kind):
     folder = pathlib.Path(model_dir if kind == "model" else f"{data_dir}/toys")
