@@ -60,7 +60,7 @@ def tell(run: Run, loop: Loop, origin: Sequence[ReportLine]) -> None:
     console.say(f"each device holds {_bytes(loop.state)}, plus what a step computes")
     if mesh is not None and mesh.size > 1:
         _tell_placement(loop.state, mesh)
-    console.say(f"weights from {experiment.init.source}" if experiment.init.source else "random weights: init.source is not set")
+    console.say(f"weights from {experiment.init.source}" if experiment.init.source else "first weights are random: init.source is not set")
     for group in origin if experiment.init.source else ():
         console.say(f"  {group.name}: {f'{group.source}: ' if group.name == '(config)' else ''}{group.done}")
 
