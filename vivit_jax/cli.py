@@ -284,7 +284,14 @@ class _Parser(argparse.ArgumentParser):
             return f": for a file whose name begins with -, write ./{first}"
         if "--config" in options and first.partition(":")[0].endswith(".py"):
             return f": did you mean --config={first.removeprefix('config=')}?"
-        nearest = difflib.get_close_matches(first.split("=")[0], options, n=1)
+        name = first.split("=")[0]
+        if "--config" in options:
+            from vivit_jax.keys import experiment_keys  # not at the top: every command would wait for it
+
+            keys = [key.name for key in experiment_keys() if key.name.rpartition(".")[2] == name.lstrip("-")]
+            if keys:
+                return f": did you mean {' or '.join(f'--config.{key}' for key in keys)}?"
+        nearest = difflib.get_close_matches(name, options, n=1)
         return f": did you mean {nearest[0]}?" if nearest else ""
 
 

@@ -49,8 +49,9 @@ def _check_path(path: pathlib.Path) -> None:
     """Refuses what is no file of Python."""
     if not path.exists():
         beside = path.parent if path.parent.is_dir() else pathlib.Path()
-        nearest = difflib.get_close_matches(path.name, [file.name for file in beside.glob("*.py")], n=1)
-        hint = f"; there is {beside / nearest[0]}" if nearest else ""
+        files = {file.stem: file for folder in (pathlib.Path("configs"), beside) for file in folder.glob("*.py")}
+        nearest = difflib.get_close_matches(path.stem, files, n=1)
+        hint = f"; there is {files[nearest[0]]}" if nearest else "; the recipes are in configs/ of a clone of the repository"
         raise UserError(f"config {path} does not exist (looked for in {pathlib.Path.cwd()}){hint}")
     if not path.is_file():
         raise UserError(f"config {path} is a folder, not a .py file: {described(path) or 'give a file, such as configs/video_folder.py'}")

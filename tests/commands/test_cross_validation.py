@@ -52,6 +52,7 @@ def test_each_fold_is_a_run_and_all_of_them_one_table(people, tmp_path, capfd):
     workdir = tmp_path / "runs"
     assert main(command(workdir, people, "--folds", "2", "--group", "group", "--fold_seed", "3")) == 0
     out = capfd.readouterr().out
+    assert "trained on as well" not in out
     result = json.loads((workdir / "folds.json").read_text())
     videos = []
     for run in result["runs"]:

@@ -36,6 +36,12 @@ def test_a_data_set_that_is_not_there_points_to_data_dir(vivit, data_dir):
     assert "there are several, tools, toys, toys_in_another_order; make one with `vivit prepare`, or give its --data_dir" in err
 
 
+def test_a_data_set_given_as_the_folder_of_data_sets_is_told(vivit, data_dir):
+    code, _, err = vivit("inspect", "--name", "toys", "--data_dir", f"{data_dir}/toys")
+    assert code == 2
+    assert f"which is a data set itself: the folder of data sets is {data_dir}" in err
+
+
 def test_top5_of_three_classes_is_not_printed(vivit, model_dir, data_dir, tmp_path):
     code, out, _ = vivit(
         "evaluate", "--model", model_dir, "--name", "toys", "--data_dir", data_dir, "--views", "1x1", "--out", tmp_path / "s.json"
@@ -99,6 +105,15 @@ def test_a_folder_of_weights_under_another_name_points_to_the_file(vivit, tmp_pa
     assert (code, err) == (2, f"vivit: {tmp_path} holds no weights: name a file in it, such as {tmp_path}/vit_b16.npz\n")
 
 
+def test_a_key_given_as_an_option_is_told(vivit, tmp_path):
+    for option, meant in (
+        ("--epochs=3", "--config.training.epochs?"),
+        ("--batch_size", "--config.training.batch_size or --config.evaluation."),
+    ):
+        code, _, err = vivit("train", "--config=configs/small_data.py", f"--workdir={tmp_path}/x", option)
+        assert (code, f"did you mean {meant}" in err) == (2, True)
+
+
 @pytest.mark.parametrize("kind", ["model", "data"])
 def test_no_run_begins_in_a_model_directory_or_a_data_set(vivit, model_dir, data_dir, kind):
     folder = pathlib.Path(model_dir if kind == "model" else f"{data_dir}/toys")
@@ -115,6 +130,8 @@ def test_a_config_that_is_no_python_file_is_one_line(vivit, workdir, videos, tmp
         (videos[0], "is not a .py file"),
         (workdir, "is a folder, not a .py file: it is the work directory of a run"),
         ("configs/smal_data.py", "does not exist (looked for in .*); there is configs/small_data.py"),
+        ("small_data.py", "does not exist (looked for in .*); there is configs/small_data.py"),
+        ("elsewhere/other.py", "the recipes are in configs/ of a clone of the repository"),
     ):
         commands = [("train", f"--config={path}", f"--workdir={tmp_path}/x"), ("bench", f"--config={path}", "--mode", "data")]
         for command in commands + ([] if path == workdir else [("inspect", path)]):

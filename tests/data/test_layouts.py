@@ -287,6 +287,26 @@ def test_videos_in_a_folder_inside_a_class_are_not_left_out(folder, contents):
     refused("folder", folder, "a folder of videos inside a class; move them up into run")
 
 
+def test_a_source_named_one_folder_too_high_or_too_low_is_told_from_nested_videos(folder):
+    """Moving the videos up would make one class of all."""
+    shares = Shares({"train": 50, "test": 50})
+    unpacked = folder.parent / "unpacked"
+    unpacked.mkdir()
+    (folder / "train").rename(unpacked / "clips")
+    with pytest.raises(
+        UserError, match=r"expected the videos of a class, found the folders run, sit; if these are the classes, .*/clips is the"
+    ):
+        read_layout("folder", unpacked, None, shares)
+    (unpacked / "clips").rename(folder / "train")
+    (folder / "tset").mkdir()
+    with pytest.raises(UserError, match="has the splits test, train, val already: leave --split out"):
+        read_layout("folder", folder, None, shares)
+
+
+def test_csv_with_paths_and_labels_exchanged_says_so(folder):
+    refused("csv", listing(folder, "path,label\nrun,train/run/a.mp4\nsit,train/run/b.mp4\n"), "exchange the columns of paths and labels")
+
+
 def test_a_header_without_a_label_is_not_taken_for_a_video(folder):
     refused(
         "csv", listing(folder, "path,lable\nx.mp4,a\n"), "line 1: a header must name path .or file. and label .or labels., got path, lable"

@@ -7,6 +7,7 @@ command that is gone. The blocks of README.md have a test of their own, and thos
 import csv
 import dataclasses
 import fnmatch
+import itertools
 import pathlib
 import re
 import shlex
@@ -120,6 +121,12 @@ def film(root):
 
 def my_videos(root):
     small_sets.folder(root / "my_videos")
+
+
+def volumes(root):
+    """Seven of each of two classes, of the size that the page's block writes."""
+    for number, label in itertools.product(range(1, 8), ("normal", "nodule")):
+        small_sets.video(root / f"my_volumes/{label}/{number:03d}.mp4", seed=2 * number + (label == "normal"), frames=28)
 
 
 def kinetics(root):
@@ -285,6 +292,7 @@ RUN = {
         {"python train.py --config=configs/vivit_kinetics400.py": f"{ON_EIGHT} --config.init.source=None"},
         environment=ON_EIGHT_DEVICES,
     ),
+    "docs/volumes.md": Page((volumes,), ("runs/volumes/report.html",), {"python train.py": f"{SHORT} --config.model.num_layers=1"}),
     "docs/troubleshooting.md": Page((prepared,), ("clips.png",)),
     "docs/weights.md": Page(
         (image_vit("vit_b16.npz"), scenic_checkpoint("checkpoint_200000"), names_of_kinetics, x3d_of_torch, prepared, runs("clips")),

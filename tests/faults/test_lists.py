@@ -303,6 +303,8 @@ def test_a_set_without_train_and_splits_that_are_misspelt_are_remarked(listed):
     assert "warning: there is no split train to learn from, only val, test" in listed(LIST.replace("train", "val")).remarks
     found = listed(LIST.replace("test", "tset") + "d.mp4,run,holdout\n")
     assert [remark for remark in found.remarks if "split" in remark] == ["warning: split tset is one of its own: is test meant?"]
+    found = listed(LIST.replace("test", "validaton"))
+    assert "warning: split validaton is one of its own: is val meant?" in found.remarks
 
 
 def test_copies_with_other_labels_are_warned_of_and_links_to_one_file_refused(listed, tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 
@@ -69,6 +70,29 @@ def test_others_that_cannot_be_found_are_an_error_not_a_run_alone(monkeypatch, e
 def test_flags_go_together(flags):
     with pytest.raises(UserError, match="--coordinator, --processes and --process go together"):
         hosts.join(*flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("host0", 2, 0), "--coordinator must be HOST:PORT of the first process, such as host0:1234, got host0"),
+        (("host0:port", 2, 1), "must be HOST:PORT"),
+        (("host0:1234", 2, 2), "--process counts from 0 and must be below --processes=2, got 2"),
+    ],
+)
+def test_flags_that_cannot_be_right_are_refused_before_anything_is_joined(flags, told):
+    with pytest.raises(UserError, match=told):
+        hosts.join(*flags)
+
+
+def test_a_first_process_that_never_answers_is_an_error_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(hosts, "PATIENCE", 0.8)
+    monkeypatch.setattr(hosts, "SILENCE", 0.1)
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(UserError, match=rf"no process answers at localhost:{port} \(Connection refused\): start --process=0 there"):
+        hosts.join(f"localhost:{port}", 2, 1)
+    assert f"waiting for --process=0 at localhost:{port}" in capsys.readouterr().out
 
 
 def test_one_process_by_flag_joins_nobody(monkeypatch):

@@ -59,8 +59,8 @@ def run(arguments: argparse.Namespace) -> None:
         video = encode(overlay(arguments.video, explanation, pretrained.preprocess), frame_rate(arguments.video, explanation))
     write_output(out, video)
     relevance = explanation.relevance
-    where = f" from {clock(part[0])} to {clock(part[1])}" if part else ""
-    console.say(f"{explanation.label}: {explanation.probability:.1%}{where}", style="bold")
+    where = f"from {clock(part[0])} to {clock(part[1])}" if part else "in the clip in the middle of the video"
+    console.say(f"{explanation.label}: {explanation.probability:.1%} {where}", style="bold")
     console.say(
         f"log-odds {relevance.score:+.3f}, and {relevance.blank:+.3f} for a blank clip; the tokens explain "
         f"{relevance.tokens.sum():+.3f} of the difference, {explanation.rise:+.3f}"

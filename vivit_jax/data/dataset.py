@@ -182,6 +182,8 @@ def open_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> Video
         _check_not_damaged(folder / name)
         if not folder.is_dir():
             raise UserError(f"no data set {name!r} in {folder}: there is no such folder; --data_dir is that of `vivit prepare`")
+        if data_set_versions(folder):
+            raise UserError(f"no data set {name!r} in {folder}, which is a data set itself: the folder of data sets is {folder.parent}")
         present = sorted(path.name for path in folder.glob("[a-z]*") if data_set_versions(path))
         raise UserError(
             f"no data set {name!r} in {folder}: there {_there_is(present)}; make one with `vivit prepare`, "

@@ -173,7 +173,7 @@ def _head(pretrained: Pretrained, label: str | None) -> tuple[str, tuple[str, ..
     """The head that has the class, and the names of its classes."""
     labels = by_head(pretrained.labels)
     if not pretrained.model.config.heads:
-        raise UserError("the model has no head (num_classes is not set), so it has no class to explain: give a model with a trained head")
+        raise UserError("the model has no head (num_classes is not set), so it has no class to explain: fit one by `vivit probe`")
     heads = [(head, tuple(names)) for head, names in labels.items() if label is None or label in names]
     if not heads:
         raise unknown_name("--label", label, sorted(set().union(*labels.values())))

@@ -85,7 +85,7 @@ def outputs_of(pretrained: Pretrained, videos: Sequence[Path], *, views: Views, 
 def check_head(pretrained: Pretrained) -> None:
     """Raises `UserError` for a model that has no classes to predict."""
     if not pretrained.model.config.heads:
-        raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: give a model with a trained head")
+        raise UserError("the model has no head (num_classes is not set), so it has no classes to predict: fit one by `vivit probe`")
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

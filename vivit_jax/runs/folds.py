@@ -110,8 +110,7 @@ def train_folds(experiment: Experiment, workdir: str | os.PathLike, plan: FoldPl
 
 def _sizes(experiment: Experiment, plan: FoldPlan) -> list[dict[str, int]]:
     """The numbers of clips of each fold by split, from the data set, once it is known that the experiment can work on it."""
-    whole = dataclasses.replace(experiment.data, train_split="all", val_split="all" if plan.validate else None, test_split="all")
-    dataset = checked_dataset(dataclasses.replace(experiment, data=whole), make_executor(experiment.parallel))
+    dataset = checked_dataset(plan.applied_to(experiment, 1), make_executor(experiment.parallel))
     splits = [plan.splits(number) for number in range(1, plan.count + 1)]
     return [{split: len(dataset.source(name)) for split, name in of_fold.items() if name} for of_fold in splits]
 

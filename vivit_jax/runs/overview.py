@@ -60,10 +60,9 @@ def tell(run: Run, loop: Loop, origin: Sequence[ReportLine]) -> None:
     console.say(f"each device holds {_bytes(loop.state)}, plus what a step computes")
     if mesh is not None and mesh.size > 1:
         _tell_placement(loop.state, mesh)
-    if experiment.init.source is not None:
-        console.say(f"weights from {experiment.init.source}")
-        for group in origin:
-            console.say(f"  {group.name}: {group.done}")
+    console.say(f"weights from {experiment.init.source}" if experiment.init.source else "first weights are random: init.source is not set")
+    for group in origin if experiment.init.source else ():
+        console.say(f"  {group.name}: {f'{group.source}: ' if group.name == '(config)' else ''}{group.done}")
 
 
 def _of_other_data(experiment: Experiment) -> str:

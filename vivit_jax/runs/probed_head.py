@@ -41,6 +41,8 @@ def with_probed_head(experiment: Experiment, dataset: VideoDataset, variables: A
             "init.head=probe is for one process: make a model with `vivit probe`, and start from it with init.source and init.head=keep"
         )
     check_linear_heads(experiment.model)
+    if experiment.init.source is None:
+        console.warn("init.head=probe fits a head to the features of random weights: init.source names no pretrained model")
     data, parallel = experiment.data, experiment.parallel
     backbone = Pretrained(build(experiment.model), variables, experiment.preprocess, dataset.labels)
     options = {"data": data, "parallel": parallel, "batch_size": experiment.evaluation.batch_size or experiment.training.batch_size}

@@ -57,7 +57,7 @@ def load_models(sources: list[str]) -> list[ServedModel]:
     for source, name in zip(sources, names_of(sources), strict=True):
         pretrained = from_pretrained(source)
         if not pretrained.model.config.heads:
-            raise UserError(f"{source}: the model has no head, so it has no classes to predict: serve a model with a trained head")
+            raise UserError(f"{source}: the model has no head, so it has no classes to predict: fit one by `vivit probe`")
         models.append(ServedModel(name, dataclasses.replace(pretrained, variables=jax.device_put(pretrained.variables))))
     return models
 

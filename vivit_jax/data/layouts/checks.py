@@ -10,7 +10,7 @@ from vivit_jax.console import counted, first_of
 from vivit_jax.data.layouts.base import Annotations, Clip, class_names, is_known
 from vivit_jax.data.layouts.copies import content_groups
 from vivit_jax.data.layouts.image_sequences import video_of
-from vivit_jax.data.splits import USUAL
+from vivit_jax.data.splits import SYNONYMS, USUAL, canonical
 from vivit_jax.data.splits import check_name as check_split
 from vivit_jax.errors import UserError
 from vivit_jax.files import real_path
@@ -151,10 +151,11 @@ def _copies_with_other_labels(clips: Sequence[Clip], contents: Mapping[pathlib.P
 
 def _unusual_splits(splits: Sequence[str]) -> Iterator[str]:
     """Warns of a set without `train`, and of splits that are likely misspelt."""
+    usual = [name for synonyms in SYNONYMS.values() for name in synonyms]
     for split in splits:
-        meant = difflib.get_close_matches(split.lower(), USUAL, n=1, cutoff=0.6) if split not in USUAL else []
+        meant = difflib.get_close_matches(split.lower(), usual, n=1, cutoff=0.6) if split not in USUAL else []
         if meant:
-            yield f"warning: split {split} is one of its own: is {meant[0]} meant?"
+            yield f"warning: split {split} is one of its own: is {canonical(meant[0])} meant?"
     if "train" not in splits:
         yield f"warning: there is no split train to learn from, only {', '.join(splits)}"
 

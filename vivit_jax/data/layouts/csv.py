@@ -25,6 +25,7 @@ from vivit_jax.data.layouts.csv_tables import BY_FRAMES, DOCUMENTED, Table, tabl
 from vivit_jax.data.layouts.published import UNSCORED
 from vivit_jax.data.splits import canonical
 from vivit_jax.data.times import plain_number, seconds
+from vivit_jax.data.video.reader import SUFFIXES
 from vivit_jax.errors import UserError
 from vivit_jax.heads import Labels
 
@@ -120,7 +121,10 @@ def _clips(table: Table, reading: Reading) -> list[Clip]:
         raise UserError(f"{table.source} {described[0]} (correct the list, or leave it out by --tolerate 1)")
     way_out = f"correct the list, or leave them out by --tolerate {len(missing)}"
     if len(missing) == len(clips):
-        way_out = f"relative paths begin in {reading.root or table.source.parent}; --root DIR names another folder"
+        root = reading.root or table.source.parent
+        way_out = f"relative paths begin in {root}; --root DIR names another folder"
+        if all(isinstance(clip.label, str) and clip.label.lower().endswith(SUFFIXES) for clip in clips):
+            way_out = "the labels are names of videos: exchange the columns of paths and labels"
     more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
     listed = f"{'; '.join(described)}{more}"
     raise UserError(f"{table.source}: {len(missing)} of {len(clips)} files are missing, {allowed} tolerated ({way_out}): {listed}")

@@ -52,8 +52,9 @@ def class_folders(source: pathlib.Path, reading: Reading, *, of_classes: bool) -
     outside = left_aside(source, (path for parent in parents for path in parent.iterdir() if not path.is_dir()))
     remarks = [counted_remark("file", "left aside, in no class", outside)] if outside else []
     if reading.split:
-        if folders and not of_classes and all(canonical(folder.name) in USUAL for folder in folders):
-            raise UserError(f"{source} has the splits {', '.join(folder.name for folder in folders)} already: leave --split out")
+        splits = [folder.name for folder in folders if canonical(folder.name) in USUAL]
+        if splits and not of_classes:
+            raise UserError(f"{source} has the splits {', '.join(splits)} already: leave --split out")
         return [("train", folder) for folder in folders], remarks
     _check_splits(source, folders, of_classes=of_classes)
     classes = []
@@ -104,13 +105,12 @@ def _is_video(path: pathlib.Path) -> bool:
 def _class_clips(source: pathlib.Path, folder: pathlib.Path, split: str, aside: list[str], reading: Reading) -> list[Clip]:
     if not is_utf8(folder.name):
         raise UserError(f"{str(folder.relative_to(source))!r}: the name is not UTF-8; rename the folder")
+    _check_level(source, folder)
     clips = []
     for path in sorted(folder.iterdir()):
         name = path.relative_to(source)
         if is_hidden(path.name):
             continue
-        if path.is_dir() and any(inner.suffix.lower() in SUFFIXES for inner in path.rglob("*")):
-            raise UserError(f"{path}: a folder of videos inside a class; move them up into {folder.name}, or out of {source}")
         if path.suffix.lower() in SUFFIXES:
             clips.append(Clip(name.as_posix(), split, folder.name, _file(source, name, reading)))
         else:
@@ -119,6 +119,19 @@ def _class_clips(source: pathlib.Path, folder: pathlib.Path, split: str, aside: 
         hint = "; layout frames reads folders of image files" if folders_in(folder) else ""
         raise UserError(f"{folder}: the class is empty; expected videos ({', '.join(SUFFIXES[:6])}, ...){hint}")
     return clips
+
+
+def _check_level(source: pathlib.Path, folder: pathlib.Path) -> None:
+    """Refuses a class that holds folders of videos: it may be a source with classes of its own."""
+    inner = [path for path in folders_in(folder) if any(map(_is_video, path.rglob("*")))]
+    if inner and any(map(_is_video, folder.iterdir())):
+        raise UserError(f"{inner[0]}: a folder of videos inside a class; move them up into {folder.name}, or out of {source}")
+    if inner:
+        names = first_of([path.name for path in inner])
+        raise UserError(
+            f"{folder}: expected the videos of a class, found the folders {names}; if these are the classes, {folder} is the source, "
+            f"otherwise move their videos up into {folder.name}"
+        )
 
 
 def _file(source: pathlib.Path, name: pathlib.Path, reading: Reading) -> pathlib.Path:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +18,9 @@ Environment = Mapping[str, str]
 
 FLAGS = "give --coordinator=HOST:PORT --processes=N --process=I to each of them"
 ALONE = "--processes=1 to run alone"
+
+PATIENCE = 300.0  # seconds that processes wait for each other, as in jax
+SILENCE = 10.0  # seconds after which a process that waits says so
 
 TPU_CHIPS = ("/dev/accel0", "/dev/vfio/0")
 
@@ -36,6 +41,13 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     if coordinator or processes or process is not None:
         if not coordinator or processes is None or process is None:
             raise UserError(f"--coordinator, --processes and --process go together: {FLAGS}")
+        if not 0 <= process < processes:
+            raise UserError(f"--process counts from 0 and must be below --processes={processes}, got {process}")
+        host, _, port = coordinator.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+            raise UserError(f"--coordinator must be HOST:PORT of the first process, such as host0:1234, got {coordinator}")
+        if process:
+            _wait_for(host.strip("[]"), int(port))
         _initialise("--coordinator", coordinator, processes, process)
     elif name := launcher_in(os.environ):
         _initialise(name)
@@ -103,6 +115,26 @@ LAUNCHERS: dict[str, Callable[[Environment], bool]] = {
 
 def _several(environment: Environment, name: str) -> bool:
     return environment.get(name, "1") not in ("", "1")
+
+
+def _wait_for(host: str, port: int) -> None:
+    """Waits until the first process listens; where it never does, jax itself would end this process with a trace of C++."""
+    began, told = time.monotonic(), False
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=SILENCE).close()
+        except OSError as error:
+            waited = time.monotonic() - began
+            if waited > PATIENCE:
+                raise UserError(
+                    f"no process answers at {host}:{port} ({in_one_line(error)}): start --process=0 there, and open its port"
+                ) from None
+            if waited > SILENCE and not told:
+                console.say(f"waiting for --process=0 at {host}:{port} ({in_one_line(error)}) ...")
+                told = True
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _initialise(name: str, *given: str | int) -> None:

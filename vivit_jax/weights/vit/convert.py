@@ -65,7 +65,7 @@ def _read(
     backbone = read_source(path, _source_options(model, init), tensors)
     if backbone.is_image and not options.image_models:
         raise UserError(
-            f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or give tokenizer for one of sampled frames)"
+            f"{backbone.name} is an image model: make a ViViT of it with `vivit convert` (or, of a ViViT of sampled frames, give tokenizer)"
         )
     if init.source_clip and backbone.is_image:
         raise UserError(f"source_clip is for a ViViT, and {backbone.name} is an image model: give image_size, or leave it out")
