@@ -137,7 +137,7 @@ def test_what_would_not_fit_is_refused(model_dir, videos, tmp_path, vivit):
     assert len(rows_of(out)) == 3
     (tmp_path / "mine.csv").write_text("of another hand\n")
     code, _, err = vivit(*command[:-1], tmp_path / "mine.csv", "--window", "1s")
-    assert (code, "does not say how to go on" in err) == (2, True)
+    assert (code, "does not say how to resume" in err) == (2, True)
 
 
 def test_a_file_that_only_lies_beside_is_not_written_over(model_dir, videos, tmp_path, vivit):
