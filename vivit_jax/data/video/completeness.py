@@ -13,7 +13,6 @@ from vivit_jax.errors import UserError
 LISTING = ("mov", "avi")
 UNKNOWN = 1 << 30  # frames: so many, or more, are written into the header of an AVI whose length is not known yet, as in a pipe
 
-
 TAG_HEADER = 11  # bytes of a tag of an FLV that do not count as its data
 ASF_HEADER = 1 << 16  # bytes at the beginning of an ASF that hold its properties: 8 bytes their size, 16 a name, 8 the size of the file
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
