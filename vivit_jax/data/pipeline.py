@@ -57,8 +57,7 @@ def training_batches(
       UserError: for a global batch that `augment.repeats` does not divide.
     """
     check_repeats(batch_size * shard[1], augment)
-    if data.cache_gigabytes:
-        records = kept_decoded(records, data.cache_gigabytes, data.train_split)
+    records = kept_decoded(records, data.cache_gigabytes, data.train_split)
     order = grain.MapDataset.range(len(records)).seed(seed).shuffle().repeat()
     load = TrainingClipLoader(records, order, preprocess, augment, data.temporal_order, seed)
     clips = grain.MapDataset.range(sys.maxsize)[shard[0] :: shard[1]].map(load)

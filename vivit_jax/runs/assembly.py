@@ -211,9 +211,9 @@ def split_batches(
     batch_size = experiment.evaluation.batch_size or experiment.training.batch_size
     host_size = -(-batch_size // jax.process_count())
     options = {"views": views, "flip": flip, "batch_size": host_size, "shard": _shard()}
-    records, gigabytes = dataset.source(split), experiment.data.cache_gigabytes
-    if again and gigabytes:
-        records = kept_decoded(records, gigabytes, split)
+    records = dataset.source(split)
+    if again:
+        records = kept_decoded(records, experiment.data.cache_gigabytes, split)
     return evaluation_batches(records, experiment.preprocess, experiment.data, **options)
 
 
